@@ -1,0 +1,111 @@
+"""noisette: diffusion models from pictures to a comparison you can trust, every part a plugin.
+
+`import noisette` imports neither torch nor any plugin; what needs them is imported when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from noisette.contracts import (
+    API_VERSION,
+    Backbone,
+    Batch,
+    Dataset,
+    Estimate,
+    Example,
+    Features,
+    Metric,
+    Objective,
+    Plugin,
+    Sampler,
+    Schedule,
+    Shape,
+    Split,
+)
+from noisette.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    NoisetteError,
+    NotFiniteError,
+    PluginError,
+    StorageError,
+)
+from noisette.hooks import Run, hookimpl
+from noisette.lazy import exports
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+    from noisette.data import Prepared, prepare
+    from noisette.diffusion import Clipped, Denoiser, NetworkDenoiser, Noise, Prediction, Tables
+    from noisette.evaluation import Report, evaluate
+    from noisette.events import Events
+    from noisette.plugins import registry
+    from noisette.sampling import Samples, sample
+    from noisette.training import Model, train
+
+_LAZY = {
+    "Clipped": "noisette.diffusion",
+    "Denoiser": "noisette.diffusion",
+    "Events": "noisette.events",
+    "Experiment": "noisette.config",
+    "Model": "noisette.training",
+    "NetworkDenoiser": "noisette.diffusion",
+    "Noise": "noisette.diffusion",
+    "Prediction": "noisette.diffusion",
+    "Prepared": "noisette.data",
+    "Report": "noisette.evaluation",
+    "Samples": "noisette.sampling",
+    "Tables": "noisette.diffusion",
+    "evaluate": "noisette.evaluation",
+    "prepare": "noisette.data",
+    "registry": "noisette.plugins",
+    "sample": "noisette.sampling",
+    "train": "noisette.training",
+}
+
+__all__ = [
+    "API_VERSION",
+    "Backbone",
+    "Batch",
+    "CheckpointError",
+    "Clipped",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "Denoiser",
+    "Estimate",
+    "Events",
+    "Example",
+    "Experiment",
+    "Features",
+    "Metric",
+    "Model",
+    "NetworkDenoiser",
+    "Noise",
+    "NoisetteError",
+    "NotFiniteError",
+    "Objective",
+    "Plugin",
+    "PluginError",
+    "Prediction",
+    "Prepared",
+    "Report",
+    "Run",
+    "Sampler",
+    "Samples",
+    "Schedule",
+    "Shape",
+    "Split",
+    "StorageError",
+    "Tables",
+    "evaluate",
+    "hookimpl",
+    "prepare",
+    "registry",
+    "sample",
+    "train",
+]
+
+__getattr__, __dir__ = exports(__name__, _LAZY)

@@ -1,0 +1,17 @@
+"""Configs: from YAML and overrides to a valid `Experiment`, or to all that is wrong with them at once."""
+
+from __future__ import annotations
+
+from noisette.config.experiment import Evaluation, Experiment, Preparation, Sampling, Training
+from noisette.config.overrides import apply_overrides
+from noisette.config.yaml import read_yaml
+
+__all__ = [
+    "Evaluation",
+    "Experiment",
+    "Preparation",
+    "Sampling",
+    "Training",
+    "apply_overrides",
+    "read_yaml",
+]

@@ -1,0 +1,163 @@
+"""The experiment: everything that decides a result, from the data to the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from noisette.config.overrides import apply_overrides
+from noisette.config.problems import problems_of
+from noisette.config.reference import (
+    BackboneRef,
+    DatasetRef,
+    FeaturesRef,
+    MetricRef,
+    ObjectiveRef,
+    SamplerRef,
+    ScheduleRef,
+)
+from noisette.config.yaml import read_yaml
+from noisette.errors import ConfigError
+
+__all__ = ["Evaluation", "Experiment", "Preparation", "Sampling", "Training"]
+
+Decay = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _defaults() -> Any:
+    """Return no keys: pydantic validates them into the section's defaults, and collects their problems."""
+    return {}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Preparation(_Section):
+    """How pictures are made uniform before training."""
+
+    size: PositiveInt | None = Field(None, description="height and width in pixels; null keeps the data set's")
+    fit: Literal["crop", "resize", "pad"] = Field(
+        "crop", description="cut the centre square and scale it; stretch; or pad with black"
+    )
+    channels: Literal[1, 3] | None = Field(None, description="1 grey, 3 RGB; null keeps the data set's")
+    limit: PositiveInt | None = Field(None, description="use at most this many pictures of each split")
+
+
+class Training(_Section):
+    """How the network is trained."""
+
+    steps: PositiveInt = Field(10_000, description="optimizer steps")
+    batch: PositiveInt = Field(64, description="pictures a step")
+    lr: PositiveFloat = Field(2e-4, description="learning rate of Adam, after the warm-up")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decays of the moments")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    warmup: NonNegativeInt = Field(0, description="steps over which the learning rate rises linearly")
+    decay: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="how the learning rate goes to zero after the warm-up"
+    )
+    clip_norm: PositiveFloat | None = Field(1.0, description="largest norm of the gradient; null never clips")
+    ema: Decay | None = Field(0.9999, description="decay of the averaged weights; null keeps none")
+    accumulate: PositiveInt = Field(1, description="split a batch into this many parts, to save memory")
+    flip: bool = Field(False, description="mirror half of the pictures, at random")
+    labels: bool = Field(False, description="tell the network the class of each picture")
+    label_dropout: float = Field(0.1, ge=0, lt=1, description="share of labels hidden, for guidance")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="what the network computes in; auto takes bf16 where the machine is fast at it"
+    )
+    compile: bool = Field(False, description="use torch.compile")
+    log_every: PositiveInt = Field(50, description="steps between two lines of the journal")
+    save_every: PositiveInt = Field(1000, description="steps between two checkpoints")
+    grid_every: PositiveInt | None = Field(None, description="steps between two sample grids; null draws none")
+    keep: PositiveInt = Field(2, description="checkpoints that are kept")
+
+
+class Sampling(_Section):
+    """How pictures are drawn from the trained network."""
+
+    samplers: tuple[SamplerRef, ...] = Field(("ddim",), min_length=1, description="samplers to compare")
+    count: PositiveInt = Field(64, description="pictures of each sampler")
+    batch: PositiveInt | None = Field(None, description="pictures at once; null lets the machine decide")
+    clip: PositiveFloat | None = Field(1.0, description="bound of the predicted picture; null never clips")
+    ema: bool = Field(True, description="use the averaged weights")
+
+
+class Evaluation(_Section):
+    """What the pictures are compared by."""
+
+    features: FeaturesRef = Field("efficientnet-lite0", description="the feature network")
+    metrics: tuple[MetricRef, ...] = Field(("frechet", "kid"), description="metrics to compute")
+    baselines: bool = Field(True, description="add the rows of real held-out pictures and of pure noise")
+
+
+class Experiment(_Section):
+    """One experiment. Two equal experiments give the same pictures on the same machine."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names its folder and its runs")
+    seed: NonNegativeInt = Field(0, description="seed of everything random")
+    dataset: DatasetRef
+    preparation: Preparation = Field(default_factory=_defaults)
+    schedule: ScheduleRef = Field("linear", description="noise schedule")
+    timesteps: PositiveInt = Field(1000, description="T, the steps of the forward process")
+    objective: ObjectiveRef = Field("eps", description="what the network predicts")
+    backbone: BackboneRef = Field("unet", description="the network")
+    training: Training = Field(default_factory=_defaults)
+    sampling: Sampling = Field(default_factory=_defaults)
+    evaluation: Evaluation = Field(default_factory=_defaults)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """Check what no single key can know."""
+        from noisette.diffusion.spacing import descending
+
+        for index, sampler in enumerate(self.sampling.samplers):
+            try:
+                descending(self.timesteps, sampler.steps, sampler.spacing)
+            except ValueError as error:
+                raise ValueError(f"sampling.samplers.{index}.{error}") from None
+        labels = [sampler.label for sampler in self.sampling.samplers]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"sampling.samplers: two samplers are the same: {', '.join(labels)}")
+        return self
+
+    @classmethod
+    def load(cls, path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Self:
+        """Read an experiment from a YAML file.
+
+        Args:
+            path: the file.
+            overrides: changes such as ``"training.steps=500"``, or a mapping of paths to values.
+
+        Raises:
+            ConfigError: with every problem: unknown keys, impossible values, missing plugins.
+        """
+        config = {"name": Path(path).stem, **read_yaml(Path(path))}
+        return cls.parse(apply_overrides(config, overrides), str(path))
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], source: str = "config") -> Self:
+        """Make an experiment from a dictionary; `source` names it in messages.
+
+        Raises:
+            ConfigError: as `load`.
+        """
+        try:
+            return cls.model_validate(dict(config))
+        except ValidationError as error:
+            raise ConfigError(source, problems_of(error, cls)) from None
+
+    def options(self) -> dict[str, Any]:
+        """Return the experiment as JSON values, every default spelt out; `parse` makes it again."""
+        return self.model_dump(mode="json")

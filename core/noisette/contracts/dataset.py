@@ -1,0 +1,70 @@
+"""The contract of data sets."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from noisette.contracts.plugin import Plugin
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Dataset", "Example", "Split"]
+
+Split = Literal["train", "test"]
+
+
+class Example(NamedTuple):
+    """One picture as it was found, and its label where it has one.
+
+    Attributes:
+        image: a Pillow image of mode L or RGB, upright; or, for a file that cannot be one, None.
+        label: index into the data set's classes, or None.
+        source: where it came from (a file's name or an index), for messages.
+        rejected: why there is no image.
+    """
+
+    image: Image | None
+    label: int | None = None
+    source: str = ""
+    rejected: str = ""
+
+
+class Dataset(Plugin):
+    """Where pictures and labels come from.
+
+    Files on disk come first, a checked download second; without either, `examples` raises a `DataError` that
+    says what to do by hand.
+
+    Class attributes:
+        licence: the licence of the pictures.
+        source: who made them, and where they are found.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    licence: ClassVar[str] = "unknown"
+    source: ClassVar[str] = ""
+
+    @abstractmethod
+    def examples(self, split: Split, cache: Path) -> Iterator[Example]:
+        """Yield the pictures of a split, in an order that is always the same.
+
+        Args:
+            split: "train" for training and for the reference; "test" for held-out pictures, not shared with
+                train. A set without held-out pictures takes a fixed share of its own.
+            cache: folder that downloads are kept in, shared by all data sets.
+
+        Raises:
+            DataError: if the pictures cannot be had; says what was looked for, where, and what to do.
+        """
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the labels in order; empty for a set without labels."""
+        return ()
+
+    def fingerprint(self) -> str:
+        """Return what, beyond the options, the prepared pictures depend on: a folder's listing, a version."""
+        return ""

@@ -1,0 +1,88 @@
+"""The contract of metrics."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from noisette.contracts.plugin import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    State = dict[str, Tensor]
+
+__all__ = ["Batch", "Estimate", "Metric"]
+
+
+class Estimate(NamedTuple):
+    """A measured value with its standard error, where the metric knows it."""
+
+    value: float
+    stderr: float | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a metric sees of some pictures.
+
+    Attributes:
+        pictures: uint8 (N, C, H, W).
+        features: float32 (N, D), or None where no metric asked for features.
+        labels: int64 (N,), or None where the pictures have none.
+    """
+
+    pictures: Tensor
+    features: Tensor | None = None
+    labels: Tensor | None = None
+
+
+class Metric(Plugin):
+    """A comparison of two sets of pictures, from statistics that can be streamed, merged and stored.
+
+    A state is a dictionary of tensors, `{}` for no pictures: nothing else is kept of the pictures, so
+    statistics of a reference can be stored once, and those of several processes merged. Metrics work on the
+    CPU in float64 where it matters; a batch may lie on any device.
+
+    Class attributes:
+        needs: "features" or "pictures": what it reads of a batch.
+        needs_labels: whether the reference must have labels.
+        over_inception: result names that the literature gives over Inception features, such as
+            ``{"frechet": "fid"}``; over any other features a result bears the features' name.
+    """
+
+    kind: ClassVar[str] = "metric"
+    needs: ClassVar[Literal["features", "pictures"]] = "features"
+    needs_labels: ClassVar[bool] = False
+    over_inception: ClassVar[dict[str, str]] = {}
+    better: ClassVar[Literal["lower", "higher"]] = "lower"
+
+    @abstractmethod
+    def update(self, state: State, batch: Batch) -> State:
+        """Return the statistics of what `state` had seen and of `batch`; `state` itself is not changed."""
+
+    @abstractmethod
+    def merge(self, a: State, b: State) -> State:
+        """Return the statistics of both sets together, as if seen in one pass."""
+
+    @abstractmethod
+    def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
+        """Compare two sets; return results by name.
+
+        Args:
+            generated: statistics of the pictures that are judged.
+            reference: statistics of the real pictures they are compared with.
+            heldout: statistics of real pictures that are in neither set, or `{}` where there are none.
+
+        Raises:
+            DataError: if the sets are too small for an honest value; never returns NaN.
+        """
+
+    def column(self, result: str, features: str) -> str:
+        """Return the name a result bears over these features: ``fid``, or ``frechet_<features>``."""
+        if self.needs == "pictures":
+            return result
+        if features == "inception":
+            return self.over_inception.get(result, result)
+        return f"{result}_{features}"

@@ -1,0 +1,63 @@
+"""The contract of samplers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, PositiveInt
+
+from noisette.contracts.plugin import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisette.diffusion.denoiser import Denoiser
+    from noisette.diffusion.noise import Noise
+    from noisette.diffusion.spacing import Spacing
+else:
+    from noisette.diffusion.spacing import Spacing
+
+__all__ = ["Sampler"]
+
+
+class Sampler(Plugin):
+    """A walk from noise to a picture.
+
+    A sampler sees a denoiser, a start and a source of noise, and nothing else: no guidance, clipping, labels,
+    seeds or batches. Those are wrapped round the denoiser by core, so every sampler has them.
+
+    Class attributes:
+        order: how the error falls with the number of steps, for the deterministic part: error ~ steps^-order.
+        stochastic: whether it draws noise at its default options.
+    """
+
+    kind: ClassVar[str] = "sampler"
+    order: ClassVar[int] = 1
+    stochastic: ClassVar[bool] = False
+
+    steps: PositiveInt = Field(50, description="steps of the walk; fewer is faster")
+    spacing: Spacing = Field("linspace", description="how the steps are spread over the T trained ones")
+
+    @abstractmethod
+    def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
+        """Yield x after each step; the last one is the picture.
+
+        Args:
+            denoise: call `denoise(x, t)` for a `Prediction`; `denoise.schedule` has the tables, and
+                `denoise.schedule.timesteps(self.steps, self.spacing)` the descending steps of the walk,
+                which end at -1, the clean picture.
+            x: where the walk starts, (N, C, H, W): noise at the first of the steps. It is not changed.
+            noise: call `noise()` for fresh standard normal noise of x's shape.
+        """
+
+    def network_calls(self, steps: int) -> int:
+        """Return how often the denoiser is called in a walk of `steps` steps."""
+        return steps
+
+    @property
+    def label(self) -> str:
+        """A short name that tells this sampler from its neighbours in a table, such as ``ddim-50``."""
+        given = [f"{key}={getattr(self, key)}" for key in sorted(self.model_fields_set - {"steps"})]
+        return "-".join([self.name, str(self.steps), *given])

@@ -1,0 +1,30 @@
+"""The contract of noise schedules."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from noisette.contracts.plugin import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Schedule"]
+
+
+class Schedule(Plugin):
+    """How fast pictures drown in noise: the variances of the forward process.
+
+    Only the betas differ from schedule to schedule; every table derived from them lives once, in
+    `noisette.diffusion.Tables`, in float64.
+    """
+
+    kind: ClassVar[str] = "schedule"
+
+    @abstractmethod
+    def betas(self, timesteps: int) -> Tensor:
+        """Return the variances of the `timesteps` forward steps, shape (T,), float64, each in (0, 1).
+
+        A last beta of exactly 1 (zero terminal signal) is allowed: x_{T-1} is then pure noise.
+        """

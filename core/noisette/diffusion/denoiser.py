@@ -1,0 +1,78 @@
+"""Denoisers: what a sampler calls, and the wrappers that core stacks round them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from noisette.diffusion.prediction import Prediction
+from noisette.diffusion.tables import Tables
+
+if TYPE_CHECKING:
+    from noisette.contracts import Objective
+
+__all__ = ["Clipped", "Denoiser", "NetworkDenoiser"]
+
+
+class Denoiser(ABC):
+    """A view of noisy pictures: called as `denoise(x_t, t)` with x_t (N, C, H, W) and one step t for all.
+
+    Attributes:
+        schedule: the tables of the forward process it was made for.
+    """
+
+    schedule: Tables
+
+    @abstractmethod
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        """Return what it sees at step t."""
+
+
+class NetworkDenoiser(Denoiser):
+    """A trained network, read by its objective.
+
+    Args:
+        network: called as `network(x, t, label)`; it should be in evaluation mode.
+        objective: what the network was trained to say.
+        schedule: tables of the process it was trained on.
+        label: classes of the pictures, (N,) int64, or None.
+        autocast: dtype that the network computes in, or None for that of its weights.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        schedule: Tables,
+        label: Tensor | None = None,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.network, self.objective, self.schedule = network, objective, schedule
+        self.label, self.autocast = label, autocast
+
+    @torch.inference_mode()
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        """Call the network once; x_t and the prediction are in x_t's dtype, whatever the network computes in."""
+        steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
+        with torch.autocast(x_t.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            output = self.network(x_t, steps, self.label)
+        return self.objective.predict(output.to(x_t.dtype), x_t, *self.schedule(t))
+
+
+class Clipped(Denoiser):
+    """Keep the predicted picture within [-1, 1], where pictures live; the noise follows it.
+
+    Ho et al. 2020 sample so. Without the noise derived again, a sampler that uses both would contradict itself.
+    """
+
+    def __init__(self, denoise: Denoiser, bound: float = 1.0) -> None:
+        self.denoise, self.bound = denoise, bound
+        self.schedule = denoise.schedule
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        """Return the inner prediction with x0 clipped."""
+        prediction = self.denoise(x_t, t)
+        return prediction.with_x0(prediction.x0.clamp(-self.bound, self.bound))

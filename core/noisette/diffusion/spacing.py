@@ -1,0 +1,65 @@
+"""Which of the T trained steps a sampler visits.
+
+A walk is an explicit descending list of steps that ends at `CLEAN`, the picture itself. The next step is
+always the next of the list, never "t - T // steps".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+__all__ = ["CLEAN", "Spacing", "descending"]
+
+CLEAN = -1
+"""The step after the last: x_{-1} is the clean picture, with alpha 1 and sigma 0."""
+
+Spacing = (
+    Literal["linspace", "leading", "trailing", "quadratic"] | tuple[Annotated[int, Field(ge=0)], ...]
+)
+"""Name of a spacing, or the steps themselves in descending order."""
+
+
+def descending(timesteps: int, steps: int, spacing: Spacing = "linspace") -> list[int]:
+    """Return `steps` of the trained steps T-1 ... 0 in descending order, and `CLEAN` at the end.
+
+    For T = 1000 and 10 steps: ``linspace`` 999, 888, ..., 0 (Nichol & Dhariwal 2021); ``leading`` 900, 800,
+    ..., 0 (Song et al. 2021, the linear tau); ``trailing`` 999, 899, ..., 99 (Lin et al. 2024, Table 2);
+    ``quadratic`` 800, 632, ..., 0 (Song et al. 2021, appendix D.2).
+
+    Raises:
+        ValueError: if there are more steps than were trained, or given steps do not descend within [0, T).
+    """
+    if not isinstance(spacing, str):
+        return [*_checked(timesteps, spacing), CLEAN]
+    if not 1 <= steps <= timesteps:
+        raise ValueError(f"steps: expected 1 to {timesteps}, the trained ones; got {steps}")
+    return [*sorted(_spread(timesteps, steps, spacing), reverse=True), CLEAN]
+
+
+def _spread(timesteps: int, steps: int, spacing: str) -> list[int]:
+    last = timesteps - 1
+    if spacing == "leading":
+        return [i * (timesteps // steps) for i in range(steps)]
+    if spacing == "trailing":
+        return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]
+    if spacing == "quadratic":
+        # tau_i = floor(c i²) with c such that the last is 0.8 T; when steps are many, floors coincide
+        # and the spacing falls back on the nearest distinct steps.
+        return _distinct([int((0.8 * timesteps) * (i / max(steps - 1, 1)) ** 2) for i in range(steps)], last)
+    return [last] if steps == 1 else [round(i * last / (steps - 1)) for i in range(steps)]
+
+
+def _distinct(ascending: list[int], last: int) -> list[int]:
+    for i in range(1, len(ascending)):
+        ascending[i] = max(ascending[i], ascending[i - 1] + 1)
+    excess = max(0, ascending[-1] - last)
+    return [min(step, last - (len(ascending) - 1 - i)) for i, step in enumerate(ascending)] if excess else ascending
+
+
+def _checked(timesteps: int, given: tuple[int, ...]) -> tuple[int, ...]:
+    falls = all(a > b for a, b in zip(given, given[1:], strict=False))
+    if not given or not falls or not 0 <= given[-1] <= given[0] < timesteps:
+        raise ValueError(f"spacing: expected descending steps within [0, {timesteps}); got {list(given)}")
+    return given

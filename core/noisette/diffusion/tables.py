@@ -1,0 +1,130 @@
+"""The forward process, tabulated.
+
+The process adds noise in T steps of variance beta_t (Ho et al. 2020, eq. 2 and 4):
+
+    x_t = alpha_t x_0 + sigma_t eps,   alpha_t² = prod_{i<=t} (1 - beta_i),   sigma_t² = 1 - alpha_t²
+
+Steps count from 0 to T-1, as networks are told them; the paper's t is one more. -1 is the clean picture,
+where alpha is 1 and sigma 0. (alpha_t is the factor of the picture, the square root of the paper's
+"alpha bar".)
+
+The step from t back to any earlier s, given x_0, is Gaussian too (eq. 6 and 7, for s = t-1):
+
+    q(x_s | x_t, x_0) = N(c_0 x_0 + c_t x_t, v),   beta = 1 - alpha_t² / alpha_s²
+    c_0 = alpha_s beta / sigma_t²,   c_t = (alpha_t / alpha_s) sigma_s² / sigma_t²,   v = beta sigma_s² / sigma_t²
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from noisette.diffusion.spacing import Spacing, descending
+from noisette.errors import PluginError
+
+__all__ = ["Posterior", "Tables"]
+
+
+class Posterior(NamedTuple):
+    """The Gaussian q(x_s | x_t, x_0): mean x0 * x_0 + x_t * x_t, and its variance."""
+
+    x0: float
+    x_t: float
+    variance: float
+
+
+class Tables:
+    """Everything that follows from the betas, in float64.
+
+    Attributes:
+        betas: (T,) float64.
+        alphas, sigmas: (T + 1,) float64, the clean picture's 1 and 0 at the end, so that index -1 is it.
+        start: the step that walks begin at: T-1, or less for pictures noised to a given step.
+    """
+
+    def __init__(self, betas: Tensor, start: int | None = None) -> None:
+        self.betas = _valid(betas)
+        squared = torch.cumprod(1 - self.betas, dim=0)
+        self.alphas = torch.cat([squared.sqrt(), torch.ones(1, dtype=torch.float64)])
+        self.sigmas = torch.cat([(1 - squared).sqrt(), torch.zeros(1, dtype=torch.float64)])
+        self.start = len(betas) - 1 if start is None else start
+        self._factors = list(zip(self.alphas.tolist(), self.sigmas.tolist(), strict=True))
+
+    def __len__(self) -> int:
+        """T, the number of trained steps."""
+        return len(self.betas)
+
+    def __call__(self, t: int) -> tuple[float, float]:
+        """Return (alpha_t, sigma_t)."""
+        return self._factors[t]
+
+    def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return alpha and sigma of each picture's own step, (N, 1, 1, 1), as `like`'s dtype and device."""
+        alphas, sigmas = self._cast(like)
+        shape = (-1, *[1] * (like.ndim - 1))
+        return alphas[t].view(shape), sigmas[t].view(shape)
+
+    def noised(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """Return x_t of pictures and noise (N, C, H, W), each at its own step t (N,) (eq. 4)."""
+        alpha, sigma = self.at(t, x0)
+        return alpha * x0 + sigma * eps
+
+    def posterior(self, t: int, s: int) -> Posterior:
+        """Return the coefficients of q(x_s | x_t, x_0) for s < t (eq. 7)."""
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = self(t), self(s)
+        beta = self.jump(t, s)
+        shrink = (sigma_s / sigma_t) ** 2
+        return Posterior(alpha_s * beta / sigma_t**2, alpha_t / alpha_s * shrink, beta * shrink)
+
+    def jump(self, t: int, s: int) -> float:
+        """Return the variance that the forward process adds from s to t: 1 - alpha_t² / alpha_s²."""
+        return float(-torch.expm1(self._log_squared[t] - self._log_squared[s]))
+
+    def timesteps(self, steps: int, spacing: Spacing = "linspace") -> list[int]:
+        """Return a descending walk of `steps` steps that ends at -1; see `noisette.diffusion.spacing`.
+
+        A table that starts below T-1 spreads the steps over the part that is left.
+        """
+        if isinstance(spacing, str):
+            return descending(self.start + 1, min(steps, self.start + 1), spacing)
+        return descending(len(self), steps, tuple(t for t in spacing if t <= self.start))
+
+    def starting_at(self, t: int) -> Tables:
+        """Return the same tables with walks that begin at step t: for pictures noised to t, not to T-1."""
+        if not 0 <= t < len(self):
+            raise ValueError(f"start: expected a step within [0, {len(self)}); got {t}")
+        return Tables(self.betas, t)
+
+    @property
+    def snr(self) -> Tensor:
+        """Signal-to-noise ratio alpha² / sigma² of each step, (T,) float64."""
+        return (self.alphas[:-1] / self.sigmas[:-1]) ** 2
+
+    @cached_property
+    def _log_squared(self) -> Tensor:
+        logs = torch.log1p(-self.betas).cumsum(dim=0)
+        return torch.cat([logs, torch.zeros(1, dtype=torch.float64)])
+
+    def _cast(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        key = (like.dtype, like.device)
+        if getattr(self, "_cast_key", None) != key:
+            self._cast_key = key
+            self._cast_tables = self.alphas.to(like), self.sigmas.to(like)
+        return self._cast_tables
+
+
+def _valid(betas: Tensor) -> Tensor:
+    inside = (betas > 0) & (betas <= 1)
+    inside[:-1] &= betas[:-1] < 1
+    if betas.ndim != 1 or not len(betas) or not bool(inside.all()):
+        wrong = [] if betas.ndim != 1 else (~inside).nonzero().flatten().tolist()[:3]
+        raise PluginError(
+            "schedule: expected betas of shape (T,), each in (0, 1), only the last may be 1; "
+            f"got shape {tuple(betas.shape)}" + (f" with other values at steps {wrong}" if wrong else "")
+        )
+    return betas.to(torch.float64)
+
+

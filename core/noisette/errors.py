@@ -1,0 +1,64 @@
+"""The errors a person can mend. Their text is the whole message: what was expected, what came, where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "NoisetteError",
+    "NotFiniteError",
+    "PluginError",
+    "Problem",
+    "StorageError",
+]
+
+
+class NoisetteError(Exception):
+    """Base of all errors that the command shows as one message, without a traceback, with exit code 2."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault in a config: where it is, what is wrong with it, and what might have been meant."""
+
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigError(NoisetteError):
+    """A config that cannot be run; carries every problem found, not only the first."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n".join([f"{source}: {count}", *(f"  {problem}" for problem in problems)]))
+
+
+class PluginError(NoisetteError):
+    """A plugin that is missing, broken, ambiguous, or does not keep its contract."""
+
+
+class DataError(NoisetteError):
+    """Pictures or labels that are missing, damaged, or not what the config says."""
+
+
+class StorageError(NoisetteError):
+    """A directory that cannot be written, or whose manifest does not hold."""
+
+
+class CheckpointError(StorageError):
+    """A checkpoint that is missing, damaged, or belongs to another experiment."""
+
+
+class NotFiniteError(NoisetteError):
+    """Training or sampling produced NaN or infinity."""

@@ -1,0 +1,83 @@
+"""Telling listeners what happens in a run.
+
+An engine is given an `Events` and calls its methods; who listens (a progress bar, a tracker, a stranger's
+package) it does not know.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from noisette.hooks import PROJECT, HookSpecs, Run, Status
+
+__all__ = ["Events"]
+
+log = logging.getLogger(__name__)
+
+
+class Events:
+    """The lifecycle hooks of some listeners, called in the order given.
+
+    A listener that raises is reported once in the log, then left out; the run goes on. `KeyboardInterrupt` and
+    `SystemExit` pass through.
+
+    Args:
+        listeners: objects with `@hookimpl` methods.
+        installed: whether the lifecycle hooks of installed packages listen too.
+    """
+
+    def __init__(self, listeners: Sequence[object] = (), *, installed: bool = True) -> None:
+        self._managers = [_manager(listener) for listener in [*(_installed() if installed else ()), *listeners]]
+
+    def run_start(self, run: Run) -> None:
+        """Call `on_run_start`."""
+        self._call("on_run_start", run=run)
+
+    def step(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
+        """Call `on_step`."""
+        self._call("on_step", run=run, step=step, metrics=metrics)
+
+    def pictures(self, run: Run, step: int, key: str, path: Path) -> None:
+        """Call `on_pictures`."""
+        self._call("on_pictures", run=run, step=step, key=key, path=path)
+
+    def metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
+        """Call `on_metrics`."""
+        self._call("on_metrics", run=run, step=step, metrics=metrics)
+
+    def checkpoint(self, run: Run, step: int, path: Path) -> None:
+        """Call `on_checkpoint`."""
+        self._call("on_checkpoint", run=run, step=step, path=path)
+
+    def run_end(self, run: Run, status: Status) -> None:
+        """Call `on_run_end`."""
+        self._call("on_run_end", run=run, status=status)
+
+    def _call(self, hook: str, **arguments: Any) -> None:
+        for manager in list(self._managers):
+            try:
+                getattr(manager.hook, hook)(**arguments)
+            except Exception as error:
+                self._managers.remove(manager)
+                names = ", ".join(name for name, _ in manager.list_name_plugin())
+                log.warning("listener %s failed in %s and is left out: %r", names, hook, error)
+
+
+def _manager(listener: object) -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(HookSpecs)
+    manager.register(listener)
+    return manager
+
+
+def _installed() -> list[object]:
+    from noisette.plugins import registry
+
+    hooks = [name for name in vars(HookSpecs) if name.startswith("on_")]
+    modules = [source.module for source in registry().sources if source.module is not None]
+    return [module for module in modules if any(hasattr(module, hook) for hook in hooks)]

@@ -1,0 +1,79 @@
+"""The journal of a run: `metrics.jsonl`, one measurement a line, append-only. It is the truth of a run.
+
+    {"time": 1732269000.123, "stage": "train", "name": "digits", "step": 50, "metrics": {"loss": 0.12}}
+
+Trackers are views of it that can be replayed. A resumed run measures some steps again, with equal results;
+they are not written twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+from noisette.hooks import Run, hookimpl
+
+__all__ = ["JOURNAL", "Entry", "Journal", "read_journal"]
+
+JOURNAL = "metrics.jsonl"
+
+
+class Entry(TypedDict):
+    """One line of the journal; `time` is in seconds since 1970."""
+
+    time: float
+    stage: str
+    name: str
+    step: int
+    metrics: dict[str, float]
+
+
+def read_journal(directory: Path) -> Iterator[Entry]:
+    """Yield the entries of a run directory; a last line that a crash cut short is left out."""
+    path = directory / JOURNAL
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if not line.endswith("\n"):
+                return
+            yield json.loads(line)
+
+
+class Journal:
+    """A listener that writes what is measured to the journal of one run directory."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / JOURNAL
+        self._heal()
+        self._written = {_key(entry) for entry in read_journal(directory)}
+
+    @hookimpl
+    def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one line, unless this step of this run is already there."""
+        entry = Entry(time=time.time(), stage=run.stage, name=run.name, step=step, metrics=dict(metrics))
+        if _key(entry) in self._written:
+            return
+        self._written.add(_key(entry))
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _heal(self) -> None:
+        """Cut off a last line that a crash left without its end."""
+        if not self._path.exists():
+            return
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self._path, whole)
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[str, str, int, frozenset[str]]:
+    return entry["stage"], entry["name"], entry["step"], frozenset(entry["metrics"])

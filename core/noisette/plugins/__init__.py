@@ -1,0 +1,8 @@
+"""Finding plugins: discovery of installed packages, and the registry that names resolve in."""
+
+from __future__ import annotations
+
+from noisette.plugins.discovery import Broken, Found, discover
+from noisette.plugins.registry import Registry, registry
+
+__all__ = ["Broken", "Found", "Registry", "discover", "registry"]

@@ -1,0 +1,37 @@
+"""One directory, one owner: a second process is refused with the first one's id."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from noisette.errors import StorageError
+
+__all__ = ["owned"]
+
+
+@contextmanager
+def owned(directory: Path) -> Iterator[None]:
+    """Own a directory, made if need be, for the length of the block.
+
+    The kernel drops the lock when the process ends, however it ends.
+
+    Raises:
+        StorageError: if another process owns it; the message has its process id.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(handle, 32, 0).decode().strip() or "unknown"
+            raise StorageError(f"{directory}: process {owner} is working in it; wait for it or end it") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""The built-in plugins: one idea a file, one folder a kind, with no privilege over a stranger's."""

@@ -1,0 +1,30 @@
+"""Predict the velocity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from noisette import Objective
+
+if TYPE_CHECKING:
+    from noisette import Prediction
+    from torch import Tensor
+
+__all__ = ["V"]
+
+
+class V(Objective):
+    """Predict the velocity v = alpha eps - sigma x0, which stays informative at both ends."""
+
+    name: ClassVar[str] = "v"
+    paper: ClassVar[str] = "Salimans & Ho 2022, section 4 and appendix D"
+
+    def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return v, (N, C, H, W)."""
+        return alpha * eps - sigma * x0
+
+    def predict(self, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
+        """Read the output as v."""
+        from noisette import Prediction
+
+        return Prediction.from_v(x_t, alpha, sigma, output)

@@ -1,0 +1,38 @@
+"""The implicit sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+from noisette import Sampler
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from noisette import Denoiser, Noise
+    from torch import Tensor
+
+__all__ = ["DDIM"]
+
+
+class DDIM(Sampler):
+    """Denoising diffusion implicit models; eta 1 is ancestral sampling, eta 0 an ODE solved by Euler's rule."""
+
+    name: ClassVar[str] = "ddim"
+    paper: ClassVar[str] = "Song, Meng & Ermon 2021, eq. 12 and 16"
+
+    eta: float = Field(0.0, ge=0, le=1, description="0 is deterministic, 1 ancestral")
+
+    def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
+        """Step to x_s = alpha_s x0 + sqrt(sigma_s² - std²) eps + std z, with std² = eta² posterior variance."""
+        schedule = denoise.schedule
+        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+            seen = denoise(x, t)
+            alpha_s, sigma_s = schedule(s)
+            std = self.eta * sqrt(schedule.posterior(t, s).variance)
+            x = alpha_s * seen.x0 + sqrt(max(sigma_s**2 - std**2, 0.0)) * seen.eps
+            if std > 0:
+                x = x + std * noise()
+            yield x
