@@ -36,6 +36,11 @@ __all__ = ["Evaluation", "Experiment", "Preparation", "Sampling", "Training"]
 Decay = Annotated[float, Field(gt=0, lt=1)]
 
 
+def _named(default: Any) -> Any:
+    """Return a default that names plugins; pydantic makes them of it, as of a name in a config."""
+    return default
+
+
 def _defaults() -> Any:
     """Return no keys: pydantic validates them into the section's defaults, and collects their problems."""
     return {}
@@ -87,7 +92,7 @@ class Training(_Section):
 class Sampling(_Section):
     """How pictures are drawn from the trained network."""
 
-    samplers: tuple[SamplerRef, ...] = Field(("ddim",), min_length=1, description="samplers to compare")
+    samplers: tuple[SamplerRef, ...] = Field(_named(("ddim",)), description="samplers to compare")
     count: PositiveInt = Field(64, description="pictures of each sampler")
     batch: PositiveInt | None = Field(None, description="pictures at once; null lets the machine decide")
     clip: PositiveFloat | None = Field(1.0, description="bound of the predicted picture; null never clips")
@@ -97,8 +102,8 @@ class Sampling(_Section):
 class Evaluation(_Section):
     """What the pictures are compared by."""
 
-    features: FeaturesRef = Field("efficientnet-lite0", description="the feature network")
-    metrics: tuple[MetricRef, ...] = Field(("frechet", "kid"), description="metrics to compute")
+    features: FeaturesRef = Field(_named("efficientnet-lite0"), description="the feature network")
+    metrics: tuple[MetricRef, ...] = Field(_named(("frechet", "kid")), description="metrics to compute")
     baselines: bool = Field(True, description="add the rows of real held-out pictures and of pure noise")
 
 
@@ -109,10 +114,10 @@ class Experiment(_Section):
     seed: NonNegativeInt = Field(0, description="seed of everything random")
     dataset: DatasetRef
     preparation: Preparation = Field(default_factory=_defaults)
-    schedule: ScheduleRef = Field("linear", description="noise schedule")
+    schedule: ScheduleRef = Field(_named("linear"), description="noise schedule")
     timesteps: PositiveInt = Field(1000, description="T, the steps of the forward process")
-    objective: ObjectiveRef = Field("eps", description="what the network predicts")
-    backbone: BackboneRef = Field("unet", description="the network")
+    objective: ObjectiveRef = Field(_named("eps"), description="what the network predicts")
+    backbone: BackboneRef = Field(_named("unet"), description="the network")
     training: Training = Field(default_factory=_defaults)
     sampling: Sampling = Field(default_factory=_defaults)
     evaluation: Evaluation = Field(default_factory=_defaults)

@@ -7,7 +7,17 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
 from noisette.config.problems import nested, problems_of
-from noisette.contracts import KINDS, Backbone, Dataset, Features, Metric, Objective, Plugin, Sampler, Schedule
+from noisette.contracts import (
+    KINDS,
+    Backbone,
+    Dataset,
+    Features,
+    Metric,
+    Objective,
+    Plugin,
+    Sampler,
+    Schedule,
+)
 from noisette.errors import PluginError, Problem
 from noisette.plugins import registry
 

@@ -27,7 +27,10 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice; first in line {seen[key] + 1}", key_node.start_mark
+                    None,
+                    None,
+                    f"key {key!r} is given twice; first in line {seen[key] + 1}",
+                    key_node.start_mark,
                 )
             seen[key] = key_node.start_mark.line
         return super().construct_mapping(node, deep)

@@ -6,6 +6,7 @@ always the next of the list, never "t - T // steps".
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,9 +16,7 @@ __all__ = ["CLEAN", "Spacing", "descending"]
 CLEAN = -1
 """The step after the last: x_{-1} is the clean picture, with alpha 1 and sigma 0."""
 
-Spacing = (
-    Literal["linspace", "leading", "trailing", "quadratic"] | tuple[Annotated[int, Field(ge=0)], ...]
-)
+Spacing = Literal["linspace", "leading", "trailing", "quadratic"] | tuple[Annotated[int, Field(ge=0)], ...]
 """Name of a spacing, or the steps themselves in descending order."""
 
 
@@ -55,11 +54,15 @@ def _distinct(ascending: list[int], last: int) -> list[int]:
     for i in range(1, len(ascending)):
         ascending[i] = max(ascending[i], ascending[i - 1] + 1)
     excess = max(0, ascending[-1] - last)
-    return [min(step, last - (len(ascending) - 1 - i)) for i, step in enumerate(ascending)] if excess else ascending
+    return (
+        [min(step, last - (len(ascending) - 1 - i)) for i, step in enumerate(ascending)]
+        if excess
+        else ascending
+    )
 
 
 def _checked(timesteps: int, given: tuple[int, ...]) -> tuple[int, ...]:
-    falls = all(a > b for a, b in zip(given, given[1:], strict=False))
+    falls = all(a > b for a, b in pairwise(given))
     if not given or not falls or not 0 <= given[-1] <= given[0] < timesteps:
         raise ValueError(f"spacing: expected descending steps within [0, {timesteps}); got {list(given)}")
     return given

@@ -126,5 +126,3 @@ def _valid(betas: Tensor) -> Tensor:
             f"got shape {tuple(betas.shape)}" + (f" with other values at steps {wrong}" if wrong else "")
         )
     return betas.to(torch.float64)
-
-

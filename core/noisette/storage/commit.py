@@ -51,7 +51,9 @@ def _write_manifest(staging: Path, kind: str, about: dict[str, Any]) -> None:
         _sync(path)
         files[path.name] = FileRecord(bytes=path.stat().st_size, sha256=sha256_of(path))
     manifest = staging / MANIFEST
-    manifest.write_text(Manifest(kind=kind, about=about, files=files).model_dump_json(indent=1), encoding="utf-8")
+    manifest.write_text(
+        Manifest(kind=kind, about=about, files=files).model_dump_json(indent=1), encoding="utf-8"
+    )
     _sync(manifest)
     _sync(staging)
 

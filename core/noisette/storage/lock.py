@@ -29,7 +29,9 @@ def owned(directory: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode().strip() or "unknown"
-            raise StorageError(f"{directory}: process {owner} is working in it; wait for it or end it") from None
+            raise StorageError(
+                f"{directory}: process {owner} is working in it; wait for it or end it"
+            ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

@@ -70,7 +70,9 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
     try:
         manifest = Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise StorageError(f"{directory}: expected finished {kind} with a {MANIFEST}; there is none") from None
+        raise StorageError(
+            f"{directory}: expected finished {kind} with a {MANIFEST}; there is none"
+        ) from None
     except (OSError, ValueError, ValidationError, RecursionError) as error:
         raise StorageError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
     if manifest.kind != kind or manifest.format != _VERSION:

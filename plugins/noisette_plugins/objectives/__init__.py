@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from noisette import Objective, hookimpl
-
 from noisette_plugins.objectives.eps import Eps
 from noisette_plugins.objectives.v import V
 from noisette_plugins.objectives.x0 import X0

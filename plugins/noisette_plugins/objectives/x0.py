@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from noisette import Objective
 
 if TYPE_CHECKING:
-    from noisette import Prediction
     from torch import Tensor
+
+    from noisette import Prediction
 
 __all__ = ["X0"]
 

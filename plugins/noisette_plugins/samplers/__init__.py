@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from noisette import Sampler, hookimpl
-
 from noisette_plugins.samplers.ddim import DDIM
 from noisette_plugins.samplers.ddpm import DDPM
 

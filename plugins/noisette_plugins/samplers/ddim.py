@@ -7,12 +7,14 @@ from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, ClassVar
 
-from noisette import Sampler
 from pydantic import Field
 
+from noisette import Sampler
+
 if TYPE_CHECKING:
-    from noisette import Denoiser, Noise
     from torch import Tensor
+
+    from noisette import Denoiser, Noise
 
 __all__ = ["DDIM"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from noisette import Schedule, hookimpl
-
 from noisette_plugins.schedules.cosine import Cosine
 from noisette_plugins.schedules.linear import Linear
 

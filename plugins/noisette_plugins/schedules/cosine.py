@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
-from noisette import Schedule
 from pydantic import Field
+
+from noisette import Schedule
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,55 @@
+"""What the machine at hand does fast: device, precision and memory format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+__all__ = ["Machine"]
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how networks compute.
+
+    Attributes:
+        device: the first CUDA device, or the CPU.
+        autocast: dtype of convolutions and matrix products, or None for float32.
+        channels_last: whether pictures lie in memory with their channels together.
+    """
+
+    device: torch.device
+    autocast: torch.dtype | None
+    channels_last: bool
+
+    @classmethod
+    def here(cls, precision: Precision = "auto") -> Machine:
+        """Choose for this machine; `auto` takes bf16 where the hardware multiplies it, float32 elsewhere."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(device))
+        return cls(device, torch.bfloat16 if bf16 else None, channels_last=bf16)
+
+    @property
+    def precision(self) -> str:
+        """ "bf16" or "fp32"."""
+        return "fp32" if self.autocast is None else "bf16"
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device, in the memory format."""
+        network = network.to(self.device)
+        return network.to(memory_format=torch.channels_last) if self.channels_last else network
+
+    def autocasting(self) -> torch.autocast:
+        """Return the context in which the network computes."""
+        return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,53 @@
+"""Drawing pictures: a sampler, a denoiser and the numbers of the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from noisette.diffusion.denoiser import Clipped, Denoiser
+from noisette.diffusion.noise import Noise
+from noisette.errors import NotFiniteError, PluginError
+
+if TYPE_CHECKING:
+    from noisette.contracts import Sampler, Shape
+
+__all__ = ["clipped", "draw", "to_bytes"]
+
+
+def clipped(denoise: Denoiser, bound: float | None) -> Denoiser:
+    """Return the denoiser with its predicted pictures clipped to [-bound, bound], or as it is."""
+    return denoise if bound is None else Clipped(denoise, bound)
+
+
+@torch.inference_mode()
+def draw(
+    denoise: Denoiser, sampler: Sampler, shape: Shape, indices: Sequence[int], seed: int, device: torch.device
+) -> Tensor:
+    """Draw the pictures of the given numbers, (N, C, H, W) float32, about within [-1, 1].
+
+    Picture i starts from the first noise of its own generator and draws all further noise from it.
+
+    Raises:
+        NotFiniteError: if the sampler ends in NaN or infinity.
+        PluginError: if the sampler yields nothing, or another shape.
+    """
+    noise = Noise(seed, indices, shape, device=device)
+    start = noise()
+    x = None
+    for state in sampler.trajectory(denoise, start, noise):
+        x = state
+    if x is None or x.shape != start.shape:
+        came = "nothing" if x is None else f"shape {tuple(x.shape)}"
+        raise PluginError(f"sampler {sampler.name}: expected states of shape {tuple(start.shape)}; got {came}")
+    if not bool(torch.isfinite(x).all()):
+        raise NotFiniteError(f"sampler {sampler.label}: the pictures are not finite")
+    return x
+
+
+def to_bytes(pictures: Tensor) -> Tensor:
+    """Map [-1, 1] to uint8 0 ... 255: rounded to the nearest, clipped outside."""
+    return pictures.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

@@ -1,0 +1,129 @@
+"""Sampling engine: the pictures of one sampler, streamed to disk."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from noisette.checkpoint import Checkpoint
+from noisette.contracts import Sampler
+from noisette.events import Events
+from noisette.hooks import Run
+from noisette.journal import Journal
+from noisette.layout import samples_directory
+from noisette.machine import Machine
+from noisette.pictures import grid, save_png
+from noisette.plugins import registry
+from noisette.sampling.draw import clipped, draw, to_bytes
+from noisette.sampling.samples import Samples
+from noisette.storage import committed
+from noisette.training.model import Model
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+
+__all__ = ["sample"]
+
+_BATCH = {"cpu": 64, "cuda": 256}
+
+
+def sample(
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    sampler: Sampler,
+    root: Path | str = "runs",
+    *,
+    events: Events | None = None,
+) -> Samples:
+    """Draw `sampling.count` pictures from a checkpoint; finished ones are returned at once.
+
+    Args:
+        experiment: its `sampling` and `seed` decide the pictures.
+        checkpoint: the trained network.
+        sampler: how to draw them.
+        root: folder of all results; the samples lie beside the checkpoint, wherever that is.
+        events: who is told of the progress, in pictures.
+
+    Raises:
+        CheckpointError: if the checkpoint needs a plugin that is missing.
+        NotFiniteError: if the pictures are not finite.
+        StorageError: if they cannot be written.
+    """
+    directory = checkpoint.directory.parent.parent
+    target = samples_directory(directory, checkpoint.digest, sampler, experiment)
+    done = Samples.finished(target)
+    if done is not None:
+        return done
+    model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=Machine.here(experiment.training.precision))
+    events = events or Events()
+    run = Run("sample", sampler.label, target, experiment.sampling.count, sampler.options())
+    events.run_start(run)
+    try:
+        samples = _sample(experiment, checkpoint, model, sampler, run, events)
+    except BaseException:
+        events.run_end(run, "failed")
+        raise
+    metrics = {"seconds_per_picture": samples.about["seconds_per_picture"]}
+    Journal(directory).on_metrics(run, run.total, metrics)
+    events.metrics(run, run.total, metrics)
+    events.pictures(run, run.total, f"samples/{sampler.label}", samples.grid)
+    events.run_end(run, "finished")
+    return samples
+
+
+def _sample(
+    experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler: Sampler, run: Run, events: Events
+) -> Samples:
+    about = _about(experiment, checkpoint, model, sampler)
+    with committed(run.directory, "samples", about) as staging:
+        path = staging / "pictures.npy"
+        pictures = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(run.total, *model.shape))
+        start = time.perf_counter()
+        _fill(pictures, experiment, model, sampler, run, events)
+        about["seconds_per_picture"] = (time.perf_counter() - start) / run.total
+        pictures.flush()
+        save_png(grid(pictures[:64]), staging / "grid.png")
+    return Samples.open(run.directory)
+
+
+def _fill(
+    pictures: np.memmap[Any, Any],
+    experiment: Experiment,
+    model: Model,
+    sampler: Sampler,
+    run: Run,
+    events: Events,
+) -> None:
+    denoise = clipped(model.denoiser(), experiment.sampling.clip)
+    device = model.machine.device
+    size = experiment.sampling.batch or _BATCH[device.type]
+    for start in range(0, run.total, size):
+        indices = range(start, min(start + size, run.total))
+        drawn = draw(denoise, sampler, model.shape, indices, experiment.seed, device)
+        pictures[indices.start : indices.stop] = to_bytes(drawn).cpu().numpy()
+        events.step(run, indices.stop, {})
+
+
+def _about(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler: Sampler) -> dict[str, Any]:
+    steps = len(model.tables.timesteps(sampler.steps, sampler.spacing)) - 1
+    return {
+        "label": sampler.label,
+        "sampler": sampler.options(),
+        "plugin": registry().origin_of(sampler),
+        "steps": steps,
+        "network_calls": sampler.network_calls(steps),
+        "count": experiment.sampling.count,
+        "seed": experiment.seed,
+        "clip": experiment.sampling.clip,
+        "ema": experiment.sampling.ema and "ema.safetensors" in checkpoint.manifest.files,
+        "checkpoint": checkpoint.digest,
+        "step": checkpoint.step,
+        "precision": model.machine.precision,
+        "device": model.machine.device.type,
+        "versions": {"noisette": version("noisette"), "torch": torch.__version__},
+    }

@@ -1,0 +1,65 @@
+"""Which stages of an experiment are finished, from manifests alone: instant, without torch or pictures.
+
+Where a stage's results lie depends on the results before it (samples carry a key of their checkpoint), so the
+directory of a stage is known only when the stage before it is finished.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from noisette.checkpoint import Checkpoint, finished
+from noisette.config import Experiment
+from noisette.layout import data_directory, evaluation_directory, samples_directory, training_directory
+from noisette.sampling.samples import Samples
+from noisette.storage import is_complete
+
+__all__ = ["Stage", "plan"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of an experiment.
+
+    Attributes:
+        name: "prepare", "train", "sample <sampler's label>" or "evaluate".
+        directory: where its results lie or will lie; None while that hangs on an unfinished stage.
+        finished: whether its results are complete; sizes are checked, hashes when they are read.
+    """
+
+    name: str
+    directory: Path | None
+    finished: bool
+
+
+def plan(experiment: Experiment, root: Path) -> list[Stage]:
+    """Return the stages of an experiment in the order they run in."""
+    data = data_directory(experiment, root)
+    run = training_directory(experiment, root)
+    checkpoint = finished(run, experiment.training.steps)
+    sampling = _sampling(experiment, run, checkpoint)
+    return [
+        Stage("prepare", data, is_complete(data, "prepared")),
+        Stage("train", run, checkpoint is not None),
+        *sampling,
+        _evaluation(experiment, run, sampling),
+    ]
+
+
+def _sampling(experiment: Experiment, run: Path, checkpoint: Checkpoint | None) -> list[Stage]:
+    stages = []
+    for sampler in experiment.sampling.samplers:
+        directory = checkpoint and samples_directory(run, checkpoint.digest, sampler, experiment)
+        done = directory is not None and is_complete(directory, "samples")
+        stages.append(Stage(f"sample {sampler.label}", directory, done))
+    return stages
+
+
+def _evaluation(experiment: Experiment, run: Path, sampling: list[Stage]) -> Stage:
+    samples = [Samples.finished(stage.directory) if stage.directory else None for stage in sampling]
+    digests = [drawn.digest for drawn in samples if drawn is not None]
+    if len(digests) < len(sampling):
+        return Stage("evaluate", None, False)
+    directory = evaluation_directory(run, digests, experiment)
+    return Stage("evaluate", directory, is_complete(directory, "evaluation"))

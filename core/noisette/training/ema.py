@@ -1,0 +1,42 @@
+"""The exponential moving average of the weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["EMA"]
+
+
+class EMA:
+    """Averaged weights: w <- decay w + (1 - decay) weights, after every step.
+
+    The decay warms up as (1 + step) / (10 + step), so that early averages are not held back by the start (as in
+    the Adam-like correction of TensorFlow's ExponentialMovingAverage). It is a function of the step alone, so a
+    resumed run goes on where it was. Only parameters are averaged, never buffers.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._sources: list[Tensor] = list(network.parameters())
+        self._names = [name for name, _ in network.named_parameters()]
+        self.weights = [source.detach().clone() for source in self._sources]
+
+    def decay_at(self, step: int) -> float:
+        """Return the decay used after `step` steps."""
+        return min(self.decay, (1 + step) / (10 + step))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Average in the weights after step `step`, counted from 1."""
+        torch._foreach_lerp_(self.weights, self._sources, 1 - self.decay_at(step))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the averaged weights by the parameters' names."""
+        return dict(zip(self._names, self.weights, strict=True))
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over the weights of `state`."""
+        for name, weight in zip(self._names, self.weights, strict=True):
+            weight.copy_(state[name])

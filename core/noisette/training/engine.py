@@ -1,0 +1,135 @@
+"""The training loop: steps, checkpoints, measurements, grids; stoppable and resumable at any time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from noisette.checkpoint import Checkpoint, finished, latest
+from noisette.data import Prepared
+from noisette.diffusion.tables import Tables
+from noisette.errors import DataError, NotFiniteError
+from noisette.events import Events
+from noisette.hooks import Run
+from noisette.journal import Journal
+from noisette.layout import data_directory, training_directory
+from noisette.machine import Machine
+from noisette.storage import owned
+from noisette.training.batches import Batches
+from noisette.training.grids import draw_grid
+from noisette.training.state import TrainingState
+from noisette.training.step import Stepper
+from noisette.training.stop import Stop, graceful_stop
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+
+__all__ = ["train"]
+
+log = logging.getLogger(__name__)
+
+
+def train(experiment: Experiment, root: Path | str = "runs", *, events: Events | None = None) -> Checkpoint:
+    """Train the experiment's network on its prepared pictures, or go on where an earlier run stopped.
+
+    A finished training is returned at once. SIGINT and SIGTERM end the step at work, write a checkpoint, and
+    then do what they always do. A run that is resumed ends in the same bits as one that was never stopped.
+
+    Args:
+        experiment: what to train.
+        root: folder of all results; see `noisette.layout`.
+        events: who is told of steps, measurements, grids and checkpoints.
+
+    Raises:
+        DataError: if the pictures are not prepared, or are too few for the network.
+        NotFiniteError: if the loss is not finite; the last good checkpoint stays.
+        StorageError: if another process trains here, or the disk is full.
+    """
+    directory = training_directory(experiment, Path(root))
+    done = finished(directory, experiment.training.steps)
+    if done is not None:
+        return done
+    data = Prepared.finished(data_directory(experiment, Path(root)))
+    if data is None:
+        raise DataError(f"{data_directory(experiment, Path(root))}: is not prepared; run the prepare stage first")
+    with owned(directory), graceful_stop() as stop, torch.random.fork_rng():
+        return _Training(experiment, data, directory, events or Events()).run(stop)
+
+
+class _Training:
+    """One call of `train`."""
+
+    def __init__(self, experiment: Experiment, data: Prepared, directory: Path, events: Events) -> None:
+        self.options, self.directory, self.events = experiment.training, directory, events
+        self.run_info = Run("train", experiment.name, directory, experiment.training.steps, experiment.options())
+        self.journal = Journal(directory)
+        self.state = TrainingState(experiment, data, Machine.here(experiment.training.precision))
+        self.tables = Tables(experiment.schedule.betas(experiment.timesteps))
+        self.batches = Batches(experiment, data)
+        self.losses: list[Tensor] = []
+        self.since = time.perf_counter()
+
+    def run(self, stop: Stop) -> Checkpoint:
+        """Train to the last step, or to a stop, and return the last checkpoint."""
+        self._resume()
+        self.events.run_start(self.run_info)
+        try:
+            checkpoint = self._loop(stop)
+        except BaseException:
+            self.events.run_end(self.run_info, "failed")
+            raise
+        self.events.run_end(self.run_info, "stopped" if stop else "finished")
+        return checkpoint
+
+    def _resume(self) -> None:
+        checkpoint = latest(self.directory)
+        if checkpoint is not None:
+            self.state.restore(checkpoint)
+            log.info("training goes on at step %d of %d", self.state.step, self.options.steps)
+
+    def _loop(self, stop: Stop) -> Checkpoint:
+        step = Stepper(self.state, self.tables)
+        while self.state.step < self.options.steps and not stop:
+            loss, norm = step(self.batches[self.state.step])
+            self.losses.append(loss)
+            self.events.step(self.run_info, self.state.step, {})
+            self._now_and_then(norm)
+        return self._save()
+
+    def _now_and_then(self, norm: Tensor) -> None:
+        step, options = self.state.step, self.options
+        if step % options.log_every == 0:
+            self._log(norm)
+        if options.grid_every and step % options.grid_every == 0:
+            path = draw_grid(self.state, self.tables, self.directory)
+            self.events.pictures(self.run_info, step, "training/grid", path)
+        if step % options.save_every == 0 and step < options.steps:
+            self._save()
+
+    def _log(self, norm: Tensor) -> None:
+        loss = float(torch.stack(self.losses).mean())
+        if not torch.isfinite(torch.tensor(loss)):
+            raise NotFiniteError(
+                f"{self.directory}: the loss is not finite at step {self.state.step}; the last checkpoint is kept. "
+                "Try a lower training.lr, training.clip_norm, or training.precision=fp32"
+            )
+        elapsed = time.perf_counter() - self.since
+        metrics = {
+            "loss": loss,
+            "lr": float(self.state.optimizer.param_groups[0]["lr"]),
+            "gradient_norm": float(norm),
+            "pictures_per_second": len(self.losses) * self.options.batch / elapsed,
+        }
+        self.journal.on_metrics(self.run_info, self.state.step, metrics)
+        self.events.metrics(self.run_info, self.state.step, metrics)
+        self.losses, self.since = [], time.perf_counter()
+
+    def _save(self) -> Checkpoint:
+        checkpoint = self.state.save(self.directory)
+        self.events.checkpoint(self.run_info, self.state.step, checkpoint.directory)
+        return checkpoint

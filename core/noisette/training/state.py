@@ -1,0 +1,130 @@
+"""The state of a training run: everything that a resumed run needs to go on with the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from noisette.checkpoint import Checkpoint, checkpoint_path, prune
+from noisette.diffusion.noise import derive_seed
+from noisette.errors import NotFiniteError
+from noisette.plugins import registry
+from noisette.storage import committed
+from noisette.training.ema import EMA
+from noisette.training.model import build_network, load_weights
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+    from noisette.data import Prepared
+    from noisette.machine import Machine
+
+__all__ = ["TrainingState", "seeded"]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generators for the block (initial weights, dropout); then put them back."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+class TrainingState:
+    """Network, averaged weights, optimizer and step.
+
+    Attributes:
+        step: steps done.
+        network: in training mode, on the machine's device.
+        ema: the averaged weights, or None.
+        optimizer: AdamW.
+    """
+
+    def __init__(self, experiment: Experiment, data: Prepared, machine: Machine) -> None:
+        options = experiment.training
+        self.experiment, self.data, self.machine, self.step = experiment, data, machine, 0
+        classes = len(data.classes) if options.labels else 0
+        with seeded(derive_seed(experiment.seed, "weights")):
+            network = build_network(experiment.backbone, experiment.objective, data.shape, classes)
+        self.network: nn.Module = machine.place(network.train())
+        self.ema = EMA(self.network, options.ema) if options.ema is not None else None
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=options.lr,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take over the state of a verified checkpoint."""
+        load_weights(self.network, checkpoint.directory / "network.safetensors")
+        if self.ema is not None:
+            self.ema.load(load_file(checkpoint.directory / "ema.safetensors"))
+        self._restore_optimizer(load_file(checkpoint.directory / "optimizer.safetensors"))
+        self.step = checkpoint.step
+
+    def save(self, run: Path) -> Checkpoint:
+        """Write a checkpoint of this step, then remove those beyond `training.keep`.
+
+        Raises:
+            NotFiniteError: if a weight is not finite; no such checkpoint is ever written.
+            StorageError: if it cannot be written; the checkpoints before it stay.
+        """
+        self._check_finite(run)
+        network = _stored(self.network.state_dict())
+        target = checkpoint_path(run, self.step)
+        with committed(target, "checkpoint", self._about()) as staging:
+            save_file(network, staging / "network.safetensors")
+            save_file(self._optimizer_tensors(), staging / "optimizer.safetensors")
+            if self.ema is not None:
+                save_file({**network, **_stored(self.ema.state())}, staging / "ema.safetensors")
+        prune(run, self.experiment.training.keep)
+        return Checkpoint.open(target)
+
+    def _about(self) -> dict[str, Any]:
+        experiment = self.experiment
+        plugins = (experiment.schedule, experiment.objective, experiment.backbone, experiment.dataset)
+        return {
+            "step": self.step,
+            "experiment": experiment.options(),
+            "shape": list(self.data.shape),
+            "classes": list(self.data.classes),
+            "data": self.data.digest,
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "precision": self.machine.precision,
+            "device": self.machine.device.type,
+            "plugins": [registry().origin_of(plugin) for plugin in plugins],
+            "versions": {"noisette": version("noisette"), "torch": torch.__version__},
+        }
+
+    def _check_finite(self, run: Path) -> None:
+        weights = list(self.network.parameters())
+        if not all(bool(torch.isfinite(weight).all()) for weight in weights):
+            raise NotFiniteError(
+                f"{run}: a weight is not finite after step {self.step}; the checkpoints before it are kept. "
+                "Try a lower training.lr, training.clip_norm, or training.precision=fp32"
+            )
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        state = self.optimizer.state_dict()["state"]
+        return _stored({f"{index}.{key}": value for index, kept in state.items() for key, value in kept.items()})
+
+    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        for index, parameter in enumerate(self.network.parameters()):
+            kept = {key: tensors[f"{index}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            self.optimizer.state[parameter] = {
+                key: value if key == "step" else torch.empty_like(parameter).copy_(value)
+                for key, value in kept.items()
+            }
+
+
+def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous copies on the CPU, as safetensors wants them."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
