@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 from noisette.config.yaml import parse_yaml
@@ -16,10 +15,10 @@ def parse_override(text: str) -> tuple[str, Any]:
     """Split ``a.b=value`` into its path and its value, which is read as YAML.
 
     Raises:
-        ConfigError: if there is no path or no equals sign.
+        ConfigError: if there is no equals sign, or the value is no YAML.
     """
     path, equals, value = text.partition("=")
-    if not equals or not path.strip():
+    if not equals:
         raise ConfigError(f"--set {text}", [Problem("", "expected PATH=VALUE, such as training.steps=500")])
     return path.strip(), parse_yaml(value, f"--set {text}")
 
@@ -30,17 +29,26 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str] | Mappin
     A plugin given by name alone becomes a mapping when one of its options is set.
 
     Raises:
-        ConfigError: if a path leads through something that has no keys.
+        ConfigError: if a path is empty, or leads through something that has no keys.
     """
-    result = deepcopy(dict(config))
+    result: dict[str, Any] = _unshared(config)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(parse_override, overrides)
     for path, value in pairs:
         _set(result, path, value)
     return result
 
 
+def _unshared(value: Any) -> Any:
+    """Copy mappings and lists, each on its own: what an alias of YAML shares is then set in one place only."""
+    if isinstance(value, Mapping):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _set(config: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
+    if not all([*parents, last]):
+        raise _lost(path, "expected a path such as training.steps; a word of it is empty")
     place: Any = config
     for depth, key in enumerate(parents):
         inner = _get(place, key, path)
@@ -65,8 +73,9 @@ def _put(place: dict[str, Any] | list[Any], key: str, value: Any, path: str) -> 
 
 
 def _index(place: list[Any], key: str, path: str) -> int:
-    if not key.isdigit() or int(key) >= len(place):
-        raise _lost(path, f"expected an index from 0 to {len(place) - 1}; got {key!r}")
+    if key not in map(str, range(len(place))):
+        known = f"an index from 0 to {len(place) - 1}" if place else "a list that is not empty"
+        raise _lost(path, f"expected {known}; got {key!r}")
     return int(key)
 
 

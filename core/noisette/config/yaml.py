@@ -1,8 +1,9 @@
-"""YAML as people mean it: 1e-4 is a number, `no` is a word, and a key given twice is a mistake."""
+"""YAML as people mean it: 1e-4 is a number, `no` is a word, 010 is ten, and a key given twice is a mistake."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,63 @@ __all__ = ["parse_yaml", "read_yaml"]
 
 _BOOL = "tag:yaml.org,2002:bool"
 _FLOAT = "tag:yaml.org,2002:float"
+_INT = "tag:yaml.org,2002:int"
+_MERGE = "tag:yaml.org,2002:merge"
+_OLD = {_BOOL, _FLOAT, _INT, "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
+
+_LARGEST = 100_000
+"""Values that a config may have with its aliases written out: more is a mistake or an attack."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2's scalars, and no duplicate keys."""
+    """PyYAML's safe loader with YAML 1.2's scalars, no tags, no duplicate keys, and bounded aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node, unless it bears a tag: a config's values are what they look like."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise _fault(f"tags are not used in configs; got {event.tag}", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Build the document, unless its aliases make it huge or endless."""
+        _written_out(node, {}, set())
+        return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a dictionary; a key that comes twice is an error, as one of the two would be lost."""
-        seen: dict[Any, Any] = {}
+        seen: dict[str, int] = {}
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            if key_node.tag == _MERGE:
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _fault("expected a word as key; got a list or a mapping", key_node.start_mark)
+            key = key_node.value
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"key {key!r} is given twice; first in line {seen[key] + 1}",
-                    key_node.start_mark,
-                )
-            seen[key] = key_node.start_mark.line
+                raise _fault(f"key {key!r} is given twice; first in line {seen[key]}", key_node.start_mark)
+            seen[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep)
+
+    def construct_whole(self, node: yaml.ScalarNode) -> int:
+        """Read a whole number: decimal, whatever zeros lead it, or 0x and 0o."""
+        text = node.value.replace("_", "")
+        base = {"0x": 16, "0o": 8}.get(text[:2], 10)
+        try:
+            return int(text, base)
+        except ValueError:
+            raise _fault(f"expected a number of bearable length; got {len(text)} digits", node.start_mark) from None
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag not in (_BOOL, _FLOAT)]
+    first: [(tag, regexp) for tag, regexp in resolvers if tag not in _OLD]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_WHOLE = re.compile(r"^[-+]?\d[\d_]*$|^0x[\da-fA-F]+$|^0o[0-7]+$")
 _Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(_INT, _WHOLE, list("-+0123456789"))
 _Loader.add_implicit_resolver(_FLOAT, _NUMBER, list("-+.0123456789"))
+_Loader.add_constructor(_INT, _Loader.construct_whole)
 
 
 def parse_yaml(text: str, source: str) -> Any:
@@ -53,11 +83,13 @@ def parse_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
+        mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(source, [Problem(where, error.problem or "no valid YAML")]) from None
     except yaml.YAMLError as error:
-        raise ConfigError(source, [Problem("", str(error))]) from None
+        raise ConfigError(source, [Problem("", f"no valid YAML: {' '.join(str(error).split())}")]) from None
+    except RecursionError:
+        raise ConfigError(source, [Problem("", "no config: it is nested too deeply")]) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -67,17 +99,42 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: if the file is not there, cannot be read, or holds anything but a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
         raise ConfigError(str(path), [Problem("", f"cannot be read: {_cause(error)}", _near(path))]) from None
     value = parse_yaml(text, str(path))
     if not isinstance(value, dict):
-        raise ConfigError(str(path), [Problem("", f"expected a mapping of keys; got {type(value).__name__}")])
+        came = "an empty file" if value is None else f"a {type(value).__name__}"
+        raise ConfigError(str(path), [Problem("", f"expected a mapping of keys; got {came}")])
     return value
 
 
-def _cause(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else f"no UTF-8 text: {error.reason}"
+def _written_out(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
+    """Return how many values a node has with every alias written out."""
+    if id(node) in open_nodes:
+        raise _fault("an alias stands inside what it stands for", node.start_mark)
+    if id(node) not in known:
+        open_nodes.add(id(node))
+        known[id(node)] = 1 + sum(_written_out(inner, known, open_nodes) for inner in _inside(node))
+        open_nodes.remove(id(node))
+    if known[id(node)] > _LARGEST:
+        raise _fault(f"expected at most {_LARGEST} values with all aliases written out", node.start_mark)
+    return known[id(node)]
+
+
+def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
+    for inner in node.value if isinstance(node, yaml.CollectionNode) else ():
+        yield from inner if isinstance(inner, tuple) else (inner,)
+
+
+def _fault(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(None, None, problem, mark)
+
+
+def _cause(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"no UTF-8 text: {error.reason}"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _near(path: Path) -> str:
