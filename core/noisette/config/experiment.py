@@ -14,11 +14,12 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 
 from noisette.config.overrides import apply_overrides
-from noisette.config.problems import problems_of
+from noisette.config.problems import nested, problems_of
 from noisette.config.reference import (
     BackboneRef,
     DatasetRef,
@@ -29,7 +30,9 @@ from noisette.config.reference import (
     ScheduleRef,
 )
 from noisette.config.yaml import read_yaml
-from noisette.errors import ConfigError
+from noisette.contracts import Sampler
+from noisette.diffusion.spacing import descending
+from noisette.errors import ConfigError, Problem
 
 __all__ = ["Evaluation", "Experiment", "Preparation", "Sampling", "Training"]
 
@@ -47,7 +50,7 @@ def _defaults() -> Any:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class Preparation(_Section):
@@ -98,6 +101,17 @@ class Sampling(_Section):
     clip: PositiveFloat | None = Field(1.0, description="bound of the predicted picture; null never clips")
     ema: bool = Field(True, description="use the averaged weights")
 
+    @field_validator("samplers")
+    @classmethod
+    def _told_apart(cls, samplers: tuple[Sampler, ...]) -> tuple[Sampler, ...]:
+        if not samplers:
+            raise ValueError("expected at least one sampler; got none")
+        labels = [sampler.label for sampler in samplers]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"expected samplers that differ in name or options; got {', '.join(twice)} twice")
+        return samplers
+
 
 class Evaluation(_Section):
     """What the pictures are compared by."""
@@ -115,27 +129,26 @@ class Experiment(_Section):
     dataset: DatasetRef
     preparation: Preparation = Field(default_factory=_defaults)
     schedule: ScheduleRef = Field(_named("linear"), description="noise schedule")
-    timesteps: PositiveInt = Field(1000, description="T, the steps of the forward process")
+    timesteps: int = Field(1000, ge=1, le=100_000, description="T, the steps of the forward process")
     objective: ObjectiveRef = Field(_named("eps"), description="what the network predicts")
     backbone: BackboneRef = Field(_named("unet"), description="the network")
     training: Training = Field(default_factory=_defaults)
     sampling: Sampling = Field(default_factory=_defaults)
     evaluation: Evaluation = Field(default_factory=_defaults)
 
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        """Check what no single key can know."""
-        from noisette.diffusion.spacing import descending
-
-        for index, sampler in enumerate(self.sampling.samplers):
+    @field_validator("sampling")
+    @classmethod
+    def _walks_on_trained_steps(cls, sampling: Sampling, info: ValidationInfo) -> Sampling:
+        problems = []
+        for index, sampler in enumerate(sampling.samplers if "timesteps" in info.data else ()):
             try:
-                descending(self.timesteps, sampler.steps, sampler.spacing)
+                descending(info.data["timesteps"], sampler.steps, sampler.spacing)
             except ValueError as error:
-                raise ValueError(f"sampling.samplers.{index}.{error}") from None
-        labels = [sampler.label for sampler in self.sampling.samplers]
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"sampling.samplers: two samplers are the same: {', '.join(labels)}")
-        return self
+                option, _, message = str(error).partition(": ")
+                problems.append(Problem(f"samplers.{index}.{option}", message))
+        if problems:
+            raise nested(problems)
+        return sampling
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Self:

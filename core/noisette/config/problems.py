@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from reprlib import Repr
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -15,6 +17,29 @@ __all__ = ["nested", "problems_of"]
 
 _NESTED = "noisette_problems"
 
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "int_type": "a whole number",
+    "invalid_key": "a word as key",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_type": "text",
+    "too_long": "at most {max_length} values",
+    "too_short": "at least {min_length} values",
+    "tuple_type": "a list",
+}
+
+_short = Repr()
+_short.maxlevel, _short.maxstring, _short.maxother = 3, 80, 80
+
 
 def nested(problems: Sequence[Problem]) -> PydanticCustomError:
     """Return an error that carries problems found inside a value up through pydantic."""
@@ -22,12 +47,53 @@ def nested(problems: Sequence[Problem]) -> PydanticCustomError:
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Return every problem of a failed validation of `model`."""
-    return [problem for details in error.errors() for problem in _problems(details, model)]
+    """Return every problem of a failed validation of `model`.
+
+    A key of several types gives one problem, not one for each type.
+    """
+    groups: dict[str, list[Problem]] = {}
+    for number, details in enumerate(error.errors()):
+        where, union = _place(details["loc"], model)
+        groups.setdefault(union or f"#{number}", []).extend(_problems(details, where, model))
+    return [problem for key, group in groups.items() for problem in _merged(group, union=key[0] != "#")]
 
 
-def _problems(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
-    where = ".".join(str(part) for part in details["loc"])
+def _place(loc: Sequence[Any], model: type[BaseModel]) -> tuple[str, str]:
+    """Return the path without pydantic's names of the types it tried, and the path of the key of several types."""
+    parts = [str(part) for part in loc]
+    inner: Any = model
+    for depth, part in enumerate(parts):
+        field = inner.model_fields.get(part) if _is_model(inner) else None
+        arms = _arms(field.annotation) if field else []
+        if len(arms) > 1:
+            return ".".join(parts[: depth + 1] + parts[depth + 2 :]), ".".join(parts[: depth + 1])
+        inner = arms[0] if arms else None
+    return ".".join(parts), ""
+
+
+def _arms(annotation: Any) -> list[Any]:
+    """Return the types that a key may have, beside null."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return [annotation]
+    return [arm for arm in get_args(annotation) if arm is not NoneType]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _merged(group: list[Problem], *, union: bool) -> list[Problem]:
+    """Make one problem of those of a key's types; what went deepest into the value is what was meant."""
+    if not union:
+        return group
+    deepest = max(group, key=lambda problem: problem.path.count("."))
+    same = [problem for problem in group if problem.path == deepest.path]
+    wants = ", or ".join(problem.message.partition("; got ")[0].removeprefix("expected ") for problem in same)
+    came = "".join(deepest.message.partition("; got ")[1:])
+    return [Problem(deepest.path, f"expected {wants}{came}", next((p.hint for p in same if p.hint), ""))]
+
+
+def _problems(details: ErrorDetails, where: str, model: type[BaseModel]) -> Iterator[Problem]:
     if details["type"] == _NESTED:
         for inner in details["ctx"]["problems"]:
             yield Problem(".".join(part for part in (where, inner.path) if part), inner.message, inner.hint)
@@ -44,7 +110,11 @@ def _message(details: ErrorDetails) -> str:
     text = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if details["type"] in ("value_error", "assertion_error"):
         return text
-    return f"expected {text}; got {details['input']!r}"
+    known = _EXPECTED.get(details["type"])
+    expected = known.format_map(details.get("ctx", {})) if known else text
+    if expected.startswith(("greater", "less")):
+        expected = f"a number {expected}"
+    return f"expected {expected}; got {_short.repr(details['input'])}"
 
 
 def _hint(details: ErrorDetails) -> str:

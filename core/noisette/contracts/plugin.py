@@ -31,7 +31,7 @@ class Plugin(BaseModel, ABC):
         api: the `API_VERSION` it was written for.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     kind: ClassVar[str]
     name: ClassVar[str]
