@@ -58,6 +58,18 @@ class Sampler(Plugin):
 
     @property
     def label(self) -> str:
-        """A short name that tells this sampler from its neighbours in a table, such as ``ddim-50``."""
-        given = [f"{key}={getattr(self, key)}" for key in sorted(self.model_fields_set - {"steps"})]
-        return "-".join([self.name, str(self.steps), *given])
+        """A short name that tells this sampler from its neighbours in a table, such as ``ddim-50``.
+
+        It says the length of the walk and every option that is not the default.
+        """
+        steps = self.steps if isinstance(self.spacing, str) else len(self.spacing)
+        changed = {
+            key: getattr(self, key)
+            for key, field in type(self).model_fields.items()
+            if key != "steps" and getattr(self, key) != field.get_default(call_default_factory=True)
+        }
+        return "-".join([self.name, str(steps), *(f"{key}={_brief(changed[key])}" for key in sorted(changed))])
+
+
+def _brief(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
