@@ -10,20 +10,26 @@ Environment:
 
 from __future__ import annotations
 
-import inspect
+import logging
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, distributions
 from typing import Any
 
 import pluggy
 
-from noisette.contracts import API_VERSION, KINDS, Plugin
+from noisette.contracts import Plugin
 from noisette.errors import PluginError
 from noisette.hooks import PROJECT, HookSpecs
+from noisette.plugins.faults import fault_of
 
 __all__ = ["Broken", "Found", "Origin", "Source", "discover"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,62 +76,96 @@ def discover() -> list[Source]:
     Raises:
         PluginError: if NOISETTE_STRICT_PLUGINS is set and something is broken.
     """
-    found = sorted(entry_points(group=PROJECT), key=lambda point: (_origin(point).distribution, point.name))
-    sources = [_load(point) for point in found if not _blocked(point)]
+    found = sorted(_entry_points(), key=lambda pair: (pair[0].distribution, pair[0].entry_point))
+    blocked = {_normal(name) for name in os.environ.get("NOISETTE_BLOCK_PLUGINS", "").split(",")}
+    sources = [
+        _load(origin, point)
+        for origin, point in found
+        if not blocked & {_normal(origin.distribution), _normal(origin.entry_point)}
+    ]
+    _refuse_twins(sources)
     faults = [f"{broken.origin}: {broken.reason}" for source in sources for broken in source.broken]
     if faults and os.environ.get("NOISETTE_STRICT_PLUGINS", "0") != "0":
         raise PluginError("broken plugins (NOISETTE_STRICT_PLUGINS is set):\n  " + "\n  ".join(faults))
     return sources
 
 
-def _origin(point: EntryPoint) -> Origin:
-    name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
-    return Origin(name, version, point.name)
+def _entry_points() -> Iterator[tuple[Origin, EntryPoint]]:
+    """Yield the entry points of every distribution; one whose metadata cannot be read is passed over.
+
+    `importlib.metadata.entry_points` would fail for all of them.
+    """
+    seen = set()
+    for distribution in distributions():
+        try:
+            points = list(distribution.entry_points.select(group=PROJECT))
+            name, version = (str(distribution.name), str(distribution.version)) if points else ("", "")
+        except Exception as error:
+            log.warning("the metadata of an installed package cannot be read: %r", error)
+            continue
+        if points and _normal(name) not in seen:  # the first on the path is the one that is imported
+            seen.add(_normal(name))
+            yield from ((Origin(name, version, point.name), point) for point in points)
 
 
-def _blocked(point: EntryPoint) -> bool:
-    blocked = {name.strip() for name in os.environ.get("NOISETTE_BLOCK_PLUGINS", "").split(",")}
-    return bool(blocked & {point.name, _origin(point).distribution})
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _load(point: EntryPoint) -> Source:
-    source = Source(_origin(point))
+def _load(origin: Origin, point: EntryPoint) -> Source:
+    source = Source(origin)
     try:
-        module = point.load()
-        manager = pluggy.PluginManager(PROJECT)
-        manager.add_hookspecs(HookSpecs)
-        manager.register(module)
-        manager.check_pending()
-        offered = [plugin for plugins in manager.hook.plugins() for plugin in plugins]
-    except (Exception, SystemExit) as error:
-        source.broken.append(Broken(source.origin, _reason(error)))
+        with redirect_stdout(sys.stderr):  # what a package prints must not get between a program and our JSON
+            module, offered = _offered(point)
+            faults = [(plugin, fault_of(plugin)) for plugin in offered]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, and panics of extension modules, which are no Exception
+        source.broken.append(Broken(origin, _reason(error)))
         return source
-    for plugin in offered:
-        fault = _fault(plugin)
-        if fault:
-            source.broken.append(Broken(source.origin, fault))
-        else:
-            source.found.append(Found(plugin, source.origin))
-    return Source(source.origin, module, source.found, source.broken)
+    source.found.extend(Found(plugin, origin) for plugin, fault in faults if not fault)
+    source.broken.extend(Broken(origin, fault) for _, fault in faults if fault)
+    return replace(source, module=module)
+
+
+def _offered(point: EntryPoint) -> tuple[Any, list[Any]]:
+    """Return what the entry point names, and the plugins that it offers."""
+    module = point.load()
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(HookSpecs)
+    manager.register(module)
+    manager.check_pending()
+    hooks = {caller.name for caller in manager.get_hookcallers(module) or ()}
+    if not hooks:
+        raise PluginError("has no function marked with @hookimpl")
+    given = manager.hook.plugins()
+    if "plugins" in hooks and not given:
+        raise PluginError("its hook `plugins` returned nothing; expected it to yield classes")
+    return module, [plugin for plugins in given for plugin in _iterated(plugins)]
+
+
+def _iterated(plugins: Any) -> Iterable[Any]:
+    if isinstance(plugins, str | type) or not isinstance(plugins, Iterable):
+        raise PluginError(f"its hook `plugins` returned {plugins!r}; expected it to yield classes")
+    return plugins
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def _fault(plugin: Any) -> str:
-    """Return why this is no plugin, or nothing."""
-    shown = getattr(plugin, "__name__", repr(plugin))
-    if not (inspect.isclass(plugin) and issubclass(plugin, tuple(KINDS.values()))):
-        return f"{shown} is no plugin: expected a subclass of {', '.join(c.__name__ for c in KINDS.values())}"
-    return next((f"{shown}: {fault}" for fault in _contract_faults(plugin)), "")
-
-
-def _contract_faults(plugin: type[Plugin]) -> Iterator[str]:
-    missing = sorted(plugin.__abstractmethods__)
-    if missing:
-        yield f"does not implement {', '.join(missing)}"
-    if not isinstance(getattr(plugin, "name", None), str):
-        yield "has no class variable `name: ClassVar[str]`"
-    if plugin.api != API_VERSION:
-        yield f"was written for version {plugin.api} of the plugin API; this noisette has {API_VERSION}"
+def _refuse_twins(sources: Sequence[Source]) -> None:
+    """Refuse classes of one package that bear one name: not even ``distribution:name`` could tell them apart."""
+    named: dict[tuple[str, str, str], set[type[Plugin]]] = {}
+    for source in sources:
+        for found in source.found:
+            key = (found.origin.distribution, found.plugin.kind, found.plugin.name)
+            named.setdefault(key, set()).add(found.plugin)
+    twins = {plugin for same in named.values() if len(same) > 1 for plugin in same}
+    for source in sources:
+        for found in [found for found in source.found if found.plugin in twins]:
+            plugin = found.plugin
+            source.found.remove(found)
+            reason = f"{plugin.__name__}: its package gives the {plugin.kind} {plugin.name!r} more than once"
+            source.broken.append(Broken(found.origin, reason))

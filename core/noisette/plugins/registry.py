@@ -22,8 +22,8 @@ def nearest(word: str, known: Sequence[str]) -> str:
 class Registry:
     """All plugins by kind and name.
 
-    Two plugins of one kind and name are both refused by that name until the config says which, as
-    ``distribution:name``.
+    Plugins of one kind and name from several packages are all refused by that name until the config says
+    which, as ``distribution:name``.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
@@ -56,40 +56,50 @@ class Registry:
             PluginError: if there is none, or several; names the nearest, the known and the broken ones.
         """
         distribution, _, bare = name.rpartition(":")
-        same = [
-            found
-            for found in self.of_kind(kind)
-            if found.plugin.name == bare and distribution in ("", found.origin.distribution)
-        ]
-        if len(same) == 1:
-            return same[0]
-        raise PluginError(self._ambiguous(same) if same else self._missing(kind, bare))
+        same = self._called(kind, bare)
+        given = [found for found in same if distribution in ("", found.origin.distribution)]
+        if len(given) == 1:
+            return given[0]
+        raise PluginError(_ambiguous(given) if given else self._missing(kind, name, same))
+
+    def name_of(self, plugin: Plugin) -> str:
+        """Return the name that finds a plugin again: bare where that is enough, else ``distribution:name``."""
+        if len(self._called(plugin.kind, plugin.name)) < 2:
+            return plugin.name
+        return f"{self.origin_of(plugin)['distribution']}:{plugin.name}"
 
     def origin_of(self, plugin: Plugin) -> dict[str, str]:
         """Return kind, name, distribution and version of a plugin, as checkpoints store them."""
-        for found in self.found:
-            if found.plugin is type(plugin):
-                origin = found.origin
-                break
-        else:
-            return {"kind": plugin.kind, "name": plugin.name, "distribution": "unknown", "version": "?"}
+        origin = next((found.origin for found in self.found if found.plugin is type(plugin)), None)
         return {
             "kind": plugin.kind,
             "name": plugin.name,
-            "distribution": origin.distribution,
-            "version": origin.version,
+            "distribution": origin.distribution if origin else "unknown",
+            "version": origin.version if origin else "?",
         }
 
-    def _ambiguous(self, same: Sequence[Found]) -> str:
-        plugin = same[0].plugin
-        choices = " or ".join(f"{found.origin.distribution}:{plugin.name}" for found in same)
-        return f"{len(same)} packages give a {plugin.kind} {plugin.name!r}: write {choices}"
+    def _called(self, kind: str, name: str) -> list[Found]:
+        """Return the plugins of this kind and name; a class that is offered twice counts once."""
+        return list({f.plugin: f for f in self.of_kind(kind) if f.plugin.name == name}.values())
 
-    def _missing(self, kind: str, name: str) -> str:
+    def _missing(self, kind: str, name: str, same: Sequence[Found]) -> str:
         known = self.names(kind)
-        parts = [f"no {kind} {name!r}; there is {', '.join(known) or 'none'}", nearest(name, known)]
+        parts = [f"no {kind} {name!r}; there is {', '.join(known) or 'none'}"]
+        if same:
+            parts = [f"no {kind} {name!r}; there is {' and '.join(_full(found) for found in same)}"]
+        parts += [nearest(name, known)]
         parts += [f"broken: {broken.origin}: {broken.reason}" for broken in self.broken]
         return "; ".join(part for part in parts if part)
+
+
+def _ambiguous(same: Sequence[Found]) -> str:
+    plugin = same[0].plugin
+    choices = " or ".join(_full(found) for found in same)
+    return f"{len(same)} packages give a {plugin.kind} {plugin.name!r}: write {choices}"
+
+
+def _full(found: Found) -> str:
+    return f"{found.origin.distribution}:{found.plugin.name}"
 
 
 @cache
