@@ -10,10 +10,13 @@ The same experiment finds its finished stages again; another one never overwrite
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 from noisette.config import Experiment
-from noisette.contracts import Sampler
+from noisette.contracts import Plugin, Sampler
+from noisette.plugins import registry
 from noisette.storage import digest
 
 __all__ = ["COSMETIC", "data_directory", "evaluation_directory", "samples_directory", "training_directory"]
@@ -25,27 +28,40 @@ COSMETIC = {"log_every", "save_every", "grid_every", "keep"}
 def data_directory(experiment: Experiment, root: Path) -> Path:
     """Return where the experiment's prepared pictures lie."""
     dataset = experiment.dataset
-    key = digest(dataset.options(), dataset.fingerprint(), experiment.preparation.model_dump(mode="json"))
+    key = digest(_identity(dataset), dataset.fingerprint(), experiment.preparation.model_dump(mode="json"))
     return root / "data" / f"{dataset.name}-{key}"
 
 
 def training_directory(experiment: Experiment, root: Path) -> Path:
     """Return where the experiment is trained."""
-    options = experiment.options()
-    deciding = {key: options[key] for key in ("seed", "schedule", "timesteps", "objective", "backbone")}
+    plugins = [_identity(part) for part in (experiment.schedule, experiment.objective, experiment.backbone)]
     training = experiment.training.model_dump(mode="json", exclude=COSMETIC)
-    key = digest(data_directory(experiment, root).name, deciding, training)
+    data = data_directory(experiment, root).name
+    key = digest(data, plugins, experiment.seed, experiment.timesteps, training)
     return root / f"{experiment.name}-{key}"
 
 
 def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: Experiment) -> Path:
     """Return where a sampler's pictures lie; `checkpoint` is the digest of the checkpoint's manifest."""
     sampling = experiment.sampling.model_dump(mode="json", include={"count", "clip", "ema"})
-    key = digest(checkpoint, sampler.options(), sampling, experiment.seed)
-    return run / "samples" / f"{sampler.label}-{key}"
+    key = digest(checkpoint, _identity(sampler), sampling, experiment.seed)
+    return run / "samples" / f"{_plain(sampler.label)}-{key}"
 
 
 def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) -> Path:
     """Return where a comparison lies; `samples` are the digests of the samples' manifests."""
-    key = digest(samples, experiment.evaluation.model_dump(mode="json"), experiment.seed)
+    evaluation = experiment.evaluation
+    plugins = [_identity(part) for part in (evaluation.features, *evaluation.metrics)]
+    others = evaluation.model_dump(mode="json", exclude={"features", "metrics"})
+    key = digest(samples, plugins, others, experiment.seed)
     return run / "evaluations" / key
+
+
+def _identity(plugin: Plugin) -> list[Any]:
+    """Return what tells a plugin from all others: two packages may give the same name."""
+    return [registry().origin_of(plugin)["distribution"], plugin.options()]
+
+
+def _plain(label: str) -> str:
+    """Return a label as part of a file's name: options may hold any text, and a list of steps is long."""
+    return re.sub(r"[^A-Za-z0-9._=,+-]", "_", label)[:80]

@@ -59,7 +59,7 @@ def make_plugin(kind: str, value: Any) -> Plugin:
 
 
 def _serialize(plugin: Plugin) -> dict[str, Any]:
-    return plugin.options()
+    return {**plugin.options(), "name": registry().name_of(plugin)}
 
 
 def _by_name(kind: str) -> BeforeValidator:
