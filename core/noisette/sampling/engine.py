@@ -21,7 +21,7 @@ from noisette.pictures import grid, save_png
 from noisette.plugins import registry
 from noisette.sampling.draw import clipped, draw, to_bytes
 from noisette.sampling.samples import Samples
-from noisette.storage import committed
+from noisette.storage import committed, new_array
 from noisette.training.model import Model
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _sample(
     about = _about(experiment, checkpoint, model, sampler)
     with committed(run.directory, "samples", about) as staging:
         path = staging / "pictures.npy"
-        pictures = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(run.total, *model.shape))
+        pictures = new_array(path, (run.total, *model.shape), np.uint8)
         start = time.perf_counter()
         _fill(pictures, experiment, model, sampler, run, events)
         about["seconds_per_picture"] = (time.perf_counter() - start) / run.total

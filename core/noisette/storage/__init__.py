@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from noisette.storage.arrays import new_array
 from noisette.storage.commit import committed
 from noisette.storage.keys import digest
 from noisette.storage.lock import owned
@@ -13,6 +14,7 @@ __all__ = [
     "committed",
     "digest",
     "is_complete",
+    "new_array",
     "owned",
     "read_manifest",
     "verify",

@@ -7,7 +7,9 @@ one rename makes the directory appear. Whoever sees the target sees all of it.
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from noisette.errors import StorageError
-from noisette.storage.manifest import MANIFEST, FileRecord, Manifest, sha256_of
+from noisette.storage.manifest import FileRecord, Manifest, sha256_of, write_manifest
 
 __all__ = ["committed"]
 
 _STAGING = ".staging-"
+_REPLACED = ".replaced-"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -39,8 +44,11 @@ def committed(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
         yield staging
         _write_manifest(staging, kind, about)
         _put_in_place(staging, target)
-    except OSError as error:
-        raise StorageError(f"{target}: cannot be written: {_cause(error)}; nothing was changed") from error
+    except Exception as error:
+        cause = _cause(error, staging)
+        if cause is None:
+            raise
+        raise StorageError(f"{target}: cannot be written: {cause}; nothing was changed") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -50,19 +58,19 @@ def _write_manifest(staging: Path, kind: str, about: dict[str, Any]) -> None:
     for path in sorted(staging.iterdir()):
         _sync(path)
         files[path.name] = FileRecord(bytes=path.stat().st_size, sha256=sha256_of(path))
-    manifest = staging / MANIFEST
-    manifest.write_text(
-        Manifest(kind=kind, about=about, files=files).model_dump_json(indent=1), encoding="utf-8"
-    )
-    _sync(manifest)
+    _sync(write_manifest(staging, Manifest(kind=kind, about=about, files=files)))
     _sync(staging)
 
 
 def _put_in_place(staging: Path, target: Path) -> None:
     if target.exists():
-        aside = target.with_name(f"{_STAGING}{target.name}-replaced-{os.getpid()}")
+        aside = target.with_name(f"{_REPLACED}{target.name}-{os.getpid()}")
         target.rename(aside)
-        staging.rename(target)
+        try:
+            staging.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
         shutil.rmtree(aside, ignore_errors=True)
     else:
         staging.rename(target)
@@ -78,23 +86,49 @@ def _sync(path: Path) -> None:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what a killed writer of the same target left behind."""
-    for leftover in target.parent.glob(f"{_STAGING}{target.name}-*"):
-        if not _alive(leftover.name.rpartition("-")[2]):
-            shutil.rmtree(leftover, ignore_errors=True)
+    """Remove what a killed writer of the same target left behind; what it had set aside comes back."""
+    for leftover in _leftovers(_REPLACED, target):
+        if not target.exists():
+            leftover.rename(target)
+    for leftover in [*_leftovers(_REPLACED, target), *_leftovers(_STAGING, target)]:
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _leftovers(prefix: str, target: Path) -> list[Path]:
+    found = target.parent.glob(f"{prefix}{glob.escape(target.name)}-*")
+    return [path for path in found if not _alive(path.name.rpartition("-")[2])]
 
 
 def _alive(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+    except (ProcessLookupError, ValueError, OverflowError):
         return False
     except PermissionError:
         return True
     return int(pid) != os.getpid()
 
 
-def _cause(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{error.strerror} (free some space and start again)"
-    return error.strerror or str(error)
+def _cause(error: Exception, staging: Path) -> str | None:
+    """Return why the disk did not take what was written; None if the error is about something else."""
+    number = _number(error)
+    if number in _FULL:
+        return f"{os.strerror(number)} (free some space and start again)"
+    if not isinstance(error, OSError):
+        return None
+    if type(error) is OSError and number is None:  # how numpy says that a write fell short
+        return f"{error} (is the disk full?)"
+    elsewhere = error.filename is not None and not _within(error.filename, staging.parent)
+    return None if number is None or elsewhere else os.strerror(number)
+
+
+def _number(error: Exception) -> int | None:
+    """Return the number of an operating system's error; safetensors hides it in its text."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(found[1]) if found else None
+
+
+def _within(filename: Any, folder: Path) -> bool:
+    return isinstance(filename, str) and Path(filename).absolute().is_relative_to(folder.absolute())

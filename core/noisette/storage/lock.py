@@ -20,20 +20,30 @@ def owned(directory: Path) -> Iterator[None]:
     The kernel drops the lock when the process ends, however it ends.
 
     Raises:
-        StorageError: if another process owns it; the message has its process id.
+        StorageError: if another process owns it, with its process id; or if it cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = _locked(directory)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(handle, 32, 0).decode().strip() or "unknown"
-            raise StorageError(
-                f"{directory}: process {owner} is working in it; wait for it or end it"
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _locked(directory: Path) -> int:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageError(f"{directory}: cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+    except BlockingIOError:
+        owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise StorageError(f"{directory}: process {owner} is working in it; wait for it or end it") from None
+    except OSError as error:
+        os.close(handle)
+        raise StorageError(f"{directory}: cannot be locked: {error.strerror}") from None
+    return handle

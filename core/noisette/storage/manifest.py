@@ -1,20 +1,35 @@
-"""The manifest of a directory: what is in it, how large, with which hash, and what it is."""
+"""The manifest of a directory: what is in it, how large, with which hash, and what it is.
+
+A manifest is sealed with a hash of itself, so that a damaged one is known as well as a damaged file.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt
 
 from noisette.errors import StorageError
 
-__all__ = ["MANIFEST", "FileRecord", "Manifest", "is_complete", "read_manifest", "sha256_of", "verify"]
+__all__ = [
+    "MANIFEST",
+    "FileRecord",
+    "Manifest",
+    "is_complete",
+    "read_manifest",
+    "sha256_of",
+    "verify",
+    "write_manifest",
+]
 
 MANIFEST = "MANIFEST.json"
 _VERSION = 1
+_LARGEST = 64 * 2**20
+"""Bytes that a manifest may have."""
 
 
 def _plain_name(name: str) -> str:
@@ -53,11 +68,24 @@ class Manifest(BaseModel):
         lines = [f"{name} {record.sha256}" for name, record in sorted(self.files.items())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
+    def seal(self) -> str:
+        """Return the sha256 of everything that the manifest says."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> Path:
+    """Write a directory's manifest and return its path."""
+    path = directory / MANIFEST
+    content = {**manifest.model_dump(mode="json"), "seal": manifest.seal()}
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return path
 
 
 def read_manifest(directory: Path, kind: str) -> Manifest:
@@ -68,12 +96,17 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        manifest = Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise StorageError(
-            f"{directory}: expected finished {kind} with a {MANIFEST}; there is none"
-        ) from None
-    except (OSError, ValueError, ValidationError, RecursionError) as error:
+        size = _size(path)
+        if size is None:
+            raise StorageError(f"{directory}: expected finished {kind} with a {MANIFEST}; there is none")
+        if size > _LARGEST:
+            raise ValueError(f"expected at most {_LARGEST} bytes; it has {size}")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        seal = content.pop("seal", None) if isinstance(content, dict) else None
+        manifest = Manifest.model_validate(content)
+        if manifest.seal() != seal:
+            raise ValueError("it has changed since it was written (its seal differs)")
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
     if manifest.kind != kind or manifest.format != _VERSION:
         raise StorageError(
@@ -91,13 +124,16 @@ def verify(directory: Path, kind: str) -> Manifest:
     manifest = read_manifest(directory, kind)
     for name, record in manifest.files.items():
         path = directory / name
-        size = path.stat().st_size if path.is_file() and not path.is_symlink() else None
-        if size is None:
-            raise StorageError(f"{path}: is missing")
-        if size != record.bytes:
-            raise StorageError(f"{path}: expected {record.bytes} bytes; it has {size}")
-        if sha256_of(path) != record.sha256:
-            raise StorageError(f"{path}: its content has changed since it was written (sha256 differs)")
+        try:
+            size = _size(path)
+            if size is None:
+                raise StorageError(f"{path}: is missing")
+            if size != record.bytes:
+                raise StorageError(f"{path}: expected {record.bytes} bytes; it has {size}")
+            if sha256_of(path) != record.sha256:
+                raise StorageError(f"{path}: its content has changed since it was written (sha256 differs)")
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
     return manifest
 
 
@@ -105,9 +141,15 @@ def is_complete(directory: Path, kind: str) -> bool:
     """Return whether a directory holds a finished result: a manifest, and files of the sizes it says."""
     try:
         manifest = read_manifest(directory, kind)
-    except StorageError:
+        return all(_size(directory / name) == record.bytes for name, record in manifest.files.items())
+    except (StorageError, OSError):
         return False
-    return all(
-        (directory / name).is_file() and (directory / name).stat().st_size == record.bytes
-        for name, record in manifest.files.items()
-    )
+
+
+def _size(path: Path) -> int | None:
+    """Return the size of a file in bytes; None if there is none, or a link or anything else in its place."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
