@@ -13,6 +13,7 @@ from typing import Any
 
 import pluggy
 
+from noisette.errors import PluginError
 from noisette.hooks import PROJECT, HookSpecs, Run, Status
 
 __all__ = ["Events"]
@@ -29,6 +30,9 @@ class Events:
     Args:
         listeners: objects with `@hookimpl` methods.
         installed: whether the lifecycle hooks of installed packages listen too.
+
+    Raises:
+        PluginError: if a listener has a hook that there is not, or one with an argument that there is not.
     """
 
     def __init__(self, listeners: Sequence[object] = (), *, installed: bool = True) -> None:
@@ -64,15 +68,23 @@ class Events:
                 getattr(manager.hook, hook)(**arguments)
             except Exception as error:
                 self._managers.remove(manager)
-                names = ", ".join(name for name, _ in manager.list_name_plugin())
+                names = ", ".join(map(_name, manager.get_plugins()))
                 log.warning("listener %s failed in %s and is left out: %r", names, hook, error)
 
 
 def _manager(listener: object) -> pluggy.PluginManager:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(HookSpecs)
-    manager.register(listener)
+    try:
+        manager.register(listener)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"listener {_name(listener)}: {' '.join(str(error).split())}") from None
     return manager
+
+
+def _name(listener: object) -> str:
+    return str(getattr(listener, "__name__", type(listener).__name__))
 
 
 def _installed() -> list[object]:

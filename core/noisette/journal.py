@@ -9,6 +9,7 @@ they are not written twice.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from noisette.hooks import Run, hookimpl
 __all__ = ["JOURNAL", "Entry", "Journal", "read_journal"]
 
 JOURNAL = "metrics.jsonl"
+
+log = logging.getLogger(__name__)
 
 
 class Entry(TypedDict):
@@ -33,15 +36,21 @@ class Entry(TypedDict):
 
 
 def read_journal(directory: Path) -> Iterator[Entry]:
-    """Yield the entries of a run directory; a last line that a crash cut short is left out."""
+    """Yield the entries of a run directory; a last line that a crash cut short is left out.
+
+    A damaged line is passed over with a warning.
+    """
     path = directory / JOURNAL
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if not line.endswith("\n"):
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
                 return
-            yield json.loads(line)
+            try:
+                yield _entry(json.loads(line))
+            except (ValueError, TypeError, KeyError):
+                log.warning("%s: line %d is damaged and passed over", path, number)
 
 
 class Journal:
@@ -56,7 +65,8 @@ class Journal:
     @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
         """Append one line, unless this step of this run is already there."""
-        entry = Entry(time=time.time(), stage=run.stage, name=run.name, step=step, metrics=dict(metrics))
+        measured = {key: float(value) for key, value in metrics.items()}  # tensors of one value are welcome
+        entry = Entry(time=time.time(), stage=run.stage, name=run.name, step=step, metrics=measured)
         if _key(entry) in self._written:
             return
         self._written.add(_key(entry))
@@ -73,6 +83,17 @@ class Journal:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(self._path, whole)
+
+
+def _entry(values: dict[str, Any]) -> Entry:
+    metrics = {str(key): float(value) for key, value in values["metrics"].items()}
+    return Entry(
+        time=float(values["time"]),
+        stage=str(values["stage"]),
+        name=str(values["name"]),
+        step=int(values["step"]),
+        metrics=metrics,
+    )
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, str, int, frozenset[str]]:
