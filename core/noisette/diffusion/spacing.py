@@ -54,11 +54,7 @@ def _distinct(ascending: list[int], last: int) -> list[int]:
     for i in range(1, len(ascending)):
         ascending[i] = max(ascending[i], ascending[i - 1] + 1)
     excess = max(0, ascending[-1] - last)
-    return (
-        [min(step, last - (len(ascending) - 1 - i)) for i, step in enumerate(ascending)]
-        if excess
-        else ascending
-    )
+    return [min(step, last - (len(ascending) - 1 - i)) for i, step in enumerate(ascending)] if excess else ascending
 
 
 def _checked(timesteps: int, given: tuple[int, ...]) -> tuple[int, ...]:

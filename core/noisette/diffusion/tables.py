@@ -16,14 +16,17 @@ The step from t back to any earlier s, given x_0, is Gaussian too (eq. 6 and 7, 
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import NamedTuple
+from math import exp
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from noisette.diffusion.spacing import Spacing, descending
 from noisette.errors import PluginError
+
+if TYPE_CHECKING:
+    from noisette.contracts import Schedule
 
 __all__ = ["Posterior", "Tables"]
 
@@ -40,18 +43,32 @@ class Tables:
     """Everything that follows from the betas, in float64.
 
     Attributes:
-        betas: (T,) float64.
+        betas: (T,) float64, on the CPU like all tables.
         alphas, sigmas: (T + 1,) float64, the clean picture's 1 and 0 at the end, so that index -1 is it.
         start: the step that walks begin at: T-1, or less for pictures noised to a given step.
     """
 
     def __init__(self, betas: Tensor, start: int | None = None) -> None:
         self.betas = _valid(betas)
-        squared = torch.cumprod(1 - self.betas, dim=0)
-        self.alphas = torch.cat([squared.sqrt(), torch.ones(1, dtype=torch.float64)])
-        self.sigmas = torch.cat([(1 - squared).sqrt(), torch.zeros(1, dtype=torch.float64)])
+        zero = torch.zeros(1, dtype=torch.float64)
+        self._log_squared = torch.cat([torch.log1p(-self.betas).cumsum(dim=0), zero])
+        self.alphas = (self._log_squared / 2).exp()
+        self.sigmas = (-torch.expm1(self._log_squared)).sqrt()  # exact where 1 - alpha² would be 0
         self.start = len(betas) - 1 if start is None else start
         self._factors = list(zip(self.alphas.tolist(), self.sigmas.tolist(), strict=True))
+        self._casts: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+
+    @classmethod
+    def of(cls, schedule: Schedule, timesteps: int) -> Tables:
+        """Return the tables of a schedule over T steps.
+
+        Raises:
+            PluginError: if its betas are not T numbers in (0, 1).
+        """
+        tables = cls(schedule.betas(timesteps))
+        if len(tables) != timesteps:
+            raise PluginError(f"schedule {schedule.name}: expected {timesteps} betas; got {len(tables)}")
+        return tables
 
     def __len__(self) -> int:
         """T, the number of trained steps."""
@@ -74,10 +91,11 @@ class Tables:
 
     def posterior(self, t: int, s: int) -> Posterior:
         """Return the coefficients of q(x_s | x_t, x_0) for s < t (eq. 7)."""
-        (alpha_t, sigma_t), (alpha_s, sigma_s) = self(t), self(s)
+        (_, sigma_t), (alpha_s, sigma_s) = self(t), self(s)
+        fades = float((self._log_squared[t] - self._log_squared[s]) / 2)  # log of alpha_t / alpha_s
         beta = self.jump(t, s)
         shrink = (sigma_s / sigma_t) ** 2
-        return Posterior(alpha_s * beta / sigma_t**2, alpha_t / alpha_s * shrink, beta * shrink)
+        return Posterior(alpha_s * beta / sigma_t**2, exp(fades) * shrink, beta * shrink)
 
     def jump(self, t: int, s: int) -> float:
         """Return the variance that the forward process adds from s to t: 1 - alpha_t² / alpha_s²."""
@@ -89,7 +107,8 @@ class Tables:
         A table that starts below T-1 spreads the steps over the part that is left.
         """
         if isinstance(spacing, str):
-            return descending(self.start + 1, min(steps, self.start + 1), spacing)
+            left = self.start + 1
+            return descending(left, min(steps, left) if left < len(self) else steps, spacing)
         return descending(len(self), steps, tuple(t for t in spacing if t <= self.start))
 
     def starting_at(self, t: int) -> Tables:
@@ -103,26 +122,24 @@ class Tables:
         """Signal-to-noise ratio alpha² / sigma² of each step, (T,) float64."""
         return (self.alphas[:-1] / self.sigmas[:-1]) ** 2
 
-    @cached_property
-    def _log_squared(self) -> Tensor:
-        logs = torch.log1p(-self.betas).cumsum(dim=0)
-        return torch.cat([logs, torch.zeros(1, dtype=torch.float64)])
-
     def _cast(self, like: Tensor) -> tuple[Tensor, Tensor]:
         key = (like.dtype, like.device)
-        if getattr(self, "_cast_key", None) != key:
-            self._cast_key = key
-            self._cast_tables = self.alphas.to(like), self.sigmas.to(like)
-        return self._cast_tables
+        if key not in self._casts:
+            self._casts[key] = self.alphas.to(like), self.sigmas.to(like)
+        return self._casts[key]
 
 
 def _valid(betas: Tensor) -> Tensor:
-    inside = (betas > 0) & (betas <= 1)
-    inside[:-1] &= betas[:-1] < 1
-    if betas.ndim != 1 or not len(betas) or not bool(inside.all()):
-        wrong = [] if betas.ndim != 1 else (~inside).nonzero().flatten().tolist()[:3]
+    if not isinstance(betas, Tensor) or betas.ndim != 1 or not len(betas):
+        came = f"shape {tuple(betas.shape)}" if isinstance(betas, Tensor) else type(betas).__name__
+        raise PluginError(f"schedule: expected betas as a tensor of shape (T,); got {came}")
+    betas = betas.detach().to("cpu", torch.float64)
+    inside = (betas > 0) & (betas < 1)
+    inside[-1] |= betas[-1] == 1
+    if not bool(inside.all()):
+        wrong = {t: betas[t].item() for t in (~inside).nonzero().flatten().tolist()[:3]}
         raise PluginError(
-            "schedule: expected betas of shape (T,), each in (0, 1), only the last may be 1; "
-            f"got shape {tuple(betas.shape)}" + (f" with other values at steps {wrong}" if wrong else "")
+            "schedule: expected each beta in (0, 1), only the last may be 1; "
+            f"got {', '.join(f'{beta:g} at step {t}' for t, beta in wrong.items())}"
         )
-    return betas.to(torch.float64)
+    return betas

@@ -69,7 +69,7 @@ class _Training:
         self.run_info = Run("train", experiment.name, directory, experiment.training.steps, experiment.options())
         self.journal = Journal(directory)
         self.state = TrainingState(experiment, data, Machine.here(experiment.training.precision))
-        self.tables = Tables(experiment.schedule.betas(experiment.timesteps))
+        self.tables = Tables.of(experiment.schedule, experiment.timesteps)
         self.batches = Batches(experiment, data)
         self.losses: list[Tensor] = []
         self.since = time.perf_counter()

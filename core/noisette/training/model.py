@@ -60,7 +60,7 @@ class Model:
         averaged = ema and "ema.safetensors" in checkpoint.manifest.files
         load_weights(network, checkpoint.directory / ("ema.safetensors" if averaged else "network.safetensors"))
         network = machine.place(network.eval().requires_grad_(False))
-        tables = Tables(schedule.betas(about["experiment"]["timesteps"]))
+        tables = Tables.of(schedule, about["experiment"]["timesteps"])
         return cls(network, objective, tables, shape, classes, machine)
 
     def denoiser(self, label: Tensor | None = None) -> NetworkDenoiser:
