@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.tiny import tiny
+from torch import Tensor
+
+from noisette import Events, Model, NotFiniteError, PluginError, Run, Sampler, hookimpl, sample, train
+from noisette.checkpoint import Checkpoint
+from noisette.journal import read_journal
+from noisette.sampling.draw import clipped, draw, to_bytes
+
+
+class Broken(Sampler):
+    """Ends badly, in one of several ways."""
+
+    name: ClassVar[str] = "broken"
+    way: str = "nan"
+
+    def trajectory(self, denoise, x: Tensor, noise) -> Iterator[Tensor]:
+        if self.way == "nothing":
+            return
+        yield x * float("nan") if self.way == "nan" else x[:, :, 1:]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    from support.tiny import write_prepared
+
+    root = tmp_path_factory.mktemp("trained")
+    write_prepared(root, tiny())
+    return train(tiny(), root)
+
+
+def bits(checkpoint: Checkpoint, *overrides: str, sampler: int = 1) -> np.ndarray:
+    experiment = tiny(*overrides)
+    done = sample(experiment, checkpoint, experiment.sampling.samplers[sampler])
+    return np.array(done.pictures)
+
+
+@pytest.mark.parametrize("sampler", [0, 1])
+@pytest.mark.parametrize("batch", [1, 2, 4, 5])
+def test_a_picture_does_not_depend_on_its_batch(trained: Checkpoint, sampler: int, batch: int) -> None:
+    model = Model.load(trained)
+    walk = tiny().sampling.samplers[sampler]
+    denoise = clipped(model.denoiser(), 1.0)
+    device = model.machine.device
+    whole = to_bytes(draw(denoise, walk, model.shape, range(6), 0, device))
+    parts = [
+        to_bytes(draw(denoise, walk, model.shape, range(start, min(start + batch, 6)), 0, device))
+        for start in range(0, 6, batch)
+    ]
+    assert torch.equal(whole, torch.cat(parts))
+
+
+def test_another_seed_gives_other_pictures(trained: Checkpoint) -> None:
+    assert not np.array_equal(bits(trained), bits(trained, "seed=1"))
+
+
+def test_more_pictures_begin_with_the_same_ones(trained: Checkpoint) -> None:
+    assert np.array_equal(bits(trained), bits(trained, "sampling.count=9")[:6])
+
+
+def test_what_is_written_says_what_it_is(trained: Checkpoint) -> None:
+    experiment = tiny("sampling.count=7")
+    seen: list[int] = []
+
+    class Listener:
+        @hookimpl
+        def on_step(self, run: Run, step: int) -> None:
+            assert (run.stage, run.name, run.total) == ("sample", "ddim-5", 7)
+            seen.append(step)
+
+    samples = sample(experiment, trained, experiment.sampling.samplers[0], events=Events([Listener()]))
+    assert samples.pictures.shape == (7, 1, 8, 8)
+    assert samples.pictures.dtype == np.uint8
+    assert {key: samples.about[key] for key in ("label", "steps", "network_calls", "count", "seed", "ema")} == {
+        "label": "ddim-5",
+        "steps": 5,
+        "network_calls": 5,
+        "count": 7,
+        "seed": 0,
+        "ema": True,
+    }
+    assert samples.about["seconds_per_picture"] > 0
+    assert samples.about["checkpoint"] == trained.digest
+    assert seen[-1] == 7
+    with Image.open(samples.grid) as grid:
+        assert grid.width >= 512
+    entries = [entry for entry in read_journal(trained.directory.parent.parent) if entry["name"] == "ddim-5"]
+    assert entries[-1]["metrics"] == {"seconds_per_picture": samples.about["seconds_per_picture"]}
+
+
+def test_finished_samples_are_returned_without_work(trained: Checkpoint) -> None:
+    experiment = tiny()
+    first = sample(experiment, trained, experiment.sampling.samplers[0])
+    stamp = (first.directory / "pictures.npy").stat().st_mtime_ns
+    again = sample(experiment, trained, experiment.sampling.samplers[0])
+    assert again.digest == first.digest
+    assert (again.directory / "pictures.npy").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize(
+    ("way", "error", "message"),
+    [("nan", NotFiniteError, "not finite"), ("nothing", PluginError, "nothing"), ("shape", PluginError, "shape")],
+)
+def test_a_bad_sampler_is_named_and_leaves_nothing(
+    trained: Checkpoint, way: str, error: type[Exception], message: str
+) -> None:
+    folder = trained.directory.parent.parent / "samples"
+    before = set(folder.glob("*"))
+    with pytest.raises(error, match=f"broken.*{message}"):
+        sample(tiny(), trained, Broken(way=way))
+    assert set(folder.glob("*")) == before
+
+
+def test_bytes_are_rounded_and_bounded() -> None:
+    unit = torch.tensor([-2.0, -1.0, -1.0 + 0.6 / 127.5, 0.0, 1.0, 3.0])
+    assert to_bytes(unit).tolist() == [0, 0, 1, 128, 255, 255]
+
+
+def test_drawing_leaves_the_global_generator_alone(trained: Checkpoint) -> None:
+    before = torch.get_rng_state()
+    bits(trained, "sampling.count=3")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.tiny import tiny, write_prepared
+
+from noisette import Prepared
+from noisette.layout import data_directory
+from noisette.training.batches import Batches, to_unit
+
+
+def batches(root: Path, *overrides: str) -> Batches:
+    experiment = tiny(*overrides)
+    prepared = Prepared.finished(data_directory(experiment, root))
+    assert prepared is not None
+    return Batches(experiment, prepared)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(root: Path) -> None:
+    forwards, backwards = batches(root), batches(root)
+    seen = [forwards[step] for step in range(12)]
+    again = [backwards[step] for step in reversed(range(12))][::-1]
+    for a, b in zip(seen, again, strict=True):
+        assert torch.equal(a.x0, b.x0)
+        assert torch.equal(a.t, b.t)
+        assert torch.equal(a.eps, b.eps)
+    assert not torch.equal(seen[0].eps, batches(root, "seed=1")[0].eps)
+
+
+def test_every_picture_comes_once_an_epoch(root: Path) -> None:
+    source = batches(root, "training.batch=7")  # 40 pictures: epochs and batches do not fit
+    rows = torch.cat([source[step].x0 for step in range(40)])
+    for epoch in range(7):
+        pictures = {picture.numpy().tobytes() for picture in rows[epoch * 40 : (epoch + 1) * 40]}
+        assert len(pictures) == 40
+    first, second = rows[:40], rows[40:80]
+    assert not torch.equal(first, second)
+
+
+def test_all_steps_are_trained_the_first_and_the_last_too(root: Path) -> None:
+    source = batches(root)
+    steps = torch.cat([source[step].t for step in range(100)])
+    counts = torch.bincount(steps, minlength=20)
+    assert len(counts) == 20
+    assert int(counts.min()) > 15  # 800 draws over 20 steps: 40 expected
+
+
+def test_flips_mirror_about_half(root: Path) -> None:
+    plain, flipped = batches(root), batches(root, "training.flip=true")
+    mirrored = [
+        not torch.equal(a, b)
+        for step in range(50)
+        for a, b in zip(plain[step].x0, flipped[step].x0, strict=True)
+    ]
+    assert 0.4 < np.mean(mirrored) < 0.6
+    for a, b in zip(plain[0].x0, flipped[0].x0, strict=True):
+        assert torch.equal(a, b) or torch.equal(a.flip(-1), b)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_labels_follow_their_pictures_and_some_are_hidden(root: Path, dropout: float) -> None:
+    source = batches(root, "training.labels=true", f"training.label_dropout={dropout}")
+    hidden, total = 0, 0
+    for step in range(60):
+        batch = source[step]
+        assert batch.label is not None
+        stripes = batch.x0[:, 0].mean(dim=-1).argmax(dim=-1)  # the bright row is the class
+        shown = batch.label != 8
+        assert torch.equal(batch.label[shown], stripes[shown])
+        hidden, total = hidden + int((~shown).sum()), total + len(shown)
+    assert abs(hidden / total - dropout) < 0.08
+
+
+def test_bytes_become_the_unit_interval() -> None:
+    assert to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
+
+
+def test_more_pictures_than_a_batch_are_not_needed(tmp_path: Path) -> None:
+    write_prepared(tmp_path, tiny(), pictures=3)
+    assert batches(tmp_path)[0].x0.shape == (8, 1, 8, 8)
