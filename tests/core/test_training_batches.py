@@ -51,9 +51,7 @@ def test_all_steps_are_trained_the_first_and_the_last_too(root: Path) -> None:
 def test_flips_mirror_about_half(root: Path) -> None:
     plain, flipped = batches(root), batches(root, "training.flip=true")
     mirrored = [
-        not torch.equal(a, b)
-        for step in range(50)
-        for a, b in zip(plain[step].x0, flipped[step].x0, strict=True)
+        not torch.equal(a, b) for step in range(50) for a, b in zip(plain[step].x0, flipped[step].x0, strict=True)
     ]
     assert 0.4 < np.mean(mirrored) < 0.6
     for a, b in zip(plain[0].x0, flipped[0].x0, strict=True):

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noisette_plugins.backbones.norm import GroupNormSiLU
+
 __all__ = ["Attention", "Downsample", "ResidualBlock", "TimeEmbedding", "Upsample", "zeroed"]
 
 
@@ -43,19 +45,19 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int, groups: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, inputs)
+        self.norm1 = GroupNormSiLU(groups, inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.embed = nn.Linear(width, outputs)
-        self.norm2 = nn.GroupNorm(groups, outputs)
+        self.norm2 = GroupNormSiLU(groups, outputs)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Transform x (N, C, H, W) under the activated embedding (N, width)."""
-        hidden = self.conv1(F.silu(self.norm1(x)))
+        hidden = self.conv1(self.norm1(x))
         hidden = hidden + self.embed(embedding)[:, :, None, None]
-        hidden = self.conv2(self.dropout(F.silu(self.norm2(hidden))))
+        hidden = self.conv2(self.dropout(self.norm2(hidden)))
         out: Tensor = self.skip(x) + hidden
         return out
 

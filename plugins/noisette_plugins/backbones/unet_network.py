@@ -16,6 +16,7 @@ from noisette_plugins.backbones.layers import (
     Upsample,
     zeroed,
 )
+from noisette_plugins.backbones.norm import GroupNormSiLU
 
 if TYPE_CHECKING:
     from noisette_plugins.backbones.unet import UNet
@@ -53,7 +54,7 @@ class UNetNetwork(nn.Module):
         skips = self._build_down(config, widths)
         self._build_middle(config, widths[-1])
         self._build_up(config, widths, skips)
-        self.norm = nn.GroupNorm(config.groups, config.channels)
+        self.norm = GroupNormSiLU(config.groups, config.channels)
         self.leave = zeroed(nn.Conv2d(config.channels, outputs, 3, padding=1))
 
     def _build_down(self, config: UNet, widths: list[int]) -> list[int]:
@@ -95,7 +96,7 @@ class UNetNetwork(nn.Module):
         x, skips = self._descend(self.enter(x), embedding)
         x = self.middle2(self.middle_attention(self.middle1(x, embedding)), embedding)
         x = self._ascend(x, skips, embedding)
-        out: Tensor = self.leave(F.silu(self.norm(x)))
+        out: Tensor = self.leave(self.norm(x))
         return out
 
     def _embed(self, t: Tensor, label: Tensor | None) -> Tensor:
