@@ -1,0 +1,235 @@
+"""Downloads that are checked: a file is there with the hash it must have, or it is not there.
+
+A file is loaded beside its target as `<name>.part`, hashed, and only then renamed. A cut connection is taken up
+where it broke, in this call or in a later one; mirrors are tried in order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import cast
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from noisette.errors import DataError, StorageError
+
+__all__ = ["fetch"]
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int | None], None]
+
+_TIMEOUT = 30.0
+"""Seconds without a byte after which a mirror is given up."""
+
+_TRIES = 3
+"""Attempts at one mirror while the connection breaks."""
+
+_CHUNK = 1 << 18
+
+_RANGE = re.compile(r"bytes (\d+)-")
+
+
+def fetch(
+    urls: Sequence[str],
+    target: Path,
+    *,
+    sha256: str = "",
+    md5: str = "",
+    size: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Return `target`, downloaded if it is not there with the right hash.
+
+    Of several callers, also in several processes, one loads and the others wait for it.
+
+    Args:
+        urls: the same file on several hosts, tried in order.
+        target: where it goes; its folder is made.
+        sha256: hash in hexadecimal; this or `md5` is needed.
+        md5: where the publisher gives no better one.
+        size: in bytes, if known: a host that offers another size is passed over.
+        progress: called with the bytes that are there, and those in all if the host says.
+
+    Raises:
+        DataError: if no mirror gives the file; lists each with its failure, and where to put the file by hand.
+        StorageError: if the file cannot be written.
+    """
+    digest = _Digest("sha256", sha256) if sha256 else _Digest("md5", md5)
+    if digest.holds(target):
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target):
+            if digest.holds(target):
+                return target
+            return _from_mirrors(urls, target, digest, size, progress or _silent)
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class _Digest:
+    """What a file's hash must be."""
+
+    kind: str
+    value: str
+
+    def __post_init__(self) -> None:
+        if not self.value:
+            raise ValueError("fetch: expected sha256 or md5; got neither")
+
+    def of(self, path: Path) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.new(self.kind, usedforsecurity=False)).hexdigest()
+
+    def holds(self, path: Path) -> bool:
+        return path.is_file() and self.of(path) == self.value.lower()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value}"
+
+
+class _MirrorError(Exception):
+    """Why a mirror did not give the file."""
+
+
+class _BrokenError(_MirrorError):
+    """The connection broke: what came is kept, and the rest may be asked for."""
+
+
+class _StaleError(_MirrorError):
+    """What was there from an earlier attempt does not belong to this file: it must be loaded anew."""
+
+
+def _silent(done: int, total: int | None) -> None:
+    """Report to nobody."""
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Wait until nobody else loads this file; the kernel frees the lock of a process that ends."""
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _from_mirrors(urls: Sequence[str], target: Path, digest: _Digest, size: int | None, progress: Progress) -> Path:
+    partial = target.with_name(f"{target.name}.part")
+    failures = []
+    for url in urls:
+        log.info("downloading %s", url)
+        try:
+            _load(url, partial, digest, size, progress)
+        except _MirrorError as error:
+            failures.append(f"\n  {url}: {error}")
+        else:
+            return partial.replace(target)
+    there = " in place of the one there, which has another hash" if target.exists() else ""
+    raise DataError(
+        f"{target.name}: could not be downloaded:{''.join(failures)}\n"
+        f"get it by hand and put it at {target}{there} ({digest})"
+    )
+
+
+def _load(url: str, partial: Path, digest: _Digest, size: int | None, progress: Progress) -> None:
+    """Load a file from one mirror, taking up what is there, for as long as that brings it forward."""
+    if digest.holds(partial):
+        return
+    best, failures = _length(partial), 0
+    while True:
+        try:
+            _attempt(url, partial, digest, size, progress)
+            return
+        except (_BrokenError, _StaleError) as error:
+            if isinstance(error, _StaleError):
+                partial.unlink(missing_ok=True)
+            forward = _length(partial) > best
+            best, failures = max(best, _length(partial)), 0 if forward else failures + 1
+            if failures == _TRIES:
+                raise
+
+
+def _attempt(url: str, partial: Path, digest: _Digest, size: int | None, progress: Progress) -> None:
+    resumed = _transfer(url, partial, size, progress)
+    found = digest.of(partial)
+    if found != digest.value.lower():
+        partial.unlink()
+        kind = _StaleError if resumed else _MirrorError
+        raise kind(f"expected {digest}; the file has {found}")
+
+
+def _transfer(url: str, partial: Path, size: int | None, progress: Progress) -> bool:
+    """Load what is missing, or all where the host cannot continue; return whether an earlier part was used."""
+    with _answer(url, _length(partial)) as response:
+        done = _start(response)
+        if done not in (0, _length(partial)):
+            raise _StaleError(f"the host continues at byte {done}, not {_length(partial)}")
+        total = _total(response, done)
+        if size is not None and total not in (None, size):
+            raise _MirrorError(f"expected {size} bytes; the host offers {total}")
+        resumed, limit = done > 0, total if size is None else size
+        with partial.open("ab" if resumed else "wb") as file:
+            for chunk in _chunks(response):
+                done += len(chunk)
+                if limit is not None and done > limit:
+                    raise _StaleError(f"expected {limit} bytes; the host sends more")
+                file.write(chunk)
+                progress(done, total)
+    if limit is not None and done < limit:
+        raise _BrokenError(f"the connection broke after {done} of {limit} bytes")
+    return resumed
+
+
+def _answer(url: str, done: int) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "noisette", **({"Range": f"bytes={done}-"} if done else {})}
+    try:
+        return cast(http.client.HTTPResponse, urlopen(Request(url, headers=headers), timeout=_TIMEOUT))
+    except HTTPError as error:
+        error.close()
+        kind = _StaleError if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE else _MirrorError
+        raise kind(f"HTTP {error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _MirrorError(_cause(error)) from None
+
+
+def _start(response: http.client.HTTPResponse) -> int:
+    """Return the first byte that the host sends: 0 unless it says that it continues."""
+    if response.status != HTTPStatus.PARTIAL_CONTENT:
+        return 0
+    match = _RANGE.match(response.headers.get("Content-Range", ""))
+    return int(match[1]) if match else 0
+
+
+def _total(response: http.client.HTTPResponse, start: int) -> int | None:
+    """Return the length of the whole file, if the host says."""
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdecimal() else None
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read(_CHUNK)
+        except (OSError, http.client.HTTPException) as error:
+            raise _BrokenError(f"the connection broke: {_cause(error)}") from None
+        if not chunk:
+            return
+        yield chunk
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "reason", error)) or type(error).__name__
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,77 @@
+"""The first stage: from a data set to prepared pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette.data.cache import cache_directory
+from noisette.data.prepared import Prepared
+from noisette.errors import DataError
+from noisette.events import Events
+from noisette.hooks import Run
+from noisette.layout import data_directory
+from noisette.storage import committed
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    experiment: Experiment,
+    root: Path | str = "runs",
+    *,
+    events: Events | None = None,
+    cache: Path | None = None,
+) -> Prepared:
+    """Read the experiment's data set, make its pictures uniform and write them; finished ones are returned at once.
+
+    Memory is bounded: pictures are streamed to disk one by one. Files that are no pictures are left out, counted,
+    and listed with their reasons in `rejected.jsonl`.
+
+    Args:
+        experiment: its `dataset` and `preparation` decide the pictures.
+        root: folder of all results.
+        events: who is told of the progress, in files read; how many there are is not known in advance.
+        cache: folder of downloads; see `noisette.data.cache`.
+
+    Raises:
+        DataError: if the data cannot be had, have no usable pictures in a split, differ in size or channels
+            where the preparation does not say which, or change while they are read.
+        StorageError: if the disk is full or cannot be written. Nothing half-done is left, whatever happens.
+    """
+    directory = data_directory(experiment, Path(root))
+    done = Prepared.finished(directory)
+    if done is not None:
+        return done
+    events = events or Events()
+    run = Run("prepare", experiment.dataset.name, directory, 0, _options(experiment))
+    events.run_start(run)
+    try:
+        with committed(directory, "prepared", about := dict(run.options)) as staging:
+            about.update(_take_in(experiment, staging, cache or cache_directory(), run, events))
+            if data_directory(experiment, Path(root)) != directory:
+                raise DataError(f"{run.name}: changed while it was read; start again when it is at rest")
+    except BaseException:
+        events.run_end(run, "failed")
+        raise
+    events.run_end(run, "finished")
+    return Prepared.open(directory)
+
+
+def _options(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "dataset": experiment.dataset.options(),
+        "preparation": experiment.preparation.model_dump(mode="json"),
+    }
+
+
+def _take_in(experiment: Experiment, staging: Path, cache: Path, run: Run, events: Events) -> dict[str, Any]:
+    from noisette.data.intake import take_in  # numpy and Pillow, which a finished stage does without
+
+    def progress(found: int, rejected: int) -> None:
+        events.step(run, found, {"rejected": float(rejected)})
+
+    return take_in(experiment.dataset, experiment.preparation, staging, cache, progress)

@@ -1,0 +1,100 @@
+"""Every colour mode that a picture file can have, brought to 8-bit grey or RGB, by a rule that is written here.
+
+| found                                   | becomes                                                     |
+|-----------------------------------------|-------------------------------------------------------------|
+| 1, L                                    | L                                                           |
+| RGB, P, CMYK, YCbCr, HSV                | RGB                                                         |
+| LA, PA, RGBA, a transparent colour      | composed over white, then L or RGB                          |
+| 12 and 16 bit grey                      | L, scaled: the largest value that the format has becomes 255 |
+| 32-bit float, finite and in [0, 1]      | L, scaled: 1 becomes 255                                    |
+| other floats, 32-bit or signed integers | rejected: nobody knows what is white                        |
+| LAB and everything else                 | rejected                                                    |
+
+16-bit colour is cut to 8 bits by Pillow while it reads (the high byte). Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["UnreadableError", "plain"]
+
+_BITS_PER_SAMPLE = 258
+_PHOTOMETRIC = 262
+_WHITE_IS_ZERO = 0
+
+_GREY = {"1", "L"}
+_COLOUR = {"RGB", "RGBX", "P", "CMYK", "YCbCr", "HSV"}
+_SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N"}
+_SIXTEEN_BITS_IN_I = {"PNG", "PPM"}
+"""Formats whose mode I is 16 bits wide; a TIFF's has 32, or a sign."""
+
+
+class UnreadableError(ValueError):
+    """A picture that has no defined conversion; the message is the reason."""
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """Return a loaded picture as mode L or RGB.
+
+    Raises:
+        UnreadableError: if its mode or its values have no defined conversion.
+    """
+    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format in _SIXTEEN_BITS_IN_I):
+        return _from_sixteen_bits(image)
+    if image.mode == "F":
+        return _from_float(image)
+    if image.has_transparency_data:
+        return _over_white(image)
+    if image.mode in _GREY:
+        return image.convert("L")
+    if image.mode in _COLOUR:
+        return image.convert("RGB")
+    raise UnreadableError(f"colour mode {image.mode} of a {image.format} file has no defined conversion")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    clear = image.convert("LA" if mode == "L" else "RGBA")
+    paper = Image.new(mode, image.size, "white")
+    paper.paste(clear.convert(mode), mask=clear.getchannel("A"))
+    return paper
+
+
+def _from_sixteen_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    top, white_is_zero = _tiff_range(image)
+    grey = (values.clip(0, top) * 255 + top // 2) // top
+    if white_is_zero:
+        grey = 255 - grey
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        grey[values == clear] = 255
+    return _grey(grey)
+
+
+def _tiff_range(image: Image.Image) -> tuple[int, bool]:
+    """Return the largest value, and whether it is black: a TIFF may have 12 bits, or be a negative."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+    return (1 << bits) - 1, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def _from_float(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        raise UnreadableError("float values that are not finite")
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        raise UnreadableError(f"expected float values in [0, 1]; they go from {low:g} to {high:g}")
+    return _grey(values * 255 + 0.5)
+
+
+def _grey(values: NDArray[Any]) -> Image.Image:
+    return Image.fromarray(values.astype(np.uint8))

@@ -1,0 +1,143 @@
+"""Data sets in the four IDX files that MNIST made customary: pictures and labels, of training and of test.
+
+Wherever a file comes from (a folder given by path, one of the system, the cache, a download), the sha256 of its
+unpacked content is what makes it the data set's.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from noisette import DataError, Dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from noisette import Example, Split
+
+__all__ = ["IdxDataset", "parse_idx"]
+
+_STEMS = {"train": "train", "test": "t10k"}
+_UINT8 = 8
+
+
+class IdxDataset(Dataset):
+    """Base of data sets in IDX files.
+
+    Class attributes:
+        twin: the class of `torchvision.datasets` that knows the mirrors, and names the folder in the cache.
+        folders: folders of the system to look in.
+        advice: how else the files can be had, for the message when they cannot.
+        sha256: of each file, unpacked.
+    """
+
+    twin: ClassVar[str]
+    folders: ClassVar[tuple[Path, ...]] = ()
+    advice: ClassVar[str] = ""
+    sha256: ClassVar[dict[str, str]]
+
+    path: Path | None = Field(
+        None, description="folder of the IDX files, packed or not, or one that torchvision filled; null looks "
+        "in the system's folders, then downloads"
+    )  # fmt: skip
+
+    def examples(self, split: Split, cache: Path) -> Iterator[Example]:
+        """Yield the pictures in the order of the files."""
+        from noisette_plugins.datasets._arrays import examples_of
+
+        pictures = parse_idx(self._content(f"{_STEMS[split]}-images-idx3-ubyte", cache))
+        labels = parse_idx(self._content(f"{_STEMS[split]}-labels-idx1-ubyte", cache))
+        yield from examples_of(pictures, labels, range(len(labels)))
+
+    def _content(self, name: str, cache: Path) -> bytes:
+        """Return a file's unpacked content, the right one or none."""
+        local = self._local(name)
+        if local is None:
+            return self._cached(name, cache)
+        content = _unpacked(local)
+        found = hashlib.sha256(content).hexdigest()
+        if found != self.sha256[name]:
+            raise DataError(
+                f"{local}: is not the {name} of {self.name}: expected sha256 {self.sha256[name]} of the unpacked "
+                f"content; it has {found}"
+            )
+        return content
+
+    def _local(self, name: str) -> Path | None:
+        """Return where the file lies, below `path` or in a folder of the system."""
+        if self.path is None:
+            return _first_file(self.folders, name)
+        path = self.path.expanduser()
+        found = _first_file((path, path / "raw", path / self.twin / "raw"), name)
+        if found is None:
+            raise DataError(f"{self.name}: expected {name} or {name}.gz in {path} or {path / self.twin / 'raw'}")
+        return found
+
+    def _cached(self, name: str, cache: Path) -> bytes:
+        from noisette.data.download import fetch
+
+        target = cache / self.twin / "raw" / f"{name}.gz"
+        if target.is_file():  # then torchvision, which takes seconds to import, is not needed
+            content = _unpacked(target, damaged=b"")
+            if hashlib.sha256(content).hexdigest() == self.sha256[name]:
+                return content
+        try:
+            urls, md5 = self._published(target.name)
+            fetch(urls, target, md5=md5)
+        except DataError as error:
+            names = ", ".join(f"{name}.gz" for name in self.sha256)
+            raise DataError(
+                f"{error}\n{self.name} needs {names}: {self.advice}put them in {target.parent}, or set "
+                "dataset.path to a folder that has them"
+            ) from None
+        return _unpacked(target)
+
+    def _published(self, file: str) -> tuple[list[str], str]:
+        """Return the addresses of a file and its md5, as torchvision knows them."""
+        from torchvision import datasets
+
+        twin = getattr(datasets, self.twin)
+        return [f"{mirror}{file}" for mirror in twin.mirrors], dict(twin.resources)[file]
+
+
+def parse_idx(content: bytes) -> NDArray[np.uint8]:
+    """Return the array of an IDX file: two zeros, the type (8: uint8), the number of axes, their lengths, values.
+
+    Raises:
+        DataError: if the content is anything else.
+    """
+    import numpy as np
+
+    axes = content[3] if len(content) > 3 else 0
+    shape = tuple(int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes))
+    values = np.frombuffer(content, np.uint8)[4 + 4 * axes :]
+    if content[:3] != bytes((0, 0, _UINT8)) or not axes or len(values) != np.prod(shape, dtype=np.int64):
+        raise DataError(
+            f"expected an IDX file of uint8; got {content[:4]!r}, shape {shape} and {len(values)} values"
+        )
+    return values.reshape(shape)
+
+
+def _first_file(folders: tuple[Path, ...], name: str) -> Path | None:
+    paths = (folder / file for folder in folders for file in (name, f"{name}.gz"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _unpacked(path: Path, damaged: bytes | None = None) -> bytes:
+    """Return the content, unpacked if need be; of a damaged archive `damaged`, or an error where there is none."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        if damaged is not None:
+            return damaged
+        raise DataError(f"{path}: cannot be unpacked: {error}") from None

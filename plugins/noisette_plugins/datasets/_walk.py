@@ -1,0 +1,92 @@
+"""The files of a folder and of all folders in it, each once, in natural order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Entry", "natural", "walk"]
+
+
+class Entry(NamedTuple):
+    """A file below a folder.
+
+    Attributes:
+        name: its path relative to the folder.
+        fault: why it cannot be read, or nothing.
+    """
+
+    name: str
+    fault: str = ""
+
+
+class _Child(NamedTuple):
+    name: str
+    is_folder: bool
+    is_link: bool
+
+
+def natural(name: str) -> tuple[str, str]:
+    """Return a key that sorts img2 before img10."""
+    return re.sub("[0-9]+", lambda digits: digits[0].zfill(20), name), name
+
+
+def walk(root: Path) -> Iterator[Entry]:
+    """Yield the files below `root`; hidden ones, whose names begin with a dot, are left out.
+
+    Links are followed where they lead out of the folder. One that leads to what is read anyway gives an entry
+    with a fault: a picture must not come twice, and a loop would have no end.
+    """
+    links = _Links(root)
+    pending = [_Child("", is_folder=True, is_link=False)]
+    while pending:
+        child = pending.pop()
+        if child.is_link:
+            fault = links.fault(root / child.name)
+            child = child._replace(is_folder=not fault and (root / child.name).is_dir())
+            if fault:
+                yield Entry(child.name, fault)
+                continue
+        if not child.is_folder:
+            yield Entry(child.name)
+            continue
+        try:
+            pending += _children(root, child.name)
+        except OSError as error:
+            yield Entry(child.name, f"the folder cannot be read: {error.strerror}")
+
+
+def _children(root: Path, name: str) -> list[_Child]:
+    """Return what is in a folder, last first."""
+    with os.scandir(root / name) as entries:
+        found = [entry for entry in entries if not entry.name.startswith(".")]
+    found.sort(key=lambda entry: natural(entry.name), reverse=True)
+    prefix = f"{name}/" if name else ""
+    return [_Child(prefix + entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in found]
+
+
+class _Links:
+    """The places that links have led to."""
+
+    def __init__(self, root: Path) -> None:
+        self._folders = [root.resolve()]
+        self._files: set[Path] = set()
+
+    def fault(self, link: Path) -> str:
+        """Return why a link is not followed, or nothing; then it is remembered."""
+        try:
+            target = link.resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: a link to itself, before Python 3.13
+            return "a link that leads nowhere"
+        if target in self._files or any(target.is_relative_to(folder) for folder in self._folders):
+            return "a link to what is read already"
+        if any(folder.is_relative_to(target) for folder in self._folders):
+            return "a link to a folder that holds what is read already"
+        if target.is_dir():
+            self._folders.append(target)
+        else:
+            self._files.add(target)
+        return ""

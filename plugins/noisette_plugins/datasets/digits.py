@@ -1,0 +1,46 @@
+"""The digits inside scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from noisette import Dataset
+
+if TYPE_CHECKING:
+    from noisette import Example, Split
+
+__all__ = ["Digits"]
+
+_HELD_OUT = 500
+_LARGEST = 16
+"""Grey levels are counts of the black pixels in a 4x4 block of the scan."""
+
+
+class Digits(Dataset):
+    """1,797 scans of handwritten digits, grey, 8x8: 1,297 to train on, 500 held out; no download."""
+
+    name: ClassVar[str] = "digits"
+    paper: ClassVar[str] = "Alpaydin & Kaynak 1998"
+    licence: ClassVar[str] = "CC BY 4.0"
+    source: ClassVar[str] = (
+        "Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, test part; from scikit-learn"
+    )
+
+    def examples(self, split: Split, cache: Path) -> Iterator[Example]:
+        """Yield the scans, each value v of 0 ... 16 as round(255 v / 16)."""
+        import numpy as np
+        from sklearn.datasets import load_digits
+
+        from noisette_plugins.datasets._arrays import examples_of
+        from noisette_plugins.datasets._split import stratified
+
+        values, labels = load_digits(return_X_y=True)
+        pictures = np.rint(values.reshape(-1, 8, 8) * 255 / _LARGEST).astype(np.uint8)
+        train, test = stratified(labels, _HELD_OUT)
+        yield from examples_of(pictures, labels, train if split == "train" else test)
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the digits."""
+        return tuple("0123456789")

@@ -1,0 +1,104 @@
+"""A folder of picture files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from noisette import DataError, Dataset, Example
+
+if TYPE_CHECKING:
+    from noisette import Split
+    from noisette_plugins.datasets._walk import Entry
+
+__all__ = ["ImageFolder"]
+
+
+class ImageFolder(Dataset):
+    """The pictures of a folder and of all folders in it, in natural order of their names.
+
+    Every file that is not hidden is either a picture or rejected with its reason; nothing is passed over.
+    """
+
+    name: ClassVar[str] = "image-folder"
+    licence: ClassVar[str] = "that of the pictures in the folder"
+    source: ClassVar[str] = "a local folder"
+
+    path: Path = Field(description="the folder")
+    labels: bool = Field(False, description="take the names of the folders in it as classes")
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="share held out, chosen by a hash of the names: new files move no old ones"
+    )
+
+    def examples(self, split: Split, cache: Path) -> Iterator[Example]:
+        """Yield the files of a split; one that is no picture comes with the reason."""
+        numbers = {name: number for number, name in enumerate(self.classes())}
+        count = 0
+        for entry in self._entries():
+            if self._is_held_out(entry.name) == (split == "test"):
+                count += 1
+                yield self._example(entry, numbers)
+        if not count:
+            raise DataError(
+                f"{self.name}: no file of {self.path} falls into the {split} split; "
+                f"add pictures, or change dataset.held_out, which is {self.held_out}"
+            )
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the folders that have files in them, in natural order; empty without `labels`."""
+        from noisette_plugins.datasets._walk import natural
+
+        if not self.labels:
+            return ()
+        folders = {_folder(entry.name) for entry in self._entries() if not entry.fault} - {""}
+        if not folders:
+            raise DataError(
+                f"{self.name}: dataset.labels needs a folder for each class in {self.path}; there is none"
+            )
+        return tuple(sorted(folders, key=natural))
+
+    def fingerprint(self) -> str:
+        """Return a hash of the listing: names, sizes and times of change."""
+        state = blake2b(digest_size=16)
+        for entry in self._entries():
+            status = None if entry.fault else (self._root() / entry.name).stat()
+            facts = (status.st_size, status.st_mtime_ns) if status else entry.fault
+            state.update(os.fsencode(entry.name) + f"\0{facts}\0".encode())
+        return state.hexdigest()
+
+    def _root(self) -> Path:
+        return self.path.expanduser()
+
+    def _entries(self) -> Iterator[Entry]:
+        from noisette_plugins.datasets._walk import walk
+
+        if not self._root().is_dir():
+            raise DataError(f"{self.name}: expected a folder at {self._root()}; there is none (dataset.path)")
+        yield from walk(self._root())
+
+    def _is_held_out(self, name: str) -> bool:
+        number = int.from_bytes(blake2b(os.fsencode(name), digest_size=8).digest())
+        return number < self.held_out * 2**64
+
+    def _example(self, entry: Entry, numbers: dict[str, int]) -> Example:
+        from noisette.data.convert import printable, read_picture
+
+        source, folder = printable(entry.name), _folder(entry.name)
+        if entry.fault:
+            return Example(None, source=source, rejected=entry.fault)
+        if self.labels and not folder:
+            return Example(None, source=source, rejected="lies in no folder that could name its class")
+        return read_picture(self._root() / entry.name)._replace(source=source, label=numbers.get(folder))
+
+
+def _folder(name: str) -> str:
+    """Return the first folder on the way to a file, as text that can be printed; "" for a file on top."""
+    from noisette.data.convert import printable
+
+    first, slash, _ = name.partition("/")
+    return printable(first) if slash else ""
