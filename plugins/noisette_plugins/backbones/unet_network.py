@@ -103,7 +103,8 @@ class UNetNetwork(nn.Module):
         embedding: Tensor = self.time(t)
         if self.label is None:
             return embedding
-        return embedding + self.label(torch.full_like(t, self.classes) if label is None else label)
+        named: Tensor = self.label(torch.full_like(t, self.classes) if label is None else label)
+        return embedding + named
 
     def _descend(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         skips = [x]
