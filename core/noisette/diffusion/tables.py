@@ -16,7 +16,7 @@ The step from t back to any earlier s, given x_0, is Gaussian too (eq. 6 and 7, 
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, inf, log
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -100,6 +100,13 @@ class Tables:
     def jump(self, t: int, s: int) -> float:
         """Return the variance that the forward process adds from s to t: 1 - alpha_t² / alpha_s²."""
         return float(-torch.expm1(self._log_squared[t] - self._log_squared[s]))
+
+    def half_log_snr(self, t: int) -> float:
+        """Return lambda_t = log(alpha_t / sigma_t), the time of exponential integrators; infinity at -1."""
+        alpha, sigma = self(t)
+        if sigma == 0:
+            return inf
+        return float(self._log_squared[t]) / 2 - log(sigma) if alpha > 0 else -inf
 
     def timesteps(self, steps: int, spacing: Spacing = "linspace") -> list[int]:
         """Return a descending walk of `steps` steps that ends at -1; see `noisette.diffusion.spacing`.

@@ -1,0 +1,52 @@
+"""DPM-Solver++ of the second order, from two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import exp, expm1, isfinite, sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from noisette import Sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisette import Denoiser, Noise
+
+__all__ = ["DPMSolverPP"]
+
+
+class DPMSolverPP(Sampler):
+    """DPM-Solver++(2M): the exact linear part, and x0 extrapolated from the step before; one call a step.
+
+    With lambda = log(alpha / sigma) and h = lambda_s - lambda_t. The first and the last step are of first order.
+    """
+
+    name: ClassVar[str] = "dpm-solver++"
+    paper: ClassVar[str] = "Lu et al. 2022 (DPM-Solver++), algorithm 2; SDE form: appendix, eq. 18"
+    order: ClassVar[int] = 2
+
+    sde: bool = Field(False, description="solve the stochastic equation: noise at every step but the last")
+
+    def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
+        """Step to x_s = (sigma_s / sigma_t) x + alpha_s (1 - e^-h) D, D extrapolated over half a step."""
+        schedule = denoise.schedule
+        before: Tensor | None = None
+        length = 0.0
+        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+            (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+            h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
+            x0 = picture = denoise(x, t).x0
+            if before is not None and isfinite(h) and isfinite(length):
+                picture = x0 + h / (2 * length) * (x0 - before)
+            if self.sde:
+                x = sigma_s / sigma_t * exp(-h) * x - alpha_s * expm1(-2 * h) * picture
+                if s >= 0:
+                    x = x + sigma_s * sqrt(-expm1(-2 * h)) * noise()
+            else:
+                x = sigma_s / sigma_t * x - alpha_s * expm1(-h) * picture
+            before, length = x0, h
+            yield x

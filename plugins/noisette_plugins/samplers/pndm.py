@@ -1,0 +1,87 @@
+"""Pseudo numerical methods: a linear multistep rule on the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from noisette import Sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisette import Denoiser, Noise
+    from noisette.diffusion import Tables
+
+__all__ = ["PNDM"]
+
+_ADAMS_BASHFORTH = {2: (3 / 2, -1 / 2), 3: (23 / 12, -16 / 12, 5 / 12), 4: (55 / 24, -59 / 24, 37 / 24, -9 / 24)}
+
+
+class PNDM(Sampler):
+    """Adams and Bashforth's rule on the predicted noise, each step taken as DDIM takes it.
+
+    The first three steps, which have no history, are warmed up: by the pseudo Runge-Kutta rule (F-PNDM, four calls
+    a step) or by the improved Euler rule and lower orders (S-PNDM, one more call in all).
+    """
+
+    name: ClassVar[str] = "pndm"
+    paper: ClassVar[str] = "Liu, Ren, Lin & Zhao 2022, eq. 12 to 14 and algorithm 2"
+    order: ClassVar[int] = 2
+
+    warmup: Literal["euler", "runge-kutta"] = Field("euler", description="how the first three steps are taken")
+
+    def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
+        """Step with the noise that the rule extrapolates from up to four views."""
+        schedule = denoise.schedule
+        seen: list[Tensor] = []
+        for number, (t, s) in enumerate(pairwise(schedule.timesteps(self.steps, self.spacing))):
+            here = denoise(x, t)
+            seen = [here.eps, *seen][:4]
+            if s < 0 or schedule(t)[0] == 0:
+                alpha_s, sigma_s = schedule(s)
+                eps = _mixed(seen)
+                x = _transfer(schedule, x, eps, t, s) if schedule(t)[0] else alpha_s * here.x0 + sigma_s * here.eps
+            elif self.warmup == "runge-kutta" and number < 3:
+                x = _transfer(schedule, x, _runge_kutta(denoise, x, here.eps, t, s), t, s)
+            elif number == 0:
+                ahead = denoise(_transfer(schedule, x, here.eps, t, s), s).eps
+                x = _transfer(schedule, x, (here.eps + ahead) / 2, t, s)
+            else:
+                x = _transfer(schedule, x, _mixed(seen), t, s)
+            yield x
+
+    def network_calls(self, steps: int) -> int:
+        """Return one a step and those of the warm-up, which never happens in the last step."""
+        warm = min(3 if self.warmup == "runge-kutta" else 1, steps - 1)
+        return steps + warm * (3 if self.warmup == "runge-kutta" else 1)
+
+
+def _transfer(schedule: Tables, x: Tensor, eps: Tensor, t: int, s: int) -> Tensor:
+    """Move x from t to s along eps, as DDIM does (eq. 11)."""
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+    ratio = alpha_s / alpha_t
+    return ratio * x + (sigma_s - ratio * sigma_t) * eps
+
+
+def _mixed(seen: list[Tensor]) -> Tensor:
+    """Extrapolate the noise from the views, newest first (eq. 12)."""
+    if len(seen) == 1:
+        return seen[0]
+    weights = _ADAMS_BASHFORTH[len(seen)]
+    total = weights[0] * seen[0]
+    for weight, eps in zip(weights[1:], seen[1:], strict=True):
+        total = total + weight * eps
+    return total
+
+
+def _runge_kutta(denoise: Denoiser, x: Tensor, eps: Tensor, t: int, s: int) -> Tensor:
+    """Return the noise of the pseudo Runge-Kutta rule over one step (eq. 13)."""
+    schedule, middle = denoise.schedule, (t + s) // 2
+    second = denoise(_transfer(schedule, x, eps, t, middle), middle).eps
+    third = denoise(_transfer(schedule, x, second, t, middle), middle).eps
+    fourth = denoise(_transfer(schedule, x, third, t, s), s).eps
+    return (eps + 2 * second + 2 * third + fourth) / 6
