@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from noisette.config.experiment import Evaluation, Experiment, Preparation, Sampling, Training
 from noisette.config.overrides import apply_overrides
+from noisette.config.reference import (
+    BackboneRef,
+    DatasetRef,
+    FeaturesRef,
+    MetricRef,
+    ObjectiveRef,
+    SamplerRef,
+    ScheduleRef,
+)
 from noisette.config.yaml import read_yaml
 
 __all__ = [
+    "BackboneRef",
+    "DatasetRef",
     "Evaluation",
     "Experiment",
+    "FeaturesRef",
+    "MetricRef",
+    "ObjectiveRef",
     "Preparation",
+    "SamplerRef",
     "Sampling",
+    "ScheduleRef",
     "Training",
     "apply_overrides",
     "read_yaml",

@@ -30,7 +30,7 @@ from noisette.config.reference import (
     ScheduleRef,
 )
 from noisette.config.yaml import read_yaml
-from noisette.contracts import Sampler
+from noisette.contracts import Objective, Sampler
 from noisette.diffusion.spacing import descending
 from noisette.errors import ConfigError, Problem
 
@@ -135,6 +135,24 @@ class Experiment(_Section):
     training: Training = Field(default_factory=_defaults)
     sampling: Sampling = Field(default_factory=_defaults)
     evaluation: Evaluation = Field(default_factory=_defaults)
+
+    @field_validator("timesteps")
+    @classmethod
+    def _as_many_as_the_schedule_has(cls, timesteps: int, info: ValidationInfo) -> int:
+        length = info.data["schedule"].length if "schedule" in info.data else None
+        if length not in (None, timesteps):
+            raise ValueError(f"expected {length}, for which the schedule was made; got {timesteps}")
+        return timesteps
+
+    @field_validator("objective")
+    @classmethod
+    def _sees_a_signal(cls, objective: Objective, info: ValidationInfo) -> Objective:
+        if objective.needs_signal and "schedule" in info.data and info.data["schedule"].ends_in_noise:
+            raise ValueError(
+                f"expected one that works without signal, such as v or x0; got {objective.name}: the schedule ends "
+                "in pure noise, from which predicted noise leads to no picture (x0 = (x_t - sigma eps) / 0)"
+            )
+        return objective
 
     @field_validator("sampling")
     @classmethod

@@ -22,6 +22,16 @@ class Schedule(Plugin):
 
     kind: ClassVar[str] = "schedule"
 
+    @property
+    def ends_in_noise(self) -> bool:
+        """Whether the last beta is 1, so that x_{T-1} is pure noise: no objective that needs signal then works."""
+        return False
+
+    @property
+    def length(self) -> int | None:
+        """The only number of timesteps it can be used with, or None if any will do."""
+        return None
+
     @abstractmethod
     def betas(self, timesteps: int) -> Tensor:
         """Return the variances of the `timesteps` forward steps, shape (T,), float64, each in (0, 1).

@@ -1,4 +1,4 @@
-"""DPM-Solver++ of the second order, from two steps."""
+"""DPM-Solver++ of second order, from two steps: DPM++ 2M."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DPMSolverPP(Sampler):
     With lambda = log(alpha / sigma) and h = lambda_s - lambda_t. The first and the last step are of first order.
     """
 
-    name: ClassVar[str] = "dpm-solver++"
+    name: ClassVar[str] = "dpmpp-2m"
     paper: ClassVar[str] = "Lu et al. 2022 (DPM-Solver++), algorithm 2; SDE form: appendix, eq. 18"
     order: ClassVar[int] = 2
 

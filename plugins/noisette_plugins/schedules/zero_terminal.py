@@ -1,0 +1,46 @@
+"""Any schedule, rescaled so that it ends in pure noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from noisette import Schedule
+from noisette.config import ScheduleRef
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ZeroTerminal"]
+
+
+def _linear() -> Any:
+    return "linear"
+
+
+class ZeroTerminal(Schedule):
+    """Another schedule with zero signal at its last step, and its first step kept.
+
+    Training then knows the pure noise that sampling starts from. It cannot be combined with an objective that
+    predicts the noise: where there is no signal, the noise tells nothing of the picture.
+    """
+
+    name: ClassVar[str] = "zero-terminal"
+    paper: ClassVar[str] = "Lin, Liu, Li & Yang 2024, algorithm 1"
+
+    of: ScheduleRef = Field(default_factory=_linear, description="the schedule that is rescaled")
+
+    @property
+    def ends_in_noise(self) -> bool:
+        """True: the last beta is 1."""
+        return True
+
+    def betas(self, timesteps: int) -> Tensor:
+        """Return the betas of the rescaled schedule, (T,) float64; the last one is 1."""
+        import torch
+
+        alphas = torch.cumprod(1 - self.of.betas(timesteps), dim=0).sqrt()
+        first, last = alphas[0].clone(), alphas[-1].clone()
+        squared = ((alphas - last) * first / (first - last)) ** 2
+        return 1 - torch.cat([squared[:1], squared[1:] / squared[:-1]])
