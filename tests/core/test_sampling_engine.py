@@ -115,7 +115,7 @@ def test_a_bad_sampler_is_named_and_leaves_nothing(
     folder = trained.directory.parent.parent / "samples"
     before = set(folder.glob("*"))
     with pytest.raises(error, match=f"broken.*{message}"):
-        sample(tiny(), trained, Broken(way=way))
+        sample(tiny(), trained, Broken(way=way, steps=5))
     assert set(folder.glob("*")) == before
 
 
@@ -128,3 +128,8 @@ def test_drawing_leaves_the_global_generator_alone(trained: Checkpoint) -> None:
     before = torch.get_rng_state()
     bits(trained, "sampling.count=3")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_more_steps_than_were_trained_are_refused(trained: Checkpoint) -> None:
+    with pytest.raises(PluginError, match="expected 1 to 20, the trained ones; got 50"):
+        sample(tiny(), trained, Broken())

@@ -12,6 +12,7 @@ import torch
 
 from noisette.checkpoint import Checkpoint
 from noisette.contracts import Sampler
+from noisette.errors import PluginError
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
@@ -51,6 +52,7 @@ def sample(
 
     Raises:
         CheckpointError: if the checkpoint needs a plugin that is missing.
+        PluginError: if the sampler wants more steps than were trained, or yields no pictures.
         NotFiniteError: if the pictures are not finite.
         StorageError: if they cannot be written.
     """
@@ -110,7 +112,7 @@ def _fill(
 
 
 def _about(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler: Sampler) -> dict[str, Any]:
-    steps = len(model.tables.timesteps(sampler.steps, sampler.spacing)) - 1
+    steps = _steps(model, sampler)
     return {
         "label": sampler.label,
         "sampler": sampler.options(),
@@ -127,3 +129,11 @@ def _about(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler
         "device": model.machine.device.type,
         "versions": {"noisette": version("noisette"), "torch": torch.__version__},
     }
+
+
+def _steps(model: Model, sampler: Sampler) -> int:
+    """Return the length of the sampler's walk over the model's steps."""
+    try:
+        return len(model.tables.timesteps(sampler.steps, sampler.spacing)) - 1
+    except ValueError as error:
+        raise PluginError(f"sampler {sampler.label}: {error}") from None
