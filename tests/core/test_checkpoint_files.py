@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from noisette import CheckpointError
+from noisette.checkpoint import Checkpoint, checkpoint_path, finished, latest, prune
+from noisette.storage import committed
+
+
+def save(run: Path, step: int) -> Path:
+    path = checkpoint_path(run, step)
+    with committed(path, "checkpoint", {"step": step}) as staging:
+        (staging / "network.safetensors").write_bytes(f"weights after {step}".encode())
+    return path
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_checkpoint_is_opened_with_its_step_and_identity(tmp_path: Path) -> None:
+    one, two = (Checkpoint.open(save(tmp_path, step)) for step in (1, 2))
+    assert (one.step, two.step) == (1, 2)
+    assert one.digest != two.digest
+    assert one.directory.name == "step-00000001"
+
+
+def test_the_latest_is_the_highest_step_whatever_its_age_or_spelling(tmp_path: Path) -> None:
+    for step in (200, 100, 99_999_999, 100_000_000):
+        save(tmp_path, step)
+    found = latest(tmp_path)
+    assert found is not None
+    assert found.step == 100_000_000
+
+
+def test_a_run_without_checkpoints_has_no_latest(tmp_path: Path) -> None:
+    assert latest(tmp_path) is None
+    assert latest(tmp_path / "nowhere") is None
+
+
+def test_what_is_no_checkpoint_is_not_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(tmp_path, 1)
+    for name in ("step-final", "step-00000002.bak", ".staging-step-00000003-1", "step--0000005"):
+        (tmp_path / "checkpoints" / name).mkdir()
+    found = latest(tmp_path)
+    assert found is not None
+    assert found.step == 1
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "missing", "manifest", "no-manifest", "gone"])
+def test_a_damaged_one_is_named_and_the_one_before_taken(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path, 1)
+    newest = save(tmp_path, 2)
+    weights = newest / "network.safetensors"
+    match damage:
+        case "flip":
+            flip(weights)
+        case "cut":
+            weights.write_bytes(weights.read_bytes()[:-1])
+        case "missing" | "gone":
+            weights.unlink()
+        case "manifest":
+            flip(newest / "MANIFEST.json")
+    if damage in ("no-manifest", "gone"):
+        (newest / "MANIFEST.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        found = latest(tmp_path)
+    assert found is not None
+    assert found.step == 1
+    assert len(caplog.records) == 1
+    assert caplog.text.count("damaged checkpoint passed over") == 1
+    assert "step-00000002" in caplog.text
+    with pytest.raises(CheckpointError, match="step-00000002"):
+        Checkpoint.open(newest)
+
+
+def test_when_all_are_damaged_there_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for step in (1, 2):
+        flip(save(tmp_path, step) / "network.safetensors")
+    assert latest(tmp_path) is None
+    assert len(caplog.records) == 2
+
+
+def test_finished_means_the_last_step_with_all_its_bytes(tmp_path: Path) -> None:
+    path = save(tmp_path, 5)
+    assert finished(tmp_path, 6) is None
+    done = finished(tmp_path, 5)
+    assert done is not None
+    assert done.step == 5
+    weights = path / "network.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"!")
+    assert finished(tmp_path, 5) is None
+
+
+def test_the_newest_are_kept_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 10):
+        save(tmp_path, step)
+    (tmp_path / "checkpoints" / "step-by-step.txt").touch()
+    prune(tmp_path, 2)
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == ["step-00000003", "step-00000010", "step-by-step.txt"]
+    prune(tmp_path, 5)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+
+
+def test_checkpoints_are_found_without_torch_or_numpy(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    script = (
+        "import sys; from pathlib import Path; from noisette.checkpoint import finished, latest\n"
+        "print(latest(Path(sys.argv[1])).step, finished(Path(sys.argv[1]), 1).step)\n"
+        "print([name for name in ('torch', 'numpy', 'safetensors') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["1 1", "[]"]

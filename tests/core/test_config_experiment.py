@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from noisette import ConfigError, Experiment
+
+CONFIG: dict[str, Any] = {"name": "x", "dataset": "digits"}
+
+
+def problems(**changes: Any) -> dict[str, str]:
+    """Return what is wrong with a config, as messages by path."""
+    with pytest.raises(ConfigError) as caught:
+        Experiment.parse({**CONFIG, **changes})
+    assert str(caught.value).startswith(f"config: {len(caught.value.problems)} problem")
+    return {problem.path: str(problem).removeprefix(f"{problem.path}: ") for problem in caught.value.problems}
+
+
+def sampling(*samplers: Any, timesteps: int = 1000) -> dict[str, str]:
+    return problems(sampling={"samplers": samplers}, timesteps=timesteps)
+
+
+def test_a_name_and_a_data_set_are_enough() -> None:
+    experiment = Experiment.parse(CONFIG)
+    assert experiment.schedule.name == "linear"
+    assert [sampler.label for sampler in experiment.sampling.samplers] == ["ddim-50"]
+    assert experiment.training.steps == 10_000
+
+
+def test_what_is_required_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Experiment.parse({})
+    assert [str(problem) for problem in caught.value.problems] == ["name: is required", "dataset: is required"]
+
+
+def test_options_make_the_same_experiment_again() -> None:
+    walks = ["ddim", {"name": "ddim", "eta": 0.5, "spacing": [900, 500, 0]}, {"name": "ddpm", "steps": 7}]
+    first = Experiment.parse({**CONFIG, "sampling": {"samplers": walks}, "training": {"betas": [0.5, 0.9]}})
+    again = Experiment.parse(json.loads(json.dumps(first.options())))
+    assert again == first
+    assert again.options() == first.options()
+    labels = [sampler.label for sampler in first.sampling.samplers]
+    assert labels == ["ddim-50", "ddim-3-eta=0.5-spacing=900,500,0", "ddpm-7"]
+    assert [sampler.label for sampler in again.sampling.samplers] == labels
+
+
+def test_an_experiment_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Experiment.parse(CONFIG).training.steps = 5  # type: ignore[misc]
+
+
+def test_a_file_is_named_after_itself_and_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text("dataset: digits\ntraining: {steps: 5}\n")
+    experiment = Experiment.load(path, ["training.steps=7", "sampling.samplers=[ddpm]", "schedule=cosine"])
+    assert (experiment.name, experiment.training.steps) == ("tiny", 7)
+    assert [sampler.name for sampler in experiment.sampling.samplers] == ["ddpm"]
+    assert experiment.schedule.name == "cosine"
+
+
+def test_all_problems_are_told_at_once_with_file_and_path(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "dataset: digts\n"
+        "shedule: cosine\n"
+        "timesteps: 20\n"
+        "objective: {name: eps, loss: mae, sale: 1}\n"
+        "training: {steps: 0, lr: fast, batchsize: 3, decay: cosin}\n"
+        "sampling: {samplers: [{name: ddim, steps: 21}], count: -1}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        Experiment.load(path)
+    assert str(caught.value).splitlines()[0] == f"{path}: 9 problems"
+    assert sorted(problem.path for problem in caught.value.problems) == [
+        "dataset",
+        "objective.loss",
+        "objective.sale",
+        "sampling.count",
+        "shedule",
+        "training.batchsize",
+        "training.decay",
+        "training.lr",
+        "training.steps",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "hint"),
+    [
+        ({"trainin": {}}, "trainin", "did you mean 'training'?"),
+        ({"training": {"batchs": 3}}, "training.batchs", "did you mean 'batch'?"),
+        ({"training": {"decay": "cosin"}}, "training.decay", "did you mean 'cosine'?"),
+        ({"schedule": {"name": "linear", "strat": 1}}, "schedule.strat", "did you mean 'start'?"),
+        ({"sampling": {"samplers": [{"name": "ddim", "etta": 1}]}}, "sampling.samplers.0.etta", "'eta'?"),
+        ({"sampling": {"samplers": ["dim"]}}, "sampling.samplers.0", "did you mean 'ddim'?"),
+        ({"objective": "epsilon"}, "objective", "did you mean 'eps'?"),
+    ],
+)
+def test_a_misspelt_word_gets_its_nearest_match(changes: dict[str, Any], path: str, hint: str) -> None:
+    assert hint in problems(**changes)[path]
+
+
+def test_a_word_near_to_none_gets_no_guess() -> None:
+    assert "did you mean" not in problems(qqq=1)["qqq"]
+    assert "known are name, seed, dataset" in problems(qqq=1)["qqq"]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("training", "steps", 0, "expected a number greater than 0; got 0"),
+        ("training", "steps", 2.5, "expected a whole number; got 2.5"),
+        ("training", "steps", "many", "expected a whole number; got 'many'"),
+        ("training", "lr", -1e-3, "expected a number greater than 0; got -0.001"),
+        ("training", "lr", float("nan"), "expected a finite number; got nan"),
+        ("training", "weight_decay", float("inf"), "expected a finite number; got inf"),
+        ("training", "ema", 1, "expected a number less than 1; got 1"),
+        ("training", "flip", "maybe", "expected true or false; got 'maybe'"),
+        ("training", "betas", [0.9], None),
+        ("training", "betas", [0.9, 0.9, 0.9], "expected at most 2 values; got [0.9, 0.9, 0.9]"),
+        ("training", "precision", "fp16", "expected 'auto', 'fp32' or 'bf16'; got 'fp16' (did you mean 'bf16'?)"),
+        ("preparation", "channels", 2, "expected 1 or 3; got 2"),
+        ("sampling", "count", [3], "expected a whole number; got [3]"),
+        ("sampling", "samplers", [], "expected at least one sampler; got none"),
+        ("sampling", "samplers", "ddim", "expected a list; got 'ddim'"),
+    ],
+)
+def test_an_impossible_value_is_refused_plainly(section: str, key: str, value: Any, message: str | None) -> None:
+    found = problems(**{section: {key: value}})
+    assert found == ({f"{section}.{key}": message} if message else {"training.betas.1": "is required"})
+
+
+def test_numbers_may_be_written_in_any_way() -> None:
+    training = {"steps": 1e4, "batch": "64", "flip": "no"}
+    options = Experiment.parse({**CONFIG, "training": training}).training
+    assert (options.steps, options.batch, options.flip) == (10_000, 64, False)
+
+
+@pytest.mark.parametrize("value", [3, "x", [1], None])
+def test_a_section_must_be_a_mapping(value: Any) -> None:
+    assert problems(training=value)["training"].startswith("expected a mapping; got ")
+
+
+def test_a_long_value_is_shown_short() -> None:
+    assert len(problems(dataset={"name": "digits", "extra": 1}, seed="9" * 10_000)["seed"]) < 150
+
+
+@pytest.mark.parametrize(
+    "name", ["../up", "a/b", "/root", ".", "..", ".hidden", "", "a b", "a\n", "a" * 65, "ä", 3]
+)
+def test_a_name_cannot_leave_the_output_folder(name: Any) -> None:
+    assert set(problems(name=name)) == {"name"}
+
+
+def test_a_walk_longer_than_the_process_is_refused_where_it_stands() -> None:
+    found = sampling("ddim", {"name": "ddpm", "steps": 11}, {"name": "ddim", "steps": 10}, timesteps=10)
+    assert found == {
+        "sampling.samplers.0.steps": "expected 1 to 10, the trained ones; got 50",
+        "sampling.samplers.1.steps": "expected 1 to 10, the trained ones; got 11",
+    }
+
+
+@pytest.mark.parametrize(
+    ("spacing", "path", "message"),
+    [
+        ([9, 5, 7], "spacing", "expected descending steps within [0, 10); got [9, 5, 7]"),
+        ([10, 5], "spacing", "expected descending steps within [0, 10); got [10, 5]"),
+        ([], "spacing", "expected descending steps within [0, 10); got []"),
+        ([9, -5], "spacing.1", "expected a number greater than or equal to 0; got -5"),
+        (
+            "linspac",
+            "spacing",
+            "expected 'linspace', 'leading', 'trailing' or 'quadratic', or a list; "
+            "got 'linspac' (did you mean 'linspace'?)",
+        ),
+    ],
+)
+def test_a_wrong_spacing_is_one_problem(spacing: Any, path: str, message: str) -> None:
+    found = sampling({"name": "ddim", "steps": 5, "spacing": spacing}, timesteps=10)
+    assert found == {f"sampling.samplers.0.{path}": message}
+
+
+def test_two_samplers_must_differ() -> None:
+    assert sampling("ddim", {"name": "ddim", "eta": 0.0}) == {
+        "sampling.samplers": "expected samplers that differ in name or options; got ddim-50 twice"
+    }
+    walks = ["ddim", {"name": "ddim", "eta": 0.1}, {"name": "ddim", "steps": 51}]
+    assert len(Experiment.parse({**CONFIG, "sampling": {"samplers": walks}}).sampling.samplers) == 3
+
+
+@pytest.mark.parametrize("value", [None, 3, ["linear"], {"start": 1e-4}, {"name": 3}])
+def test_a_plugin_is_named_or_refused(value: Any) -> None:
+    assert problems(schedule=value)["schedule"].startswith(
+        "expected the name of a schedule, or a mapping with `name`; got"
+    )
+
+
+def test_keys_must_be_words() -> None:
+    assert problems(training={3: 1}) == {"training.3": "expected a word as key; got 3"}
+
+
+def test_a_process_of_a_billion_steps_is_refused_before_it_is_tabulated() -> None:
+    assert set(problems(timesteps=10**9)) == {"timesteps"}
+
+
+def test_a_plugin_object_is_taken_as_it_is() -> None:
+    first = Experiment.parse(CONFIG)
+    assert Experiment.parse({**CONFIG, "schedule": first.schedule, "backbone": first.backbone}) == first
+
+
+IMPORTS = """
+import sys
+from noisette import ConfigError, Experiment
+try:
+    Experiment.load({path!r}, ["training.steps=-1", "sampling.samplers=[dim, ddim, {{name: ddim, steps: 5000}}]"])
+except ConfigError as error:
+    print(len(error.problems))
+print([name for name in {heavy!r} if name in sys.modules])
+"""
+
+
+def test_a_wrong_config_is_refused_before_anything_heavy_is_imported() -> None:
+    heavy = ["torch", "torchvision", "numpy", "sklearn", "mlxtend", "PIL", "scipy", "prefect", "mlflow", "einops"]
+    script = IMPORTS.format(path="configs/digits.yaml", heavy=heavy)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2", "[]"]
+
+
+def configs() -> list[Path]:
+    return sorted(Path("configs").glob("*.yaml"))
+
+
+def test_there_are_configs() -> None:
+    assert {path.stem for path in configs()} >= {"digits", "mnist-5k", "fashion-mnist", "mnist", "cifar10"}
+
+
+@pytest.mark.parametrize("path", configs(), ids=lambda path: path.stem)
+def test_a_shipped_config_is_valid(path: Path) -> None:
+    experiment = Experiment.load(path)
+    assert experiment.name == path.stem
+    assert Experiment.parse(experiment.options()) == experiment
