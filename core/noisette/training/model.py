@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from pydantic_core import PydanticCustomError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -56,7 +57,8 @@ class Model:
         classes = tuple(about["classes"]) if about["experiment"]["training"]["labels"] else ()
         schedule = cast(Schedule, _plugin(checkpoint, "schedule"))
         objective = cast(Objective, _plugin(checkpoint, "objective"))
-        network = build_network(cast(Backbone, _plugin(checkpoint, "backbone")), objective, shape, len(classes))
+        with torch.random.fork_rng():  # the first weights are drawn, then replaced
+            network = build_network(cast(Backbone, _plugin(checkpoint, "backbone")), objective, shape, len(classes))
         averaged = ema and "ema.safetensors" in checkpoint.manifest.files
         load_weights(network, checkpoint.directory / ("ema.safetensors" if averaged else "network.safetensors"))
         network = machine.place(network.eval().requires_grad_(False))
