@@ -114,12 +114,19 @@ def endless(handler: Handler) -> None:
     handler.close_connection = True
 
 
+class Quiet(ThreadingHTTPServer):
+    """A server that does not mind a client that hangs up."""
+
+    def handle_error(self, request, client_address):
+        """Say nothing."""
+
+
 class Server:
     """A server, its address, and what it was asked."""
 
     def __init__(self) -> None:
         self.handler = type("Bound", (Handler,), {"answers": {}, "requests": []})
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
+        self.http = Quiet(("127.0.0.1", 0), self.handler)
         self.requests = self.handler.requests
 
     def url(self, answer: Answer) -> str:

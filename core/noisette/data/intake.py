@@ -72,8 +72,9 @@ def take_in(
             with _Writer(directory, split, checker) as writer:
                 for example in _examples(dataset, split, cache):
                     _take(example, split, tally, writer, rejections)
-                    if tally.found % _REPORT_EVERY == 0:
-                        progress(*_totals(tallies))
+                    found, rejected = _totals(tallies)
+                    if found % _REPORT_EVERY == 0:
+                        progress(found, rejected)
                     if tally.accepted == preparation.limit:
                         break
             _require_pictures(dataset, split, tally)

@@ -38,14 +38,15 @@ class ImageFolder(Dataset):
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the files of a split; one that is no picture comes with the reason."""
         numbers = {name: number for number, name in enumerate(self.classes())}
-        count = 0
+        counts, wanted = [0, 0], split == "test"
         for entry in self._entries():
-            if self._is_held_out(entry.name) == (split == "test"):
-                count += 1
+            held_out = self._is_held_out(entry.name)
+            counts[held_out] += 1
+            if held_out == wanted:
                 yield self._example(entry, numbers)
-        if not count:
+        if not counts[wanted]:
             raise DataError(
-                f"{self.name}: no file of {self.path} falls into the {split} split; "
+                f"{self.name}: none of the {sum(counts)} files in {self._root()} falls into the {split} split; "
                 f"add pictures, or change dataset.held_out, which is {self.held_out}"
             )
 
