@@ -169,7 +169,7 @@ def test_accepted_and_rejected_make_found(tmp_path: Path, caplog: pytest.LogCapt
     lines = [json.loads(line) for line in (data.directory / "rejected.jsonl").read_text().splitlines()]
     assert [line["source"] for line in lines] == ["number 0", "number 7", "number 29", "number 105"]
     assert lines[3] == {"split": "test", "source": "number 105", "reason": "odd\nreason \udcff"}
-    assert "4 of 40 files rejected" in caplog.text
+    assert f"4 of 40 files are left out; the reasons are in {data.directory / 'rejected.jsonl'}" in caplog.text
 
 
 def test_the_limit_counts_accepted_pictures(tmp_path: Path):

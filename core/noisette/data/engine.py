@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from noisette.config import Experiment
 
 __all__ = ["prepare"]
+
+log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -58,7 +61,9 @@ def prepare(
         events.run_end(run, "failed")
         raise
     events.run_end(run, "finished")
-    return Prepared.open(directory)
+    prepared = Prepared.open(directory)
+    _warn(prepared)
+    return prepared
 
 
 def _options(experiment: Experiment) -> dict[str, Any]:
@@ -75,3 +80,16 @@ def _take_in(experiment: Experiment, staging: Path, cache: Path, run: Run, event
         events.step(run, found, {"rejected": float(rejected)})
 
     return take_in(experiment.dataset, experiment.preparation, staging, cache, progress)
+
+
+def _warn(prepared: Prepared) -> None:
+    """Say what a person should know before training on these pictures."""
+    counts = prepared.about["counts"].values()
+    found, rejected = (sum(count[what] for count in counts) for what in ("found", "rejected"))
+    if rejected:
+        reasons = prepared.directory / "rejected.jsonl"
+        log.warning("%d of %d files are left out; the reasons are in %s", rejected, found, reasons)
+    of_class = zip(prepared.classes, prepared.about["class_counts"]["train"], strict=True)
+    empty = [name for name, count in of_class if not count]
+    if empty:
+        log.warning("%s: no training pictures of the classes %s", prepared.directory, ", ".join(empty))

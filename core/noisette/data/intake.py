@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from noisette.config import Preparation
 
 __all__ = ["REJECTED", "take_in"]
-
-log = logging.getLogger(__name__)
 
 REJECTED = "rejected.jsonl"
 _REPORT_EVERY = 1000
@@ -80,7 +77,6 @@ def take_in(
             _require_pictures(dataset, split, tally)
             of_class[split] = writer.of_class
     progress(*_totals(tallies))
-    _warn(dataset, checker.classes, tallies, of_class)
     return {
         "plugin": registry().origin_of(dataset),
         "licence": dataset.licence,
@@ -157,14 +153,3 @@ def _require_pictures(dataset: Dataset, split: Split, tally: _Tally) -> None:
     raise DataError(
         f"{dataset.name}: none of the {tally.found} files of the {split} split is a usable picture:{reasons}"
     )
-
-
-def _warn(
-    dataset: Dataset, classes: tuple[str, ...], tallies: dict[Split, _Tally], of_class: dict[Split, list[int]]
-) -> None:
-    found, rejected = _totals(tallies)
-    if rejected:
-        log.warning("%s: %d of %d files rejected; see %s", dataset.name, rejected, found, REJECTED)
-    empty = [name for name, count in zip(classes, of_class["train"], strict=True) if not count]
-    if empty:
-        log.warning("%s: no training pictures of the classes %s", dataset.name, ", ".join(empty))
