@@ -90,6 +90,41 @@ def test_all_problems_are_told_at_once_with_file_and_path(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("changes", "path", "message"),
+    [
+        (
+            {"backbone": {"name": "unet", "channels": 30, "groups": 4}},
+            "backbone.groups",
+            "expected a divisor of channels = 30; got 4",
+        ),
+        (
+            {"schedule": {"name": "sigmoid", "start": 4}},
+            "schedule.start",
+            "expected less than end = 3.0; got 4.0",
+        ),
+        (
+            {"schedule": {"name": "zero-terminal", "of": {"name": "linear", "strat": 1}}, "objective": "v"},
+            "schedule.of.strat",
+            "unknown key; known are start, end, scaled (did you mean 'start'?)",
+        ),
+        (
+            {
+                "schedule": {"name": "zero-terminal", "of": {"name": "zero-terminal", "of": "linea"}},
+                "objective": "v",
+            },
+            "schedule.of.of",
+            None,
+        ),
+        ({"schedule": {"name": "given", "values": [0.1, "x"]}}, "schedule.values.1", "expected a number; got 'x'"),
+    ],
+)
+def test_a_plugins_own_problem_has_the_full_path(changes: dict[str, Any], path: str, message: str | None) -> None:
+    found = problems(**changes)
+    assert set(found) == {path}
+    assert message is None or found[path] == message
+
+
+@pytest.mark.parametrize(
     ("changes", "path", "hint"),
     [
         ({"trainin": {}}, "trainin", "did you mean 'training'?"),

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.packages import HEUN, Site
+from support.packages import RALSTON, Site
 
 from noisette import PluginError
 
-CLASS = HEUN.partition("@hookimpl")[0]
+CLASS = RALSTON.partition("@hookimpl")[0]
 
 
 def hook(body: str, arguments: str = "") -> str:
@@ -20,7 +20,7 @@ def hook(body: str, arguments: str = "") -> str:
 
 BROKEN = {
     "import-error": ("from noisette import Nonsense", "ImportError: cannot import name 'Nonsense' from 'noisette'"),
-    "syntax-error": ("def plugins(:", "SyntaxError: invalid syntax (acme_heun.py, line 1)"),
+    "syntax-error": ("def plugins(:", "SyntaxError: invalid syntax (acme_ralston.py, line 1)"),
     "missing-dependency": ("import quux_solvers", "ModuleNotFoundError: No module named 'quux_solvers'"),
     "raises-at-import": ("1 / 0", "ZeroDivisionError: division by zero"),
     "exits-at-import": ("import sys; sys.exit(3)", "SystemExit: 3"),
@@ -29,85 +29,94 @@ BROKEN = {
         "PanicException: rust",
     ),
     "raising-hook": (hook("raise OSError('no disk')"), "OSError: no disk"),
-    "misspelt-hook": (HEUN.replace("def plugins", "def plugin"), "PluginValidationError: unknown hook 'plugin'"),
-    "unmarked-hook": (HEUN.replace("@hookimpl", ""), "has no function marked with @hookimpl"),
+    "misspelt-hook": (RALSTON.replace("def plugins", "def plugin"), "PluginValidationError: unknown hook 'plugin'"),
+    "unmarked-hook": (RALSTON.replace("@hookimpl", ""), "has no function marked with @hookimpl"),
     "empty-module": ("", "has no function marked with @hookimpl"),
     "hook-with-arguments": (
-        hook("yield Heun", "registry"),
+        hook("yield Ralston", "registry"),
         "Argument(s) {'registry'} are declared in the hookimpl",
     ),
-    "hook-returns-nothing": (hook("Heun"), "its hook `plugins` returned nothing; expected it to yield classes"),
+    "hook-returns-nothing": (hook("Ralston"), "its hook `plugins` returned nothing; expected it to yield classes"),
     "hook-returns-number": (hook("return 42"), "its hook `plugins` returned 42; expected it to yield classes"),
-    "hook-returns-text": (hook("return 'Heun'"), "its hook `plugins` returned 'Heun'"),
-    "hook-returns-class": (hook("return Heun"), "its hook `plugins` returned <class 'acme_heun.Heun'>"),
-    "generator-raises": (hook("yield Heun; raise KeyError('late')"), "KeyError: 'late'"),
-    "yields-instance": (hook("yield Heun()"), "is no plugin: expected a subclass of Schedule"),
+    "hook-returns-text": (hook("return 'Ralston'"), "its hook `plugins` returned 'Ralston'"),
+    "hook-returns-class": (hook("return Ralston"), "its hook `plugins` returned <class 'acme_ralston.Ralston'>"),
+    "generator-raises": (hook("yield Ralston; raise KeyError('late')"), "KeyError: 'late'"),
+    "yields-instance": (hook("yield Ralston()"), "is no plugin: expected a subclass of Schedule"),
     "yields-function": (hook("yield plugins"), "plugins is no plugin: expected a subclass of Schedule"),
     "yields-stranger": (hook("yield dict"), "dict is no plugin: expected a subclass of Schedule"),
     "yields-unprintable": (
         "class Odd:\n    def __repr__(self): raise RuntimeError('no face')\n" + hook("yield Odd()"),
         "RuntimeError: no face",
     ),
-    "abstract": (HEUN.replace("def trajectory", "def trajectry"), "Heun: does not implement trajectory"),
+    "abstract": (RALSTON.replace("def trajectory", "def trajectry"), "Ralston: does not implement trajectory"),
     "no-name": (
-        HEUN.replace('name: ClassVar[str] = "heun"', ""),
-        "Heun: has no class variable `name: ClassVar[str]`",
+        RALSTON.replace('name: ClassVar[str] = "ralston"', ""),
+        "Ralston: has no class variable `name: ClassVar[str]`",
     ),
     "name-is-an-option": (
-        HEUN.replace('name: ClassVar[str] = "heun"', 'name: str = "heun"'),
-        "Heun: has no class variable `name: ClassVar[str]`",
+        RALSTON.replace('name: ClassVar[str] = "ralston"', 'name: str = "ralston"'),
+        "Ralston: has no class variable `name: ClassVar[str]`",
     ),
-    "shouting-name": (HEUN.replace('"heun"', '"Heun 2"'), "Heun: expected a name of lower-case letters"),
-    "travelling-name": (HEUN.replace('"heun"', '"../heun"'), "Heun: expected a name of lower-case letters"),
-    "name-with-colon": (HEUN.replace('"heun"', '"acme:heun"'), "Heun: expected a name of lower-case letters"),
+    "shouting-name": (
+        RALSTON.replace('"ralston"', '"Ralston 2"'),
+        "Ralston: expected a name of lower-case letters",
+    ),
+    "travelling-name": (
+        RALSTON.replace('"ralston"', '"../ralston"'),
+        "Ralston: expected a name of lower-case letters",
+    ),
+    "name-with-colon": (
+        RALSTON.replace('"ralston"', '"acme:ralston"'),
+        "Ralston: expected a name of lower-case letters",
+    ),
     "wrong-api": (
-        HEUN.replace("order: ClassVar[int] = 2", "api: ClassVar[int] = 99"),
-        "Heun: was written for version 99 of the plugin API; this noisette has 1",
+        RALSTON.replace("order: ClassVar[int] = 2", "api: ClassVar[int] = 99"),
+        "Ralston: was written for version 99 of the plugin API; this noisette has 1",
     ),
     "wrong-kind": (
-        HEUN.replace("order: ClassVar[int] = 2", 'kind: ClassVar[str] = "schedule"'),
-        "Heun: has kind 'schedule'; expected that of its contract, sampler",
+        RALSTON.replace("order: ClassVar[int] = 2", 'kind: ClassVar[str] = "schedule"'),
+        "Ralston: has kind 'schedule'; expected that of its contract, sampler",
     ),
     "unknown-kind": (
-        HEUN.replace("order: ClassVar[int] = 2", 'kind: ClassVar[str] = "solver"'),
-        "Heun: has kind 'solver'; expected that of its contract, sampler",
+        RALSTON.replace("order: ClassVar[int] = 2", 'kind: ClassVar[str] = "solver"'),
+        "Ralston: has kind 'solver'; expected that of its contract, sampler",
     ),
     "twins": (
         CLASS
-        + CLASS.replace("class Heun", "class Other")
-        + "\n@hookimpl\ndef plugins():\n    yield from (Heun, Other)\n",
-        "Heun: its package gives the sampler 'heun' more than once",
+        + CLASS.replace("class Ralston", "class Other")
+        + "\n@hookimpl\ndef plugins():\n    yield from (Ralston, Other)\n",
+        "Ralston: its package gives the sampler 'ralston' more than once",
     ),
 }
 
 
 def test_a_whole_package_is_found_beside_the_built_in_ones(site: Site) -> None:
-    site.install("acme-heun")
+    site.install("acme-ralston")
     registry = site.registry()
-    found = registry.find("sampler", "heun")
-    assert str(found.origin) == "acme-heun 1.5, entry point 'main'"
+    found = registry.find("sampler", "ralston")
+    assert str(found.origin) == "acme-ralston 1.5, entry point 'main'"
     assert registry.broken == []
-    assert {"ddim", "ddpm", "heun"} <= set(registry.names("sampler"))
+    assert {"ddim", "ddpm", "ralston"} <= set(registry.names("sampler"))
     assert registry.origin_of(found.plugin()) == {
         "kind": "sampler",
-        "name": "heun",
-        "distribution": "acme-heun",
+        "name": "ralston",
+        "distribution": "acme-ralston",
         "version": "1.5",
     }
 
 
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_package_is_named_and_the_rest_works(site: Site, source: str, reason: str) -> None:
-    site.install("acme-heun", source)
+    site.install("acme-ralston", source)
     registry = site.registry()
     assert {"ddim", "ddpm"} <= set(registry.names("sampler"))
     broken = registry.broken[0]
-    assert str(broken.origin) == "acme-heun 1.5, entry point 'main'"
+    assert str(broken.origin) == "acme-ralston 1.5, entry point 'main'"
     assert reason in broken.reason
     with pytest.raises(PluginError) as caught:
-        registry.find("sampler", "heun")
-    assert str(caught.value).startswith("no sampler 'heun'; there is ddim, ddpm")
-    assert f"broken: acme-heun 1.5, entry point 'main': {broken.reason}" in str(caught.value)
+        registry.find("sampler", "ralston")
+    assert str(caught.value).startswith("no sampler 'ralston'; there is ddim, ddpm")
+    assert f"broken: acme-ralston 1.5, entry point 'main': {broken.reason}" in str(caught.value)
 
 
 def test_at_least_fifteen_kinds_of_broken_are_tried() -> None:
@@ -117,28 +126,28 @@ def test_at_least_fifteen_kinds_of_broken_are_tried() -> None:
 @pytest.mark.parametrize(
     ("points", "reason"),
     [
-        ("main = {module}:missing", "AttributeError: module 'acme_heun' has no attribute 'missing'"),
-        ("main = {module}.sub", "ModuleNotFoundError: No module named 'acme_heun.sub'"),
-        ("main = {module}_gone", "ModuleNotFoundError: No module named 'acme_heun_gone'"),
+        ("main = {module}:missing", "AttributeError: module 'acme_ralston' has no attribute 'missing'"),
+        ("main = {module}.sub", "ModuleNotFoundError: No module named 'acme_ralston.sub'"),
+        ("main = {module}_gone", "ModuleNotFoundError: No module named 'acme_ralston_gone'"),
     ],
 )
 def test_an_entry_point_to_nowhere_is_named(site: Site, points: str, reason: str) -> None:
-    site.install("acme-heun", HEUN, points=points)
+    site.install("acme-ralston", RALSTON, points=points)
     registry = site.registry()
     assert [reason in broken.reason for broken in registry.broken] == [True]
 
 
 def test_one_broken_class_does_not_take_its_neighbours_along(site: Site) -> None:
-    site.install("acme-heun", hook("yield from (Heun, int)"))
+    site.install("acme-ralston", hook("yield from (Ralston, int)"))
     registry = site.registry()
-    assert registry.find("sampler", "heun").origin.distribution == "acme-heun"
+    assert registry.find("sampler", "ralston").origin.distribution == "acme-ralston"
     assert len(registry.broken) == 1
 
 
 def test_one_broken_entry_point_does_not_take_its_neighbours_along(site: Site) -> None:
-    site.install("acme-heun", HEUN, points="a = {module}_gone\nb = {module}")
+    site.install("acme-ralston", RALSTON, points="a = {module}_gone\nb = {module}")
     registry = site.registry()
-    assert registry.find("sampler", "heun").origin.entry_point == "b"
+    assert registry.find("sampler", "ralston").origin.entry_point == "b"
     assert [broken.origin.entry_point for broken in registry.broken] == ["a"]
 
 
@@ -146,9 +155,9 @@ def test_one_broken_entry_point_does_not_take_its_neighbours_along(site: Site) -
 def test_metadata_that_cannot_be_read_does_not_hide_other_packages(
     site: Site, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site.install("acme-heun")
-    site.install("bad-heun", HEUN.replace('"heun"', '"bad-heun"'))
-    metadata = site.folder / "bad_heun-1.5.dist-info"
+    site.install("acme-ralston")
+    site.install("bad-ralston", RALSTON.replace('"ralston"', '"bad-ralston"'))
+    metadata = site.folder / "bad_ralston-1.5.dist-info"
     if damage == "entry_points":
         (metadata / "entry_points.txt").write_bytes(b"[noisette]\nthis is no entry point\n\xff\xfe")
     elif damage == "no-metadata":
@@ -156,43 +165,43 @@ def test_metadata_that_cannot_be_read_does_not_hide_other_packages(
     else:
         (metadata / "METADATA").write_text("Metadata-Version: 2.1\n")
     registry = site.registry()
-    assert registry.find("sampler", "heun").origin.distribution == "acme-heun"
+    assert registry.find("sampler", "ralston").origin.distribution == "acme-ralston"
     assert {"ddim", "ddpm"} <= set(registry.names("sampler"))
     if damage == "entry_points":
         assert "metadata of an installed package cannot be read" in caplog.text
 
 
 def test_an_interrupt_is_no_fault_of_the_package(site: Site) -> None:
-    site.install("acme-heun", "raise KeyboardInterrupt")
+    site.install("acme-ralston", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         site.registry()
 
 
 def test_what_a_package_prints_stays_out_of_our_output(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    site.install("acme-heun", "print('hello from acme')\n" + HEUN)
+    site.install("acme-ralston", "print('hello from acme')\n" + RALSTON)
     site.registry()
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "hello from acme\n")
 
 
-@pytest.mark.parametrize("word", ["acme-heun", "ACME_heun", "main", " other, acme-heun"])
+@pytest.mark.parametrize("word", ["acme-ralston", "ACME_ralston", "main", " other, acme-ralston"])
 def test_packages_and_entry_points_can_be_blocked(site: Site, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.install("acme-heun", "1 / 0")
+    site.install("acme-ralston", "1 / 0")
     assert len(site.registry().broken) == 1
     monkeypatch.setenv("NOISETTE_BLOCK_PLUGINS", word)
     registry = site.registry()
     assert registry.broken == []
-    assert "heun" not in registry.names("sampler")
+    assert "ralston" not in registry.names("sampler")
     assert "ddim" in registry.names("sampler")
 
 
 def test_strictness_makes_any_fault_an_error(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.install("acme-heun")
+    site.install("acme-ralston")
     monkeypatch.setenv("NOISETTE_STRICT_PLUGINS", "1")
-    assert site.registry().find("sampler", "heun")
-    site.install("bad-heun", "1 / 0")
+    assert site.registry().find("sampler", "ralston")
+    site.install("bad-ralston", "1 / 0")
     with pytest.raises(
-        PluginError, match=r"bad-heun 1\.5, entry point 'main': ZeroDivisionError: division by zero"
+        PluginError, match=r"bad-ralston 1\.5, entry point 'main': ZeroDivisionError: division by zero"
     ):
         site.registry()
     monkeypatch.setenv("NOISETTE_STRICT_PLUGINS", "0")
@@ -203,7 +212,7 @@ def wheel(folder: Path) -> Path:
     """Build a real wheel of a sampler."""
     project = folder / "project"
     project.mkdir()
-    (project / "acme_euler.py").write_text(HEUN.replace("heun", "euler").replace("Heun", "Euler"))
+    (project / "acme_euler.py").write_text(RALSTON.replace("ralston", "euler").replace("Ralston", "Euler"))
     (project / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[project]\nname = "acme-euler"\nversion = "0.3"\n'

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
-from support.packages import HEUN, Site
+from support.packages import RALSTON, Site
 
 from noisette import Experiment, PluginError, Sampler
 from noisette.config import reference
@@ -105,7 +105,7 @@ def test_the_nearest_word_is_near(word: str, hint: str) -> None:
 
 
 def test_the_name_of_a_built_in_plugin_cannot_be_taken_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.install("acme-ddim", HEUN.replace('"heun"', '"ddim"'))
+    site.install("acme-ddim", RALSTON.replace('"ralston"', '"ddim"'))
     known = site.registry()
     monkeypatch.setattr(reference, "registry", lambda: known)
     monkeypatch.setattr("noisette.layout.registry", lambda: known)

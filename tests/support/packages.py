@@ -7,15 +7,15 @@ from pathlib import Path
 
 from noisette.plugins import Registry, discover
 
-__all__ = ["HEUN", "Site", "install"]
+__all__ = ["RALSTON", "Site", "install"]
 
-HEUN = '''
+RALSTON = '''
 from typing import ClassVar
 from noisette import Sampler, hookimpl
 
-class Heun(Sampler):
+class Ralston(Sampler):
     """Second order."""
-    name: ClassVar[str] = "heun"
+    name: ClassVar[str] = "ralston"
     order: ClassVar[int] = 2
 
     def trajectory(self, denoise, x, noise):
@@ -23,7 +23,7 @@ class Heun(Sampler):
 
 @hookimpl
 def plugins():
-    yield Heun
+    yield Ralston
 '''
 """A package's module that is whole."""
 
@@ -48,7 +48,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def install(self, name: str, source: str = HEUN, **metadata: str) -> None:
+    def install(self, name: str, source: str = RALSTON, **metadata: str) -> None:
         install(self.folder, name, source, **metadata)
 
     def registry(self) -> Registry:

@@ -102,14 +102,20 @@ def _problems(details: ErrorDetails, where: str, model: type[BaseModel]) -> Iter
         yield Problem(where, f"unknown key; known are {', '.join(known)}", nearest(str(details["loc"][-1]), known))
     elif details["type"] == "missing":
         yield Problem(where, "is required")
+    elif details["type"] in ("value_error", "assertion_error"):
+        yield _raised(where, details["msg"].partition(", ")[2], _known_keys(model, details["loc"]))
     else:
         yield Problem(where, _message(details), _hint(details))
 
 
+def _raised(where: str, text: str, known: Sequence[str]) -> Problem:
+    """Return the problem that a validator raised; ``key: message`` names the key that it is about."""
+    key, _, message = text.partition(": ")
+    return Problem(f"{where}.{key}" if where else key, message) if key in known else Problem(where, text)
+
+
 def _message(details: ErrorDetails) -> str:
-    text = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if details["type"] in ("value_error", "assertion_error"):
-        return text
+    text = details["msg"].removeprefix("Input should be ")
     known = _EXPECTED.get(details["type"])
     expected = known.format_map(details.get("ctx", {})) if known else text
     if expected.startswith(("greater", "less")):
