@@ -172,8 +172,6 @@ def _transfer(url: str, partial: Path, size: int | None, progress: Progress) -> 
     """Load what is missing, or all where the host cannot continue; return whether an earlier part was used."""
     with _answer(url, _length(partial)) as response:
         done = _start(response)
-        if done not in (0, _length(partial)):
-            raise _StaleError(f"the host continues at byte {done}, not {_length(partial)}")
         total = _total(response, done)
         if size is not None and total not in (None, size):
             raise _MirrorError(f"expected {size} bytes; the host offers {total}")
@@ -204,8 +202,6 @@ def _answer(url: str, done: int) -> http.client.HTTPResponse:
 
 def _start(response: http.client.HTTPResponse) -> int:
     """Return the first byte that the host sends: 0 unless it says that it continues."""
-    if response.status != HTTPStatus.PARTIAL_CONTENT:
-        return 0
     match = _RANGE.match(response.headers.get("Content-Range", ""))
     return int(match[1]) if match else 0
 
