@@ -79,3 +79,16 @@ def test_bytes_become_the_unit_interval() -> None:
 def test_more_pictures_than_a_batch_are_not_needed(tmp_path: Path) -> None:
     write_prepared(tmp_path, tiny(), pictures=3)
     assert batches(tmp_path)[0].x0.shape == (8, 1, 8, 8)
+
+
+def test_antithetic_steps_mirror_each_other(root: Path) -> None:
+    t = batches(root, "training.times=antithetic", "training.batch=7")[0].t
+    assert torch.equal(t[4:], 19 - t[:3])
+    assert t.shape == (7,)
+
+
+def test_offset_noise_is_shared_by_a_channel(root: Path) -> None:
+    source, plain = batches(root, "training.offset_noise=0.5"), batches(root)
+    offsets = torch.cat([source[step].eps - plain[step].eps for step in range(100)])
+    assert offsets.std(dim=(2, 3)).max() < 1e-6
+    assert 0.45 < float(offsets[:, 0, 0, 0].std()) < 0.55

@@ -80,6 +80,10 @@ class Training(_Section):
     ema: Decay | None = Field(0.9999, description="decay of the averaged weights; null keeps none")
     accumulate: PositiveInt = Field(1, description="split a batch into this many parts, to save memory")
     flip: bool = Field(False, description="mirror half of the pictures, at random")
+    times: Literal["uniform", "antithetic"] = Field(
+        "uniform", description="how steps are drawn; antithetic pairs t with T-1-t, for a steadier loss"
+    )
+    offset_noise: float = Field(0.0, ge=0, description="noise shared by a whole channel, as a share of the noise")
     labels: bool = Field(False, description="tell the network the class of each picture")
     label_dropout: float = Field(0.1, ge=0, lt=1, description="share of labels hidden, for guidance")
     precision: Literal["auto", "fp32", "bf16"] = Field(

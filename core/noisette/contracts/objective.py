@@ -33,6 +33,10 @@ class Objective(Plugin):
     """True if x0 cannot be found from the output where alpha is 0 (zero terminal signal), as with eps."""
 
     loss: Literal["mse", "l1", "huber"] = Field("mse", description="distance between output and target")
+    weight: Literal["none", "min-snr", "p2"] = Field("none", description="weight of a picture's loss by its step")
+    min_snr: float = Field(5.0, gt=0, description="min-snr: the signal-to-noise ratio that the weight stops at")
+    p2_gamma: float = Field(1.0, ge=0, description="p2: how much steps of little noise are damped")
+    p2_k: float = Field(1.0, gt=0, description="p2: keeps the weight finite")
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -47,5 +51,22 @@ class Objective(Plugin):
         from torch.nn import functional as F
 
         measure = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.smooth_l1_loss}[self.loss]
-        each = measure(output, self.target(x0, eps, alpha, sigma), reduction="none")
-        return each.flatten(1).mean(dim=1)
+        each = measure(output, self.target(x0, eps, alpha, sigma), reduction="none").flatten(1).mean(dim=1)
+        return each if self.weight == "none" else each * self.weights(alpha, sigma)
+
+    def weights(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return the weight of each picture's loss, (N,), for factors (N, 1, 1, 1).
+
+        The papers weight the squared error of x0 (min-snr: Hang et al. 2023, min(snr, gamma)) or of eps (P2: Choi
+        et al. 2022, 1 / (k + snr)^gamma). An error of the output is so many times one of x0 as `predict`, which is
+        linear in it, says; the weight is translated by that, so that it means the same for every objective.
+        """
+        snr = (alpha / sigma) ** 2
+        of_x0 = (
+            snr.clamp(max=self.min_snr) if self.weight == "min-snr" else snr / (self.p2_k + snr) ** self.p2_gamma
+        )
+        return (of_x0 * self._x0_per_output(alpha, sigma) ** 2).flatten()
+
+    def _x0_per_output(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        zero = alpha.new_zeros(alpha.shape)
+        return self.predict(zero + 1, zero, alpha, sigma).x0 - self.predict(zero, zero, alpha, sigma).x0  # type: ignore[arg-type]

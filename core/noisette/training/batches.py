@@ -62,12 +62,21 @@ class Batches:
         rows = self._rows(step)
         generator = seeded_generator(self._seed, "batch", step)
         x0 = to_unit(torch.from_numpy(self._pictures[rows]))
-        t = torch.randint(self._timesteps, (len(rows),), generator=generator)
+        t = self._times(len(rows), generator)
         eps = torch.empty_like(x0).normal_(generator=generator)
+        if self._options.offset_noise:
+            shared = torch.randn(*x0.shape[:2], 1, 1, generator=generator)
+            eps += self._options.offset_noise * shared
         if self._options.flip:
             mirrored = torch.rand(len(rows), generator=generator) < 0.5
             x0[mirrored] = x0[mirrored].flip(-1)
         return TrainingBatch(x0, t, eps, self._label(rows, generator))
+
+    def _times(self, count: int, generator: torch.Generator) -> Tensor:
+        if self._options.times == "uniform":
+            return torch.randint(self._timesteps, (count,), generator=generator)
+        half = torch.randint(self._timesteps, ((count + 1) // 2,), generator=generator)
+        return torch.cat([half, self._timesteps - 1 - half])[:count]
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Return the rows of a step's pictures: the epochs' orders, one after another, cut into batches."""
