@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support.packages import Site
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in [name for name in os.environ if name.startswith("NOISETTE_")]:
     del os.environ[name]
+
+# Examples are the same each time, none is remembered, and a busy machine is no failure.
+settings.register_profile("noisette", deadline=None, derandomize=True, database=None)
+settings.load_profile("noisette")
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+# Needs Python 3.11 or newer, make and git. Uses uv where it is installed, else venv and pip.
+# Another Python: `make demo PYTHON=/path/to/python3.12`. Another place: `VENV=...`. More workers: `JOBS=4`.
+
+VENV ?= .venv
+CONFIG ?= configs/digits.yaml
+JOBS ?= 2
+
+UV := $(shell command -v uv 2>/dev/null)
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && { command -v $$python; break; }; done)
+
+BIN := $(VENV)/bin
+MADE := $(VENV)/.made
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+
+ifneq ($(UV),)
+NEW_VENV = $(UV) venv --quiet --allow-existing --python '$(PYTHON)' $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+else
+NEW_VENV = '$(PYTHON)' -m venv $(VENV)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: help
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(READY) ## Set up, then train, sample and compare on real digits
+	@$(BIN)/noisette run $(CONFIG)
+
+.PHONY: setup
+setup: $(READY) ## Make .venv with the pinned requirements and noisette
+	@echo "$(VENV) is ready: $(BIN)/noisette --help"
+
+.PHONY: test
+test: lint types layers test-only ## Set up, then all checks and tests
+
+.PHONY: lint
+lint: $(READY_DEV) ## Style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+.PHONY: types
+types: $(READY_DEV) ## Types, strictly
+	$(BIN)/mypy
+
+.PHONY: layers
+layers: $(READY_DEV) ## Who may import whom
+	$(BIN)/lint-imports
+
+.PHONY: test-only
+test-only: $(READY_DEV) ## Tests alone; ARGS="-k words" to choose, JOBS=0 for one process
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+.PHONY: lock
+lock: $(READY_DEV) ## Pin the requirements; ARGS=--upgrade to take newer ones
+	$(BIN)/uv pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile $(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+COMPILE := --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
+
+.PHONY: clean
+clean: ## Remove .venv, caches and builds; runs/ and mlflow.db stay
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find core plugins flows tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(MADE):
+	@test -n '$(PYTHON)' || { echo "expected Python 3.11 or newer; found none on the PATH:" \
+		"install it, or say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@'$(PYTHON)' -c '$(NEW_ENOUGH)' || { echo "expected Python 3.11 or newer; $(PYTHON) is" \
+		"$$('$(PYTHON)' --version 2>&1)" >&2; exit 1; }
+	@echo "making $(VENV) with $(PYTHON)$(if $(UV), and uv)"
+	@$(NEW_VENV) || { echo "the environment could not be made: on Debian and Ubuntu pip comes with" \
+		"python3-venv; uv needs nothing else" >&2; exit 1; }
+	@touch $@
+
+$(READY): $(MADE) requirements.txt pyproject.toml
+	@echo "installing the requirements: the first time takes some minutes"
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL) --no-deps -e .
+	@touch $@
+
+$(READY_DEV): $(READY) requirements-dev.txt
+	@echo "installing what the tests need"
+	@$(INSTALL) -r requirements-dev.txt
+	@touch $@

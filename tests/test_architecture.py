@@ -1,0 +1,209 @@
+"""The house holds: layers, light imports, no pickle, and habits that a reader counts on."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parent.parent
+ROOTS = {"core": "noisette", "plugins": "noisette_plugins", "flows": "noisette_flows"}
+MODULES = sorted(path for root in ROOTS for path in (REPOSITORY / root).rglob("*.py"))
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+def lint_imports(repository: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(str(repository / root) for root in ROOTS)
+    command = [
+        Path(sys.executable).with_name("lint-imports"),
+        "--no-cache",
+        "--config",
+        repository / "pyproject.toml",
+    ]
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(command, capture_output=True, text=True, cwd=repository, env=environment)
+
+
+def test_the_layers_hold() -> None:
+    done = lint_imports(REPOSITORY)
+    assert done.returncode == 0, done.stdout
+    assert "Contracts: 3 kept, 0 broken." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "broken"),
+    [
+        ("core/noisette/lazy.py", "import noisette_plugins.samplers", "core knows no orchestrator"),
+        ("core/noisette/lazy.py", "import mlflow", "core knows no orchestrator"),
+        ("plugins/noisette_plugins/samplers/ddim.py", "import noisette_flows", "plugins know core only"),
+        ("flows/noisette_flows/__init__.py", "import torch", "flows reach plugins by name only"),
+        ("flows/noisette_flows/__init__.py", "import noisette_plugins", "flows reach plugins by name only"),
+    ],
+)
+def test_control_a_forbidden_import_is_seen(tmp_path: Path, file: str, line: str, broken: str) -> None:
+    for root in ROOTS:
+        shutil.copytree(REPOSITORY / root, tmp_path / root, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    with (tmp_path / file).open("a") as module:
+        module.write(f"\n{line}\n")
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1
+    assert next(text for text in done.stdout.splitlines() if "BROKEN" in text).startswith(broken)
+
+
+LIGHT = """
+import importlib, json, sys
+for name in {names!r}:
+    importlib.import_module(name)
+from noisette import registry
+found = [found.plugin.name for found in registry().found]
+print(json.dumps([found, sorted(name for name in {heavy!r} if name in sys.modules)]))
+"""
+HEAVY = ["PIL", "mlflow", "mlxtend", "numpy", "prefect", "safetensors", "scipy", "sklearn", "torch", "torchvision"]
+ANSWERS_FROM_MANIFESTS = [
+    "noisette.checkpoint",
+    "noisette.config",
+    "noisette.events",
+    "noisette.journal",
+    "noisette.layout",
+    "noisette.sampling.samples",
+    "noisette.stages",
+    "noisette.storage",
+]
+
+
+def test_listing_plugins_and_finding_finished_stages_imports_nothing_heavy() -> None:
+    script = LIGHT.format(names=ANSWERS_FROM_MANIFESTS, heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    found, imported = json.loads(done.stdout)
+    assert {"linear", "eps", "unet", "ddim", "frechet", "digits"} <= set(found)
+    assert imported == []
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    for path in MODULES:
+        yield path.relative_to(REPOSITORY), ast.parse(path.read_text())
+
+
+def test_every_module_says_its_idea() -> None:
+    assert len(MODULES) > 80
+    silent = [str(path) for path, tree in trees() if not ast.get_docstring(tree)]
+    assert silent == []
+
+
+def test_every_module_says_what_it_exports() -> None:
+    def exports(tree: ast.Module) -> bool:
+        assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+        return any(isinstance(target, ast.Name) and target.id == "__all__" for target in assigned)
+
+    def offers(tree: ast.Module) -> bool:
+        named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        return any(isinstance(node, named) and not node.name.startswith("_") for node in tree.body)
+
+    registered = Path("core/noisette/testing/checks")  # checks are found by their decorator, not by name
+    quiet = [
+        str(path) for path, tree in trees() if offers(tree) and not exports(tree) and path.parent != registered
+    ]
+    assert quiet == []
+
+
+PICKLING = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+SAFELY = {
+    "torch.load": ("weights_only", True),
+    "np.load": ("allow_pickle", False),
+    "numpy.load": ("allow_pickle", False),
+}
+
+
+def pickles(tree: ast.Module) -> Iterator[str]:
+    """Yield what might run a stranger's code out of a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = {alias.name.partition(".")[0] for alias in node.names}
+            yield from (f"imports {name}" for name in names & PICKLING)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in PICKLING:
+            yield f"imports {node.module}"
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            keyword, value = SAFELY.get(called, ("", None))
+            given = {word.arg: word.value for word in node.keywords}
+            if keyword and not (isinstance(given.get(keyword), ast.Constant) and given[keyword].value is value):  # type: ignore[union-attr, attr-defined]
+                yield f"calls {called} without {keyword}={value}"
+            if called in ("eval", "exec"):
+                yield f"calls {called}"
+
+
+def test_nothing_is_pickled() -> None:
+    assert [f"{path}: {fault}" for path, tree in trees() for fault in pickles(tree)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "faults"),
+    [
+        ("import pickle", 1),
+        ("from joblib import load", 1),
+        ("torch.load(f)", 1),
+        ("torch.load(f, weights_only=False)", 1),
+        ("torch.load(f, weights_only=True)", 0),
+        ("np.load(f, mmap_mode='r')", 1),
+        ("np.load(f, allow_pickle=False)", 0),
+        ("json.load(f); network.eval()", 0),
+        ("eval(text)", 1),
+    ],
+)
+def test_control_what_might_be_pickled_is_seen(source: str, faults: int) -> None:
+    assert len(list(pickles(ast.parse(source)))) == faults
+
+
+def pins(file: str) -> dict[str, list[Requirement]]:
+    pinned: dict[str, list[Requirement]] = {}
+    for line in (REPOSITORY / file).read_text().splitlines():
+        requirement = Requirement(line)
+        pinned.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return pinned
+
+
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        ("requirements.txt", PYPROJECT["project"]["dependencies"]),
+        ("requirements-dev.txt", PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["dev"]),
+    ],
+)
+def test_the_pins_are_those_of_what_is_declared(file: str, wanted: list[str]) -> None:
+    """`make lock` writes them; a dependency that is added without it is seen here."""
+    pinned = pins(file)
+    for text in wanted:
+        requirement = Requirement(text)
+        for pin in pinned[canonicalize_name(requirement.name)]:
+            version = str(pin.specifier).removeprefix("==")
+            assert requirement.specifier.contains(version), f"{requirement} is pinned to {version}"
+
+
+def test_requirements_are_pins_alone() -> None:
+    """No address of a registry, no path of one machine."""
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        for line in (REPOSITORY / file).read_text().splitlines():
+            assert re.fullmatch(r"[A-Za-z0-9._-]+(\[[a-z0-9,-]+\])?==[^ ]+( ; .+)?", line), line
+    base, dev = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert {name: [str(pin) for pin in pinned] for name, pinned in base.items()}.items() <= {
+        name: [str(pin) for pin in pinned] for name, pinned in dev.items()
+    }.items()
+
+
+def test_the_hooks_before_a_commit_need_no_network() -> None:
+    text = (REPOSITORY / ".pre-commit-config.yaml").read_text()
+    assert re.findall(r"repo: (.+)", text) == ["local"]
+    tools = re.findall(r"entry: \.venv/bin/([a-z-]+)", text)
+    assert tools == ["ruff", "ruff", "mypy", "lint-imports"]
