@@ -55,12 +55,13 @@ class _Step:
 class UniPC(Sampler):
     """UniPC-2 with B(h) = e^h - 1, predicting x0: the view at the end of a step corrects the step.
 
-    The first and the last step are of first order, and the last one is not corrected.
+    The corrector adds one to the predictor's order, 2, as the paper proves. The first and the last step are of
+    first order, and the last one is not corrected.
     """
 
     name: ClassVar[str] = "unipc"
     paper: ClassVar[str] = "Zhao, Bai, Rao, Zhou & Lu 2023, algorithms 5 to 8"
-    order: ClassVar[int] = 2
+    order: ClassVar[int] = 3
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Look, correct the step that led here, and predict the next."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from noisette import Schedule
+from noisette import PluginError, Schedule
 from noisette.config import ScheduleRef
 
 if TYPE_CHECKING:
@@ -37,9 +37,15 @@ class ZeroTerminal(Schedule):
         return True
 
     def betas(self, timesteps: int) -> Tensor:
-        """Return the betas of the rescaled schedule, (T,) float64; the last one is 1."""
+        """Return the betas of the rescaled schedule, (T,) float64; the last one is 1.
+
+        Raises:
+            PluginError: for T = 1, whose only step cannot both be kept and lose all signal.
+        """
         import torch
 
+        if timesteps < 2:
+            raise PluginError(f"schedule zero-terminal: expected at least 2 timesteps; got {timesteps}")
         alphas = torch.cumprod(1 - self.of.betas(timesteps), dim=0).sqrt()
         first, last = alphas[0].clone(), alphas[-1].clone()
         squared = ((alphas - last) * first / (first - last)) ** 2
