@@ -1,0 +1,81 @@
+"""What a sampler makes of a Gaussian, exactly, without a single random number.
+
+The exact denoiser of a Gaussian is affine in x_t, so a walk is affine in its start and its noise:
+
+    x_s = c + A x_T + sum_k B_k z_k
+
+One batch of unit vectors shows c, A and every B_k; then mean and covariance of x_s follow for any start, and
+an error in them is the sampler's, not chance's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from noisette.contracts import Sampler
+from noisette.diffusion import Denoiser
+from noisette.testing.laws import Mixture
+from noisette.testing.noises import Basis, Counted, Stream
+
+__all__ = ["Moments", "NotAffineError", "propagate"]
+
+
+class NotAffineError(Exception):
+    """The walk is not affine in its noise, as with step sizes chosen on the way."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean (D,) and covariance (D, D) of one state of a walk, float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+@torch.no_grad()
+def propagate(sampler: Sampler, denoise: Denoiser, start: Mixture) -> list[Moments]:
+    """Return the moments of each state that the walk yields from a start of the law `start`.
+
+    Args:
+        sampler: the walk.
+        denoise: an affine denoiser, such as the exact one of a Gaussian.
+        start: law of x at the first step of the walk.
+
+    Raises:
+        NotAffineError: if the states are no affine function of start and noise.
+    """
+    size = start.means.shape[1]
+    counted = Counted(torch.zeros(1, *start.shape, dtype=torch.float64))
+    for _ in sampler.trajectory(denoise, counted(), counted):
+        pass
+    draws = counted.draws - 1
+    units = torch.zeros(1 + size * (1 + draws), *start.shape, dtype=torch.float64)
+    units.flatten(1)[1 : 1 + size] = torch.eye(size, dtype=torch.float64)
+    noise = Basis(units, 1 + size)
+    states = [state.flatten(1) for state in sampler.trajectory(denoise, units, noise)]
+    _confirm(sampler, denoise, start, states)
+    return [_moments(state, start) for state in states]
+
+
+def _moments(state: Tensor, start: Mixture) -> Moments:
+    constant, parts = state[0], state[1:] - state[0]
+    size = len(constant)
+    carried, added = parts[:size], parts[size:]
+    return Moments(constant + start.mean @ carried, carried.T @ start.covariance @ carried + added.T @ added)
+
+
+def _confirm(sampler: Sampler, denoise: Denoiser, start: Mixture, states: list[Tensor]) -> None:
+    """Predict a random walk from the unit ones, and compare its end."""
+    size, draws = len(states[-1][0]), len(states[-1]) // len(states[-1][0]) - 1
+    like = torch.zeros(4, *start.shape, dtype=torch.float64)
+    source, again = Stream(1, like), Stream(1, like)
+    x = 3 * source()
+    *_, came = sampler.trajectory(denoise, x, source)
+    inputs = torch.cat([3 * again().flatten(1), *(again().flatten(1) for _ in range(draws))], dim=1)
+    constant = states[-1][0]
+    expected = constant + inputs @ (states[-1][1:] - constant)
+    if not torch.allclose(came.flatten(1), expected, rtol=1e-6, atol=1e-6) or size * (1 + draws) != inputs.shape[1]:
+        raise NotAffineError

@@ -1,0 +1,243 @@
+"""Whether a backbone's networks keep the promises that training, sampling and checkpoints are built on.
+
+Networks that end in a layer of zeros say nothing untrained; so all parameters are moved a little first, always
+by the same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from noisette.contracts import Backbone, Shape
+from noisette.errors import DataError
+from noisette.testing.check import Skip, require, slow
+from noisette.testing.options import shown
+from noisette.testing.probes import devices, global_random_state_kept, same_bits
+
+CLASSES = 3
+
+_SHAPES: tuple[Shape, ...] = ((1, 8, 8), (3, 16, 16), (3, 9, 9), (1, 13, 13), (3, 8, 12), (1, 11, 18), (1, 28, 28))
+_BASES: tuple[Shape, ...] = ((3, 16, 16), (3, 32, 32), (3, 64, 64), (3, 128, 128))
+
+
+def check_gives_the_asked_shape(plugin: Backbone) -> None:
+    """x (N, C, H, W) comes back as (N, outputs, H, W), float32 and finite: odd and oblong pictures too.
+
+    A shape that it cannot do is refused by `build` with a `DataError` that says so; but not all square ones of
+    16 to 128.
+    """
+    _base(plugin)
+    for shape in _SHAPES:
+        for outputs in (shape[0], 2 * shape[0]):
+            try:
+                network = _built(plugin, shape, 0, outputs)
+            except DataError as refusal:
+                require(bool(str(refusal)), plugin, f"refusal of {shape}", "a message", "none")
+                continue
+            _gives(plugin, network, shape, outputs)
+
+
+def check_gradient_reaches_every_parameter(plugin: Backbone) -> None:
+    """Each parameter that asks for a gradient gets one that is not zero: none is left out of the network."""
+    network, (x, t, label) = _ready(plugin)
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    (network(x, t, label) * weights).sum().backward()
+    idle = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not bool(parameter.grad.any()))
+    ]
+    require(not idle, plugin, "parameters without a gradient", "none", ", ".join(idle[:5]))
+
+
+def check_pictures_are_independent(plugin: Backbone) -> None:
+    """In evaluation mode a picture's output does not depend on the others or on how many there are.
+
+    Within 1e-4 of the output's spread: libraries may sum in another order for another batch.
+    """
+    network, (x, t, label) = _ready(plugin)
+    whole = _said(network, x, t, label)
+    for rows in ([0], [1, 2], [3, 0, 1, 2], [0, 0, 0, 0, 0]):
+        alone = _said(network, x[rows], t[rows], label[rows])
+        _near(plugin, f"output of pictures {rows} on their own", whole[rows], alone, 1e-4)
+
+
+def check_still_in_evaluation_mode(plugin: Backbone) -> None:
+    """In evaluation mode two calls give the same bits, draw no random number, and change neither x nor state."""
+    network, (x, t, label) = _ready(plugin)
+    given, state = x.clone(), copy.deepcopy(network.state_dict())
+    with global_random_state_kept(plugin, "a call in evaluation mode"):
+        first = _said(network, x, t, label)
+    require(same_bits(first, _said(network, x, t, label)), plugin, "a second call", "the same bits", "others")
+    require(same_bits(x, given), plugin, "x after a call", "unchanged", "another")
+    moved = [key for key, value in network.state_dict().items() if not torch.equal(value, state[key])]
+    require(not moved, plugin, "state after a call", "unchanged", f"other values of {moved[:3]}")
+
+
+def check_time_changes_the_output(plugin: Backbone) -> None:
+    """Each two of the steps 0, 1, 500, 998 and 999 give different outputs."""
+    network, (x, _, label) = _ready(plugin)
+    steps = (0, 1, 500, 998, 999)
+    said = [_said(network, x, torch.full((len(x),), step), label) for step in steps]
+    _all_differ(plugin, "outputs at steps", steps, said)
+
+
+def check_label_changes_the_output(plugin: Backbone) -> None:
+    """Each two labels give different outputs, "none" (the number of classes) too; without classes none is asked."""
+    network, (x, t, _) = _ready(plugin)
+    labels = range(CLASSES + 1)
+    said = [_said(network, x, t, torch.full((len(x),), label)) for label in labels]
+    _all_differ(plugin, "outputs of labels", tuple(labels), said)
+    plain = _built(plugin, tuple(x.shape[1:]), 0, x.shape[1])
+    require(_said(plain, x, t, None).shape == x.shape, plugin, "network without classes", "an output", "none")
+
+
+def check_state_comes_back(plugin: Backbone) -> None:
+    """The state dictionary goes through safetensors into a fresh network, which then gives the same bits.
+
+    A layer that is not registered, a tied tensor, or a state that is no tensor does not survive this.
+    """
+    network, (x, t, label) = _ready(plugin)
+    try:
+        stored = load(save({key: value.contiguous() for key, value in network.state_dict().items()}))
+    except (RuntimeError, ValueError, AttributeError) as error:
+        raise AssertionError(f"{shown(plugin)}: state for safetensors: expected tensors; came {error}") from error
+    fresh = _built(plugin, tuple(x.shape[1:]), CLASSES, x.shape[1], seed=9)
+    fresh.load_state_dict(stored)
+    came, expected = _said(fresh, x, t, label), _said(network, x, t, label)
+    require(same_bits(came, expected), plugin, "a fresh network with the stored state", "the same bits", "others")
+
+
+def check_copy_is_its_own(plugin: Backbone) -> None:
+    """A deep copy gives the same bits, and keeps them while the original trains: the EMA is one."""
+    network, (x, t, label) = _ready(plugin)
+    before, twin = _said(network, x, t, label), copy.deepcopy(network)
+    require(same_bits(_said(twin, x, t, label), before), plugin, "output of a deep copy", "the same bits", "others")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(0.5)
+    kept = same_bits(_said(twin, x, t, label), before)
+    require(kept, plugin, "output of the copy when the original has other parameters", "unchanged", "another")
+
+
+def check_same_seed_same_weights(plugin: Backbone) -> None:
+    """Two networks built under one seed of torch have the same weights: a run can be repeated."""
+    first, second = (_raw(plugin, _base(plugin), CLASSES, 3, seed=4).state_dict() for _ in range(2))
+    other = [key for key, value in first.items() if not torch.equal(value, second[key])]
+    require(not other, plugin, "weights of two networks of one seed", "the same", f"others in {other[:3]}")
+
+
+def check_works_on_another_device(plugin: Backbone) -> None:
+    """All it computes with moves with it: nothing stays on the CPU. "meta" stands for a device."""
+    for device in devices():
+        network, inputs = _ready(plugin)
+        try:
+            came = network.to(device)(*(value.to(device) for value in inputs)).device
+        except (RuntimeError, NotImplementedError) as error:
+            if "item()" in str(error):  # a step chosen by a tensor's value cannot be tried on "meta"
+                continue
+            came = f"the error {error}"
+        require(came == device, plugin, f"output of a network on {device}", f"on {device}", came)
+
+
+def check_bfloat16_agrees(plugin: Backbone) -> None:
+    """Under bfloat16 autocast the output is within 5 % (root mean square) of float32's.
+
+    bfloat16 has 8 bits, 0.4 % an operation. An embedding of the step computed in it cannot tell 999 from 1000.
+    """
+    network, (x, _, label) = _ready(plugin)
+    for step in (3, 997):
+        t = torch.full((len(x),), step)
+        expected = _said(network, x, t, label)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            came = _said(network, x, t, label)
+        _near(plugin, f"bfloat16 output at step {step}", expected, came.float(), 0.05)
+
+
+@slow
+def check_compiled_agrees(plugin: Backbone) -> None:
+    """Under torch.compile the output is within 1e-3 of float32's spread. Slow; needs a C++ compiler."""
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        raise Skip(f"{shown(plugin)}: torch.compile needs a C++ compiler; there is none")
+    network, (x, t, label) = _ready(plugin)
+    expected = _said(network, x, t, label)
+    torch.compiler.reset()
+    try:
+        came = _said(torch.compile(network), x, t, label)
+    finally:
+        torch.compiler.reset()
+    _near(plugin, "compiled output", expected, came, 1e-3)
+
+
+def _gives(plugin: Backbone, network: nn.Module, shape: Shape, outputs: int) -> None:
+    x, t, _ = _inputs(shape)
+    came, expected = _said(network, x, t, None), (len(x), outputs, *shape[1:])
+    what = f"output for pictures {shape}"
+    require(tuple(came.shape) == expected, plugin, f"shape of the {what}", expected, tuple(came.shape))
+    require(came.dtype == torch.float32, plugin, f"dtype of the {what}", torch.float32, came.dtype)
+    require(bool(came.isfinite().all()), plugin, what, "finite values", "NaN or infinity")
+
+
+def _ready(plugin: Backbone) -> tuple[nn.Module, tuple[Tensor, Tensor, Tensor]]:
+    """Return a network with labels, parameters moved, in evaluation mode, and inputs for it."""
+    shape = _base(plugin)
+    return _built(plugin, shape, CLASSES, shape[0]), _inputs(shape)
+
+
+def _base(plugin: Backbone) -> Shape:
+    for shape in _BASES:
+        try:
+            _raw(plugin, shape, 0, shape[0], seed=0)
+        except DataError:
+            continue
+        return shape
+    raise AssertionError(f"{shown(plugin)}: expected to take one of the shapes {_BASES}; came a refusal of each")
+
+
+def _built(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int = 0) -> nn.Module:
+    network = _raw(plugin, shape, classes, outputs, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return network.eval()
+
+
+def _raw(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return plugin.build(shape, classes, outputs)
+
+
+def _inputs(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(4, *shape, generator=generator).clamp(-1, 1)
+    return x, torch.tensor([0, 10, 500, 999]), torch.arange(4) % (CLASSES + 1)
+
+
+def _said(network: Any, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+    with torch.no_grad():
+        said: Tensor = network(x, t, label)
+    return said
+
+
+def _near(plugin: Backbone, what: str, expected: Tensor, came: Tensor, limit: float) -> None:
+    error = float((came - expected).square().mean().sqrt() / expected.std())
+    require(error <= limit, plugin, what, f"within {limit:g} of the spread", f"{error:.2g} off")
+
+
+def _all_differ(plugin: Backbone, what: str, names: tuple[int, ...], said: list[Tensor]) -> None:
+    for i, j in _pairs(len(said)):
+        apart = float((said[i] - said[j]).abs().max() / said[i].std())
+        require(apart > 1e-6, plugin, f"{what} {names[i]} and {names[j]}", "different", "the same")
+
+
+def _pairs(count: int) -> Iterator[tuple[int, int]]:
+    yield from ((i, j) for i in range(count) for j in range(i))

@@ -1,0 +1,63 @@
+"""What every plugin promises, whatever its kind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from noisette.contracts import Plugin
+from noisette.plugins.faults import fault_of
+from noisette.testing.check import Skip, require
+from noisette.testing.options import shown
+
+_HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "PIL", "transformers", "timm")
+
+
+def check_is_a_plugin(plugin: Plugin) -> None:
+    """Discovery takes the class: its kind, name and API version are right, and no method is missing."""
+    fault = fault_of(type(plugin))
+    require(not fault, plugin, "class", "a plugin that discovery takes", fault)
+
+
+def check_says_what_it_is(plugin: Plugin) -> None:
+    """The class has a docstring and each option a description: `noisette plugins show` prints them."""
+    require(bool(vars(type(plugin)).get("__doc__")), plugin, "docstring of the class", "one", "none")
+    for key, field in type(plugin).model_fields.items():
+        require(bool(field.description), plugin, f"option {key!r}", "Field(description=...)", "no description")
+
+
+def check_options_come_back(plugin: Plugin) -> None:
+    """`options()` is JSON from which the same plugin is made again: checkpoints and configs store it."""
+    options = plugin.options()
+    try:
+        stored = json.loads(json.dumps(options))
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"{shown(plugin)}: options(): expected JSON values; came {error}") from error
+    stored.pop("name", None)
+    again = type(plugin)(**stored)
+    require(again == plugin, plugin, "plugin made from its own options", repr(plugin), repr(again))
+
+
+def check_imports_nothing_heavy(plugin: Plugin) -> None:
+    """Importing its module imports no torch, NumPy, Pillow and the like: lists and config errors stay instant.
+
+    Tried in a fresh interpreter; skipped if the module cannot be imported there, as in a script.
+    """
+    module = type(plugin).__module__
+    if module == "__main__" or find_spec(module) is None:
+        raise Skip(f"{shown(plugin)}: module {module} cannot be imported by name")
+    code = (
+        "import sys, json; sys.path[:] = json.loads(sys.argv[1]); __import__(sys.argv[2]); "
+        "print(json.dumps(sorted(set(json.loads(sys.argv[3])) & set(sys.modules))))"
+    )
+    arguments = [json.dumps(sys.path), module, json.dumps(_HEAVY)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise AssertionError(f"{shown(plugin)}: import of {module}: expected success; came {lines[-1]}")
+    came = json.loads(done.stdout.splitlines()[-1])
+    require(
+        not came, plugin, f"heavy imports of {module}", "none (import them inside the methods)", ", ".join(came)
+    )

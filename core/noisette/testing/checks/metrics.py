@@ -1,0 +1,275 @@
+"""Whether a metric measures what it says, from statistics that can be streamed, merged and stored.
+
+The sets are made here: pictures of three patterns with grain, their labels, and vectors that are a fixed linear
+map of them. "near" is drawn as the reference is; "far" has its brightness moved and more grain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from noisette.contracts import Batch, Estimate, Metric
+from noisette.errors import DataError
+from noisette.testing.check import Skip, require
+from noisette.testing.options import shown, silent_options
+from noisette.testing.probes import global_random_state_kept
+
+State = dict[str, Tensor]
+Results = dict[str, Estimate]
+Made = TypeVar("Made")
+
+_COUNTS = (256, 1024)
+_TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class _Sets:
+    reference: Batch
+    heldout: Batch
+    near: Batch
+    far: Batch
+
+
+def check_results_are_estimates(plugin: Metric) -> None:
+    """Results have names, finite values, errors that are not negative; `over_inception` names results it gives."""
+    results = _compared(plugin, "near")
+    require(bool(results), plugin, "results", "at least one", "none")
+    for name, estimate in results.items():
+        require(isinstance(estimate, Estimate), plugin, f"result {name!r}", "an Estimate", type(estimate).__name__)
+        _finite(plugin, name, estimate)
+    unknown = sorted(set(plugin.over_inception) - set(results))
+    require(not unknown, plugin, "over_inception", f"names among {sorted(results)}", unknown)
+
+
+def check_nothing_between_a_set_and_itself(plugin: Metric) -> None:
+    """A distance of a set to itself is 0, within 1e-6 or 0.1 % of a far set's.
+
+    An unbiased estimate, which comes with its standard error, may be 3 of them or 2 % of the far set's below 0
+    (KID: pictures are not compared with themselves within a set, but are across). Only where lower is better.
+    """
+    if plugin.better == "higher":
+        raise Skip(f"{shown(plugin)}: higher is better, so it is no distance")
+    same, far = _compared(plugin, "reference"), _compared(plugin, "far")
+    for name, (value, stderr) in same.items():
+        share = 1e-3 if stderr is None else 0.02
+        limit = max(_TINY, share * abs(far[name].value), 3 * (stderr or 0.0))
+        require(
+            abs(value) <= limit, plugin, f"{name} of a set with itself", f"0 within {limit:.3g}", f"{value:.6g}"
+        )
+
+
+def check_near_beats_far(plugin: Metric) -> None:
+    """A set drawn as the reference scores better than one with other brightness and more grain.
+
+    In at least one result, and in none worse: some describe the reference alone.
+    """
+    near, far = _compared(plugin, "near"), _compared(plugin, "far")
+    sign = 1 if plugin.better == "higher" else -1
+    gains = {name: sign * (near[name].value - far[name].value) for name in near}
+    for name, gain in gains.items():
+        expected = f"no worse than the far set's {far[name].value:.6g} ({plugin.better} is better)"
+        require(gain >= 0, plugin, f"{name} of the near set", expected, f"{near[name].value:.6g}")
+    require(any(gain > 0 for gain in gains.values()), plugin, "results of near and far", "one that differs", "none")
+
+
+def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
+    """Any batch sizes and any order of the pictures give the same results, to 1e-6 of the far set's.
+
+    An estimate from random subsets may differ by its standard error when the order changes, not when batches do.
+    """
+    sets = _sets(plugin)
+    whole = _judged(plugin, sets, _state(plugin, sets.near, [len(sets.near.pictures)]))
+    for sizes in ([64] * 4, [100, 1, 155]):
+        split = _judged(plugin, sets, _state(plugin, sets.near, sizes))
+        _same_results(plugin, f"from batches of {sizes}", whole, split, _scale(plugin))
+    order = torch.randperm(len(sets.near.pictures), generator=torch.Generator().manual_seed(2))
+    shuffled = _judged(plugin, sets, _state(plugin, _rows(sets.near, order), [len(order)]))
+    _same_results(plugin, "from pictures in another order", whole, shuffled, _scale(plugin), errors=1.0)
+
+
+def check_merge_equals_one_pass(plugin: Metric) -> None:
+    """Statistics of two halves, merged either way round, are those of one pass; those of nothing change nothing."""
+    sets = _sets(plugin)
+    half = len(sets.near.pictures) // 2
+    a, b = (_state(plugin, _rows(sets.near, rows), [half]) for rows in (slice(half), slice(half, 2 * half)))
+    whole = _judged(plugin, sets, _state(plugin, sets.near, [2 * half]))
+    _same_results(plugin, "after a merge", whole, _judged(plugin, sets, plugin.merge(a, b)), _scale(plugin))
+    turned = _judged(plugin, sets, plugin.merge(b, a))
+    _same_results(plugin, "after a merge the other way round", whole, turned, _scale(plugin), errors=1.0)
+    for what, state in (("{} and all", ({}, plugin.merge(a, b))), ("all and {}", (plugin.merge(a, b), {}))):
+        came = _unless_refused(_judged, plugin, sets, plugin.merge(*state)) or {}
+        _same_results(plugin, f"after a merge of {what}", whole, came, _scale(plugin))
+
+
+def check_leaves_its_inputs_alone(plugin: Metric) -> None:
+    """`update`, `merge` and `compute` change nothing that they are given, and leave the global generators alone."""
+    sets = _sets(plugin)
+    a, b = _state(plugin, sets.near, [100, 100]), _state(plugin, sets.reference, [150])
+    given = {"a": a, "b": b, "batch": {k: v for k, v in vars(sets.near).items() if v is not None}}
+    before = {name: {key: tensor.clone() for key, tensor in state.items()} for name, state in given.items()}
+    actions: dict[str, Callable[[], object]] = {
+        "update": lambda: plugin.update(a, sets.near),
+        "merge": lambda: plugin.merge(a, b),
+        "compute": lambda: plugin.compute(a, b, {}),
+    }
+    for action, act in actions.items():
+        with global_random_state_kept(plugin, action):
+            _unless_refused(act)
+        for name, state in given.items():
+            same = state.keys() == before[name].keys() and all(
+                torch.equal(state[k], before[name][k]) for k in state
+            )
+            require(same, plugin, f"{name} after {action}", "unchanged", "another")
+
+
+def check_same_results_every_time(plugin: Metric) -> None:
+    """Two comparisons of the same statistics give the same numbers."""
+    sets = _sets(plugin)
+    first, second = (_judged(plugin, sets, _whole(plugin, sets.near)) for _ in range(2))
+    require(first == second, plugin, "results of a second comparison", first, second)
+
+
+def check_state_is_tensors(plugin: Metric) -> None:
+    """A state goes through safetensors and gives the same results: a reference's statistics are stored once."""
+    sets = _sets(plugin)
+    state = _state(plugin, sets.near, [128, 128])
+    try:
+        stored = load(save(state))
+    except (RuntimeError, ValueError, AttributeError) as error:
+        raise AssertionError(f"{shown(plugin)}: state for safetensors: expected tensors; came {error}") from error
+    _same_results(plugin, "of a stored state", _judged(plugin, sets, state), _judged(plugin, sets, stored), 0.0)
+
+
+def check_never_nan(plugin: Metric) -> None:
+    """None, one, two or equal pictures give a `DataError` or finite values, never NaN."""
+    sets = _sets(plugin)
+    equal = _rows(sets.near, torch.zeros(40, dtype=torch.int64))
+    cases = {
+        "no picture": {},
+        "one picture": _state(plugin, _rows(sets.near, slice(1)), [1]),
+        "two pictures": _state(plugin, _rows(sets.near, slice(2)), [2]),
+        "40 equal pictures": _state(plugin, equal, [40]),
+    }
+    reference, heldout = _whole(plugin, sets.reference), _whole(plugin, sets.heldout)
+    for what, state in cases.items():
+        for generated, real in ((state, reference), (reference, state), (state, state)):
+            for name, estimate in (_unless_refused(plugin.compute, generated, real, heldout) or {}).items():
+                _finite(plugin, f"{name} of {what}", estimate)
+
+
+def check_reads_what_it_needs(plugin: Metric) -> None:
+    """A metric of pictures works without features; one that needs no labels works without them."""
+    sets = _sets(plugin)
+    labels = None if not plugin.needs_labels else sets.reference.labels
+    features = sets.reference.features if plugin.needs == "features" else None
+    bare = Batch(sets.reference.pictures, features, labels)
+    generated = Batch(sets.near.pictures, sets.near.features if plugin.needs == "features" else None, None)
+    try:
+        results = plugin.compute(_whole(plugin, generated), _whole(plugin, bare), _whole(plugin, bare))
+    except (TypeError, AttributeError, KeyError) as error:
+        needs = f"{plugin.needs}, needs_labels={plugin.needs_labels}"
+        raise AssertionError(
+            f"{shown(plugin)}: declares needs={needs}: expected results; came {error!r}"
+        ) from error
+    require(bool(results), plugin, "results from what it needs", "some", "none")
+
+
+def check_every_option_counts(plugin: Metric) -> None:
+    """Each option changes a result, if only to a refusal: none is read and forgotten."""
+    for key in silent_options(plugin, lambda metric: _unless_refused(_compared, metric, "near")):
+        require(False, plugin, f"option {key!r}", "an effect on the results", "none")
+
+
+@cache
+def _made(count: int) -> _Sets:
+    """Return the four sets of `count` pictures."""
+    return _Sets(_batch(count, 1), _batch(count, 2), _batch(count, 3), _batch(count, 4, grain=60.0, brighter=40.0))
+
+
+def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    rows, columns = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    patterns = torch.stack([(rows // 2 % 2), (columns // 2 % 2), ((rows + columns) // 3 % 2)]).float()
+    clean = 50 + 120 * patterns[labels][:, None].expand(count, 3, 8, 8) + brighter
+    noisy = clean + grain * torch.randn(count, 3, 8, 8, generator=generator)
+    pictures = noisy.clamp(0, 255).round().to(torch.uint8)
+    projection = torch.randn(192, 6, generator=torch.Generator().manual_seed(0)) / 192**0.5
+    return Batch(pictures, (pictures.flatten(1).float() / 64) @ projection, labels)
+
+
+@cache
+def _sets(plugin: Metric) -> _Sets:
+    """Return sets that are large enough for the metric."""
+    for count in _COUNTS:
+        sets = _made(count)
+        if _unless_refused(_judged, plugin, sets, _whole(plugin, sets.near)) is not None:
+            return sets
+    raise Skip(f"{shown(plugin)}: wants more than {_COUNTS[-1]} pictures, which are too many for a quick check")
+
+
+@cache
+def _compared(plugin: Metric, generated: str) -> Results:
+    """Compare one of the sets with the reference, once for all checks."""
+    sets = _sets(plugin)
+    return _judged(plugin, sets, _whole(plugin, getattr(sets, generated)))
+
+
+def _judged(plugin: Metric, sets: _Sets, state: State) -> Results:
+    return plugin.compute(state, _whole(plugin, sets.reference), _whole(plugin, sets.heldout))
+
+
+def _whole(plugin: Metric, batch: Batch) -> State:
+    return plugin.update({}, batch)
+
+
+def _state(plugin: Metric, batch: Batch, sizes: Sequence[int]) -> State:
+    state: State = {}
+    first = 0
+    for size in sizes:
+        state = plugin.update(state, _rows(batch, slice(first, first + size)))
+        first += size
+    return state
+
+
+def _rows(batch: Batch, rows: slice | Tensor) -> Batch:
+    return Batch(*(None if part is None else part[rows] for part in vars(batch).values()))  # type: ignore[arg-type]
+
+
+def _scale(plugin: Metric) -> dict[str, float]:
+    return {name: abs(estimate.value) for name, estimate in _compared(plugin, "far").items()}
+
+
+def _same_results(
+    plugin: Metric,
+    what: str,
+    expected: Results,
+    came: Results,
+    scale: dict[str, float] | float,
+    errors: float = 0.0,
+) -> None:
+    for name, (value, stderr) in expected.items():
+        size = scale if isinstance(scale, float) else scale[name]
+        limit = _TINY * max(size, abs(value)) + errors * (stderr or 0.0)
+        near = name in came and abs(came[name].value - value) <= limit
+        require(near, plugin, f"{name} {what}", f"{value:.9g} within {limit:.2g}", came.get(name))
+
+
+def _finite(plugin: Metric, name: str, estimate: Estimate) -> None:
+    finite = math.isfinite(estimate.value) and (estimate.stderr is None or 0 <= estimate.stderr < math.inf)
+    require(finite, plugin, name, "a finite value, its error not negative, or a DataError", estimate)
+
+
+def _unless_refused(act: Callable[..., Made], *arguments: object) -> Made | None:
+    try:
+        return act(*arguments)
+    except DataError:
+        return None

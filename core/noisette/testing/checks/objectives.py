@@ -1,0 +1,231 @@
+"""Whether an objective's minimum is the exact denoiser, and its dialect consistent.
+
+The law is a Gaussian of one value, x_0 ~ N(m, c). Expectations over (x_0, eps) are sums over Gauss-Hermite nodes,
+exact for polynomials: nothing here is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from noisette.contracts import Objective
+from noisette.diffusion import Prediction
+from noisette.testing.check import require
+from noisette.testing.laws import Gaussian
+from noisette.testing.options import silent_options, variants
+from noisette.testing.probes import global_random_state_kept, same_bits
+
+LEVELS = tuple((alpha, (1 - alpha**2) ** 0.5) for alpha in (0.99995, 0.9, 0.7, 0.2, 0.006))
+"""(alpha, sigma) from the first step to the last."""
+
+_LAW = Gaussian([0.4], [[0.6]])
+
+
+def check_target_gives_the_picture_back(plugin: Objective) -> None:
+    """Read as a prediction, the target is x0, eps and v again, to 1e-9 (over alpha, which divides), in float64."""
+    for objective in variants(plugin):
+        for x0, eps in (_pictures(1), _pictures(3)):
+            for alpha, sigma in LEVELS:
+                seen = _read(
+                    objective, _target(objective, x0, eps, alpha, sigma), alpha * x0 + sigma * eps, alpha, sigma
+                )
+                truths = {"x0": x0, "eps": eps, "v": alpha * eps - sigma * x0}
+                for what, truth in truths.items():
+                    error = float((getattr(seen, what) - truth).abs().max())
+                    near = error < 1e-9 / alpha
+                    require(
+                        near,
+                        objective,
+                        f"{what} read from the target at alpha {alpha:.3g}",
+                        "exact",
+                        f"{error:.2g} off",
+                    )
+
+
+def check_prediction_agrees_with_itself(plugin: Objective) -> None:
+    """Whatever the network says, the x0 and eps read from it mix to x_t again: alpha x0 + sigma eps = x_t."""
+    for objective in variants(plugin):
+        x_t, output = _pictures(3)
+        for alpha, sigma in LEVELS:
+            seen = _read(objective, output, x_t, alpha, sigma)
+            error = float((alpha * seen.x0 + sigma * seen.eps - x_t).abs().max())
+            what = f"alpha x0 + sigma eps at alpha {alpha:.3g}"
+            require(error < 1e-9, objective, what, "x_t within 1e-9", f"{error:.2g} off")
+
+
+def check_minimiser_is_the_exact_denoiser(plugin: Objective) -> None:
+    """The least-squares fit of the target on x_t, read as a prediction, is E[x0 | x_t] and E[eps | x_t], to 1e-8.
+
+    Of a Gaussian both are affine in x_t, so an affine fit finds them.
+    """
+    for alpha, sigma in LEVELS:
+        x0, eps, weights = _nodes()
+        offset, gain = _fit(plugin, x0, eps, weights, alpha, sigma)
+        x_t = torch.linspace(-3, 3, 13, dtype=torch.float64).view(-1, 1, 1, 1)
+        seen = _read(plugin, offset + gain * x_t, x_t, alpha, sigma)
+        for what, truth in zip(("x0", "eps"), _LAW.denoised(x_t, alpha, sigma), strict=True):
+            error = float((getattr(seen, what) - truth).abs().max())
+            what = f"{what} of the least-squares fit at alpha {alpha:.3g}"
+            require(error < 1e-8 / alpha, plugin, what, "the exact denoiser's", f"{error:.2g} off")
+
+
+def check_loss_is_least_at_the_exact_denoiser(plugin: Objective) -> None:
+    """Away from the exact denoiser's output the expected loss rises, in each direction, for every loss.
+
+    The output is moved by 5 % of the target's spread, as a constant and along x_t, up and down.
+    """
+    x0, eps, weights = _nodes()
+    for objective in variants(plugin):
+        for alpha, sigma in LEVELS:
+            offset, gain = _fit(objective, x0, eps, weights, alpha, sigma)
+            x_t = alpha * x0 + sigma * eps
+            away = 0.05 * float(_target(objective, x0, eps, alpha, sigma).std())
+            least = _expected_loss(objective, offset + gain * x_t, x0, eps, weights, alpha, sigma)
+            for sign in (-1, 1):
+                for shape, moved in (("a constant", torch.ones_like(x_t)), ("a multiple of x_t", x_t)):
+                    output = offset + gain * x_t + sign * away * moved
+                    loss = _expected_loss(objective, output, x0, eps, weights, alpha, sigma)
+                    what = f"expected loss, output moved by {sign * away:+.2g} times {shape}, alpha {alpha:.3g}"
+                    require(loss > least, objective, what, f"above {least:.6g}", f"{loss:.6g}")
+
+
+def check_losses_are_one_a_picture(plugin: Objective) -> None:
+    """Losses are (N,), finite and not negative, depend on their own picture alone, and vanish at the target.
+
+    An objective with more outputs than the target (a learned variance) is not asked to vanish.
+    """
+    for objective in variants(plugin):
+        x0, eps = _pictures(3)
+        alpha, sigma = (torch.tensor([level[i] for level in LEVELS[:4]]).double().view(-1, 1, 1, 1) for i in (0, 1))
+        output = _padded(objective, _pictures(3, seed=5)[0])
+        came = objective.losses(output, x0, eps, alpha, sigma)
+        require(came.shape == (4,), objective, "shape of the losses of 4 pictures", (4,), tuple(came.shape))
+        good = bool((came.isfinite() & (came >= 0)).all())
+        require(good, objective, "losses", "finite and not negative", came.tolist())
+        for i in range(4):
+            one = (tensor[i : i + 1] for tensor in (output, x0, eps, alpha, sigma))
+            alone = float(objective.losses(*one)[0])
+            near = abs(alone - float(came[i])) <= 1e-12 + 1e-9 * abs(alone)
+            require(
+                near, objective, f"loss of picture {i} in a batch", f"that alone, {alone:.6g}", f"{came[i]:.6g}"
+            )
+        if objective.outputs == 1:
+            zero = objective.losses(_target(objective, x0, eps, alpha, sigma), x0, eps, alpha, sigma)
+            require(float(zero.abs().max()) < 1e-12, objective, "losses at the target", "0", zero.tolist())
+
+
+def check_gradient_matches_differences(plugin: Objective) -> None:
+    """The gradient of the losses in the output is that of central differences, to 1e-5 relative, in float64."""
+    for objective in variants(plugin):
+        x0, eps = _pictures(1)
+        alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
+        output = _padded(objective, 2 * _pictures(1, seed=5)[0]).requires_grad_()
+        total = objective.losses(output, x0, eps, alpha, sigma).sum()
+        connected = total.requires_grad
+        require(connected, objective, "gradient of the losses", "one", "none: the output was detached")
+        (gradient,) = torch.autograd.grad(total, output)
+        direction = _padded(objective, _pictures(1, seed=6)[0])
+        with torch.no_grad():
+            ends = [objective.losses(output + h * direction, x0, eps, alpha, sigma).sum() for h in (-1e-5, 1e-5)]
+        expected, came = float(ends[1] - ends[0]) / 2e-5, float((gradient * direction).sum())
+        near = abs(came - expected) <= 1e-7 + 1e-5 * abs(expected)
+        require(near, objective, "derivative of the losses", f"{expected:.8g}", f"{came:.8g}")
+
+
+def check_needs_signal_as_declared(plugin: Objective) -> None:
+    """`needs_signal` says whether x0 is lost where alpha is 0: at the last step of a zero-terminal process."""
+    x0, eps = _pictures(1)
+    try:
+        seen = _read(plugin, _target(plugin, x0, eps, 0.0, 1.0), eps, 0.0, 1.0)
+        lost = not bool(((seen.x0 - x0).abs() < 1e-9).all())
+    except ZeroDivisionError:
+        lost = True
+    came = f"x0 {'cannot' if lost else 'can'} be read at alpha 0"
+    require(lost == plugin.needs_signal, plugin, "needs_signal", f"{plugin.needs_signal}, as declared", came)
+
+
+def check_leaves_its_inputs_alone(plugin: Objective) -> None:
+    """Pictures, noise and output are not changed in place, and no random number is drawn."""
+    x0, eps = _pictures(3)
+    alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
+    output, x_t = _padded(plugin, _pictures(3, seed=5)[0]), alpha * x0 + sigma * eps
+    given = {"x0": x0, "eps": eps, "output": output, "x_t": x_t, "alpha": alpha, "sigma": sigma}
+    before = {name: tensor.clone() for name, tensor in given.items()}
+    with global_random_state_kept(plugin, "target, losses and predict"):
+        plugin.target(x0, eps, alpha, sigma)
+        plugin.losses(output, x0, eps, alpha, sigma)
+        seen = plugin.predict(output, x_t, *LEVELS[2])
+        _ = seen.x0, seen.eps, seen.v
+    for name, tensor in given.items():
+        require(same_bits(tensor, before[name]), plugin, f"{name} afterwards", "unchanged", "another")
+
+
+def check_every_option_counts(plugin: Objective) -> None:
+    """Each option changes losses, target or prediction: none is read and forgotten."""
+    for key in silent_options(plugin, _fingerprint):
+        require(False, plugin, f"option {key!r}", "an effect", "none")
+
+
+def _pictures(channels: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return two sets of pictures (4, C, 2, 3), float64."""
+    generator = torch.Generator().manual_seed(seed)
+    both = torch.randn(2, 4, channels, 2, 3, dtype=torch.float64, generator=generator)
+    return both[0], both[1]
+
+
+def _nodes() -> tuple[Tensor, Tensor, Tensor]:
+    """Return x0, eps (N, 1, 1, 1) and weights (N,): quadrature over the law and the noise."""
+    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.hermite_e.hermegauss(48))
+    weights = weights / weights.sum()
+    clean = float(_LAW.mean) + float(_LAW.covariance) ** 0.5 * nodes
+    x0, eps = (part.reshape(-1, 1, 1, 1) for part in torch.meshgrid(clean, nodes, indexing="ij"))
+    return x0, eps, torch.outer(weights, weights).flatten()
+
+
+def _target(objective: Objective, x0: Tensor, eps: Tensor, alpha: float | Tensor, sigma: float | Tensor) -> Tensor:
+    factors = [torch.as_tensor(value, dtype=x0.dtype) for value in (alpha, sigma)]
+    return objective.target(x0, eps, *factors)
+
+
+def _padded(objective: Objective, output: Tensor) -> Tensor:
+    """Fill the further channels that an objective wants, such as variances, with zeros."""
+    return torch.cat([output, *[torch.zeros_like(output)] * (objective.outputs - 1)], dim=1)
+
+
+def _read(objective: Objective, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
+    return objective.predict(_padded(objective, output), x_t, alpha, sigma)
+
+
+def _fit(
+    objective: Objective, x0: Tensor, eps: Tensor, weights: Tensor, alpha: float, sigma: float
+) -> tuple[float, float]:
+    """Return offset and gain of the weighted least-squares fit of the target on x_t."""
+    x_t = (alpha * x0 + sigma * eps).flatten()
+    target = _target(objective, x0, eps, alpha, sigma).flatten()
+    centre, middle = weights @ x_t, weights @ target
+    gain = float(weights @ ((x_t - centre) * (target - middle)) / (weights @ (x_t - centre) ** 2))
+    return float(middle - gain * centre), gain
+
+
+def _expected_loss(
+    objective: Objective, output: Tensor, x0: Tensor, eps: Tensor, weights: Tensor, alpha: float, sigma: float
+) -> float:
+    factors = (torch.full_like(x0, value) for value in (alpha, sigma))
+    return float(weights @ objective.losses(_padded(objective, output), x0, eps, *factors))
+
+
+def _fingerprint(objective: Objective) -> bytes:
+    return torch.cat(list(_figures(objective))).numpy().tobytes()
+
+
+def _figures(objective: Objective) -> Iterator[Tensor]:
+    x0, eps = _pictures(1)
+    for alpha, sigma in LEVELS:
+        output = _padded(objective, 2 * _pictures(1, seed=5)[0])
+        yield objective.losses(output, x0, eps, *(torch.full((4, 1, 1, 1), v).double() for v in (alpha, sigma)))
+        yield _target(objective, x0, eps, alpha, sigma).flatten()
+        yield objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma).x0.flatten()

@@ -1,0 +1,257 @@
+"""How a sampler behaves: what it calls, draws, returns and leaves alone. Its numbers: `sampler_laws`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from noisette.contracts import Sampler
+from noisette.diffusion import Clipped, Denoiser, Noise, Tables
+from noisette.diffusion.spacing import Spacing
+from noisette.testing import processes
+from noisette.testing.check import Skip, require
+from noisette.testing.exact import Calls, Exact, Slope
+from noisette.testing.laws import Gaussian, Mixture
+from noisette.testing.noises import Empty, Stream
+from noisette.testing.options import changed, shown, silent_options, variants
+from noisette.testing.probes import devices, global_random_state_kept, same_bits, start, walk
+
+WALK = ("steps", "spacing")
+"""Options that every sampler has; the checks set them as they need."""
+
+_NAMES: tuple[Spacing, ...] = ("linspace", "leading", "trailing", "quadratic")
+_LISTS: tuple[tuple[int, ...], ...] = ((999, 500, 499, 130, 3, 0), (700, 20), (999,))
+_SHAPE = (3, 4, 5)
+
+
+def check_walks_the_listed_steps(plugin: Sampler) -> None:
+    """The denoiser is called at every step of the list, in its order, and nowhere else.
+
+    Named spacings, given lists (also ones that do not end at 0) and walks that begin below T-1. A sampler that
+    calls more often than once a step may do so within the step, from t down to s, but not at the clean picture.
+    """
+    tables = processes.linear()
+    for sampler in variants(plugin, beside=WALK):
+        for walker, schedule in _walks(sampler, tables):
+            _walks_as_listed(walker, schedule)
+
+
+def check_network_calls_as_declared(plugin: Sampler) -> None:
+    """`network_calls(n)` is the number of calls of a walk of n steps, for every spacing."""
+    for sampler, schedule in _walks(plugin, processes.linear()):
+        calls = Calls(Slope(schedule))
+        x = start(1, _SHAPE)
+        walk(sampler, calls, x, Stream(0, x))
+        steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
+        declared = sampler.network_calls(steps)
+        require(
+            len(calls.steps) == declared, sampler, f"network calls of {steps} steps", declared, len(calls.steps)
+        )
+
+
+def check_yields_one_state_a_step(plugin: Sampler) -> None:
+    """A walk of n steps yields n states: previews, strips and progress count on it."""
+    for sampler, schedule in _walks(plugin, processes.linear()):
+        x = start(1, _SHAPE)
+        came = len(walk(sampler, Slope(schedule), x, Stream(0, x)))
+        steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
+        require(came == steps, sampler, "states yielded", steps, came)
+
+
+def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
+    """Every state has the shape, dtype and device of x: float32 and float64; "meta" stands for another device."""
+    for sampler in variants(changed(plugin, steps=5), beside=WALK):
+        for dtype in (torch.float32, torch.float64):
+            _keeps_form(sampler, start(2, _SHAPE, dtype))
+        for device in devices():
+            try:
+                _keeps_form(sampler, torch.empty(2, *_SHAPE, device=device))
+            except (RuntimeError, NotImplementedError) as error:
+                if "item()" not in str(error):  # a step chosen by a tensor's value cannot be tried on "meta"
+                    require(False, sampler, "tensors of a walk", f"all on x's device, {device}", error)
+
+
+def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
+    """x, the predictions and the states already yielded are not changed in place."""
+    for sampler in variants(changed(plugin, steps=6), beside=WALK):
+        x = start(2, _SHAPE)
+        before, calls = x.clone(), Calls(Slope(processes.linear()), keep=True)
+        states: list[tuple[Tensor, Tensor]] = []
+        with torch.no_grad():
+            for state in sampler.trajectory(calls, x, Stream(0, x)):
+                states.append((state, state.clone()))
+        require(same_bits(x, before), sampler, "x after the walk", "unchanged", "another")
+        kept = all(same_bits(now, then) for now, then in calls.seen)
+        require(kept, sampler, "tensors of the predictions after the walk", "unchanged", "others")
+        kept = all(same_bits(now, then) for now, then in states)
+        require(kept, sampler, "states yielded earlier", "unchanged", "overwritten by a later step")
+
+
+def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
+    """Noise comes from the given source: the global generators of torch, NumPy and Python stay untouched."""
+    for sampler in variants(changed(plugin, steps=4), beside=WALK):
+        x = start(2, _SHAPE)
+        with global_random_state_kept(sampler, "a walk"):
+            walk(sampler, Slope(processes.linear()), x, Stream(0, x))
+
+
+def check_same_seed_same_bits(plugin: Sampler) -> None:
+    """The same seed gives the same bits, whatever the state of the global generators; another seed others."""
+    for sampler in variants(changed(plugin, steps=6), beside=WALK):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            first = _picture(sampler, 7, range(3))
+            torch.manual_seed(2)
+            second = _picture(sampler, 7, range(3))
+        require(same_bits(first, second), sampler, "two walks of one seed", "the same bits", _apart(first, second))
+        other = _picture(sampler, 8, range(3))
+        require(not same_bits(first, other), sampler, "walks of two seeds", "two pictures", "the same bits")
+
+
+def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
+    """Picture i has the same bits in any batch: whole, halves, alone, or in another order.
+
+    The denoiser is made of sums and products alone, so that nothing but the sampler can mix pictures.
+    """
+    for sampler in variants(changed(plugin, steps=6), beside=WALK):
+        whole = _picture(sampler, 7, range(5))
+        for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
+            came = torch.cat([_picture(sampler, 7, part) for part in split])
+            expected = whole[[index for part in split for index in part]]
+            what = f"pictures drawn as {split}"
+            require(same_bits(came, expected), sampler, what, "the bits of one batch", _apart(came, expected))
+
+
+def check_finite_at_both_ends(plugin: Sampler) -> None:
+    """Every state is finite where little signal is left (cosine, alpha 5e-5), none (alpha 0), and at the end."""
+    for sampler in variants(plugin, beside=WALK):
+        for process in (processes.linear, processes.cosine, processes.zero_terminal):
+            for steps, dtype in ((1, torch.float32), (2, torch.float64), (20, torch.float32), (20, torch.float64)):
+                walker, x = changed(sampler, steps=steps, spacing="linspace"), start(2, _SHAPE, dtype)
+                what = f"{steps} steps of the {process.__name__} process in {dtype}"
+                states = walk(walker, Slope(process()), x, Stream(0, x))
+                lost = [step for step, state in enumerate(states) if not bool(state.isfinite().all())]
+                require(not lost, walker, what, "finite values", f"NaN or infinity in states {lost[:3]}")
+
+
+def check_last_step_adds_no_noise(plugin: Sampler) -> None:
+    """The picture does not depend on what the noise source gives in the last step."""
+    for sampler in variants(plugin, beside=WALK):
+        for steps in (1, 2, 8):
+            walker = changed(sampler, steps=steps, spacing="linspace")
+            ends = [_with_last_noise(walker, seed) for seed in (1, 2)]
+            require(same_bits(*ends), walker, "two noises in the last step", "the same picture", _apart(*ends))
+
+
+def check_stochastic_as_declared(plugin: Sampler) -> None:
+    """`stochastic` says whether noise has a part in the picture at default options."""
+    try:
+        sampler = changed(type(plugin)(), steps=8)
+    except ValueError as error:
+        raise Skip(f"{shown(plugin)}: `stochastic` is declared for default options; it has none") from error
+    x = start(2, _SHAPE)
+    first, second = (walk(sampler, Slope(processes.linear()), x, Stream(seed, x))[-1] for seed in (1, 2))
+    came = not same_bits(first, second)
+    require(came == sampler.stochastic, sampler, "stochastic", f"{sampler.stochastic}, as declared", came)
+
+
+def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
+    """Clipping, and any other wrapper, decides what a sampler sees: the wrapper is called, not what is in it.
+
+    The denoiser sees 3 everywhere, the wrapper clips it to 1: any walk then ends at 1 within rounding (1e-9).
+    """
+    tables = processes.linear()
+    for sampler in variants(plugin, beside=WALK):
+        for steps in (1, 6):
+            walker = changed(sampler, steps=steps, spacing="linspace")
+            inner = Calls(Exact(Gaussian([3.0, 3.0], torch.zeros(2, 2)), tables))
+            outer = Calls(Clipped(inner))
+            x = start(3, (1, 1, 2))
+            end = walk(walker, outer, x, Stream(0, x))[-1]
+            inside = len(inner.steps) == len(outer.steps)
+            require(inside, walker, "calls past the wrapper", 0, abs(len(inner.steps) - len(outer.steps)))
+            error = float((end - 1).abs().max())
+            require(error < 1e-9, walker, "end of a walk whose x0 is clipped to 1", "1", end.flatten().tolist())
+
+
+def check_every_option_counts(plugin: Sampler) -> None:
+    """Each option changes the picture, alone or together with one other: none is read and forgotten."""
+    for key in silent_options(plugin, _probe, beside=WALK):
+        require(False, plugin, f"option {key!r}", "an effect on the picture", "none")
+
+
+def _walks(plugin: Sampler, tables: Tables) -> Iterator[tuple[Sampler, Tables]]:
+    for spacing in _NAMES:
+        for steps in (1, 2, 7, 20):
+            yield changed(plugin, steps=steps, spacing=spacing), tables
+    for steps_given in _LISTS:
+        yield changed(plugin, steps=len(steps_given), spacing=steps_given), tables
+    yield changed(plugin, steps=6, spacing="linspace"), tables.starting_at(400)
+
+
+def _walks_as_listed(sampler: Sampler, schedule: Tables) -> None:
+    listed = schedule.timesteps(sampler.steps, sampler.spacing)
+    calls, x = Calls(Slope(schedule)), start(1, _SHAPE)
+    made: list[int] = []
+    with torch.no_grad():
+        for _ in sampler.trajectory(calls, x, Stream(0, x)):
+            made.append(len(calls.steps))
+    if sampler.network_calls(len(listed) - 1) == len(listed) - 1:
+        require(calls.steps == listed[:-1], sampler, "steps of the calls", listed[:-1], calls.steps)
+        return
+    missing = sorted(set(listed[:-1]) - set(calls.steps), reverse=True)
+    require(not missing, sampler, "listed steps without a call", "none", missing)
+    require(len(calls.steps) == made[-1], sampler, "calls after the picture", 0, len(calls.steps) - made[-1])
+    for (t, s), (first, last) in zip(pairwise(listed), pairwise([0, *made]), strict=False):
+        came = calls.steps[first:last]
+        within = all(max(s, 0) <= step <= t for step in came)
+        require(within, sampler, f"calls in the step from {t} to {s}", f"within [{max(s, 0)}, {t}]", came)
+
+
+def _keeps_form(sampler: Sampler, x: Tensor) -> None:
+    noise = Empty(x) if x.device.type == "meta" else Stream(0, x)
+    for state in walk(sampler, Slope(processes.linear()), x, noise):
+        for what in ("shape", "dtype", "device"):
+            expected, came = getattr(x, what), getattr(state, what)
+            require(came == expected, sampler, f"{what} of a state", expected, came)
+
+
+def _picture(sampler: Sampler, seed: int, indices: range | list[int]) -> Tensor:
+    noise = Noise(seed, indices, _SHAPE)
+    return walk(sampler, Clipped(Slope(processes.linear())), noise(), noise)[-1]
+
+
+def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
+    """Walk under one noise, then take the last step under that of `seed`."""
+    schedule, x = processes.linear(), start(2, _SHAPE)
+    steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
+    noise = _Switch(Stream(0, x))
+    walking = sampler.trajectory(Slope(schedule), x, noise)
+    with torch.no_grad():
+        for _ in range(steps - 1):
+            next(walking)
+        noise.source = Stream(seed, x)
+        return next(walking)
+
+
+def _probe(sampler: Sampler) -> bytes:
+    law = Mixture([0.4, 0.6], [[-1.0, 0.5], [1.5, 0.0]], [[[0.3, 0.0], [0.0, 0.1]], [[0.2, 0.1], [0.1, 0.6]]])
+    x = start(4, (1, 1, 2))
+    denoise: Denoiser = Exact(law, processes.linear())
+    ends = [walk(changed(sampler, steps=steps), denoise, x, Stream(0, x))[-1] for steps in (2, 9)]
+    return torch.cat(ends).numpy().tobytes()
+
+
+def _apart(a: Tensor, b: Tensor) -> str:
+    return f"values up to {float((a - b).abs().max()):.2g} apart"
+
+
+class _Switch(Noise):
+    def __init__(self, source: Noise) -> None:
+        self.source = source
+
+    def __call__(self) -> Tensor:
+        return self.source()

@@ -1,0 +1,156 @@
+"""Whether a schedule gives a forward process that the tables can hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from noisette.contracts import Schedule
+from noisette.diffusion import Tables
+from noisette.errors import NoisetteError
+from noisette.testing.check import require
+from noisette.testing.options import silent_options, variants
+from noisette.testing.probes import global_random_state_kept
+
+SIZES = (1, 2, 10, 100, 1000, 4000)
+"""Numbers of steps T that are tried. A schedule may refuse one with a `NoisetteError`, but not 1000.
+
+One that declares its `length` is tried at that only.
+"""
+
+
+def check_betas_are_variances(plugin: Schedule) -> None:
+    """T betas of shape (T,), float64, each in (0, 1); the last may be 1. T from 1 to 4000, every option."""
+    for schedule in variants(plugin):
+        for timesteps, betas in _betas(schedule).items():
+            what = f"betas of T = {timesteps}"
+            shape = isinstance(betas, Tensor) and tuple(betas.shape) == (timesteps,)
+            require(shape, schedule, what, f"shape ({timesteps},)", getattr(betas, "shape", type(betas)))
+            require(betas.dtype == torch.float64, schedule, what, torch.float64, betas.dtype)
+            inside = (betas > 0) & (betas < 1)
+            inside[-1] |= betas[-1] == 1
+            outside = {t: betas[t].item() for t in (~inside).nonzero().flatten().tolist()[:3]}
+            require(not outside, schedule, what, "each in (0, 1), the last at most 1", f"{outside} by step")
+
+
+def check_computed_in_float64(plugin: Schedule) -> None:
+    """The betas have float64's digits: not all of them are float32 numbers."""
+    betas = _betas(plugin)[plugin.length or 1000].double()
+    rounded = bool((betas.float().double() == betas).all())
+    require(not rounded, plugin, "digits of the betas", "float64's", "float32 numbers, every one")
+
+
+def check_signal_falls(plugin: Schedule) -> None:
+    """The signal-to-noise ratio falls strictly at every step: none repeats a level or has drowned before."""
+    for schedule in variants(plugin):
+        for timesteps, betas in _betas(schedule).items():
+            snr = Tables(betas).snr
+            flat = ((snr[1:] >= snr[:-1]).nonzero().flatten() + 1).tolist()
+            what = f"signal-to-noise ratio of T = {timesteps}"
+            require(not flat, schedule, what, "a fall at every step", f"none at steps {flat[:3]}")
+
+
+def check_little_signal_is_left(plugin: Schedule) -> None:
+    """alpha² at the last step is at most 1e-3, for T of 1000 and 4000.
+
+    Sampling starts from pure noise; what is left of the picture there is a brightness that no sampler can find
+    again (Lin et al. 2024). A schedule that is meant to end earlier may expect to fail.
+    """
+    for timesteps, betas in _betas(plugin).items():
+        if timesteps in (1000, 4000):
+            left = float(Tables(betas).alphas[timesteps - 1] ** 2)
+            require(left <= 1e-3, plugin, f"alpha² at the last of {timesteps} steps", "at most 1e-3", f"{left:.3g}")
+
+
+def check_ends_in_noise_as_declared(plugin: Schedule) -> None:
+    """`ends_in_noise` says whether the last beta is 1: noise prediction is refused by it before training."""
+    for schedule in variants(plugin):
+        for timesteps, betas in _betas(schedule).items():
+            came, declared = bool(betas[-1] == 1), schedule.ends_in_noise
+            what = f"last beta of {timesteps} is 1"
+            require(came == declared, schedule, what, f"{declared}, as ends_in_noise declares", came)
+
+
+def check_tables_agree_with_brute_force(plugin: Schedule) -> None:
+    """alpha, sigma and the posterior equal products and sums written out with Python's floats, to 1e-9 relative.
+
+    The tables of all T are made first and compared afterwards, so that a buffer shared between calls is seen.
+    """
+    for timesteps, tables in [(size, Tables(betas)) for size, betas in _given(plugin)]:
+        squared, logs = 1.0, []
+        for t, beta in enumerate(tables.betas.tolist()):
+            squared *= 1 - beta
+            logs.append(math.log1p(-beta) if beta < 1 else -math.inf)
+            if t in _probed(timesteps):
+                noise = -math.expm1(math.fsum(logs))
+                came, expected = tables(t), (math.sqrt(squared), math.sqrt(noise))
+                _agree(plugin, f"(alpha, sigma) at step {t} of {timesteps}", expected, came)
+        for t, s in ((t, s) for t in _probed(timesteps) for s in _probed(timesteps) if s < t):
+            _agree(
+                plugin,
+                f"posterior from {t} to {s} of {timesteps}",
+                _posterior(tables, t, s),
+                tables.posterior(t, s),
+            )
+
+
+def check_same_betas_every_time(plugin: Schedule) -> None:
+    """Two calls give the same betas, whoever changed the first ones, and no random number is drawn."""
+    with global_random_state_kept(plugin, "betas(100)"):
+        first = plugin.betas(100)
+    before = first.clone()
+    first.fill_(0.5)
+    plugin.betas(10)
+    require(
+        torch.equal(before, plugin.betas(100)), plugin, "betas of a second call", "those of the first", "others"
+    )
+
+
+def check_every_option_counts(plugin: Schedule) -> None:
+    """Each option changes the betas of some T: none is read and forgotten."""
+    for key in silent_options(plugin, _fingerprint):
+        require(False, plugin, f"option {key!r}", "an effect on the betas", "none")
+
+
+def _given(schedule: Schedule) -> Iterator[tuple[int, Tensor]]:
+    for timesteps in (schedule.length,) if schedule.length else SIZES:
+        try:
+            yield timesteps, schedule.betas(timesteps)
+        except NoisetteError as refusal:
+            require(
+                timesteps not in (1000, schedule.length),
+                schedule,
+                f"betas({timesteps})",
+                "betas",
+                f"the refusal: {refusal}",
+            )
+
+
+def _betas(schedule: Schedule) -> dict[int, Tensor]:
+    return dict(_given(schedule))
+
+
+def _fingerprint(schedule: Schedule) -> list[bytes]:
+    return [betas.numpy().tobytes() for betas in _betas(schedule).values()]
+
+
+def _probed(timesteps: int) -> list[int]:
+    return sorted({0, 1, timesteps // 3, timesteps // 2, timesteps - 2, timesteps - 1} & set(range(timesteps)))
+
+
+def _posterior(tables: Tables, t: int, s: int) -> tuple[float, float, float]:
+    """Return eq. 7 of Ho et al. 2020 with the betas between s and t multiplied out."""
+    betas = tables.betas.tolist()
+    kept = math.prod(1 - beta for beta in betas[s + 1 : t + 1])
+    squared_s = math.prod(1 - beta for beta in betas[: s + 1])
+    noise_s, noise_t = 1 - squared_s, 1 - squared_s * kept
+    beta = 1 - kept
+    return math.sqrt(squared_s) * beta / noise_t, math.sqrt(kept) * noise_s / noise_t, beta * noise_s / noise_t
+
+
+def _agree(plugin: Schedule, what: str, expected: tuple[float, ...], came: tuple[float, ...]) -> None:
+    near = all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in zip(expected, came, strict=True))
+    require(near, plugin, what, tuple(expected), tuple(came))

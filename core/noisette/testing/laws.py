@@ -1,0 +1,167 @@
+"""Laws of pictures whose denoiser is known: mixtures of Gaussians in a few dimensions.
+
+If x_0 is a mixture of N(m_k, C_k) with weights w_k, then x_t = alpha x_0 + sigma eps is a mixture of
+N(alpha m_k, S_k) with S_k = alpha² C_k + sigma² I and the same weights. With r_k(x_t) the share of component
+k in the density at x_t,
+
+    E[x_0 | x_t] = sum_k r_k (m_k + alpha C_k S_k^-1 (x_t - alpha m_k))
+    E[eps | x_t] = sum_k r_k sigma S_k^-1 (x_t - alpha m_k)
+
+One component is a Gaussian, whose probability-flow ODE is solved too: S^(1/2) is carried along, whitened
+coordinates stay as they are (Karras et al. 2022, appendix B, for the ODE).
+
+Guidance of weight g multiplies densities, p(x|y)^(1+g) / p(x)^g (Ho & Salimans 2022, eq. 6). Where both are
+one law shifted along an eigenvector of every covariance in which no two components differ, the result is that
+law again, shifted by (1+g) d_y - g d_none; see `guided`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["Gaussian", "Labelled", "Mixture", "guided"]
+
+Numbers = Sequence[float] | Tensor
+Matrix = Sequence[Sequence[float]] | Tensor
+
+
+class Mixture:
+    """A mixture of K Gaussians over pictures of D = C * H * W values, in float64.
+
+    Args:
+        weights: (K,), positive; made to sum to one.
+        means: (K, D).
+        covariances: (K, D, D), symmetric and not negative; a zero matrix is a point.
+        shape: channels, height and width; (1, 1, D) if it is not given.
+    """
+
+    def __init__(
+        self,
+        weights: Numbers,
+        means: Matrix,
+        covariances: Sequence[Matrix] | Tensor,
+        shape: tuple[int, int, int] | None = None,
+    ) -> None:
+        self.means = _double(means)
+        self.weights = _double(weights) / _double(weights).sum()
+        given = [_double(covariance) for covariance in covariances]
+        self.covariances = torch.stack(given)
+        count, size = self.means.shape
+        self.shape = shape or (1, 1, size)
+        if self.covariances.shape != (count, size, size) or math.prod(self.shape) != size:
+            raise ValueError(
+                f"mixture: expected means (K, D), covariances (K, D, D) and a shape of D values; "
+                f"got {tuple(self.means.shape)}, {tuple(self.covariances.shape)}, {self.shape}"
+            )
+        values, self.vectors = torch.linalg.eigh(self.covariances)
+        self.values = values.clamp(min=0.0)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of the whole mixture, (D,)."""
+        return self.weights @ self.means
+
+    @property
+    def covariance(self) -> Tensor:
+        """The covariance of the whole mixture, (D, D)."""
+        spread = self.means - self.mean
+        between = torch.einsum("k,ki,kj->ij", self.weights, spread, spread)
+        return between + torch.einsum("k,kij->ij", self.weights, self.covariances)
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw pictures, (N, C, H, W) float64."""
+        which = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        normal = torch.randn(count, self.means.shape[1], dtype=torch.float64, generator=generator)
+        scaled = normal * self.values[which].sqrt()
+        drawn = self.means[which] + torch.einsum("nij,nj->ni", self.vectors[which], scaled)
+        return drawn.view(count, *self.shape)
+
+    def at(self, alpha: float, sigma: float) -> Mixture:
+        """Return the law of x_t = alpha x_0 + sigma eps."""
+        noise = sigma**2 * torch.eye(self.means.shape[1], dtype=torch.float64)
+        return Mixture(self.weights, alpha * self.means, alpha**2 * self.covariances + noise, self.shape)
+
+    def shifted(self, by: Numbers) -> Mixture:
+        """Return the law moved by a vector (D,)."""
+        return Mixture(self.weights, self.means + _double(by), self.covariances, self.shape)
+
+    def denoised(self, x_t: Tensor, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
+        """Return E[x_0 | x_t] and E[eps | x_t], each (N, C, H, W) like x_t, in x_t's dtype; sigma > 0."""
+        means, values, vectors = (part.to(x_t) for part in (self.means, self.values, self.vectors))
+        spread = alpha**2 * values + sigma**2
+        away = torch.einsum("kij,nki->nkj", vectors, x_t.flatten(1)[:, None] - alpha * means)
+        clean = means + torch.einsum("kij,nkj->nki", vectors, alpha * values / spread * away)
+        noise = torch.einsum("kij,nkj->nki", vectors, sigma / spread * away)
+        share = self._shares(away, spread)
+        return tuple((share * part).sum(dim=1).view_as(x_t) for part in (clean, noise))  # type: ignore[return-value]
+
+    def _shares(self, away: Tensor, spread: Tensor) -> Tensor:
+        logs = self.weights.log().to(away) - 0.5 * (away**2 / spread + spread.log()).sum(dim=-1)
+        return logs.softmax(dim=1)[..., None]
+
+
+class Gaussian(Mixture):
+    """One Gaussian: mean (D,), covariance (D, D)."""
+
+    def __init__(self, mean: Numbers, covariance: Matrix, shape: tuple[int, int, int] | None = None) -> None:
+        super().__init__([1.0], _double(mean)[None], _double(covariance)[None], shape)
+
+    def flow(self, x: Tensor, start: tuple[float, float], end: tuple[float, float]) -> Tensor:
+        """Solve the probability-flow ODE from x (N, C, H, W) at one (alpha, sigma) to another."""
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = start, end
+        values, vectors = self.values[0], self.vectors[0]
+        ratio = ((alpha_s**2 * values + sigma_s**2) / (alpha_t**2 * values + sigma_t**2)).sqrt()
+        white = (x.flatten(1) - alpha_t * self.means[0]) @ vectors
+        moved: Tensor = (ratio * white) @ vectors.T + alpha_s * self.means[0]
+        return moved.view_as(x)
+
+
+class Labelled:
+    """A law for each label, and how frequent the label is; label `classes` means "none": all of them together."""
+
+    def __init__(self, laws: Sequence[Mixture], frequencies: Numbers) -> None:
+        self.laws = tuple(laws)
+        self.frequencies = _double(frequencies) / _double(frequencies).sum()
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are."""
+        return len(self.laws)
+
+    @property
+    def marginal(self) -> Mixture:
+        """The law of a picture whose label is not known."""
+        weights = [share * law.weights for share, law in zip(self.frequencies, self.laws, strict=True)]
+        means = torch.cat([law.means for law in self.laws])
+        covariances = torch.cat([law.covariances for law in self.laws])
+        return Mixture(torch.cat(weights), means, covariances, self.laws[0].shape)
+
+    def given(self, label: int) -> Mixture:
+        """Return the law of pictures with this label."""
+        return self.marginal if label == self.classes else self.laws[label]
+
+
+def guided(law: Mixture, label: Numbers, none: Numbers, weight: float) -> Mixture:
+    """Return the law that guidance of `weight` leads to, between `law` shifted by `label` and by `none`, (D,).
+
+    Weight 0 is the labelled law; its denoiser is (1 + weight) times the labelled one less weight times the other.
+
+    Raises:
+        ValueError: if the difference of the shifts is not an eigenvector, with one value, of every covariance, or
+            the components differ along it: the guided law is then unknown.
+    """
+    apart = _double(label) - _double(none)
+    stretched = law.covariances @ apart
+    value = (stretched @ apart) / (apart @ apart).clamp(min=1e-300)
+    along = (law.means - law.mean) @ apart
+    if not (torch.allclose(stretched, value[0] * apart) and torch.allclose(along, torch.zeros_like(along))):
+        raise ValueError("guided: expected a shift along a shared eigenvector in which no two components differ")
+    return law.shifted((1 + weight) * _double(label) - weight * _double(none))
+
+
+def _double(numbers: Numbers | Matrix) -> Tensor:
+    return torch.as_tensor(numbers, dtype=torch.float64)

@@ -1,0 +1,62 @@
+"""Sources of noise for the checks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noisette.diffusion import Noise
+from noisette.diffusion.noise import seeded_generator
+
+__all__ = ["Basis", "Counted", "Empty", "Stream"]
+
+
+class Stream(Noise):
+    """Standard normal noise for a whole batch from one generator: fast, for statistics."""
+
+    def __init__(self, seed: int, like: Tensor) -> None:
+        self._generator, self._like = seeded_generator(seed, "testing"), like
+
+    def __call__(self) -> Tensor:
+        """Return fresh noise of the batch's shape."""
+        draw = torch.randn(self._like.shape, dtype=torch.float64, generator=self._generator)
+        return draw.to(self._like)
+
+
+class Counted(Noise):
+    """Noise of zeros that counts its draws."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like, self.draws = like, 0
+
+    def __call__(self) -> Tensor:
+        """Return zeros."""
+        self.draws += 1
+        return torch.zeros_like(self._like)
+
+
+class Empty(Noise):
+    """Noise without values, on any device: for a walk of which only the shapes are looked at."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+
+    def __call__(self) -> Tensor:
+        """Return an empty tensor."""
+        return torch.empty_like(self._like)
+
+
+class Basis(Noise):
+    """Unit noise: draw k is the unit vector e_d for row `first` + k D + d, and zero for every other row."""
+
+    def __init__(self, like: Tensor, first: int) -> None:
+        self._like, self._next = like, first
+
+    def __call__(self) -> Tensor:
+        """Return the unit vectors of the next draw."""
+        draw = torch.zeros_like(self._like)
+        rows = draw.flatten(1)
+        size = rows.shape[1]
+        rows[self._next : self._next + size] = torch.eye(size).to(rows)
+        self._next += size
+        return draw

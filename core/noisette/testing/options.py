@@ -1,0 +1,129 @@
+"""Other values of a plugin's options, read from its fields: what a check should try beside what it was given."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import annotated_types as at
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from noisette.contracts import Plugin
+
+__all__ = ["alternatives", "at_defaults", "changed", "shown", "silent_options", "variants"]
+
+P = TypeVar("P", bound=Plugin)
+
+
+def shown(plugin: Plugin) -> str:
+    """Return the plugin as a person would write it: class and options that were given."""
+    given = (
+        f"{key}={getattr(plugin, key)!r}" for key in type(plugin).model_fields if key in plugin.model_fields_set
+    )
+    return f"{type(plugin).__name__}({', '.join(given)})"
+
+
+def changed(plugin: P, **options: Any) -> P:
+    """Return a copy with other options, validated as if they came from a config."""
+    given = {key: getattr(plugin, key) for key in plugin.model_fields_set}
+    return type(plugin)(**{**given, **options})
+
+
+def at_defaults(plugin: Plugin, *, beside: Iterable[str] = ()) -> bool:
+    """Whether every option, apart from those `beside`, has its default value."""
+    fields = type(plugin).model_fields.items()
+    return all(
+        getattr(plugin, key) == field.get_default(call_default_factory=True)
+        for key, field in fields
+        if key not in set(beside) and not field.is_required()
+    )
+
+
+def variants(plugin: P, *, beside: Iterable[str] = ()) -> Iterator[P]:
+    """Yield the plugin, then copies with one option changed: all booleans and literals, ends of closed ranges."""
+    yield plugin
+    for key, field in type(plugin).model_fields.items():
+        if key not in set(beside):
+            yield from _with(plugin, key, _choices(field))
+
+
+def alternatives(plugin: P, *, beside: Iterable[str] = ()) -> dict[str, list[P]]:
+    """Return, for each option, copies with other values of it; numbers in open ranges are moved inside them."""
+    fields = {key: field for key, field in type(plugin).model_fields.items() if key not in set(beside)}
+    return {
+        key: list(_with(plugin, key, [*_choices(field), *_moved(field, getattr(plugin, key))]))
+        for key, field in fields.items()
+    }
+
+
+def silent_options(plugin: P, probe: Callable[[P], object], *, beside: Iterable[str] = ()) -> Iterator[str]:
+    """Yield the options none of whose other values changes what `probe` gives, alone or beside another's.
+
+    Options whose other values cannot be guessed, such as texts, are not judged.
+    """
+    others = alternatives(plugin, beside=beside)
+    plain = probe(plugin)
+    for key, tried in others.items():
+        alone = any(probe(other) != plain for other in tried)
+        if tried and not alone and not _counts_beside_another(key, others, probe):
+            yield key
+
+
+def _counts_beside_another(key: str, others: dict[str, list[P]], probe: Callable[[P], object]) -> bool:
+    values = [getattr(other, key) for other in others[key]]
+    for partner in (partner for name in others.keys() - {key} for partner in others[name]):
+        plain = probe(partner)
+        if any(probe(other) != plain for other in _with(partner, key, values)):
+            return True
+    return False
+
+
+def _with(plugin: P, key: str, values: Iterable[Any]) -> Iterator[P]:
+    for value in values:
+        if value == getattr(plugin, key):
+            continue
+        try:
+            yield changed(plugin, **{key: value})
+        except ValidationError:
+            continue
+
+
+def _choices(field: FieldInfo) -> list[Any]:
+    values = list(_enumerated(field.annotation))
+    low, high, closed = _range(field)
+    return values + [end for end in (low, high) if closed and end is not None]
+
+
+def _enumerated(annotation: Any) -> Iterator[Any]:
+    if annotation is bool:
+        yield from (False, True)
+    elif get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for member in get_args(annotation):
+            yield from _enumerated(member)
+
+
+def _moved(field: FieldInfo, value: Any) -> list[Any]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    low, high, _ = _range(field)
+    down = value - 1 if low is None else (value + low) / 2
+    up = 2 * value + 1 if high is None else (value + high) / 2
+    least = [] if low is None else [low, low + 1]
+    return [round(down), value + 1, *least] if isinstance(value, int) else [down, up]
+
+
+def _range(field: FieldInfo) -> tuple[Any, Any, bool]:
+    """Return the least and the greatest number, and whether both belong to the range."""
+    low = high = None
+    closed = True
+    for rule in field.metadata:
+        if isinstance(rule, at.Ge | at.Gt):
+            low = rule.ge if isinstance(rule, at.Ge) else rule.gt
+        elif isinstance(rule, at.Le | at.Lt):
+            high = rule.le if isinstance(rule, at.Le) else rule.lt
+        closed &= not isinstance(rule, at.Gt | at.Lt)
+    return low, high, closed and low is not None and high is not None

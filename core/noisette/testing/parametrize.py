@@ -1,0 +1,51 @@
+"""The one line that puts a plugin's checks into pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from noisette.contracts import Plugin
+from noisette.testing.options import shown
+from noisette.testing.run import Expected, checks_for, expectations, instance
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["parametrize_with_checks"]
+
+
+def parametrize_with_checks(
+    plugins: Iterable[Plugin | type[Plugin]],
+    expected_failed: Expected | None = None,
+    *,
+    slow: bool = False,
+) -> pytest.MarkDecorator:
+    """Return a decorator that runs a test once for each plugin and each of its checks.
+
+        @parametrize_with_checks([Heun(), Heun(steps=20)])
+        def test_heun(plugin, check):
+            check(plugin)
+
+    Args:
+        plugins: plugins, or classes whose defaults are checked.
+        expected_failed: names of checks that fail, and why: they become strict expected failures. A function
+            from a plugin to such a mapping tells several plugins apart.
+        slow: whether to make the slow checks too, such as that of torch.compile.
+
+    Raises:
+        PluginError: if one is no plugin, or a name is no check of its kind.
+    """
+    import pytest
+
+    parameters = []
+    for plugin in map(instance, plugins):
+        checks = checks_for(plugin)
+        reasons = expectations(plugin, checks, expected_failed)
+        for check in checks:
+            if check.slow and not slow:
+                continue
+            reason = reasons.get(check.name)
+            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason is not None else []
+            parameters.append(pytest.param(plugin, check, marks=marks, id=f"{shown(plugin)}-{check.name}"))
+    return pytest.mark.parametrize(("plugin", "check"), parameters)

@@ -1,0 +1,39 @@
+"""Every check can fail: for each there is a wrong plugin that it catches, and a right twin that it passes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+from conformance.case import Case
+
+from noisette.contracts import KINDS
+from noisette.testing import checks_for
+
+MODULES = ("common", "schedules", "objectives", "backbones", "samplers", "features", "metrics", "datasets")
+CASES: list[Case] = [case for module in MODULES for case in import_module(f"conformance.wrong.{module}").CASES]
+
+
+def check_of(case: Case):
+    return next(check for check in checks_for(case.wrong) if check.name == case.check)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_wrong_plugin_is_caught(case: Case) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_of(case)(case.wrong)
+    message = str(caught.value)
+    assert type(case.wrong).__name__ in message, "names the plugin"
+    assert ": expected " in message
+    assert "; came " in message
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_right_twin_passes(case: Case) -> None:
+    check_of(case)(case.right)
+
+
+def test_every_check_has_a_wrong_plugin() -> None:
+    there = {check.function for kind in KINDS.values() for check in checks_for(kind)}
+    caught = {check_of(case).function for case in CASES}
+    assert {function.__qualname__ for function in there - caught} == set()

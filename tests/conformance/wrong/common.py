@@ -1,0 +1,58 @@
+"""Plugins that break what all kinds promise."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from conformance.case import Case
+from conformance.wrong.heavy import ImportsTorch
+from pydantic import Field, PlainSerializer
+
+from noisette_plugins.samplers import DDIM
+from noisette_plugins.schedules import Cosine, Linear
+
+
+class ShoutsItsName(Linear):
+    """Betas that rise linearly."""
+
+    name: ClassVar[str] = "LINEAR!"
+
+
+class OldApi(Linear):
+    """Betas that rise linearly."""
+
+    api: ClassVar[int] = 0
+
+
+class NoDescription(Linear):
+    """Betas that rise linearly."""
+
+    start: float = Field(1e-4, gt=0, lt=1)
+
+
+class NoDocstring(Linear):
+    name: ClassVar[str] = "no-docstring"
+
+
+class LosesAnOption(DDIM):
+    """DDIM that stores its eta in per cent."""
+
+    eta: Annotated[float, PlainSerializer(lambda eta: 100 * eta)] = Field(0.0, ge=0, description="noise")
+
+
+class NotJson(DDIM):
+    """DDIM whose options are no JSON."""
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "spacing": {1, 2}}
+
+
+CASES = [
+    Case("is-a-plugin", ShoutsItsName(), Linear()),
+    Case("is-a-plugin", OldApi(), Linear()),
+    Case("says-what-it-is", NoDescription(), Linear()),
+    Case("says-what-it-is", NoDocstring(), Linear()),
+    Case("options-come-back", LosesAnOption(eta=0.5), DDIM(eta=0.5)),
+    Case("options-come-back", NotJson(), DDIM()),
+    Case("imports-nothing-heavy", ImportsTorch(), Cosine()),
+]

@@ -1,0 +1,129 @@
+"""Data sets with one mistake each."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from conformance.case import Case
+from conformance.right.datasets import Stripes
+
+from noisette import DataError, Example
+
+
+class Downloads(Stripes):
+    """Asks the network without a thought for its absence."""
+
+    def examples(self, split, cache):
+        import socket
+
+        socket.create_connection(("127.0.0.1", 9), timeout=1)
+        yield from super().examples(split, cache)
+
+
+class SaysNothing(Stripes):
+    def examples(self, split, cache):
+        raise DataError("not found")
+        yield
+
+
+class NoLicence(Stripes):
+    licence: ClassVar[str] = "unknown"
+
+
+class NoSource(Stripes):
+    source: ClassVar[str] = ""
+
+
+class NoTestPictures(Stripes):
+    def examples(self, split, cache):
+        if split == "train":
+            yield from super().examples(split, cache)
+
+
+class Palettes(Stripes):
+    def examples(self, split, cache):
+        for example in super().examples(split, cache):
+            yield example._replace(image=example.image.convert("P"))
+
+
+class GivesNoReason(Stripes):
+    def examples(self, split, cache):
+        yield from super().examples(split, cache)
+        yield Example(None, None, "broken.png")
+
+
+class FromZeroToOne(Stripes):
+    """Values in 0 to 1, cut to bytes."""
+
+    def image(self, seed):
+        return super().image(seed).point(lambda value: value // 255)
+
+
+class LabelsFromOne(Stripes):
+    def examples(self, split, cache):
+        for example in super().examples(split, cache):
+            yield example._replace(label=example.label + 1)
+
+
+class LabelsWithoutNames(Stripes):
+    def classes(self):
+        return ()
+
+
+class TwoClassesOneName(Stripes):
+    def classes(self):
+        return ("stripes", "stripes")
+
+
+class Shuffles(Stripes):
+    def examples(self, split, cache):
+        import random
+
+        found = list(super().examples(split, cache))
+        random.Random().shuffle(found)
+        yield from found
+
+
+class ShufflesGlobally(Stripes):
+    """In an order of its own making that is always the same, by setting everybody's seed."""
+
+    def examples(self, split, cache):
+        import random
+
+        random.seed(0)
+        found = list(super().examples(split, cache))
+        random.shuffle(found)
+        yield from found
+
+
+class FingerprintOfTheClock(Stripes):
+    def fingerprint(self):
+        import time
+
+        return str(time.perf_counter_ns())
+
+
+class TestIsTrain(Stripes):
+    __test__ = False
+
+    def examples(self, split, cache):
+        return super().examples("train", cache)
+
+
+CASES = [
+    Case("says-what-to-do-offline", Downloads(), Stripes()),
+    Case("says-what-to-do-offline", SaysNothing(), Stripes()),
+    Case("names-licence-and-source", NoLicence(), Stripes()),
+    Case("names-licence-and-source", NoSource(), Stripes()),
+    Case("has-pictures", NoTestPictures(), Stripes()),
+    Case("has-pictures", Palettes(), Stripes()),
+    Case("has-pictures", GivesNoReason(), Stripes()),
+    Case("pictures-are-not-blank", FromZeroToOne(), Stripes()),
+    Case("labels-are-classes", LabelsFromOne(), Stripes()),
+    Case("labels-are-classes", LabelsWithoutNames(), Stripes()),
+    Case("labels-are-classes", TwoClassesOneName(), Stripes()),
+    Case("same-pictures-every-time", Shuffles(), Stripes()),
+    Case("same-pictures-every-time", ShufflesGlobally(), Stripes()),
+    Case("same-pictures-every-time", FingerprintOfTheClock(), Stripes()),
+    Case("test-is-held-out", TestIsTrain(), Stripes()),
+]

@@ -1,0 +1,191 @@
+"""Metrics with one mistake each."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from conformance.case import Case
+from conformance.right.metrics import Distance, Likeness, Subsets
+
+from noisette import Estimate
+
+
+class _Turned(Distance):
+    """The distance, changed afterwards."""
+
+    def compute(self, generated, reference, heldout):
+        (name, estimate), *_ = super().compute(generated, reference, heldout).items()
+        return {name: self.turned(estimate.value)}
+
+    def turned(self, value: float) -> Estimate:
+        return Estimate(value)
+
+
+class PlainNumbers(_Turned):
+    def turned(self, value):
+        return value
+
+
+class NegativeError(_Turned):
+    def turned(self, value):
+        return Estimate(value, -1.0)
+
+
+class NamesWhatItHasNot(Distance):
+    over_inception: ClassVar[dict[str, str]] = {"frechet": "fid"}
+
+
+class Offset(_Turned):
+    """A bias that is never taken away."""
+
+    def turned(self, value):
+        return Estimate(value + 0.05)
+
+
+class UpsideDown(_Turned):
+    def turned(self, value):
+        return Estimate(-value)
+
+
+class ScoreUpsideDown(Likeness):
+    better: ClassVar[Literal["lower", "higher"]] = "lower"
+
+
+class AveragesBatches(Distance):
+    """The mean of the batches' means: small last batches count too much."""
+
+    def merge(self, a, b):
+        import torch
+
+        if not a or not b:
+            return {**a, **b}
+        means = {key: (a[key] / a["n"] + b[key] / b["n"]) / 2 for key in ("sum", "squares")}
+        count = a["n"] + b["n"]
+        return {"n": torch.as_tensor(count), **{key: mean * count for key, mean in means.items()}}
+
+
+class KeepsTheLastBatch(Subsets):
+    """Keeps the last 100 pictures: the order decides which."""
+
+    def merge(self, a, b):
+        return {key: rows[-100:] for key, rows in super().merge(a, b).items()}
+
+    def compute(self, generated, reference, heldout):
+        return {name: Estimate(e.value) for name, e in super().compute(generated, reference, heldout).items()}
+
+
+class MergeForgets(Distance):
+    def update(self, state, batch):
+        return Distance().update(state, batch)
+
+    def merge(self, a, b):
+        return dict(a) if a else dict(b)
+
+
+class MergeFailsOnNothing(Distance):
+    """Takes the statistics of no pictures for a mistake: a process without work breaks the sum."""
+
+    def update(self, state, batch):
+        return Distance().update(state, batch)
+
+    def merge(self, a, b):
+        return {key: a.get(key, 0.0) + b[key] for key in b}
+
+
+class AddsInPlace(Distance):
+    def merge(self, a, b):
+        if not a or not b:
+            return {**a, **b}
+        for key in a:
+            a[key] += b[key]
+        return a
+
+
+class GlobalSubsets(Subsets):
+    """Draws its subsets from the global generator."""
+
+    def compute(self, generated, reference, heldout):
+        import torch
+
+        torch.rand(1)
+        return super().compute(generated, reference, heldout)
+
+
+class OtherSubsetsEachTime(Subsets):
+    def one(self, rows, others, generator):
+        generator.seed()
+        return super().one(rows, others, generator)
+
+
+class CountsInPython(Distance):
+    """A state with a Python number cannot be stored."""
+
+    def moments(self, state):
+        import torch
+
+        return super().moments({**state, "n": torch.as_tensor(state.get("n", 0))} if state else state)
+
+    def update(self, state, batch):
+        state = super().update(state, batch)
+        return {**state, "n": int(state["n"])}
+
+
+class UnbiasedOfOne(Distance):
+    """Divides by n - 1."""
+
+    def moments(self, state):
+        if not state:
+            return super().moments(state)
+        mean = state["sum"] / state["n"]
+        return mean, (state["squares"] - state["n"] * mean**2) / (state["n"] - 1)
+
+
+class NothingIsNothing(Distance):
+    """Means of no pictures are 0/0."""
+
+    def moments(self, state):
+        import torch
+
+        nothing = {"n": torch.tensor(0), "sum": torch.zeros(6), "squares": torch.zeros(6)}
+        state = state or nothing
+        mean = state["sum"] / state["n"]
+        return mean, state["squares"] / state["n"] - mean**2
+
+
+class NeedsLabelsInSecret(Distance):
+    def update(self, state, batch):
+        return super().update({**state}, batch) if batch.labels.numel() else state
+
+
+class NeedsPicturesOnly(Distance):
+    """Says that it reads pictures, and reads features."""
+
+    needs: ClassVar[Literal["features", "pictures"]] = "pictures"
+
+
+class ForgetsTheRoot(Distance):
+    def compute(self, generated, reference, heldout):
+        return Distance().compute(generated, reference, heldout)
+
+
+CASES = [
+    Case("results-are-estimates", PlainNumbers(), Distance()),
+    Case("results-are-estimates", NegativeError(), Distance()),
+    Case("results-are-estimates", NamesWhatItHasNot(), Distance()),
+    Case("nothing-between-a-set-and-itself", Offset(), Distance()),
+    Case("near-beats-far", UpsideDown(), Distance()),
+    Case("near-beats-far", ScoreUpsideDown(), Likeness()),
+    Case("order-and-batches-do-not-matter", AveragesBatches(), Distance()),
+    Case("order-and-batches-do-not-matter", KeepsTheLastBatch(), Subsets()),
+    Case("merge-equals-one-pass", MergeForgets(), Distance()),
+    Case("merge-equals-one-pass", MergeFailsOnNothing(), Distance()),
+    Case("leaves-its-inputs-alone", AddsInPlace(), Distance()),
+    Case("leaves-its-inputs-alone", GlobalSubsets(), Subsets()),
+    Case("same-results-every-time", OtherSubsetsEachTime(), Subsets()),
+    Case("state-is-tensors", CountsInPython(), Distance()),
+    Case("never-nan", UnbiasedOfOne(), Distance()),
+    Case("never-nan", NothingIsNothing(), Distance()),
+    Case("reads-what-it-needs", NeedsLabelsInSecret(), Distance()),
+    Case("reads-what-it-needs", NeedsPicturesOnly(), Likeness()),
+    Case("every-option-counts", ForgetsTheRoot(), Distance()),
+]

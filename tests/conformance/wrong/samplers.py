@@ -1,0 +1,373 @@
+"""Samplers with one mistake each; most were made in public code."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+from math import sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+from conformance.case import Case
+from conformance.right.samplers import Heun, Multistep
+from pydantic import Field
+
+from noisette.diffusion.spacing import descending
+from noisette_plugins.samplers import DDIM, DDPM
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisette import Denoiser, Noise
+
+
+class _Walker(DDIM):
+    """DDIM in parts, each of which a wrong one replaces."""
+
+    def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
+        for t, s in pairwise(self.listed(denoise)):
+            x = self.step(denoise, x, noise, t, s)
+            yield x
+
+    def listed(self, denoise: Denoiser) -> list[int]:
+        return denoise.schedule.timesteps(self.steps, self.spacing)
+
+    def step(self, denoise: Denoiser, x: Tensor, noise: Noise, t: int, s: int) -> Tensor:
+        schedule = denoise.schedule
+        seen = denoise(x, t)
+        alpha_s, sigma_s = schedule(s)
+        std = self.eta * sqrt(schedule.posterior(t, s).variance)
+        x = alpha_s * seen.x0 + sqrt(max(sigma_s**2 - std**2, 0.0)) * seen.eps
+        return x + std * noise() if std > 0 else x
+
+
+class OneStepEarly(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, max(t - 1, 0))
+        return alpha_s * seen.x0 + sigma_s * seen.eps
+
+
+class IgnoresGivenLists(_Walker):
+    def listed(self, denoise):
+        return descending(denoise.schedule.start + 1, self.steps, "linspace")
+
+
+class IgnoresTheStart(_Walker):
+    def listed(self, denoise):
+        spacing = self.spacing
+        return descending(len(denoise.schedule), self.steps, spacing)
+
+
+class SkipsTheLast(_Walker):
+    def listed(self, denoise):
+        listed = super().listed(denoise)
+        return [*listed[:-2], -1] if len(listed) > 2 else listed
+
+
+class HeunAtTheClean(Heun):
+    """Calls the network at the clean picture, for which it was never trained."""
+
+    def trajectory(self, denoise, x, noise):
+        *states, end = super().trajectory(denoise, x, noise)
+        yield from states
+        denoise(end, -1)
+        yield end
+
+    def network_calls(self, steps):
+        return 2 * steps
+
+
+class HeunGoesOn(Heun):
+    """Calls the network once more when the picture is done."""
+
+    def trajectory(self, denoise, x, noise):
+        yield from super().trajectory(denoise, x, noise)
+        denoise(x, 0)
+
+    def network_calls(self, steps):
+        return 2 * steps
+
+
+class HeunMiscounts(Heun):
+    def network_calls(self, steps):
+        return steps
+
+
+class YieldsTheStart(_Walker):
+    def trajectory(self, denoise, x, noise):
+        yield x
+        yield from super().trajectory(denoise, x, noise)
+
+
+class YieldsTheEndOnly(_Walker):
+    def trajectory(self, denoise, x, noise):
+        *_, end = super().trajectory(denoise, x, noise)
+        yield end
+
+
+class CastsToSingle(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        return super().step(denoise, x, noise, t, s).float()
+
+
+class StaysOnTheCpu(DDPM):
+    def trajectory(self, denoise, x, noise):
+        import torch
+
+        for state in super().trajectory(denoise, x, noise):
+            yield state + torch.zeros(x.shape, dtype=x.dtype)
+
+
+class Flattens(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        stepped = super().step(denoise, x, noise, t, s)
+        return stepped.flatten(1) if s < 0 else stepped
+
+
+class ChangesX(_Walker):
+    def trajectory(self, denoise, x, noise):
+        x.mul_(1.0 + 1e-9)
+        yield from super().trajectory(denoise, x, noise)
+
+
+class ChangesThePrediction(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        seen = denoise(x, t)
+        alpha_s, sigma_s = denoise.schedule(s)
+        return seen.x0.mul_(alpha_s).add_(seen.eps, alpha=sigma_s)
+
+
+class ReusesABuffer(_Walker):
+    def trajectory(self, denoise, x, noise):
+        buffer = x.clone()
+        for t, s in pairwise(self.listed(denoise)):
+            buffer.copy_(self.step(denoise, buffer.clone(), noise, t, s))
+            yield buffer
+
+
+class GlobalTorch(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        import torch
+
+        return super().step(denoise, x, lambda: torch.randn_like(x), t, s)
+
+    eta: float = Field(1.0, ge=0, le=1, description="as ddim's")
+
+
+class GlobalPython(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        return super().step(denoise, x, noise, t, s) + 0.0 * random.random()
+
+
+class Unseeded(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        import torch
+
+        generator = torch.Generator()
+        generator.seed()
+        stepped = super().step(denoise, x, noise, t, s)
+        return stepped + 1e-6 * torch.randn(x.shape, generator=generator) if s >= 0 else stepped
+
+
+class SamePictureAlways(_Walker):
+    def trajectory(self, denoise, x, noise):
+        yield from super().trajectory(denoise, 0.0 * x, noise)
+
+
+class NormalisesTheBatch(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        stepped = super().step(denoise, x, noise, t, s)
+        return stepped - 1e-3 * stepped.mean()
+
+
+class OneNoiseForAll(DDPM):
+    def trajectory(self, denoise, x, noise):
+        yield from super().trajectory(denoise, x, lambda: noise()[:1].expand_as(x))
+
+
+class DividesByAlpha(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = denoise.schedule(t), denoise.schedule(s)
+        eps = denoise(x, t).eps
+        return alpha_s * (x - sigma_t * eps) / alpha_t + sigma_s * eps
+
+
+class NoiseAtTheLastStep(DDPM):
+    def trajectory(self, denoise, x, noise):
+        schedule = denoise.schedule
+        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+            posterior = schedule.posterior(t, s)
+            mean = posterior.x0 * denoise(x, t).x0 + posterior.x_t * x
+            x = mean + sqrt(schedule.jump(t, s) if s < 0 else posterior.variance) * noise()
+            yield x
+
+
+class SaysDeterministic(DDPM):
+    stochastic: ClassVar[bool] = False
+
+
+class SaysStochastic(DDIM):
+    stochastic: ClassVar[bool] = True
+
+
+class Unwraps(_Walker):
+    """Goes past clipping to what is in it."""
+
+    def step(self, denoise, x, noise, t, s):
+        return super().step(getattr(denoise, "denoise", denoise), x, noise, t, s)
+
+
+class ClipsTwice(_Walker):
+    """Reads the wrapped picture, but the noise of what is inside."""
+
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        eps = getattr(denoise, "denoise", denoise)(x, t).eps
+        return alpha_s * denoise(x, t).x0 + sigma_s * eps
+
+
+class ForgetsEta(DDIM):
+    def trajectory(self, denoise, x, noise):
+        yield from DDIM(steps=self.steps, spacing=self.spacing).trajectory(denoise, x, noise)
+
+
+class EvenStride(_Walker):
+    """The next step is t - T // N, whatever the list says."""
+
+    def trajectory(self, denoise, x, noise):
+        stride = len(denoise.schedule) // self.steps
+        for t, _ in pairwise(self.listed(denoise)):
+            x = self.step(denoise, x, noise, t, max(t - stride, -1))
+            yield x
+
+
+class VarianceSwapped(DDPM):
+    """The posterior's variance where beta was meant, and the other way round."""
+
+    def trajectory(self, denoise, x, noise):
+        other = {"fixed-small": "fixed-large", "fixed-large": "fixed-small"}[self.variance]
+        swapped = DDPM(steps=self.steps, spacing=self.spacing, variance=other)
+        yield from swapped.trajectory(denoise, x, noise)
+
+
+class RoundsToSingle(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        return super().step(denoise, x, noise, t, s).float().to(x.dtype)
+
+
+class ReadsVForEps(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, t)
+        return alpha_s * seen.x0 + sigma_s * seen.v
+
+
+class AlphaNotSquared(_Walker):
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, t)
+        return sqrt(alpha_s) * seen.x0 + sigma_s * seen.eps
+
+
+class EtaAddsToAll(_Walker):
+    """Noise is added, but its share of the old noise is not taken away: right at eta 0 only."""
+
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, t)
+        std = self.eta * sqrt(denoise.schedule.posterior(t, s).variance)
+        return alpha_s * seen.x0 + sigma_s * seen.eps + (std * noise() if std > 0 else 0.0)
+
+
+class TooLoud(DDPM):
+    def trajectory(self, denoise, x, noise):
+        yield from super().trajectory(denoise, x, lambda: 1.0005 * noise())
+
+
+class SaysSecondOrder(DDIM):
+    order: ClassVar[int] = 2
+
+
+class SaysFirstOrder(Multistep):
+    order: ClassVar[int] = 1
+
+
+class HeunUneven(Heun):
+    """Weighs the two slopes 0.6 and 0.4: still consistent, no longer of second order."""
+
+    def trajectory(self, denoise, x, noise):
+        schedule = denoise.schedule
+        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+            seen = denoise(x, t)
+            x = alpha_s * seen.x0 + sigma_s * seen.eps
+            if s >= 0:
+                x = x + 0.4 * (alpha_s * sigma_t / alpha_t - sigma_s) * (seen.eps - denoise(x, s).eps)
+            yield x
+
+
+class ClipsInside(_Walker):
+    """Clips the picture it sees, and keeps the noise that belonged to the other one."""
+
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, t)
+        return alpha_s * seen.x0.clamp(-1, 1) + sigma_s * seen.eps
+
+
+class PassesPicturesOn(_Walker):
+    """Shifts the batch by one halfway: right for one law, wrong for a batch of labels."""
+
+    def step(self, denoise, x, noise, t, s):
+        stepped = super().step(denoise, x, noise, t, s)
+        return stepped.roll(1, dims=0) if s < 500 <= t else stepped
+
+
+CASES = [
+    Case("walks-the-listed-steps", OneStepEarly(), DDIM()),
+    Case("walks-the-listed-steps", IgnoresGivenLists(), DDIM()),
+    Case("walks-the-listed-steps", IgnoresTheStart(), _Walker()),
+    Case("walks-the-listed-steps", SkipsTheLast(), DDIM()),
+    Case("walks-the-listed-steps", HeunAtTheClean(), Heun()),
+    Case("walks-the-listed-steps", HeunGoesOn(), Heun()),
+    Case("network-calls-as-declared", HeunMiscounts(), Heun()),
+    Case("yields-one-state-a-step", YieldsTheStart(), DDIM()),
+    Case("yields-one-state-a-step", YieldsTheEndOnly(), DDIM()),
+    Case("keeps-shape-dtype-and-device", CastsToSingle(), DDIM()),
+    Case("keeps-shape-dtype-and-device", StaysOnTheCpu(), DDPM()),
+    Case("keeps-shape-dtype-and-device", Flattens(), DDIM()),
+    Case("leaves-its-inputs-alone", ChangesX(), DDIM()),
+    Case("leaves-its-inputs-alone", ChangesThePrediction(), DDIM()),
+    Case("leaves-its-inputs-alone", ReusesABuffer(), DDIM()),
+    Case("leaves-global-random-state-alone", GlobalTorch(), DDIM(eta=1.0)),
+    Case("leaves-global-random-state-alone", GlobalPython(), DDIM()),
+    Case("same-seed-same-bits", Unseeded(), DDIM()),
+    Case("same-seed-same-bits", GlobalTorch(), DDIM(eta=1.0)),
+    Case("same-seed-same-bits", SamePictureAlways(), DDIM()),
+    Case("any-batch-and-split-same-bits", NormalisesTheBatch(), DDIM()),
+    Case("any-batch-and-split-same-bits", OneNoiseForAll(), DDPM()),
+    Case("finite-at-both-ends", DividesByAlpha(), DDIM()),
+    Case("finite-at-both-ends", HeunUneven(), Heun()),
+    Case("last-step-adds-no-noise", NoiseAtTheLastStep(), DDPM()),
+    Case("stochastic-as-declared", SaysDeterministic(), DDPM()),
+    Case("stochastic-as-declared", SaysStochastic(), DDIM()),
+    Case("heeds-the-wrapped-denoiser", Unwraps(), DDIM()),
+    Case("heeds-the-wrapped-denoiser", ClipsTwice(), DDIM()),
+    Case("every-option-counts", ForgetsEta(), DDIM()),
+    Case("exact-on-a-point", EvenStride(), DDIM()),
+    Case("exact-on-a-point", VarianceSwapped(), DDPM()),
+    Case("exact-on-a-point", RoundsToSingle(), DDIM()),
+    Case("exact-on-a-point", ReadsVForEps(), DDIM()),
+    Case("exact-on-a-point", AlphaNotSquared(), DDIM()),
+    Case("exact-on-a-point", EtaAddsToAll(), DDIM()),
+    Case("exact-on-a-point", OneStepEarly(), DDIM()),
+    Case("gaussian-law", TooLoud(), DDPM()),
+    Case("gaussian-law", EtaAddsToAll(), DDIM()),
+    Case("order", SaysSecondOrder(), DDIM()),
+    Case("order", SaysFirstOrder(), Multistep()),
+    Case("order", HeunUneven(), Heun()),
+    Case("mixture-law", ClipsInside(), DDIM()),
+    Case("mixture-law", ReadsVForEps(), DDIM()),
+    Case("label-laws", PassesPicturesOn(), DDIM()),
+]
