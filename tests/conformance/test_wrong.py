@@ -10,7 +10,17 @@ from conformance.case import Case
 from noisette.contracts import KINDS
 from noisette.testing import checks_for
 
-MODULES = ("common", "schedules", "objectives", "backbones", "samplers", "features", "metrics", "datasets")
+MODULES = (
+    "common",
+    "schedules",
+    "objectives",
+    "backbones",
+    "samplers",
+    "sampler_laws",
+    "features",
+    "metrics",
+    "datasets",
+)
 CASES: list[Case] = [case for module in MODULES for case in import_module(f"conformance.wrong.{module}").CASES]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from noisette.diffusion import Noise
 from noisette.diffusion.noise import seeded_generator
 
-__all__ = ["Basis", "Counted", "Empty", "Stream"]
+__all__ = ["Basis", "Counted", "Empty", "Stream", "Switched"]
 
 
 class Stream(Noise):
@@ -60,3 +60,14 @@ class Basis(Noise):
         rows[self._next : self._next + size] = torch.eye(size).to(rows)
         self._next += size
         return draw
+
+
+class Switched(Noise):
+    """Noise from a source that can be exchanged on the way."""
+
+    def __init__(self, source: Noise) -> None:
+        self.source = source
+
+    def __call__(self) -> Tensor:
+        """Return the noise of the source of the moment."""
+        return self.source()

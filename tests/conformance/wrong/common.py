@@ -47,6 +47,12 @@ class NotJson(DDIM):
         return {**super().options(), "spacing": {1, 2}}
 
 
+class KeepsAList(Linear):
+    """Betas whose option could be changed behind its back."""
+
+    steps: list[int] = Field([1], description="a list")
+
+
 CASES = [
     Case("is-a-plugin", ShoutsItsName(), Linear()),
     Case("is-a-plugin", OldApi(), Linear()),
@@ -54,5 +60,6 @@ CASES = [
     Case("says-what-it-is", NoDocstring(), Linear()),
     Case("options-come-back", LosesAnOption(eta=0.5), DDIM(eta=0.5)),
     Case("options-come-back", NotJson(), DDIM()),
+    Case("is-an-immutable-value", KeepsAList(), Linear()),
     Case("imports-nothing-heavy", ImportsTorch(), Cosine()),
 ]

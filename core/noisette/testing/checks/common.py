@@ -40,6 +40,16 @@ def check_options_come_back(plugin: Plugin) -> None:
     require(again == plugin, plugin, "plugin made from its own options", repr(plugin), repr(again))
 
 
+def check_is_an_immutable_value(plugin: Plugin) -> None:
+    """It can be hashed, so it cannot change: options are tuples and frozen models, not lists or dictionaries."""
+    try:
+        hash(plugin)
+    except TypeError as error:
+        raise AssertionError(f"{shown(plugin)}: hash(): expected a number; came {error}") from error
+    again = plugin.model_copy()
+    require(again == plugin, plugin, "a copy", "an equal plugin", "another")
+
+
 def check_imports_nothing_heavy(plugin: Plugin) -> None:
     """Importing its module imports no torch, NumPy, Pillow and the like: lists and config errors stay instant.
 

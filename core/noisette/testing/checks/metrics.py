@@ -1,14 +1,12 @@
 """Whether a metric measures what it says, from statistics that can be streamed, merged and stored.
 
-The sets are made here: pictures of three patterns with grain, their labels, and vectors that are a fixed linear
-map of them. "near" is drawn as the reference is; "far" has its brightness moved and more grain.
+The sets are those of `noisette.testing.sets`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
@@ -21,6 +19,7 @@ from noisette.errors import DataError
 from noisette.testing.check import Skip, require
 from noisette.testing.options import shown, silent_options
 from noisette.testing.probes import global_random_state_kept
+from noisette.testing.sets import Sets, made, part_of
 
 State = dict[str, Tensor]
 Results = dict[str, Estimate]
@@ -28,14 +27,6 @@ Made = TypeVar("Made")
 
 _COUNTS = (256, 1024)
 _TINY = 1e-6
-
-
-@dataclass(frozen=True)
-class _Sets:
-    reference: Batch
-    heldout: Batch
-    near: Batch
-    far: Batch
 
 
 def check_results_are_estimates(plugin: Metric) -> None:
@@ -91,7 +82,7 @@ def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
         split = _judged(plugin, sets, _state(plugin, sets.near, sizes))
         _same_results(plugin, f"from batches of {sizes}", whole, split, _scale(plugin))
     order = torch.randperm(len(sets.near.pictures), generator=torch.Generator().manual_seed(2))
-    shuffled = _judged(plugin, sets, _state(plugin, _rows(sets.near, order), [len(order)]))
+    shuffled = _judged(plugin, sets, _state(plugin, part_of(sets.near, order), [len(order)]))
     _same_results(plugin, "from pictures in another order", whole, shuffled, _scale(plugin), errors=1.0)
 
 
@@ -99,7 +90,7 @@ def check_merge_equals_one_pass(plugin: Metric) -> None:
     """Statistics of two halves, merged either way round, are those of one pass; those of nothing change nothing."""
     sets = _sets(plugin)
     half = len(sets.near.pictures) // 2
-    a, b = (_state(plugin, _rows(sets.near, rows), [half]) for rows in (slice(half), slice(half, 2 * half)))
+    a, b = (_state(plugin, part_of(sets.near, rows), [half]) for rows in (slice(half), slice(half, 2 * half)))
     whole = _judged(plugin, sets, _state(plugin, sets.near, [2 * half]))
     _same_results(plugin, "after a merge", whole, _judged(plugin, sets, plugin.merge(a, b)), _scale(plugin))
     turned = _judged(plugin, sets, plugin.merge(b, a))
@@ -151,11 +142,11 @@ def check_state_is_tensors(plugin: Metric) -> None:
 def check_never_nan(plugin: Metric) -> None:
     """None, one, two or equal pictures give a `DataError` or finite values, never NaN."""
     sets = _sets(plugin)
-    equal = _rows(sets.near, torch.zeros(40, dtype=torch.int64))
+    equal = part_of(sets.near, torch.zeros(40, dtype=torch.int64))
     cases = {
         "no picture": {},
-        "one picture": _state(plugin, _rows(sets.near, slice(1)), [1]),
-        "two pictures": _state(plugin, _rows(sets.near, slice(2)), [2]),
+        "one picture": _state(plugin, part_of(sets.near, slice(1)), [1]),
+        "two pictures": _state(plugin, part_of(sets.near, slice(2)), [2]),
         "40 equal pictures": _state(plugin, equal, [40]),
     }
     reference, heldout = _whole(plugin, sets.reference), _whole(plugin, sets.heldout)
@@ -189,28 +180,10 @@ def check_every_option_counts(plugin: Metric) -> None:
 
 
 @cache
-def _made(count: int) -> _Sets:
-    """Return the four sets of `count` pictures."""
-    return _Sets(_batch(count, 1), _batch(count, 2), _batch(count, 3), _batch(count, 4, grain=60.0, brighter=40.0))
-
-
-def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 3
-    rows, columns = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
-    patterns = torch.stack([(rows // 2 % 2), (columns // 2 % 2), ((rows + columns) // 3 % 2)]).float()
-    clean = 50 + 120 * patterns[labels][:, None].expand(count, 3, 8, 8) + brighter
-    noisy = clean + grain * torch.randn(count, 3, 8, 8, generator=generator)
-    pictures = noisy.clamp(0, 255).round().to(torch.uint8)
-    projection = torch.randn(192, 6, generator=torch.Generator().manual_seed(0)) / 192**0.5
-    return Batch(pictures, (pictures.flatten(1).float() / 64) @ projection, labels)
-
-
-@cache
-def _sets(plugin: Metric) -> _Sets:
+def _sets(plugin: Metric) -> Sets:
     """Return sets that are large enough for the metric."""
     for count in _COUNTS:
-        sets = _made(count)
+        sets = made(count)
         if _unless_refused(_judged, plugin, sets, _whole(plugin, sets.near)) is not None:
             return sets
     raise Skip(f"{shown(plugin)}: wants more than {_COUNTS[-1]} pictures, which are too many for a quick check")
@@ -223,7 +196,7 @@ def _compared(plugin: Metric, generated: str) -> Results:
     return _judged(plugin, sets, _whole(plugin, getattr(sets, generated)))
 
 
-def _judged(plugin: Metric, sets: _Sets, state: State) -> Results:
+def _judged(plugin: Metric, sets: Sets, state: State) -> Results:
     return plugin.compute(state, _whole(plugin, sets.reference), _whole(plugin, sets.heldout))
 
 
@@ -235,13 +208,9 @@ def _state(plugin: Metric, batch: Batch, sizes: Sequence[int]) -> State:
     state: State = {}
     first = 0
     for size in sizes:
-        state = plugin.update(state, _rows(batch, slice(first, first + size)))
+        state = plugin.update(state, part_of(batch, slice(first, first + size)))
         first += size
     return state
-
-
-def _rows(batch: Batch, rows: slice | Tensor) -> Batch:
-    return Batch(*(None if part is None else part[rows] for part in vars(batch).values()))  # type: ignore[arg-type]
 
 
 def _scale(plugin: Metric) -> dict[str, float]:

@@ -15,7 +15,7 @@ from noisette.testing import processes
 from noisette.testing.check import Skip, require
 from noisette.testing.exact import Calls, Exact, Slope
 from noisette.testing.laws import Gaussian, Mixture
-from noisette.testing.noises import Empty, Stream
+from noisette.testing.noises import Empty, Stream, Switched
 from noisette.testing.options import changed, shown, silent_options, variants
 from noisette.testing.probes import devices, global_random_state_kept, same_bits, start, walk
 
@@ -228,7 +228,7 @@ def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
     """Walk under one noise, then take the last step under that of `seed`."""
     schedule, x = processes.linear(), start(2, _SHAPE)
     steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
-    noise = _Switch(Stream(0, x))
+    noise = Switched(Stream(0, x))
     walking = sampler.trajectory(Slope(schedule), x, noise)
     with torch.no_grad():
         for _ in range(steps - 1):
@@ -247,11 +247,3 @@ def _probe(sampler: Sampler) -> bytes:
 
 def _apart(a: Tensor, b: Tensor) -> str:
     return f"values up to {float((a - b).abs().max()):.2g} apart"
-
-
-class _Switch(Noise):
-    def __init__(self, source: Noise) -> None:
-        self.source = source
-
-    def __call__(self) -> Tensor:
-        return self.source()

@@ -1,0 +1,62 @@
+"""The built-in plugins, and the toys that the wrong ones are made from, pass every check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from conformance.right.backbones import Tiny
+from conformance.right.datasets import Stripes
+from conformance.right.features import Convolutions
+from conformance.right.metrics import Distance, Likeness, Subsets
+from conformance.right.samplers import Heun, Multistep
+
+from noisette import Plugin, registry
+from noisette.testing import parametrize_with_checks, run_checks
+from noisette_plugins.backbones import UNet
+from noisette_plugins.datasets.image_folder import ImageFolder
+from noisette_plugins.schedules import Given, ScaledLinear
+
+TOYS = [Tiny(), Stripes(), Convolutions(), Distance(), Likeness(), Subsets(), Heun(), Multistep()]
+
+NEED_OPTIONS: dict[type[Plugin], list[Plugin]] = {
+    ImageFolder: [],  # needs a folder: see the test below
+    Given: [Given(values=(1e-4, 0.01, 0.3, 0.9, 0.999)), Given(values=(0.01, 0.5, 1.0))],
+    UNet: [
+        UNet(channels=16, multipliers=(1, 2), groups=8, heads=2, dropout=0.1)
+    ],  # the default takes a quarter minute
+}
+
+
+def built_in() -> Iterator[Plugin]:
+    for found in registry().found:
+        if found.origin.distribution == "noisette":
+            yield from NEED_OPTIONS.get(found.plugin) or ([] if found.plugin in NEED_OPTIONS else [found.plugin()])
+
+
+def known(plugin: Plugin) -> Mapping[str, str]:
+    if isinstance(plugin, ScaledLinear):
+        return {"little-signal-is-left": "Stable Diffusion's process ends with 7 % of the signal (Lin et al. 2024)"}
+    return {}
+
+
+@parametrize_with_checks([*built_in(), *TOYS], known)
+def test_right(plugin: Plugin, check) -> None:
+    check(plugin)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_image_folder(tmp_path: Path, labels: bool) -> None:
+    for index, example in enumerate(Stripes(count=60).examples("train", tmp_path)):
+        folder = tmp_path / Stripes().classes()[example.label]
+        folder.mkdir(exist_ok=True)
+        example.image.save(folder / f"{index}.png")
+    (tmp_path / "upright" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    plugin = ImageFolder(path=tmp_path, labels=labels, held_out=0.3)
+    assert [result.message for result in run_checks(plugin) if result.outcome != "passed"] == []
+
+
+def test_every_built_in_plugin_is_checked() -> None:
+    there = {found.plugin for found in registry().found if found.origin.distribution == "noisette"}
+    assert there <= {type(plugin) for plugin in built_in()} | {ImageFolder}
