@@ -43,7 +43,7 @@ def training_directory(experiment: Experiment, root: Path) -> Path:
 
 def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: Experiment) -> Path:
     """Return where a sampler's pictures lie; `checkpoint` is the digest of the checkpoint's manifest."""
-    sampling = experiment.sampling.model_dump(mode="json", include={"count", "clip", "ema"})
+    sampling = experiment.sampling.model_dump(mode="json", include={"count", "clip", "ema", "labels"})
     key = digest(checkpoint, _identity(sampler), sampling, experiment.seed)
     return run / "samples" / f"{_plain(sampler.label)}-{key}"
 

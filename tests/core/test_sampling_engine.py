@@ -13,7 +13,8 @@ from torch import Tensor
 from noisette import Events, Model, NotFiniteError, PluginError, Run, Sampler, hookimpl, sample, train
 from noisette.checkpoint import Checkpoint
 from noisette.journal import read_journal
-from noisette.sampling.draw import clipped, draw, to_bytes
+from noisette.sampling.draw import draw, to_bytes
+from noisette.sampling.stack import stacked
 
 
 class Broken(Sampler):
@@ -48,7 +49,7 @@ def bits(checkpoint: Checkpoint, *overrides: str, sampler: int = 1) -> np.ndarra
 def test_a_picture_does_not_depend_on_its_batch(trained: Checkpoint, sampler: int, batch: int) -> None:
     model = Model.load(trained)
     walk = tiny().sampling.samplers[sampler]
-    denoise = clipped(model.denoiser(), 1.0)
+    denoise = stacked(model, walk, tiny().sampling, range(6))
     device = model.machine.device
     whole = to_bytes(draw(denoise, walk, model.shape, range(6), 0, device))
     parts = [

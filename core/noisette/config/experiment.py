@@ -104,6 +104,9 @@ class Sampling(_Section):
     batch: PositiveInt | None = Field(None, description="pictures at once; null lets the machine decide")
     clip: PositiveFloat | None = Field(1.0, description="bound of the predicted picture; null never clips")
     ema: bool = Field(True, description="use the averaged weights")
+    labels: Literal["balanced", "none"] = Field(
+        "balanced", description="classes of the pictures, where the network knows labels: each in turn, or hidden"
+    )
 
     @field_validator("samplers")
     @classmethod
@@ -168,6 +171,11 @@ class Experiment(_Section):
             except ValueError as error:
                 option, _, message = str(error).partition(": ")
                 problems.append(Problem(f"samplers.{index}.{option}", message))
+            if sampler.guidance and "training" in info.data and not info.data["training"].labels:
+                path = f"samplers.{index}.guidance"
+                problems.append(
+                    Problem(path, "needs training.labels=true: a network without labels has no guidance")
+                )
         if problems:
             raise nested(problems)
         return sampling

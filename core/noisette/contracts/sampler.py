@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from noisette.contracts.plugin import Plugin
 
@@ -26,7 +26,8 @@ class Sampler(Plugin):
     """A walk from noise to a picture.
 
     A sampler sees a denoiser, a start and a source of noise, and nothing else: no guidance, clipping, labels,
-    seeds or batches. Those are wrapped round the denoiser by core, so every sampler has them.
+    seeds or batches. Those are wrapped round the denoiser by core, so every sampler has them; `guidance` and
+    `threshold` are options of every sampler that core reads.
 
     Class attributes:
         order: how the error falls with the number of steps, for the deterministic part: error ~ steps^-order.
@@ -39,6 +40,16 @@ class Sampler(Plugin):
 
     steps: PositiveInt = Field(50, description="steps of the walk; fewer is faster")
     spacing: Spacing = Field("linspace", description="how the steps are spread over the T trained ones")
+    guidance: float = Field(
+        0.0, ge=-1, description="strength w of classifier-free guidance; 0 only follows the labels; applied by core"
+    )
+    guidance_interval: tuple[NonNegativeInt, NonNegativeInt] | None = Field(
+        None,
+        description="first and last step that are guided, such as [800, 200]; null guides all; applied by core",
+    )
+    threshold: float | None = Field(
+        None, gt=0, le=1, description="quantile of dynamic thresholding, such as 0.995; null clips; applied by core"
+    )
 
     @abstractmethod
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:

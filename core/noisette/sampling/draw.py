@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from noisette.diffusion.denoiser import Clipped, Denoiser
+from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.noise import Noise
 from noisette.errors import NotFiniteError, PluginError
 
 if TYPE_CHECKING:
     from noisette.contracts import Sampler, Shape
 
-__all__ = ["clipped", "draw", "to_bytes"]
-
-
-def clipped(denoise: Denoiser, bound: float | None) -> Denoiser:
-    """Return the denoiser with its predicted pictures clipped to [-bound, bound], or as it is."""
-    return denoise if bound is None else Clipped(denoise, bound)
+__all__ = ["draw", "to_bytes"]
 
 
 @torch.inference_mode()

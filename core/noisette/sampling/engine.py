@@ -20,8 +20,9 @@ from noisette.layout import samples_directory
 from noisette.machine import Machine
 from noisette.pictures import grid, save_png
 from noisette.plugins import registry
-from noisette.sampling.draw import clipped, draw, to_bytes
+from noisette.sampling.draw import draw, to_bytes
 from noisette.sampling.samples import Samples
+from noisette.sampling.stack import labels_of, network_calls, stacked
 from noisette.storage import committed, new_array
 from noisette.training.model import Model
 
@@ -90,6 +91,9 @@ def _sample(
         about["seconds_per_picture"] = (time.perf_counter() - start) / run.total
         pictures.flush()
         save_png(grid(pictures[:64]), staging / "grid.png")
+        labels = labels_of(model, experiment.sampling, range(run.total))
+        if labels is not None:
+            np.save(staging / "labels.npy", labels.numpy())
     return Samples.open(run.directory)
 
 
@@ -101,11 +105,11 @@ def _fill(
     run: Run,
     events: Events,
 ) -> None:
-    denoise = clipped(model.denoiser(), experiment.sampling.clip)
     device = model.machine.device
     size = experiment.sampling.batch or _BATCH[device.type]
     for start in range(0, run.total, size):
         indices = range(start, min(start + size, run.total))
+        denoise = stacked(model, sampler, experiment.sampling, indices)
         drawn = draw(denoise, sampler, model.shape, indices, experiment.seed, device)
         pictures[indices.start : indices.stop] = to_bytes(drawn).cpu().numpy()
         events.step(run, indices.stop, {})
@@ -117,11 +121,12 @@ def _about(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler
         "label": sampler.label,
         "sampler": sampler.options(),
         "plugin": registry().origin_of(sampler),
-        "steps": steps,
-        "network_calls": sampler.network_calls(steps),
+        "steps": len(steps) - 1,
+        "network_calls": network_calls(sampler, steps),
         "count": experiment.sampling.count,
         "seed": experiment.seed,
         "clip": experiment.sampling.clip,
+        "labels": experiment.sampling.labels if model.classes else None,
         "ema": experiment.sampling.ema and "ema.safetensors" in checkpoint.manifest.files,
         "checkpoint": checkpoint.digest,
         "step": checkpoint.step,
@@ -131,9 +136,9 @@ def _about(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler
     }
 
 
-def _steps(model: Model, sampler: Sampler) -> int:
-    """Return the length of the sampler's walk over the model's steps."""
+def _steps(model: Model, sampler: Sampler) -> list[int]:
+    """Return the sampler's walk over the model's steps."""
     try:
-        return len(model.tables.timesteps(sampler.steps, sampler.spacing)) - 1
+        return model.tables.timesteps(sampler.steps, sampler.spacing)
     except ValueError as error:
         raise PluginError(f"sampler {sampler.label}: {error}") from None

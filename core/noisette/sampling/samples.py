@@ -20,7 +20,7 @@ class Samples:
     """Pictures of one sampler.
 
     Attributes:
-        directory: holds `pictures.npy`, uint8 (N, C, H, W), and `grid.png`.
+        directory: holds `pictures.npy`, uint8 (N, C, H, W), `grid.png`, and `labels.npy` if classes were asked for.
         manifest: hashes; `about` has label, sampler, network_calls, seconds_per_picture, count, seed, clip,
             ema, checkpoint, step and versions.
     """
@@ -70,3 +70,12 @@ class Samples:
         import numpy as np
 
         return np.load(self.directory / "pictures.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The classes they were drawn for, int64 (N,), or None."""
+        import numpy as np
+
+        if "labels.npy" not in self.manifest.files:
+            return None
+        return np.load(self.directory / "labels.npy", allow_pickle=False)  # type: ignore[no-any-return]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from noisette.diffusion.denoiser import NetworkDenoiser
 from noisette.diffusion.tables import Tables
 from noisette.pictures import grid, save_png
-from noisette.sampling.draw import clipped, draw, to_bytes
+from noisette.sampling.draw import draw, to_bytes
+from noisette.sampling.stack import stacked
+from noisette.training.model import Model
 
 if TYPE_CHECKING:
     from noisette.training.state import TrainingState
@@ -31,15 +32,9 @@ def draw_grid(state: TrainingState, tables: Tables, directory: Path) -> Path:
     experiment, machine = state.experiment, state.machine
     sampler = experiment.sampling.samplers[0]
     with _evaluating(state):
-        denoise = NetworkDenoiser(state.network, experiment.objective, tables, None, machine.autocast)
-        drawn = draw(
-            clipped(denoise, experiment.sampling.clip),
-            sampler,
-            state.data.shape,
-            range(_COUNT),
-            experiment.seed,
-            machine.device,
-        )
+        model = Model(state.network, experiment.objective, tables, state.data.shape, state.classes, machine)
+        denoise = stacked(model, sampler, experiment.sampling, range(_COUNT))
+        drawn = draw(denoise, sampler, model.shape, range(_COUNT), experiment.seed, machine.device)
     path = directory / "grids" / f"step-{state.step:08d}.png"
     return save_png(grid(to_bytes(drawn).cpu().numpy()), path)
 

@@ -41,6 +41,7 @@ class TrainingState:
 
     Attributes:
         step: steps done.
+        classes: names of the labels that the network is told; empty if it is told none.
         network: in training mode, on the machine's device.
         ema: the averaged weights, or None.
         optimizer: AdamW.
@@ -49,9 +50,9 @@ class TrainingState:
     def __init__(self, experiment: Experiment, data: Prepared, machine: Machine) -> None:
         options = experiment.training
         self.experiment, self.data, self.machine, self.step = experiment, data, machine, 0
-        classes = len(data.classes) if options.labels else 0
+        self.classes = data.classes if options.labels else ()
         with seeded(derive_seed(experiment.seed, "weights")):
-            network = build_network(experiment.backbone, experiment.objective, data.shape, classes)
+            network = build_network(experiment.backbone, experiment.objective, data.shape, len(self.classes))
         self.network: nn.Module = machine.place(network.train())
         self.ema = EMA(self.network, options.ema) if options.ema is not None else None
         self.optimizer = torch.optim.AdamW(

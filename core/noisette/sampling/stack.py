@@ -1,0 +1,62 @@
+"""Which denoiser a sampler is given: the network, with guidance and bounds stacked round it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from noisette.diffusion.denoiser import Clipped, Denoiser
+from noisette.diffusion.guidance import Guided, Thresholded
+from noisette.errors import PluginError
+
+if TYPE_CHECKING:
+    from noisette.config import Sampling
+    from noisette.contracts import Sampler
+    from noisette.training.model import Model
+
+__all__ = ["labels_of", "network_calls", "stacked"]
+
+
+def stacked(model: Model, sampler: Sampler, options: Sampling, indices: Sequence[int]) -> Denoiser:
+    """Return the denoiser for the pictures of the given numbers: guided first, bounded last.
+
+    Raises:
+        PluginError: if the sampler is guided and the network knows no labels.
+    """
+    labels = labels_of(model, options, indices)
+    denoise: Denoiser = model.denoiser(None if labels is None else labels.to(model.machine.device))
+    if sampler.guidance:
+        if labels is None:
+            raise PluginError(
+                f"sampler {sampler.label}: guidance needs a network that was trained with labels "
+                "(training.labels=true) and sampling.labels=balanced"
+            )
+        denoise = Guided(denoise, model.denoiser(), sampler.guidance, sampler.guidance_interval)
+    if sampler.threshold is not None:
+        return Thresholded(denoise, sampler.threshold)
+    return denoise if options.clip is None else Clipped(denoise, options.clip)
+
+
+def labels_of(model: Model, options: Sampling, indices: Sequence[int]) -> Tensor | None:
+    """Return the classes of the pictures of the given numbers, (N,) int64, or None; picture i has class i mod K."""
+    if not model.classes or options.labels == "none":
+        return None
+    return torch.tensor([index % len(model.classes) for index in indices])
+
+
+def network_calls(sampler: Sampler, steps: list[int]) -> int:
+    """Return how often the network is called in a walk over `steps`: guided steps call it twice.
+
+    For a sampler that calls its denoiser several times a step, all calls of a step count as guided or not.
+    """
+    walked = len(steps) - 1
+    calls = sampler.network_calls(walked)
+    if not sampler.guidance:
+        return calls
+    if sampler.guidance_interval is None:
+        return 2 * calls
+    first, last = sampler.guidance_interval
+    return calls + round(calls * sum(last <= t <= first for t in steps[:-1]) / walked)
