@@ -118,6 +118,18 @@ def test_every_module_says_what_it_exports() -> None:
     assert quiet == []
 
 
+def test_tests_mirror_the_sources() -> None:
+    """A file of tests begins with the module, package or folder that it is about."""
+    for root, package in ROOTS.items():
+        known = {
+            path.stem for path in (REPOSITORY / root / package).iterdir() if not path.name.startswith(("_", "."))
+        }
+        known |= {path.stem for path in (REPOSITORY / root / package).rglob("*.py")} - {"__init__"}
+        for test in (REPOSITORY / "tests" / root).glob("test_*.py"):
+            words = test.stem.removeprefix("test_")
+            assert any(words == name or words.startswith(f"{name}_") for name in known), test.name
+
+
 PICKLING = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 SAFELY = {
     "torch.load": ("weights_only", True),

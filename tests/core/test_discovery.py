@@ -144,6 +144,17 @@ def test_one_broken_class_does_not_take_its_neighbours_along(site: Site) -> None
     assert len(registry.broken) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "points"),
+    [("yield from (Ralston, Ralston)", "main = {module}"), ("yield Ralston", "a = {module}\nb = {module}")],
+)
+def test_a_class_that_a_package_offers_twice_is_one_plugin(site: Site, body: str, points: str) -> None:
+    site.install("acme-ralston", hook(body), points=points)
+    registry = site.registry()
+    assert registry.find("sampler", "ralston").plugin.__name__ == "Ralston"
+    assert registry.broken == []
+
+
 def test_one_broken_entry_point_does_not_take_its_neighbours_along(site: Site) -> None:
     site.install("acme-ralston", RALSTON, points="a = {module}_gone\nb = {module}")
     registry = site.registry()
@@ -169,6 +180,17 @@ def test_metadata_that_cannot_be_read_does_not_hide_other_packages(
     assert {"ddim", "ddpm"} <= set(registry.names("sampler"))
     if damage == "entry_points":
         assert "metadata of an installed package cannot be read" in caplog.text
+
+
+def test_of_two_versions_the_first_on_the_path_counts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.install("acme-ralston", version="1.5")
+    older = Site(site.folder.parent / "older")
+    older.folder.mkdir()
+    older.install("acme-ralston", version="1.4")
+    monkeypatch.syspath_prepend(older.folder)
+    registry = site.registry()
+    assert [found.origin.version for found in registry.found if found.plugin.name == "ralston"] == ["1.4"]
+    older.forget()
 
 
 def test_an_interrupt_is_no_fault_of_the_package(site: Site) -> None:

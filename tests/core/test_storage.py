@@ -152,6 +152,22 @@ def test_every_flipped_bit_of_every_file_is_found(target: Path) -> None:
     assert found > 0.95 * (found + harmless)
 
 
+@pytest.mark.parametrize("name", ["target", "a[bc]*?"])
+@pytest.mark.parametrize("prefix", [".staging-", ".replaced-"])
+def test_what_a_process_of_our_own_number_left_is_swept_up(tmp_path: Path, name: str, prefix: str) -> None:
+    """Numbers come again: in a container every start may have the same one."""
+    write(tmp_path / name)
+    (tmp_path / f"{prefix}{name}-{os.getpid()}").mkdir()
+    write(tmp_path / name)
+    assert only(tmp_path / name)
+
+
+def test_a_file_of_another_size_is_said_so(target: Path) -> None:
+    (write(target) / "b.json").write_bytes(b"{}")
+    with pytest.raises(StorageError, match=r"b\.json: expected 8 bytes; it has 2"):
+        verify(target, "samples")
+
+
 def test_every_truncation_is_found(target: Path) -> None:
     write(target)
     for path in sorted(target.iterdir()):

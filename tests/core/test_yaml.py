@@ -65,6 +65,7 @@ def test_the_words_of_yaml_1_2_keep_their_meaning(text: str, value: bool | None)
         ("a: 1\nb: 2\na: 3", "line 3, column 1: key 'a' is given twice; first in line 1"),
         ("outer:\n  a: 1\n  'a': 3", "line 3, column 3: key 'a' is given twice; first in line 2"),
         ("list: [{x: 1, x: 2}]", "line 1, column 15: key 'x' is given twice; first in line 1"),
+        ("a: &a {x: 1}\nb: {<<: *a, <<: *a}", "line 2, column 13: key '<<' is given twice; first in line 2"),
         ("{1: a, '1': b}", "line 1, column 8: key '1' is given twice; first in line 1"),
     ],
 )

@@ -16,7 +16,6 @@ __all__ = ["parse_yaml", "read_yaml"]
 _BOOL = "tag:yaml.org,2002:bool"
 _FLOAT = "tag:yaml.org,2002:float"
 _INT = "tag:yaml.org,2002:int"
-_MERGE = "tag:yaml.org,2002:merge"
 _OLD = {_BOOL, _FLOAT, _INT, "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
 
@@ -43,8 +42,6 @@ class _Loader(yaml.SafeLoader):
         """Build a dictionary; a key that comes twice is an error, as one of the two would be lost."""
         seen: dict[str, int] = {}
         for key_node, _ in node.value:
-            if key_node.tag == _MERGE:
-                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 raise _fault("expected a word as key; got a list or a mapping", key_node.start_mark)
             key = key_node.value
