@@ -15,7 +15,7 @@ from noisette.errors import NotFiniteError, PluginError
 if TYPE_CHECKING:
     from noisette.contracts import Sampler, Shape
 
-__all__ = ["draw", "to_bytes"]
+__all__ = ["draw", "to_bytes", "walked"]
 
 
 @torch.inference_mode()
@@ -31,7 +31,16 @@ def draw(
         PluginError: if the sampler yields nothing, or another shape.
     """
     noise = Noise(seed, indices, shape, device=device)
-    start = noise()
+    return walked(denoise, sampler, noise(), noise)
+
+
+def walked(denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise) -> Tensor:
+    """Return the last state of a sampler's walk from `start`, (N, C, H, W).
+
+    Raises:
+        NotFiniteError: if it is NaN or infinite.
+        PluginError: if the sampler yields nothing, or another shape.
+    """
     x = None
     for state in sampler.trajectory(denoise, start, noise):
         x = state

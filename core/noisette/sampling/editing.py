@@ -1,0 +1,92 @@
+"""Walks that begin at a picture instead of at pure noise: editing and interpolation, with any sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from noisette.diffusion.denoiser import Denoiser
+from noisette.diffusion.noise import Noise
+from noisette.diffusion.prediction import Prediction
+from noisette.sampling.draw import walked
+
+if TYPE_CHECKING:
+    from noisette.contracts import Sampler
+
+__all__ = ["StartingAt", "edit", "interpolate"]
+
+
+class StartingAt(Denoiser):
+    """A denoiser whose walks begin at step t, for pictures that were noised to t only."""
+
+    def __init__(self, denoise: Denoiser, t: int) -> None:
+        self.denoise = denoise
+        self.schedule = denoise.schedule.starting_at(t)
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        """Return the inner prediction."""
+        return self.denoise(x_t, t)
+
+
+@torch.inference_mode()
+def edit(
+    denoise: Denoiser, sampler: Sampler, pictures: Tensor, t: int, indices: Sequence[int], seed: int
+) -> Tensor:
+    """Noise pictures to step t and walk back (Meng et al. 2022, SDEdit): the larger t, the freer the result.
+
+    Args:
+        denoise: the denoiser.
+        sampler: walks from t in its number of steps, or in t + 1 if that is less.
+        pictures: (N, C, H, W) within [-1, 1].
+        t: step within [0, T).
+        indices: numbers of the pictures, which decide their noise.
+        seed: seed of the noise.
+    """
+    noise = Noise(seed, indices, pictures.shape[1:], device=pictures.device, dtype=pictures.dtype)
+    started = StartingAt(denoise, t)
+    return walked(started, sampler, _noised(started, sampler, pictures, noise()), noise)
+
+
+@torch.inference_mode()
+def interpolate(
+    denoise: Denoiser, sampler: Sampler, a: Tensor, b: Tensor, t: int, mixes: Sequence[float], seed: int
+) -> Tensor:
+    """Return pictures between two (Ho et al. 2020, section 4.3): both noised to t alike, mixed, and walked back.
+
+    Args:
+        denoise: the denoiser.
+        sampler: walks from t.
+        a: one picture, (C, H, W) within [-1, 1].
+        b: the other.
+        t: step within [0, T); 0 is nearly a blend of pixels, T - 1 hardly resembles either.
+        mixes: shares of b, 0 to 1, one a result.
+        seed: seed of the noise, which all results share.
+
+    Returns:
+        Pictures of shape (len(mixes), C, H, W).
+    """
+    noise = Noise(seed, [0], a.shape, device=a.device, dtype=a.dtype)
+    started = StartingAt(denoise, t)
+    one, other = (_noised(started, sampler, picture[None], first) for first in [noise()] for picture in (a, b))
+    mixed = torch.cat([torch.lerp(one, other, mix) for mix in mixes])
+    return walked(started, sampler, mixed, _Shared(noise, len(mixes)))
+
+
+class _Shared(Noise):
+    """The same draws for several pictures."""
+
+    def __init__(self, one: Noise, count: int) -> None:
+        self._one, self._count = one, count
+
+    def __call__(self) -> Tensor:
+        draw = self._one()
+        return draw.expand(self._count, *draw.shape[1:])
+
+
+def _noised(started: StartingAt, sampler: Sampler, pictures: Tensor, eps: Tensor) -> Tensor:
+    """Return the pictures at the first step of the walk, whichever the spacing makes it."""
+    alpha, sigma = started.schedule(started.schedule.timesteps(sampler.steps, sampler.spacing)[0])
+    return alpha * pictures + sigma * eps
