@@ -50,7 +50,9 @@ def plan(experiment: Experiment, root: Path) -> list[Stage]:
 def _sampling(experiment: Experiment, run: Path, checkpoint: Checkpoint | None) -> list[Stage]:
     stages = []
     for sampler in experiment.sampling.samplers:
-        directory = checkpoint and samples_directory(run, checkpoint.digest, sampler, experiment)
+        directory = None
+        if checkpoint is not None:
+            directory = samples_directory(run, checkpoint.digest, sampler, experiment)
         done = directory is not None and is_complete(directory, "samples")
         stages.append(Stage(f"sample {sampler.label}", directory, done))
     return stages

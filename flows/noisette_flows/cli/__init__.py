@@ -1,0 +1,50 @@
+"""The `noisette` command. Torch, Prefect and MLflow are imported only when a stage really runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from noisette import NoisetteError
+from noisette_flows.cli.plugins import plugins
+from noisette_flows.cli.run import run
+from noisette_flows.cli.stages import evaluate, prepare, sample, train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="noisette",
+    help="Diffusion models from pictures to a comparison you can trust, every part a plugin.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, prepare, train, sample, evaluate):
+    app.command()(command)
+app.add_typer(plugins, name="plugins")
+
+_BUG = "This is a bug in noisette or in a plugin. Please report it with the lines above."
+
+
+def main() -> None:
+    """Run the command; exit with 0, 2 (the user's mistake), 130 or 143 (stopped), 1 (a bug)."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except NoisetteError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except Exception:
+        traceback.print_exc()
+        print(_BUG, file=sys.stderr)
+        sys.exit(1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

@@ -1,0 +1,104 @@
+"""`noisette prepare`, `train`, `sample` and `evaluate`: one stage of an experiment each."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from noisette.stages import Stage
+from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
+from noisette_flows.cli.work import Order
+
+__all__ = ["evaluate", "prepare", "sample", "train"]
+
+
+def prepare(config: Config, settings: Set = None, output: Output = "runs", json: AsJson = False) -> None:
+    """Make the pictures of an experiment uniform."""
+    order = Order(config, overrides_of(settings), output)
+    skipped = order.run("prepare_data", order.stages("prepare"))
+    _tell(order.stages("prepare"), skipped, json)
+
+
+def train(
+    config: Config,
+    settings: Set = None,
+    output: Output = "runs",
+    json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Train an experiment's network on its prepared pictures, or go on training it."""
+    order = Order(config, overrides_of(settings), output)
+    skipped = order.run("train", order.stages("train"), tracking_uri)
+    _tell(order.stages("train"), skipped, json)
+
+
+def sample(
+    config: Config,
+    settings: Set = None,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", help="Draw with this sampler instead of the config's.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Its steps.")] = None,
+    count: Annotated[int | None, typer.Option("--count", help="How many pictures.")] = None,
+    output: Output = "runs",
+    json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Draw pictures from an experiment's trained network."""
+    overrides = overrides_of(settings) | _choice(sampler, steps, count)
+    order = Order(config, overrides, output)
+    skipped = order.run("sample", order.stages("sample"), tracking_uri)
+    _tell(order.stages("sample"), skipped, json)
+
+
+def evaluate(
+    config: Config,
+    settings: Set = None,
+    output: Output = "runs",
+    json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Compare an experiment's drawn pictures with real ones."""
+    order = Order(config, overrides_of(settings), output)
+    skipped = order.run("evaluate", order.stages("evaluate"), tracking_uri)
+    (stage,) = order.stages("evaluate")
+    if json or stage.directory is None:
+        _tell([stage], skipped, json)
+    else:
+        _show_report(stage.directory)
+
+
+def _choice(sampler: str | None, steps: int | None, count: int | None) -> dict[str, Any]:
+    if steps is not None and sampler is None:
+        raise typer.BadParameter("--steps belongs to a sampler: give --sampler as well")
+    chosen: dict[str, Any] = {}
+    if sampler is not None:
+        chosen["sampling.samplers"] = [{"name": sampler, **({"steps": steps} if steps is not None else {})}]
+    if count is not None:
+        chosen["sampling.count"] = count
+    return chosen
+
+
+def _tell(stages: Sequence[Stage], skipped: Collection[str], json: bool) -> None:
+    from noisette_flows.outcome import stage_json
+
+    told = [stage_json(stage, skipped) for stage in stages]
+    if json:
+        print(jsonlib.dumps({"stages": told}, indent=1))
+        return
+    for stage in told:
+        place = f"{stage['directory']}/grid.png" if stage["name"].startswith("sample ") else stage["directory"]
+        print(f"{stage['name']}: {stage['status']}  {place}")
+
+
+def _show_report(directory: Path) -> None:
+    from rich.console import Console
+
+    from noisette import Report
+    from noisette_flows.display.result import show_report
+
+    show_report(Report.open(directory), Console())

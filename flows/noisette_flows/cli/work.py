@@ -1,0 +1,102 @@
+"""Running a flow for a command: what is finished is skipped, the rest shown while it goes on."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from noisette import Experiment
+from noisette.stages import Stage, plan
+from noisette_flows.environment import quiet_prefect
+
+__all__ = ["Order"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a command was asked for.
+
+    Attributes:
+        config: YAML file of the experiment.
+        overrides: changes of it, by path.
+        output: folder of all results.
+    """
+
+    config: str
+    overrides: dict[str, Any]
+    output: str
+
+    def experiment(self) -> Experiment:
+        """Return the experiment.
+
+        Raises:
+            ConfigError: with every problem of the config.
+        """
+        return Experiment.load(self.config, self.overrides)
+
+    def stages(self, kind: str = "") -> list[Stage]:
+        """Return the stages of one kind, such as "sample", or all."""
+        everything = plan(self.experiment(), Path(self.output))
+        return [stage for stage in everything if not kind or stage.name.split()[0] == kind]
+
+    def run(self, flow: str, stages: Sequence[Stage], tracking_uri: str | None = None) -> list[str]:
+        """Run a flow of `noisette_flows.pipeline`, unless all its stages are finished.
+
+        Returns:
+            The names of the stages that were finished before.
+        """
+        console = Console(stderr=True)
+        skipped = [stage for stage in stages if stage.finished]
+        for stage in skipped:
+            console.print(f"{stage.name}: finished before, skipped ({stage.directory})", **_PLAIN)
+        if len(skipped) < len(stages):
+            if tracking_uri is not None:  # not a parameter of the flow, which is stored: it may hold a password
+                os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
+            self._start(flow, console)
+        return [stage.name for stage in skipped]
+
+    def _start(self, flow: str, console: Console) -> None:
+        from noisette_flows.display.progress import showing
+        from noisette_flows.observing import listening
+        from noisette_flows.server import start_server
+
+        quiet_prefect()
+        _show_warnings(console)
+        try:
+            with showing(console) as progress, listening(progress):
+                server = start_server()
+                from noisette_flows import pipeline  # imports torch while the server starts
+
+                server.join()
+                getattr(pipeline, flow)(self.config, self.overrides or None, self.output)
+        except (KeyboardInterrupt, SystemExit):
+            console.print("stopped; the same command goes on from here", **_PLAIN)
+            raise
+
+
+_PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+class _Console(logging.Handler):
+    """Writes warnings above the progress bars."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one warning."""
+        self._console.print(f"{record.levelname.lower()}: {record.getMessage()}", **_PLAIN)
+
+
+def _show_warnings(console: Console) -> None:
+    for name in ("noisette", "noisette_flows"):
+        logger = logging.getLogger(name)
+        logger.addHandler(_Console(console))
+        logger.propagate = False

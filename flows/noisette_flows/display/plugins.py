@@ -1,0 +1,175 @@
+"""Plugins as lists, tables and examples."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from noisette import Plugin, registry
+from noisette.plugins import Broken, Found
+
+__all__ = ["details", "facts", "fault", "show_details", "show_list"]
+
+_LISTED = {"sampler": ("sampling", "samplers"), "metric": ("evaluation", "metrics")}
+_INSIDE = {"features": "evaluation"}
+
+
+def facts(found: Found) -> dict[str, str]:
+    """Return a plugin's line of the list."""
+    plugin = found.plugin
+    same = [other for other in registry().of_kind(plugin.kind) if other.plugin.name == plugin.name]
+    clash = "" if len(same) == 1 else f"several packages give it: write {found.origin.distribution}:{plugin.name}"
+    return {
+        "kind": plugin.kind,
+        "name": plugin.name,
+        "distribution": found.origin.distribution,
+        "version": found.origin.version,
+        "status": "ambiguous" if clash else "ok",
+        "description": clash or _first_line(plugin),
+        "entry_point": found.origin.entry_point,
+    }
+
+
+def fault(broken: Broken) -> dict[str, str]:
+    """Return a broken entry point's line of the list."""
+    return {
+        "kind": "",
+        "name": "",
+        "distribution": broken.origin.distribution,
+        "version": broken.origin.version,
+        "status": "broken",
+        "description": broken.reason,
+        "entry_point": broken.origin.entry_point,
+    }
+
+
+def details(found: Found) -> dict[str, Any]:
+    """Return everything about a plugin as JSON values."""
+    plugin = found.plugin
+    return {
+        **facts(found),
+        "documentation": inspect.getdoc(plugin) or "",
+        "paper": plugin.paper,
+        "options": options(plugin),
+        "example": example(plugin),
+    }
+
+
+def options(plugin: type[Plugin]) -> list[dict[str, Any]]:
+    """Return the options of a plugin: name, type, default (if it has one), description."""
+    schema = plugin.model_json_schema()
+    return [
+        {
+            "name": name,
+            "type": _type(schema["properties"][name]),
+            "required": field.is_required(),
+            **({} if field.is_required() else {"default": _default(field)}),
+            "description": field.description or "",
+        }
+        for name, field in plugin.model_fields.items()
+    ]
+
+
+def example(plugin: type[Plugin]) -> str:
+    """Return how a config names the plugin, with all its options at their defaults, in YAML."""
+    values = {
+        option["name"]: f"<{option['type']}>" if option["required"] else option["default"]
+        for option in options(plugin)
+    }
+    line = yaml.safe_dump(
+        {"name": plugin.name, **values}, default_flow_style=True, sort_keys=False, width=1000
+    ).strip()
+    if plugin.kind in _LISTED:
+        section, key = _LISTED[plugin.kind]
+        return f"{section}:\n  {key}:\n    - {line}\n"
+    if plugin.kind in _INSIDE:
+        return f"{_INSIDE[plugin.kind]}:\n  {plugin.kind}: {line}\n"
+    return f"{plugin.kind}: {line}\n"
+
+
+def show_list(listed: Sequence[dict[str, str]], console: Console) -> None:
+    """Print the list as a table; what is broken comes last, in full."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for header in ("kind", "name", "version", "from", "status"):
+        table.add_column(header, no_wrap=True)
+    table.add_column("what it is")
+    for line in listed:
+        if line["status"] != "broken":
+            colour = "green" if line["status"] == "ok" else "yellow"
+            start = (line["kind"], line["name"], line["version"], line["distribution"])
+            table.add_row(*start, f"[{colour}]{line['status']}", escape(line["description"]))
+    _wide(console).print(table)
+    for line in listed:
+        if line["status"] == "broken":
+            origin = f"{line['distribution']} {line['version']}, entry point {line['entry_point']!r}"
+            console.print(f" broken  {origin}: {line['description']}", style="red", markup=False, soft_wrap=True)
+
+
+def show_details(found: Found, console: Console) -> None:
+    """Print everything about a plugin."""
+    plugin, origin = found.plugin, found.origin
+    console.print(f"[bold]{plugin.kind} {plugin.name}[/]  {origin.distribution} {origin.version}", highlight=False)
+    for text in (inspect.getdoc(plugin), plugin.paper):
+        if text:
+            console.print(f"\n{text}", markup=False, highlight=False, soft_wrap=True)
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column("option", no_wrap=True)
+    for header in ("type", "default", "what it does"):
+        table.add_column(header)
+    for option in options(plugin):
+        default = "required" if option["required"] else yaml.safe_dump(option["default"], default_flow_style=True)
+        cells = (option["name"], option["type"], default.removesuffix("...\n").strip(), option["description"])
+        table.add_row(*map(escape, cells))
+    console.print()
+    if table.row_count:
+        _wide(console).print(table)
+        console.print()
+    console.print(example(plugin), markup=False, highlight=False, soft_wrap=True)
+
+
+def _first_line(plugin: type[Plugin]) -> str:
+    return (inspect.getdoc(plugin) or "").partition("\n")[0]
+
+
+def _default(field: FieldInfo) -> Any:
+    value = field.get_default(call_default_factory=True)
+    return value.options() if isinstance(value, Plugin) else to_jsonable_python(value)
+
+
+def _type(field: dict[str, Any]) -> str:
+    """Return the type of a JSON schema in a few words: ``integer > 0``, ``crop | resize | pad``."""
+    if "$ref" in field:  # another plugin
+        return str(field["$ref"].rpartition("/")[2]).lower()
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    if "const" in field:
+        return str(field["const"])
+    if "anyOf" in field:
+        return " | ".join(map(_type, field["anyOf"]))
+    if field.get("type") == "array":
+        inner: dict[str, Any] = field.get("items") or next(iter(field.get("prefixItems", ())), {})
+        return f"list of {_type(inner)}" if inner else "list"
+    bounds = [
+        f"{sign} {field[key]:g}"
+        for key, sign in (
+            ("exclusiveMinimum", ">"),
+            ("minimum", ">="),
+            ("exclusiveMaximum", "<"),
+            ("maximum", "<="),
+        )
+        if key in field
+    ]
+    return " ".join([str(field.get("type", "any")), ", ".join(bounds)]).strip()
+
+
+def _wide(console: Console) -> Console:
+    """Return a console that does not wrap tables where there is no terminal."""
+    return console if console.is_terminal else Console(file=console.file, width=200)

@@ -1,0 +1,126 @@
+"""Progress of the stages: bars on a terminal, now and then a line elsewhere. Both are listeners."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from noisette import Run, hookimpl
+from noisette.hooks import Status
+from noisette_flows.display.numbers import duration
+from noisette_flows.display.pace import Pace
+
+__all__ = ["BarProgress", "LineProgress", "showing"]
+
+_ENDS: dict[Status, str] = {"finished": "done", "stopped": "stopped, state saved", "failed": "failed"}
+
+
+class LineProgress:
+    """Writes a line when a stage starts and ends, and one every few seconds between.
+
+    Args:
+        write: takes one line.
+        every: seconds between two lines.
+    """
+
+    def __init__(self, write: Callable[[str], None], every: float = 15.0) -> None:
+        self._write = write
+        self._every = every
+        self._pace: Pace | None = None
+        self._written = 0.0
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        """Say that a stage starts."""
+        self._pace, self._written = Pace(run), time.monotonic()
+        self._write(f"{self._pace.title}: started")
+
+    @hookimpl
+    def on_step(self, step: int) -> None:
+        """Write a line if the last one is old enough."""
+        if self._pace is None:
+            return
+        self._pace.update(step)
+        if time.monotonic() - self._written >= self._every:
+            self._written = time.monotonic()
+            facts = (self._pace.done, self._pace.loss, self._pace.speed, self._pace.left)
+            self._write(f"{self._pace.title}: {', '.join(fact for fact in facts if fact)}")
+
+    @hookimpl
+    def on_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Note the loss."""
+        if self._pace is not None:
+            self._pace.measure(metrics)
+
+    @hookimpl
+    def on_run_end(self, status: Status) -> None:
+        """Say how a stage ended."""
+        if self._pace is not None:
+            took = duration(self._pace.elapsed)
+            self._write(f"{self._pace.title}: {_ENDS[status]}, {self._pace.done} in {took}")
+
+
+class BarProgress:
+    """Draws a bar for each stage, with speed, loss and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self.progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[facts]}"),
+            console=console,
+        )
+        self._waiting = self.progress.add_task("[dim]starting Prefect", total=None, facts="")
+        self._pace: Pace | None = None
+        self._task: TaskID | None = None
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        """Add a bar."""
+        self.progress.update(self._waiting, visible=False)
+        self._pace = Pace(run)
+        self._task = self.progress.add_task(self._pace.title, total=run.total or None, facts="")
+
+    @hookimpl
+    def on_step(self, step: int) -> None:
+        """Move the bar."""
+        if self._pace is None or self._task is None:
+            return
+        self._pace.update(step)
+        facts = (self._pace.done, self._pace.speed, self._pace.loss, self._pace.left)
+        self.progress.update(self._task, completed=step, facts="  ".join(fact for fact in facts if fact))
+
+    @hookimpl
+    def on_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Note the loss."""
+        if self._pace is not None:
+            self._pace.measure(metrics)
+
+    @hookimpl
+    def on_run_end(self, status: Status) -> None:
+        """Fill the bar, or leave it where it stopped."""
+        if self._pace is None or self._task is None:
+            return
+        facts = (self._pace.done, self._pace.loss, f"in {duration(self._pace.elapsed)}")
+        shown = "  ".join(fact for fact in facts if fact)
+        if status == "finished":
+            self.progress.update(self._task, total=1, completed=1, facts=shown)
+        else:
+            self.progress.update(self._task, facts=f"{shown}  [yellow]{_ENDS[status]}")
+            self.progress.stop_task(self._task)
+
+
+@contextmanager
+def showing(console: Console) -> Iterator[BarProgress | LineProgress]:
+    """Give a listener that shows progress on `console`: bars if it is a terminal, lines if not."""
+    if not console.is_terminal:
+        yield LineProgress(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+        return
+    bars = BarProgress(console)
+    with bars.progress:
+        yield bars

@@ -1,0 +1,100 @@
+"""The comparison as a table: one row a sampler, the floor and pure noise set apart, the protocol beneath."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from noisette import Report
+from noisette.evaluation import Row
+from noisette_flows.display.numbers import compact, measured
+
+__all__ = ["caption", "comparison", "markdown", "short_header"]
+
+_APART = {"floor": "real, held out", "noise": "pure noise"}
+_ARROWS = {"lower": "↓", "higher": "↑"}
+
+
+def comparison(report: Report) -> Table:
+    """Return the table of a report, for a terminal of 100 columns."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    first, *others = _headers(report)
+    table.add_column(first, vertical="bottom", no_wrap=True)
+    for header in others:
+        table.add_column(
+            header.replace(" ", "\n", header.count(" ") - 1), justify="right", vertical="bottom", no_wrap=True
+        )
+    before = None
+    for row in report.rows:
+        if before is not None and before != row.kind:
+            table.add_row()
+        before = row.kind
+        table.add_row(*_cells(row, _compared(report)), style="dim" if row.kind in _APART else "")
+    return table
+
+
+def markdown(report: Report) -> str:
+    """Return the table in markdown, with the protocol and the notes beneath."""
+    headers = _headers(report)
+    lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
+    lines += [list(_cells(row, _compared(report))) for row in report.rows]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    below = "\n".join(f"- {line}" for line in [*caption(report), *report.notes])
+    return f"{table}\n\n{below}\n"
+
+
+def caption(report: Report) -> list[str]:
+    """Return how the numbers were measured: what they are over, what was compared, what was drawn."""
+    protocol = report.protocol
+    features = str(protocol["features"])
+    over = [short_header(column, features) for column in report.columns if _over(column, features)]
+    weights = f"{features} (sha256 {protocol['weights_sha256'][:8]}, {protocol['precision']})"
+    lines = [f"{' and '.join(over)} over {weights}, pictures resized by {protocol['resize']}"] if over else []
+    reference = f"{protocol['reference_count']} of {protocol['dataset']} {protocol['reference_split']}"
+    heldout = f"{protocol['heldout_count']} of {protocol['heldout_split']}"
+    weighted = {True: "averaged weights", False: "weights not averaged"}.get(protocol["ema"], "mixed weights")
+    shared = [f"{short_header(column, features)} {_shown(report.rows[0], column)}" for column in _shared(report)]
+    drawn = f"drawn at step {protocol['step']} with {weighted}, seed {protocol['seed']}"
+    sets = f"{protocol['generated_count']} pictures each against {reference}; held out: {heldout}; {drawn}"
+    return [*lines, sets, *shared]
+
+
+def short_header(column: str, features: str) -> str:
+    """Return a column's name without the features', which stand beneath the table: ``Frechet``, ``KID``."""
+    name = column.removesuffix(f"_{features}").replace("_", " ")
+    return name.upper() if len(name) <= 3 else name[0].upper() + name[1:]
+
+
+def _over(column: str, features: str) -> bool:
+    """Return whether a result is over the feature network: it bears its name, or is the FID family's."""
+    return column.endswith(f"_{features}") or (features == "inception" and column in ("fid", "kid"))
+
+
+def _shared(report: Report) -> list[str]:
+    """Return the columns whose value is one and the same in every row: about the measuring, not the pictures."""
+    values = {column: [row.results.get(column) for row in report.rows] for column in report.columns}
+    return [column for column, found in values.items() if len(found) > 1 and len(set(found)) == 1]
+
+
+def _compared(report: Report) -> list[str]:
+    return [column for column in report.columns if column not in _shared(report)]
+
+
+def _headers(report: Report) -> list[str]:
+    features = str(report.protocol["features"])
+    columns = [f"{short_header(column, features)} {_ARROWS[report.better[column]]}" for column in _compared(report)]
+    return ["sampler", "steps", "calls", "s/picture", *columns]
+
+
+def _cells(row: Row, columns: Sequence[str]) -> Iterator[str]:
+    yield _APART.get(row.kind, row.label)
+    yield "" if row.steps is None else str(row.steps)
+    yield "" if row.network_calls is None else str(row.network_calls)
+    yield "" if row.seconds_per_picture is None else compact(row.seconds_per_picture, 3)
+    yield from (_shown(row, column) for column in columns)
+
+
+def _shown(row: Row, column: str) -> str:
+    estimate = row.results.get(column)
+    return "" if estimate is None else measured(*estimate)

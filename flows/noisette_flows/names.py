@@ -1,0 +1,30 @@
+"""Names of flow runs that a person can read in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from noisette import Experiment, NoisetteError
+
+__all__ = ["named"]
+
+
+def named(pattern: str) -> Callable[[], str]:
+    """Return a function that names the current flow run after its experiment.
+
+    Args:
+        pattern: format string over `experiment`, such as ``"train {experiment.training.steps} steps"``.
+    """
+
+    def name() -> str:
+        from prefect.runtime import flow_run
+
+        parameters = flow_run.parameters
+        try:
+            experiment = Experiment.load(parameters["config"], parameters.get("overrides") or {})
+        except NoisetteError:  # the flow itself raises it, as its own failure
+            return f"{Path(parameters['config']).stem}: config with problems"
+        return f"{experiment.name}: {pattern.format(experiment=experiment)}"
+
+    return name

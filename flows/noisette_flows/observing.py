@@ -1,0 +1,48 @@
+"""Who watches a flow: the command's progress, MLflow, and packages' own listeners.
+
+A flow's parameters are plain values, so that it can be started from anywhere; listeners come by context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from noisette import Events, Experiment
+from noisette_flows.tracking import Tracker
+
+__all__ = ["listening", "observed"]
+
+_LISTENERS: ContextVar[tuple[object, ...]] = ContextVar("listeners", default=())
+
+
+@contextmanager
+def listening(*listeners: object) -> Iterator[None]:
+    """Have these listeners watch the flows that start inside the block."""
+    token = _LISTENERS.set(listeners)
+    try:
+        yield
+    finally:
+        _LISTENERS.reset(token)
+
+
+@contextmanager
+def observed(
+    experiment: Experiment, root: Path, tracking_uri: str | None, overrides: Mapping[str, Any]
+) -> Iterator[Events]:
+    """Give the events of one flow run; at the end the tracker is told how it went."""
+    with Tracker.following(experiment, root, tracking_uri, overrides) as trackers:
+        yield Events([*trackers, *(_LISTENERS.get() or [_log_lines()])])
+
+
+def _log_lines() -> object:
+    """Return a listener for a flow that nobody watches: lines in Prefect's log."""
+    from prefect import get_run_logger
+
+    from noisette_flows.display.progress import LineProgress
+
+    logger = get_run_logger()
+    return LineProgress(lambda line: logger.info("%s", line))

@@ -1,0 +1,87 @@
+"""What a new plugin and its package are called: everything follows from the kind and the plugin's name."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from importlib.util import find_spec
+
+from noisette import PluginError, registry
+from noisette.contracts import KINDS
+
+__all__ = ["Names"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a new package.
+
+    Attributes:
+        kind: the kind of its plugin.
+        name: how configs call the plugin: lower case with dashes.
+    """
+
+    kind: str
+    name: str
+
+    @classmethod
+    def free(cls, kind: str, name: str) -> Names:
+        """Return the names of a package that can be installed beside those that are there.
+
+        Raises:
+            PluginError: if the name cannot be one, or is taken by a plugin, a package or a module.
+        """
+        if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+            raise PluginError(
+                f"expected a name of at most {_LONGEST} lower-case letters, digits and single dashes that begins "
+                f"with a letter, such as {_suggested(name)!r}; got {name!r}"
+            )
+        names = cls(kind, name)
+        taken = names._taken_by()
+        if taken:
+            raise PluginError(f"no {kind} can be called {name!r}: {taken}; choose another name")
+        return names
+
+    @property
+    def distribution(self) -> str:
+        """The name of the package as pip knows it."""
+        return f"noisette-{self.name}"
+
+    @property
+    def module(self) -> str:
+        """The name that Python imports."""
+        return self.distribution.replace("-", "_")
+
+    def class_name(self, source: str) -> str:
+        """Return the name of the plugin's class in a module that uses the words of `source`."""
+        camel = "".join(word.capitalize() for word in self.name.split("-"))
+        if keyword.iskeyword(camel) or re.search(rf"\b{camel}\b", source):
+            return camel + KINDS[self.kind].__name__
+        return camel
+
+    def _taken_by(self) -> str:
+        """Return what has one of the names already, or nothing."""
+        for found in registry().of_kind(self.kind):
+            if found.plugin.name == self.name:
+                return f"{found.origin.distribution} {found.origin.version} gives one of that name"
+        for distribution in distributions():
+            installed = str(distribution.name or "")
+            if re.sub(r"[-_.]+", "-", installed).lower() == self.distribution:
+                return (
+                    f"its package would be {self.distribution}, and {installed} {distribution.version} is installed"
+                )
+        if find_spec(self.module) is not None:
+            return f"its module would be {self.module}, and there is one of that name"
+        return ""
+
+
+def _suggested(name: str) -> str:
+    """Return the nearest name that can be one."""
+    words = re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
+    joined = "-".join(words)[:_LONGEST].strip("-")
+    return joined if _NAME.fullmatch(joined) else "my-plugin"

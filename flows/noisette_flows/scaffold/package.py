@@ -1,0 +1,73 @@
+"""Writing a package from templates.
+
+A template is a file of `templates`, filled in by `string.Template`: those of `package` are the same for every kind,
+those of the kind become the package's module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from noisette import StorageError
+from noisette_flows.scaffold.names import Names
+
+__all__ = ["write_package"]
+
+_SUFFIX = ".template"
+
+_EXAMPLES = {
+    "sampler": "sampling:\n  samplers: [ddim, {name}]",
+    "metric": "evaluation:\n  metrics: [frechet, {name}]",
+    "features": "evaluation:\n  features: {name}",
+}
+
+
+def write_package(names: Names, directory: Path) -> list[Path]:
+    """Write a package into `directory`/noisette-<name> and return its files.
+
+    Raises:
+        StorageError: if something is there already, or it cannot be written.
+    """
+    target = directory / names.distribution
+    content = _content(names)
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise StorageError(f"{target}: expected nothing there, or an empty directory; nothing was written")
+        for path, text in content.items():
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (target / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from None
+    return [target / path for path in content]
+
+
+def _content(names: Names) -> dict[Path, str]:
+    """Return the text of each file by its path in the package."""
+    templates = files("noisette_flows.scaffold") / "templates"
+    module = dict(_found(templates / names.kind, Path("src") / names.module))
+    values = {
+        "kind": names.kind,
+        "name": names.name,
+        "distribution": names.distribution,
+        "module": names.module,
+        "class_name": names.class_name("\n".join(module.values())),
+        "result": names.name.replace("-", "_"),
+        "example": _EXAMPLES.get(names.kind, f"{names.kind}: {{name}}").format(name=names.name),
+        "noisette": version("noisette"),
+    }
+    everything = {**dict(_found(templates / "package", Path())), **module}
+    return {path: Template(text).substitute(values) for path, text in everything.items()}
+
+
+def _found(folder: Traversable, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the templates of a folder: where their text goes, and the text."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _found(entry, path / entry.name)
+        elif entry.name.endswith(_SUFFIX):
+            yield path / entry.name.removesuffix(_SUFFIX), entry.read_text(encoding="utf-8")

@@ -1,0 +1,16 @@
+"""MLflow as a view of a run directory: sent from a thread of its own, replayable, never in the way.
+
+mlflow experiment <name>
+  parent run   parameters, config.yaml, eval/<metric>_<sampler>, grids, eval/samplers.json, report
+    training   train/loss and the like by step, grids by step
+    <sampler>  sample/..., eval/<metric>, its grid
+"""
+
+from __future__ import annotations
+
+from noisette_flows.tracking.memory import Memory, behind
+from noisette_flows.tracking.mirror import Mirror
+from noisette_flows.tracking.store import Store
+from noisette_flows.tracking.tracker import Tracker, catch_up
+
+__all__ = ["Memory", "Mirror", "Store", "Tracker", "behind", "catch_up"]

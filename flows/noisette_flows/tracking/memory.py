@@ -1,0 +1,91 @@
+"""What of a run directory is in MLflow already: `mlflow.json` beside the journal, by store.
+
+Without it a resumed run would make new MLflow runs, and a replay would send every picture again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from noisette.journal import JOURNAL
+from noisette.storage import MANIFEST, digest
+from noisette_flows.tracking.store import Store
+
+__all__ = ["MEMORY", "Memory", "behind", "fingerprint"]
+
+MEMORY = "mlflow.json"
+
+
+class Memory(BaseModel):
+    """What one store has of a run directory.
+
+    Attributes:
+        experiment: id of the MLflow experiment.
+        runs: ids of MLflow runs: "parent", "train", and each directory of samples.
+        statuses: the status that each of them was given last.
+        lines: lines of the journal that were sent.
+        sent: pictures, tables and reports that were sent, each as "run: what".
+        mirrored: the `fingerprint` of the run directory when all of it had been sent.
+    """
+
+    experiment: str = ""
+    runs: dict[str, str] = {}
+    statuses: dict[str, str] = {}
+    lines: int = 0
+    sent: list[str] = []
+    mirrored: str = ""
+
+    @classmethod
+    def load(cls, run: Path, store: Store) -> Memory:
+        """Return the memory of a store; empty if there is none, or if the store itself is gone."""
+        kept = _read(run).get(store.shown)
+        if kept is None or store.gone:
+            return cls()
+        try:
+            return cls.model_validate(kept)
+        except ValidationError:
+            return cls()
+
+    def save(self, run: Path, store: Store) -> None:
+        """Write the memory, whole or not at all."""
+        everything = {**_read(run), store.shown: self.model_dump(mode="json")}
+        staging = run / f".{MEMORY}-{os.getpid()}"
+        staging.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+        staging.replace(run / MEMORY)
+
+    def forget(self, key: str) -> None:
+        """Forget one MLflow run, which is then made again."""
+        self.runs.pop(key, None)
+        self.statuses.pop(key, None)
+        self.sent = [sent for sent in self.sent if not sent.startswith(f"{key}: ")]
+        if key == "train":
+            self.lines = 0
+
+
+def fingerprint(run: Path) -> str:
+    """Return a hash of what there is to send; it looks at names and sizes only."""
+    journal = run / JOURNAL
+    found = [
+        *run.glob(f"samples/*/{MANIFEST}"),
+        *run.glob(f"evaluations/*/{MANIFEST}"),
+        *run.glob("grids/*.png"),
+    ]
+    names = sorted(path.relative_to(run).as_posix() for path in found)
+    return digest(journal.stat().st_size if journal.exists() else 0, names)
+
+
+def behind(run: Path, store: Store) -> bool:
+    """Return whether the store lacks something of this run directory; instant, asks no server."""
+    return Memory.load(run, store).mirrored != fingerprint(run)
+
+
+def _read(run: Path) -> dict[str, object]:
+    try:
+        kept = json.loads((run / MEMORY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}

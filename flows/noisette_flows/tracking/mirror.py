@@ -1,0 +1,206 @@
+"""A run directory as it appears in MLflow: what is on disk is the truth, MLflow a view that can be made again.
+
+`Mirror.sync` sends what the store does not have yet: lines of the journal, grids, samples, evaluations. It may
+fail anywhere and be called again, in this process or another. MLflow keys a metric by run, name, step, time and
+value, and the times come from the disk, so that even a line that is sent twice is stored once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette import Experiment, Report, Samples
+from noisette.checkpoint import finished
+from noisette.evaluation import Row
+from noisette.journal import Entry, read_journal
+from noisette.storage import MANIFEST
+from noisette_flows.display.table import markdown
+from noisette_flows.tracking import names
+from noisette_flows.tracking.memory import Memory, fingerprint
+from noisette_flows.tracking.pictures import open_picture, sheet
+from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
+from noisette_flows.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+__all__ = ["Mirror"]
+
+_LINES = 200  # of the journal in one request; MLflow takes 1,000 metrics
+
+
+class Mirror:
+    """One run directory and one store.
+
+    Args:
+        experiment: what is run.
+        directory: its run directory.
+        store: where it is shown.
+        overrides: how its config was changed; they begin its name.
+    """
+
+    def __init__(self, experiment: Experiment, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
+        self.experiment, self.directory, self.store, self.overrides = experiment, directory, store, overrides
+        self._runs: Runs | None = None
+
+    def sync(self, statuses: Mapping[str, str]) -> None:
+        """Send what is missing, then set the given statuses of "parent" and "train".
+
+        Raises:
+            MlflowException: or whatever else the client raises when its store does not answer.
+        """
+        seen = fingerprint(self.directory)
+        runs = self._connected()
+        self._parent(runs)
+        self._journal(runs)
+        self._grids(runs)
+        for samples in self._finished_samples():
+            self._samples(runs, samples)
+        for directory in _by_age(self.directory / "evaluations"):
+            self._evaluation(runs, Report.open(directory))
+        if finished(self.directory, self.experiment.training.steps):
+            statuses = {TRAIN: "FINISHED", **statuses}
+        for key, status in statuses.items():
+            runs.set_status(key, status)
+        runs.memory.mirrored = seen
+        runs.save()
+
+    def _connected(self) -> Runs:
+        if self._runs is None:
+            from mlflow import MlflowClient
+
+            memory = Memory.load(self.directory, self.store)
+            runs = Runs(MlflowClient(self.store.uri), self.store, self.directory, memory)
+            runs.check(self.experiment.name)
+            self._runs = runs
+        return self._runs
+
+    def _parent(self, runs: Runs) -> None:
+        name = names.run_name(self.experiment, self.overrides)
+        tags = names.tags(self.experiment, self.directory)
+        parent = runs.make(PARENT, name, names.parameters(self.experiment), tags, self._began())
+        if runs.once(PARENT, "config"):
+            runs.client.log_dict(parent, self.experiment.options(), "config.yaml")
+            runs.sent(PARENT, "config")
+
+    def _train(self, runs: Runs) -> str:
+        return runs.make(TRAIN, "training", names.training_parameters(self.experiment), {}, self._began())
+
+    def _began(self) -> float | None:
+        """Return when the first line of the journal was written; None if there is none."""
+        return next((entry["time"] for entry in read_journal(self.directory)), None)
+
+    def _journal(self, runs: Runs) -> None:
+        entries = islice(read_journal(self.directory), runs.memory.lines, None)
+        while lines := list(islice(entries, _LINES)):
+            metrics = [metric for entry in lines if entry["stage"] == "train" for metric in _train_metrics(entry)]
+            if metrics:
+                # the children are folded away in MLflow's charts, so the parent has the curves as well
+                for run_id in (self._train(runs), runs.memory.runs[PARENT]):
+                    runs.client.log_batch(run_id, metrics=metrics)
+            runs.memory.lines += len(lines)
+            runs.save()
+
+    def _grids(self, runs: Runs) -> None:
+        for path in sorted((self.directory / "grids").glob("step-*.png")):
+            if runs.once(TRAIN, path.name):
+                step = int(path.stem.removeprefix("step-"))
+                runs.client.log_image(self._train(runs), open_picture(path), key="train/grid", step=step)
+                runs.sent(TRAIN, path.name)
+
+    def _finished_samples(self) -> Iterator[Samples]:
+        for directory in _by_age(self.directory / "samples"):
+            samples = Samples.finished(directory)
+            if samples is not None:
+                yield samples
+
+    def _judged(self, report: Report) -> list[Samples]:
+        """Return the samples that a report is about: there may be others under the same label."""
+        about = report.details["samplers"]
+        return [samples for samples in self._finished_samples() if about.get(samples.label) == samples.about]
+
+    def _samples(self, runs: Runs, samples: Samples) -> None:
+        key = samples.directory.name
+        if not runs.once(key, "samples"):
+            return
+        about, done = samples.about, (samples.directory / MANIFEST).stat().st_mtime
+        tags = {"noisette.sampler": names.plugin_tags(about["plugin"])}
+        start = done - about["seconds_per_picture"] * about["count"]
+        child = runs.make(key, samples.label, names.sampler_parameters(about), tags, start)
+        speed = _metrics({"seconds_per_picture": about["seconds_per_picture"]}, samples.directory)
+        runs.client.log_batch(child, metrics=speed)
+        grid, name = open_picture(samples.grid), names.metric_key(f"samples/{samples.label}")
+        runs.client.log_image(child, grid, key="samples", step=0)
+        runs.client.log_image(runs.memory.runs[PARENT], grid, key=name, step=0)
+        runs.set_status(key, "FINISHED", done)
+        runs.sent(key, "samples")
+
+    def _evaluation(self, runs: Runs, report: Report) -> None:
+        name = report.directory.name
+        if not runs.once(PARENT, f"evaluation {name}"):
+            return
+        parent = runs.memory.runs[PARENT]
+        self._results(runs, report)
+        self._table_of_pictures(runs, report)
+        runs.client.log_artifact(parent, str(report.directory / "report.json"), "eval")
+        runs.client.log_text(parent, markdown(report), "eval/table.md")
+        runs.client.set_tag(parent, "mlflow.note.content", markdown(report))
+        runs.sent(PARENT, f"evaluation {name}")
+
+    def _results(self, runs: Runs, report: Report) -> None:
+        features = str(report.protocol["features"])
+        children = {samples.label: samples.directory.name for samples in self._judged(report)}
+        together: dict[str, float] = {}
+        for row in report.rows:
+            for column, result in row.results.items():
+                together[names.result_key(column, features, row.label)] = result.value
+            child = runs.memory.runs.get(children.get(row.label, "")) if row.kind == "sampler" else None
+            if child is not None:
+                runs.client.log_batch(child, metrics=_metrics(_own(row, features), report.directory))
+        runs.client.log_batch(runs.memory.runs[PARENT], metrics=_metrics(together, report.directory))
+
+    def _table_of_pictures(self, runs: Runs, report: Report) -> None:
+        """Add a sheet of pictures for each sampler: the table that MLflow shows samplers by runs in."""
+        import mlflow
+
+        for samples in self._judged(report):
+            what = f"sheet {samples.directory.name}"
+            if runs.once(PARENT, what):
+                row = {"sampler": [samples.label], "samples": [mlflow.Image(sheet(samples))]}
+                runs.client.log_table(runs.memory.runs[PARENT], row, "eval/samplers.json")
+                runs.sent(PARENT, what)
+
+
+def _own(row: Row, features: str) -> dict[str, float]:
+    """Return the results of a sampler under the keys of its own run, with their standard errors."""
+    own: dict[str, float] = {}
+    for column, (value, stderr) in row.results.items():
+        key = names.result_key(column, features)
+        own[key] = value
+        if stderr is not None:
+            own[f"{key} stderr"] = stderr
+    return own
+
+
+def _train_metrics(entry: Entry) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    when = int(entry["time"] * 1000)
+    return [Metric(f"train/{key}", value, when, entry["step"]) for key, value in entry["metrics"].items()]
+
+
+def _metrics(values: Mapping[str, float], directory: Path) -> list[Metric]:
+    """Return metrics without steps, at the time when their directory was finished."""
+    from mlflow.entities import Metric
+
+    when = int((directory / MANIFEST).stat().st_mtime * 1000)
+    return [Metric(names.metric_key(key), value, when, 0) for key, value in values.items()]
+
+
+def _by_age(directory: Path) -> list[Path]:
+    """Return the finished directories inside a directory, oldest first."""
+    manifests = sorted(directory.glob(f"*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
+    return [manifest.parent for manifest in manifests]

@@ -1,0 +1,118 @@
+"""MLflow runs that are made once and found again: a parent for the experiment, children for its parts."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette_flows.tracking.memory import Memory
+from noisette_flows.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["PARENT", "TRAIN", "Runs"]
+
+PARENT, TRAIN = "parent", "train"
+
+
+class Runs:
+    """The MLflow runs of one run directory. Every id is passed along; there is no active run.
+
+    Args:
+        client: MLflow's client.
+        store: its store.
+        directory: the run directory.
+        memory: what the store has already.
+    """
+
+    def __init__(self, client: MlflowClient, store: Store, directory: Path, memory: Memory) -> None:
+        self.client, self._store, self._directory, self.memory = client, store, directory, memory
+
+    def check(self, experiment: str) -> None:
+        """Find the MLflow experiment, or make it; forget runs that somebody has deleted."""
+        self.memory.experiment = self._experiment(experiment)
+        gone = [key for key, run_id in self.memory.runs.items() if not self._exists(run_id)]
+        if PARENT in gone:  # children without a parent are of no use
+            gone = list(self.memory.runs)
+        for key in gone:
+            self.memory.forget(key)
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return str(self.client.create_experiment(name, artifact_location=self._store.artifacts(name)))
+        return str(found.experiment_id)
+
+    def _exists(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        same = run.info.experiment_id == self.memory.experiment
+        return same and run.info.lifecycle_stage == "active"
+
+    def make(
+        self,
+        key: str,
+        name: str,
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, str],
+        start: float | None = None,
+    ) -> str:
+        """Return the id of a run, made if it is not there yet; it began at `start`, in seconds since 1970."""
+        if key not in self.memory.runs:
+            family = {} if key == PARENT else {"mlflow.parentRunId": self.memory.runs[PARENT]}
+            all_tags = {**_source(), **family, **tags}
+            run = self.client.create_run(self.memory.experiment, _ms(start), all_tags, run_name=name)
+            self.memory.runs[key] = str(run.info.run_id)
+            self.memory.statuses[key] = "RUNNING"
+            self.save()
+        if self.once(key, "parameters"):
+            for parameter, value in parameters.items():
+                self.client.log_param(self.memory.runs[key], parameter, value)
+            self.sent(key, "parameters")
+        return self.memory.runs[key]
+
+    def set_status(self, key: str, status: str, end: float | None = None) -> None:
+        """Give a run its status, if it has another; it ended at `end`, or now."""
+        if key not in self.memory.runs or self.memory.statuses.get(key) == status:
+            return
+        if status == "RUNNING":
+            self.client.update_run(self.memory.runs[key], status=status)
+        else:
+            self.client.set_terminated(self.memory.runs[key], status, end_time=_ms(end))
+        self.memory.statuses[key] = status
+        self.save()
+
+    def once(self, key: str, what: str) -> bool:
+        """Return whether something was never sent to a run; call `sent` when it has been."""
+        return f"{key}: {what}" not in self.memory.sent
+
+    def sent(self, key: str, what: str) -> None:
+        """Remember that something was sent to a run."""
+        self.memory.sent.append(f"{key}: {what}")
+        self.save()
+
+    def save(self) -> None:
+        """Write the memory to the run directory."""
+        self.memory.save(self._directory, self._store)
+
+
+def _ms(seconds: float | None) -> int:
+    return int((time.time() if seconds is None else seconds) * 1000)
+
+
+def _source() -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container without a user's name
+        user = "unknown"
+    return {"mlflow.user": user, "mlflow.source.name": "noisette", "mlflow.source.type": "LOCAL"}

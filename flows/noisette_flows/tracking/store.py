@@ -1,0 +1,88 @@
+"""Which MLflow store a run is tracked in, how it is shown, and how a person opens it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+__all__ = ["DEFAULT", "OFF", "Store"]
+
+DEFAULT = "sqlite:///mlflow.db"
+"""The store of a user who has named none: a file in the working directory."""
+
+OFF = "off"
+"""Given as a URI: no tracking."""
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow tracking store.
+
+    Attributes:
+        uri: its address as MLflow takes it; may hold a password.
+        database: the file of an SQLite store, absolute; None for a server or another database.
+    """
+
+    uri: str
+    database: Path | None
+
+    @classmethod
+    def of(cls, uri: str | None) -> Store | None:
+        """Return the store of a URI, of MLFLOW_TRACKING_URI, or the default; None for "off"."""
+        uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
+        if uri == OFF:
+            return None
+        if not uri.startswith(_SQLITE):
+            return cls(uri.rstrip("/"), None)
+        database = Path(uri.removeprefix(_SQLITE)).absolute()
+        return cls(f"{_SQLITE}{database}", database)
+
+    @property
+    def shown(self) -> str:
+        """The address without user and password."""
+        parts = urlsplit(self.uri)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else self.uri
+
+    @property
+    def gone(self) -> bool:
+        """Whether the file of the store is not there."""
+        return self.database is not None and not self.database.exists()
+
+    def artifacts(self, experiment: str) -> str | None:
+        """Return where an experiment's files go; a server decides for itself.
+
+        The path is absolute: with a relative one, what a worker logs is lost with its temporary folder.
+        """
+        return str(self.database.parent / "mlartifacts" / experiment) if self.database else None
+
+    def ui_command(self) -> str | None:
+        """Return the command that opens MLflow's pages, from the working directory; None for a server."""
+        if self.uri.startswith(("http://", "https://")):
+            return None
+        uri = f"{_SQLITE}{_relative(self.database)}" if self.database else self.shown
+        return f"{_mlflow()} ui --backend-store-uri {uri}"
+
+    def link(self, experiment_id: str) -> str:
+        """Return the address of an experiment's page, with the charts of its runs side by side."""
+        base = self.shown if self.ui_command() is None else "http://127.0.0.1:5000"
+        query = "?workflowType=machine_learning&compareRunsMode=CHART"
+        return f"{base}/#/experiments/{experiment_id}/runs{query}"
+
+
+def _mlflow() -> str:
+    """Return how to call the mlflow of this environment, activated or not."""
+    ours = Path(sys.executable).with_name("mlflow")
+    found = shutil.which("mlflow")
+    if found is not None and Path(found).resolve() == ours.resolve():
+        return "mlflow"
+    return str(_relative(ours)) if ours.exists() else "mlflow"
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.packages import install
+from support.workshop import Workshop
+
+from noisette.contracts import KINDS
+from noisette.plugins import registry
+from noisette_flows.display.plugins import example, options
+
+SICK = "import no_such_module"
+CLASH = '''
+from typing import ClassVar
+from noisette import Sampler, hookimpl
+
+class Mine(Sampler):
+    """Another one of that [name]."""
+    name: ClassVar[str] = "ddim"
+
+    def trajectory(self, denoise, x, noise):
+        yield x
+
+@hookimpl
+def plugins():
+    yield Mine
+'''
+
+
+def listed(workshop: Workshop, *arguments: str, **environment: str) -> list[dict[str, Any]]:
+    done = workshop.noisette("plugins", "list", "--json", *arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_kind_is_listed_with_where_it_comes_from(workshop: Workshop) -> None:
+    lines = [line for line in listed(workshop) if line["status"] == "ok"]
+    assert {line["kind"] for line in lines} == set(KINDS)
+    assert all(line["distribution"] == "noisette" and line["version"] and line["description"] for line in lines)
+    samplers = [line for line in listed(workshop, "--kind", "sampler") if line["status"] == "ok"]
+    assert {"ddim", "ddpm"} <= {line["name"] for line in samplers}
+    assert {line["kind"] for line in samplers} == {"sampler"}
+
+
+def test_the_table_tells_the_same(workshop: Workshop) -> None:
+    done = workshop.noisette("plugins", "list")
+    for line in listed(workshop):
+        shown = [
+            words for words in map(str.split, done.stdout.splitlines()) if words[:2] == [line["kind"], line["name"]]
+        ]
+        assert len(shown) == 1
+        assert shown[0][2:5] == [line["version"], line["distribution"], "ok"]
+
+
+def test_a_broken_package_is_listed_with_its_reason_and_the_rest_works(workshop: Workshop) -> None:
+    install(workshop.folder, "noisette-sick", SICK)
+    path = {"PYTHONPATH": str(workshop.folder)}
+    (broken,) = [line for line in listed(workshop, **path) if line["distribution"] == "noisette-sick"]
+    assert (broken["status"], broken["version"], broken["entry_point"]) == ("broken", "1.5", "main")
+    assert "no_such_module" in broken["description"]
+    shown = workshop.noisette("plugins", "list", **path)
+    assert "noisette-sick 1.5, entry point 'main'" in shown.stdout
+    assert workshop.noisette("plugins", "show", "ddim", **path).returncode == 0
+
+
+def test_two_plugins_of_one_name_are_both_marked(workshop: Workshop) -> None:
+    install(workshop.folder, "noisette-clash", CLASH)
+    path = {"PYTHONPATH": str(workshop.folder)}
+    lines = [line for line in listed(workshop, "-k", "sampler", **path) if line["name"] == "ddim"]
+    assert [line["status"] for line in lines] == ["ambiguous", "ambiguous"]
+    assert any("noisette-clash:ddim" in line["description"] for line in lines)
+    refused = workshop.noisette("plugins", "show", "ddim", **path)
+    assert refused.returncode == 2
+    assert "write noisette:ddim or noisette-clash:ddim" in refused.stderr
+    chosen = workshop.noisette("plugins", "show", "sampler", "noisette-clash:ddim", **path)
+    assert "Another one of that [name]." in chosen.stdout
+
+
+def test_show_gives_options_paper_and_an_example(workshop: Workshop) -> None:
+    done = workshop.noisette("plugins", "show", "ddim")
+    assert "Song, Meng & Ermon 2021" in done.stdout
+    assert "0 is deterministic, 1 ancestral" in done.stdout
+    detail = json.loads(workshop.noisette("plugins", "show", "sampler", "ddim", "--json").stdout)
+    (eta,) = [option for option in detail["options"] if option["name"] == "eta"]
+    assert eta == {
+        "name": "eta",
+        "type": "number >= 0, <= 1",
+        "required": False,
+        "default": 0.0,
+        "description": "0 is deterministic, 1 ancestral",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["ddimm"], "did you mean 'ddim'?"),
+        (["sampler", "ddimm"], "did you mean 'ddim'?"),
+        (["smapler", "ddim"], "did you mean 'sampler'?"),
+        (["a", "b", "c"], "expected a name, or a kind and a name"),
+    ],
+)
+def test_a_wrong_name_gets_the_nearest_and_exit_code_2(workshop: Workshop, words: list[str], reason: str) -> None:
+    done = workshop.noisette("plugins", "show", *words)
+    assert done.returncode == 2
+    assert reason in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("found", registry().found, ids=lambda found: f"{found.plugin.kind}-{found.plugin.name}")
+def test_the_example_of_every_plugin_is_a_config_that_names_it(found: Any, tmp_path: Path) -> None:
+    plugin = found.plugin
+    value = yaml.safe_load(example(plugin))
+    while "name" not in value:
+        value = value[0] if isinstance(value, list) else next(iter(value.values()))
+    assert value["name"] == plugin.name
+    required = {option["name"]: option["type"] for option in options(plugin) if option["required"]}
+    given = {key: option for key, option in value.items() if key not in ("name", *required)}
+    filled = {key: [0.5] if kind.startswith("list") else str(tmp_path) for key, kind in required.items()}
+    assert plugin.model_validate(given | filled) == plugin.model_validate(filled)

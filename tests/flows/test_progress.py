@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from noisette import Events, Run
+from noisette_flows.display.pace import Pace
+from noisette_flows.display.progress import LineProgress, showing
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def training(total: int = 1000) -> Run:
+    return Run("train", "tiny", Path("runs/tiny"), total, {})
+
+
+def test_a_steady_stage_shows_its_speed_and_the_time_left() -> None:
+    clock = Clock()
+    pace = Pace(training(), clock)
+    for step in range(1, 101):
+        clock.now += 0.5
+        pace.update(step)
+    assert pace.done == "100/1000 steps"
+    assert pace.speed == "2.0 steps/s"
+    assert pace.left == "7:30 left"
+
+
+def test_a_resumed_stage_is_not_credited_with_the_steps_of_the_run_before() -> None:
+    clock = Clock()
+    pace = Pace(training(), clock)
+    for step in range(901, 911):
+        clock.now += 1.0
+        pace.update(step)
+    assert pace.speed == "1.0 steps/s"
+    assert pace.left == "1:30 left"
+
+
+def test_speed_follows_a_change_within_half_a_minute() -> None:
+    clock = Clock()
+    pace = Pace(training(10_000), clock)
+    step = 0
+    for seconds, steps in ((1.0, 60), (0.1, 400)):
+        for _ in range(steps):
+            clock.now += seconds
+            step += 1
+            pace.update(step)
+    assert 8.5 < float(pace.speed.split()[0]) <= 10.0
+
+
+def test_before_the_second_step_nothing_is_claimed() -> None:
+    pace = Pace(training(), Clock())
+    pace.update(1)
+    assert (pace.speed, pace.left, pace.loss) == ("", "", "")
+
+
+def test_the_loss_is_smoothed() -> None:
+    pace = Pace(training(), Clock())
+    for loss in (1.0, 4.0):
+        pace.measure({"loss": loss, "lr": 1e-3})
+    assert pace.loss == "loss 2.00"
+
+
+def tell(events: Events, status: str = "finished") -> None:
+    run = training(3)
+    events.run_start(run)
+    for step in (1, 2, 3):
+        events.step(run, step, {})
+    events.metrics(run, 3, {"loss": 0.25})
+    events.run_end(run, status)  # type: ignore[arg-type]
+
+
+def test_lines_say_start_progress_and_end() -> None:
+    lines: list[str] = []
+    tell(Events([LineProgress(lines.append, every=0)], installed=False))
+    assert lines[0] == "train tiny: started"
+    assert lines[3].startswith("train tiny: 3/3 steps")
+    assert lines[-1].startswith("train tiny: done, 3/3 steps in 0:0")
+
+
+def test_lines_are_few() -> None:
+    lines: list[str] = []
+    tell(Events([LineProgress(lines.append, every=60)], installed=False))
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(("status", "word"), [("stopped", "state saved"), ("failed", "failed")])
+def test_a_stage_that_did_not_finish_says_so(status: str, word: str) -> None:
+    lines: list[str] = []
+    tell(Events([LineProgress(lines.append)], installed=False), status)
+    assert word in lines[-1]
+
+
+def test_a_terminal_gets_bars_and_a_pipe_gets_lines() -> None:
+    shown = {}
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+        with showing(console) as progress:
+            tell(Events([progress], installed=False))
+        shown[terminal] = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "━" in shown[True]
+    assert "3/3 steps" in shown[True]
+    assert "loss 0.250" in shown[True]
+    assert "\x1b" not in shown[False]
+    assert shown[False].splitlines()[0] == "train tiny: started"

@@ -1,0 +1,75 @@
+"""A working directory in which the `noisette` command is run as a person would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from support.tiny import TINY
+
+__all__ = ["Finished", "Workshop", "workshop_in"]
+
+COMMAND = Path(sys.executable).with_name("noisette")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A working directory with a tiny config, and Prefect's home beside it."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
+        home = {"HOME": str(self.folder / "home"), "PREFECT_HOME": str(self.folder / "prefect")}
+        return {**kept, **home, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+    @property
+    def runs(self) -> list[Path]:
+        """Run directories, without that of the data."""
+        return sorted(path for path in (self.folder / "runs").iterdir() if path.name.startswith("tiny-"))
+
+    def noisette(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the command in a process group of its own, as a shell does."""
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def workshop_in(folder: Path) -> Workshop:
+    (folder / "home").mkdir()
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "preparation": {"limit": 64}}))
+    return Workshop(folder)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A workshop in which `noisette run tiny.yaml` has gone through once."""
+
+    workshop: Workshop
+    first: subprocess.CompletedProcess[str]
+
+    @property
+    def run(self) -> Path:
+        return self.workshop.runs[0]
