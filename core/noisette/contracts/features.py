@@ -27,6 +27,16 @@ class Features(Plugin):
     kind: ClassVar[str] = "features"
     dimensions: ClassVar[int]
 
+    @property
+    def label(self) -> str:
+        """What results over these features are called by: the name, unless options make it another network."""
+        return self.name
+
+    @property
+    def resizing(self) -> str:
+        """How pictures are brought to the network's size, in words; part of every result's protocol."""
+        return ""
+
     @abstractmethod
     def weights_sha256(self) -> str:
         """Return the sha256 of the weights, in hexadecimal: the identity of these features.

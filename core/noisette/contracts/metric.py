@@ -73,14 +73,15 @@ class Metric(Plugin):
         Args:
             generated: statistics of the pictures that are judged.
             reference: statistics of the real pictures they are compared with.
-            heldout: statistics of real pictures that are in neither set, or `{}` where there are none.
+            heldout: statistics of real pictures that the reference does not have, or `{}` where there are
+                none. In the row of real held-out pictures they are the ones that are judged.
 
         Raises:
             DataError: if the sets are too small for an honest value; never returns NaN.
         """
 
     def column(self, result: str, features: str) -> str:
-        """Return the name a result bears over these features: ``fid``, or ``frechet_<features>``."""
+        """Return the name a result bears over features of this label: ``fid``, or ``frechet_<features>``."""
         if self.needs == "pictures":
             return result
         if features == "inception":

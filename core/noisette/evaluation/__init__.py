@@ -1,0 +1,27 @@
+"""Evaluation: from pictures to numbers that carry their protocol and their error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from noisette.lazy import exports
+
+if TYPE_CHECKING:
+    from noisette.evaluation.compare import Comparison, compare_sets
+    from noisette.evaluation.engine import evaluate
+    from noisette.evaluation.report import Report, Row
+    from noisette.evaluation.sets import PictureSet
+
+__all__ = ["Comparison", "PictureSet", "Report", "Row", "compare_sets", "evaluate"]
+
+__getattr__, __dir__ = exports(
+    __name__,
+    {
+        "Comparison": "noisette.evaluation.compare",
+        "PictureSet": "noisette.evaluation.sets",
+        "Report": "noisette.evaluation.report",
+        "Row": "noisette.evaluation.report",
+        "compare_sets": "noisette.evaluation.compare",
+        "evaluate": "noisette.evaluation.engine",
+    },
+)

@@ -1,0 +1,104 @@
+"""The last stage: samplers compared with real pictures, between a floor and a ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noisette.data.prepared import Prepared
+from noisette.errors import DataError
+from noisette.evaluation.report import Report
+from noisette.events import Events
+from noisette.hooks import Run
+from noisette.journal import Journal
+from noisette.layout import data_directory, evaluation_directory, training_directory
+from noisette.sampling.samples import Samples
+from noisette.storage import committed
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    experiment: Experiment,
+    samples: Sequence[Samples],
+    root: Path | str = Path("runs"),
+    *,
+    events: Events | None = None,
+) -> Report:
+    """Compare the pictures of some samplers with the real ones; a finished report is returned at once.
+
+    The reference is the train split. With `evaluation.baselines` two rows give the numbers a meaning: the floor,
+    real pictures of the test split, as many as the samplers drew or all there are; and noise, standard normal
+    noise shown as a picture would be (0 is grey, ±1 are black and white), which is what the samplers started
+    from. The same experiment and samples give the same bits.
+
+    Args:
+        experiment: its `evaluation` decides features and metrics.
+        samples: the pictures, one row each.
+        root: folder of all results; features are kept in its `features`.
+        events: who is told of the progress, in pictures.
+
+    Raises:
+        DataError: if the data are not prepared, there are no samples, weights are missing, or no metric can be
+            computed.
+        StorageError: if pictures are damaged, or the report cannot be written.
+    """
+    root = Path(root)
+    if not samples:
+        raise DataError("evaluate: expected the samples of at least one sampler; got none")
+    run_directory = training_directory(experiment, root)
+    directory = evaluation_directory(run_directory, [drawn.digest for drawn in samples], experiment)
+    done = Report.finished(directory)
+    if done is not None:
+        return done
+    if Prepared.finished(data_directory(experiment, root)) is None:
+        raise DataError(f"{data_directory(experiment, root)}: is not prepared; run the prepare stage first")
+    return _evaluated(experiment, samples, root, directory, run_directory, events or Events())
+
+
+def _evaluated(
+    experiment: Experiment,
+    samples: Sequence[Samples],
+    root: Path,
+    directory: Path,
+    run_directory: Path,
+    events: Events,
+) -> Report:
+    from noisette.evaluation.table import Table  # torch, which a finished stage does without
+
+    data = Prepared.open(data_directory(experiment, root))
+    opened = [Samples.open(drawn.directory) for drawn in samples]
+    table = Table(experiment, data, opened, root / "features", lambda done: events.step(run, done, {}))
+    total = sum(map(len, table.sets))
+    run = Run("evaluate", experiment.name, directory, total, experiment.evaluation.model_dump(mode="json"))
+    events.run_start(run)
+    try:
+        report = table.report(directory)
+        with committed(directory, "evaluation", {"experiment": experiment.name, **report.protocol}) as staging:
+            report.write(staging)
+    except BaseException:
+        events.run_end(run, "failed")
+        raise
+    metrics = _measured(report)
+    Journal(run_directory).on_metrics(run, run.total, metrics)
+    events.metrics(run, run.total, metrics)
+    events.run_end(run, "finished")
+    return Report.open(directory)
+
+
+def _measured(report: Report) -> dict[str, float]:
+    """Return all results by ``column/row``, with their standard errors."""
+    values = {
+        f"{column}/{row.label}": result.value for row in report.rows for column, result in row.results.items()
+    }
+    errors = {
+        f"{column}_stderr/{row.label}": result.stderr
+        for row in report.rows
+        for column, result in row.results.items()
+        if result.stderr is not None
+    }
+    return values | errors

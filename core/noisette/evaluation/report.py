@@ -1,0 +1,103 @@
+"""The report of an evaluation: a table whose numbers carry their error, and how they were measured.
+
+It is read from `report.json` without torch or numpy.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from noisette.contracts.metric import Estimate
+from noisette.errors import StorageError
+from noisette.storage import is_complete, verify
+
+__all__ = ["REPORT", "Report", "Row"]
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One set of pictures compared with the reference.
+
+    Attributes:
+        kind: "floor" for real held-out pictures, "sampler", or "noise".
+        label: the sampler's label, or what the baseline is.
+        steps, network_calls, seconds_per_picture: of a sampler; None for the others.
+        results: estimates by column; a metric that could not be computed is missing.
+    """
+
+    kind: Literal["floor", "sampler", "noise"]
+    label: str
+    steps: int | None = None
+    network_calls: int | None = None
+    seconds_per_picture: float | None = None
+    results: dict[str, Estimate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A comparison of samplers.
+
+    Attributes:
+        directory: holds `report.json`.
+        rows: the floor, the samplers in the order given, and noise.
+        columns: names of the results, in the order of the metrics.
+        better: "lower" or "higher" for each column.
+        protocol: what decides the numbers, as plain values: features and the sha256 of their weights, resizing,
+            counts and splits, precision, EMA, seed, checkpoint, versions.
+        details: the same in full: options of features, metrics and samplers, sha256 of every set.
+        notes: what a reader must know, such as a metric that was left out and why.
+    """
+
+    directory: Path
+    rows: list[Row]
+    columns: list[str]
+    better: dict[str, str]
+    protocol: dict[str, Any]
+    details: dict[str, Any]
+    notes: list[str]
+
+    @classmethod
+    def open(cls, directory: Path) -> Report:
+        """Read a report after verifying its hash.
+
+        Raises:
+            StorageError: if it is missing, damaged or of another format.
+        """
+        verify(directory, "evaluation")
+        return cls._read(directory)
+
+    @classmethod
+    def finished(cls, directory: Path) -> Report | None:
+        """Return the report of this directory if it is complete; looks at sizes only."""
+        return cls._read(directory) if is_complete(directory, "evaluation") else None
+
+    @classmethod
+    def _read(cls, directory: Path) -> Report:
+        path = directory / REPORT
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            rows = [_row(row) for row in content.pop("rows")]
+            return cls(directory=directory, rows=rows, **content)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StorageError(f"{path}: expected a report of this version; it cannot be read: {error}") from None
+
+    def write(self, directory: Path) -> None:
+        """Write `report.json` into a directory."""
+        content = {key: value for key, value in asdict(self).items() if key != "directory"}
+        content["rows"] = [_json(row) for row in self.rows]
+        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+        (directory / REPORT).write_text(text + "\n", encoding="utf-8")
+
+
+def _json(row: Row) -> dict[str, Any]:
+    return {**asdict(row), "results": {column: result._asdict() for column, result in row.results.items()}}
+
+
+def _row(content: dict[str, Any]) -> Row:
+    results = {column: Estimate(**result) for column, result in content.pop("results").items()}
+    return Row(**content, results=results)

@@ -1,0 +1,100 @@
+"""A set of pictures to compare: arrays or anything that gives parts of one, and the identity of their content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noisette.errors import DataError
+
+__all__ = ["PictureSet", "Pictures"]
+
+_CHUNK = 1 << 24
+"""Bytes that are hashed at once."""
+
+
+class Pictures(Protocol):
+    """Pictures that are read in parts, uint8 (N, C, H, W): an array, in memory or memory-mapped, or less."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of pictures, channels, height and width."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type uint8."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.uint8]:
+        """Return some neighbouring pictures."""
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Some pictures, in memory or not.
+
+    Attributes:
+        name: what they are, for messages.
+        pictures: uint8 (N, C, H, W) with one or three channels.
+        labels: int64 (N,), or None.
+
+    Raises:
+        DataError: if the arrays are of another kind, or the labels not one a picture.
+    """
+
+    name: str
+    pictures: Pictures
+    labels: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        shape, labels = self.pictures.shape, self.labels
+        if self.pictures.dtype != np.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
+            came = f"{self.pictures.dtype} {tuple(shape)}"
+            raise DataError(f"{self.name}: expected pictures, uint8 (N, 1 or 3, H, W); got {came}")
+        if labels is not None and labels.shape != shape[:1]:
+            raise DataError(f"{self.name}: expected {len(self)} labels; got shape {labels.shape}")
+
+    def __len__(self) -> int:
+        return self.pictures.shape[0]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The identity of the pictures: sha256 of their shape and values."""
+        shape = tuple(map(int, self.pictures.shape))
+        digest = hashlib.sha256(f"uint8 {shape}".encode())
+        rows = max(1, _CHUNK // max(1, int(np.prod(shape[1:]))))
+        for start in range(0, len(self), rows):
+            digest.update(np.ascontiguousarray(self.pictures[start : start + rows]).data)
+        return digest.hexdigest()
+
+    @cached_property
+    def identity(self) -> str:
+        """The identity of pictures and labels."""
+        if self.labels is None:
+            return self.sha256
+        labels = np.ascontiguousarray(self.labels, dtype="<i8")
+        return hashlib.sha256(self.sha256.encode() + labels.tobytes()).hexdigest()
+
+    def some(self, count: int, generator: np.random.Generator) -> PictureSet:
+        """Return `count` of the pictures, drawn without repetition and kept in order; all if there are no more."""
+        if count >= len(self):
+            return self
+        chosen = np.sort(generator.permutation(len(self))[:count])
+        labels = None if self.labels is None else self.labels[chosen]
+        return PictureSet(self.name, _Chosen(self.pictures, chosen), labels)
+
+
+class _Chosen:
+    """Some of the pictures, read when they are asked for."""
+
+    def __init__(self, pictures: Pictures, chosen: NDArray[np.int64]) -> None:
+        self.pictures, self.chosen = pictures, chosen
+        self.shape, self.dtype = (len(chosen), *pictures.shape[1:]), pictures.dtype
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.uint8]:
+        found = [self.pictures[index : index + 1] for index in self.chosen[rows].tolist()]
+        return np.concatenate(found) if found else np.empty((0, *self.shape[1:]), np.uint8)

@@ -1,0 +1,146 @@
+"""The rows of an evaluation: the floor, the samplers, and noise, all compared with one reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from noisette.errors import DataError
+from noisette.evaluation import baselines
+from noisette.evaluation.cache import FeatureCache
+from noisette.evaluation.compare import compare_states, statistics
+from noisette.evaluation.protocol import details, protocol
+from noisette.evaluation.report import Report, Row
+from noisette.evaluation.sets import PictureSet
+from noisette.machine import Machine
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+    from noisette.contracts import Estimate
+    from noisette.contracts.metric import State
+    from noisette.data import Prepared
+    from noisette.sampling import Samples
+
+__all__ = ["Table"]
+
+
+class Table:
+    """One evaluation at work.
+
+    Args:
+        experiment: features, metrics, baselines and the seed.
+        data: the real pictures.
+        samples: the samplers' pictures.
+        folder: where features are kept.
+        tick: called with the pictures done so far.
+
+    Raises:
+        DataError: if samples have another shape than the data.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: Prepared,
+        samples: Sequence[Samples],
+        folder: Path,
+        tick: Callable[[int], None],
+    ) -> None:
+        self.experiment, self.data, self.samples, self.tick, self.done = experiment, data, samples, tick, 0
+        evaluation = experiment.evaluation
+        self.cache = FeatureCache(evaluation.features, Machine.here("fp32").device, folder)
+        self.drawn = [_drawn(some, data) for some in samples]
+        most = max(map(len, self.drawn))
+        self.reference = baselines.reference(data)
+        self.heldout = baselines.heldout(data, most, experiment.seed)
+        self.noise = [baselines.noise(data.shape, most, experiment.seed)] if evaluation.baselines else []
+        labelled = self.reference.labels is not None
+        self.metrics = [metric for metric in evaluation.metrics if labelled or not metric.needs_labels]
+        self.columns: dict[str, int] = {}
+        self.left_out: dict[tuple[str, str], list[str]] = {}
+
+    @property
+    def sets(self) -> list[PictureSet]:
+        """All sets of pictures, in the order they are read."""
+        return [self.reference, self.heldout, *self.drawn, *self.noise]
+
+    def report(self, directory: Path) -> Report:
+        """Compute every row of the report that will lie in `directory`.
+
+        Raises:
+            DataError: if no metric could be computed for any row.
+        """
+        rows = list(self._rows())
+        notes = self._notes()
+        if not self.columns:
+            raise DataError("evaluate: no metric could be computed: " + "; ".join(notes))
+        columns = sorted(self.columns, key=lambda column: self.columns[column])
+        return Report(
+            directory=directory,
+            rows=rows,
+            columns=columns,
+            better={column: self.metrics[self.columns[column]].better for column in columns},
+            protocol=protocol(self.experiment, self.data, self.samples, self.reference, self.heldout, self.cache),
+            details=details(self.experiment, self.samples, self.sets, self.cache),
+            notes=notes,
+        )
+
+    def _rows(self) -> Iterator[Row]:
+        real = self._states(self.reference, keep=True)
+        held = self._states(self.heldout)
+
+        def judged(kind: Literal["floor", "sampler", "noise"], some: PictureSet) -> dict[str, Estimate]:
+            states = held if kind == "floor" else self._states(some)
+            return self._results(some.name, states, real, held)
+
+        if self.noise:
+            yield Row("floor", self.heldout.name, results=judged("floor", self.heldout))
+        for samples, some in zip(self.samples, self.drawn, strict=True):
+            about = samples.about
+            speed = float(about["seconds_per_picture"])
+            yield Row("sampler", some.name, about["steps"], about["network_calls"], speed, judged("sampler", some))
+        for some in self.noise:
+            yield Row("noise", some.name, results=judged("noise", some))
+
+    def _states(self, some: PictureSet, *, keep: bool = False) -> list[State]:
+        before = self.done
+        states = statistics(some, self.metrics, self.cache, keep=keep, tick=lambda done: self.tick(before + done))
+        self.done += len(some)
+        return states
+
+    def _results(
+        self, label: str, judged: list[State], real: list[State], held: list[State]
+    ) -> dict[str, Estimate]:
+        comparison = compare_states(judged, real, held, self.metrics, self.cache)
+        self.columns = comparison.origin | self.columns
+        for reason in comparison.left_out.items():
+            self.left_out.setdefault(reason, []).append(label)
+        return comparison.results
+
+    def _notes(self) -> list[str]:
+        notes = []
+        held, most = len(self.heldout), max(map(len, self.drawn))
+        if held < most:
+            notes.append(
+                f"only {held} held-out pictures for {most} drawn: a distance that falls with their number, "
+                "as the Fréchet distance does, is too high in their row"
+            )
+        if len({len(some) for some in self.drawn}) > 1:
+            counts = ", ".join(f"{some.name} {len(some)}" for some in self.drawn)
+            notes.append(f"the samplers drew different numbers of pictures ({counts}): compare with care")
+        for metric in self.experiment.evaluation.metrics:
+            if metric not in self.metrics:
+                notes.append(f"{metric.name} is left out: the pictures have no labels")
+        rows = len(self.samples) + 2 * len(self.noise)
+        for (name, reason), labels in self.left_out.items():
+            where = "" if len(labels) == rows else f" for {', '.join(labels)}"
+            notes.append(f"{name} is left out{where}: {reason}")
+        return notes
+
+
+def _drawn(samples: Samples, data: Prepared) -> PictureSet:
+    pictures = samples.pictures
+    if pictures.shape[1:] != data.shape:
+        raise DataError(f"{samples.label}: expected pictures of {data.shape}; got {pictures.shape[1:]}")
+    return PictureSet(samples.label, pictures)

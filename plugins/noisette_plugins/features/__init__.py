@@ -1,0 +1,17 @@
+"""Features: fixed networks in whose vectors distances mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from noisette import Features, hookimpl
+from noisette_plugins.features.efficientnet import EfficientNetLite0
+from noisette_plugins.features.inception import Inception
+
+__all__ = ["EfficientNetLite0", "Inception"]
+
+
+@hookimpl
+def plugins() -> Iterator[type[Features]]:
+    """Yield the feature networks of this folder."""
+    yield from (EfficientNetLite0, Inception)

@@ -1,0 +1,65 @@
+"""From a network to an extractor that keeps the contract of `Features`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from noisette import DataError
+
+if TYPE_CHECKING:
+    from noisette.contracts.features import Extractor
+
+__all__ = ["extractor"]
+
+_GROUP = {"cpu": 16, "cuda": 128}
+"""Pictures that the network sees at once; the last group is filled up.
+
+The shape of what the network sees is then always the same, and with it the order of its sums: a picture's
+features are the same bits in whatever batch it comes.
+"""
+
+
+def extractor(
+    network: nn.Module, prepare: Callable[[Tensor], Tensor], dimensions: int, device: torch.device
+) -> Extractor:
+    """Return a function from uint8 pictures (N, C, H, W) to float32 features (N, D).
+
+    Args:
+        network: from prepared pictures (N, 3, S, S) to (N, D).
+        prepare: from float32 pictures (N, C, H, W), 0 to 255, to (N, C, S, S), each channel on its own.
+        dimensions: D.
+        device: where the network computes, in float32.
+    """
+    network = network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+    group = _GROUP.get(device.type, 16)
+
+    def extract(pictures: Tensor) -> Tensor:
+        _check(pictures)
+        starts = range(0, len(pictures), group)
+        parts = [_through(network, prepare, pictures[start : start + group], group, device) for start in starts]
+        return torch.cat(parts) if parts else torch.empty(0, dimensions, device=device)
+
+    return extract
+
+
+@torch.no_grad()
+def _through(
+    network: nn.Module, prepare: Callable[[Tensor], Tensor], pictures: Tensor, group: int, device: torch.device
+) -> Tensor:
+    filled = F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, group - len(pictures))).to(device, torch.float32)
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with flags, torch.autocast(device.type, enabled=False):
+        seen = prepare(filled).expand(-1, 3, -1, -1)
+        features: Tensor = network(seen.contiguous(memory_format=torch.channels_last))
+    return features[: len(pictures)]
+
+
+def _check(pictures: Tensor) -> None:
+    if pictures.ndim != 4 or pictures.dtype != torch.uint8 or pictures.shape[1] not in (1, 3):
+        came = f"{str(pictures.dtype).removeprefix('torch.')} {tuple(pictures.shape)}"
+        raise DataError(f"features: expected pictures, uint8 (N, 1 or 3, H, W); got {came}")

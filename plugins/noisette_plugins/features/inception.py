@@ -1,0 +1,120 @@
+"""Inception: the features that FID and KID are defined over."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from noisette import DataError, Features
+from noisette_plugins.features.weights import Published, read_weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from noisette.contracts.features import Extractor
+
+__all__ = ["Inception"]
+
+_FILE = "pt_inception-2015-12-05-6726825d.pth"
+_URLS = (
+    f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{_FILE}",
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+)
+_BYTES = 95_628_359
+_WEIGHTS = Published(
+    "the Inception weights that define FID",
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    f"get {_FILE} from {_URLS[0]}, or give other weights as safetensors",
+)
+
+
+class Inception(Features):
+    """Inception v3 as FID defines it: TensorFlow's network of 2015-12-05, its 2048 features before the classifier.
+
+    Without `weights` the published file is taken from the cache folder or downloaded, and its sha256 checked.
+    Weights of your own, as safetensors of the same names, are another network: its results are called by a piece
+    of their hash and never FID. Pictures enter the network as (x - 128) / 128, 299 pixels wide.
+    """
+
+    name: ClassVar[str] = "inception"
+    paper: ClassVar[str] = "Szegedy et al. 2016; for FID: Heusel et al. 2017; the resizing: Parmar et al. 2022"
+    dimensions: ClassVar[int] = 2048
+
+    resize: Literal["clean", "legacy"] = Field(
+        "clean", description="anti-aliased bicubic as clean-fid, or bilinear as TensorFlow 1 did for the first FID"
+    )
+    weights: Path | None = Field(
+        None, description="file of the published weights (.pth) or of others (.safetensors); null downloads"
+    )
+
+    @property
+    def label(self) -> str:
+        """``inception`` with the published weights, ``inception-<hash>`` with others."""
+        return f"{self.name}-{self.weights_sha256()[:8]}" if self._others() else self.name
+
+    @property
+    def resizing(self) -> str:
+        """Clean or legacy, in words."""
+        how = {"clean": "anti-aliased bicubic", "legacy": "TensorFlow 1 bilinear (legacy)"}[self.resize]
+        return f"{how} to 299x299"
+
+    def weights_sha256(self) -> str:
+        """Return the sha256 of the published weights, or of the given file; nothing is downloaded for it."""
+        path = self._path()
+        if path is None:
+            return _WEIGHTS.sha256
+        if self._others():
+            return hashlib.sha256(read_weights(path, "Inception weights", "mend the path")).hexdigest()
+        _WEIGHTS.check(path)
+        return _WEIGHTS.sha256
+
+    def load(self, device: torch.device) -> Extractor:
+        """Return the extractor, uint8 (N, C, H, W) to float32 (N, 2048).
+
+        Raises:
+            DataError: if the weights cannot be had, are not the published ones, or not of this network.
+        """
+        from noisette_plugins.features.extractor import extractor
+        from noisette_plugins.features.inception_network import InceptionV3
+        from noisette_plugins.features.networks import filled
+
+        tensors = self._tensors()
+        try:
+            network = filled(InceptionV3, tensors)
+        except RuntimeError as error:
+            first = " ".join(str(error).split())[:200]
+            raise DataError(f"{self.weights}: expected the weights of Inception v3: {first}") from None
+        return extractor(network.folded(), self._prepare, self.dimensions, device)
+
+    def _path(self) -> Path | None:
+        return None if self.weights is None else self.weights.expanduser()
+
+    def _others(self) -> bool:
+        return self.weights is not None and self.weights.suffix == ".safetensors"
+
+    def _tensors(self) -> dict[str, Tensor]:
+        path = self._path()
+        if path is None:
+            from noisette.data.cache import cache_directory
+            from noisette.data.download import fetch
+
+            target = cache_directory() / "weights" / _FILE
+            return _WEIGHTS.load(fetch(_URLS, target, sha256=_WEIGHTS.sha256, size=_BYTES))
+        if not self._others():
+            return _WEIGHTS.load(path)
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(read_weights(path, "Inception weights", "mend the path"))
+        except SafetensorError as error:
+            raise DataError(f"{path}: expected safetensors; it cannot be read: {error}") from None
+
+    def _prepare(self, pictures: Tensor) -> Tensor:
+        from noisette_plugins.features.resize import clean, legacy
+
+        return ((clean if self.resize == "clean" else legacy)(pictures, 299) - 128) / 128

@@ -1,0 +1,43 @@
+"""Bringing pictures to a network's size. The way it is done moves every distance: Parmar et al. 2022."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["clean", "legacy"]
+
+
+def clean(pictures: Tensor, size: int) -> Tensor:
+    """Scale by anti-aliased bicubic interpolation in floats, clipped to 0 ... 255, as clean-fid does with Pillow.
+
+    torch's filter is Pillow's (a = -0.5, widened where it shrinks); they differ by rounding in float32.
+
+    Args:
+        pictures: float32 (N, C, H, W) from 0 to 255.
+        size: height and width of the result.
+    """
+    if pictures.shape[2:] == (size, size):
+        return pictures
+    scaled = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    return scaled.clamp(0, 255)
+
+
+def legacy(pictures: Tensor, size: int) -> Tensor:
+    """Scale as TensorFlow 1 did for the first FID: bilinear without anti-aliasing, pixel i at i * in / out.
+
+    Args:
+        pictures: float32 (N, C, H, W).
+        size: height and width of the result.
+    """
+    low, high, share = _places(pictures.shape[2], size, pictures)
+    rows = torch.lerp(pictures[:, :, low], pictures[:, :, high], share[:, None])
+    low, high, share = _places(pictures.shape[3], size, pictures)
+    return torch.lerp(rows[..., low], rows[..., high], share)
+
+
+def _places(pixels: int, size: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    place = torch.arange(size, dtype=torch.float32, device=like.device) * torch.tensor(pixels / size)
+    low = place.long()
+    return low, (low + 1).clamp_max(pixels - 1), place - low

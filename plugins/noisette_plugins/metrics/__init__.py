@@ -1,0 +1,18 @@
+"""Metrics: how far generated pictures are from real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from noisette import Metric, hookimpl
+from noisette_plugins.metrics.frechet import Frechet
+from noisette_plugins.metrics.kid import KID
+from noisette_plugins.metrics.recognised import Recognised
+
+__all__ = ["KID", "Frechet", "Recognised"]
+
+
+@hookimpl
+def plugins() -> Iterator[type[Metric]]:
+    """Yield the metrics of this folder."""
+    yield from (Frechet, KID, Recognised)

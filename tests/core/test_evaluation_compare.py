@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from conformance.right.features import Convolutions
+from conformance.right.metrics import Distance, Likeness
+
+from noisette import DataError, Estimate, Metric, PluginError
+from noisette.evaluation import PictureSet, compare, compare_sets
+from noisette.evaluation.cache import FeatureCache
+from noisette.evaluation.compare import statistics
+from noisette_plugins.metrics import KID, Frechet, Recognised
+
+
+class Recorder(Metric):
+    """Keeps the shapes of what it was shown."""
+
+    name: ClassVar[str] = "recorder"
+    needs: ClassVar[str] = "pictures"
+
+    def update(self, state, batch):
+        assert batch.features is None
+        return self.merge(state, {"pictures": batch.pictures, "parts": torch.tensor([len(batch.pictures)])})
+
+    def merge(self, a, b):
+        return {key: torch.cat([a[key], b[key]]) for key in a} if a and b else dict(a or b)
+
+    def compute(self, generated, reference, heldout):
+        return {"recorder": Estimate(float(len(heldout)))}
+
+
+class Bad(Recorder):
+    """Gives what it is told to."""
+
+    name: ClassVar[str] = "bad"
+    value: float | None = None
+    stderr: float | None = 0.0
+
+    def compute(self, generated, reference, heldout):
+        return {"bad": Estimate(float("nan") if self.value is None else self.value, self.stderr)}
+
+
+def some(count: int = 200, seed: int = 0, top: int = 256, labels: bool = False) -> PictureSet:
+    generator = np.random.default_rng(seed)
+    pictures = generator.integers(0, top, (count, 1, 6, 6), dtype=np.uint8)
+    return PictureSet(f"set {seed}", pictures, np.arange(count) % 2 if labels else None)
+
+
+def test_two_sets_are_compared_on_their_own(tmp_path: Path) -> None:
+    metrics = [Frechet(), KID(), Recorder()]
+    near = compare_sets(some(seed=1), some(), some(50, 2), Convolutions(), metrics, folder=tmp_path)
+    far = compare_sets(some(seed=1, top=128), some(), None, Convolutions(), metrics)
+    assert list(near.results) == ["frechet_convolutions", "kid_convolutions", "recorder"]
+    assert near.left_out == far.left_out == {}
+    assert far.results["frechet_convolutions"].value > 10 * near.results["frechet_convolutions"].value
+    assert far.results["kid_convolutions"].value > 10 * abs(near.results["kid_convolutions"].value)
+    assert (near.results["recorder"].value, far.results["recorder"].value) == (2.0, 0.0)
+    again = compare_sets(some(seed=1), some(), some(50, 2), Convolutions(), metrics)
+    assert again == near
+
+
+def test_one_pass_shows_every_picture_once_in_order() -> None:
+    done: list[int] = []
+    cache = FeatureCache(Convolutions(), torch.device("cpu"), None)
+    shown = some(300)
+    [state, moments] = statistics(shown, [Recorder(), Distance()], cache, tick=done.append)
+    assert torch.equal(state["pictures"], torch.from_numpy(shown.pictures))
+    assert state["parts"].tolist() == [128, 128, 44]
+    assert done == [128, 256, 300]
+    assert float(moments["n"]) == 300
+
+
+def test_a_network_that_nothing_reads_is_not_touched() -> None:
+    class Missing(Convolutions):
+        name: ClassVar[str] = "missing"
+
+        def load(self, device: torch.device):
+            raise DataError("there are no weights")
+
+    assert compare_sets(some(), some(), None, Missing(), [Recorder()]).results["recorder"].value == 0
+    with pytest.raises(DataError, match="there are no weights"):
+        compare_sets(some(), some(), None, Missing(), [Distance()])
+
+
+def test_growing_states_merge_to_those_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = FeatureCache(Convolutions(), torch.device("cpu"), None)
+    metrics = [Frechet(), KID(), Recorder()]
+    monkeypatch.setattr(compare, "_PASS", 1000)
+    whole = statistics(some(333), metrics, cache)
+    monkeypatch.setattr(compare, "_PASS", 7)
+    parts = statistics(some(333), metrics, cache)
+    assert torch.allclose(whole[0]["scatter"], parts[0]["scatter"], rtol=1e-10)
+    assert torch.allclose(whole[1]["features"], parts[1]["features"], atol=1e-6)
+    assert torch.equal(whole[2]["pictures"], parts[2]["pictures"])
+
+
+@pytest.mark.parametrize("bad", [Bad(), Bad(value=1.0, stderr=-1.0)])
+def test_a_number_that_is_none_is_left_out_with_its_reason(bad: Bad) -> None:
+    comparison = compare_sets(some(), some(), None, Convolutions(), [bad, Recorder()])
+    assert list(comparison.results) == ["recorder"]
+    assert "broke its contract: bad came out as" in comparison.left_out["bad"]
+
+
+def test_a_metric_that_cannot_be_computed_is_left_out_unless_none_can() -> None:
+    comparison = compare_sets(some(1), some(), None, Convolutions(), [Frechet(), Recorder(), Recognised()])
+    assert list(comparison.results) == ["recorder"]
+    assert "at least 2 judged pictures" in comparison.left_out["frechet"]
+    assert "labels of the reference" in comparison.left_out["recognised"]
+    with pytest.raises(DataError, match=r"set 0: nothing could be computed: frechet: .*; kid: .*got 1"):
+        compare_sets(some(1), some(), None, Convolutions(), [Frechet(), KID()])
+
+
+def test_two_metrics_of_one_name_are_kept_apart_or_refused() -> None:
+    with pytest.raises(PluginError, match="two results are called 'kid_convolutions'"):
+        compare_sets(some(), some(), None, Convolutions(), [KID(), KID(subsets=3)])
+    both = compare_sets(some(labels=True), some(seed=1, labels=True), some(20, 2, labels=True), Convolutions(),
+                        [Distance(), Likeness(), Recognised(trees=5)])  # fmt: skip
+    assert len(both.results) >= 3

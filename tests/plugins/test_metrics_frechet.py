@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from noisette import Batch, DataError
+from noisette_plugins.metrics import Frechet
+from noisette_plugins.metrics.moments import frechet_distance, merged, moments
+
+State = dict[str, Tensor]
+
+
+def state(features: Tensor) -> State:
+    pictures = torch.zeros(len(features), 1, 1, 1, dtype=torch.uint8)
+    return Frechet().update({}, Batch(pictures, features))
+
+
+def distance(x: Tensor, y: Tensor) -> float:
+    return Frechet().compute(state(x), state(y), {})["frechet"].value
+
+
+def features(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+    """Correlated vectors that are often 0, as rectified features are."""
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(dimensions, dimensions, generator=torch.Generator().manual_seed(99)) / dimensions**0.5
+    rows = torch.randn(count, dimensions, generator=generator) * scale + shift
+    return (rows + rows @ mix).relu()
+
+
+def exact(x: Tensor, y: Tensor) -> float:
+    """The distance without any root of a matrix: tr (C₁C₂)^½ is the nuclear norm of X Yᵀ for centred X, Y."""
+    x, y = x.double(), y.double()
+    a, b = ((rows - rows.mean(0)) / math.sqrt(len(rows) - 1) for rows in (x, y))
+    overlap = torch.linalg.svdvals(a @ b.T).sum()
+    return float((x.mean(0) - y.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * overlap)
+
+
+SIZES = [(400, 300, 32), (40, 300, 64), (300, 40, 64), (30, 20, 64), (2, 2, 16), (2, 500, 8)]
+
+
+@pytest.mark.parametrize(("n", "m", "d"), SIZES)
+def test_it_is_exact_for_more_and_for_fewer_pictures_than_dimensions(n: int, m: int, d: int) -> None:
+    x, y = features(n, d, 0), features(m, d, 1, scale=1.2, shift=0.1)
+    assert distance(x, y) == pytest.approx(exact(x, y), rel=1e-10)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(400, 300, 32), (30, 300, 64), (30, 20, 64)])
+def test_it_equals_the_public_tools(n: int, m: int, d: int) -> None:
+    from scipy.linalg import sqrtm
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torchmetrics.image.fid import _compute_fid
+
+    x, y = features(n, d, 2).double(), features(m, d, 3, scale=1.3).double()
+    ours = frechet_distance(moments(x), moments(y))
+    fidelity = fid_statistics_to_metric(fid_features_to_statistics(x), fid_features_to_statistics(y), verbose=False)
+    assert ours == pytest.approx(fidelity["frechet_inception_distance"], rel=1e-6)
+    assert ours == pytest.approx(float(_compute_fid(x.mean(0), x.T.cov(), y.mean(0), y.T.cov())), rel=1e-6)
+    a, b = np.cov(x.numpy(), rowvar=False), np.cov(y.numpy(), rowvar=False)
+    shift = np.square(x.mean(0).numpy() - y.mean(0).numpy()).sum()
+    pytorch_fid = shift + np.trace(a) + np.trace(b) - 2 * np.trace(sqrtm(a @ b).real)
+    assert ours == pytest.approx(pytorch_fid, rel=1e-6)
+
+
+def test_equal_covariances_leave_the_distance_of_the_means() -> None:
+    x = features(200, 16, 4).double()
+    move = torch.linspace(-1, 2, 16, dtype=torch.float64)
+    assert frechet_distance(moments(x), moments(x + move)) == pytest.approx(float(move.square().sum()), rel=1e-12)
+
+
+def test_scaled_gaussians_are_as_far_as_their_roots() -> None:
+    """For covariances C and s² C the distance is (s - 1)² tr C."""
+    x = features(200, 16, 5).double()
+    x = x - x.mean(0)
+    assert frechet_distance(moments(x), moments(3 * x)) == pytest.approx(4 * float(x.T.cov().trace()), rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "d"), [(500, 8), (20, 64), (2, 4)])
+def test_a_set_is_at_no_distance_from_itself(n: int, d: int) -> None:
+    x = features(n, d, 6, scale=50)
+    assert 0 <= distance(x, x) <= 1e-9 * float(x.square().sum() / n)
+
+
+def test_dead_and_repeated_features_give_a_right_value() -> None:
+    x, y = features(100, 12, 7), features(80, 12, 8, scale=2)
+    for rows in (x, y):
+        rows[:, 3] = 0
+        rows[:, 5] = rows[:, 4]
+        rows[:, 6] = 7
+    assert distance(x, y) == pytest.approx(exact(x, y), rel=1e-7)
+
+
+def test_sets_of_one_repeated_picture_differ_by_their_means() -> None:
+    x, y = torch.full((5, 4), 3.0), torch.full((9, 4), 1.0)
+    assert distance(x, y) == pytest.approx(16.0, rel=1e-12)
+    assert distance(x, x) == 0
+
+
+@pytest.mark.parametrize("counts", [(1, 10), (10, 1), (0, 10), (10, 0)])
+def test_fewer_than_two_pictures_are_refused(counts: tuple[int, int]) -> None:
+    x, y = (features(count, 4, 9) if count else None for count in counts)
+    with pytest.raises(DataError, match=r"at least 2 (judged|reference) pictures.*got [01]"):
+        Frechet().compute(state(x) if x is not None else {}, state(y) if y is not None else {}, {})
+    assert distance(features(2, 4, 9), features(10, 4, 9)) >= 0
+
+
+def test_features_that_are_not_finite_or_of_another_length_are_refused() -> None:
+    rows = features(4, 3, 10)
+    rows[2, 1] = float("nan")
+    with pytest.raises(DataError, match="finite"):
+        state(rows)
+    with pytest.raises(DataError, match="one length; got 3 and 4"):
+        distance(features(4, 3, 10), features(4, 4, 10))
+
+
+@pytest.mark.parametrize("parts", [[1] * 60, [59, 1], [7] * 8 + [4]])
+def test_merging_is_one_pass(parts: list[int]) -> None:
+    x = features(60, 8, 11) + 1000  # a mean far from 0, where naive sums of squares lose their digits
+    whole = moments(x)
+    grown: State = {}
+    for part in x.split(parts):
+        grown = merged(grown, moments(part))
+    assert int(grown["count"]) == 60
+    assert torch.allclose(grown["mean"], whole["mean"], rtol=1e-14)
+    assert torch.allclose(grown["scatter"], whole["scatter"], rtol=1e-9, atol=1e-9)
+    assert torch.allclose(whole["scatter"] / 59, x.double().T.cov(), rtol=1e-9, atol=1e-12)
+
+
+def test_a_changed_reference_is_not_mistaken_for_a_remembered_one() -> None:
+    x, y = features(50, 6, 12), features(50, 6, 13, scale=2)
+    first = distance(x, y)
+    assert distance(x, features(50, 6, 14, scale=3)) != first
+    assert distance(x, y) == first
