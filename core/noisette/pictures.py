@@ -12,7 +12,12 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["grid", "save_png"]
+__all__ = ["columns_of", "grid", "save_png"]
+
+
+def columns_of(classes: int) -> int:
+    """Return how many pictures a row of a grid holds: one a class where classes take turns, or eight."""
+    return classes if 0 < classes <= 20 else 8
 
 
 def grid(pictures: NDArray[np.uint8], columns: int = 8, width: int = 512) -> Image.Image:

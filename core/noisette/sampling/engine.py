@@ -18,7 +18,7 @@ from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import samples_directory
 from noisette.machine import Machine
-from noisette.pictures import grid, save_png
+from noisette.pictures import columns_of, grid, save_png
 from noisette.plugins import registry
 from noisette.sampling.draw import draw, to_bytes
 from noisette.sampling.samples import Samples
@@ -90,8 +90,9 @@ def _sample(
         _fill(pictures, experiment, model, sampler, run, events)
         about["seconds_per_picture"] = (time.perf_counter() - start) / run.total
         pictures.flush()
-        save_png(grid(pictures[:64]), staging / "grid.png")
         labels = labels_of(model, experiment.sampling, range(run.total))
+        columns = columns_of(0 if labels is None else len(model.classes))
+        save_png(grid(pictures[: 8 * columns], columns), staging / "grid.png")
         if labels is not None:
             np.save(staging / "labels.npy", labels.numpy())
     return Samples.open(run.directory)

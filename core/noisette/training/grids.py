@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from noisette.diffusion.tables import Tables
-from noisette.pictures import grid, save_png
+from noisette.pictures import columns_of, grid, save_png
 from noisette.sampling.draw import draw, to_bytes
 from noisette.sampling.stack import stacked
 from noisette.training.model import Model
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_grid"]
 
-_COUNT = 64
+_ROWS = 8
 
 
 def draw_grid(state: TrainingState, tables: Tables, directory: Path) -> Path:
-    """Draw 64 pictures with the experiment's first sampler and the averaged weights; return the PNG's path.
+    """Draw eight rows of pictures with the experiment's first sampler and the averaged weights; return the PNG's path.
 
     The pictures are those that the sampling stage would begin with, had the training ended here.
     """
@@ -33,10 +33,12 @@ def draw_grid(state: TrainingState, tables: Tables, directory: Path) -> Path:
     sampler = experiment.sampling.samplers[0]
     with _evaluating(state):
         model = Model(state.network, experiment.objective, tables, state.data.shape, state.classes, machine)
-        denoise = stacked(model, sampler, experiment.sampling, range(_COUNT))
-        drawn = draw(denoise, sampler, model.shape, range(_COUNT), experiment.seed, machine.device)
+        columns = columns_of(len(model.classes) if experiment.sampling.labels == "balanced" else 0)
+        indices = range(_ROWS * columns)
+        denoise = stacked(model, sampler, experiment.sampling, indices)
+        drawn = draw(denoise, sampler, model.shape, indices, experiment.seed, machine.device)
     path = directory / "grids" / f"step-{state.step:08d}.png"
-    return save_png(grid(to_bytes(drawn).cpu().numpy()), path)
+    return save_png(grid(to_bytes(drawn).cpu().numpy(), columns), path)
 
 
 @contextmanager
