@@ -25,7 +25,7 @@ _ROWS = 8
 
 
 def draw_grid(state: TrainingState, tables: Tables, directory: Path) -> Path:
-    """Draw eight rows of pictures with the experiment's first sampler and the averaged weights; return the PNG's path.
+    """Draw eight rows with the experiment's first sampler and the averaged weights; return the PNG's path.
 
     The pictures are those that the sampling stage would begin with, had the training ended here.
     """
