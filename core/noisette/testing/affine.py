@@ -56,7 +56,8 @@ def propagate(sampler: Sampler, denoise: Denoiser, start: Mixture) -> list[Momen
     units.flatten(1)[1 : 1 + size] = torch.eye(size, dtype=torch.float64)
     noise = Basis(units, 1 + size)
     states = [state.flatten(1) for state in sampler.trajectory(denoise, units, noise)]
-    _confirm(sampler, denoise, start, states)
+    if noise.draws != draws or not _predicts(sampler, denoise, start, states[-1], draws):
+        raise NotAffineError
     return [_moments(state, start) for state in states]
 
 
@@ -67,15 +68,11 @@ def _moments(state: Tensor, start: Mixture) -> Moments:
     return Moments(constant + start.mean @ carried, carried.T @ start.covariance @ carried + added.T @ added)
 
 
-def _confirm(sampler: Sampler, denoise: Denoiser, start: Mixture, states: list[Tensor]) -> None:
-    """Predict a random walk from the unit ones, and compare its end."""
-    size, draws = len(states[-1][0]), len(states[-1]) // len(states[-1][0]) - 1
+def _predicts(sampler: Sampler, denoise: Denoiser, start: Mixture, units: Tensor, draws: int) -> bool:
+    """Whether the end of a random walk is what the unit ones say."""
     like = torch.zeros(4, *start.shape, dtype=torch.float64)
     source, again = Stream(1, like), Stream(1, like)
-    x = 3 * source()
-    *_, came = sampler.trajectory(denoise, x, source)
+    *_, came = sampler.trajectory(denoise, 3 * source(), source)
     inputs = torch.cat([3 * again().flatten(1), *(again().flatten(1) for _ in range(draws))], dim=1)
-    constant = states[-1][0]
-    expected = constant + inputs @ (states[-1][1:] - constant)
-    if not torch.allclose(came.flatten(1), expected, rtol=1e-6, atol=1e-6) or size * (1 + draws) != inputs.shape[1]:
-        raise NotAffineError
+    expected = units[0] + inputs @ (units[1:] - units[0])
+    return torch.allclose(came.flatten(1), expected, rtol=1e-6, atol=1e-6)

@@ -28,15 +28,15 @@ class ExactLabelled(Denoiser):
     """The exact denoiser of each picture's own label, (N,) int64; label `classes` is the marginal law."""
 
     def __init__(self, law: Labelled, schedule: Tables, label: Tensor) -> None:
-        self.law, self.schedule, self.label = law, schedule, label
+        self.schedule, self.label = schedule, label
+        self._groups = [(law.given(one), (label == one).nonzero().flatten()) for one in sorted(set(label.tolist()))]
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return what each picture's law says; x_t must have as many pictures as there are labels."""
         alpha, sigma = self.schedule(t)
         x0, eps = torch.empty_like(x_t), torch.empty_like(x_t)
-        for label in sorted(set(self.label.tolist())):
-            rows = self.label == label
-            x0[rows], eps[rows] = self.law.given(label).denoised(x_t[rows], alpha, sigma)
+        for law, rows in self._groups:
+            x0[rows], eps[rows] = law.denoised(x_t[rows], alpha, sigma)
         return Prediction(x_t, alpha, sigma, x0=x0, eps=eps)
 
 

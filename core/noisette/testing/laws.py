@@ -12,7 +12,7 @@ coordinates stay as they are (Karras et al. 2022, appendix B, for the ODE).
 
 Guidance of weight g multiplies densities, p(x|y)^(1+g) / p(x)^g (Ho & Salimans 2022, eq. 6). Where both are
 one law shifted along an eigenvector of every covariance in which no two components differ, the result is that
-law again, shifted by (1+g) d_y - g d_none; see `guided`.
+law again, shifted by (1+g) d_y - g d_none; see `guided`. (One Gaussian may be shifted anywhere.)
 """
 
 from __future__ import annotations
@@ -90,18 +90,27 @@ class Mixture:
         return Mixture(self.weights, self.means + _double(by), self.covariances, self.shape)
 
     def denoised(self, x_t: Tensor, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
-        """Return E[x_0 | x_t] and E[eps | x_t], each (N, C, H, W) like x_t, in x_t's dtype; sigma > 0."""
-        means, values, vectors = (part.to(x_t) for part in (self.means, self.values, self.vectors))
-        spread = alpha**2 * values + sigma**2
-        away = torch.einsum("kij,nki->nkj", vectors, x_t.flatten(1)[:, None] - alpha * means)
-        clean = means + torch.einsum("kij,nkj->nki", vectors, alpha * values / spread * away)
-        noise = torch.einsum("kij,nkj->nki", vectors, sigma / spread * away)
-        share = self._shares(away, spread)
-        return tuple((share * part).sum(dim=1).view_as(x_t) for part in (clean, noise))  # type: ignore[return-value]
+        """Return E[x_0 | x_t] and E[eps | x_t], each (N, C, H, W) like x_t, in x_t's dtype; sigma > 0.
 
-    def _shares(self, away: Tensor, spread: Tensor) -> Tensor:
-        logs = self.weights.log().to(away) - 0.5 * (away**2 / spread + spread.log()).sum(dim=-1)
-        return logs.softmax(dim=1)[..., None]
+        White coordinates w_k = S_k^(-1/2) (x_t - alpha m_k) give the shares, then both sums by one product each.
+        """
+        means, values, vectors, weights = (part.to(x_t) for part in self._parts)
+        count, size = means.shape
+        spread = alpha**2 * values + sigma**2
+        whiten = vectors * spread.rsqrt()[:, None]
+        offset = alpha * torch.einsum("kd,kde->ke", means, whiten)
+        white = (x_t.flatten(1) @ whiten.transpose(0, 1).reshape(size, -1)).view(-1, count, size) - offset
+        logs = weights.log() - 0.5 * ((white**2).sum(dim=-1) + spread.log().sum(dim=-1))
+        share = logs.softmax(dim=1)
+        shared = (share[..., None] * white).flatten(1)
+        back = whiten.transpose(1, 2)
+        clean = share @ means + shared @ (alpha * values[..., None] * back).flatten(0, 1)
+        noise = shared @ (sigma * back).flatten(0, 1)
+        return clean.view_as(x_t), noise.view_as(x_t)
+
+    @property
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.means, self.values, self.vectors, self.weights
 
 
 class Gaussian(Mixture):
@@ -151,14 +160,15 @@ def guided(law: Mixture, label: Numbers, none: Numbers, weight: float) -> Mixtur
     Weight 0 is the labelled law; its denoiser is (1 + weight) times the labelled one less weight times the other.
 
     Raises:
-        ValueError: if the difference of the shifts is not an eigenvector, with one value, of every covariance, or
-            the components differ along it: the guided law is then unknown.
+        ValueError: if there are several components, and the difference of the shifts is not an eigenvector, with
+            one value, of every covariance, or the components differ along it: the guided law is then unknown.
     """
     apart = _double(label) - _double(none)
     stretched = law.covariances @ apart
     value = (stretched @ apart) / (apart @ apart).clamp(min=1e-300)
     along = (law.means - law.mean) @ apart
-    if not (torch.allclose(stretched, value[0] * apart) and torch.allclose(along, torch.zeros_like(along))):
+    known = torch.allclose(stretched, value[0] * apart) and torch.allclose(along, torch.zeros_like(along))
+    if len(law.means) > 1 and not known:
         raise ValueError("guided: expected a shift along a shared eigenvector in which no two components differ")
     return law.shifted((1 + weight) * _double(label) - weight * _double(none))
 

@@ -50,15 +50,15 @@ class Basis(Noise):
     """Unit noise: draw k is the unit vector e_d for row `first` + k D + d, and zero for every other row."""
 
     def __init__(self, like: Tensor, first: int) -> None:
-        self._like, self._next = like, first
+        self._like, self._first, self.draws = like, first, 0
 
     def __call__(self) -> Tensor:
-        """Return the unit vectors of the next draw."""
+        """Return the unit vectors of the next draw; zeros where no row is left for it."""
         draw = torch.zeros_like(self._like)
-        rows = draw.flatten(1)
-        size = rows.shape[1]
-        rows[self._next : self._next + size] = torch.eye(size).to(rows)
-        self._next += size
+        size = draw[0].numel()
+        own = draw.flatten(1)[self._first + self.draws * size :][:size]
+        own.copy_(torch.eye(size)[: len(own)])
+        self.draws += 1
         return draw
 
 

@@ -227,6 +227,22 @@ class ClipsTwice(Walker):
         return alpha_s * denoise(x, t).x0 + sigma_s * eps
 
 
+class GuidesItself(Walker):
+    """Guides what core has guided already."""
+
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, t)
+        return alpha_s * seen.x0 * (1 + self.guidance) + sigma_s * seen.eps
+
+
+class Unguided(Walker):
+    """Goes past guidance to the network."""
+
+    def step(self, denoise, x, noise, t, s):
+        return super().step(getattr(denoise, "conditional", denoise), x, noise, t, s)
+
+
 class ForgetsEta(DDIM):
     def trajectory(self, denoise, x, noise):
         yield from DDIM(steps=self.steps, spacing=self.spacing).trajectory(denoise, x, noise)
@@ -276,5 +292,7 @@ CASES = [
     Case("stochastic-as-declared", SaysStochastic(), DDIM()),
     Case("heeds-the-wrapped-denoiser", Unwraps(), DDIM()),
     Case("heeds-the-wrapped-denoiser", ClipsTwice(), DDIM()),
+    Case("leaves-guidance-to-core", GuidesItself(), DDIM()),
+    Case("leaves-guidance-to-core", Unguided(), DDIM()),
     Case("every-option-counts", ForgetsEta(), DDIM()),
 ]

@@ -20,7 +20,7 @@ from noisette.diffusion.noise import seeded_generator
 from noisette.testing import processes
 from noisette.testing.affine import Moments, NotAffineError, propagate
 from noisette.testing.check import Skip, require
-from noisette.testing.checks.samplers import WALK
+from noisette.testing.checks.samplers import COMMON
 from noisette.testing.distances import Judge
 from noisette.testing.exact import Exact, ExactLabelled
 from noisette.testing.laws import Gaussian, Labelled, Mixture
@@ -53,7 +53,7 @@ def check_exact_on_a_point(plugin: Sampler) -> None:
         for steps in (1, 7, 100):
             walker = changed(sampler, steps=steps, spacing="linspace")
             what, error = _error_on_all_states(walker, tables, _POINT)
-            if error > 1e-9 and not at_defaults(sampler, beside=WALK):
+            if error > 1e-9 and not at_defaults(sampler, beside=COMMON):
                 what, error = min(
                     (what, error), _error_on_all_states(walker, tables, _UNIT), key=lambda pair: pair[1]
                 )
@@ -107,7 +107,7 @@ def check_mixture_law(plugin: Sampler) -> None:
     Half of its mass lies outside [-1, 1], so that a sampler which clips is seen. The shape: sliced Wasserstein
     distance to true samples, against that of other true samples.
     """
-    for sampler in variants(plugin, beside=WALK):
+    for sampler in variants(plugin, beside=COMMON):
         samples = _samples(sampler, None, lambda tables: Exact(_labelled().marginal, tables))
         _follow(sampler, samples, _labelled().classes, "")
 
@@ -151,7 +151,7 @@ def _error_on_all_states(sampler: Sampler, tables: Tables, law: Gaussian) -> tup
 
 
 def _affine_variants(plugin: Sampler) -> list[Sampler]:
-    affine = [sampler for sampler in variants(plugin, beside=WALK) if _is_affine(sampler)]
+    affine = [sampler for sampler in variants(plugin, beside=COMMON) if _is_affine(sampler)]
     if not affine:
         raise Skip(f"{shown(plugin)}: its walk is not affine in its noise; the mixture judges it")
     return affine

@@ -10,17 +10,18 @@ from torch import Tensor
 
 from noisette.contracts import Sampler
 from noisette.diffusion import Clipped, Denoiser, Noise, Tables
+from noisette.diffusion.guidance import Guided
 from noisette.diffusion.spacing import Spacing
 from noisette.testing import processes
 from noisette.testing.check import Skip, require
 from noisette.testing.exact import Calls, Exact, Slope
-from noisette.testing.laws import Gaussian, Mixture
+from noisette.testing.laws import Gaussian, Mixture, guided
 from noisette.testing.noises import Empty, Stream, Switched
 from noisette.testing.options import changed, shown, silent_options, variants
 from noisette.testing.probes import devices, global_random_state_kept, same_bits, start, walk
 
-WALK = ("steps", "spacing")
-"""Options that every sampler has; the checks set them as they need."""
+COMMON = tuple(Sampler.model_fields)
+"""Options that every sampler has: the walk, which the checks set as they need, and those that core reads."""
 
 _NAMES: tuple[Spacing, ...] = ("linspace", "leading", "trailing", "quadratic")
 _LISTS: tuple[tuple[int, ...], ...] = ((999, 500, 499, 130, 3, 0), (700, 20), (999,))
@@ -34,7 +35,7 @@ def check_walks_the_listed_steps(plugin: Sampler) -> None:
     calls more often than once a step may do so within the step, from t down to s, but not at the clean picture.
     """
     tables = processes.linear()
-    for sampler in variants(plugin, beside=WALK):
+    for sampler in variants(plugin, beside=COMMON):
         for walker, schedule in _walks(sampler, tables):
             _walks_as_listed(walker, schedule)
 
@@ -63,7 +64,7 @@ def check_yields_one_state_a_step(plugin: Sampler) -> None:
 
 def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
     """Every state has the shape, dtype and device of x: float32 and float64; "meta" stands for another device."""
-    for sampler in variants(changed(plugin, steps=5), beside=WALK):
+    for sampler in variants(changed(plugin, steps=5), beside=COMMON):
         for dtype in (torch.float32, torch.float64):
             _keeps_form(sampler, start(2, _SHAPE, dtype))
         for device in devices():
@@ -76,7 +77,7 @@ def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
 
 def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
     """x, the predictions and the states already yielded are not changed in place."""
-    for sampler in variants(changed(plugin, steps=6), beside=WALK):
+    for sampler in variants(changed(plugin, steps=6), beside=COMMON):
         x = start(2, _SHAPE)
         before, calls = x.clone(), Calls(Slope(processes.linear()), keep=True)
         states: list[tuple[Tensor, Tensor]] = []
@@ -92,7 +93,7 @@ def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
 
 def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
     """Noise comes from the given source: the global generators of torch, NumPy and Python stay untouched."""
-    for sampler in variants(changed(plugin, steps=4), beside=WALK):
+    for sampler in variants(changed(plugin, steps=4), beside=COMMON):
         x = start(2, _SHAPE)
         with global_random_state_kept(sampler, "a walk"):
             walk(sampler, Slope(processes.linear()), x, Stream(0, x))
@@ -100,7 +101,7 @@ def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
 
 def check_same_seed_same_bits(plugin: Sampler) -> None:
     """The same seed gives the same bits, whatever the state of the global generators; another seed others."""
-    for sampler in variants(changed(plugin, steps=6), beside=WALK):
+    for sampler in variants(changed(plugin, steps=6), beside=COMMON):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
             first = _picture(sampler, 7, range(3))
@@ -116,7 +117,7 @@ def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
 
     The denoiser is made of sums and products alone, so that nothing but the sampler can mix pictures.
     """
-    for sampler in variants(changed(plugin, steps=6), beside=WALK):
+    for sampler in variants(changed(plugin, steps=6), beside=COMMON):
         whole = _picture(sampler, 7, range(5))
         for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
             came = torch.cat([_picture(sampler, 7, part) for part in split])
@@ -127,7 +128,7 @@ def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
 
 def check_finite_at_both_ends(plugin: Sampler) -> None:
     """Every state is finite where little signal is left (cosine, alpha 5e-5), none (alpha 0), and at the end."""
-    for sampler in variants(plugin, beside=WALK):
+    for sampler in variants(plugin, beside=COMMON):
         for process in (processes.linear, processes.cosine, processes.zero_terminal):
             for steps, dtype in ((1, torch.float32), (2, torch.float64), (20, torch.float32), (20, torch.float64)):
                 walker, x = changed(sampler, steps=steps, spacing="linspace"), start(2, _SHAPE, dtype)
@@ -139,7 +140,7 @@ def check_finite_at_both_ends(plugin: Sampler) -> None:
 
 def check_last_step_adds_no_noise(plugin: Sampler) -> None:
     """The picture does not depend on what the noise source gives in the last step."""
-    for sampler in variants(plugin, beside=WALK):
+    for sampler in variants(plugin, beside=COMMON):
         for steps in (1, 2, 8):
             walker = changed(sampler, steps=steps, spacing="linspace")
             ends = [_with_last_noise(walker, seed) for seed in (1, 2)]
@@ -161,10 +162,11 @@ def check_stochastic_as_declared(plugin: Sampler) -> None:
 def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
     """Clipping, and any other wrapper, decides what a sampler sees: the wrapper is called, not what is in it.
 
-    The denoiser sees 3 everywhere, the wrapper clips it to 1: any walk then ends at 1 within rounding (1e-9).
+    The denoiser sees 3 everywhere, the wrapper clips it to 1: a walk then ends at 1 within rounding (1e-9). A
+    method whose last step does not land on the predicted picture (Euler-Maruyama) may expect to fail.
     """
     tables = processes.linear()
-    for sampler in variants(plugin, beside=WALK):
+    for sampler in variants(plugin, beside=COMMON):
         for steps in (1, 6):
             walker = changed(sampler, steps=steps, spacing="linspace")
             inner = Calls(Exact(Gaussian([3.0, 3.0], torch.zeros(2, 2)), tables))
@@ -177,9 +179,27 @@ def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
             require(error < 1e-9, walker, "end of a walk whose x0 is clipped to 1", "1", end.flatten().tolist())
 
 
+def check_leaves_guidance_to_core(plugin: Sampler) -> None:
+    """Guidance is in the denoiser that core gives it: the sampler heeds that, and adds none of its own.
+
+    Guided towards a label on a law whose guided law is known, a walk is that under the guided law's own exact
+    denoiser, to 1e-6; and the sampler's options for guidance and threshold, which core reads, change nothing.
+    """
+    tables, x = processes.linear(), start(16, (1, 1, 2))
+    law = Mixture([0.4, 0.6], [[-1.0, 0.2], [1.5, 0.2]], [[[0.3, 0.0], [0.0, 0.2]], [[0.1, 0.0], [0.0, 0.2]]])
+    label, none, strength = [0.0, 0.8], [0.0, -0.1], 1.5
+    seen, blind = (Exact(law.shifted(by), tables) for by in (label, none))
+    told = {"guidance": strength, "guidance_interval": (999, 0), "threshold": 0.9}
+    for sampler in variants(changed(plugin, steps=12), beside=COMMON):
+        expected = walk(sampler, Exact(guided(law, label, none, strength), tables), x, Stream(0, x))[-1]
+        came = walk(changed(sampler, **told), Guided(seen, blind, strength), x, Stream(0, x))[-1]
+        near = bool(((came - expected).abs() < 1e-6).all())
+        require(near, sampler, "end of a guided walk", "that under the guided law", _apart(came, expected))
+
+
 def check_every_option_counts(plugin: Sampler) -> None:
     """Each option changes the picture, alone or together with one other: none is read and forgotten."""
-    for key in silent_options(plugin, _probe, beside=WALK):
+    for key in silent_options(plugin, _probe, beside=COMMON):
         require(False, plugin, f"option {key!r}", "an effect on the picture", "none")
 
 

@@ -1,0 +1,68 @@
+"""What the probes see, and that they put back what they touch."""
+
+from __future__ import annotations
+
+import random
+import socket
+import urllib.request
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from noisette.testing.probes import global_random_state_kept, offline, same_bits
+from noisette_plugins.schedules import Linear
+
+
+def states() -> tuple[object, ...]:
+    return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("torch", lambda: torch.rand(1)),
+        ("torch", lambda: torch.manual_seed(0)),
+        ("numpy", lambda: np.random.rand()),
+        ("random", random.random),
+        ("random", lambda: random.seed(0)),
+    ],
+)
+def test_use_of_a_global_generator_is_seen_and_undone(name: str, use: Callable[[], object]) -> None:
+    use()
+    before = states()
+    with (
+        pytest.raises(AssertionError, match=f"global random state of {name} after this: expected unchanged"),
+        global_random_state_kept(Linear(), "this"),
+    ):
+        use()
+    assert states() == before
+
+
+def test_own_generators_are_welcome() -> None:
+    before = states()
+    with global_random_state_kept(Linear(), "this"):
+        torch.rand(1, generator=torch.Generator().manual_seed(0))
+        np.random.default_rng(0).normal()
+        random.Random(0).random()
+    assert states() == before
+
+
+def test_offline_refuses_every_connection_and_ends() -> None:
+    connect = socket.socket.connect
+    with offline():
+        with pytest.raises(OSError, match="no connection"):
+            socket.create_connection(("127.0.0.1", 9), timeout=1)
+        with pytest.raises(OSError, match="no connection"):
+            urllib.request.urlopen("http://localhost:9/")
+    assert socket.socket.connect is connect
+
+
+def test_same_bits_compares_values_shapes_and_types() -> None:
+    x = torch.tensor([1.0, float("nan"), float("inf")])
+    assert same_bits(x, x.clone())
+    assert not same_bits(x, torch.tensor([1.0, 0.0, float("inf")]))
+    assert not same_bits(x, x.double())
+    assert not same_bits(x, x[None])
+    assert same_bits(torch.tensor([1, 2], dtype=torch.uint8), torch.tensor([1, 2], dtype=torch.uint8))
