@@ -3,7 +3,7 @@
     <root>/features/<label>-<key>/features.npy                  features of a set, float32 (N, D)
     <root>/features/<metric>-<label>-<key>/state.safetensors    statistics of a reference
 
-A key is a hash of the pictures, the options and versions of features and metric, the weights and this format.
+A key is a hash of the pictures, options and versions of features and metric, weights, device and this format.
 Both are `committed` directories: whole or not there, and verified when they are read; a damaged one is made anew.
 """
 
@@ -115,7 +115,7 @@ class FeatureCache:
     def _place(self, name: str, *content: Any) -> Path | None:
         if self.folder is None:
             return None
-        key = digest(_VERSION, self.weights, _identity(self.features), *content)
+        key = digest(_VERSION, self.device.type, self.weights, _identity(self.features), *content)
         return self.folder / f"{name}-{key}"
 
     def _state_place(self, metric: Metric, pictures: PictureSet) -> Path | None:
