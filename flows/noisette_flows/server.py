@@ -9,21 +9,52 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["start_server"]
+from noisette import NoisetteError
+
+__all__ = ["ServerError", "starting_server"]
 
 
-def start_server() -> threading.Thread:
-    """Start the embedded server, unless Prefect is set up to use another; join the thread before a flow starts."""
-    import prefect.server.api.server  # noqa: F401  # imported here: two threads that import are slow and may clash
+class ServerError(NoisetteError):
+    """Prefect's server that does not start, or does not answer."""
+
+
+@contextmanager
+def starting_server() -> Iterator[None]:
+    """Start the embedded server, unless Prefect is set up to use another, while the block does something else.
+
+    Raises:
+        ServerError: at the end of the block, if there is no server to run a flow with.
+    """
+    import prefect.server.api.server  # noqa: F401  # here: two threads that import are slow, and may clash
+
+    failures: list[Exception] = []
+    thread = threading.Thread(target=_start, args=(failures,), name="prefect-server", daemon=True)
+    thread.start()
+    yield
+    thread.join()
+    if failures:
+        raise ServerError(_advice(failures[0]))
+
+
+def _start(failures: list[Exception]) -> None:
     from prefect.client.orchestration import get_client
 
-    def work() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        with suppress(Exception):  # the flow meets the same obstacle, and raises it
-            get_client(sync_client=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        failure = get_client(sync_client=True).api_healthcheck()
+    except Exception as error:
+        failure = error
+    if failure is not None:
+        failures.append(failure)
 
-    thread = threading.Thread(target=work, name="prefect-server", daemon=True)
-    thread.start()
-    return thread
+
+def _advice(error: Exception) -> str:
+    from prefect.settings import PREFECT_API_URL
+
+    url, reason = PREFECT_API_URL.value(), (str(error) or type(error).__name__).splitlines()[0]
+    if url:
+        return f"Prefect's server at {url} does not answer ({reason}); start it, or unset PREFECT_API_URL"
+    return f"Prefect's embedded server does not start ({reason}); see `prefect server start`"

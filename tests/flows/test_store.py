@@ -51,6 +51,21 @@ def test_a_password_is_never_shown(uri: str, shown: str) -> None:
     assert "secret" not in (store(uri).ui_command() or "")
 
 
+def test_mlflow_gets_the_password_by_the_environment() -> None:
+    assert store("http://ann:s%40t@127.0.0.1:5000").login() == {
+        "MLFLOW_TRACKING_USERNAME": "ann",
+        "MLFLOW_TRACKING_PASSWORD": "s@t",
+    }
+    assert store("http://127.0.0.1:5000").login() == {}
+    assert store().login() == {}
+
+
+def test_messages_are_shown_without_the_password() -> None:
+    said = "request to http://ann:s%40t@127.0.0.1:5000/api failed"
+    assert store("http://ann:s%40t@127.0.0.1:5000").hide(said) == "request to http://127.0.0.1:5000/api failed"
+    assert store("http://127.0.0.1:5000").hide(said) == said
+
+
 def test_artifacts_of_a_file_store_lie_at_an_absolute_path(tmp_path: Path) -> None:
     assert store("sqlite:///deep/mlflow.db").artifacts("digits") == f"{tmp_path}/deep/mlartifacts/digits"
     assert store("http://127.0.0.1:5000").artifacts("digits") is None

@@ -11,8 +11,11 @@ from typing import NoReturn
 import typer
 
 from noisette import NoisetteError
+from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.plugins import plugins
 from noisette_flows.cli.run import run
+from noisette_flows.cli.scaffolding import new_plugin
+from noisette_flows.cli.schema import schema
 from noisette_flows.cli.stages import evaluate, prepare, sample, train
 
 __all__ = ["app", "main"]
@@ -25,8 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, prepare, train, sample, evaluate):
+for command in (run, prepare, train, sample, evaluate, schema):
     app.command()(command)
+plugins.command("check")(check_plugin)
+plugins.command("new")(new_plugin)
 app.add_typer(plugins, name="plugins")
 
 _BUG = "This is a bug in noisette or in a plugin. Please report it with the lines above."

@@ -15,9 +15,9 @@ from noisette.plugins.registry import nearest
 from noisette_flows.cli.options import AsJson
 from noisette_flows.display import plugins as display
 
-__all__ = ["plugins"]
+__all__ = ["check_kind", "chosen", "plugins"]
 
-plugins = typer.Typer(name="plugins", help="See which plugins are installed.", no_args_is_help=True)
+plugins = typer.Typer(name="plugins", help="See, check and write plugins.", no_args_is_help=True)
 
 
 @plugins.command("list")
@@ -27,7 +27,7 @@ def list_plugins(
 ) -> None:
     """List all plugins, and what is broken."""
     if kind is not None:
-        _check_kind(kind)
+        check_kind(kind)
     found = registry().of_kind(kind) if kind else registry().found
     listed = [*map(display.facts, found), *map(display.fault, registry().broken)]
     if json:
@@ -45,19 +45,24 @@ def show_plugin(
     json: AsJson = False,
 ) -> None:
     """Show a plugin's options with types, defaults and descriptions, and how a config names it."""
-    for found in _chosen(name):
+    for found in chosen(name):
         if json:
             print(jsonlib.dumps(display.details(found), indent=1))
         else:
             display.show_details(found, Console())
 
 
-def _chosen(words: list[str]) -> list[Found]:
-    """Return the plugin of a kind and name, or those of all kinds that bear the name."""
+def chosen(words: list[str]) -> list[Found]:
+    """Return the plugin of a kind and name, or those of all kinds that bear the name.
+
+    Raises:
+        PluginError: if there is none, or several of one kind.
+        BadParameter: if the words are not a name, or a kind and a name.
+    """
     if len(words) > 2:
         raise typer.BadParameter("expected a name, or a kind and a name")
     if len(words) == 2:
-        _check_kind(words[0])
+        check_kind(words[0])
         return [registry().find(*words)]
     named = [kind for kind in KINDS if words[0].rpartition(":")[2] in registry().names(kind)]
     if not named:
@@ -68,7 +73,12 @@ def _chosen(words: list[str]) -> list[Found]:
     return [registry().find(kind, words[0]) for kind in named]
 
 
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> None:
+    """Refuse a word that is no kind of plugin.
+
+    Raises:
+        BadParameter: with the kinds that there are.
+    """
     if kind not in KINDS:
         hint = nearest(kind, list(KINDS))
         raise typer.BadParameter(f"no kind {kind!r}; there is {', '.join(KINDS)}. {hint}".strip())

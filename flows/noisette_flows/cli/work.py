@@ -52,6 +52,7 @@ class Order:
             The names of the stages that were finished before.
         """
         console = Console(stderr=True)
+        _show_warnings(console)
         skipped = [stage for stage in stages if stage.finished]
         for stage in skipped:
             console.print(f"{stage.name}: finished before, skipped ({stage.directory})", **_PLAIN)
@@ -64,16 +65,13 @@ class Order:
     def _start(self, flow: str, console: Console) -> None:
         from noisette_flows.display.progress import showing
         from noisette_flows.observing import listening
-        from noisette_flows.server import start_server
+        from noisette_flows.server import starting_server
 
         quiet_prefect()
-        _show_warnings(console)
         try:
             with showing(console) as progress, listening(progress):
-                server = start_server()
-                from noisette_flows import pipeline  # imports torch while the server starts
-
-                server.join()
+                with starting_server():
+                    from noisette_flows import pipeline  # imports torch meanwhile
                 getattr(pipeline, flow)(self.config, self.overrides or None, self.output)
         except (KeyboardInterrupt, SystemExit):
             console.print("stopped; the same command goes on from here", **_PLAIN)

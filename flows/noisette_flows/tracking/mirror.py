@@ -2,11 +2,13 @@
 
 `Mirror.sync` sends what the store does not have yet: lines of the journal, grids, samples, evaluations. It may
 fail anywhere and be called again, in this process or another. MLflow keys a metric by run, name, step, time and
-value, and the times come from the disk, so that even a line that is sent twice is stored once.
+value, and the times come from the disk, so that even a line that is sent twice is stored once. (A picture on whose
+second file the server dies is stored twice, under the same key and step; MLflow shows one of them.)
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -72,8 +74,10 @@ class Mirror:
         if self._runs is None:
             from mlflow import MlflowClient
 
-            memory = Memory.load(self.directory, self.store)
-            runs = Runs(MlflowClient(self.store.uri), self.store, self.directory, memory)
+            login = self.store.login()
+            os.environ.update(login)
+            client = MlflowClient(self.store.shown if login else self.store.uri)
+            runs = Runs(client, self.store, self.directory, Memory.load(self.directory, self.store))
             runs.check(self.experiment.name)
             self._runs = runs
         return self._runs
@@ -132,11 +136,15 @@ class Mirror:
         child = runs.make(key, samples.label, names.sampler_parameters(about), tags, start)
         speed = _metrics({"seconds_per_picture": about["seconds_per_picture"]}, samples.directory)
         runs.client.log_batch(child, metrics=speed)
-        grid, name = open_picture(samples.grid), names.metric_key(f"samples/{samples.label}")
-        runs.client.log_image(child, grid, key="samples", step=0)
-        runs.client.log_image(runs.memory.runs[PARENT], grid, key=name, step=0)
+        self._grid(runs, key, key, "samples", samples)
+        self._grid(runs, PARENT, key, names.metric_key(f"samples/{samples.label}"), samples)
         runs.set_status(key, "FINISHED", done)
         runs.sent(key, "samples")
+
+    def _grid(self, runs: Runs, to: str, key: str, name: str, samples: Samples) -> None:
+        if runs.once(to, f"grid {key}"):
+            runs.client.log_image(runs.memory.runs[to], open_picture(samples.grid), key=name, step=0)
+            runs.sent(to, f"grid {key}")
 
     def _evaluation(self, runs: Runs, report: Report) -> None:
         name = report.directory.name

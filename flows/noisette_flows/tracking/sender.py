@@ -31,6 +31,7 @@ __all__ = ["main"]
 
 _PAUSE = 2.0  # seconds between two looks
 _PAUSE_AFTER_FAILURE = 20.0
+_LONGEST = 120  # characters of a reason
 
 
 class _Parent:
@@ -74,8 +75,9 @@ class _Sender:
             self._mirror.sync(self.statuses)
             self._seen, self.failure = seen, ""
         except Exception as error:  # of many libraries; MLflow is a view, and is tried again
-            traceback.print_exc()
-            self.failure = (str(error).splitlines() or [type(error).__name__])[0]
+            hide = self._mirror.store.hide
+            print(hide(traceback.format_exc()), file=sys.stderr)
+            self.failure = hide(str(error).partition("\n")[0] or type(error).__name__)[:_LONGEST]
             self._next = time.monotonic() + _PAUSE_AFTER_FAILURE
 
 

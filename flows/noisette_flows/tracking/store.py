@@ -7,7 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 __all__ = ["DEFAULT", "OFF", "Store"]
 
@@ -49,6 +49,23 @@ class Store:
         parts = urlsplit(self.uri)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else self.uri
 
+    def login(self) -> dict[str, str]:
+        """Return user and password of a server as the environment variables that MLflow reads them from."""
+        parts = urlsplit(self.uri)
+        if not self._is_server or parts.username is None:
+            return {}
+        given = {"MLFLOW_TRACKING_USERNAME": parts.username, "MLFLOW_TRACKING_PASSWORD": parts.password or ""}
+        return {name: unquote(value) for name, value in given.items()}
+
+    def hide(self, text: str) -> str:
+        """Return a text, such as a library's message, without user and password."""
+        credentials = urlsplit(self.uri).netloc.rpartition("@")[0]
+        return text.replace(f"{credentials}@", "") if credentials else text
+
+    @property
+    def _is_server(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
     @property
     def gone(self) -> bool:
         """Whether the file of the store is not there."""
@@ -63,7 +80,7 @@ class Store:
 
     def ui_command(self) -> str | None:
         """Return the command that opens MLflow's pages, from the working directory; None for a server."""
-        if self.uri.startswith(("http://", "https://")):
+        if self._is_server:
             return None
         uri = f"{_SQLITE}{_relative(self.database)}" if self.database else self.shown
         return f"{_mlflow()} ui --backend-store-uri {uri}"

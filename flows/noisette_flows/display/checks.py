@@ -1,0 +1,74 @@
+"""The conformance kit's results: a line for each check as it ends, and how many ended how."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from noisette.plugins import Found
+
+if TYPE_CHECKING:
+    from noisette.testing import Result
+
+__all__ = ["facts", "shown"]
+
+_STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow", "expected": "yellow"}
+_WORDS = {"expected": "failed as expected"}
+_WIDTH = 36  # of a check's name
+_INDENT = 10  # of a message
+
+
+def facts(found: Found, results: Iterable[Result]) -> dict[str, Any]:
+    """Return what came of a plugin's checks as JSON values."""
+    results = list(results)
+    return {
+        "kind": found.plugin.kind,
+        "name": found.plugin.name,
+        "distribution": found.origin.distribution,
+        "version": found.origin.version,
+        "plugin": results[0].plugin if results else "",
+        "counts": _counts(results),
+        "checks": [{key: value for key, value in asdict(result).items() if key != "plugin"} for result in results],
+    }
+
+
+def shown(found: Found, results: Iterable[Result], console: Console) -> Iterator[Result]:
+    """Print each result as it is taken, then the counts."""
+    plugin, origin = found.plugin, found.origin
+    console.print(f"[bold]{plugin.kind} {plugin.name}[/]  {origin.distribution} {origin.version}", highlight=False)
+    seen: list[Result] = []
+    for result in results:
+        _print(result, console, again=bool(seen) and result.message == seen[-1].message)
+        seen.append(result)
+        yield result
+    counts = _counts(seen)
+    told = ", ".join(f"{count} {_WORDS.get(outcome, outcome)}" for outcome, count in counts.items() if count)
+    console.print(f"{told}\n", style=_STYLES["failed"] if counts["failed"] else _STYLES["passed"], highlight=False)
+
+
+def _print(result: Result, console: Console, *, again: bool) -> None:
+    """Print the line of a check, and beneath it what it has to say, unless the one before said the same."""
+    outcome = _WORDS.get(result.outcome, result.outcome)
+    line = Text(f" {outcome:8} ", style=_STYLES[result.outcome])
+    if result.outcome == "passed":
+        line.append(f"{result.check:{_WIDTH}}", style="default").append(f"{result.seconds:6.1f} s", style="dim")
+    else:
+        line.append(result.check, style="default").append(" (for the same reason)" if again else "", style="dim")
+    console.print(line, soft_wrap=True)
+    if result.message and not again:
+        wrapped = Padding(Text(result.message), (0, 0, 0, _INDENT))
+        plain = Text(indent(result.message, " " * _INDENT))
+        console.print(wrapped if console.is_terminal else plain, soft_wrap=not console.is_terminal)
+
+
+def _counts(results: Iterable[Result]) -> dict[str, int]:
+    """Return how many ended how, in the order of `_STYLES`."""
+    counted = Counter(result.outcome for result in results)
+    return {outcome: counted[outcome] for outcome in _STYLES}  # type: ignore[index]

@@ -1,0 +1,136 @@
+"""A tracking server that is not there costs no result, and what it missed reaches it later."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.workshop import Finished, Workshop
+
+from noisette.checkpoint import latest
+from noisette.journal import read_journal
+from noisette_flows.tracking import Store, behind
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_dead_tracking_server_costs_nothing_and_is_told_of(workshop: Workshop, finished: Finished) -> None:
+    uri = f"http://ann:secret@127.0.0.1:{free_port()}"
+    done = workshop.noisette("run", "tiny.yaml", "--json", "--tracking-uri", uri)
+    assert done.returncode == 0, done.stderr
+    assert "is behind" in done.stderr
+    assert "Nothing is lost" in done.stderr
+    assert "is behind" not in finished.first.stderr  # the control: a store that answers
+    assert "Traceback" not in done.stderr
+    rows, (run,) = json.loads(done.stdout)["rows"], workshop.runs
+    reference = json.loads(finished.workshop.noisette("run", "tiny.yaml", "--json").stdout)["rows"]
+    assert [row["results"] for row in rows] == [row["results"] for row in reference]
+    kept = "".join(
+        path.read_text(errors="ignore") for path in run.rglob("*") if path.suffix in (".json", ".jsonl", ".log")
+    )
+    assert "secret" not in done.stdout + done.stderr + kept
+
+    store = Store.of(f"sqlite:///{workshop.folder}/mlflow.db")
+    assert store is not None
+    assert behind(run, store)
+    again = workshop.noisette("run", "tiny.yaml")
+    assert again.returncode == 0
+    assert not behind(run, store)
+    assert "started" not in again.stderr
+
+
+def states(workshop: Workshop, what: str) -> list[tuple[str, str]]:
+    """Return names and states of Prefect's flow or task runs."""
+    with closing(sqlite3.connect(workshop.folder / "prefect" / "prefect.db")) as database:
+        return database.execute(f"select name, state_type from {what}").fetchall()
+
+
+def mlflow_runs(workshop: Workshop) -> dict[str, str]:
+    with closing(sqlite3.connect(workshop.folder / "mlflow.db")) as database:
+        return dict(database.execute("select name, status from runs").fetchall())
+
+
+def test_prefect_shows_names_that_a_person_can_read(finished: Finished) -> None:
+    assert states(finished.workshop, "flow_run") == [("tiny: train 12 steps, evaluate", "COMPLETED")]
+    assert {name for name, _ in states(finished.workshop, "task_run")} <= {
+        "prepare digits",
+        "train 12 steps",
+        "sample ddim-5",
+        "sample ddpm-4",
+        "evaluate tiny",
+    }
+
+
+def journalled(workshop: Workshop) -> list[int]:
+    runs = workshop.runs if (workshop.folder / "runs").exists() else []
+    return [entry["step"] for run in runs for entry in read_journal(run) if entry["stage"] == "train"]
+
+
+LONG = ("run", "tiny.yaml", "--set", "training.steps=800", "--set", "training.save_every=100000")
+
+
+def stopped(workshop: Workshop, sent: signal.Signals) -> tuple[int, str]:
+    """Stop a training that has begun; return exit code and what was said on stderr."""
+    process = workshop.start(*LONG)
+    while len(journalled(workshop)) < 3:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    if sent == signal.SIGINT:
+        os.killpg(process.pid, sent)  # as a terminal does
+    else:
+        process.send_signal(sent)
+    said = process.communicate(timeout=120)[1]
+    assert "stopped; the same command goes on from here" in said
+    assert "Traceback" not in said
+    (run,) = workshop.runs
+    checkpoint = latest(run)
+    assert checkpoint is not None
+    assert 0 < checkpoint.step < 800
+    assert mlflow_runs(workshop) == {"eps linear 800 steps": "KILLED", "training": "KILLED"}
+    assert [state for _, state in states(workshop, "flow_run")] == ["CRASHED"]
+    return process.returncode, said
+
+
+def test_sigterm_saves_the_state(workshop: Workshop) -> None:
+    code, said = stopped(workshop, signal.SIGTERM)
+    assert code == 143, said
+
+
+def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(workshop: Workshop) -> None:
+    code, said = stopped(workshop, signal.SIGINT)
+    assert code == 130, said
+    done = workshop.noisette(*LONG)
+    assert done.returncode == 0, done.stderr
+    assert set(mlflow_runs(workshop)) == {"eps linear 800 steps", "training", "ddim-5", "ddpm-4"}
+    assert set(mlflow_runs(workshop).values()) == {"FINISHED"}
+    assert journalled(workshop) == list(range(4, 801, 4))
+    assert stored_steps(workshop.folder) == journalled(workshop)
+
+
+def stored_steps(folder: Path) -> list[int]:
+    """Return the steps of the loss in MLflow, as its training run has them."""
+    query = """select step from metrics join runs using (run_uuid)
+               where key = 'train/loss' and name = 'training' order by step"""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        return [step for (step,) in database.execute(query)]
+
+
+def test_a_prefect_server_that_does_not_answer_is_named(workshop: Workshop) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    done = workshop.noisette("run", "tiny.yaml", PREFECT_API_URL=url, PREFECT_CLIENT_MAX_RETRIES="0")
+    assert done.returncode == 2
+    assert f"Prefect's server at {url} does not answer" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,195 @@
+"""What MLflow has after a run, and that MLflow can never cost a result."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from support.workshop import Finished
+
+from noisette import Experiment
+from noisette.evaluation import Report
+from noisette.journal import read_journal
+from noisette_flows.tracking import Memory, Mirror, Store, behind
+
+pytestmark = pytest.mark.slow
+
+CURVES = {"train/loss", "train/lr", "train/gradient_norm", "train/pictures_per_second"}
+
+
+def runs_of(client: MlflowClient, name: str = "tiny") -> tuple[Run, dict[str, Run]]:
+    """Return the parent and its children by name."""
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    everything = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in everything if "mlflow.parentRunId" not in run.data.tags]
+    children = {run.info.run_name: run for run in everything if run is not parent}
+    assert all(child.data.tags["mlflow.parentRunId"] == parent.info.run_id for child in children.values())
+    return parent, children
+
+
+@pytest.fixture(scope="module")
+def client(finished: Finished) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{finished.workshop.folder}/mlflow.db")
+
+
+def test_a_parent_with_a_child_for_training_and_each_sampler(client: MlflowClient) -> None:
+    parent, children = runs_of(client)
+    assert set(children) == {"training", "ddim-5", "ddpm-4"}
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+    assert parent.info.run_name == "eps linear 12 steps"
+
+
+def test_few_telling_parameters_and_the_whole_config_beside_them(client: MlflowClient, finished: Finished) -> None:
+    parent, children = runs_of(client)
+    assert parent.data.params == {
+        "dataset": "digits",
+        "schedule": "linear",
+        "objective": "eps",
+        "backbone": "unet",
+        "steps": "12",
+        "lr": "0.001",
+    }
+    assert children["ddpm-4"].data.params["network_calls"] == "4"
+    config = yaml.safe_load(Path(client.download_artifacts(parent.info.run_id, "config.yaml")).read_text())
+    assert Experiment.parse(config) == Experiment.load(finished.workshop.folder / "tiny.yaml")
+    assert parent.data.tags["noisette.backbone"].startswith("unet (noisette ")
+    assert children["ddim-5"].data.tags["noisette.sampler"].startswith("ddim (noisette ")
+
+
+def test_the_curves_are_those_of_the_journal(client: MlflowClient, finished: Finished) -> None:
+    journal = [entry for entry in read_journal(finished.run) if entry["stage"] == "train"]
+    assert len(journal) == 3
+    parent, children = runs_of(client)
+    for run in (parent, children["training"]):
+        assert set(run.data.metrics) >= CURVES
+        history = client.get_metric_history(run.info.run_id, "train/loss")
+        assert [(point.step, point.value) for point in history] == [
+            (entry["step"], entry["metrics"]["loss"]) for entry in journal
+        ]
+
+
+def test_results_are_on_the_sampler_and_on_the_parent(client: MlflowClient, finished: Finished) -> None:
+    (directory,) = (finished.run / "evaluations").iterdir()
+    report = Report.open(directory)
+    parent, children = runs_of(client)
+    for row in report.rows:
+        kid = row.results["kid_efficientnet-lite0"]
+        assert parent.data.metrics[f"kid/{row.label} efficientnet-lite0"] == kid.value
+        if row.kind == "sampler":
+            assert children[row.label].data.metrics["kid efficientnet-lite0"] == kid.value
+            assert children[row.label].data.metrics["kid efficientnet-lite0 stderr"] == kid.stderr
+    assert not [key for key in parent.data.metrics if "fid" in key]
+
+
+def test_pictures_table_and_report_are_there(client: MlflowClient) -> None:
+    parent, children = runs_of(client)
+    tables = json.loads(parent.data.tags["mlflow.loggedArtifacts"])
+    assert tables == [{"path": "eval/samplers.json", "type": "table"}]
+    table = json.loads(Path(client.download_artifacts(parent.info.run_id, "eval/samplers.json")).read_text())
+    assert table["columns"] == ["sampler", "samples"]
+    assert [row[0] for row in table["data"]] == ["ddim-5", "ddpm-4"]
+    assert {"report.json", "table.md", "samplers.json"} == {
+        Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "eval")
+    }
+    keys = {Path(file.path).name.split("+")[0] for file in client.list_artifacts(parent.info.run_id, "images")}
+    assert keys == {"samples~ddim-5", "samples~ddpm-4"}
+    assert client.list_artifacts(children["ddim-5"].info.run_id, "images")
+    assert "| ddim-5 | 5 | 5 |" in parent.data.tags["mlflow.note.content"]
+
+
+def test_files_lie_beside_the_store_and_not_in_a_temporary_folder(client: MlflowClient, finished: Finished) -> None:
+    parent, _ = runs_of(client)
+    assert parent.info.artifact_uri.startswith(f"{finished.workshop.folder}/mlartifacts/tiny/")
+
+
+@pytest.fixture
+def copy(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Mirror, Path]:
+    """A copy of the finished run that no store has seen, and a mirror of it in a fresh store."""
+    directory = tmp_path / "run"
+    shutil.copytree(finished.run, directory)
+    (directory / "mlflow.json").unlink()
+    experiment = Experiment.load(finished.workshop.folder / "tiny.yaml")
+    monkeypatch.chdir(tmp_path)
+    return Mirror(experiment, directory, store_in(tmp_path), {}), tmp_path
+
+
+def store_in(folder: Path) -> Store:
+    store = Store.of(f"sqlite:///{folder}/fresh.db")
+    assert store is not None
+    return store
+
+
+def picture_of(client: MlflowClient) -> dict[str, object]:
+    """Return everything that a store shows of the runs."""
+    parent, children = runs_of(client)
+    shown: dict[str, object] = {}
+    for name, run in {"parent": parent, **children}.items():
+        files = [file.path for file in client.list_artifacts(run.info.run_id)]
+        images = {file.path.split("+timestamp")[0] for file in client.list_artifacts(run.info.run_id, "images")}
+        points = {key: len(client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics}
+        shown[name] = (run.info.status, run.data.params, run.data.metrics, points, sorted(files), images)
+    return shown
+
+
+def test_a_lost_store_is_made_again_from_the_run_directory(client: MlflowClient, copy: tuple[Mirror, Path]) -> None:
+    mirror, folder = copy
+    assert behind(mirror.directory, mirror.store)
+    mirror.sync({"parent": "FINISHED"})
+    assert not behind(mirror.directory, mirror.store)
+    assert picture_of(MlflowClient(f"sqlite:///{folder}/fresh.db")) == picture_of(client)
+    (folder / "fresh.db").unlink()
+    assert behind(mirror.directory, mirror.store)
+
+
+def test_what_was_sent_is_not_sent_again_even_if_the_memory_is_half_lost(copy: tuple[Mirror, Path]) -> None:
+    mirror, _ = copy
+    mirror.sync({"parent": "FINISHED"})
+    once = picture_of(MlflowClient(mirror.store.uri))
+    again = Mirror(mirror.experiment, mirror.directory, mirror.store, {})
+    again.sync({"parent": "FINISHED"})
+    assert picture_of(MlflowClient(mirror.store.uri)) == once
+    memory = Memory.load(mirror.directory, mirror.store)
+    memory.lines = 0  # killed after sending, before remembering
+    memory.save(mirror.directory, mirror.store)
+    Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
+    assert picture_of(MlflowClient(mirror.store.uri)) == once
+
+
+def test_a_sync_that_breaks_off_anywhere_is_completed_by_the_next(
+    copy: tuple[Mirror, Path], monkeypatch: pytest.MonkeyPatch, client: MlflowClient
+) -> None:
+    mirror, _ = copy
+    failures = 0
+    for method in ("log_param", "log_dict", "log_batch", "log_image", "log_artifact", "set_tag", "set_terminated"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, method, _refuse)
+            with pytest.raises(ConnectionError):
+                Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
+            failures += 1
+        assert behind(mirror.directory, mirror.store)
+    assert failures == 7
+    Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
+    assert picture_of(MlflowClient(mirror.store.uri)) == picture_of(client)
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise ConnectionError("the server is gone")
+
+
+def test_a_run_deleted_in_mlflow_is_made_again(copy: tuple[Mirror, Path]) -> None:
+    mirror, _ = copy
+    mirror.sync({"parent": "FINISHED"})
+    store = MlflowClient(mirror.store.uri)
+    once = picture_of(store)
+    _, children = runs_of(store)
+    store.delete_run(children["ddim-5"].info.run_id)
+    store.delete_run(children["training"].info.run_id)
+    assert picture_of(store) != once
+    Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
+    assert {"training", "ddim-5", "ddpm-4"} == set(runs_of(store)[1])
