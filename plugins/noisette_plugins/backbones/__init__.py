@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from noisette import Backbone, hookimpl
+from noisette_plugins.backbones.adm import ADM
+from noisette_plugins.backbones.dit import DiT
+from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
+from noisette_plugins.backbones.scratch_unet import ScratchUNet
 from noisette_plugins.backbones.unet import UNet
 
-__all__ = ["UNet"]
+__all__ = ["ADM", "DiT", "LinearAttentionUNet", "ScratchUNet", "UNet"]
 
 
 @hookimpl
 def plugins() -> Iterator[type[Backbone]]:
     """Yield the backbones of this folder."""
-    yield from (UNet,)
+    yield from (UNet, LinearAttentionUNet, ScratchUNet, ADM, DiT)

@@ -1,41 +1,22 @@
-"""The network that `unet` builds."""
+"""The network that `unet` and `adm` build."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.backbones.layers import (
-    Attention,
-    Downsample,
-    ResidualBlock,
-    TimeEmbedding,
-    Upsample,
-    zeroed,
-)
+from noisette_plugins.backbones.attention import Attention
+from noisette_plugins.backbones.embedding import Embedding, Waves
+from noisette_plugins.backbones.initial import zeroed
 from noisette_plugins.backbones.norm import GroupNormSiLU
-
-if TYPE_CHECKING:
-    from noisette_plugins.backbones.unet import UNet
+from noisette_plugins.backbones.resampling import Downsample, Upsample, grown, halved
+from noisette_plugins.backbones.residual import ResidualBlock
+from noisette_plugins.backbones.unet_design import Design
 
 __all__ = ["UNetNetwork"]
-
-
-class _Stage(nn.Module):
-    """A residual block, and attention behind it where the level has it."""
-
-    def __init__(self, config: UNet, level: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.block = ResidualBlock(inputs, outputs, 4 * config.channels, config.groups, config.dropout)
-        attends = level in config.attention
-        self.attention = Attention(outputs, config.heads, config.groups) if attends else None
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        x = self.block(x, embedding)
-        return x if self.attention is None else self.attention(x)
 
 
 class UNetNetwork(nn.Module):
@@ -44,67 +25,55 @@ class UNetNetwork(nn.Module):
     Called as `network(x, t, label=None)`: x (N, C, H, W), t (N,) int64, label (N,) int64 where it has classes.
     """
 
-    def __init__(self, config: UNet, inputs: int, classes: int, outputs: int) -> None:
+    def __init__(self, design: Design, inputs: int, classes: int, outputs: int) -> None:
         super().__init__()
-        self.classes = classes
-        widths = [config.channels * multiplier for multiplier in config.multipliers]
-        self.time = TimeEmbedding(config.channels, 4 * config.channels)
-        self.label = nn.Embedding(classes + 1, 4 * config.channels) if classes else None
-        self.enter = nn.Conv2d(inputs, config.channels, 3, padding=1)
-        skips = self._build_down(config, widths)
-        self._build_middle(config, widths[-1])
-        self._build_up(config, widths, skips)
-        self.norm = GroupNormSiLU(config.groups, config.channels)
-        self.leave = zeroed(nn.Conv2d(config.channels, outputs, 3, padding=1))
+        waves = Waves(design.waves, shift=design.shift, cosine_first=design.cosine_first)
+        self.embedding = Embedding(waves, design.width, classes)
+        self.enter = nn.Conv2d(inputs, design.widths[0], 3, padding=1)
+        skips = self._build_down(design)
+        self.middle1 = _block(design, design.widths[-1], design.widths[-1])
+        self.middle_attention = _attention(design, design.widths[-1])
+        self.middle2 = _block(design, design.widths[-1], design.widths[-1])
+        self._build_up(design, skips)
+        self.norm = GroupNormSiLU(design.groups, design.widths[0], eps=design.epsilon)
+        self.leave = zeroed(nn.Conv2d(design.widths[0], outputs, 3, padding=1))
 
-    def _build_down(self, config: UNet, widths: list[int]) -> list[int]:
+    def _build_down(self, design: Design) -> list[int]:
+        """Build the way down; return the channels of the states that it leaves for the way up."""
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
-        current, skips = config.channels, [config.channels]
-        for level, width in enumerate(widths):
+        current, skips = design.widths[0], [design.widths[0]]
+        for level, width in enumerate(design.widths):
             stages = nn.ModuleList()
-            for _ in range(config.blocks):
-                stages.append(_Stage(config, level, current, width))
+            for _ in range(design.blocks):
+                stages.append(_Stage(design, level, current, width))
                 current = width
                 skips.append(current)
             self.down.append(stages)
-            if level < len(widths) - 1:
-                self.shrink.append(Downsample(current))
+            if level < len(design.widths) - 1:
+                self.shrink.append(_Shrink(design, current))
                 skips.append(current)
         return skips
 
-    def _build_middle(self, config: UNet, width: int) -> None:
-        embedding = 4 * config.channels
-        self.middle1 = ResidualBlock(width, width, embedding, config.groups, config.dropout)
-        self.middle_attention = Attention(width, config.heads, config.groups)
-        self.middle2 = ResidualBlock(width, width, embedding, config.groups, config.dropout)
-
-    def _build_up(self, config: UNet, widths: list[int], skips: list[int]) -> None:
+    def _build_up(self, design: Design, skips: list[int]) -> None:
         self.up, self.grow = nn.ModuleList(), nn.ModuleList()
-        current = widths[-1]
-        for level, width in reversed(list(enumerate(widths))):
+        current = design.widths[-1]
+        for level, width in reversed(list(enumerate(design.widths))):
             stages = nn.ModuleList()
-            for _ in range(config.blocks + 1):
-                stages.append(_Stage(config, level, current + skips.pop(), width))
+            for _ in range(design.blocks + 1):
+                stages.append(_Stage(design, level, current + skips.pop(), width))
                 current = width
             self.up.append(stages)
             if level:
-                self.grow.append(Upsample(current))
+                self.grow.append(_Grow(design, current))
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the output for x at the steps t, (N, outputs, H, W)."""
-        embedding = F.silu(self._embed(t, label))
+        embedding = F.silu(self.embedding(t, label))
         x, skips = self._descend(self.enter(x), embedding)
         x = self.middle2(self.middle_attention(self.middle1(x, embedding)), embedding)
         x = self._ascend(x, skips, embedding)
         out: Tensor = self.leave(self.norm(x))
         return out
-
-    def _embed(self, t: Tensor, label: Tensor | None) -> Tensor:
-        embedding: Tensor = self.time(t)
-        if self.label is None:
-            return embedding
-        named: Tensor = self.label(torch.full_like(t, self.classes) if label is None else label)
-        return embedding + named
 
     def _descend(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         skips = [x]
@@ -113,7 +82,7 @@ class UNetNetwork(nn.Module):
                 x = stage(x, embedding)
                 skips.append(x)
             if level < len(self.shrink):
-                x = self.shrink[level](x)
+                x = self.shrink[level](x, embedding)
                 skips.append(x)
         return x, skips
 
@@ -122,5 +91,68 @@ class UNetNetwork(nn.Module):
             for stage in stages:  # type: ignore[attr-defined]
                 x = stage(torch.cat([x, skips.pop()], dim=1), embedding)
             if level < len(self.grow):
-                x = self.grow[level](x, skips[-1].shape[-2:])
+                x = self.grow[level](x, embedding, skips[-1].shape[-2:])
         return x
+
+
+class _Stage(nn.Module):
+    """A residual block, and attention behind it where the level has it."""
+
+    def __init__(self, design: Design, level: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.block = _block(design, inputs, outputs)
+        self.attention = _attention(design, outputs) if level in design.attention else None
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        x = self.block(x, embedding)
+        return x if self.attention is None else self.attention(x)
+
+
+class _Shrink(nn.Module):
+    """Halves the size between two levels."""
+
+    def __init__(self, design: Design, channels: int) -> None:
+        super().__init__()
+        residual = design.resampling == "residual"
+        self.block = _block(design, channels, channels) if residual else None
+        self.convolution = None if residual else Downsample(channels, all_round=design.all_round)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        if self.block is not None:
+            x = self.block(x, embedding, halved)
+        if self.convolution is not None:
+            x = self.convolution(x)
+        return x
+
+
+class _Grow(nn.Module):
+    """Doubles the size between two levels, or reaches an odd one."""
+
+    def __init__(self, design: Design, channels: int) -> None:
+        super().__init__()
+        residual = design.resampling == "residual"
+        self.block = _block(design, channels, channels) if residual else None
+        self.convolution = None if residual else Upsample(channels)
+
+    def forward(self, x: Tensor, embedding: Tensor, size: tuple[int, int]) -> Tensor:
+        if self.block is not None:
+            x = self.block(x, embedding, partial(grown, size=size))
+        if self.convolution is not None:
+            x = self.convolution(x, size)
+        return x
+
+
+def _block(design: Design, inputs: int, outputs: int) -> ResidualBlock:
+    return ResidualBlock(
+        inputs,
+        outputs,
+        design.width,
+        design.groups,
+        design.dropout,
+        epsilon=design.epsilon,
+        scale_shift=design.scale_shift,
+    )
+
+
+def _attention(design: Design, width: int) -> Attention:
+    return Attention(width, design.heads_at(width), design.groups, design.epsilon)
