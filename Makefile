@@ -31,6 +31,10 @@ help: ## Say what there is
 demo: $(READY) ## Set up, then train, sample and compare on real digits
 	@$(BIN)/noisette run $(CONFIG)
 
+.PHONY: figures
+figures: $(READY) ## Run the demo and put its table and picture into the README
+	@$(BIN)/python scripts/figures.py
+
 .PHONY: setup
 setup: $(READY) ## Make .venv with the pinned requirements and noisette
 	@echo "$(VENV) is ready: $(BIN)/noisette --help"

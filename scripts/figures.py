@@ -1,0 +1,56 @@
+"""Make the table and the picture of the README: run the demo and write what it shows into the README.
+
+    make figures
+
+Run it on an idle machine: the table says what a picture takes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from noisette import Experiment, Report
+from noisette.stages import plan
+from noisette_flows.display.table import markdown
+
+HERE = Path(__file__).parent.parent
+CONFIG = HERE / "configs" / "digits.yaml"
+SHOWN = "ddim-50"
+MARKED = re.compile(r"(<!-- table: digits -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Run the demo, then write docs/images/digits.png and the table between the README's marks."""
+    command = Path(sys.executable).with_name("noisette")
+    subprocess.run([str(command), "run", str(CONFIG)], cwd=HERE, check=True)
+    stages = plan(Experiment.load(CONFIG), HERE / "runs")
+    directories = {stage.name: stage.directory for stage in stages if stage.directory is not None}
+    with Image.open(directories[f"sample {SHOWN}"] / "grid.png") as grid:
+        target = HERE / "docs" / "images" / "digits.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        grid.save(target, optimize=True)
+    table = markdown(Report.open(directories["evaluate"]))
+    machine = f"Measured by `make figures` on {processor()}, {os.cpu_count()} cores, without a GPU."
+    readme = HERE / "README.md"
+    text, found = MARKED.subn(rf"\1{table}\n{machine}\n\2", readme.read_text(encoding="utf-8"))
+    if not found:
+        sys.exit("README.md: expected the marks '<!-- table: digits -->' and '<!-- end -->'; they are not there")
+    readme.write_text(text, encoding="utf-8")
+
+
+def processor() -> str:
+    """Return what the machine calls its processor."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()
