@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from importlib.util import find_spec
@@ -57,10 +58,10 @@ class Names:
         """The name that Python imports."""
         return self.distribution.replace("-", "_")
 
-    def class_name(self, source: str) -> str:
-        """Return the name of the plugin's class in a module that uses the words of `source`."""
+    def class_name(self, used: Collection[str]) -> str:
+        """Return the name of the plugin's class in a module that uses some names already."""
         camel = "".join(word.capitalize() for word in self.name.split("-"))
-        if keyword.iskeyword(camel) or re.search(rf"\b{camel}\b", source):
+        if keyword.iskeyword(camel) or camel in used:
             return camel + KINDS[self.kind].__name__
         return camel
 

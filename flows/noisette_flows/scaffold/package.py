@@ -6,6 +6,7 @@ those of the kind become the package's module.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.resources import files
@@ -50,18 +51,27 @@ def _content(names: Names) -> dict[Path, str]:
     """Return the text of each file by its path in the package."""
     templates = files("noisette_flows.scaffold") / "templates"
     module = dict(_found(templates / names.kind, Path("src") / names.module))
+    everything = {**dict(_found(templates / "package", Path())), **module}
     values = {
         "kind": names.kind,
         "name": names.name,
         "distribution": names.distribution,
         "module": names.module,
-        "class_name": names.class_name("\n".join(module.values())),
         "result": names.name.replace("-", "_"),
         "example": _EXAMPLES.get(names.kind, f"{names.kind}: {{name}}").format(name=names.name),
         "noisette": version("noisette"),
     }
-    everything = {**dict(_found(templates / "package", Path())), **module}
+    draft = [Template(text).substitute(values, class_name="_") for text in module.values()]
+    used = {name for source in draft for name in _identifiers(source)}
+    values["class_name"] = names.class_name(used)
     return {path: Template(text).substitute(values) for path, text in everything.items()}
+
+
+def _identifiers(source: str) -> set[str]:
+    """Return the names that a module uses."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    return {node.id for node in nodes if isinstance(node, ast.Name)} | {a.asname or a.name for a in imported}
 
 
 def _found(folder: Traversable, path: Path) -> Iterator[tuple[Path, str]]:

@@ -1,0 +1,110 @@
+"""The JSON schema of configs, with the options of every installed plugin: what editors complete and check by.
+
+Reading a config finds more than a schema can say, such as a walk of more steps than were trained. In one thing the
+schema is stricter: a number in quotes is no number.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
+
+from noisette.config.experiment import Experiment
+from noisette.contracts import KINDS, Plugin
+from noisette.plugins import Registry, registry
+
+__all__ = ["config_schema"]
+
+Schema = dict[str, Any]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_GROUPED = {"type": "string", "pattern": "^[0-9]+(_[0-9]+)+$"}
+
+
+class _Generator(GenerateJsonSchema):
+    """Takes 50_000 as a whole number, which is text to readers of YAML 1.2; leaves out titles that repeat a key."""
+
+    def int_schema(self, schema: Any) -> Schema:
+        """Return the schema of a whole number."""
+        return {"anyOf": [super().int_schema(schema), _GROUPED]}
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Set none."""
+        return False
+
+
+def config_schema(plugins: Registry | None = None) -> Schema:
+    """Return the JSON schema (draft 2020-12) of a config file.
+
+    Args:
+        plugins: the plugins that a config may name; those that are installed, if not given.
+    """
+    schema = Experiment.model_json_schema(schema_generator=_Generator)
+    for kind, contract in KINDS.items():
+        named = _by_name(kind, plugins or registry())
+        definitions = {f"{kind}.{name}": _options(kind, name, plugin) for name, plugin in named.items()}
+        for definition in list(definitions.values()):
+            definitions |= definition.pop("$defs", {})
+        schema["$defs"] |= definitions | {contract.__name__: _choice(contract, named, plugins or registry())}
+    schema["required"].remove("name")  # the name of the file is its default
+    return {"$schema": _DIALECT, **schema, "title": "A noisette experiment"}
+
+
+def _by_name(kind: str, plugins: Registry) -> dict[str, type[Plugin]]:
+    """Return the plugins of a kind by the shortest name that a config may use."""
+    named = {}
+    for found in plugins.of_kind(kind):
+        name = found.plugin.name
+        same = {other.plugin for other in plugins.of_kind(kind) if other.plugin.name == name}
+        named[name if len(same) == 1 else f"{found.origin.distribution}:{name}"] = found.plugin
+    return named
+
+
+def _choice(contract: type[Plugin], named: dict[str, type[Plugin]], plugins: Registry) -> Schema:
+    """Return the schema of a place where a config names a plugin: the name alone, or a mapping of its options."""
+    everything = {f"{f.origin.distribution}:{f.plugin.name}": f.plugin for f in plugins.of_kind(contract.kind)}
+    longer = {name: plugin for name, plugin in everything.items() if name not in named}
+    return {
+        "description": (inspect.getdoc(contract) or "").partition("\n")[0],
+        "anyOf": [
+            {"type": "string", "enum": _complete(named)},
+            *({"$ref": f"#/$defs/{contract.kind}.{name}"} for name in named),
+            {"type": "string", "pattern": _one_of(_complete(longer))},
+            {"type": "object", "properties": {"name": {"pattern": _one_of(longer)}}, "required": ["name"]},
+        ],
+    }
+
+
+def _complete(named: dict[str, type[Plugin]]) -> list[str]:
+    """Return the names of the plugins that need no option."""
+    fields = {name: plugin.model_fields.values() for name, plugin in named.items()}
+    return [name for name in named if not any(field.is_required() for field in fields[name])]
+
+
+def _one_of(names: Iterable[str]) -> str:
+    """Return a pattern of these names, whose only special character is the dot."""
+    return f"^({'|'.join(name.replace('.', '[.]') for name in names)})$"
+
+
+def _options(kind: str, name: str, plugin: type[Plugin]) -> Schema:
+    """Return the schema of the mapping that names a plugin with its options."""
+    try:
+        schema = plugin.model_json_schema(
+            ref_template=f"#/$defs/{kind}.{name}.{{model}}", schema_generator=_Generator
+        )
+    except PydanticUserError as error:
+        schema = {"description": f"its options have no JSON schema: {error.message}"}
+    inner = {f"{kind}.{name}.{model}": definition for model, definition in schema.get("$defs", {}).items()}
+    return {
+        "title": f"{kind} {name}",
+        "description": schema.get("description", ""),
+        "type": "object",
+        "properties": {"name": {"const": name}, **schema.get("properties", {})},
+        "required": ["name", *schema.get("required", ())],
+        "additionalProperties": schema.get("additionalProperties", True),
+        "$defs": inner,
+    }
