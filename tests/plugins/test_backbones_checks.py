@@ -1,0 +1,30 @@
+"""The conformance kit on every built-in backbone, in small sizes, with each structural option at least once."""
+
+from __future__ import annotations
+
+from noisette import Backbone
+from noisette.testing import Check, parametrize_with_checks
+from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet, UNet
+
+_UNET = {"channels": 8, "multipliers": (1, 2), "blocks": 1, "groups": 4}
+_LINEAR = {"channels": 8, "multipliers": (1, 2), "heads": 2, "head_channels": 4}
+
+BACKBONES: list[Backbone] = [
+    UNet(**_UNET),
+    UNet(**_UNET, attention=(0, 1), head_channels=4, padding="around", time_shift=0, time_channels=12, dropout=0.2),
+    ADM(**_UNET, attention=(1,), head_channels=4),
+    ADM(
+        channels=8, multipliers=(0.5, 1.5), blocks=1, attention=(), groups=4, head_channels=None, heads=3,
+        scale_shift=False, resampling="convolution",
+    ),
+    LinearAttentionUNet(**_LINEAR),
+    LinearAttentionUNet(**_LINEAR, time="learned", full_attention=(), memory=0, flash=False),
+    LinearAttentionUNet(**_LINEAR, time="random", full_attention=(0, 1)),
+    ScratchUNet(channels=8, groups=4, heads=2),
+    DiT(width=16, depth=2, heads=2),
+]  # fmt: skip
+
+
+@parametrize_with_checks(BACKBONES)
+def test_conforms(plugin: Backbone, check: Check) -> None:
+    check(plugin)
