@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from noisette.testing import Check
 from noisette.testing.probes import global_random_state_kept, offline, same_bits
 from noisette_plugins.schedules import Linear
 
@@ -66,3 +67,13 @@ def test_same_bits_compares_values_shapes_and_types() -> None:
     assert not same_bits(x, x.double())
     assert not same_bits(x, x[None])
     assert same_bits(torch.tensor([1, 2], dtype=torch.uint8), torch.tensor([1, 2], dtype=torch.uint8))
+
+
+def test_checks_compute_on_one_core_and_give_the_others_back() -> None:
+    # With as many threads as cores, a sampler's checks took 250 s instead of 6 on a busy machine.
+    seen: list[int] = []
+    before = torch.get_num_threads()
+    Check("counts-threads", lambda plugin: seen.append(torch.get_num_threads()))(Linear())
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        Check("fails", lambda plugin: 1 / 0 if seen == [1] else None)(Linear())
+    assert torch.get_num_threads() == before

@@ -32,9 +32,13 @@ class Check:
     slow: bool = False
 
     def __call__(self, plugin: Plugin) -> None:
-        """Make the check; raises AssertionError naming plugin, expected and came, or `Skip`."""
+        """Make the check on one core; raises AssertionError naming plugin, expected and came, or `Skip`."""
+        from noisette.testing.probes import one_thread
+
+        __tracebackhide__ = True
         try:
-            self.function(plugin)
+            with one_thread():
+                self.function(plugin)
         except (AssertionError, unittest.SkipTest):
             raise
         except Exception as error:
@@ -77,6 +81,7 @@ class Result:
 
 def require(holds: bool, plugin: Plugin, what: str, expected: object, came: object) -> None:
     """Raise an AssertionError that names plugin, expected and came, unless `holds`."""
+    __tracebackhide__ = True
     if not holds:
         raise AssertionError(f"{shown(plugin)}: {what}: expected {expected}; came {came}")
 

@@ -17,7 +17,7 @@ from noisette.contracts import Plugin, Sampler
 from noisette.diffusion import Denoiser, Noise
 from noisette.testing.check import require
 
-__all__ = ["devices", "global_random_state_kept", "offline", "same_bits", "start", "walk"]
+__all__ = ["devices", "global_random_state_kept", "offline", "one_thread", "same_bits", "start", "walk"]
 
 
 def walk(sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise) -> list[Tensor]:
@@ -63,6 +63,17 @@ def global_random_state_kept(plugin: Plugin, what: str) -> Iterator[None]:
     finally:
         for name, (_, put) in _GENERATORS.items():
             put(kept[name])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute the block on one core: its tensors are so small that threads would wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

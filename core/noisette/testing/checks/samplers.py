@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from noisette.contracts import Sampler
@@ -22,6 +24,8 @@ from noisette.testing.probes import devices, global_random_state_kept, same_bits
 
 COMMON = tuple(Sampler.model_fields)
 """Options that every sampler has: the walk, which the checks set as they need, and those that core reads."""
+
+Walker = TypeVar("Walker", bound=Sampler)
 
 _NAMES: tuple[Spacing, ...] = ("linspace", "leading", "trailing", "quadratic")
 _LISTS: tuple[tuple[int, ...], ...] = ((999, 500, 499, 130, 3, 0), (700, 20), (999,))
@@ -64,7 +68,7 @@ def check_yields_one_state_a_step(plugin: Sampler) -> None:
 
 def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
     """Every state has the shape, dtype and device of x: float32 and float64; "meta" stands for another device."""
-    for sampler in variants(changed(plugin, steps=5), beside=COMMON):
+    for sampler in variants(in_steps(plugin, 5), beside=COMMON):
         for dtype in (torch.float32, torch.float64):
             _keeps_form(sampler, start(2, _SHAPE, dtype))
         for device in devices():
@@ -77,7 +81,7 @@ def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
 
 def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
     """x, the predictions and the states already yielded are not changed in place."""
-    for sampler in variants(changed(plugin, steps=6), beside=COMMON):
+    for sampler in variants(in_steps(plugin, 6), beside=COMMON):
         x = start(2, _SHAPE)
         before, calls = x.clone(), Calls(Slope(processes.linear()), keep=True)
         states: list[tuple[Tensor, Tensor]] = []
@@ -93,7 +97,7 @@ def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
 
 def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
     """Noise comes from the given source: the global generators of torch, NumPy and Python stay untouched."""
-    for sampler in variants(changed(plugin, steps=4), beside=COMMON):
+    for sampler in variants(in_steps(plugin, 4), beside=COMMON):
         x = start(2, _SHAPE)
         with global_random_state_kept(sampler, "a walk"):
             walk(sampler, Slope(processes.linear()), x, Stream(0, x))
@@ -101,7 +105,7 @@ def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
 
 def check_same_seed_same_bits(plugin: Sampler) -> None:
     """The same seed gives the same bits, whatever the state of the global generators; another seed others."""
-    for sampler in variants(changed(plugin, steps=6), beside=COMMON):
+    for sampler in variants(in_steps(plugin, 6), beside=COMMON):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
             first = _picture(sampler, 7, range(3))
@@ -117,7 +121,7 @@ def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
 
     The denoiser is made of sums and products alone, so that nothing but the sampler can mix pictures.
     """
-    for sampler in variants(changed(plugin, steps=6), beside=COMMON):
+    for sampler in variants(in_steps(plugin, 6), beside=COMMON):
         whole = _picture(sampler, 7, range(5))
         for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
             came = torch.cat([_picture(sampler, 7, part) for part in split])
@@ -131,7 +135,7 @@ def check_finite_at_both_ends(plugin: Sampler) -> None:
     for sampler in variants(plugin, beside=COMMON):
         for process in (processes.linear, processes.cosine, processes.zero_terminal):
             for steps, dtype in ((1, torch.float32), (2, torch.float64), (20, torch.float32), (20, torch.float64)):
-                walker, x = changed(sampler, steps=steps, spacing="linspace"), start(2, _SHAPE, dtype)
+                walker, x = in_steps(sampler, steps), start(2, _SHAPE, dtype)
                 what = f"{steps} steps of the {process.__name__} process in {dtype}"
                 states = walk(walker, Slope(process()), x, Stream(0, x))
                 lost = [step for step, state in enumerate(states) if not bool(state.isfinite().all())]
@@ -142,7 +146,7 @@ def check_last_step_adds_no_noise(plugin: Sampler) -> None:
     """The picture does not depend on what the noise source gives in the last step."""
     for sampler in variants(plugin, beside=COMMON):
         for steps in (1, 2, 8):
-            walker = changed(sampler, steps=steps, spacing="linspace")
+            walker = in_steps(sampler, steps)
             ends = [_with_last_noise(walker, seed) for seed in (1, 2)]
             require(same_bits(*ends), walker, "two noises in the last step", "the same picture", _apart(*ends))
 
@@ -150,8 +154,8 @@ def check_last_step_adds_no_noise(plugin: Sampler) -> None:
 def check_stochastic_as_declared(plugin: Sampler) -> None:
     """`stochastic` says whether noise has a part in the picture at default options."""
     try:
-        sampler = changed(type(plugin)(), steps=8)
-    except ValueError as error:
+        sampler = in_steps(type(plugin)(), 8)
+    except ValidationError as error:
         raise Skip(f"{shown(plugin)}: `stochastic` is declared for default options; it has none") from error
     x = start(2, _SHAPE)
     first, second = (walk(sampler, Slope(processes.linear()), x, Stream(seed, x))[-1] for seed in (1, 2))
@@ -168,7 +172,7 @@ def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
     tables = processes.linear()
     for sampler in variants(plugin, beside=COMMON):
         for steps in (1, 6):
-            walker = changed(sampler, steps=steps, spacing="linspace")
+            walker = in_steps(sampler, steps)
             inner = Calls(Exact(Gaussian([3.0, 3.0], torch.zeros(2, 2)), tables))
             outer = Calls(Clipped(inner))
             x = start(3, (1, 1, 2))
@@ -190,7 +194,7 @@ def check_leaves_guidance_to_core(plugin: Sampler) -> None:
     label, none, strength = [0.0, 0.8], [0.0, -0.1], 1.5
     seen, blind = (Exact(law.shifted(by), tables) for by in (label, none))
     told = {"guidance": strength, "guidance_interval": (999, 0), "threshold": 0.9}
-    for sampler in variants(changed(plugin, steps=12), beside=COMMON):
+    for sampler in variants(in_steps(plugin, 12), beside=COMMON):
         expected = walk(sampler, Exact(guided(law, label, none, strength), tables), x, Stream(0, x))[-1]
         came = walk(changed(sampler, **told), Guided(seen, blind, strength), x, Stream(0, x))[-1]
         near = bool(((came - expected).abs() < 1e-6).all())
@@ -203,13 +207,18 @@ def check_every_option_counts(plugin: Sampler) -> None:
         require(False, plugin, f"option {key!r}", "an effect on the picture", "none")
 
 
+def in_steps(sampler: Walker, steps: int) -> Walker:
+    """Return the sampler for a walk of `steps` even steps."""
+    return changed(sampler, steps=steps, spacing="linspace")
+
+
 def _walks(plugin: Sampler, tables: Tables) -> Iterator[tuple[Sampler, Tables]]:
     for spacing in _NAMES:
         for steps in (1, 2, 7, 20):
             yield changed(plugin, steps=steps, spacing=spacing), tables
     for steps_given in _LISTS:
         yield changed(plugin, steps=len(steps_given), spacing=steps_given), tables
-    yield changed(plugin, steps=6, spacing="linspace"), tables.starting_at(400)
+    yield in_steps(plugin, 6), tables.starting_at(400)
 
 
 def _walks_as_listed(sampler: Sampler, schedule: Tables) -> None:
@@ -261,7 +270,7 @@ def _probe(sampler: Sampler) -> bytes:
     law = Mixture([0.4, 0.6], [[-1.0, 0.5], [1.5, 0.0]], [[[0.3, 0.0], [0.0, 0.1]], [[0.2, 0.1], [0.1, 0.6]]])
     x = start(4, (1, 1, 2))
     denoise: Denoiser = Exact(law, processes.linear())
-    ends = [walk(changed(sampler, steps=steps), denoise, x, Stream(0, x))[-1] for steps in (2, 9)]
+    ends = [walk(in_steps(sampler, steps), denoise, x, Stream(0, x))[-1] for steps in (2, 9)]
     return torch.cat(ends).numpy().tobytes()
 
 
