@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from support.tiny import tiny
 
-from noisette import CheckpointError, DataError, Events, Model, NotFiniteError, Run, StorageError, hookimpl, train
+from noisette import DataError, Events, Model, NotFiniteError, Run, StorageError, hookimpl, train
 from noisette.checkpoint import Checkpoint, latest
 from noisette.journal import read_journal
 from noisette.layout import training_directory
@@ -205,10 +205,3 @@ def test_the_averaged_weights_are_loaded_by_default(root: Path) -> None:
         stored = load_file(checkpoint.directory / f"{name}.safetensors")
         loaded = Model.load(checkpoint, ema=ema).network.state_dict()
         assert all(torch.equal(stored[key], loaded[key].contiguous()) for key in stored)
-
-
-def test_a_missing_plugin_is_named_with_its_package(root: Path) -> None:
-    checkpoint = train(tiny(), root)
-    checkpoint.about["experiment"]["backbone"]["name"] = "unett"
-    with pytest.raises(CheckpointError, match=r"needs the backbone 'unett' of noisette .*did you mean 'unet'"):
-        Model.load(checkpoint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 
@@ -10,7 +10,10 @@ from noisette.contracts import KINDS, Plugin
 from noisette.errors import PluginError
 from noisette.plugins.discovery import Broken, Found, Source, discover
 
-__all__ = ["Registry", "nearest", "registry"]
+__all__ = ["UNKNOWN", "Registry", "nearest", "registry"]
+
+UNKNOWN = "unknown"
+"""The distribution of a plugin that no package offers, such as a class in a script."""
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -74,9 +77,17 @@ class Registry:
         return {
             "kind": plugin.kind,
             "name": plugin.name,
-            "distribution": origin.distribution if origin else "unknown",
+            "distribution": origin.distribution if origin else UNKNOWN,
             "version": origin.version if origin else "?",
         }
+
+    def origins_of(self, plugins: Iterable[Plugin]) -> list[dict[str, str]]:
+        """Return the origin of each plugin, followed by those of the plugins that are options of it."""
+        origins = []
+        for plugin in plugins:
+            inner = [value for key in type(plugin).model_fields for value in _plugins_in(getattr(plugin, key))]
+            origins += [self.origin_of(plugin), *self.origins_of(inner)]
+        return origins
 
     def _called(self, kind: str, name: str) -> list[Found]:
         """Return the plugins of this kind and name; a class that is offered twice counts once."""
@@ -87,9 +98,20 @@ class Registry:
         parts = [f"no {kind} {name!r}; there is {', '.join(known) or 'none'}"]
         if same:
             parts = [f"no {kind} {name!r}; there is {' and '.join(_full(found) for found in same)}"]
-        parts += [nearest(name, known)]
+        parts += [nearest(name.rpartition(":")[2], known)]
         parts += [f"broken: {broken.origin}: {broken.reason}" for broken in self.broken]
         return "; ".join(part for part in parts if part)
+
+
+def _plugins_in(value: object) -> Iterator[Plugin]:
+    """Yield the plugins that the value of an option is or holds."""
+    if isinstance(value, Plugin):
+        yield value
+    elif isinstance(value, tuple | list | frozenset):
+        for inner in value:
+            yield from _plugins_in(inner)
+    elif isinstance(value, Mapping):
+        yield from _plugins_in(tuple(value.values()))
 
 
 def _ambiguous(same: Sequence[Found]) -> str:

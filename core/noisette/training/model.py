@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from pydantic_core import PydanticCustomError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from noisette.config.reference import make_plugin
-from noisette.contracts import Backbone, Objective, Plugin, Schedule, Shape
+from noisette.contracts import Backbone, Objective, Schedule, Shape
 from noisette.diffusion.denoiser import NetworkDenoiser
 from noisette.diffusion.tables import Tables
 from noisette.errors import CheckpointError
 from noisette.machine import Machine
+from noisette.training.stored import stored_plugin
 
 if TYPE_CHECKING:
     from noisette.checkpoint import Checkpoint
@@ -55,10 +54,12 @@ class Model:
         about = checkpoint.about
         shape = cast(Shape, tuple(about["shape"]))
         classes = tuple(about["classes"]) if about["experiment"]["training"]["labels"] else ()
-        schedule = cast(Schedule, _plugin(checkpoint, "schedule"))
-        objective = cast(Objective, _plugin(checkpoint, "objective"))
+        schedule = cast(Schedule, stored_plugin(checkpoint, "schedule"))
+        objective = cast(Objective, stored_plugin(checkpoint, "objective"))
         with torch.random.fork_rng():  # the first weights are drawn, then replaced
-            network = build_network(cast(Backbone, _plugin(checkpoint, "backbone")), objective, shape, len(classes))
+            network = build_network(
+                cast(Backbone, stored_plugin(checkpoint, "backbone")), objective, shape, len(classes)
+            )
         averaged = ema and "ema.safetensors" in checkpoint.manifest.files
         load_weights(network, checkpoint.directory / ("ema.safetensors" if averaged else "network.safetensors"))
         network = machine.place(network.eval().requires_grad_(False))
@@ -87,18 +88,3 @@ def load_weights(network: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:4]]
         raise CheckpointError(f"{path}: its weights do not fit the network: {' '.join(lines)}") from None
-
-
-def _plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
-    options: dict[str, Any] = checkpoint.about["experiment"][kind]
-    try:
-        return make_plugin(kind, options)
-    except PydanticCustomError as error:
-        origin: dict[str, str] = next(
-            (origin for origin in checkpoint.about["plugins"] if origin["kind"] == kind), {}
-        )
-        problems = "; ".join(str(problem) for problem in (error.context or {})["problems"])
-        package = f"{origin.get('distribution')} {origin.get('version')}"
-        raise CheckpointError(
-            f"{checkpoint.directory}: needs the {kind} {options['name']!r} of {package}: {problems}"
-        ) from None

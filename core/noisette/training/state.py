@@ -101,7 +101,7 @@ class TrainingState:
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "precision": self.machine.precision,
             "device": self.machine.device.type,
-            "plugins": [registry().origin_of(plugin) for plugin in plugins],
+            "plugins": registry().origins_of(plugins),
             "versions": {"noisette": version("noisette"), "torch": torch.__version__},
         }
 

@@ -1,0 +1,55 @@
+"""The plugins that a checkpoint was made with: from the same packages, or a message that says which to install."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticCustomError
+
+from noisette.config.reference import make_plugin
+from noisette.contracts import Plugin
+from noisette.errors import CheckpointError
+from noisette.plugins.registry import UNKNOWN, registry
+
+if TYPE_CHECKING:
+    from noisette.checkpoint import Checkpoint
+
+__all__ = ["stored_plugin"]
+
+
+def stored_plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
+    """Make a plugin of the experiment that was trained, from the package that gave it then.
+
+    Raises:
+        CheckpointError: if the package does not give it any more, or not with these options; names the package.
+    """
+    options: dict[str, Any] = checkpoint.about["experiment"][kind]
+    origin: dict[str, str] = next(origin for origin in checkpoint.about["plugins"] if origin["kind"] == kind)
+    try:
+        return make_plugin(kind, {**options, "name": _full_name(origin)})
+    except PydanticCustomError as error:
+        problems = "; ".join(str(problem) for problem in (error.context or {})["problems"])
+        package = f"{origin['distribution']} {origin['version']}"
+        raise CheckpointError(
+            f"{checkpoint.directory}: needs the {kind} {origin['name']!r} of {package}: {problems}"
+            + _remedy(_missing(checkpoint) or [origin])
+        ) from None
+
+
+def _full_name(origin: Mapping[str, str]) -> str:
+    """Return the name that means the plugin of this package, or the bare one if none offered it."""
+    package, name = origin["distribution"], origin["name"]
+    return name if package == UNKNOWN else f"{package}:{name}"
+
+
+def _missing(checkpoint: Checkpoint) -> list[dict[str, str]]:
+    """Return the origins of the plugins that are not installed, those inside others too."""
+    there = {(found.plugin.kind, found.plugin.name, found.origin.distribution) for found in registry().found}
+    wanted = ("kind", "name", "distribution")
+    return [o for o in checkpoint.about["plugins"] if tuple(o[key] for key in wanted) not in there]
+
+
+def _remedy(origins: Sequence[Mapping[str, str]]) -> str:
+    packages = {f"{o['distribution']}=={o['version']}": None for o in origins if o["distribution"] != UNKNOWN}
+    return f". What it was made with: pip install {' '.join(packages)}" if packages else ""
