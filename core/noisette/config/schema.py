@@ -7,7 +7,7 @@ schema is stricter: a number in quotes is no number.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic.errors import PydanticUserError
@@ -93,13 +93,13 @@ def _one_of(names: Iterable[str]) -> str:
 def _options(kind: str, name: str, plugin: type[Plugin]) -> Schema:
     """Return the schema of the mapping that names a plugin with its options."""
     try:
-        schema = plugin.model_json_schema(
-            ref_template=f"#/$defs/{kind}.{name}.{{model}}", schema_generator=_Generator
-        )
+        schema = plugin.model_json_schema(ref_template="{model}", schema_generator=_Generator)
     except PydanticUserError as error:
         schema = {"description": f"its options have no JSON schema: {error.message}"}
-    inner = {f"{kind}.{name}.{model}": definition for model, definition in schema.get("$defs", {}).items()}
-    return {
+    contracts = {contract.__name__ for contract in KINDS.values()}
+    homes = {model: model if model in contracts else f"{kind}.{name}.{model}" for model in schema.get("$defs", {})}
+    inner = {homes[model]: part for model, part in schema.pop("$defs", {}).items() if model not in contracts}
+    options = {
         "title": f"{kind} {name}",
         "description": schema.get("description", ""),
         "type": "object",
@@ -108,3 +108,13 @@ def _options(kind: str, name: str, plugin: type[Plugin]) -> Schema:
         "additionalProperties": schema.get("additionalProperties", True),
         "$defs": inner,
     }
+    moved: Schema = _moved(options, homes)
+    return moved
+
+
+def _moved(schema: Any, homes: Mapping[str, str]) -> Any:
+    """Return a schema whose references lead to where its parts lie now."""
+    if isinstance(schema, dict):
+        there = {"$ref": f"#/$defs/{homes[schema['$ref']]}"} if schema.get("$ref") in homes else {}
+        return {key: _moved(value, homes) for key, value in schema.items()} | there
+    return [_moved(value, homes) for value in schema] if isinstance(schema, list) else schema

@@ -11,8 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
-from noisette import Experiment
+from noisette import ConfigError, Experiment
 from noisette.stages import Stage, plan
+from noisette_flows.cli.missing import with_packages
 from noisette_flows.environment import quiet_prefect
 
 __all__ = ["Order"]
@@ -36,9 +37,12 @@ class Order:
         """Return the experiment.
 
         Raises:
-            ConfigError: with every problem of the config.
+            ConfigError: with every problem of the config, and the package of a plugin that is gone.
         """
-        return Experiment.load(self.config, self.overrides)
+        try:
+            return Experiment.load(self.config, self.overrides)
+        except ConfigError as error:
+            raise with_packages(error, self.config, self.overrides, Path(self.output)) from None
 
     def stages(self, kind: str = "") -> list[Stage]:
         """Return the stages of one kind, such as "sample", or all."""
