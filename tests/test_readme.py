@@ -38,8 +38,9 @@ def test_every_built_in_plugin_is_in_the_table() -> None:
 
 
 def test_the_commands_of_the_readme_exist() -> None:
-    from noisette_flows.cli import app
     from typer.main import get_command
+
+    from noisette_flows.cli import app
 
     known = get_command(app).commands  # type: ignore[attr-defined]
     called = re.findall(r"^(?:uv run --no-sync )?(?:\S*/)?noisette (\w+)", README, flags=re.MULTILINE)
