@@ -109,5 +109,6 @@ def test_a_terminal_gets_bars_and_a_pipe_gets_lines() -> None:
     assert "━" in shown[True]
     assert "3/3 steps" in shown[True]
     assert "loss 0.250" in shown[True]
+    assert "finishing" not in shown[True].splitlines()[-1]
     assert "\x1b" not in shown[False]
     assert shown[False].splitlines()[0] == "train tiny: started"

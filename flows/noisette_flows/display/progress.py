@@ -75,14 +75,25 @@ class BarProgress:
             TextColumn("{task.fields[facts]}"),
             console=console,
         )
-        self._waiting = self.progress.add_task("[dim]starting Prefect", total=None, facts="")
+        self._waiting: TaskID | None = None
+        self.wait("starting Prefect")
         self._pace: Pace | None = None
         self._task: TaskID | None = None
+
+    def wait(self, for_what: str) -> None:
+        """Show that something is going on that cannot be counted."""
+        self._waiting = self.progress.add_task(f"[dim]{for_what}", total=None, facts="")
+
+    def wait_no_more(self) -> None:
+        """Take that away."""
+        if self._waiting is not None:
+            self.progress.remove_task(self._waiting)
+            self._waiting = None
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
         """Add a bar."""
-        self.progress.update(self._waiting, visible=False)
+        self.wait_no_more()
         self._pace = Pace(run)
         self._task = self.progress.add_task(self._pace.title, total=run.total or None, facts="")
 
@@ -113,6 +124,7 @@ class BarProgress:
         else:
             self.progress.update(self._task, facts=f"{shown}  [yellow]{_ENDS[status]}")
             self.progress.stop_task(self._task)
+        self.wait("finishing")
 
 
 @contextmanager
@@ -123,4 +135,7 @@ def showing(console: Console) -> Iterator[BarProgress | LineProgress]:
         return
     bars = BarProgress(console)
     with bars.progress:
-        yield bars
+        try:
+            yield bars
+        finally:
+            bars.wait_no_more()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from noisette import Report
@@ -28,12 +27,14 @@ def show(outcome: Outcome, console: Console) -> None:
 
 def show_report(report: Report, console: Console) -> None:
     """Print a comparison with its protocol and notes."""
-    console.width = max(console.width, 100)  # a number that is cut is worse than a line that is wrapped
+    table = comparison(report)
+    needed = Console(width=1000).measure(table).maximum
+    console.width = max(console.width, 100, needed)  # a number that is cut is worse than a line that is wrapped
     console.print()
-    console.print(comparison(report))
+    console.print(table)
     console.print()
     for line in [*caption(report), *(f"note: {note}" for note in report.notes)]:
-        console.print(Padding(Text(line, "dim"), (0, 1)))
+        console.print(Text(line, "dim"))
     console.print()
 
 
@@ -46,4 +47,4 @@ def _mlflow(outcome: Outcome) -> list[str]:
 
 
 def _line(console: Console, text: str) -> None:
-    console.print(f" {text}", markup=False, highlight=False, soft_wrap=True)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

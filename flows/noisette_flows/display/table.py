@@ -10,7 +10,7 @@ from noisette import Report
 from noisette.evaluation import Row
 from noisette_flows.display.numbers import compact, measured
 
-__all__ = ["caption", "comparison", "markdown", "short_header"]
+__all__ = ["caption", "comparison", "markdown", "short_header", "telling"]
 
 _APART = {"floor": "real, held out", "noise": "pure noise"}
 _ARROWS = {"lower": "↓", "higher": "↑"}
@@ -18,13 +18,11 @@ _ARROWS = {"lower": "↓", "higher": "↑"}
 
 def comparison(report: Report) -> Table:
     """Return the table of a report, for a terminal of 100 columns."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     first, *others = _headers(report)
     table.add_column(first, vertical="bottom", no_wrap=True)
     for header in others:
-        table.add_column(
-            header.replace(" ", "\n", header.count(" ") - 1), justify="right", vertical="bottom", no_wrap=True
-        )
+        table.add_column(_stacked(header), justify="right", vertical="bottom", no_wrap=True)
     before = None
     for row in report.rows:
         if before is not None and before != row.kind:
@@ -81,10 +79,27 @@ def _compared(report: Report) -> list[str]:
     return [column for column in report.columns if column not in _shared(report)]
 
 
+def telling(report: Report) -> set[str]:
+    """Return the columns worth a chart: no counts, which saturate, and nothing that all rows share."""
+    values = {
+        column: [row.results[column].value for row in report.rows if column in row.results]
+        for column in _compared(report)
+    }
+    return {column for column, found in values.items() if not all(value.is_integer() for value in found)}
+
+
 def _headers(report: Report) -> list[str]:
     features = str(report.protocol["features"])
     columns = [f"{short_header(column, features)} {_ARROWS[report.better[column]]}" for column in _compared(report)]
-    return ["sampler", "steps", "calls", "s/picture", *columns]
+    return ["sampler", "steps", "calls", "s per picture", *columns]
+
+
+def _stacked(header: str) -> str:
+    """Return a header on two lines if it has several words; an arrow stays with the word before it."""
+    words = header.split(" ")
+    last = words[-2:] if words[-1] in _ARROWS.values() else words[-1:]
+    first = words[: -len(last)]
+    return "\n".join(" ".join(line) for line in (first, last) if line)
 
 
 def _cells(row: Row, columns: Sequence[str]) -> Iterator[str]:

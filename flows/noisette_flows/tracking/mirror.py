@@ -19,10 +19,10 @@ from noisette.checkpoint import finished
 from noisette.evaluation import Row
 from noisette.journal import Entry, read_journal
 from noisette.storage import MANIFEST
-from noisette_flows.display.table import markdown
+from noisette_flows.display.table import markdown, telling
 from noisette_flows.tracking import names
 from noisette_flows.tracking.memory import Memory, fingerprint
-from noisette_flows.tracking.pictures import open_picture, sheet
+from noisette_flows.tracking.pictures import open_picture
 from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
 from noisette_flows.tracking.store import Store
 
@@ -131,13 +131,14 @@ class Mirror:
         if not runs.once(key, "samples"):
             return
         about, done = samples.about, (samples.directory / MANIFEST).stat().st_mtime
-        tags = {"noisette.sampler": names.plugin_tags(about["plugin"])}
+        tags = names.plugin_tags([about["plugin"]])
         start = done - about["seconds_per_picture"] * about["count"]
         child = runs.make(key, samples.label, names.sampler_parameters(about), tags, start)
         speed = _metrics({"seconds_per_picture": about["seconds_per_picture"]}, samples.directory)
         runs.client.log_batch(child, metrics=speed)
-        self._grid(runs, key, key, "samples", samples)
-        self._grid(runs, PARENT, key, names.metric_key(f"samples/{samples.label}"), samples)
+        self._grid(runs, key, key, "drawn", samples)
+        # a group's place on MLflow's page is that of its name in the alphabet: pictures come first
+        self._grid(runs, PARENT, key, names.metric_key(f"drawn/{samples.label}"), samples)
         runs.set_status(key, "FINISHED", done)
         runs.sent(key, "samples")
 
@@ -156,6 +157,8 @@ class Mirror:
         runs.client.log_artifact(parent, str(report.directory / "report.json"), "eval")
         runs.client.log_text(parent, markdown(report), "eval/table.md")
         runs.client.set_tag(parent, "mlflow.note.content", markdown(report))
+        for tag, told in names.plugin_tags(report.details["plugins"]).items():  # of this evaluation, not the first
+            runs.client.set_tag(parent, tag, told)
         runs.sent(PARENT, f"evaluation {name}")
 
     def _results(self, runs: Runs, report: Report) -> None:
@@ -163,21 +166,21 @@ class Mirror:
         children = {samples.label: samples.directory.name for samples in self._judged(report)}
         together: dict[str, float] = {}
         for row in report.rows:
-            for column, result in row.results.items():
-                together[names.result_key(column, features, row.label)] = result.value
+            for column in telling(report) & row.results.keys():
+                together[names.result_key(column, features, row.label)] = row.results[column].value
             child = runs.memory.runs.get(children.get(row.label, "")) if row.kind == "sampler" else None
             if child is not None:
                 runs.client.log_batch(child, metrics=_metrics(_own(row, features), report.directory))
         runs.client.log_batch(runs.memory.runs[PARENT], metrics=_metrics(together, report.directory))
 
     def _table_of_pictures(self, runs: Runs, report: Report) -> None:
-        """Add a sheet of pictures for each sampler: the table that MLflow shows samplers by runs in."""
+        """Add the pictures of each sampler to the table in which MLflow shows samplers by runs."""
         import mlflow
 
         for samples in self._judged(report):
-            what = f"sheet {samples.directory.name}"
+            what = f"table {samples.directory.name}"
             if runs.once(PARENT, what):
-                row = {"sampler": [samples.label], "samples": [mlflow.Image(sheet(samples))]}
+                row = {"sampler": [samples.label], "samples": [mlflow.Image(open_picture(samples.grid))]}
                 runs.client.log_table(runs.memory.runs[PARENT], row, "eval/samplers.json")
                 runs.sent(PARENT, what)
 

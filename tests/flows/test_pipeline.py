@@ -1,0 +1,103 @@
+"""The single flows, as a program or a worker calls them: one after another, with plain parameters."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.workshop import Finished, Workshop, workshop_in
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import json, sys
+from noisette_flows import pipeline
+
+said = {}
+plain = {"config": "tiny.yaml", "overrides": {"training.steps": 8, "sampling.count": 4}}
+try:
+    pipeline.train(**plain, tracking_uri="off")
+except Exception as error:
+    said["too early"] = f"{type(error).__name__}: {error}"
+said["prepare-data"] = pipeline.prepare_data(**plain)
+for flow in (pipeline.train, pipeline.sample, pipeline.evaluate, pipeline.evaluate):
+    said[flow.name] = flow(**plain, tracking_uri="off")
+try:
+    pipeline.train("tiny.yaml", {"training.stepz": 8})
+except Exception as error:
+    said["wrong"] = f"{type(error).__name__}: {error}"
+print(json.dumps(said))
+"""
+
+
+@dataclass(frozen=True)
+class Called:
+    workshop: Workshop
+    said: dict[str, Any]
+    log: str
+
+    def names(self) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(self.workshop.folder / "prefect" / "prefect.db")) as database:
+            return database.execute("select name, state_type from flow_run order by created").fetchall()
+
+
+@pytest.fixture(scope="module")
+def called(tmp_path_factory: pytest.TempPathFactory) -> Called:
+    workshop = workshop_in(tmp_path_factory.mktemp("flows"))
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=workshop.folder,
+        env=workshop.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Called(workshop, json.loads(done.stdout), done.stderr)
+
+
+def test_every_flow_returns_where_its_results_lie(called: Called) -> None:
+    folder, said = called.workshop.folder, called.said
+    assert (folder / said["prepare-data"] / "train.npy").is_file()
+    assert Path(said["train"]).name == "step-00000008"
+    assert [(folder / path / "grid.png").is_file() for path in said["sample"]] == [True, True]
+    assert (folder / said["evaluate"] / "report.json").is_file()
+
+
+def test_a_stage_without_the_one_before_says_what_is_missing(called: Called) -> None:
+    assert called.said["too early"].startswith("DataError: ")
+    assert "run the prepare stage first" in called.said["too early"]
+
+
+def test_a_wrong_config_is_the_flows_own_failure(called: Called) -> None:
+    assert called.said["wrong"].startswith("ConfigError: tiny.yaml: 1 problem")
+
+
+def test_names_tell_what_ran_and_states_how_it_went(called: Called) -> None:
+    assert called.names() == [
+        ("tiny: train 8 steps", "FAILED"),
+        ("tiny: prepare digits", "COMPLETED"),
+        ("tiny: train 8 steps", "COMPLETED"),
+        ("tiny: sample 4 pictures", "COMPLETED"),
+        ("tiny: evaluate", "COMPLETED"),
+        ("tiny: evaluate", "COMPLETED"),
+        ("tiny: config with problems", "FAILED"),
+    ]
+
+
+def test_without_the_command_progress_goes_to_prefects_log(called: Called) -> None:
+    assert "train tiny: started" in called.log
+    assert "sample ddim-5: done, 4/4 pictures" in called.log
+    assert "Task run 'train 8 steps'" in called.log
+
+
+def test_tracking_can_be_off(called: Called, finished: Finished) -> None:
+    assert not (called.workshop.folder / "mlflow.db").exists()
+    assert (finished.workshop.folder / "mlflow.db").exists()
