@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["REPOSITORY", "Environment"]
+__all__ = ["REPOSITORY", "Done", "Environment"]
 
 REPOSITORY = Path(__file__).parent.parent.parent
 

@@ -1,0 +1,234 @@
+"""What `noisette plugins new` writes is built, installed, listed, checked and used, for every kind."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import zipfile
+from collections.abc import Iterator
+from email.parser import Parser
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from support.strangers import PLUGINS, Ran, Strangers
+
+from noisette.contracts import KINDS
+from noisette.storage import verify
+
+pytestmark = pytest.mark.slow
+
+FILES = {".github/workflows/test.yml", ".gitignore", "LICENSE", "README.md", "pyproject.toml"}
+FILES |= {"tests/test_conformance.py"}
+
+
+def test_every_kind_is_tried() -> None:
+    assert set(PLUGINS) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_the_package_has_all_that_a_package_needs(strangers: Strangers, kind: str) -> None:
+    package, module = strangers.package(kind), f"noisette_{PLUGINS[kind]}".replace("-", "_")
+    network = {f"src/{module}/network.py"} if kind == "backbone" else set()
+    sources = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert sources == FILES | {f"src/{module}/__init__.py"} | network
+    assert len((package / f"src/{module}/__init__.py").read_text().splitlines()) < 60
+    assert not [path for path in sources if "$" in (package / path).read_text().replace("${{", "")]
+    printed = strangers.written[kind].stdout.splitlines()
+    assert {line for line in printed if line.startswith(package.name)} == {
+        f"{package.name}/{path}" for path in sources
+    }
+    assert printed[-2:] == [f"  pip install -e {package.name}", f"  noisette plugins check {kind} {PLUGINS[kind]}"]
+
+
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_the_wheel_needs_noisette_alone_and_holds_the_module_alone(strangers: Strangers, kind: str) -> None:
+    with zipfile.ZipFile(strangers.wheels[kind]) as wheel:
+        names = wheel.namelist()
+        (metadata,) = (name for name in names if name.endswith("/METADATA"))
+        told = Parser().parsestr(wheel.read(metadata).decode())
+    needed = [text for text in told.get_all("Requires-Dist", []) if "extra ==" not in text]
+    assert needed == [f"noisette>={version('noisette')}"]
+    tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {strangers.package(kind).name.replace("-", "_")}
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_they_are_listed_with_distribution_and_version(strangers: Strangers) -> None:
+    listed = strangers.environment.plugins(strangers.folder)
+    assert [line for line in listed if line["status"] != "ok"] == []
+    theirs = {line["kind"]: line for line in listed if line["distribution"] != "noisette"}
+    assert {kind: line["name"] for kind, line in theirs.items()} == PLUGINS
+    for line in theirs.values():
+        assert (line["distribution"], line["version"]) == (f"noisette-{line['name']}", "0.1.0")
+        assert line["description"]
+
+
+def test_their_own_tests_pass(strangers: Strangers) -> None:
+    folders = [str(strangers.package(kind) / "tests") for kind in PLUGINS]
+    options = ["-rA", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "."]
+    done = strangers.environment.python("-m", "pytest", *options, *folders, cwd=strangers.folder)
+    assert done.returncode == 0, done.stdout
+    passed = re.findall(r"^PASSED noisette-([a-z-]+)/tests/test_conformance.py::", done.stdout, flags=re.M)
+    assert {name: passed.count(name) >= 10 for name in passed} == dict.fromkeys(PLUGINS.values(), True)
+
+
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_they_pass_the_kit_with_nothing_skipped_but_what_is_slow(strangers: Strangers, kind: str) -> None:
+    done = strangers.environment.noisette("plugins", "check", kind, PLUGINS[kind], "--json", cwd=strangers.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = json.loads(done.stdout)
+    assert (told["distribution"], told["version"]) == (f"noisette-{PLUGINS[kind]}", "0.1.0")
+    assert told["counts"]["passed"] >= 10
+    skipped = {check["check"]: check["message"] for check in told["checks"] if check["outcome"] != "passed"}
+    assert all("slow" in message for message in skipped.values()), skipped
+
+
+def test_a_run_made_of_them_alone_gives_a_table(ran: Ran) -> None:
+    told = json.loads(ran.done.stdout)
+    assert [(row["kind"], row["label"]) for row in told["rows"]] == [
+        ("floor", "held-out"),
+        ("sampler", "ddim-5"),
+        ("sampler", "walker-5"),
+        ("noise", "noise"),
+    ]
+    assert told["columns"] == ["frechet_projections", "brightness"]
+    for row in told["rows"]:
+        assert row["results"]["brightness"]["stderr"] > 0
+    by_label = {row["label"]: row["results"] for row in told["rows"]}
+    assert by_label["held-out"]["frechet_projections"]["value"] < by_label["noise"]["frechet_projections"]["value"]
+    # Euler's rule is DDIM without noise: the same pictures, to a grey level
+    assert by_label["walker-5"]["brightness"]["value"] == pytest.approx(
+        by_label["ddim-5"]["brightness"]["value"], abs=0.1
+    )
+
+
+def origin(kind: str) -> dict[str, str]:
+    name = PLUGINS[kind]
+    return {"kind": kind, "name": name, "distribution": f"noisette-{name}", "version": "0.1.0"}
+
+
+def test_checkpoint_samples_and_report_name_their_packages(ran: Ran) -> None:
+    checkpoint = verify(ran.directory / "checkpoints" / "step-00000010", "checkpoint").about
+    assert checkpoint["plugins"] == [origin(kind) for kind in ("schedule", "objective", "backbone", "dataset")]
+    (samples,) = (ran.directory / "samples").glob("walker-5-*")
+    assert verify(samples, "samples").about["plugin"] == origin("sampler")
+    (report,) = ran.directory.glob("evaluations/*/report.json")
+    judges = json.loads(report.read_text())["details"]["plugins"]
+    assert origin("features") in judges
+    assert origin("metric") in judges
+    (prepared,) = (ran.folder / "runs" / "data").glob("discs-*")
+    assert verify(prepared, "prepared").about["plugin"] == origin("dataset")
+
+
+def test_mlflow_names_their_packages(ran: Ran) -> None:
+    database = sqlite3.connect(ran.folder / "mlflow.db")
+    rows = database.execute("select r.name, t.key, t.value from runs r join tags t using (run_uuid)").fetchall()
+    tags = {key.removeprefix("noisette."): value for name, key, value in rows if name != "ddim-5"}
+    for kind, name in PLUGINS.items():
+        assert f"{name} (noisette-{name} 0.1.0)" in tags[kind]
+    assert tags["metric"].startswith("frechet (noisette ")
+
+
+def diary(ran: Ran) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (ran.folder / "diary.jsonl").read_text().splitlines()]
+
+
+def test_a_tracker_is_told_of_every_stage(ran: Ran) -> None:
+    lines = diary(ran)
+    ends = [(line["stage"], line["name"], line["status"]) for line in lines if line["hook"] == "end"]
+    starts = [(line["stage"], line["name"], "finished") for line in lines if line["hook"] == "start"]
+    assert (
+        ends
+        == starts
+        == [
+            ("prepare", "discs", "finished"),
+            ("train", "all", "finished"),
+            ("sample", "ddim-5", "finished"),
+            ("sample", "walker-5", "finished"),
+            ("evaluate", "all", "finished"),
+        ]
+    )
+    assert all(line["options"] for line in lines if line["hook"] == "start")
+
+
+def test_a_tracker_is_told_of_steps_measurements_pictures_and_checkpoints(ran: Ran) -> None:
+    lines = diary(ran)
+
+    def told(hook: str, stage: str) -> Iterator[dict[str, Any]]:
+        return (line for line in lines if (line["hook"], line["stage"]) == (hook, stage))
+
+    assert [line["step"] for line in told("step", "train")] == list(range(1, 11))
+    assert [(line["step"], line["there"]) for line in told("checkpoint", "train")] == [(5, True), (10, True)]
+    assert [line["step"] for line in told("metrics", "train")] == [5, 10]
+    assert all("loss" in line["names"] for line in told("metrics", "train"))
+    pictures = [(line["key"], line["there"]) for line in lines if line["hook"] == "pictures"]
+    assert pictures == [("training/grid", True), ("samples/ddim-5", True), ("samples/walker-5", True)]
+    (measured,) = told("metrics", "evaluate")
+    assert {"brightness/walker-5", "frechet_projections/ddim-5"} <= set(measured["names"])
+    assert [line["step"] for line in told("step", "sample")] == [16, 16]
+
+
+def test_what_is_finished_is_told_to_nobody(ran: Ran) -> None:
+    before = len(diary(ran))
+    path = str(ran.folder / "diary.jsonl")
+    again = ran.strangers.environment.noisette("run", "all.yaml", cwd=ran.folder, DIARY=path)
+    assert again.returncode == 0, again.stderr
+    assert "walker-5" in again.stdout
+    assert len(diary(ran)) == before
+
+
+@pytest.fixture
+def without_backbone(ran: Ran) -> Iterator[Ran]:
+    """The same folder after the backbone's package was uninstalled."""
+    environment = ran.strangers.environment
+    environment.pip("uninstall", "-y", "noisette-plain-net")
+    yield ran
+    environment.pip("install", str(ran.strangers.wheels["backbone"]))
+
+
+LOAD = """
+from pathlib import Path
+from noisette import Model, CheckpointError
+from noisette.checkpoint import Checkpoint
+try:
+    Model.load(Checkpoint.open(Path({path!r})))
+except CheckpointError as error:
+    print(error)
+else:
+    print("loaded")
+"""
+
+
+def loaded(ran: Ran) -> str:
+    script = LOAD.format(path=str(ran.directory / "checkpoints" / "step-00000010"))
+    done = ran.strangers.environment.python("-c", script, cwd=ran.folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_control_the_checkpoint_loads_with_its_packages(ran: Ran) -> None:
+    assert loaded(ran) == "loaded"
+
+
+def test_a_checkpoint_without_its_package_says_what_to_install(without_backbone: Ran) -> None:
+    told = loaded(without_backbone)
+    assert "step-00000010: needs the backbone 'plain-net' of noisette-plain-net 0.1.0: " in told
+    assert told.endswith("pip install noisette-plain-net==0.1.0")
+    done = without_backbone.strangers.environment.noisette(
+        "sample", "all.yaml", "--sampler", "walker", "--steps", "3", cwd=without_backbone.folder
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[0] == "all.yaml: 1 problem"
+    assert done.stderr.strip().endswith(
+        "(results here were made with that of noisette-plain-net 0.1.0: pip install noisette-plain-net==0.1.0)"
+    )
+
+
+def test_control_with_it_the_pictures_are_drawn(ran: Ran) -> None:
+    words = ["sample", "all.yaml", "--sampler", "walker", "--steps", "3", "--count", "4", "--tracking-uri", "off"]
+    done = ran.strangers.environment.noisette(*words, cwd=ran.folder)
+    assert done.returncode == 0, done.stderr
+    assert "sample walker-3: finished" in done.stdout
