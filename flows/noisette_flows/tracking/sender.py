@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from noisette import Experiment
@@ -77,7 +78,9 @@ class _Sender:
         except Exception as error:  # of many libraries; MLflow is a view, and is tried again
             hide = self._mirror.store.hide
             print(hide(traceback.format_exc()), file=sys.stderr)
-            self.failure = hide(str(error).partition("\n")[0] or type(error).__name__)[:_LONGEST]
+            self.failure = shorten(
+                hide(str(error).partition("\n")[0]) or type(error).__name__, _LONGEST, placeholder=" ..."
+            )
             self._next = time.monotonic() + _PAUSE_AFTER_FAILURE
 
 
