@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +75,23 @@ def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tags(experiment: Experiment, run: Path) -> dict[str, str]:
-    """Return the tags of an experiment's run: the hash of its config, its directory, its plugins."""
-    plugins = [experiment.dataset, experiment.schedule, experiment.objective, experiment.backbone]
-    plugins += [experiment.evaluation.features]
+    """Return the tags of an experiment's run: the hash of its config, its directory, its plugins by kind."""
+    parts = (experiment.dataset, experiment.schedule, experiment.objective, experiment.backbone)
+    judges = (experiment.evaluation.features, *experiment.evaluation.metrics)
     return {
         "noisette.config": digest(experiment.options()),
         "noisette.directory": str(run.absolute()),
-        **{f"noisette.{plugin.kind}": plugin_tags(registry().origin_of(plugin)) for plugin in plugins},
+        **plugin_tags(registry().origins_of([*parts, *judges])),
     }
 
 
-def plugin_tags(origin: Mapping[str, str]) -> str:
-    """Return name, distribution and version of a plugin."""
-    return f"{origin['name']} ({origin['distribution']} {origin['version']})"
+def plugin_tags(origins: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return a tag for each kind of plugin: names, distributions and versions."""
+    told: dict[str, list[str]] = {}
+    for origin in origins:
+        text = f"{origin['name']} ({origin['distribution']} {origin['version']})"
+        told.setdefault(f"noisette.{origin['kind']}", []).append(text)
+    return {tag: ", ".join(texts) for tag, texts in told.items()}
 
 
 def result_key(column: str, features: str, sampler: str = "") -> str:
