@@ -42,7 +42,8 @@ def grid(pictures: NDArray[np.uint8], columns: int = 8, width: int = 512) -> Ima
 
 
 def save_png(image: Image.Image, path: Path) -> Path:
-    """Write a picture as PNG; return its path."""
+    """Write a picture as PNG, whole or not at all, as others may be waiting for it; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, format="PNG", optimize=True)
-    return path
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    image.save(unfinished, format="PNG", optimize=True)
+    return unfinished.replace(path)
