@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from noisette import Backbone
 from noisette.testing import Check, parametrize_with_checks
-from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet, UNet
+from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet, Small, UNet
 
 _UNET = {"channels": 8, "multipliers": (1, 2), "blocks": 1, "groups": 4}
 _LINEAR = {"channels": 8, "multipliers": (1, 2), "heads": 2, "head_channels": 4}
 
 BACKBONES: list[Backbone] = [
+    Small(channels=16, head_channels=16),
+    Small(channels=8, multipliers=(1, 3), blocks=(2, 1), attention=(0,), head_channels=4, group_channels=2),
     UNet(**_UNET),
     UNet(**_UNET, attention=(0, 1), head_channels=4, padding="around", time_shift=0, time_channels=12, dropout=0.2),
     ADM(**_UNET, attention=(1,), head_channels=4),

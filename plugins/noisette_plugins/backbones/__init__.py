@@ -9,12 +9,13 @@ from noisette_plugins.backbones.adm import ADM
 from noisette_plugins.backbones.dit import DiT
 from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
 from noisette_plugins.backbones.scratch_unet import ScratchUNet
+from noisette_plugins.backbones.small import Small
 from noisette_plugins.backbones.unet import UNet
 
-__all__ = ["ADM", "DiT", "LinearAttentionUNet", "ScratchUNet", "UNet"]
+__all__ = ["ADM", "DiT", "LinearAttentionUNet", "ScratchUNet", "Small", "UNet"]
 
 
 @hookimpl
 def plugins() -> Iterator[type[Backbone]]:
     """Yield the backbones of this folder."""
-    yield from (UNet, LinearAttentionUNet, ScratchUNet, ADM, DiT)
+    yield from (Small, UNet, LinearAttentionUNet, ScratchUNet, ADM, DiT)

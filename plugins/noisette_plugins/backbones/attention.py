@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisette_plugins.backbones.initial import zeroed
+from noisette_plugins.backbones.norm import GroupNorm
 
 __all__ = ["Attention", "attend", "heads_of", "joined", "written_out"]
 
@@ -54,7 +55,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int, heads: int, groups: int, epsilon: float = 1e-5) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(groups, channels, eps=epsilon)
+        self.norm = GroupNorm(groups, channels, eps=epsilon)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.project = zeroed(nn.Conv2d(channels, channels, 1))
 

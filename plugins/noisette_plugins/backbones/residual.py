@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from noisette_plugins.backbones.initial import zeroed
 from noisette_plugins.backbones.norm import GroupNormSiLU
@@ -32,11 +31,10 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.scale_shift = scale_shift
-        norm = nn.GroupNorm if scale_shift else GroupNormSiLU
         self.norm1 = GroupNormSiLU(groups, inputs, eps=epsilon)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.embed = nn.Linear(width, 2 * outputs if scale_shift else outputs)
-        self.norm2 = norm(groups, outputs, eps=epsilon)
+        self.norm2 = GroupNormSiLU(groups, outputs, eps=epsilon)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
@@ -49,14 +47,14 @@ class ResidualBlock(nn.Module):
         hidden = self.norm1(x)
         if resize is not None:
             hidden, x = resize(hidden), resize(x)
-        hidden = self._told(self.conv1(hidden), self.embed(embedding)[:, :, None, None])
+        hidden = self._told(self.conv1(hidden), self.embed(embedding))
         out: Tensor = self.skip(x) + self.conv2(self.dropout(hidden))
         return out
 
     def _told(self, hidden: Tensor, told: Tensor) -> Tensor:
-        """Normalise and activate under what the embedding says."""
-        if not self.scale_shift:
-            activated: Tensor = self.norm2(hidden + told)
-            return activated
-        scale, shift = told.chunk(2, dim=1)
-        return F.silu(self.norm2(hidden) * (1 + scale) + shift)
+        """Normalise and activate under what the embedding says, (N, C) or (N, 2 C)."""
+        if self.scale_shift:
+            activated: Tensor = self.norm2(hidden, *told.chunk(2, dim=1))
+        else:
+            activated = self.norm2(hidden + told[:, :, None, None])
+        return activated

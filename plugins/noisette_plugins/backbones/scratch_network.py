@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from noisette_plugins.backbones.attention import attend, heads_of, joined
 from noisette_plugins.backbones.embedding import Waves
+from noisette_plugins.backbones.norm import GroupNorm
 
 if TYPE_CHECKING:
     from noisette_plugins.backbones.scratch_unet import ScratchUNet
@@ -89,10 +90,10 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int, groups: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels)
+        self.norm1 = GroupNorm(groups, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
-        self.norm2 = nn.GroupNorm(groups, channels)
+        self.norm2 = GroupNorm(groups, channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class _Shrink(nn.Module):
         super().__init__()
         residual = design.resampling == "residual"
         self.block = _block(design, channels, channels) if residual else None
-        self.convolution = None if residual else Downsample(channels, all_round=design.all_round)
+        self.convolution = None if residual else Downsample(channels, channels, all_round=design.all_round)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         if self.block is not None:
