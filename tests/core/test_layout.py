@@ -107,18 +107,16 @@ def test_every_option_that_decides_a_result_moves_it(where: Callable[[Experiment
 
 
 COSMETIC_CHANGES = ["training.log_every=7", "training.save_every=7", "training.grid_every=7", "training.keep=7"]
+HARDWARE = ["sampling.batch=3", "threads=3"]
 
 
 @pytest.mark.parametrize(
     ("where", "override"),
     [
         *[(data, override) for override in [*TRAINING, *SAMPLING, *EVALUATION]],
-        *[
-            (training, override)
-            for override in [*COSMETIC_CHANGES, *SAMPLING[1:], *EVALUATION[1:], "sampling.batch=3"]
-        ],
-        *[(samples, override) for override in [*COSMETIC_CHANGES, "sampling.batch=3", *EVALUATION[1:]]],
-        *[(evaluation, override) for override in [*COSMETIC_CHANGES, "sampling.batch=3"]],
+        *[(training, override) for override in [*COSMETIC_CHANGES, *SAMPLING[1:], *EVALUATION[1:], *HARDWARE]],
+        *[(samples, override) for override in [*COSMETIC_CHANGES, *HARDWARE, *EVALUATION[1:]]],
+        *[(evaluation, override) for override in [*COSMETIC_CHANGES, *HARDWARE]],
         (training, "schedule={name: linear, start: 1e-4}"),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from noisette.config import Training
+from noisette.machine import threads
 from noisette.training.ema import EMA
 from noisette.training.rate import learning_rate
 from noisette.training.stop import graceful_stop
@@ -58,3 +59,12 @@ def test_handlers_are_put_back() -> None:
     with graceful_stop():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_threads_are_used_inside_the_block_only() -> None:
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with threads(None):
+        assert torch.get_num_threads() == before

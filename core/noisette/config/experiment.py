@@ -133,6 +133,9 @@ class Experiment(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names its folder and its runs")
     seed: NonNegativeInt = Field(0, description="seed of everything random")
+    threads: PositiveInt | None = Field(
+        None, description="CPU threads; 1 is best for tiny networks beside other work; null takes a thread a core"
+    )
     dataset: DatasetRef
     preparation: Preparation = Field(default_factory=_defaults)
     schedule: ScheduleRef = Field(_named("linear"), description="noise schedule")

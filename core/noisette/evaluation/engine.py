@@ -57,7 +57,10 @@ def evaluate(
         return done
     if Prepared.finished(data_directory(experiment, root)) is None:
         raise DataError(f"{data_directory(experiment, root)}: is not prepared; run the prepare stage first")
-    return _evaluated(experiment, samples, root, directory, run_directory, events or Events())
+    from noisette.machine import threads
+
+    with threads(experiment.threads):
+        return _evaluated(experiment, samples, root, directory, run_directory, events or Events())
 
 
 def _evaluated(

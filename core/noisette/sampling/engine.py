@@ -17,7 +17,7 @@ from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import samples_directory
-from noisette.machine import Machine
+from noisette.machine import Machine, threads
 from noisette.pictures import columns_of, grid, save_png
 from noisette.plugins import registry
 from noisette.sampling.draw import draw, to_bytes
@@ -67,7 +67,8 @@ def sample(
     run = Run("sample", sampler.label, target, experiment.sampling.count, sampler.options())
     events.run_start(run)
     try:
-        samples = _sample(experiment, checkpoint, model, sampler, run, events)
+        with threads(experiment.threads):
+            samples = _sample(experiment, checkpoint, model, sampler, run, events)
     except BaseException:
         events.run_end(run, "failed")
         raise

@@ -18,7 +18,7 @@ from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import data_directory, training_directory
-from noisette.machine import Machine
+from noisette.machine import Machine, threads
 from noisette.storage import owned
 from noisette.training.batches import Batches
 from noisette.training.grids import draw_grid
@@ -57,7 +57,7 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
     data = Prepared.finished(data_directory(experiment, Path(root)))
     if data is None:
         raise DataError(f"{data_directory(experiment, Path(root))}: is not prepared; run the prepare stage first")
-    with owned(directory), graceful_stop() as stop, torch.random.fork_rng():
+    with owned(directory), graceful_stop() as stop, torch.random.fork_rng(), threads(experiment.threads):
         return _Training(experiment, data, directory, events or Events()).run(stop)
 
 
