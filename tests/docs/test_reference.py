@@ -12,9 +12,10 @@ import pytest
 from support.guide import blocks
 from support.stranger import REPOSITORY
 
-from noisette import Events, Plugin, Run
+from noisette import Events, Plugin, Run, registry
 from noisette.contracts import KINDS
 from noisette.hooks import HookSpecs
+from noisette.testing import checks_for
 
 HOOKS = (REPOSITORY / "docs" / "hooks.md").read_text()
 PLUGINS = (REPOSITORY / "docs" / "plugins.md").read_text()
@@ -117,6 +118,17 @@ def test_what_is_required_is_said_to_be(kind: str) -> None:
     )
     asked_by_the_kit = {"licence", "source"} if kind == "dataset" else set()
     assert required(kind) == contract.__abstractmethods__ | declared | asked_by_the_kit
+
+
+def test_the_example_of_the_kit_makes_a_test_for_each_check() -> None:
+    heun = registry().find("sampler", "heun").plugin
+    (example,) = [block.text for block in blocks(PLUGINS) if block.language == "python"]
+    namespace: dict[str, Any] = {"Heun": heun}
+    exec(example, namespace)
+    (mark,) = namespace["test_conformance"].pytestmark
+    checks = [check for check in checks_for(heun()) if not check.slow]
+    assert len(mark.args[1]) == 2 * len(checks)
+    assert [parameter.values[1].name for parameter in mark.args[1] if parameter.marks] == ["order", "order"]
 
 
 def test_the_commands_of_the_reference_are_there() -> None:
