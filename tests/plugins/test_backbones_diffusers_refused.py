@@ -49,6 +49,8 @@ def test_the_folder_itself_is_read(folder: Path) -> None:
         ({"time_embedding_dim": 64}, "time_embedding_dim: expected 32; came 64"),
         ({"freq_shift": 2}, "freq_shift: expected 0 or 1; came 2"),
         ({"block_out_channels": [8, 12]}, r"expected multiples of the first; came \[8, 12\]"),
+        ({"block_out_channels": []}, "expected channels of each level"),
+        ({"block_out_channels": "8, 16"}, "expected channels of each level; came '8, 16'"),
         ({"norm_num_groups": 3}, "unet cannot follow it: .*groups: expected a divisor"),
         ({"attention_head_dim": 3}, "head_channels: expected a divisor of level 1's 16 channels; got 3"),
         ({"down_block_types": ["DownBlock2D", "SkipDownBlock2D"]}, "expected DownBlock2D and AttnDownBlock2D"),

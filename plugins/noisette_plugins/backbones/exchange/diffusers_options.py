@@ -95,7 +95,12 @@ def _settings(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
     settings = {**_DEFAULTS, **given}
     for key, allowed in (("downsample_padding", (0, 1)), ("freq_shift", (0, 1))):
         _require(settings[key] in allowed, f"{source}: {key}: expected 0 or 1; came {settings[key]!r}")
-    wide = 4 * settings["block_out_channels"][0]
+    widths = settings["block_out_channels"]
+    _require(
+        bool(widths) and all(isinstance(width, int) and width > 0 for width in widths),
+        f"{source}: block_out_channels: expected channels of each level; came {widths!r}",
+    )
+    wide = 4 * widths[0]
     _require(
         settings["time_embedding_dim"] in (None, wide),
         f"{source}: time_embedding_dim: expected {wide}; came {settings['time_embedding_dim']}",
