@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from email.parser import Parser
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,18 +115,23 @@ def test_checkpoint_samples_and_report_name_their_packages(ran: Ran) -> None:
     assert checkpoint["plugins"] == [origin(kind) for kind in ("schedule", "objective", "backbone", "dataset")]
     (samples,) = (ran.directory / "samples").glob("walker-5-*")
     assert verify(samples, "samples").about["plugin"] == origin("sampler")
-    (report,) = ran.directory.glob("evaluations/*/report.json")
-    judges = json.loads(report.read_text())["details"]["plugins"]
+    report = Path(json.loads(ran.done.stdout)["report"])
+    judges = json.loads((ran.folder / report).read_text())["details"]["plugins"]
     assert origin("features") in judges
     assert origin("metric") in judges
     (prepared,) = (ran.folder / "runs" / "data").glob("discs-*")
     assert verify(prepared, "prepared").about["plugin"] == origin("dataset")
 
 
-def test_mlflow_names_their_packages(ran: Ran) -> None:
+def tags_in_mlflow(ran: Ran) -> dict[str, str]:
+    """Return the tags of the parent and of the run of the stranger's sampler."""
     database = sqlite3.connect(ran.folder / "mlflow.db")
     rows = database.execute("select r.name, t.key, t.value from runs r join tags t using (run_uuid)").fetchall()
-    tags = {key.removeprefix("noisette."): value for name, key, value in rows if name != "ddim-5"}
+    return {key.removeprefix("noisette."): value for name, key, value in rows if name != "ddim-5"}
+
+
+def test_mlflow_names_their_packages(ran: Ran) -> None:
+    tags = tags_in_mlflow(ran)
     for kind, name in PLUGINS.items():
         assert f"{name} (noisette-{name} 0.1.0)" in tags[kind]
     assert tags["metric"].startswith("frechet (noisette ")
@@ -177,6 +183,13 @@ def test_what_is_finished_is_told_to_nobody(ran: Ran) -> None:
     assert again.returncode == 0, again.stderr
     assert "walker-5" in again.stdout
     assert len(diary(ran)) == before
+
+
+def test_mlflow_names_the_judges_of_the_last_evaluation(ran: Ran) -> None:
+    words = ["evaluate", "all.yaml", "--set", "evaluation.metrics=[brightness]"]
+    done = ran.strangers.environment.noisette(*words, cwd=ran.folder)
+    assert done.returncode == 0, done.stderr
+    assert tags_in_mlflow(ran)["metric"] == "brightness (noisette-brightness 0.1.0)"
 
 
 @pytest.fixture
