@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ for name in [name for name in os.environ if name.startswith("NOISETTE_")]:
 # Examples are the same each time, none is remembered, and a busy machine is no failure.
 settings.register_profile("noisette", deadline=None, derandomize=True, database=None)
 settings.load_profile("noisette")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hears_ctrl_c() -> None:
+    """Hear SIGINT, and let child processes hear it, also where the tests run as a job in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

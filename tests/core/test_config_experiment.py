@@ -142,7 +142,7 @@ def test_a_misspelt_word_gets_its_nearest_match(changes: dict[str, Any], path: s
 
 def test_a_word_near_to_none_gets_no_guess() -> None:
     assert "did you mean" not in problems(qqq=1)["qqq"]
-    assert "known are name, seed, dataset" in problems(qqq=1)["qqq"]
+    assert "known are name, seed, threads, dataset" in problems(qqq=1)["qqq"]
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,15 @@ def graceful_stop() -> Iterator[Stop]:
     """Hold back SIGINT and SIGTERM for the length of the block.
 
     A signal that came is delivered again behind the block, to the handlers that were there before: Python's
-    KeyboardInterrupt, Prefect's cancellation, or the end of the process. Outside the main thread, where signals
-    never arrive, nothing is held back.
+    KeyboardInterrupt, Prefect's cancellation, or the end of the process. One that is ignored, as Ctrl-C is by a job
+    in the background, stays ignored. Outside the main thread, where signals never arrive, nothing is held back.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop.request) for number in asked}
     try:
         yield stop
     finally:
