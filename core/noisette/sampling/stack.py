@@ -17,16 +17,24 @@ if TYPE_CHECKING:
     from noisette.contracts import Sampler
     from noisette.training.model import Model
 
-__all__ = ["labels_of", "network_calls", "stacked"]
+__all__ = ["labels_of", "network_calls", "stacked", "with_labels"]
 
 
 def stacked(model: Model, sampler: Sampler, options: Sampling, indices: Sequence[int]) -> Denoiser:
-    """Return the denoiser for the pictures of the given numbers: guided first, bounded last.
+    """Return the denoiser for the pictures of the given numbers, with the classes that the options give them.
 
     Raises:
         PluginError: if the sampler is guided and the network knows no labels.
     """
-    labels = labels_of(model, options, indices)
+    return with_labels(model, sampler, labels_of(model, options, indices), options.clip)
+
+
+def with_labels(model: Model, sampler: Sampler, labels: Tensor | None, clip: float | None = 1.0) -> Denoiser:
+    """Return the denoiser for pictures of the given classes, (N,) int64, or of none: guided first, bounded last.
+
+    Raises:
+        PluginError: if the sampler is guided and there are no classes.
+    """
     denoise: Denoiser = model.denoiser(None if labels is None else labels.to(model.machine.device))
     if sampler.guidance:
         if labels is None:
@@ -37,7 +45,7 @@ def stacked(model: Model, sampler: Sampler, options: Sampling, indices: Sequence
         denoise = Guided(denoise, model.denoiser(), sampler.guidance, sampler.guidance_interval)
     if sampler.threshold is not None:
         return Thresholded(denoise, sampler.threshold)
-    return denoise if options.clip is None else Clipped(denoise, options.clip)
+    return denoise if clip is None else Clipped(denoise, clip)
 
 
 def labels_of(model: Model, options: Sampling, indices: Sequence[int]) -> Tensor | None:
