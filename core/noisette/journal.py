@@ -12,11 +12,13 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
+from noisette.errors import StorageError
 from noisette.hooks import Run, hookimpl
+from noisette.storage import make_directory, sync, writing
 
 __all__ = ["JOURNAL", "Entry", "Journal", "read_journal"]
 
@@ -57,26 +59,46 @@ class Journal:
     """A listener that writes what is measured to the journal of one run directory."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / JOURNAL
-        self._heal()
+        with writing(self._path):
+            make_directory(directory)
+            self._heal()
         self._written = {_key(entry) for entry in read_journal(directory)}
 
     @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one line, unless this step of this run is already there."""
+        """Append one line, unless this step of this run is already there.
+
+        Raises:
+            StorageError: if the disk is full; the lines before it stay.
+        """
         measured = {key: float(value) for key, value in metrics.items()}  # tensors of one value are welcome
         entry = Entry(time=time.time(), stage=run.stage, name=run.name, step=step, metrics=measured)
-        if _key(entry) in self._written:
+        self._append([entry])
+
+    def adopt(self, other: Path, stage: str, last: int) -> None:
+        """Take over what another run directory has of a stage, up to step `last`: a run that goes on from there."""
+        self._append([entry for entry in read_journal(other) if entry["stage"] == stage and entry["step"] <= last])
+
+    def _append(self, entries: Iterable[Entry]) -> None:
+        new = {_key(entry): entry for entry in entries if _key(entry) not in self._written}
+        if not new:
             return
-        self._written.add(_key(entry))
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        first = not self._path.exists()
+        try:
+            with writing(self._path), self._path.open("ab") as file:
+                file.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in new.values()))
+                file.flush()
+                os.fsync(file.fileno())
+            if first:
+                sync(self._path.parent)
+        except StorageError:
+            self._heal()
+            raise
+        self._written.update(new)
 
     def _heal(self) -> None:
-        """Cut off a last line that a crash left without its end."""
+        """Cut off a last line that a crash or a full disk left without its end."""
         if not self._path.exists():
             return
         content = self._path.read_bytes()

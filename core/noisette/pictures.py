@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from noisette.storage import writing
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -42,8 +44,16 @@ def grid(pictures: NDArray[np.uint8], columns: int = 8, width: int = 512) -> Ima
 
 
 def save_png(image: Image.Image, path: Path) -> Path:
-    """Write a picture as PNG, whole or not at all, as others may be waiting for it; return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a picture as PNG, whole or not at all, as others may be waiting for it; return its path.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.unfinished")
-    image.save(unfinished, format="PNG", optimize=True)
-    return unfinished.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            image.save(unfinished, format="PNG", optimize=True)
+            return unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from noisette.storage.arrays import new_array
-from noisette.storage.commit import committed
+from noisette.storage.commit import committed, resumable
 from noisette.storage.keys import digest
 from noisette.storage.lock import owned
 from noisette.storage.manifest import MANIFEST, Manifest, is_complete, read_manifest, verify
+from noisette.storage.refusal import writing
+from noisette.storage.flush import make_directory, sync
+from noisette.storage.tensors import read_tensors
 
 __all__ = [
     "MANIFEST",
@@ -14,8 +17,13 @@ __all__ = [
     "committed",
     "digest",
     "is_complete",
+    "make_directory",
     "new_array",
     "owned",
     "read_manifest",
+    "read_tensors",
+    "resumable",
+    "sync",
     "verify",
+    "writing",
 ]

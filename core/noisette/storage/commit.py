@@ -1,30 +1,30 @@
 """Writing a directory so that it is whole or not there, whatever happens on the way.
 
 Files are written into a staging directory beside the target and flushed to disk; the manifest comes last; then
-one rename makes the directory appear. Whoever sees the target sees all of it.
+one rename makes the directory appear. Whoever sees the target sees all of it. Files whose names begin with a dot
+are their writer's own, and no part of it.
 """
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from noisette.errors import StorageError
-from noisette.storage.manifest import FileRecord, Manifest, sha256_of, write_manifest
+from noisette.storage.lock import owned
+from noisette.storage.manifest import MANIFEST, FileRecord, Manifest, sha256_of, write_manifest
+from noisette.storage.refusal import writing
+from noisette.storage.flush import make_directory, sync
 
-__all__ = ["committed"]
+__all__ = ["committed", "resumable"]
 
 _STAGING = ".staging-"
+_PARTIAL = ".partial-"
 _REPLACED = ".replaced-"
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -38,28 +38,50 @@ def committed(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
         StorageError: if the disk is full or cannot be written; the target is then as it was before.
     """
     staging = target.with_name(f"{_STAGING}{target.name}-{os.getpid()}")
-    try:
-        _sweep(target)
-        staging.mkdir(parents=True)
-        yield staging
-        _write_manifest(staging, kind, about)
-        _put_in_place(staging, target)
-    except Exception as error:
-        cause = _cause(error, staging)
-        if cause is None:
+    with writing(target):
+        try:
+            _sweep(target)
+            make_directory(target.parent)
+            staging.mkdir()
+            yield staging
+            _commit(staging, target, kind, about)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def resumable(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
+    """As `committed`, for long work: a block that is interrupted or killed finds what it had written the next time.
+
+    It may hold anything then, also files cut short: the block must check what it finds. After an error the staging
+    directory is removed. It has one owner.
+
+    Raises:
+        StorageError: as `committed`; and if another process is writing the same target, with its id.
+    """
+    staging = target.with_name(f"{_PARTIAL}{target.name}")
+    with writing(target), owned(staging):
+        try:
+            _sweep(target)
+            yield staging
+            _commit(staging, target, kind, about)
+        except Exception:
+            shutil.rmtree(staging, ignore_errors=True)
             raise
-        raise StorageError(f"{target}: cannot be written: {cause}; nothing was changed") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    for left in target.glob(".*"):
+        left.unlink(missing_ok=True)
 
 
-def _write_manifest(staging: Path, kind: str, about: dict[str, Any]) -> None:
+def _commit(staging: Path, target: Path, kind: str, about: dict[str, Any]) -> None:
     files = {}
-    for path in sorted(staging.iterdir()):
-        _sync(path)
+    for path in sorted(path for path in staging.iterdir() if not path.name.startswith(".")):
+        if path.name == MANIFEST:
+            continue
+        sync(path)
         files[path.name] = FileRecord(bytes=path.stat().st_size, sha256=sha256_of(path))
-    _sync(write_manifest(staging, Manifest(kind=kind, about=about, files=files)))
-    _sync(staging)
+    sync(write_manifest(staging, Manifest(kind=kind, about=about, files=files)))
+    sync(staging)
+    _put_in_place(staging, target)
 
 
 def _put_in_place(staging: Path, target: Path) -> None:
@@ -74,15 +96,7 @@ def _put_in_place(staging: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     else:
         staging.rename(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(target.parent)
 
 
 def _sweep(target: Path) -> None:
@@ -107,28 +121,3 @@ def _alive(pid: str) -> bool:
     except PermissionError:
         return True
     return int(pid) != os.getpid()
-
-
-def _cause(error: Exception, staging: Path) -> str | None:
-    """Return why the disk did not take what was written; None if the error is about something else."""
-    number = _number(error)
-    if number in _FULL:
-        return f"{os.strerror(number)} (free some space and start again)"
-    if not isinstance(error, OSError):
-        return None
-    if type(error) is OSError and number is None:  # how numpy says that a write fell short
-        return f"{error} (is the disk full?)"
-    elsewhere = error.filename is not None and not _within(error.filename, staging.parent)
-    return None if number is None or elsewhere else os.strerror(number)
-
-
-def _number(error: Exception) -> int | None:
-    """Return the number of an operating system's error; safetensors hides it in its text."""
-    if isinstance(error, OSError):
-        return error.errno
-    found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
-    return int(found[1]) if found else None
-
-
-def _within(filename: Any, folder: Path) -> bool:
-    return isinstance(filename, str) and Path(filename).absolute().is_relative_to(folder.absolute())

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from noisette.errors import StorageError
+from noisette.storage.flush import make_directory
 
 __all__ = ["owned"]
 
@@ -31,7 +32,7 @@ def owned(directory: Path) -> Iterator[None]:
 
 def _locked(directory: Path) -> int:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StorageError(f"{directory}: cannot be written: {error.strerror}") from None

@@ -1,6 +1,7 @@
 """The manifest of a directory: what is in it, how large, with which hash, and what it is.
 
-A manifest is sealed with a hash of itself, so that a damaged one is known as well as a damaged file.
+A manifest is sealed with a hash of itself and has one spelling, so that a damaged one is known as well as a damaged
+file.
 """
 
 from __future__ import annotations
@@ -83,9 +84,12 @@ def sha256_of(path: Path) -> str:
 def write_manifest(directory: Path, manifest: Manifest) -> Path:
     """Write a directory's manifest and return its path."""
     path = directory / MANIFEST
-    content = {**manifest.model_dump(mode="json"), "seal": manifest.seal()}
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    path.write_text(_spelt(manifest), encoding="utf-8")
     return path
+
+
+def _spelt(manifest: Manifest) -> str:
+    return json.dumps({**manifest.model_dump(mode="json"), "seal": manifest.seal()}, indent=1)
 
 
 def read_manifest(directory: Path, kind: str) -> Manifest:
@@ -101,11 +105,14 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
             raise StorageError(f"{directory}: expected finished {kind} with a {MANIFEST}; there is none")
         if size > _LARGEST:
             raise ValueError(f"expected at most {_LARGEST} bytes; it has {size}")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
         seal = content.pop("seal", None) if isinstance(content, dict) else None
         manifest = Manifest.model_validate(content)
         if manifest.seal() != seal:
             raise ValueError("it has changed since it was written (its seal differs)")
+        if _spelt(manifest) != text:
+            raise ValueError("it has changed since it was written (it is spelt in another way)")
     except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
     if manifest.kind != kind or manifest.format != _VERSION:
