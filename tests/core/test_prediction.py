@@ -84,7 +84,7 @@ class Sees(Denoiser):
         self.x0 = x0
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        return Prediction(x_t, *TABLES(t), x0=self.x0, log_variance=torch.zeros(()))
+        return Prediction(x_t, *TABLES(t), x0=self.x0, fractions=torch.zeros(()))
 
 
 def test_a_clipped_picture_takes_its_noise_along() -> None:
@@ -97,7 +97,7 @@ def test_a_clipped_picture_takes_its_noise_along() -> None:
     torch.testing.assert_close(alpha * clipped.x0 + sigma * clipped.eps, x_t)
     torch.testing.assert_close(clipped.v, alpha * clipped.eps - sigma * clipped.x0)
     assert torch.equal(clipped.eps == plain.eps, torch.tensor([False, True, False]).view(1, 1, 1, 3))
-    assert clipped.log_variance is not None
+    assert clipped.fractions is not None
     assert Clipped(Sees(x0), 2.5)(x_t, 300).x0.flatten().tolist() == [-2.5, 0.5, 2.0]
 
 

@@ -29,6 +29,11 @@ def model(x: Tensor, t: int) -> Tensor:
     return 0.9 * x * (t / (t + 1)) + 0.1 * torch.sin(3 * x)
 
 
+def told(x: Tensor, t: int, outputs: int) -> Tensor:
+    """Return what the model gives: with two outputs the variance too, within [-1, 1]."""
+    return model(x, t) if outputs == 1 else torch.cat([model(x, t), torch.sin(5 * x)], dim=1)
+
+
 def noises() -> Callable[[], Tensor]:
     """Return a source of noise that starts the same each time."""
     numbers = count()
@@ -54,7 +59,7 @@ class Read(Denoiser):
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.steps.append(t)
-        return self.objective.predict(model(x_t, t), x_t, *TABLES(t))
+        return self.objective.read(told(x_t, t, self.objective.outputs), x_t, t, TABLES)
 
 
 def ours(sampler: Sampler, objective: Objective, *, clip: bool) -> tuple[list[Tensor], list[int]]:
@@ -72,10 +77,11 @@ def theirs(
     scheduler.alphas_cumprod = TABLES.alphas[:-1] ** 2
     scheduler.set_timesteps(steps)
     draw, x, states = noises(), START, []
+    outputs = 2 if options.get("variance_type") == "learned_range" else 1
     for t in scheduler.timesteps.tolist():
         if eta is None:
             scheduler_noise = _Fixed(draw) if t > 0 else None
-            x = _ddpm_step(scheduler, model(x, t), t, x, scheduler_noise)
+            x = _ddpm_step(scheduler, told(x, t, outputs), t, x, scheduler_noise)
         else:
             noise = draw() if eta > 0 else None
             x = scheduler.step(
@@ -129,6 +135,17 @@ def test_ddpm(variance: str, prediction: str, objective: Objective, spacing: str
         noise = (expected[0].pop() - came[0].pop()) / noises_at(39)
         torch.testing.assert_close(noise, torch.full_like(noise, TABLES.jump(24, -1) ** 0.5))
     same(came, expected)
+
+
+@pytest.mark.parametrize(("prediction", "objective"), PREDICTIONS)
+@pytest.mark.parametrize("spacing", ["linspace", "leading"])
+@pytest.mark.parametrize("clip", [False, True])
+def test_ddpm_with_a_learned_variance(prediction: str, objective: Objective, spacing: str, clip: bool) -> None:
+    options = {"variance_type": "learned_range", "timestep_spacing": spacing}
+    expected = theirs(diffusers.DDPMScheduler, prediction, 40, clip=clip, **options)
+    walk = DDPM.model_validate({"steps": 40, "variance": "learned", "spacing": spacing})
+    learned = type(objective).model_validate({"bound": "hybrid"})
+    same(ours(walk, learned, clip=clip), expected)
 
 
 def test_ddpm_over_all_steps() -> None:

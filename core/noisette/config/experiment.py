@@ -179,6 +179,11 @@ class Experiment(_Section):
                 problems.append(
                     Problem(path, "needs training.labels=true: a network without labels has no guidance")
                 )
+            objective = info.data.get("objective")
+            if sampler.needs_learned_variance and objective is not None and objective.outputs == 1:
+                problems.append(
+                    Problem(f"samplers.{index}", "needs objective.bound=hybrid or full, which learn the variance")
+                )
         if problems:
             raise nested(problems)
         return sampling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noisette.diffusion.prediction import Prediction
+    from noisette.diffusion.tables import Tables
 
 __all__ = ["Objective"]
 
@@ -22,12 +23,13 @@ class Objective(Plugin):
 
     Everywhere x_t = alpha_t x0 + sigma_t eps, with alpha_t² + sigma_t² = 1; `alpha` and `sigma` broadcast
     against pictures: floats, or tensors of shape (N, 1, 1, 1).
+
+    An objective with the variational bound learns the variance of the reverse steps too: the network then gives as
+    many channels again, which `read` and `training_losses` take apart. `target`, `predict` and `losses` never see
+    them.
     """
 
     kind: ClassVar[str] = "objective"
-
-    outputs: ClassVar[int] = 1
-    """Channels that the network gives for each channel of the picture."""
 
     needs_signal: ClassVar[bool] = False
     """True if x0 cannot be found from the output where alpha is 0 (zero terminal signal), as with eps."""
@@ -37,6 +39,21 @@ class Objective(Plugin):
     min_snr: float = Field(5.0, gt=0, description="min-snr: the signal-to-noise ratio that the weight stops at")
     p2_gamma: float = Field(1.0, ge=0, description="p2: how much steps of little noise are damped")
     p2_k: float = Field(1.0, gt=0, description="p2: keeps the weight finite")
+    bound: Literal["none", "hybrid", "full"] = Field(
+        "none",
+        description="variational bound, which learns the variance too: hybrid adds it to the loss for the variance "
+        "alone, full trains on nothing else",
+    )
+    bound_weight: float = Field(0.001, gt=0, description="hybrid: weight of the bound, in bits per dimension")
+    variance: Literal["interpolated", "direct"] = Field(
+        "interpolated",
+        description="how the learned variance is told: as a fraction between the posterior's and beta, or as a log",
+    )
+
+    @property
+    def outputs(self) -> int:
+        """Channels that the network gives for each channel of the picture: 2 with a learned variance."""
+        return 1 if self.bound == "none" else 2
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -45,6 +62,46 @@ class Objective(Plugin):
     @abstractmethod
     def predict(self, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
         """Read the network's output at x_t, both (N, C, H, W), as a prediction."""
+
+    def read(self, output: Tensor, x_t: Tensor, t: int | Tensor, schedule: Tables) -> Prediction:
+        """Read all that the network gives at step t, one for all or (N,): (N, outputs * C, H, W)."""
+        from noisette.diffusion.variance import read_fractions
+
+        factors: tuple[Any, Any] = schedule(t) if isinstance(t, int) else schedule.at(t, x_t)
+        if self.outputs == 1:
+            return self.predict(output, x_t, *factors)
+        said, told = output.chunk(2, dim=1)
+        prediction = self.predict(said, x_t, *factors)
+        prediction.fractions = read_fractions(told, t, schedule, direct=self.variance == "direct")
+        return prediction
+
+    def training_losses(self, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor, schedule: Tables) -> Tensor:
+        """Return what each picture's training minimises, (N,): the losses, the bound, or both.
+
+        The bound of a picture is T times its term at t, in bits per dimension, whose mean over t is the bound. In
+        the hybrid it moves the variance alone: the mean is held still (Nichol & Dhariwal 2021, section 3.1).
+
+        Args:
+            output: all that the network gives, (N, outputs * C, H, W).
+            x0: pictures in [-1, 1], (N, C, H, W).
+            eps: their noise, like x0.
+            t: their steps, (N,) int64.
+            schedule: tables of the process.
+        """
+        alpha, sigma = schedule.at(t, x0)
+        if self.bound == "none":
+            return self.losses(output, x0, eps, alpha, sigma)
+        from torch import cat
+
+        from noisette.diffusion.bound import bound_of
+
+        said, told = output.chunk(2, dim=1)
+        held = said.detach() if self.bound == "hybrid" else said
+        read = self.read(cat([held, told], dim=1), alpha * x0 + sigma * eps, t, schedule)
+        bound = len(schedule) * bound_of(schedule).terms(x0, t, read.x0, read.fractions)
+        if self.bound == "full":
+            return bound
+        return self.losses(said, x0, eps, alpha, sigma) + self.bound_weight * bound
 
     def losses(self, output: Tensor, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return the loss of each picture, shape (N,), averaged over its values."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -32,11 +32,14 @@ class Sampler(Plugin):
     Class attributes:
         order: how the error falls with the number of steps, for the deterministic part: error ~ steps^-order.
         stochastic: whether it draws noise at its default options.
+        variants: options that make another method of it, worth a line of its own beside the default one where
+            samplers are compared, such as ``({"variance": "fixed-large"},)``.
     """
 
     kind: ClassVar[str] = "sampler"
     order: ClassVar[int] = 1
     stochastic: ClassVar[bool] = False
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     steps: PositiveInt = Field(50, description="steps of the walk; fewer is faster")
     spacing: Spacing = Field("linspace", description="how the steps are spread over the T trained ones")
@@ -62,6 +65,11 @@ class Sampler(Plugin):
             x: where the walk starts, (N, C, H, W): noise at the first of the steps. It is not changed.
             noise: call `noise()` for fresh standard normal noise of x's shape.
         """
+
+    @property
+    def needs_learned_variance(self) -> bool:
+        """Whether `Prediction.fractions` must be there: core then refuses networks that learned no variance."""
+        return False
 
     def network_calls(self, steps: int) -> int:
         """Return how often the denoiser is called in a walk of `steps` steps."""

@@ -13,6 +13,7 @@ posterior has none, all take the posterior's of step 1.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import log
 from typing import Literal
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from noisette.diffusion.tables import Tables
 
-__all__ = ["Bound"]
+__all__ = ["Bound", "bound_of"]
 
 _BIN = 1 / 255  # half the width of a bin of 8-bit values on [-1, 1]
 
@@ -76,6 +77,12 @@ class Bound:
         apart = _rows(self._of_x0, t, x0) * (x0 - seen)
         ratio = (true - log_variance).exp()
         return _bits((log_variance - true + ratio + apart**2 * (-log_variance).exp() - 1) / 2)
+
+
+@lru_cache(maxsize=8)
+def bound_of(schedule: Tables) -> Bound:
+    """Return the bound of a process, made once."""
+    return Bound(schedule)
 
 
 def _log_likelihood(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

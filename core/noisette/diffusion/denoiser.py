@@ -59,7 +59,7 @@ class NetworkDenoiser(Denoiser):
         steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
         with torch.autocast(x_t.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             output = self.network(x_t, steps, self.label)
-        return self.objective.predict(output.to(x_t.dtype), x_t, *self.schedule(t))
+        return self.objective.read(output.to(x_t.dtype), x_t, t, self.schedule)
 
 
 class Clipped(Denoiser):

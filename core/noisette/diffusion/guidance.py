@@ -45,7 +45,7 @@ class Guided(Denoiser):
         blind, w = self.unconditional(x_t, t), self.strength
         x0 = torch.lerp(blind.x0, seen.x0, 1 + w)
         eps = torch.lerp(blind.eps, seen.eps, 1 + w)
-        return Prediction(x_t, seen.alpha, seen.sigma, x0=x0, eps=eps, log_variance=seen.log_variance)
+        return Prediction(x_t, seen.alpha, seen.sigma, x0=x0, eps=eps, fractions=seen.fractions)
 
     def _guides(self, t: int) -> bool:
         return self.interval is None or self.interval[1] <= t <= self.interval[0]
@@ -71,7 +71,7 @@ class GradientGuided(Denoiser):
         with torch.inference_mode(False), torch.enable_grad():
             push = self.strength * seen.sigma * self.gradient(x_t.clone(), t).detach()
         x0 = seen.x0 + seen.sigma / seen.alpha * push if seen.alpha > 0 else seen.x0
-        return Prediction(x_t, seen.alpha, seen.sigma, x0=x0, eps=seen.eps - push, log_variance=seen.log_variance)
+        return Prediction(x_t, seen.alpha, seen.sigma, x0=x0, eps=seen.eps - push, fractions=seen.fractions)
 
 
 class Thresholded(Denoiser):

@@ -17,10 +17,11 @@ class Prediction:
     Attributes:
         x_t: the noisy picture.
         alpha, sigma: the factors of picture and noise in it.
-        log_variance: log of the learned variance of the next step, where the network gives one.
+        fractions: where the network tells the variance of the reverse step: how far it lies, in the logarithm, from
+            the posterior's (0) to beta (1). So it serves for any jump (Nichol & Dhariwal 2021, eq. 15).
     """
 
-    __slots__ = ("_eps", "_x0", "alpha", "log_variance", "sigma", "x_t")
+    __slots__ = ("_eps", "_x0", "alpha", "fractions", "sigma", "x_t")
 
     def __init__(
         self,
@@ -30,12 +31,12 @@ class Prediction:
         *,
         x0: Tensor | None = None,
         eps: Tensor | None = None,
-        log_variance: Tensor | None = None,
+        fractions: Tensor | None = None,
     ) -> None:
         if x0 is None and eps is None:
             raise ValueError("a prediction needs x0 or eps; got neither")
         self.x_t, self.alpha, self.sigma = x_t, alpha, sigma
-        self.log_variance = log_variance
+        self.fractions = fractions
         self._x0, self._eps = x0, eps
 
     @classmethod
@@ -64,4 +65,4 @@ class Prediction:
 
     def with_x0(self, x0: Tensor) -> Prediction:
         """Return the prediction whose picture is `x0`; its noise is derived again, so that both agree."""
-        return Prediction(self.x_t, self.alpha, self.sigma, x0=x0, log_variance=self.log_variance)
+        return Prediction(self.x_t, self.alpha, self.sigma, x0=x0, fractions=self.fractions)

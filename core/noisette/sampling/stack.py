@@ -24,8 +24,13 @@ def stacked(model: Model, sampler: Sampler, options: Sampling, indices: Sequence
     """Return the denoiser for the pictures of the given numbers, with the classes that the options give them.
 
     Raises:
-        PluginError: if the sampler is guided and the network knows no labels.
+        PluginError: if the sampler is guided and the network knows no labels, or needs a variance that it did not
+            learn.
     """
+    if sampler.needs_learned_variance and model.objective.outputs == 1:
+        raise PluginError(
+            f"sampler {sampler.label}: needs a network that learned the variance (objective.bound=hybrid or full)"
+        )
     return with_labels(model, sampler, labels_of(model, options, indices), options.clip)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 from torch import Tensor
 
 from noisette.diffusion import Denoiser, Prediction, Tables
 from noisette.testing.laws import Labelled, Mixture
 
-__all__ = ["Calls", "Exact", "ExactLabelled", "Slope"]
+__all__ = ["Calls", "Exact", "ExactLabelled", "Slope", "fraction"]
 
 
 class Exact(Denoiser):
@@ -21,7 +23,18 @@ class Exact(Denoiser):
         """Return E[x_0 | x_t] and E[eps | x_t], (N, C, H, W) in x_t's dtype."""
         alpha, sigma = self.schedule(t)
         x0, eps = self.law.denoised(x_t, alpha, sigma)
-        return Prediction(x_t, alpha, sigma, x0=x0, eps=eps)
+        return Prediction(x_t, alpha, sigma, x0=x0, eps=eps, fractions=self._fractions(x_t, t))
+
+    def _fractions(self, x_t: Tensor, t: int) -> Tensor:
+        """Return where the true reverse variance of each value lies; of a mixture, the largest."""
+        if len(self.law.weights) > 1:
+            return torch.ones_like(x_t)
+        left = self.law.remaining_variance(*self.schedule(t))
+        return (
+            torch.tensor([fraction(self.schedule, t, v) for v in left.tolist()], dtype=torch.float64)
+            .to(x_t)
+            .view(1, *self.law.shape)
+        )
 
 
 class ExactLabelled(Denoiser):
@@ -37,7 +50,7 @@ class ExactLabelled(Denoiser):
         x0, eps = torch.empty_like(x_t), torch.empty_like(x_t)
         for law, rows in self._groups:
             x0[rows], eps[rows] = law.denoised(x_t[rows], alpha, sigma)
-        return Prediction(x_t, alpha, sigma, x0=x0, eps=eps)
+        return Prediction(x_t, alpha, sigma, x0=x0, eps=eps, fractions=torch.ones_like(x_t))
 
 
 class Slope(Denoiser):
@@ -59,7 +72,23 @@ class Slope(Denoiser):
         away = x_t - alpha * self.MEAN
         x0 = (alpha * self.VARIANCE * gain) * away + self.MEAN
         eps = (sigma * gain) * away
-        return Prediction.from_v(x_t, alpha, sigma, alpha * eps - sigma * x0)
+        prediction = Prediction.from_v(x_t, alpha, sigma, alpha * eps - sigma * x0)
+        left = self.VARIANCE * sigma**2 * gain
+        prediction.fractions = torch.full_like(x_t, fraction(self.schedule, t, left))
+        return prediction
+
+
+def fraction(schedule: Tables, t: int, left: float) -> float:
+    """Return where the variance of the true reverse step from t lies between the posterior's (0) and beta (1).
+
+    The true step has the posterior's variance and that of its mean, c_0² Var(x_0 | x_t); `left` is the latter's
+    Var(x_0 | x_t). At step 0 the posterior has no variance: 0.
+    """
+    if t == 0:
+        return 0.0
+    posterior, largest = schedule.posterior(t, t - 1), log(schedule.jump(t, t - 1))
+    least, true = log(posterior.variance), log(posterior.variance + posterior.x0**2 * left)
+    return (true - least) / (largest - least)
 
 
 class Calls(Denoiser):

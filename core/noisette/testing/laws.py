@@ -108,6 +108,11 @@ class Mixture:
         noise = shared @ (sigma * back).flatten(0, 1)
         return clean.view_as(x_t), noise.view_as(x_t)
 
+    def remaining_variance(self, alpha: float, sigma: float) -> Tensor:
+        """Return the variance of each value of x_0 once x_t is known, (D,); of one component only."""
+        left = sigma**2 * self.values[0] / (alpha**2 * self.values[0] + sigma**2)
+        return (self.vectors[0] ** 2) @ left
+
     @property
     def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.means, self.values, self.vectors, self.weights

@@ -67,7 +67,7 @@ class Stepper:
             x_t = x_t.contiguous(memory_format=torch.channels_last)
         with machine.autocasting():
             output = self._network(x_t, t, label)
-        return self._state.experiment.objective.losses(output.float(), x0, eps, alpha, sigma)
+        return self._state.experiment.objective.training_losses(output.float(), x0, eps, t, self._tables)
 
     def _clip(self) -> Tensor:
         weights = self._state.network.parameters()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from math import sqrt
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -14,7 +14,7 @@ from noisette import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette import Denoiser, Noise
+    from noisette import Denoiser, Noise, Prediction, Tables
 
 __all__ = ["DDPM"]
 
@@ -26,21 +26,37 @@ class DDPM(Sampler):
     """
 
     name: ClassVar[str] = "ddpm"
-    paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, algorithm 2 and eq. 7"
+    paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, algorithm 2 and eq. 7; learned: Nichol & Dhariwal 2021, eq. 15"
     stochastic: ClassVar[bool] = True
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"variance": "fixed-large"},)
 
     steps: PositiveInt = Field(1000, description="steps of the walk; the paper takes all that were trained")
-    variance: Literal["fixed-small", "fixed-large"] = Field(
-        "fixed-small", description="that of the posterior, or beta itself (the upper bound)"
+    variance: Literal["fixed-small", "fixed-large", "learned"] = Field(
+        "fixed-small",
+        description="that of the posterior (the least), beta itself (the largest), or what the network learned",
     )
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Draw x_s from N(posterior mean, variance); the last step adds no noise."""
         schedule = denoise.schedule
         for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior = schedule.posterior(t, s)
-            x = posterior.x0 * denoise(x, t).x0 + posterior.x_t * x
+            posterior, seen = schedule.posterior(t, s), denoise(x, t)
+            x = posterior.x0 * seen.x0 + posterior.x_t * x
             if s >= 0:
-                variance = posterior.variance if self.variance == "fixed-small" else schedule.jump(t, s)
-                x = x + sqrt(variance) * noise()
+                x = x + self._std(seen, schedule, t, s) * noise()
             yield x
+
+    def _std(self, seen: Prediction, schedule: Tables, t: int, s: int) -> float | Tensor:
+        """Return the standard deviation of the step from t to s."""
+        if self.variance == "fixed-small":
+            return sqrt(schedule.posterior(t, s).variance)
+        if self.variance == "fixed-large":
+            return sqrt(schedule.jump(t, s))
+        from noisette.diffusion.variance import log_variance
+
+        return (log_variance(seen.fractions, schedule, t, s) / 2).exp()
+
+    @property
+    def needs_learned_variance(self) -> bool:
+        """Whether the network must tell the variance."""
+        return self.variance == "learned"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from noisette.contracts import Objective
-from noisette.diffusion import Prediction
+from noisette.testing import processes
 from noisette.testing.check import require
 from noisette.testing.laws import Gaussian
 from noisette.testing.options import silent_options, variants
@@ -30,8 +30,8 @@ def check_target_gives_the_picture_back(plugin: Objective) -> None:
     for objective in variants(plugin):
         for x0, eps in (_pictures(1), _pictures(3)):
             for alpha, sigma in LEVELS:
-                seen = _read(
-                    objective, _target(objective, x0, eps, alpha, sigma), alpha * x0 + sigma * eps, alpha, sigma
+                seen = objective.predict(
+                    _target(objective, x0, eps, alpha, sigma), alpha * x0 + sigma * eps, alpha, sigma
                 )
                 truths = {"x0": x0, "eps": eps, "v": alpha * eps - sigma * x0}
                 for what, truth in truths.items():
@@ -51,7 +51,7 @@ def check_prediction_agrees_with_itself(plugin: Objective) -> None:
     for objective in variants(plugin):
         x_t, output = _pictures(3)
         for alpha, sigma in LEVELS:
-            seen = _read(objective, output, x_t, alpha, sigma)
+            seen = objective.predict(output, x_t, alpha, sigma)
             error = float((alpha * seen.x0 + sigma * seen.eps - x_t).abs().max())
             what = f"alpha x0 + sigma eps at alpha {alpha:.3g}"
             require(error < 1e-9, objective, what, "x_t within 1e-9", f"{error:.2g} off")
@@ -66,7 +66,7 @@ def check_minimiser_is_the_exact_denoiser(plugin: Objective) -> None:
         x0, eps, weights = _nodes()
         offset, gain = _fit(plugin, x0, eps, weights, alpha, sigma)
         x_t = torch.linspace(-3, 3, 13, dtype=torch.float64).view(-1, 1, 1, 1)
-        seen = _read(plugin, offset + gain * x_t, x_t, alpha, sigma)
+        seen = plugin.predict(offset + gain * x_t, x_t, alpha, sigma)
         for what, truth in zip(("x0", "eps"), _LAW.denoised(x_t, alpha, sigma), strict=True):
             error = float((getattr(seen, what) - truth).abs().max())
             what = f"{what} of the least-squares fit at alpha {alpha:.3g}"
@@ -94,14 +94,11 @@ def check_loss_is_least_at_the_exact_denoiser(plugin: Objective) -> None:
 
 
 def check_losses_are_one_a_picture(plugin: Objective) -> None:
-    """Losses are (N,), finite and not negative, depend on their own picture alone, and vanish at the target.
-
-    An objective with more outputs than the target (a learned variance) is not asked to vanish.
-    """
+    """Losses are (N,), finite and not negative, depend on their own picture alone, and vanish at the target."""
     for objective in variants(plugin):
         x0, eps = _pictures(3)
         alpha, sigma = (torch.tensor([level[i] for level in LEVELS[:4]]).double().view(-1, 1, 1, 1) for i in (0, 1))
-        output = _padded(objective, _pictures(3, seed=5)[0])
+        output = _pictures(3, seed=5)[0]
         came = objective.losses(output, x0, eps, alpha, sigma)
         require(came.shape == (4,), objective, "shape of the losses of 4 pictures", (4,), tuple(came.shape))
         good = bool((came.isfinite() & (came >= 0)).all())
@@ -113,9 +110,8 @@ def check_losses_are_one_a_picture(plugin: Objective) -> None:
             require(
                 near, objective, f"loss of picture {i} in a batch", f"that alone, {alone:.6g}", f"{came[i]:.6g}"
             )
-        if objective.outputs == 1:
-            zero = objective.losses(_target(objective, x0, eps, alpha, sigma), x0, eps, alpha, sigma)
-            require(float(zero.abs().max()) < 1e-12, objective, "losses at the target", "0", zero.tolist())
+        zero = objective.losses(_target(objective, x0, eps, alpha, sigma), x0, eps, alpha, sigma)
+        require(float(zero.abs().max()) < 1e-12, objective, "losses at the target", "0", zero.tolist())
 
 
 def check_gradient_matches_differences(plugin: Objective) -> None:
@@ -123,12 +119,12 @@ def check_gradient_matches_differences(plugin: Objective) -> None:
     for objective in variants(plugin):
         x0, eps = _pictures(1)
         alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
-        output = _padded(objective, 2 * _pictures(1, seed=5)[0]).requires_grad_()
+        output = (2 * _pictures(1, seed=5)[0]).requires_grad_()
         total = objective.losses(output, x0, eps, alpha, sigma).sum()
         connected = total.requires_grad
         require(connected, objective, "gradient of the losses", "one", "none: the output was detached")
         (gradient,) = torch.autograd.grad(total, output)
-        direction = _padded(objective, _pictures(1, seed=6)[0])
+        direction = _pictures(1, seed=6)[0]
         with torch.no_grad():
             ends = [objective.losses(output + h * direction, x0, eps, alpha, sigma).sum() for h in (-1e-5, 1e-5)]
         expected, came = float(ends[1] - ends[0]) / 2e-5, float((gradient * direction).sum())
@@ -140,7 +136,7 @@ def check_needs_signal_as_declared(plugin: Objective) -> None:
     """`needs_signal` says whether x0 is lost where alpha is 0: at the last step of a zero-terminal process."""
     x0, eps = _pictures(1)
     try:
-        seen = _read(plugin, _target(plugin, x0, eps, 0.0, 1.0), eps, 0.0, 1.0)
+        seen = plugin.predict(_target(plugin, x0, eps, 0.0, 1.0), eps, 0.0, 1.0)
         lost = not bool(((seen.x0 - x0).abs() < 1e-9).all())
     except ZeroDivisionError:
         lost = True
@@ -152,7 +148,7 @@ def check_leaves_its_inputs_alone(plugin: Objective) -> None:
     """Pictures, noise and output are not changed in place, and no random number is drawn."""
     x0, eps = _pictures(3)
     alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
-    output, x_t = _padded(plugin, _pictures(3, seed=5)[0]), alpha * x0 + sigma * eps
+    output, x_t = _pictures(3, seed=5)[0], alpha * x0 + sigma * eps
     given = {"x0": x0, "eps": eps, "output": output, "x_t": x_t, "alpha": alpha, "sigma": sigma}
     before = {name: tensor.clone() for name, tensor in given.items()}
     with global_random_state_kept(plugin, "target, losses and predict"):
@@ -191,15 +187,6 @@ def _target(objective: Objective, x0: Tensor, eps: Tensor, alpha: float | Tensor
     return objective.target(x0, eps, *factors)
 
 
-def _padded(objective: Objective, output: Tensor) -> Tensor:
-    """Fill the further channels that an objective wants, such as variances, with zeros."""
-    return torch.cat([output, *[torch.zeros_like(output)] * (objective.outputs - 1)], dim=1)
-
-
-def _read(objective: Objective, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
-    return objective.predict(_padded(objective, output), x_t, alpha, sigma)
-
-
 def _fit(
     objective: Objective, x0: Tensor, eps: Tensor, weights: Tensor, alpha: float, sigma: float
 ) -> tuple[float, float]:
@@ -215,7 +202,7 @@ def _expected_loss(
     objective: Objective, output: Tensor, x0: Tensor, eps: Tensor, weights: Tensor, alpha: float, sigma: float
 ) -> float:
     factors = (torch.full_like(x0, value) for value in (alpha, sigma))
-    return float(weights @ objective.losses(_padded(objective, output), x0, eps, *factors))
+    return float(weights @ objective.losses(output, x0, eps, *factors))
 
 
 def _fingerprint(objective: Objective) -> bytes:
@@ -224,8 +211,11 @@ def _fingerprint(objective: Objective) -> bytes:
 
 def _figures(objective: Objective) -> Iterator[Tensor]:
     x0, eps = _pictures(1)
-    for alpha, sigma in LEVELS:
-        output = _padded(objective, 2 * _pictures(1, seed=5)[0])
-        yield objective.losses(output, x0, eps, *(torch.full((4, 1, 1, 1), v).double() for v in (alpha, sigma)))
-        yield _target(objective, x0, eps, alpha, sigma).flatten()
-        yield objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma).x0.flatten()
+    schedule, t = processes.linear(), torch.tensor([1, 200, 600, 999])
+    output = 2 * _pictures(objective.outputs, seed=5)[0]
+    yield objective.training_losses(output, x0, eps, t, schedule)
+    seen = objective.read(output, x0 + eps, t, schedule)
+    yield seen.x0.flatten()
+    if seen.fractions is not None:
+        yield seen.fractions.flatten()
+    yield _target(objective, x0, eps, *LEVELS[2]).flatten()

@@ -1,0 +1,58 @@
+"""The learned variance of the reverse steps.
+
+Its logarithm lies between those of the posterior's variance and of beta, the least and the largest that a law of
+pictures can ask for. A network tells where: v in [-1, 1] is the fraction (v + 1) / 2 (Nichol & Dhariwal 2021,
+eq. 15, as its authors scale it). A fraction serves for any jump, whatever steps a sampler leaves out.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import log
+
+import torch
+from torch import Tensor
+
+from noisette.diffusion.tables import Tables
+from noisette.errors import PluginError
+
+__all__ = ["log_variance", "read_fractions"]
+
+
+def read_fractions(told: Tensor, t: int | Tensor, schedule: Tables, *, direct: bool = False) -> Tensor:
+    """Return the fractions that a network tells, (N, C, H, W).
+
+    Args:
+        told: what it gave, (N, C, H, W).
+        t: the step of all pictures, or (N,) int64.
+        schedule: the process.
+        direct: `told` is the logarithm of the variance itself, of the step to t-1. At step 0, where the posterior
+            has none, the fraction is 0.
+    """
+    if not direct:
+        return (told + 1) / 2
+    least, width = (part.to(told)[t].view(-1, *[1] * (told.ndim - 1)) for part in _range(schedule))
+    return torch.where(width > 0, (told - least) / width.clamp(min=1e-12), 0.0)
+
+
+def log_variance(fractions: Tensor | None, schedule: Tables, t: int, s: int) -> Tensor:
+    """Return the log of the variance of the reverse step from t to s, 0 <= s < t, like `fractions`.
+
+    Raises:
+        PluginError: if there are no fractions, because the network learned no variance.
+    """
+    if fractions is None:
+        raise PluginError(
+            "the denoiser tells no variance: expected a network trained with objective.bound=hybrid or full"
+        )
+    least, largest = log(schedule.posterior(t, s).variance), log(schedule.jump(t, s))
+    return least + fractions * (largest - least)
+
+
+@lru_cache(maxsize=8)
+def _range(schedule: Tables) -> tuple[Tensor, Tensor]:
+    """Return the least log variance of each step to the one before, and how far the largest lies above, (T,)."""
+    steps = range(1, len(schedule))
+    least = [log(schedule.posterior(t, t - 1).variance) for t in steps]
+    width = [log(schedule.jump(t, t - 1)) - low for t, low in zip(steps, least, strict=True)]
+    return torch.tensor([0.0, *least], dtype=torch.float64), torch.tensor([0.0, *width], dtype=torch.float64)
