@@ -8,18 +8,53 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from noisette.errors import CheckpointError, StorageError
-from noisette.storage import Manifest, is_complete, read_manifest, verify
+from noisette.storage import MANIFEST, Manifest, is_complete, read_manifest, verify
 
-__all__ = ["Checkpoint", "checkpoint_path", "finished", "latest", "prune"]
+__all__ = ["Checkpoint", "Description", "checkpoint_path", "checkpoints", "finished", "latest", "prune"]
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"step-(\d{8,})")
+
+Side = Annotated[int, Field(ge=1, le=2**16)]
+
+
+class _Trained(BaseModel, extra="allow"):
+    """The options of the experiment that its network cannot be rebuilt without."""
+
+    timesteps: Annotated[int, Field(ge=1, le=100_000)]
+    schedule: dict[str, Any]
+    objective: dict[str, Any]
+    backbone: dict[str, Any]
+    training: dict[str, Any]
+
+
+class Description(BaseModel, extra="allow"):
+    """What a checkpoint must say of itself to be of use.
+
+    Attributes:
+        step: training steps done.
+        experiment: all options.
+        shape: channels, height and width of its pictures.
+        classes: names of their labels.
+        data: digest of the prepared pictures.
+        plugins: where its plugins came from.
+    """
+
+    step: NonNegativeInt
+    experiment: _Trained
+    shape: tuple[Side, Side, Side]
+    classes: list[str]
+    data: str
+    plugins: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -57,9 +92,37 @@ class Checkpoint:
             CheckpointError: naming the file that is missing or differs.
         """
         try:
-            return cls(directory, verify(directory, "checkpoint"))
+            return cls(directory, _named(directory, verify(directory, "checkpoint")))
         except StorageError as error:
             raise CheckpointError(str(error)) from None
+
+    def verified(self) -> Checkpoint:
+        """Return it after verifying every hash, and that it says of itself what it must.
+
+        Raises:
+            CheckpointError: naming the file, and saying how to go on.
+        """
+        try:
+            checkpoint = Checkpoint.open(self.directory)
+            checkpoint.described()
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}. Remove {self.directory} and train again: training goes on from the checkpoint before it"
+            ) from None
+        return checkpoint
+
+    def described(self) -> Description:
+        """Return what it says of itself.
+
+        Raises:
+            CheckpointError: if something that it must say is missing, or of another kind.
+        """
+        try:
+            return Description.model_validate(self.about)
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = ".".join(map(str, first["loc"]))
+            raise CheckpointError(f"{self.directory / MANIFEST}: about.{path}: {first['msg']}") from None
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
@@ -69,12 +132,21 @@ def checkpoint_path(run: Path, step: int) -> Path:
 
 def latest(run: Path) -> Checkpoint | None:
     """Return the newest checkpoint whose hashes hold, or None; says which newer ones are damaged."""
-    for directory in _newest_first(run):
+    for _, directory in _newest_first(run):
         try:
             return Checkpoint.open(directory)
         except CheckpointError as error:
             log.warning("damaged checkpoint passed over: %s", error)
     return None
+
+
+def checkpoints(run: Path) -> Iterator[Checkpoint]:
+    """Yield the checkpoints of a run, newest first, from their manifests alone: their hashes may not hold."""
+    for _, directory in _newest_first(run):
+        try:
+            yield Checkpoint(directory, _named(directory, read_manifest(directory, "checkpoint")))
+        except StorageError as error:
+            log.debug("not a checkpoint: %s", error)
 
 
 def finished(run: Path, steps: int) -> Checkpoint | None:
@@ -85,12 +157,25 @@ def finished(run: Path, steps: int) -> Checkpoint | None:
     return Checkpoint(directory, read_manifest(directory, "checkpoint"))
 
 
-def prune(run: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints."""
-    for directory in _newest_first(run)[keep:]:
+def prune(run: Path, keep: int, step: int) -> None:
+    """Remove all but the newest `keep` checkpoints up to `step`; later ones are damaged, and will be replaced."""
+    for directory in [path for number, path in _newest_first(run) if number <= step][keep:]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _newest_first(run: Path) -> list[Path]:
-    found = [path for path in (run / "checkpoints").glob("step-*") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
+def _named(directory: Path, manifest: Manifest) -> Manifest:
+    """Return the manifest of a checkpoint unless its directory's name says another step."""
+    if _step_of(directory) not in (None, manifest.about.get("step")):
+        raise StorageError(f"{directory}: expected a checkpoint of this step; got {manifest.about.get('step')!r}")
+    return manifest
+
+
+def _step_of(directory: Path) -> int | None:
+    found = _NAME.fullmatch(directory.name)
+    return int(found[1]) if found else None
+
+
+def _newest_first(run: Path) -> list[tuple[int, Path]]:
+    """Return the steps and directories of a run's checkpoints."""
+    found = [(_step_of(path), path) for path in (run / "checkpoints").glob("step-*")]
+    return sorted(((step, path) for step, path in found if step is not None), reverse=True)

@@ -21,7 +21,7 @@ from noisette.storage import digest
 
 __all__ = ["COSMETIC", "data_directory", "evaluation_directory", "samples_directory", "training_directory"]
 
-COSMETIC = {"log_every", "save_every", "grid_every", "keep"}
+COSMETIC = {"log_every", "save_every", "save_seconds", "grid_every", "keep"}
 """Training options that change what is written and when, but no weight."""
 
 

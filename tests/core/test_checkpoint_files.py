@@ -106,11 +106,29 @@ def test_the_newest_are_kept_and_nothing_else_is_touched(tmp_path: Path) -> None
     for step in (1, 2, 3, 10):
         save(tmp_path, step)
     (tmp_path / "checkpoints" / "step-by-step.txt").touch()
-    prune(tmp_path, 2)
+    prune(tmp_path, 2, 10)
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert left == ["step-00000003", "step-00000010", "step-by-step.txt"]
-    prune(tmp_path, 5)
+    prune(tmp_path, 5, 10)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+
+
+def test_a_damaged_later_checkpoint_drives_out_no_good_one(tmp_path: Path) -> None:
+    for step in (1, 2, 9):
+        save(tmp_path, step)
+    (tmp_path / "checkpoints" / "step-00000009" / "network.safetensors").write_bytes(b"damaged")
+    prune(tmp_path, 1, 2)
+    found = latest(tmp_path)
+    assert found is not None
+    assert found.step == 2
+
+
+def test_a_checkpoint_says_the_step_that_its_name_says(tmp_path: Path) -> None:
+    path = save(tmp_path, 2)
+    assert Checkpoint.open(path.rename(tmp_path / "my-model")).step == 2
+    moved = (tmp_path / "my-model").rename(checkpoint_path(tmp_path, 7))
+    with pytest.raises(CheckpointError, match="expected a checkpoint of this step; got 2"):
+        Checkpoint.open(moved)
 
 
 def test_checkpoints_are_found_without_torch_or_numpy(tmp_path: Path) -> None:

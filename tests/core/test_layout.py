@@ -106,7 +106,13 @@ def test_every_option_that_decides_a_result_moves_it(where: Callable[[Experiment
     assert where(experiment(override)) != where(experiment())
 
 
-COSMETIC_CHANGES = ["training.log_every=7", "training.save_every=7", "training.grid_every=7", "training.keep=7"]
+COSMETIC_CHANGES = [
+    "training.log_every=7",
+    "training.save_every=7",
+    "training.save_seconds=7",
+    "training.grid_every=7",
+    "training.keep=7",
+]
 HARDWARE = ["sampling.batch=3", "threads=3"]
 
 

@@ -92,6 +92,9 @@ class Training(_Section):
     compile: bool = Field(False, description="use torch.compile")
     log_every: PositiveInt = Field(50, description="steps between two lines of the journal")
     save_every: PositiveInt = Field(1000, description="steps between two checkpoints")
+    save_seconds: PositiveFloat | None = Field(
+        600, description="most seconds between two checkpoints, where steps are slow; null counts steps alone"
+    )
     grid_every: PositiveInt | None = Field(None, description="steps between two sample grids; null draws none")
     keep: PositiveInt = Field(2, description="checkpoints that are kept")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from noisette.storage.arrays import new_array
 from noisette.storage.commit import committed, resumable
+from noisette.storage.flush import make_directory, sync
 from noisette.storage.keys import digest
 from noisette.storage.lock import owned
 from noisette.storage.manifest import MANIFEST, Manifest, is_complete, read_manifest, verify
 from noisette.storage.refusal import writing
-from noisette.storage.flush import make_directory, sync
 from noisette.storage.tensors import read_tensors
 
 __all__ = [

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from noisette.storage.flush import make_directory, sync
 from noisette.storage.lock import owned
 from noisette.storage.manifest import MANIFEST, FileRecord, Manifest, sha256_of, write_manifest
 from noisette.storage.refusal import writing
-from noisette.storage.flush import make_directory, sync
 
 __all__ = ["committed", "resumable"]
 

@@ -10,7 +10,7 @@ from noisette.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["read_tensors"]
+__all__ = ["Stored", "read_tensors"]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -26,3 +26,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError, MemoryError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path}: expected tensors in the format of safetensors; {error}") from None
+
+
+class Stored:
+    """The tensors of a safetensors file, taken one by one where they are expected.
+
+    Raises:
+        CheckpointError: as `read_tensors`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._tensors = path, read_tensors(path)
+
+    def like(self, name: str, expected: Tensor) -> Tensor:
+        """Return a tensor.
+
+        Raises:
+            CheckpointError: if there is none of this name, or its shape is not that of `expected`.
+        """
+        found = self._tensors.get(name)
+        if found is None or found.shape != expected.shape:
+            came = "there is none" if found is None else f"got {tuple(found.shape)}"
+            raise CheckpointError(f"{self._path}: {name}: expected shape {tuple(expected.shape)}; {came}")
+        return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from noisette.checkpoint import Checkpoint, finished, latest
+from noisette.checkpoint import Checkpoint, finished
 from noisette.data import Prepared
 from noisette.diffusion.tables import Tables
 from noisette.errors import DataError, NotFiniteError
@@ -21,6 +20,7 @@ from noisette.layout import data_directory, training_directory
 from noisette.machine import Machine, threads
 from noisette.storage import owned
 from noisette.training.batches import Batches
+from noisette.training.course import beginning
 from noisette.training.grids import draw_grid
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
@@ -31,14 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-log = logging.getLogger(__name__)
-
 
 def train(experiment: Experiment, root: Path | str = "runs", *, events: Events | None = None) -> Checkpoint:
     """Train the experiment's network on its prepared pictures, or go on where an earlier run stopped.
 
     A finished training is returned at once. SIGINT and SIGTERM end the step at work, write a checkpoint, and
-    then do what they always do. A run that is resumed ends in the same bits as one that was never stopped.
+    then do what they always do. A run that is resumed ends in the same bits as one that was never stopped. More
+    steps than an earlier run of the same course had go on where it ended; see `noisette.training.course`.
 
     Args:
         experiment: what to train.
@@ -47,16 +46,17 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
 
     Raises:
         DataError: if the pictures are not prepared, or are too few for the network.
+        CheckpointError: if the checkpoint in its directory belongs to another experiment.
         NotFiniteError: if the loss is not finite; the last good checkpoint stays.
-        StorageError: if another process trains here, or the disk is full.
+        StorageError: if another process trains here, the pictures are damaged, or the disk is full.
     """
     directory = training_directory(experiment, Path(root))
     done = finished(directory, experiment.training.steps)
     if done is not None:
         return done
-    data = Prepared.finished(data_directory(experiment, Path(root)))
-    if data is None:
+    if Prepared.finished(data_directory(experiment, Path(root))) is None:
         raise DataError(f"{data_directory(experiment, Path(root))}: is not prepared; run the prepare stage first")
+    data = Prepared.open(data_directory(experiment, Path(root)))
     with owned(directory), graceful_stop() as stop, torch.random.fork_rng(), threads(experiment.threads):
         return _Training(experiment, data, directory, events or Events()).run(stop)
 
@@ -72,7 +72,7 @@ class _Training:
         self.tables = Tables.of(experiment.schedule, experiment.timesteps)
         self.batches = Batches(experiment, data)
         self.losses: list[Tensor] = []
-        self.since = time.perf_counter()
+        self.since = self.saved = time.perf_counter()
 
     def run(self, stop: Stop) -> Checkpoint:
         """Train to the last step, or to a stop, and return the last checkpoint."""
@@ -87,10 +87,12 @@ class _Training:
         return checkpoint
 
     def _resume(self) -> None:
-        checkpoint = latest(self.directory)
+        checkpoint = beginning(self.state.experiment, self.directory, self.state.data)
         if checkpoint is not None:
             self.state.restore(checkpoint)
-            log.info("training goes on at step %d of %d", self.state.step, self.options.steps)
+            run = checkpoint.directory.parent.parent
+            if run != self.directory:
+                self.journal.adopt(run, "train", checkpoint.step)
 
     def _loop(self, stop: Stop) -> Checkpoint:
         step = Stepper(self.state, self.tables)
@@ -98,18 +100,23 @@ class _Training:
             loss, norm = step(self.batches[self.state.step])
             self.losses.append(loss)
             self.events.step(self.run_info, self.state.step, {})
-            self._now_and_then(norm)
+            self._now_and_then(norm, stop)
         return self._save()
 
-    def _now_and_then(self, norm: Tensor) -> None:
+    def _now_and_then(self, norm: Tensor, stop: Stop) -> None:
         step, options = self.state.step, self.options
         if step % options.log_every == 0:
             self._log(norm)
         if options.grid_every and step % options.grid_every == 0:
-            path = draw_grid(self.state, self.tables, self.directory)
-            self.events.pictures(self.run_info, step, "training/grid", path)
-        if step % options.save_every == 0 and step < options.steps:
+            path = draw_grid(self.state, self.tables, self.directory, stop)
+            if path is not None:
+                self.events.pictures(self.run_info, step, "training/grid", path)
+        if step < options.steps and not stop and (step % options.save_every == 0 or self._waited()):
             self._save()
+
+    def _waited(self) -> bool:
+        most = self.options.save_seconds
+        return most is not None and time.perf_counter() - self.saved >= most
 
     def _log(self, norm: Tensor) -> None:
         loss = float(torch.stack(self.losses).mean())
@@ -131,5 +138,6 @@ class _Training:
 
     def _save(self) -> Checkpoint:
         checkpoint = self.state.save(self.directory)
+        self.saved = time.perf_counter()
         self.events.checkpoint(self.run_info, self.state.step, checkpoint.directory)
         return checkpoint

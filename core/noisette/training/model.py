@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from noisette.contracts import Backbone, Objective, Schedule, Shape
@@ -15,6 +14,7 @@ from noisette.diffusion.denoiser import NetworkDenoiser
 from noisette.diffusion.tables import Tables
 from noisette.errors import CheckpointError
 from noisette.machine import Machine
+from noisette.storage import read_tensors
 from noisette.training.stored import stored_plugin
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ class Model:
         """Load a checkpoint's network; `ema` takes the averaged weights where there are some.
 
         Raises:
-            CheckpointError: if a plugin it needs is missing, or its weights do not fit the network.
+            CheckpointError: if it is damaged, a plugin it needs is missing, or its weights do not fit the network.
         """
         machine = machine or Machine.here()
+        checkpoint = checkpoint.verified()
         about = checkpoint.about
         shape = cast(Shape, tuple(about["shape"]))
         classes = tuple(about["classes"]) if about["experiment"]["training"]["labels"] else ()
@@ -82,7 +83,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         CheckpointError: if names or shapes do not fit.
     """
-    state = load_file(path)
+    state = read_tensors(path)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noisette.checkpoint import Checkpoint, checkpoint_path, prune
@@ -17,6 +17,7 @@ from noisette.diffusion.noise import derive_seed
 from noisette.errors import NotFiniteError
 from noisette.plugins import registry
 from noisette.storage import committed
+from noisette.storage.tensors import Stored
 from noisette.training.ema import EMA
 from noisette.training.model import build_network, load_weights
 
@@ -64,11 +65,18 @@ class TrainingState:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over the state of a verified checkpoint."""
+        """Take over the state of a verified checkpoint.
+
+        Raises:
+            CheckpointError: if a tensor is missing, or has another shape than here.
+        """
+        parameters = dict(self.network.named_parameters())
         load_weights(self.network, checkpoint.directory / "network.safetensors")
         if self.ema is not None:
-            self.ema.load(load_file(checkpoint.directory / "ema.safetensors"))
-        self._restore_optimizer(load_file(checkpoint.directory / "optimizer.safetensors"))
+            averaged = Stored(checkpoint.directory / "ema.safetensors")
+            self.ema.load({name: averaged.like(name, weight) for name, weight in parameters.items()})
+        if checkpoint.step:  # before its first step an optimizer has no state
+            self._restore_optimizer(Stored(checkpoint.directory / "optimizer.safetensors"))
         self.step = checkpoint.step
 
     def save(self, run: Path) -> Checkpoint:
@@ -86,7 +94,7 @@ class TrainingState:
             save_file(self._optimizer_tensors(), staging / "optimizer.safetensors")
             if self.ema is not None:
                 save_file({**network, **_stored(self.ema.state())}, staging / "ema.safetensors")
-        prune(run, self.experiment.training.keep)
+        prune(run, self.experiment.training.keep, self.step)
         return Checkpoint.open(target)
 
     def _about(self) -> dict[str, Any]:
@@ -117,13 +125,14 @@ class TrainingState:
         state = self.optimizer.state_dict()["state"]
         return _stored({f"{index}.{key}": value for index, kept in state.items() for key, value in kept.items()})
 
-    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
+    def _restore_optimizer(self, stored: Stored) -> None:
         for index, parameter in enumerate(self.network.parameters()):
-            kept = {key: tensors[f"{index}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {
-                key: value if key == "step" else torch.empty_like(parameter).copy_(value)
-                for key, value in kept.items()
+            moments = {
+                key: torch.empty_like(parameter).copy_(stored.like(f"{index}.{key}", parameter))
+                for key in ("exp_avg", "exp_avg_sq")
             }
+            step = stored.like(f"{index}.step", torch.tensor(0.0))
+            self.optimizer.state[parameter] = {"step": step, **moments}
 
 
 def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

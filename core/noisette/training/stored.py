@@ -25,7 +25,7 @@ def stored_plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
         CheckpointError: if the package does not give it any more, or not with these options; names the package.
     """
     options: dict[str, Any] = checkpoint.about["experiment"][kind]
-    origin: dict[str, str] = next(origin for origin in checkpoint.about["plugins"] if origin["kind"] == kind)
+    origin = _origin(checkpoint, kind)
     try:
         return make_plugin(kind, {**options, "name": _full_name(origin)})
     except PydanticCustomError as error:
@@ -35,6 +35,13 @@ def stored_plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
             f"{checkpoint.directory}: needs the {kind} {origin['name']!r} of {package}: {problems}"
             + _remedy(_missing(checkpoint) or [origin])
         ) from None
+
+
+def _origin(checkpoint: Checkpoint, kind: str) -> dict[str, str]:
+    for origin in checkpoint.about["plugins"]:
+        if origin["kind"] == kind:
+            return {"distribution": UNKNOWN, "version": "?", **origin}
+    raise CheckpointError(f"{checkpoint.directory}: expected it to say where its {kind} came from; it does not")
 
 
 def _full_name(origin: Mapping[str, str]) -> str:

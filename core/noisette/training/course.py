@@ -1,0 +1,107 @@
+"""Where a training begins: behind its own last checkpoint, or behind that of a shorter run on the same course.
+
+With a constant learning rate, `training.steps` says how far a run goes and nothing of its way: a run of 4,000 steps
+passes, bit for bit, where one of 2,000 ended, and goes on from there in a directory of its own. A rate that decays
+to zero over the steps makes every number of steps another course. So does any other option that decides a weight.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette.checkpoint import Checkpoint, checkpoints, latest
+from noisette.errors import CheckpointError
+from noisette.layout import COSMETIC
+from noisette.plugins import registry
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+    from noisette.data import Prepared
+
+__all__ = ["beginning", "differing"]
+
+log = logging.getLogger(__name__)
+
+_DECIDING = ("seed", "timesteps", "schedule", "objective", "backbone", "training")
+
+
+def beginning(experiment: Experiment, directory: Path, data: Prepared) -> Checkpoint | None:
+    """Return the verified checkpoint that a training goes on from, or None if it begins at step 0; says which.
+
+    Raises:
+        CheckpointError: if the checkpoint in the training's own directory is of another course.
+    """
+    own, steps = latest(directory), experiment.training.steps
+    if own is not None:
+        if others := differing(own, experiment, data):
+            raise CheckpointError(
+                f"{own.directory}: belongs to another experiment (it differs in {', '.join(others)}); move it away"
+            )
+        log.info("training goes on at step %d of %d", own.step, steps)
+        return own
+    near: dict[Path, list[str]] = {}
+    for found in _elsewhere(experiment, directory):
+        others = differing(found, experiment, data)
+        if not others and (whole := _whole(found)) is not None:
+            log.info("training goes on at step %d of %d, behind %s", whole.step, steps, whole.directory)
+            return whole
+        if others:
+            near[found.directory.parent.parent] = others
+    if near:
+        run, others = min(near.items(), key=lambda item: len(item[1]))
+        log.info("training begins at step 0: %s differs in %s", run, ", ".join(others))
+    return None
+
+
+def differing(checkpoint: Checkpoint, experiment: Experiment, data: Prepared) -> list[str]:
+    """Return the paths of the options, such as "training.lr", in which a checkpoint is of another course."""
+    about = checkpoint.described().model_dump()
+    stored, wanted = _deciding(about["experiment"]), _deciding(experiment.options())
+    paths = [path for path in sorted(stored | wanted) if stored.get(path, ...) != wanted.get(path, ...)]
+    parts = (experiment.schedule, experiment.objective, experiment.backbone)
+    if _packages(registry().origins_of(parts)) - _packages(about["plugins"]):
+        paths.append("the packages of its plugins")
+    if about["data"] != data.digest:
+        paths.append("dataset")
+    return paths
+
+
+def _elsewhere(experiment: Experiment, directory: Path) -> Iterator[Checkpoint]:
+    """Yield what other runs of this name have within its steps, furthest first; unverified."""
+    name = re.compile(re.escape(experiment.name) + "-[0-9a-f]{10}")
+    runs = [run for run in directory.parent.glob("*") if name.fullmatch(run.name) and run != directory]
+    found = [checkpoint for run in runs for checkpoint in checkpoints(run)]
+    within = [checkpoint for checkpoint in found if checkpoint.step <= experiment.training.steps]
+    return iter(sorted(within, key=lambda checkpoint: checkpoint.step, reverse=True))
+
+
+def _whole(found: Checkpoint) -> Checkpoint | None:
+    try:
+        return Checkpoint.open(found.directory)
+    except CheckpointError as error:
+        log.warning("damaged checkpoint passed over: %s", error)
+        return None
+
+
+def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that decide a weight, by path."""
+    training = {key: value for key, value in options["training"].items() if key not in COSMETIC}
+    if training.get("decay") == "constant":
+        training.pop("steps")
+    return dict(_flat({key: options[key] for key in _DECIDING} | {"training": training}))
+
+
+def _flat(options: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(options, Mapping):
+        yield path, list(options) if isinstance(options, tuple) else options
+        return
+    for key, value in options.items():
+        yield from _flat(value, f"{path}.{key}" if path else str(key))
+
+
+def _packages(origins: list[dict[str, str]]) -> set[tuple[str, str, str]]:
+    return {(origin["kind"], origin["name"], origin["distribution"]) for origin in origins}
