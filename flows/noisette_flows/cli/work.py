@@ -56,7 +56,7 @@ class Order:
             The names of the stages that were finished before.
         """
         console = Console(stderr=True)
-        _show_warnings(console)
+        _show_log(console)
         skipped = [stage for stage in stages if stage.finished]
         for stage in skipped:
             console.print(f"{stage.name}: finished before, skipped ({stage.directory})", **_PLAIN)
@@ -86,19 +86,21 @@ _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True
 
 
 class _Console(logging.Handler):
-    """Writes warnings above the progress bars."""
+    """Writes what is told and warned of above the progress bars."""
 
     def __init__(self, console: Console) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one warning."""
-        self._console.print(f"{record.levelname.lower()}: {record.getMessage()}", **_PLAIN)
+        """Write one line; what is no warning stands without a word before it."""
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        self._console.print(f"{level}{record.getMessage()}", **_PLAIN)
 
 
-def _show_warnings(console: Console) -> None:
+def _show_log(console: Console) -> None:
     for name in ("noisette", "noisette_flows"):
         logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
         logger.addHandler(_Console(console))
         logger.propagate = False

@@ -70,8 +70,8 @@ def fingerprint(run: Path) -> str:
     """Return a hash of what there is to send; it looks at names and sizes only."""
     journal = run / JOURNAL
     found = [
-        *run.glob(f"samples/*/{MANIFEST}"),
-        *run.glob(f"evaluations/*/{MANIFEST}"),
+        *run.glob(f"samples/[!.]*/{MANIFEST}"),
+        *run.glob(f"evaluations/[!.]*/{MANIFEST}"),
         *run.glob("grids/*.png"),
     ]
     names = sorted(path.relative_to(run).as_posix() for path in found)

@@ -212,6 +212,6 @@ def _metrics(values: Mapping[str, float], directory: Path) -> list[Metric]:
 
 
 def _by_age(directory: Path) -> list[Path]:
-    """Return the finished directories inside a directory, oldest first."""
-    manifests = sorted(directory.glob(f"*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
+    """Return the finished directories inside a directory, oldest first; those with a dot are being written."""
+    manifests = sorted(directory.glob(f"[!.]*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
     return [manifest.parent for manifest in manifests]
