@@ -193,11 +193,28 @@ def test_a_name_cannot_leave_the_output_folder(name: Any) -> None:
 
 
 def test_a_walk_longer_than_the_process_is_refused_where_it_stands() -> None:
-    found = sampling("ddim", {"name": "ddpm", "steps": 11}, {"name": "ddim", "steps": 10}, timesteps=10)
+    found = sampling(
+        {"name": "ddim", "steps": 50}, {"name": "ddpm", "steps": 11}, {"name": "ddim", "steps": 10}, timesteps=10
+    )
     assert found == {
         "sampling.samplers.0.steps": "expected 1 to 10, the trained ones; got 50",
         "sampling.samplers.1.steps": "expected 1 to 10, the trained ones; got 11",
     }
+
+
+def test_a_default_longer_than_the_process_takes_all_its_steps_and_says_so() -> None:
+    config = {"name": "few", "dataset": "digits", "timesteps": 20}
+    experiment = Experiment.parse({**config, "sampling": {"samplers": ["ddpm", {"name": "ddim", "steps": 5}]}})
+    assert [sampler.label for sampler in experiment.sampling.samplers] == ["ddpm-20", "ddim-5"]
+    assert Experiment.parse(experiment.options()) == experiment
+    assert [sampler.label for sampler in Experiment.parse(config).sampling.samplers] == ["ddim-20"]
+    longer = Experiment.parse({**config, "timesteps": 2000, "sampling": {"samplers": ["ddpm"]}})
+    assert longer.sampling.samplers[0].steps == 1000
+
+
+def test_two_samplers_that_the_process_makes_the_same_are_refused() -> None:
+    found = sampling("ddpm", {"name": "ddpm", "steps": 10}, timesteps=10)
+    assert found == {"sampling": "expected samplers that differ in name or options; got ddpm-10 twice"}
 
 
 @pytest.mark.parametrize(

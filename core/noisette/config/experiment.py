@@ -49,6 +49,14 @@ def _defaults() -> Any:
     return {}
 
 
+def _told_apart(samplers: tuple[Sampler, ...]) -> tuple[Sampler, ...]:
+    labels = [sampler.label for sampler in samplers]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"expected samplers that differ in name or options; got {', '.join(twice)} twice")
+    return samplers
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
@@ -113,14 +121,10 @@ class Sampling(_Section):
 
     @field_validator("samplers")
     @classmethod
-    def _told_apart(cls, samplers: tuple[Sampler, ...]) -> tuple[Sampler, ...]:
+    def _some_that_differ(cls, samplers: tuple[Sampler, ...]) -> tuple[Sampler, ...]:
         if not samplers:
             raise ValueError("expected at least one sampler; got none")
-        labels = [sampler.label for sampler in samplers]
-        twice = sorted({label for label in labels if labels.count(label) > 1})
-        if twice:
-            raise ValueError(f"expected samplers that differ in name or options; got {', '.join(twice)} twice")
-        return samplers
+        return _told_apart(samplers)
 
 
 class Evaluation(_Section):
@@ -166,6 +170,21 @@ class Experiment(_Section):
                 "in pure noise, from which predicted noise leads to no picture (x0 = (x_t - sigma eps) / 0)"
             )
         return objective
+
+    @field_validator("sampling")
+    @classmethod
+    def _takes_at_most_all_steps_by_default(cls, sampling: Sampling, info: ValidationInfo) -> Sampling:
+        """A sampler whose default is longer than the process takes all its steps; steps that are given stay."""
+        most = info.data.get("timesteps")
+        if most is None or all(sampler.steps <= most for sampler in sampling.samplers):
+            return sampling
+        samplers = tuple(
+            sampler.model_copy(update={"steps": most})
+            if sampler.steps > most and "steps" not in sampler.model_fields_set
+            else sampler
+            for sampler in sampling.samplers
+        )
+        return sampling.model_copy(update={"samplers": _told_apart(samplers)})
 
     @field_validator("sampling")
     @classmethod
