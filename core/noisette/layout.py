@@ -4,6 +4,7 @@
     <root>/<experiment>-<key>/checkpoints/step-N/    training; metrics.jsonl is its journal
     <root>/<experiment>-<key>/samples/<sampler>-<key>/
     <root>/<experiment>-<key>/evaluations/<key>/
+    <root>/<experiment>-<key>/sweeps/<key>/          charts of a comparison of many samplers
 
 The same experiment finds its finished stages again; another one never overwrites them.
 """
@@ -19,7 +20,14 @@ from noisette.contracts import Plugin, Sampler
 from noisette.plugins import registry
 from noisette.storage import digest
 
-__all__ = ["COSMETIC", "data_directory", "evaluation_directory", "samples_directory", "training_directory"]
+__all__ = [
+    "COSMETIC",
+    "data_directory",
+    "evaluation_directory",
+    "samples_directory",
+    "sweep_directory",
+    "training_directory",
+]
 
 COSMETIC = {"log_every", "save_every", "save_seconds", "grid_every", "keep"}
 """Training options that change what is written and when, but no weight."""
@@ -55,6 +63,14 @@ def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) 
     others = evaluation.model_dump(mode="json", exclude={"features", "metrics"})
     key = digest(samples, plugins, others, experiment.seed)
     return run / "evaluations" / key
+
+
+def sweep_directory(run: Path, checkpoint: str, experiment: Experiment) -> Path:
+    """Return where the charts of a sweep lie, known before its pictures are drawn: it asks for the samplers."""
+    samplers = [
+        samples_directory(run, checkpoint, sampler, experiment).name for sampler in experiment.sampling.samplers
+    ]
+    return run / "sweeps" / evaluation_directory(run, samplers, experiment).name
 
 
 def _identity(plugin: Plugin) -> list[Any]:

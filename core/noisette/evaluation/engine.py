@@ -27,6 +27,7 @@ def evaluate(
     samples: Sequence[Samples],
     root: Path | str = Path("runs"),
     *,
+    run: Path | None = None,
     events: Events | None = None,
 ) -> Report:
     """Compare the pictures of some samplers with the real ones; a finished report is returned at once.
@@ -40,6 +41,7 @@ def evaluate(
         experiment: its `evaluation` decides features and metrics.
         samples: the pictures, one row each.
         root: folder of all results; features are kept in its `features`.
+        run: the run directory to write to; the experiment's, if not given.
         events: who is told of the progress, in pictures.
 
     Raises:
@@ -50,7 +52,7 @@ def evaluate(
     root = Path(root)
     if not samples:
         raise DataError("evaluate: expected the samples of at least one sampler; got none")
-    run_directory = training_directory(experiment, root)
+    run_directory = run or training_directory(experiment, root)
     directory = evaluation_directory(run_directory, [drawn.digest for drawn in samples], experiment)
     done = Report.finished(directory)
     if done is not None:

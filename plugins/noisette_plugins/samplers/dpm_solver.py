@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from math import exp, expm1, isfinite, sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class DPMSolverPP(Sampler):
     name: ClassVar[str] = "dpmpp-2m"
     paper: ClassVar[str] = "Lu et al. 2022 (DPM-Solver++), algorithm 2; SDE form: appendix, eq. 18"
     order: ClassVar[int] = 2
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"sde": True},)
 
     sde: bool = Field(False, description="solve the stochastic equation: noise at every step but the last")
 

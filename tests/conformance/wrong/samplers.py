@@ -262,6 +262,22 @@ class HeunUneven(Heun):
             yield x
 
 
+class NamesAVariantThatItHasNot(DDIM):
+    variants = ({"etta": 1.0},)
+
+
+class NamesTheDefaultAsAVariant(DDIM):
+    variants = ({"eta": 1.0}, {"eta": 0.0})
+
+
+class OneLabelForAll(DDIM):
+    variants = ({"eta": 1.0},)
+
+    @property
+    def label(self):
+        return f"ddim-{self.steps}"
+
+
 CASES = [
     Case("walks-the-listed-steps", OneStepEarly(), DDIM()),
     Case("walks-the-listed-steps", IgnoresGivenLists(), DDIM()),
@@ -295,4 +311,7 @@ CASES = [
     Case("leaves-guidance-to-core", GuidesItself(), DDIM()),
     Case("leaves-guidance-to-core", Unguided(), DDIM()),
     Case("every-option-counts", ForgetsEta(), DDIM()),
+    Case("variants-are-other-methods", NamesAVariantThatItHasNot(), DDPM()),
+    Case("variants-are-other-methods", NamesTheDefaultAsAVariant(), DDPM()),
+    Case("variants-are-other-methods", OneLabelForAll(), DDPM()),
 ]

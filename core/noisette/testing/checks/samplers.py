@@ -207,6 +207,23 @@ def check_every_option_counts(plugin: Sampler) -> None:
         require(False, plugin, f"option {key!r}", "an effect on the picture", "none")
 
 
+def check_variants_are_other_methods(plugin: Sampler) -> None:
+    """`variants` are options of this sampler, each with a label and a picture of its own beside the defaults'."""
+    if not plugin.variants:
+        return
+    labels: dict[str, str] = {}
+    pictures: dict[bytes, str] = {}
+    for given in ({}, *plugin.variants):
+        what = f"variant {dict(given)}"
+        try:
+            sampler = type(plugin).model_validate(dict(given))
+        except ValidationError as error:
+            require(False, plugin, what, "options of this sampler", str(error).splitlines()[2].strip())
+        for kind, seen, own in (("label", labels, sampler.label), ("picture", pictures, _probe(sampler))):
+            require(own not in seen, plugin, f"{kind} of {what}", "one of its own", f"that of {seen.get(own)}")
+            seen[own] = what
+
+
 def in_steps(sampler: Walker, steps: int) -> Walker:
     """Return the sampler for a walk of `steps` even steps."""
     return changed(sampler, steps=steps, spacing="linspace")

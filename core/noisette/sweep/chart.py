@@ -1,0 +1,180 @@
+"""The picture of a sweep: quality against network calls, and against seconds.
+
+A colour and a marker for each sampler, told apart by everyone (Okabe & Ito 2008); variants of a sampler share them
+and differ in line and filling. Matplotlib's objects, without pyplot: no global state, no window.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette.sweep.series import series_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from noisette.evaluation.report import Report, Row
+    from noisette.sweep.series import Series
+
+__all__ = ["charted", "draw"]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+_LINES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+_STYLE = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titleweight": "bold",
+    "svg.hashsalt": "noisette",  # the same bytes each time
+}
+_FLOOR = "#555555"
+
+
+def charted(report: Report) -> list[str]:
+    """Return the columns worth a chart: those that differ between the walks and are no plain counts."""
+    rows = [row for row in report.rows if row.kind == "sampler"]
+    values = {
+        column: {row.results[column].value for row in rows if column in row.results} for column in report.columns
+    }
+    return [
+        column
+        for column, found in values.items()
+        if len(found) > 1 and not all(value.is_integer() for value in found)
+    ]
+
+
+def draw(report: Report, column: str, title: str, *targets: Path) -> None:
+    """Draw one result of a report as a picture of two panels.
+
+    Args:
+        report: the sweep's.
+        column: the result.
+        title: stands above.
+        targets: files to write; their endings say the format.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(10, 4.8), dpi=150, layout="constrained")
+        calls, seconds = figure.subplots(1, 2, sharey=True)
+        for panel, cost in ((calls, "network_calls"), (seconds, "seconds_per_picture")):
+            for series, style in _styled(series_of(report)):
+                _curve(panel, series, column, cost, style)
+            panel.set_xscale("log")
+            panel.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+        _scaled(calls, report, column)
+        for panel in (calls, seconds):
+            _floor(panel, report, column)
+        calls.set_xlabel("network calls a picture")
+        seconds.set_xlabel(f"seconds a picture ({_machines(report)})")
+        calls.set_ylabel(
+            f"{_name(report, column)}  ({'lower' if report.better[column] == 'lower' else 'higher'} is better)"
+        )
+        _plain_numbers(calls.xaxis)
+        handles, labels = calls.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center", frameon=False, handlelength=3.2)
+        figure.suptitle(f"{title}: {_drawn(report)}", fontsize=11)
+        for target in targets:
+            metadata = {"Date": None} if target.suffix == ".svg" else None
+            figure.savefig(target, metadata=metadata, facecolor="white")
+
+
+def _styled(everything: list[Series]) -> list[tuple[Series, dict[str, Any]]]:
+    """Return each series with its style; those of one name share colour and marker."""
+    names = list(dict.fromkeys(series.name for series in everything))
+    looks = dict(
+        zip(
+            names,
+            zip(islice(cycle(_COLOURS), len(names)), islice(cycle(_MARKERS), len(names)), strict=True),
+            strict=True,
+        )
+    )
+    seen: dict[str, int] = dict.fromkeys(names, 0)
+    styled = []
+    for series in everything:
+        (colour, marker), variant = looks[series.name], seen[series.name]
+        filling = colour if variant % 2 == 0 else "white"
+        line = _LINES[variant % len(_LINES)]
+        styled.append((series, {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": filling}))
+        seen[series.name] += 1
+    return styled
+
+
+def _curve(panel: Axes, series: Series, column: str, cost: str, style: dict[str, Any]) -> None:
+    rows = [row for row in series.rows if column in row.results]
+    x = [getattr(row, cost) for row in rows]
+    y = [row.results[column].value for row in rows]
+    errors = [row.results[column].stderr or 0.0 for row in rows]
+    panel.errorbar(
+        x,
+        y,
+        yerr=errors if any(errors) else None,
+        label=series.label,
+        markersize=5,
+        linewidth=1.4,
+        capsize=2,
+        elinewidth=0.8,
+        **style,
+    )
+
+
+def _scaled(panel: Axes, report: Report, column: str) -> None:
+    """Give the shared axis of values a logarithmic scale where the values ask for one."""
+    values = _values(report, column)
+    if min(values) > 0 and max(values) > 5 * min(values):
+        panel.set_yscale("log")
+        _plain_numbers(panel.yaxis)
+    elif min(values) <= 0 and max(values) > 0:
+        # linear round zero up to what cannot be told from it, logarithmic above
+        errors = [row.results[column].stderr or 0.0 for row in _judged(report, column)]
+        linear = max(max(errors), -min(values), max(values) / 1000)
+        if max(values) > 10 * linear:
+            panel.set_yscale("symlog", linthresh=linear, linscale=0.6)
+
+
+def _floor(panel: Axes, report: Report, column: str) -> None:
+    for row in report.rows:
+        if row.kind == "floor" and column in row.results:
+            value, stderr = row.results[column]
+            if stderr:
+                panel.axhspan(value - stderr, value + stderr, color=_FLOOR, alpha=0.15, linewidth=0)
+            panel.axhline(value, color=_FLOOR, linewidth=1.2, linestyle="--", label="real, held out")
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Write 5, 50, 1000 instead of powers of ten, in enough places to be read."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _judged(report: Report, column: str) -> list[Row]:
+    return [row for row in report.rows if row.kind != "noise" and column in row.results]
+
+
+def _values(report: Report, column: str) -> list[float]:
+    return [row.results[column].value for row in _judged(report, column)]
+
+
+def _name(report: Report, column: str) -> str:
+    """Return a result's name for the axis: ``KID over efficientnet-lite0``."""
+    features = str(report.protocol["features"])
+    bare = column.removesuffix(f"_{features}").replace("_", " ")
+    shown = bare.upper() if len(bare) <= 3 else bare[0].upper() + bare[1:]
+    return shown if bare == column.replace("_", " ") else f"{shown} over {features}"
+
+
+def _drawn(report: Report) -> str:
+    return f"{report.protocol['generated_count']} pictures a point"
+
+
+def _machines(report: Report) -> str:
+    """Return where the pictures were drawn: cpu, cuda, or both if that differs."""
+    return ", ".join(dict.fromkeys(str(about["device"]) for about in report.details["samplers"].values()))
