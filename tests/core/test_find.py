@@ -40,7 +40,7 @@ def test_what_is_no_trained_model_is_refused_in_words(root: Path, trained: Check
     run = trained.directory.parent.parent
     with pytest.raises(CheckpointError, match="no such file or folder; expected a checkpoint"):
         find_checkpoint(root / "nowhere")
-    with pytest.raises(CheckpointError, match="expected a checkpoint .* or a run"):
+    with pytest.raises(CheckpointError, match=r"expected a checkpoint .* or a run"):
         find_checkpoint(root)
     with pytest.raises(CheckpointError, match="is not trained: there is no checkpoint in"):
         find_checkpoint(root / "tiny.yaml", root, ["seed=1"])

@@ -15,7 +15,7 @@ from noisette.errors import NotFiniteError, PluginError
 if TYPE_CHECKING:
     from noisette.contracts import Sampler, Shape
 
-__all__ = ["draw", "to_bytes", "walked"]
+__all__ = ["draw", "finished_walk", "to_bytes", "walked"]
 
 
 @torch.inference_mode()
@@ -44,6 +44,15 @@ def walked(denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise) -> 
     x = None
     for state in sampler.trajectory(denoise, start, noise):
         x = state
+    return finished_walk(x, start, sampler)
+
+
+def finished_walk(x: Tensor | None, start: Tensor, sampler: Sampler) -> Tensor:
+    """Return the last state of a walk, (N, C, H, W), if there is one and it can be a picture.
+
+    Raises:
+        NotFiniteError, PluginError: as `walked`.
+    """
     if x is None or x.shape != start.shape:
         came = "nothing" if x is None else f"shape {tuple(x.shape)}"
         raise PluginError(f"sampler {sampler.name}: expected states of shape {tuple(start.shape)}; got {came}")
