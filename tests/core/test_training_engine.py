@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.stopping import StopAt
 from support.tiny import tiny
 
 from noisette import DataError, Events, Model, NotFiniteError, Run, StorageError, hookimpl, train
@@ -16,18 +16,6 @@ from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.storage import owned
 from noisette.training.state import TrainingState
-
-
-class StopAt:
-    """Ask for a stop, as Ctrl-C does, at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    @hookimpl
-    def on_step(self, run: Run, step: int) -> None:
-        if step == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 class Listener:

@@ -88,8 +88,18 @@ class Training(_Section):
     ema: Decay | None = Field(0.9999, description="decay of the averaged weights; null keeps none")
     accumulate: PositiveInt = Field(1, description="split a batch into this many parts, to save memory")
     flip: bool = Field(False, description="mirror half of the pictures, at random")
-    times: Literal["uniform", "antithetic"] = Field(
-        "uniform", description="how steps are drawn; antithetic pairs t with T-1-t, for a steadier loss"
+    times: Literal["uniform", "antithetic", "importance"] = Field(
+        "uniform",
+        description="how steps are drawn; antithetic pairs t with T-1-t, importance goes by the losses so far, which "
+        "steadies the full bound",
+    )
+    self_condition: bool = Field(
+        False, description="show the network the x0 that it saw a step earlier (Chen et al. 2023, analog bits)"
+    )
+    low_resolution: PositiveInt | None = Field(
+        None,
+        description="super-resolution: pixels of the shorter side of a small picture that the network is shown and "
+        "learns to enlarge",
     )
     offset_noise: float = Field(0.0, ge=0, description="noise shared by a whole channel, as a share of the noise")
     labels: bool = Field(False, description="tell the network the class of each picture")

@@ -20,34 +20,39 @@ if TYPE_CHECKING:
 __all__ = ["labels_of", "network_calls", "stacked", "with_labels"]
 
 
-def stacked(model: Model, sampler: Sampler, options: Sampling, indices: Sequence[int]) -> Denoiser:
+def stacked(
+    model: Model, sampler: Sampler, options: Sampling, indices: Sequence[int], hint: Tensor | None = None
+) -> Denoiser:
     """Return the denoiser for the pictures of the given numbers, with the classes that the options give them.
 
     Raises:
+        DataError: if the network wants small pictures to enlarge, and there is no hint, or the other way round.
         PluginError: if the sampler is guided and the network knows no labels, or needs a variance that it did not
             learn.
+    """
+    return with_labels(model, sampler, labels_of(model, options, indices), options.clip, hint)
+
+
+def with_labels(
+    model: Model, sampler: Sampler, labels: Tensor | None, clip: float | None = 1.0, hint: Tensor | None = None
+) -> Denoiser:
+    """Return the denoiser for pictures of the given classes, (N,) int64, or of none: guided first, bounded last.
+
+    Raises:
+        DataError, PluginError: as `stacked`.
     """
     if sampler.needs_learned_variance and model.objective.outputs == 1:
         raise PluginError(
             f"sampler {sampler.label}: needs a network that learned the variance (objective.bound=hybrid or full)"
         )
-    return with_labels(model, sampler, labels_of(model, options, indices), options.clip)
-
-
-def with_labels(model: Model, sampler: Sampler, labels: Tensor | None, clip: float | None = 1.0) -> Denoiser:
-    """Return the denoiser for pictures of the given classes, (N,) int64, or of none: guided first, bounded last.
-
-    Raises:
-        PluginError: if the sampler is guided and there are no classes.
-    """
-    denoise: Denoiser = model.denoiser(None if labels is None else labels.to(model.machine.device))
+    denoise: Denoiser = model.denoiser(None if labels is None else labels.to(model.machine.device), hint)
     if sampler.guidance:
         if labels is None:
             raise PluginError(
                 f"sampler {sampler.label}: guidance needs a network that was trained with labels "
                 "(training.labels=true) and sampling.labels=balanced"
             )
-        denoise = Guided(denoise, model.denoiser(), sampler.guidance, sampler.guidance_interval)
+        denoise = Guided(denoise, model.denoiser(hint=hint), sampler.guidance, sampler.guidance_interval)
     if sampler.threshold is not None:
         return Thresholded(denoise, sampler.threshold)
     return denoise if clip is None else Clipped(denoise, clip)

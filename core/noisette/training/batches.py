@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noisette.diffusion.enlarging import enlarged, shrunk
 from noisette.diffusion.noise import seeded_generator
+from noisette.training.times import Times, times_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,20 +40,32 @@ class TrainingBatch:
         t: their steps, (N,) int64.
         eps: their noise, like x0.
         label: their classes, (N,) int64, hidden ones replaced by the number of classes; or None.
+        weight: weights of their losses, (N,) float32, or None where all are 1.
+        hint: small pictures, enlarged, for super-resolution; like x0, or None.
+        looks_twice: whether the network is first asked for the x0 that it then sees (self-conditioning).
     """
 
     x0: Tensor
     t: Tensor
     eps: Tensor
     label: Tensor | None
+    weight: Tensor | None = None
+    hint: Tensor | None = None
+    looks_twice: bool = False
 
 
 class Batches:
-    """The batches of an experiment, by step."""
+    """The batches of an experiment, by step.
 
-    def __init__(self, experiment: Experiment, data: Prepared) -> None:
-        self._seed, self._timesteps = experiment.seed, experiment.timesteps
-        self._options = experiment.training
+    Args:
+        experiment: its seed and training options decide them.
+        data: the pictures.
+        times: how steps are drawn, where that hangs on the losses so far; by default as the options say.
+    """
+
+    def __init__(self, experiment: Experiment, data: Prepared, times: Times | None = None) -> None:
+        self._seed, self._options = experiment.seed, experiment.training
+        self._times = times or times_of(experiment.training, experiment.timesteps)
         self._pictures = data.pictures("train")
         self._labels = data.labels("train") if experiment.training.labels else None
         self._classes = len(data.classes)
@@ -62,7 +76,7 @@ class Batches:
         rows = self._rows(step)
         generator = seeded_generator(self._seed, "batch", step)
         x0 = to_unit(torch.from_numpy(self._pictures[rows]))
-        t = self._times(len(rows), generator)
+        t, weight = self._times.draw(len(rows), generator)
         eps = torch.empty_like(x0).normal_(generator=generator)
         if self._options.offset_noise:
             shared = torch.randn(*x0.shape[:2], 1, 1, generator=generator)
@@ -70,13 +84,13 @@ class Batches:
         if self._options.flip:
             mirrored = torch.rand(len(rows), generator=generator) < 0.5
             x0[mirrored] = x0[mirrored].flip(-1)
-        return TrainingBatch(x0, t, eps, self._label(rows, generator))
+        label = self._label(rows, generator)
+        twice = self._options.self_condition and bool(torch.rand((), generator=generator) < 0.5)
+        return TrainingBatch(x0, t, eps, label, weight, self._hint(x0), twice)
 
-    def _times(self, count: int, generator: torch.Generator) -> Tensor:
-        if self._options.times == "uniform":
-            return torch.randint(self._timesteps, (count,), generator=generator)
-        half = torch.randint(self._timesteps, ((count + 1) // 2,), generator=generator)
-        return torch.cat([half, self._timesteps - 1 - half])[:count]
+    def _hint(self, x0: Tensor) -> Tensor | None:
+        side = self._options.low_resolution
+        return None if side is None else enlarged(shrunk(x0, side), (x0.shape[2], x0.shape[3]))
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Return the rows of a step's pictures: the epochs' orders, one after another, cut into batches."""

@@ -70,7 +70,7 @@ class _Training:
         self.journal = Journal(directory)
         self.state = TrainingState(experiment, data, Machine.here(experiment.training.precision))
         self.tables = Tables.of(experiment.schedule, experiment.timesteps)
-        self.batches = Batches(experiment, data)
+        self.batches = Batches(experiment, data, self.state.times)
         self.losses: list[Tensor] = []
         self.since = self.saved = time.perf_counter()
 

@@ -12,15 +12,18 @@ from torch import Tensor, nn
 from noisette.contracts import Backbone, Objective, Schedule, Shape
 from noisette.diffusion.denoiser import NetworkDenoiser
 from noisette.diffusion.tables import Tables
-from noisette.errors import CheckpointError
+from noisette.errors import CheckpointError, DataError
 from noisette.machine import Machine
 from noisette.storage import read_tensors
+from noisette.training.inputs import Inputs
 from noisette.training.stored import stored_plugin
 
 if TYPE_CHECKING:
     from noisette.checkpoint import Checkpoint
 
 __all__ = ["Model", "build_network", "load_weights"]
+
+_PLAIN = Inputs()
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Model:
         shape: channels, height and width of its pictures.
         classes: names of its labels; empty for a network without.
         machine: where it computes.
+        inputs: what the network is shown beside x_t.
     """
 
     network: nn.Module
@@ -42,6 +46,7 @@ class Model:
     shape: Shape
     classes: tuple[str, ...]
     machine: Machine
+    inputs: Inputs = _PLAIN
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, *, ema: bool = True, machine: Machine | None = None) -> Model:
@@ -55,26 +60,55 @@ class Model:
         about = checkpoint.about
         shape = cast(Shape, tuple(about["shape"]))
         classes = tuple(about["classes"]) if about["experiment"]["training"]["labels"] else ()
+        inputs = Inputs.of(about["experiment"]["training"])
         schedule = cast(Schedule, stored_plugin(checkpoint, "schedule"))
         objective = cast(Objective, stored_plugin(checkpoint, "objective"))
         with torch.random.fork_rng():  # the first weights are drawn, then replaced
-            network = build_network(
-                cast(Backbone, stored_plugin(checkpoint, "backbone")), objective, shape, len(classes)
-            )
+            backbone = cast(Backbone, stored_plugin(checkpoint, "backbone"))
+            network = build_network(backbone, objective, shape, len(classes), inputs)
         averaged = ema and "ema.safetensors" in checkpoint.manifest.files
         load_weights(network, checkpoint.directory / ("ema.safetensors" if averaged else "network.safetensors"))
         network = machine.place(network.eval().requires_grad_(False))
         tables = Tables.of(schedule, about["experiment"]["timesteps"])
-        return cls(network, objective, tables, shape, classes, machine)
+        return cls(network, objective, tables, shape, classes, machine, inputs)
 
-    def denoiser(self, label: Tensor | None = None) -> NetworkDenoiser:
-        """Return the denoiser that samplers call, for pictures of the given classes, (N,) int64."""
-        return NetworkDenoiser(self.network, self.objective, self.tables, label, self.machine.autocast)
+    def denoiser(self, label: Tensor | None = None, hint: Tensor | None = None) -> NetworkDenoiser:
+        """Return the denoiser that a sampler calls in one walk.
+
+        Args:
+            label: classes of the pictures, (N,) int64, or None.
+            hint: small pictures, enlarged to (N, C, H, W), for a network that was trained with them.
+
+        Raises:
+            DataError: if the network wants small pictures, and there are none, or the other way round.
+        """
+        wants = self.inputs.low_resolution
+        if (hint is None) != (wants is None):
+            raise DataError(
+                f"the network was trained with small pictures of {wants} pixels: expected them to enlarge; got none"
+                if hint is None
+                else "the network was trained without small pictures (training.low_resolution): it cannot enlarge"
+            )
+        return NetworkDenoiser(
+            self.network,
+            self.objective,
+            self.tables,
+            label,
+            self.machine.autocast,
+            hint=hint,
+            self_condition=self.inputs.self_condition,
+        )
 
 
-def build_network(backbone: Backbone, objective: Objective, shape: Shape, classes: int) -> nn.Module:
-    """Build an untrained network with as many output channels as the objective needs."""
-    return backbone.build(shape, classes, shape[0] * objective.outputs)
+def build_network(
+    backbone: Backbone, objective: Objective, shape: Shape, classes: int, inputs: Inputs = _PLAIN
+) -> nn.Module:
+    """Build an untrained network for pictures of a shape, with the channels that objective and inputs need.
+
+    Raises:
+        DataError: if the backbone cannot do this shape, or a small picture would not be smaller.
+    """
+    return backbone.build(inputs.shape(shape), classes, shape[0] * objective.outputs)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -19,7 +19,9 @@ from noisette.plugins import registry
 from noisette.storage import committed
 from noisette.storage.tensors import Stored
 from noisette.training.ema import EMA
+from noisette.training.inputs import Inputs
 from noisette.training.model import build_network, load_weights
+from noisette.training.times import times_of
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
@@ -46,14 +48,20 @@ class TrainingState:
         network: in training mode, on the machine's device.
         ema: the averaged weights, or None.
         optimizer: AdamW.
+        times: how steps are drawn, which may hang on the losses so far.
+        inputs: what the network is shown beside x_t.
     """
 
     def __init__(self, experiment: Experiment, data: Prepared, machine: Machine) -> None:
         options = experiment.training
         self.experiment, self.data, self.machine, self.step = experiment, data, machine, 0
         self.classes = data.classes if options.labels else ()
+        self.inputs = Inputs.of(options.model_dump())
+        self.times = times_of(options, experiment.timesteps)
         with seeded(derive_seed(experiment.seed, "weights")):
-            network = build_network(experiment.backbone, experiment.objective, data.shape, len(self.classes))
+            network = build_network(
+                experiment.backbone, experiment.objective, data.shape, len(self.classes), self.inputs
+            )
         self.network: nn.Module = machine.place(network.train())
         self.ema = EMA(self.network, options.ema) if options.ema is not None else None
         self.optimizer = torch.optim.AdamW(
@@ -77,6 +85,10 @@ class TrainingState:
             self.ema.load({name: averaged.like(name, weight) for name, weight in parameters.items()})
         if checkpoint.step:  # before its first step an optimizer has no state
             self._restore_optimizer(Stored(checkpoint.directory / "optimizer.safetensors"))
+        history = self.times.state()
+        if history:
+            kept = Stored(checkpoint.directory / "times.safetensors")
+            self.times.load({name: kept.like(name, tensor) for name, tensor in history.items()})
         self.step = checkpoint.step
 
     def save(self, run: Path) -> Checkpoint:
@@ -94,6 +106,8 @@ class TrainingState:
             save_file(self._optimizer_tensors(), staging / "optimizer.safetensors")
             if self.ema is not None:
                 save_file({**network, **_stored(self.ema.state())}, staging / "ema.safetensors")
+            if self.times.state():
+                save_file(_stored(self.times.state()), staging / "times.safetensors")
         prune(run, self.experiment.training.keep, self.step)
         return Checkpoint.open(target)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from noisette.diffusion.denoiser import shown
 from noisette.diffusion.noise import derive_seed
 from noisette.diffusion.tables import Tables
 from noisette.training.batches import TrainingBatch
@@ -27,7 +28,7 @@ class Stepper:
 
     def __init__(self, state: TrainingState, tables: Tables) -> None:
         self._state, self._tables = state, tables
-        self._options = state.experiment.training
+        self._options, self._objective = state.experiment.training, state.experiment.objective
         network = state.network
         self._network = torch.compile(network) if self._options.compile else network
 
@@ -57,17 +58,39 @@ class Stepper:
         return torch.stack(parts).sum()
 
     def _loss(self, batch: TrainingBatch, rows: slice) -> Tensor:
-        """Return the loss of each picture of some rows."""
+        """Return the weighted loss of each picture of some rows."""
+        device = self._state.machine.device
+
+        def moved(part: Tensor) -> Tensor:
+            return part[rows].to(device, non_blocking=True)
+
+        x0, eps, t = moved(batch.x0), moved(batch.eps), moved(batch.t)
+        others = (batch.label, batch.weight, batch.hint)
+        label, weight, hint = (None if part is None else moved(part) for part in others)
+        x_t = self._tables.noised(x0, eps, t)
+        seen = self._first_look(x_t, t, label, hint) if batch.looks_twice else None
+        output = self._ask(x_t, t, label, seen, hint)
+        losses = self._objective.training_losses(output, x0, eps, t, self._tables)
+        self._state.times.learn(batch.t[rows], losses)
+        return losses if weight is None else losses * weight
+
+    @torch.no_grad()
+    def _first_look(self, x_t: Tensor, t: Tensor, label: Tensor | None, hint: Tensor | None) -> Tensor:
+        """Return the x0 that the network sees unaided, within [-1, 1]."""
+        output = self._ask(x_t, t, label, None, hint)
+        return self._objective.read(output, x_t, t, self._tables).x0.clamp(-1, 1)
+
+    def _ask(
+        self, x_t: Tensor, t: Tensor, label: Tensor | None, seen: Tensor | None, hint: Tensor | None
+    ) -> Tensor:
+        """Call the network; its output in float32."""
         machine = self._state.machine
-        x0, eps, t = (part[rows].to(machine.device, non_blocking=True) for part in (batch.x0, batch.eps, batch.t))
-        label = None if batch.label is None else batch.label[rows].to(machine.device, non_blocking=True)
-        alpha, sigma = self._tables.at(t, x0)
-        x_t = alpha * x0 + sigma * eps
+        inputs = shown(x_t, seen, hint, self_condition=self._options.self_condition)
         if machine.channels_last:
-            x_t = x_t.contiguous(memory_format=torch.channels_last)
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
         with machine.autocasting():
-            output = self._network(x_t, t, label)
-        return self._state.experiment.objective.training_losses(output.float(), x0, eps, t, self._tables)
+            output: Tensor = self._network(inputs, t, label)
+        return output.float()
 
     def _clip(self) -> Tensor:
         weights = self._state.network.parameters()
