@@ -7,7 +7,7 @@ from pathlib import Path
 
 from noisette import Experiment, NoisetteError
 
-__all__ = ["named"]
+__all__ = ["compared", "named"]
 
 
 def named(pattern: str) -> Callable[[], str]:
@@ -28,3 +28,13 @@ def named(pattern: str) -> Callable[[], str]:
         return f"{experiment.name}: {pattern.format(experiment=experiment)}"
 
     return name
+
+
+def compared() -> str:
+    """Return the name of the current flow run that compares samplers: that of the run directory or config."""
+    from prefect.runtime import flow_run
+
+    place = Path(flow_run.parameters["checkpoint"]).absolute()
+    run = next((parent.parent for parent in (place, *place.parents) if parent.name == "checkpoints"), place)
+    chosen = flow_run.parameters.get("samplers")
+    return f"{run.stem}: compare {f'{len(chosen)} samplers' if chosen else 'all samplers'}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from noisette import Events, Experiment
+from noisette.layout import training_directory
 from noisette_flows.tracking import Tracker
 
 __all__ = ["listening", "observed"]
@@ -31,10 +32,15 @@ def listening(*listeners: object) -> Iterator[None]:
 
 @contextmanager
 def observed(
-    experiment: Experiment, root: Path, tracking_uri: str | None, overrides: Mapping[str, Any]
+    experiment: Experiment,
+    root: Path,
+    tracking_uri: str | None,
+    overrides: Mapping[str, Any],
+    run: Path | None = None,
 ) -> Iterator[Events]:
-    """Give the events of one flow run; at the end the tracker is told how it went."""
-    with Tracker.following(experiment, root, tracking_uri, overrides) as trackers:
+    """Give the events of one flow run in a run directory; at the end the tracker is told how it went."""
+    directory = run or training_directory(experiment, root)
+    with Tracker.following(experiment, directory, tracking_uri, overrides) as trackers:
         yield Events([*trackers, *(_LISTENERS.get() or [_log_lines()])])
 
 

@@ -13,7 +13,7 @@ from noisette.layout import training_directory
 from noisette.stages import Stage, plan
 from noisette_flows.tracking import Memory, Store
 
-__all__ = ["Outcome"]
+__all__ = ["Outcome", "row_json", "stage_json", "tracking_json"]
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,21 @@ class Outcome:
             "directory": str(self.directory),
             "stages": [stage_json(stage, self.skipped) for stage in self.stages],
             "columns": list(self.report.columns),
-            "rows": [_row(row) for row in self.report.rows],
+            "rows": [row_json(row) for row in self.report.rows],
             "protocol": dict(self.report.protocol),
             "notes": list(self.report.notes),
             "grids": {label: str(path) for label, path in self.grids.items()},
             "report": str(self.report.directory / "report.json"),
-            "tracking": self._tracking(),
+            "tracking": tracking_json(self.store, self.mlflow_experiment),
         }
 
-    def _tracking(self) -> dict[str, str] | None:
-        if self.store is None:
-            return None
-        known = self.mlflow_experiment
-        return {"uri": self.store.shown, "experiment": known, "link": self.store.link(known) if known else ""}
+
+def tracking_json(store: Store | None, experiment: str) -> dict[str, str] | None:
+    """Return where MLflow shows an experiment as JSON values; None without tracking."""
+    if store is None:
+        return None
+    link = store.link(experiment) if experiment else ""
+    return {"uri": store.shown, "experiment": experiment, "link": link}
 
 
 def stage_json(stage: Stage, skipped: Collection[str]) -> dict[str, Any]:
@@ -91,7 +93,8 @@ def stage_json(stage: Stage, skipped: Collection[str]) -> dict[str, Any]:
     return {"name": stage.name, "directory": directory, "status": status}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def row_json(row: Row) -> dict[str, Any]:
+    """Return a row of a report as JSON values."""
     return {
         "kind": row.kind,
         "label": row.label,

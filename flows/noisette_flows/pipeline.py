@@ -1,4 +1,4 @@
-"""The flows: `prepare-data`, `train`, `sample`, `evaluate`, and all of them as `train-and-eval`.
+"""The flows: `prepare-data`, `train`, `sample`, `evaluate`, all of them as `train-and-eval`; `compare-samplers`.
 
 Parameters are flat and plain, so that each flow can be started from Prefect's command, its page, or a schedule.
 Every flow skips what is finished on disk and returns where its results lie.
@@ -10,12 +10,13 @@ from typing import Any
 from prefect import flow
 
 from noisette import Experiment
-from noisette_flows.names import named
+from noisette.sweep import STEPS, Sweep
+from noisette_flows.names import compared, named
 from noisette_flows.observing import observed
 from noisette_flows.results import drawn_samples, trained
-from noisette_flows.tasks import evaluate_task, prepare_task, sample_task, train_task
+from noisette_flows.tasks import chart_task, evaluate_task, prepare_task, sample_task, train_task
 
-__all__ = ["evaluate", "prepare_data", "sample", "train", "train_and_eval"]
+__all__ = ["compare_samplers", "evaluate", "prepare_data", "sample", "train", "train_and_eval"]
 
 Overrides = dict[str, Any] | None
 
@@ -112,3 +113,46 @@ def train_and_eval(
             sample_task(experiment, checkpoint, sampler, root, events) for sampler in experiment.sampling.samplers
         ]
         return str(evaluate_task(experiment, samples, root, events).directory)
+
+
+@flow(name="compare-samplers", flow_run_name=compared, persist_result=False)
+def compare_samplers(
+    checkpoint: str,
+    samplers: list[Any] | None = None,
+    steps: list[int] | None = None,
+    count: int = 500,
+    features: Any = None,
+    metrics: list[Any] | None = None,
+    overrides: Overrides = None,
+    output: str | None = None,
+    tracking_uri: str | None = None,
+) -> str:
+    """Measure one trained model's quality against network calls and seconds, sampler by sampler.
+
+    Args:
+        checkpoint: a checkpoint's directory, a run's directory, or the YAML file of a trained experiment.
+        samplers: names, or mappings of name and options; by default every installed sampler and its variants.
+        steps: lengths of the walks; by default 5, 10, 20, 50, 100, 250 and 1000.
+        count: pictures of each walk.
+        features: feature network; by default the experiment's.
+        metrics: by default the experiment's.
+        overrides: changes of the YAML file's experiment.
+        output: folder of all results; by default that which the run lies in.
+        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+    """
+    sweep = Sweep.of(
+        checkpoint,
+        samplers or (),
+        steps or STEPS,
+        count=count,
+        features=features,
+        metrics=metrics or (),
+        overrides=overrides or {},
+        output=output,
+    )
+    sweep.begin()
+    with observed(sweep.trained, sweep.root, tracking_uri, overrides or {}, sweep.run) as events:
+        for sampler in sweep.samplers:
+            sample_task(sweep.experiment, sweep.checkpoint, sampler, sweep.root, events)
+        report = evaluate_task(sweep.experiment, sweep.judged(), sweep.root, events, sweep.run)
+        return str(chart_task(sweep, report).directory)

@@ -11,8 +11,9 @@ from prefect.cache_policies import NO_CACHE
 
 from noisette import Events, Experiment, Prepared, Report, Sampler, Samples, evaluate, prepare, sample, train
 from noisette.checkpoint import Checkpoint
+from noisette.sweep import Sweep, Swept
 
-__all__ = ["evaluate_task", "prepare_task", "sample_task", "train_task"]
+__all__ = ["chart_task", "evaluate_task", "prepare_task", "sample_task", "train_task"]
 
 
 @task(
@@ -43,6 +44,14 @@ def sample_task(
 
 
 @task(name="evaluate", task_run_name="evaluate {experiment.name}", cache_policy=NO_CACHE, persist_result=False)
-def evaluate_task(experiment: Experiment, samples: list[Samples], root: Path, events: Events) -> Report:
+def evaluate_task(
+    experiment: Experiment, samples: list[Samples], root: Path, events: Events, run: Path | None = None
+) -> Report:
     """Compare the samplers' pictures with real ones."""
-    return evaluate(experiment, samples, root, events=events)
+    return evaluate(experiment, samples, root, run=run, events=events)
+
+
+@task(name="chart", task_run_name="chart {sweep.experiment.name}", cache_policy=NO_CACHE, persist_result=False)
+def chart_task(sweep: Sweep, report: Report) -> Swept:
+    """Draw quality against cost."""
+    return sweep.show(report)

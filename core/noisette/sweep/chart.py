@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from noisette.evaluation.report import Report, Row
     from noisette.sweep.series import Series
 
-__all__ = ["charted", "draw"]
+__all__ = ["draw"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 _LINES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
-_STYLE = {
+_STYLE: Any = {
     "font.size": 10,
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "axes.spines.top": False,
@@ -31,20 +31,7 @@ _STYLE = {
     "axes.titleweight": "bold",
     "svg.hashsalt": "noisette",  # the same bytes each time
 }
-_FLOOR = "#555555"
-
-
-def charted(report: Report) -> list[str]:
-    """Return the columns worth a chart: those that differ between the walks and are no plain counts."""
-    rows = [row for row in report.rows if row.kind == "sampler"]
-    values = {
-        column: {row.results[column].value for row in rows if column in row.results} for column in report.columns
-    }
-    return [
-        column
-        for column, found in values.items()
-        if len(found) > 1 and not all(value.is_integer() for value in found)
-    ]
+_FLOOR, _FLOOR_NAME = "#555555", "real, held out"
 
 
 def draw(report: Report, column: str, title: str, *targets: Path) -> None:
@@ -76,8 +63,8 @@ def draw(report: Report, column: str, title: str, *targets: Path) -> None:
             f"{_name(report, column)}  ({'lower' if report.better[column] == 'lower' else 'higher'} is better)"
         )
         _plain_numbers(calls.xaxis)
-        handles, labels = calls.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right center", frameon=False, handlelength=3.2)
+        _plain_numbers(seconds.xaxis)
+        figure.legend(*_legend(calls), loc="outside right center", frameon=False, handlelength=3.2)
         figure.suptitle(f"{title}: {_drawn(report)}", fontsize=11)
         for target in targets:
             metadata = {"Date": None} if target.suffix == ".svg" else None
@@ -143,7 +130,14 @@ def _floor(panel: Axes, report: Report, column: str) -> None:
             value, stderr = row.results[column]
             if stderr:
                 panel.axhspan(value - stderr, value + stderr, color=_FLOOR, alpha=0.15, linewidth=0)
-            panel.axhline(value, color=_FLOOR, linewidth=1.2, linestyle="--", label="real, held out")
+            panel.axhline(value, color=_FLOOR, linewidth=1.2, linestyle="--", label=_FLOOR_NAME)
+
+
+def _legend(panel: Axes) -> tuple[list[Any], list[str]]:
+    """Return what is drawn and its names, the samplers in the table's order and the floor beneath."""
+    handles, labels = panel.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda index: labels[index] == _FLOOR_NAME)
+    return [handles[index] for index in order], [labels[index] for index in order]
 
 
 def _plain_numbers(axis: Any) -> None:

@@ -31,7 +31,7 @@ from noisette.sampling.samples import Samples
 from noisette.storage import committed, is_complete, read_manifest
 from noisette.sweep.asked import Asked
 from noisette.sweep.choice import STEPS, chosen, installed, walks
-from noisette.sweep.series import label_of
+from noisette.sweep.series import label_of, telling
 
 if TYPE_CHECKING:
     from noisette.events import Events
@@ -185,9 +185,9 @@ class Sweep:
         Raises:
             StorageError: if they cannot be written.
         """
-        from noisette.sweep.chart import charted, draw
+        from noisette.sweep.chart import draw
 
-        columns = charted(report)
+        columns = telling(report)
         about = {
             "evaluation": report.directory.name,
             "checkpoint": self.checkpoint.digest,

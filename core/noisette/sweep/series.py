@@ -8,7 +8,7 @@ from typing import Any
 from noisette.contracts import Sampler
 from noisette.evaluation.report import Report, Row
 
-__all__ = ["Series", "frontier", "label_of", "series_of"]
+__all__ = ["Series", "frontier", "label_of", "series_of", "telling"]
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ def series_of(report: Report) -> list[Series]:
 
 
 def frontier(report: Report) -> set[tuple[str, str]]:
-    """Return (label, column) of every result that no sampler betters with as many network calls or fewer."""
+    """Return (label, column) of every telling result that none betters with as many network calls or fewer."""
     rows = [row for row in report.rows if row.network_calls is not None]
     best: set[tuple[str, str]] = set()
-    for column in report.columns:
+    for column in telling(report):
         sign = 1 if report.better[column] == "lower" else -1
         points = [
             (row.network_calls or 0, sign * row.results[column].value, row.label)
@@ -55,6 +55,19 @@ def frontier(report: Report) -> set[tuple[str, str]]:
             if value <= min(other for spent, other, _ in points if spent <= calls):
                 best.add((label, column))
     return best
+
+
+def telling(report: Report) -> list[str]:
+    """Return the columns that tell walks apart: their values differ, and are no plain counts, which saturate."""
+    rows = [row for row in report.rows if row.kind == "sampler"]
+    values = {
+        column: {row.results[column].value for row in rows if column in row.results} for column in report.columns
+    }
+    return [
+        column
+        for column, found in values.items()
+        if len(found) > 1 and not all(value.is_integer() for value in found)
+    ]
 
 
 def label_of(sampler: Sampler) -> str:

@@ -12,6 +12,7 @@ import typer
 
 from noisette import NoisetteError
 from noisette_flows.cli.checking import check_plugin
+from noisette_flows.cli.compare import compare
 from noisette_flows.cli.plugins import plugins
 from noisette_flows.cli.run import run
 from noisette_flows.cli.scaffolding import new_plugin
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, prepare, train, sample, evaluate, schema):
+for command in (run, prepare, train, sample, evaluate, compare, schema):
     app.command()(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from noisette.layout import training_directory
 from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
 from noisette_flows.cli.work import Order
 
@@ -34,7 +35,7 @@ def run(
     skipped = order.run("train_and_eval", stages, tracking_uri)
     store = Store.of(tracking_uri)
     if store is not None and len(skipped) == len(stages):
-        catch_up(experiment, Path(output), store, order.overrides)
+        catch_up(experiment, training_directory(experiment, Path(output)), store, order.overrides)
     outcome = Outcome.of(experiment, Path(output), skipped, store)
     if json:
         print(jsonlib.dumps(outcome.json(), indent=1))

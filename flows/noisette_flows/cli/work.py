@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from noisette.stages import Stage, plan
 from noisette_flows.cli.missing import with_packages
 from noisette_flows.environment import quiet_prefect
 
-__all__ = ["Order"]
+__all__ = ["Order", "console_for_progress", "start"]
 
 
 @dataclass(frozen=True)
@@ -55,31 +55,40 @@ class Order:
         Returns:
             The names of the stages that were finished before.
         """
-        console = Console(stderr=True)
-        _show_log(console)
+        console = console_for_progress()
         skipped = [stage for stage in stages if stage.finished]
         for stage in skipped:
             console.print(f"{stage.name}: finished before, skipped ({stage.directory})", **_PLAIN)
         if len(skipped) < len(stages):
-            if tracking_uri is not None:  # not a parameter of the flow, which is stored: it may hold a password
-                os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
-            self._start(flow, console)
+            parameters = {"config": self.config, "overrides": self.overrides or None, "output": self.output}
+            start(flow, parameters, console, tracking_uri)
         return [stage.name for stage in skipped]
 
-    def _start(self, flow: str, console: Console) -> None:
-        from noisette_flows.display.progress import showing
-        from noisette_flows.observing import listening
-        from noisette_flows.server import starting_server
 
-        quiet_prefect()
-        try:
-            with showing(console) as progress, listening(progress):
-                with starting_server():
-                    from noisette_flows import pipeline  # imports torch meanwhile
-                getattr(pipeline, flow)(self.config, self.overrides or None, self.output)
-        except (KeyboardInterrupt, SystemExit):
-            console.print("stopped; the same command goes on from here", **_PLAIN)
-            raise
+def console_for_progress() -> Console:
+    """Return where progress is shown, standard error, to which noisette's warnings go from now on."""
+    console = Console(stderr=True)
+    _show_log(console)
+    return console
+
+
+def start(flow: str, parameters: Mapping[str, Any], console: Console, tracking_uri: str | None = None) -> None:
+    """Run a flow of `noisette_flows.pipeline`, and show its progress."""
+    from noisette_flows.display.progress import showing
+    from noisette_flows.observing import listening
+    from noisette_flows.server import starting_server
+
+    if tracking_uri is not None:  # not a parameter of the flow, which is stored: it may hold a password
+        os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
+    quiet_prefect()
+    try:
+        with showing(console) as progress, listening(progress):
+            with starting_server():
+                from noisette_flows import pipeline  # imports torch meanwhile
+            getattr(pipeline, flow)(**parameters)
+    except (KeyboardInterrupt, SystemExit):
+        console.print("stopped; the same command goes on from here", **_PLAIN)
+        raise
 
 
 _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}

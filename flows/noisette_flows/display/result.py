@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+
 from rich.console import Console
 from rich.text import Text
 
 from noisette import Report
-from noisette_flows.display.table import caption, comparison
+from noisette_flows.display.table import Mark, caption, comparison
 from noisette_flows.outcome import Outcome
+from noisette_flows.tracking import Store
 
-__all__ = ["show", "show_report"]
+__all__ = ["mlflow_lines", "show", "show_lines", "show_report"]
 
 
 def show(outcome: Outcome, console: Console) -> None:
@@ -19,32 +22,41 @@ def show(outcome: Outcome, console: Console) -> None:
     for title, lines in (
         ("pictures", [f"{label:{width}}  {path}" for label, path in outcome.grids.items()]),
         ("report", [str(outcome.report.directory / "report.json")]),
-        ("MLflow", _mlflow(outcome)),
+        ("MLflow", mlflow_lines(outcome.store, outcome.mlflow_experiment)),
     ):
-        for index, line in enumerate(lines):
-            _line(console, f"{title if index == 0 else '':10}{line}")
+        show_lines(title, lines, console)
 
 
-def show_report(report: Report, console: Console) -> None:
-    """Print a comparison with its protocol and notes."""
-    table = comparison(report)
+def show_lines(title: str, lines: Sequence[str], console: Console) -> None:
+    """Print lines under one another, the title before the first."""
+    for index, line in enumerate(lines):
+        text = f"{title if index == 0 else '':10}{line}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_report(
+    report: Report,
+    console: Console,
+    groups: Mapping[str, str] | None = None,
+    best: Collection[Mark] = (),
+    notes: Sequence[str] = (),
+) -> None:
+    """Print a comparison with its protocol and notes; groups and marks as `comparison` takes them."""
+    table = comparison(report, groups, best)
     needed = Console(width=1000).measure(table).maximum
     console.width = max(console.width, 100, needed)  # a number that is cut is worse than a line that is wrapped
     console.print()
     console.print(table)
     console.print()
-    for line in [*caption(report), *(f"note: {note}" for note in report.notes)]:
+    marks = ["* no sampler is better with as many network calls or fewer"] if best else []
+    for line in [*marks, *caption(report), *(f"note: {note}" for note in (*report.notes, *notes))]:
         console.print(Text(line, "dim"))
     console.print()
 
 
-def _mlflow(outcome: Outcome) -> list[str]:
-    store, experiment = outcome.store, outcome.mlflow_experiment
+def mlflow_lines(store: Store | None, experiment: str) -> list[str]:
+    """Return how to open an experiment's page in MLflow; nothing while it is not known."""
     if store is None or not experiment:
         return []
     command = store.ui_command()
     return [*([f"{command}   then open"] if command else []), store.link(experiment)]
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rich.table import Table
 
@@ -10,14 +10,23 @@ from noisette import Report
 from noisette.evaluation import Row
 from noisette_flows.display.numbers import compact, measured
 
-__all__ = ["caption", "comparison", "markdown", "short_header", "telling"]
+__all__ = ["Mark", "caption", "comparison", "markdown", "short_header", "telling"]
+
+Mark = tuple[str, str]
+"""The label of a row and a column: one result."""
 
 _APART = {"floor": "real, held out", "noise": "pure noise"}
 _ARROWS = {"lower": "↓", "higher": "↑"}
 
 
-def comparison(report: Report) -> Table:
-    """Return the table of a report, for a terminal of 100 columns."""
+def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Collection[Mark] = ()) -> Table:
+    """Return the table of a report, for a terminal of 100 columns.
+
+    Args:
+        report: what to show.
+        groups: the group of a row by its label; there is space between groups. By default samplers are one.
+        best: label and column of the results to be marked.
+    """
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     first, *others = _headers(report)
     table.add_column(first, vertical="bottom", no_wrap=True)
@@ -25,18 +34,20 @@ def comparison(report: Report) -> Table:
         table.add_column(_stacked(header), justify="right", vertical="bottom", no_wrap=True)
     before = None
     for row in report.rows:
-        if before is not None and before != row.kind:
+        group = (groups or {}).get(row.label, row.kind)
+        if before is not None and before != group:
             table.add_row()
-        before = row.kind
-        table.add_row(*_cells(row, _compared(report)), style="dim" if row.kind in _APART else "")
+        before = group
+        cells = _cells(row, _compared(report), best, "{} *" if best else "{}", "{}  " if best else "{}")
+        table.add_row(*cells, style="dim" if row.kind in _APART else "")
     return table
 
 
-def markdown(report: Report) -> str:
-    """Return the table in markdown, with the protocol and the notes beneath."""
+def markdown(report: Report, best: Collection[Mark] = ()) -> str:
+    """Return the table in markdown, the best results in bold, with the protocol and the notes beneath."""
     headers = _headers(report)
     lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
-    lines += [list(_cells(row, _compared(report))) for row in report.rows]
+    lines += [list(_cells(row, _compared(report), best, "**{}**")) for row in report.rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     below = "\n".join(f"- {line}" for line in [*caption(report), *report.notes])
     return f"{table}\n\n{below}\n"
@@ -102,12 +113,15 @@ def _stacked(header: str) -> str:
     return "\n".join(" ".join(line) for line in (first, last) if line)
 
 
-def _cells(row: Row, columns: Sequence[str]) -> Iterator[str]:
+def _cells(
+    row: Row, columns: Sequence[str], best: Collection[Mark] = (), marked: str = "{}", others: str = "{}"
+) -> Iterator[str]:
     yield _APART.get(row.kind, row.label)
     yield "" if row.steps is None else str(row.steps)
     yield "" if row.network_calls is None else str(row.network_calls)
     yield "" if row.seconds_per_picture is None else compact(row.seconds_per_picture, 3)
-    yield from (_shown(row, column) for column in columns)
+    for column in columns:
+        yield (marked if (row.label, column) in best else others).format(_shown(row, column))
 
 
 def _shown(row: Row, column: str) -> str:

@@ -4,6 +4,7 @@ mlflow experiment <name>
   parent run   parameters, config.yaml, eval/<metric>_<sampler>, grids, eval/samplers.json, report
     training   train/loss and the like by step, grids by step
     <sampler>  sample/..., eval/<metric>, its grid
+  compare <sampler>  <metric> by network calls, of a sweep; its charts and table are the parent's
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ def fingerprint(run: Path) -> str:
     found = [
         *run.glob(f"samples/[!.]*/{MANIFEST}"),
         *run.glob(f"evaluations/[!.]*/{MANIFEST}"),
+        *run.glob(f"sweeps/[!.]*/{MANIFEST}"),
         *run.glob("grids/*.png"),
     ]
     names = sorted(path.relative_to(run).as_posix() for path in found)

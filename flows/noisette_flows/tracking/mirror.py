@@ -18,13 +18,16 @@ from noisette import Experiment, Report, Samples
 from noisette.checkpoint import finished
 from noisette.evaluation import Row
 from noisette.journal import Entry, read_journal
+from noisette.layout import samples_directory
 from noisette.storage import MANIFEST
+from noisette.sweep.asked import asked_in
 from noisette_flows.display.table import markdown, telling
 from noisette_flows.tracking import names
 from noisette_flows.tracking.memory import Memory, fingerprint
 from noisette_flows.tracking.pictures import open_picture
 from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
 from noisette_flows.tracking.store import Store
+from noisette_flows.tracking.sweeps import send_sweep
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -59,10 +62,16 @@ class Mirror:
         self._parent(runs)
         self._journal(runs)
         self._grids(runs)
+        sweeps, own = list(asked_in(self.directory)), self._own()
+        swept = {name for asked in sweeps for name in asked.samples} - own
         for samples in self._finished_samples():
-            self._samples(runs, samples)
-        for directory in _by_age(self.directory / "evaluations"):
-            self._evaluation(runs, Report.open(directory))
+            if samples.directory.name not in swept:
+                self._samples(runs, samples)
+        for report in map(Report.open, _by_age(self.directory / "evaluations")):
+            if not any(asked.judged_in(report) and not own.issuperset(asked.samples) for asked in sweeps):
+                self._evaluation(runs, report)
+        for directory in _by_age(self.directory / "sweeps"):
+            send_sweep(runs, directory)
         if finished(self.directory, self.experiment.training.steps):
             statuses = {TRAIN: "FINISHED", **statuses}
         for key, status in statuses.items():
@@ -120,6 +129,16 @@ class Mirror:
             samples = Samples.finished(directory)
             if samples is not None:
                 yield samples
+
+    def _own(self) -> set[str]:
+        """Return the names of the directories of the experiment's own samplers."""
+        checkpoint = finished(self.directory, self.experiment.training.steps)
+        if checkpoint is None:
+            return set()
+        return {
+            samples_directory(self.directory, checkpoint.digest, sampler, self.experiment).name
+            for sampler in self.experiment.sampling.samplers
+        }
 
     def _judged(self, report: Report) -> list[Samples]:
         """Return the samples that a report is about: there may be others under the same label."""

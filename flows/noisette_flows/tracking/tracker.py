@@ -18,7 +18,6 @@ from typing import Any
 
 from noisette import Experiment, Run, hookimpl
 from noisette.hooks import Status
-from noisette.layout import training_directory
 from noisette_flows.tracking.memory import behind
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
@@ -59,14 +58,13 @@ class Tracker:
     @classmethod
     @contextmanager
     def following(
-        cls, experiment: Experiment, root: Path, uri: str | None, overrides: Mapping[str, Any]
+        cls, experiment: Experiment, directory: Path, uri: str | None, overrides: Mapping[str, Any]
     ) -> Iterator[list[Tracker]]:
         """Give the tracker of a flow run in a list, empty for the URI "off"; then tell how the run ended."""
         store = Store.of(uri)
         if store is None:
             yield []
             return
-        directory = training_directory(experiment, root)
         directory.mkdir(parents=True, exist_ok=True)
         tracker = cls(experiment, directory, store, overrides)
         status = "KILLED"
@@ -116,8 +114,8 @@ class Tracker:
                 os.write(pipe.fileno(), json.dumps(message, default=str).encode() + b"\n")
 
 
-def catch_up(experiment: Experiment, root: Path, store: Store, overrides: Mapping[str, Any]) -> None:
-    """Send what a store lacks of a finished experiment; without anything to send it asks no server."""
-    if behind(training_directory(experiment, root), store):
-        with Tracker.following(experiment, root, store.uri, overrides):
+def catch_up(experiment: Experiment, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
+    """Send what a store lacks of a finished run directory; without anything to send it asks no server."""
+    if behind(directory, store):
+        with Tracker.following(experiment, directory, store.uri, overrides):
             pass

@@ -211,15 +211,14 @@ def check_variants_are_other_methods(plugin: Sampler) -> None:
     """`variants` are options of this sampler, each with a label and a picture of its own beside the defaults'."""
     if not plugin.variants:
         return
-    labels: dict[str, str] = {}
-    pictures: dict[bytes, str] = {}
+    seen: dict[object, str] = {}
     for given in ({}, *plugin.variants):
         what = f"variant {dict(given)}"
         try:
             sampler = type(plugin).model_validate(dict(given))
         except ValidationError as error:
             require(False, plugin, what, "options of this sampler", str(error).splitlines()[2].strip())
-        for kind, seen, own in (("label", labels, sampler.label), ("picture", pictures, _probe(sampler))):
+        for kind, own in (("label", sampler.label), ("picture", _probe(sampler))):
             require(own not in seen, plugin, f"{kind} of {what}", "one of its own", f"that of {seen.get(own)}")
             seen[own] = what
 

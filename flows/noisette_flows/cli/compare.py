@@ -1,0 +1,125 @@
+"""`noisette compare`: one trained model drawn from by every sampler at many lengths, quality against cost."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from noisette import ConfigError, StorageError
+from noisette.errors import Problem
+from noisette.sweep.choice import STEPS, split
+from noisette_flows.cli.checkpoints import Trained
+from noisette_flows.cli.options import AsJson, Set, TrackingUri, overrides_of
+from noisette_flows.cli.work import Order, console_for_progress, start
+
+if TYPE_CHECKING:
+    from noisette.sweep import Sweep
+
+__all__ = ["compare"]
+
+Samplers = Annotated[
+    str,
+    typer.Option(
+        "--samplers",
+        metavar="LIST",
+        help="Such as ddim,heun,ddpm:variance=fixed-large. Default: every installed one, and its variants.",
+        show_default=False,
+    ),
+]
+Steps = Annotated[
+    str, typer.Option("--steps", metavar="LIST", help="Steps of the walks; those beyond the trained are left out.")
+]
+Count = Annotated[int, typer.Option("--count", min=1, help="Pictures of each walk.")]
+Features = Annotated[
+    str | None, typer.Option("--features", help="Judge over these. Default: the experiment's.", show_default=False)
+]
+Metrics = Annotated[
+    str, typer.Option("--metrics", metavar="LIST", help="Default: the experiment's.", show_default=False)
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", help="Folder of all results. Default: that of the run, or runs.", show_default=False
+    ),
+]
+
+_STEPS = ",".join(map(str, STEPS))
+
+
+def compare(
+    checkpoint: Trained,
+    samplers: Samplers = "",
+    steps: Steps = _STEPS,
+    count: Count = 500,
+    features: Features = None,
+    metrics: Metrics = "",
+    settings: Set = None,
+    output: Output = None,
+    json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Measure a trained model's quality against network calls and seconds, sampler by sampler.
+
+    Walks that are drawn are skipped; what was stopped goes on where it stopped.
+    """
+    from noisette_flows.display.sweep import facts, show
+    from noisette_flows.tracking import Store, catch_up
+
+    parameters: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "samplers": split(samplers) or None,
+        "steps": _lengths(steps),
+        "count": count,
+        "features": features,
+        "metrics": split(metrics) or None,
+        "overrides": overrides_of(settings) or None,
+        "output": output,
+    }
+    sweep = _sweep(parameters)
+    console = console_for_progress()
+    store, swept = Store.of(tracking_uri), sweep.finished()
+    skipped = [sampler.label for sampler in sweep.samplers if sweep.drawn(sampler)]
+    console.print(_announced(sweep, len(skipped), swept is not None), markup=False, highlight=False, soft_wrap=True)
+    if swept is None:
+        sweep.begin()
+        start("compare_samplers", parameters, console, tracking_uri)
+        swept = sweep.finished()
+    elif store is not None:
+        catch_up(sweep.trained, sweep.run, store, overrides_of(settings))
+    if swept is None:
+        raise StorageError(f"{sweep.directory}: the comparison was removed while it was made; start again")
+    if json:
+        print(jsonlib.dumps(facts(sweep, swept, skipped, store), indent=1))
+    else:
+        show(sweep, swept, store, Console())
+
+
+def _sweep(parameters: dict[str, Any]) -> Sweep:
+    from noisette.sweep import Sweep
+
+    place, overrides, output = (parameters[key] for key in ("checkpoint", "overrides", "output"))
+    if Path(place).is_file():  # which knows the packages of missing plugins
+        Order(place, overrides or {}, output or "runs").experiment()
+    given = {key: value for key, value in parameters.items() if key != "checkpoint" and value is not None}
+    return Sweep.of(place, **given)
+
+
+def _lengths(text: str) -> list[int]:
+    try:
+        lengths = [int(part) for part in split(text)]
+    except ValueError:
+        lengths = []
+    if not lengths or min(lengths) < 1:
+        raise ConfigError("--steps", [Problem("", f"expected numbers of steps, such as 5,10,50; got {text!r}")])
+    return lengths
+
+
+def _announced(sweep: Sweep, drawn: int, finished: bool) -> str:
+    total, count = len(sweep.samplers), sweep.experiment.sampling.count
+    if finished:
+        return f"{total} walks of {count} pictures: finished before, skipped ({sweep.directory})"
+    return f"{total} walks of {count} pictures; {drawn} of them were drawn before and are skipped"
