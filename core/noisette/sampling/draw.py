@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,15 +35,15 @@ def draw(
     return walked(denoise, sampler, noise(), noise)
 
 
-def walked(denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise) -> Tensor:
-    """Return the last state of a sampler's walk from `start`, (N, C, H, W).
+def walked(denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise, steps: int | None = None) -> Tensor:
+    """Return the last state of a sampler's walk from `start`, (N, C, H, W), or that after its first `steps`.
 
     Raises:
         NotFiniteError: if it is NaN or infinite.
         PluginError: if the sampler yields nothing, or another shape.
     """
     x = None
-    for state in sampler.trajectory(denoise, start, noise):
+    for state in islice(sampler.trajectory(denoise, start, noise), steps):
         x = state
     return finished_walk(x, start, sampler)
 

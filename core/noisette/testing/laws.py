@@ -111,7 +111,7 @@ class Mixture:
     def remaining_variance(self, alpha: float, sigma: float) -> Tensor:
         """Return the variance of each value of x_0 once x_t is known, (D,); of one component only."""
         left = sigma**2 * self.values[0] / (alpha**2 * self.values[0] + sigma**2)
-        return (self.vectors[0] ** 2) @ left
+        return torch.mv(self.vectors[0] ** 2, left)
 
     @property
     def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
