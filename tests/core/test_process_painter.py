@@ -9,8 +9,7 @@ from support.tiny import tiny, write_prepared
 
 from noisette import ConfigError, DataError, Experiment, PluginError, sample, train
 from noisette.checkpoint import Checkpoint
-from noisette.process import ClassWalks, Painter, edit_grid, interpolation_grid, record
-from noisette.process.mixtures import edited
+from noisette.process import ClassWalks, Painter, edited, interpolation_grid, record
 from noisette_plugins.samplers import DDIM, DDPM
 
 
@@ -59,7 +58,7 @@ def test_class_grids_hold_the_pictures_of_the_sampling_stage(labelled: tuple[Pat
 def test_a_picture_can_be_told_its_class(labelled: tuple[Path, Experiment, Checkpoint]) -> None:
     painter = Painter.open(labelled[2], DDIM(steps=5))
     pictures = painter.draw([0, 1])
-    free, three, five = (edited(painter, pictures, [15], to) for to in (None, "3", "5"))
+    free, three, five = (edited(painter, pictures, [15], to).results for to in (None, "3", "5"))
     assert free.shape == (2, 1, 1, 8, 8)
     assert not np.array_equal(free, three)
     assert not np.array_equal(three, five)
@@ -71,7 +70,7 @@ def test_a_network_without_classes_says_so(plain: Painter) -> None:
     with pytest.raises(DataError, match="knows no classes: it was trained without labels"):
         ClassWalks.record(plain)
     with pytest.raises(DataError, match="knows no classes"):
-        edit_grid(plain, plain.draw([0]), to="3")
+        edited(plain, plain.draw([0]), to="3")
     with pytest.raises(PluginError, match="guidance needs a network that was trained with labels"):
         record(plain.guided(2), [0])
     assert record(plain, [0]).pictures.shape == (1, 1, 8, 8)
@@ -80,7 +79,7 @@ def test_a_network_without_classes_says_so(plain: Painter) -> None:
 def test_the_later_the_step_the_freer_the_edit(plain: Painter) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
     at = [0, 4, 9, 19]
-    changed = np.abs(edited(plain, pictures, at).astype(int) - pictures[:, None]).mean(axis=(0, 2, 3, 4))
+    changed = np.abs(edited(plain, pictures, at).results.astype(int) - pictures[:, None]).mean(axis=(0, 2, 3, 4))
     assert changed[0] < 12
     assert list(changed) == sorted(changed)
     assert changed[-1] > 20
@@ -100,7 +99,7 @@ def test_an_interpolation_has_sources_at_its_ends_and_mixes_between(plain: Paint
 
 def test_pictures_of_another_shape_are_refused(plain: Painter) -> None:
     with pytest.raises(DataError, match=r"expected pictures of shape \(1, 8, 8\); got \(1, 9, 8\)"):
-        edit_grid(plain, np.zeros((1, 1, 9, 8), np.uint8))
+        edited(plain, np.zeros((1, 1, 9, 8), np.uint8))
 
 
 def test_a_sampler_is_named_as_in_a_config(labelled: tuple[Path, Experiment, Checkpoint]) -> None:

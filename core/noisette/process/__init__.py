@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from noisette.process.animation import save_animation
     from noisette.process.classes import ClassWalks
     from noisette.process.forward import forward_strip
-    from noisette.process.mixtures import edit_grid, interpolation_grid
+    from noisette.process.gallery import Gallery
+    from noisette.process.mixtures import Edits, edited, interpolation_grid
     from noisette.process.painter import Painter
     from noisette.process.sheets import sheet
-    from noisette.process.source import fitted, open_picture
+    from noisette.process.source import fitted, open_picture, to_image
     from noisette.process.walk import Walk, record
 
 __all__ = [
     "ClassWalks",
+    "Edits",
+    "Gallery",
     "Painter",
     "Walk",
-    "edit_grid",
+    "edited",
     "fitted",
     "forward_strip",
     "interpolation_grid",
@@ -35,6 +38,7 @@ __all__ = [
     "record",
     "save_animation",
     "sheet",
+    "to_image",
 ]
 
 _HERE = "noisette.process"
@@ -43,9 +47,11 @@ __getattr__, __dir__ = exports(
     __name__,
     {
         "ClassWalks": f"{_HERE}.classes",
+        "Edits": f"{_HERE}.mixtures",
+        "Gallery": f"{_HERE}.gallery",
         "Painter": f"{_HERE}.painter",
         "Walk": f"{_HERE}.walk",
-        "edit_grid": f"{_HERE}.mixtures",
+        "edited": f"{_HERE}.mixtures",
         "fitted": f"{_HERE}.source",
         "forward_strip": f"{_HERE}.forward",
         "interpolation_grid": f"{_HERE}.mixtures",
@@ -53,5 +59,6 @@ __getattr__, __dir__ = exports(
         "record": f"{_HERE}.walk",
         "save_animation": f"{_HERE}.animation",
         "sheet": f"{_HERE}.sheets",
+        "to_image": f"{_HERE}.source",
     },
 )

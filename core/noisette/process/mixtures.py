@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from noisette.process.painter import Painter
 
-__all__ = ["EDITED_AT", "MIXED_AT", "MIXES", "edit_grid", "edited", "interpolation_grid"]
+__all__ = ["EDITED_AT", "MIXED_AT", "MIXES", "Edits", "edited", "interpolation_grid"]
 
 EDITED_AT = (200, 400, 600, 800)
 """Steps that pictures are noised to, of 1000: a touch, a look-alike, a relative, nearly a new one."""
@@ -31,9 +32,29 @@ MIXES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of the second picture, as in Ho et al. 2020, figures 8 and 9."""
 
 
+@dataclass(frozen=True)
+class Edits:
+    """Pictures and what a model made of them.
+
+    Attributes:
+        steps: the steps that they were noised to.
+        sources: the pictures, uint8 (N, C, H, W).
+        results: what became of each at each step, uint8 (N, len(steps), C, H, W).
+    """
+
+    steps: tuple[int, ...]
+    sources: NDArray[np.uint8]
+    results: NDArray[np.uint8]
+
+    def grid(self) -> Image.Image:
+        """Draw a row for each picture, itself first, then a column a step."""
+        rows = np.concatenate([self.sources[:, None], self.results], axis=1)
+        return sheet(rows, ["picture", *(f"t = {t}" for t in self.steps)])
+
+
 def edited(
     painter: Painter, pictures: NDArray[np.uint8], at: Sequence[int] | None = None, to: str | None = None
-) -> NDArray[np.uint8]:
+) -> Edits:
     """Noise pictures to a step and walk back (Meng et al. 2022, SDEdit), for each of several steps.
 
     Args:
@@ -41,9 +62,6 @@ def edited(
         pictures: uint8 (N, C, H, W) of the model's shape.
         at: steps within [0, T); None takes `EDITED_AT`, scaled to T. The larger, the freer.
         to: class that the pictures become, for a network that knows classes; None for no class.
-
-    Returns:
-        Pictures, uint8 (N, len(at), C, H, W).
 
     Raises:
         DataError: if a step is not one of the process, the pictures have another shape, or there is no such class.
@@ -54,16 +72,8 @@ def edited(
     labels = painter.one_class(to, len(x0))
     with painter.computing():
         columns = [edit(painter.denoiser(labels), painter.sampler, x0, t, range(len(x0)), painter.seed) for t in at]
-    return np.stack([to_bytes(column).cpu().numpy() for column in columns], axis=1)
-
-
-def edit_grid(
-    painter: Painter, pictures: NDArray[np.uint8], at: Sequence[int] | None = None, to: str | None = None
-) -> Image.Image:
-    """Draw pictures, a row each, and what `edited` makes of them, a column a step."""
-    steps = shown_steps(len(painter.model.tables), EDITED_AT) if at is None else at
-    rows = np.concatenate([pictures[:, None], edited(painter, pictures, steps, to)], axis=1)
-    return sheet(rows, ["picture", *(f"t = {t}" for t in steps)])
+    results = [to_bytes(column).cpu().numpy() for column in columns]
+    return Edits(tuple(at), pictures, np.stack(results, axis=1))
 
 
 def interpolation_grid(

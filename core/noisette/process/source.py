@@ -53,7 +53,8 @@ def fitted(image: Image.Image, shape: Shape, fit: Fit = "crop") -> tuple[NDArray
     mode = "L" if channels == 1 else "RGB"
     done = [] if image.mode == mode else ["made grey" if mode == "L" else "made RGB"]
     if image.size != (width, height):
-        words = {"crop": "cropped and scaled", "resize": "scaled", "pad": "scaled and padded"}[fit]
+        alike = abs(image.width * height - image.height * width) < max(width, height, *image.size)
+        words = "scaled" if alike else _WORDS[fit]
         done.append(f"{words} from {image.width}x{image.height} to {width}x{height}")
     image = image.convert(mode)
     if image.size != (width, height):
@@ -65,6 +66,9 @@ def fitted(image: Image.Image, shape: Shape, fit: Fit = "crop") -> tuple[NDArray
 def to_image(picture: NDArray[np.uint8]) -> Image.Image:
     """Return a picture, uint8 (C, H, W) with one or three channels, as an image of its size."""
     return Image.fromarray(picture[0] if len(picture) == 1 else np.ascontiguousarray(picture.transpose(1, 2, 0)))
+
+
+_WORDS = {"crop": "cropped and scaled", "resize": "scaled out of proportion", "pad": "scaled and padded"}
 
 
 def _resize(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:

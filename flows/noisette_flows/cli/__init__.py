@@ -11,9 +11,11 @@ from typing import NoReturn
 import typer
 
 from noisette import NoisetteError
+from noisette_flows.cli.begun import edit, interpolate
 from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.compare import compare
 from noisette_flows.cli.plugins import plugins
+from noisette_flows.cli.process import process
 from noisette_flows.cli.run import run
 from noisette_flows.cli.scaffolding import new_plugin
 from noisette_flows.cli.schema import schema
@@ -29,10 +31,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, prepare, train, sample, evaluate, compare, schema):
+for command in (run, prepare, train, sample, evaluate, compare, edit, interpolate, schema):
     app.command()(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)
+app.add_typer(process, name="process")
 app.add_typer(plugins, name="plugins")
 
 _BUG = "This is a bug in noisette or in a plugin. Please report it with the lines above."
