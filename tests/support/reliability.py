@@ -1,0 +1,84 @@
+"""What the fault suite measured, as JSON and as the table of docs/reliability.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Result", "machine", "write"]
+
+_MARKED = re.compile(r"(<!-- table: faults -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One scenario.
+
+    Attributes:
+        section: the heading it stands under.
+        fault: what was done.
+        trials: how often.
+        held: how often all was as it should be.
+        seen: more counts, by what was counted.
+        control: what the suite is blind without, and how often it saw that.
+    """
+
+    section: str
+    fault: str
+    trials: int
+    held: int
+    seen: dict[str, Any] = field(default_factory=dict)
+    control: dict[str, Any] = field(default_factory=dict)
+
+
+def machine() -> dict[str, Any]:
+    """Return where it was measured."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return {
+        "processor": names[0] if names else platform.machine(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "safetensors": version("safetensors"),
+        "noisette": version("noisette"),
+    }
+
+
+def write(results: Sequence[Result], json_file: Path, page: Path) -> None:
+    """Write the results, and the table between the marks of a page."""
+    content = {"machine": machine(), "results": [asdict(result) for result in results]}
+    json_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    text, found = _MARKED.subn(lambda marks: marks[1] + _tables(results) + marks[2], page.read_text("utf-8"))
+    assert found == 1, f"{page}: expected the marks of one table"
+    page.write_text(text, encoding="utf-8")
+
+
+def _tables(results: Sequence[Result]) -> str:
+    here = machine()
+    lines = [
+        f"Measured by `make faults` on {here['processor']}, {here['cores']} cores, {here['system']}, "
+        f"Python {here['python']}, torch {here['torch']}, safetensors {here['safetensors']}.",
+        "",
+    ]
+    for section, rows in groupby(results, lambda result: result.section):
+        lines += [f"### {section}", ""]
+        lines += ["| fault | trials | as it should be | seen | control |", "|---|---:|---:|---|---|"]
+        for row in rows:
+            cells = (row.fault, str(row.trials), str(row.held), _told(row.seen), _told(row.control))
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _told(counts: dict[str, Any]) -> str:
+    return "; ".join(f"{what}: {count}" for what, count in counts.items())
