@@ -7,6 +7,7 @@ and differ in line and filling. Matplotlib's objects, without pyplot: no global 
 from __future__ import annotations
 
 from itertools import cycle, islice
+from math import ceil, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,17 +112,22 @@ def _curve(panel: Axes, series: Series, column: str, cost: str, style: dict[str,
 
 
 def _scaled(panel: Axes, report: Report, column: str) -> None:
-    """Give the shared axis of values a logarithmic scale where the values ask for one."""
+    """Give the shared axis of a distance a logarithmic scale if it spans much; shares and scores stay linear."""
     values = _values(report, column)
+    if report.better[column] == "higher":
+        return
     if min(values) > 0 and max(values) > 5 * min(values):
         panel.set_yscale("log")
         _plain_numbers(panel.yaxis)
     elif min(values) <= 0 and max(values) > 0:
-        # linear round zero up to what cannot be told from it, logarithmic above
+        # linear round zero up to what can hardly be told from it, logarithmic above
         errors = [row.results[column].stderr or 0.0 for row in _judged(report, column)]
-        linear = max(max(errors), -min(values), max(values) / 1000)
+        linear = max(2 * min(errors), -min(values), max(values) / 10_000)
         if max(values) > 10 * linear:
             panel.set_yscale("symlog", linthresh=linear, linscale=0.6)
+            powers = [10.0**power for power in range(ceil(log10(linear)), ceil(log10(max(values))) + 1)]
+            panel.set_yticks([0.0, *powers, *(-power for power in powers if power <= -min(values))])
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _floor(panel: Axes, report: Report, column: str) -> None:

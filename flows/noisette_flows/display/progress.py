@@ -16,6 +16,8 @@ from noisette_flows.display.pace import Pace
 
 __all__ = ["BarProgress", "LineProgress", "showing"]
 
+_BARS = 12  # at once
+
 _ENDS: dict[Status, str] = {"finished": "done", "stopped": "stopped, state saved", "failed": "failed"}
 
 
@@ -94,8 +96,17 @@ class BarProgress:
     def on_run_start(self, run: Run) -> None:
         """Add a bar."""
         self.wait_no_more()
+        self._make_room()
         self._pace = Pace(run)
         self._task = self.progress.add_task(self._pace.title, total=run.total or None, facts="")
+
+    def _make_room(self) -> None:
+        """Take the oldest bars away, as lines that scroll, before there are more than a terminal shows."""
+        for task in self.progress.tasks[: max(0, len(self.progress.tasks) - _BARS + 1)]:
+            self.progress.console.print(
+                f"[green]✓[/] {task.description} [dim]{task.fields['facts']}", highlight=False
+            )
+            self.progress.remove_task(task.id)
 
     @hookimpl
     def on_step(self, step: int) -> None:

@@ -28,7 +28,7 @@ class DDPM(Sampler):
     name: ClassVar[str] = "ddpm"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, algorithm 2 and eq. 7; learned: Nichol & Dhariwal 2021, eq. 15"
     stochastic: ClassVar[bool] = True
-    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"variance": "fixed-large"},)
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"variance": "fixed-large"}, {"variance": "learned"})
 
     steps: PositiveInt = Field(1000, description="steps of the walk; the paper takes all that were trained")
     variance: Literal["fixed-small", "fixed-large", "learned"] = Field(
