@@ -25,7 +25,7 @@ endif
 
 .PHONY: help
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(READY) ## Set up, then train, sample and compare on real digits
@@ -34,6 +34,10 @@ demo: $(READY) ## Set up, then train, sample and compare on real digits
 .PHONY: figures
 figures: $(READY) ## Run the demo and put its table and picture into the README
 	@$(BIN)/python scripts/figures.py
+
+.PHONY: figures-compare
+figures-compare: $(READY) ## Train on Fashion-MNIST and compare all samplers for docs/; ARGS="--count 1000"
+	@$(BIN)/python scripts/figures_compare.py $(ARGS)
 
 .PHONY: setup
 setup: $(READY) ## Make .venv with the pinned requirements and noisette

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ class Started:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Checkpoint, list[str]]]:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint, list[str]]:
     """A trained model, its sweep, and what was done for it."""
     root = tmp_path_factory.mktemp("swept")
     write_prepared(root, tiny())
@@ -38,7 +37,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Chec
     sample(experiment, checkpoint, experiment.sampling.samplers[0], root)  # ddim-5: drawn before
     started = Started()
     compare(Sweep.of(checkpoint.directory, **CHOSEN), events=Events([started], installed=False))
-    yield root, checkpoint, started.stages
+    return root, checkpoint, started.stages
 
 
 def made(swept: tuple[Path, Checkpoint, list[str]]) -> tuple[Sweep, Swept]:
