@@ -11,11 +11,13 @@ from noisette.contracts import (
     API_VERSION,
     Backbone,
     Batch,
+    Curve,
     Dataset,
     Estimate,
     Example,
     Features,
     Metric,
+    ModelMetric,
     Objective,
     Plugin,
     Sampler,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from noisette.diffusion import Clipped, Denoiser, NetworkDenoiser, Noise, Prediction, Tables
     from noisette.evaluation import Report, evaluate
     from noisette.events import Events
+    from noisette.find import find_checkpoint
     from noisette.plugins import registry
     from noisette.sampling import Samples, sample
     from noisette.training import Model, train
@@ -59,6 +62,7 @@ _LAZY = {
     "Samples": "noisette.sampling",
     "Tables": "noisette.diffusion",
     "evaluate": "noisette.evaluation",
+    "find_checkpoint": "noisette.find",
     "prepare": "noisette.data",
     "registry": "noisette.plugins",
     "sample": "noisette.sampling",
@@ -72,6 +76,7 @@ __all__ = [
     "CheckpointError",
     "Clipped",
     "ConfigError",
+    "Curve",
     "DataError",
     "Dataset",
     "Denoiser",
@@ -82,6 +87,7 @@ __all__ = [
     "Features",
     "Metric",
     "Model",
+    "ModelMetric",
     "NetworkDenoiser",
     "Noise",
     "NoisetteError",
@@ -101,6 +107,7 @@ __all__ = [
     "StorageError",
     "Tables",
     "evaluate",
+    "find_checkpoint",
     "hookimpl",
     "prepare",
     "registry",

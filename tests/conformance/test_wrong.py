@@ -19,6 +19,7 @@ MODULES = (
     "sampler_laws",
     "features",
     "metrics",
+    "model_metrics",
     "datasets",
 )
 CASES: list[Case] = [case for module in MODULES for case in import_module(f"conformance.wrong.{module}").CASES]

@@ -75,7 +75,7 @@ class Preparation(_Section):
 class Training(_Section):
     """How the network is trained."""
 
-    steps: PositiveInt = Field(10_000, description="optimizer steps")
+    steps: NonNegativeInt = Field(10_000, description="optimizer steps; 0 for a network that was imported")
     batch: PositiveInt = Field(64, description="pictures a step")
     lr: PositiveFloat = Field(2e-4, description="learning rate of Adam, after the warm-up")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decays of the moments")
@@ -90,8 +90,8 @@ class Training(_Section):
     flip: bool = Field(False, description="mirror half of the pictures, at random")
     times: Literal["uniform", "antithetic", "importance"] = Field(
         "uniform",
-        description="how steps are drawn; antithetic pairs t with T-1-t, importance goes by the losses so far, which "
-        "steadies the full bound",
+        description="how steps are drawn; antithetic pairs t with T-1-t; importance goes by the losses so far, "
+        "which steadies the full bound",
     )
     self_condition: bool = Field(
         False, description="show the network the x0 that it saw a step earlier (Chen et al. 2023, analog bits)"

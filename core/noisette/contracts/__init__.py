@@ -5,7 +5,7 @@ from __future__ import annotations
 from noisette.contracts.backbone import Backbone, Shape
 from noisette.contracts.dataset import Dataset, Example, Split
 from noisette.contracts.features import Features
-from noisette.contracts.metric import Batch, Estimate, Metric
+from noisette.contracts.metric import Batch, Curve, Estimate, Metric, ModelMetric
 from noisette.contracts.objective import Objective
 from noisette.contracts.plugin import API_VERSION, Plugin
 from noisette.contracts.sampler import Sampler
@@ -16,11 +16,13 @@ __all__ = [
     "KINDS",
     "Backbone",
     "Batch",
+    "Curve",
     "Dataset",
     "Estimate",
     "Example",
     "Features",
     "Metric",
+    "ModelMetric",
     "Objective",
     "Plugin",
     "Sampler",

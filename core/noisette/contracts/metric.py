@@ -6,14 +6,18 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from pydantic import Field, PositiveInt
+
 from noisette.contracts.plugin import Plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from noisette.training.model import Model
+
     State = dict[str, Tensor]
 
-__all__ = ["Batch", "Estimate", "Metric"]
+__all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric"]
 
 
 class Estimate(NamedTuple):
@@ -21,6 +25,10 @@ class Estimate(NamedTuple):
 
     value: float
     stderr: float | None = None
+
+
+Curve = list[tuple[float, Estimate]]
+"""Something measured at several places, in ascending order of them."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,17 @@ class Batch:
         pictures: uint8 (N, C, H, W).
         features: float32 (N, D), or None where no metric asked for features.
         labels: int64 (N,), or None where the pictures have none.
+        model: the model that is judged by real pictures, for a `ModelMetric` alone.
+        numbers: of the pictures in their set, int64 (N,), for a `ModelMetric` alone.
+        seed: the experiment's; with their numbers it decides the pictures' noise.
     """
 
     pictures: Tensor
     features: Tensor | None = None
     labels: Tensor | None = None
+    model: Model | None = None
+    numbers: Tensor | None = None
+    seed: int = 0
 
 
 class Metric(Plugin):
@@ -46,14 +60,14 @@ class Metric(Plugin):
     CPU in float64 where it matters; a batch may lie on any device.
 
     Class attributes:
-        needs: "features" or "pictures": what it reads of a batch.
+        needs: "features" or "pictures": what it reads of a batch; "model" of a `ModelMetric`.
         needs_labels: whether the reference must have labels.
         over_inception: result names that the literature gives over Inception features, such as
             ``{"frechet": "fid"}``; over any other features a result bears the features' name.
     """
 
     kind: ClassVar[str] = "metric"
-    needs: ClassVar[Literal["features", "pictures"]] = "features"
+    needs: ClassVar[Literal["features", "pictures", "model"]] = "features"
     needs_labels: ClassVar[bool] = False
     over_inception: ClassVar[dict[str, str]] = {}
     better: ClassVar[Literal["lower", "higher"]] = "lower"
@@ -82,8 +96,24 @@ class Metric(Plugin):
 
     def column(self, result: str, features: str) -> str:
         """Return the name a result bears over features of this label: ``fid``, or ``frechet_<features>``."""
-        if self.needs == "pictures":
+        if self.needs != "features":
             return result
         if features == "inception":
             return self.over_inception.get(result, result)
         return f"{result}_{features}"
+
+
+class ModelMetric(Metric):
+    """A judgement of the model itself, by real pictures that it has not seen: no sampler has a part in it.
+
+    `update` is given real held-out pictures with the model in the batch; `compute` gets the statistics of all of
+    them as `generated`, and nothing else.
+    """
+
+    needs: ClassVar[Literal["features", "pictures", "model"]] = "model"
+
+    count: PositiveInt = Field(256, description="held-out pictures that are looked at, at most")
+
+    def curves(self, seen: State) -> dict[str, Curve]:
+        """Return results that are functions of something, such as a loss of the step; none, if not overridden."""
+        return {}

@@ -80,9 +80,9 @@ class Bound:
 
 
 @lru_cache(maxsize=8)
-def bound_of(schedule: Tables) -> Bound:
+def bound_of(schedule: Tables, variance: Literal["fixed-small", "fixed-large"] = "fixed-small") -> Bound:
     """Return the bound of a process, made once."""
-    return Bound(schedule)
+    return Bound(schedule, variance)
 
 
 def _log_likelihood(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     States = list[State]
 
-__all__ = ["Comparison", "compare_sets", "compare_states", "statistics"]
+__all__ = ["Comparison", "compare_sets", "compare_states", "finite", "statistics"]
 
 _PASS = 128
 """Pictures of a pass that metrics see at once; a constant, so that sums are the same bits every time."""
@@ -127,7 +127,7 @@ def compare_states(
     states = zip(metrics, generated, reference, heldout or [{} for _ in metrics], strict=True)
     for index, (metric, judged, real, held) in enumerate(states):
         try:
-            found = _finite(metric.compute(judged, real, held))
+            found = finite(metric.compute(judged, real, held))
         except DataError as error:
             comparison.left_out[metric.name] = str(error)
             continue
@@ -178,7 +178,7 @@ def _batches(pictures: PictureSet, source: Source | None) -> Iterator[tuple[int,
         yield rows.stop, Batch(shown, source(rows, shown) if source else None, labels)
 
 
-def _finite(found: dict[str, Estimate]) -> dict[str, Estimate]:
+def finite(found: dict[str, Estimate]) -> dict[str, Estimate]:
     """Return a metric's results if they are numbers.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,16 +74,25 @@ def _evaluated(
     run_directory: Path,
     events: Events,
 ) -> Report:
-    from noisette.evaluation.table import Table  # torch, which a finished stage does without
+    # torch, which a finished stage does without
+    from noisette.evaluation.models import judge, judged_pictures
+    from noisette.evaluation.table import Table
 
     data = Prepared.open(data_directory(experiment, root))
     opened = [Samples.open(drawn.directory) for drawn in samples]
     table = Table(experiment, data, opened, root / "features", lambda done: events.step(run, done, {}))
-    total = sum(map(len, table.sets))
+    total = sum(map(len, table.sets)) + judged_pictures(experiment, data)
     run = Run("evaluate", experiment.name, directory, total, experiment.evaluation.model_dump(mode="json"))
     events.run_start(run)
     try:
         report = table.report(directory)
+        judgement = judge(experiment, samples, data, lambda done: events.step(run, table.done + done, {}))
+        report = replace(
+            report,
+            model=judgement.results,
+            curves=judgement.curves,
+            notes=report.notes + [f"{name} is left out: {why}" for name, why in judgement.left_out.items()],
+        )
         with committed(directory, "evaluation", {"experiment": experiment.name, **report.protocol}) as staging:
             report.write(staging)
     except BaseException:
@@ -96,7 +106,7 @@ def _evaluated(
 
 
 def _measured(report: Report) -> dict[str, float]:
-    """Return all results by ``column/row``, with their standard errors."""
+    """Return all results by ``column/row``, those of the model by name, with their standard errors."""
     values = {
         f"{column}/{row.label}": result.value for row in report.rows for column, result in row.results.items()
     }
@@ -106,4 +116,8 @@ def _measured(report: Report) -> dict[str, float]:
         for column, result in row.results.items()
         if result.stderr is not None
     }
-    return values | errors
+    model = {name: result.value for name, result in report.model.items()}
+    model_errors = {
+        f"{name}_stderr": found.stderr for name, found in report.model.items() if found.stderr is not None
+    }
+    return values | errors | model | model_errors

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from noisette.contracts.metric import Estimate
+from noisette.contracts.metric import Curve, Estimate
 from noisette.errors import StorageError
 from noisette.storage import is_complete, verify
 
@@ -51,6 +51,8 @@ class Report:
             counts and splits, precision, EMA, seed, checkpoint, versions.
         details: the same in full: options of features, metrics and samplers, sha256 of every set.
         notes: what a reader must know, such as a metric that was left out and why.
+        model: what was found of the model itself, without any sampler.
+        curves: the same as functions of something, such as a loss of the step.
     """
 
     directory: Path
@@ -60,6 +62,8 @@ class Report:
     protocol: dict[str, Any]
     details: dict[str, Any]
     notes: list[str]
+    model: dict[str, Estimate] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
 
     @classmethod
     def open(cls, directory: Path) -> Report:
@@ -82,7 +86,11 @@ class Report:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             rows = [_row(row) for row in content.pop("rows")]
-            return cls(directory=directory, rows=rows, **content)
+            model = {name: Estimate(**result) for name, result in content.pop("model", {}).items()}
+            curves = {
+                name: [(x, Estimate(*y)) for x, y in curve] for name, curve in content.pop("curves", {}).items()
+            }
+            return cls(directory=directory, rows=rows, model=model, curves=curves, **content)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StorageError(f"{path}: expected a report of this version; it cannot be read: {error}") from None
 
@@ -90,6 +98,7 @@ class Report:
         """Write `report.json` into a directory."""
         content = {key: value for key, value in asdict(self).items() if key != "directory"}
         content["rows"] = [_json(row) for row in self.rows]
+        content["model"] = {name: result._asdict() for name, result in self.model.items()}
         text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
         (directory / REPORT).write_text(text + "\n", encoding="utf-8")
 

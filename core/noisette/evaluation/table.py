@@ -56,7 +56,8 @@ class Table:
         self.heldout = baselines.heldout(data, most, experiment.seed)
         self.noise = [baselines.noise(data.shape, most, experiment.seed)] if evaluation.baselines else []
         labelled = self.reference.labels is not None
-        self.metrics = [metric for metric in evaluation.metrics if labelled or not metric.needs_labels]
+        of_sets = [metric for metric in evaluation.metrics if metric.needs != "model"]
+        self.metrics = [metric for metric in of_sets if labelled or not metric.needs_labels]
         self.columns: dict[str, int] = {}
         self.left_out: dict[tuple[str, str], list[str]] = {}
 
@@ -73,7 +74,7 @@ class Table:
         """
         rows = list(self._rows())
         notes = self._notes()
-        if not self.columns:
+        if self.metrics and not self.columns:
             raise DataError("evaluate: no metric could be computed: " + "; ".join(notes))
         columns = sorted(self.columns, key=lambda column: self.columns[column])
         return Report(
@@ -130,7 +131,7 @@ class Table:
             counts = ", ".join(f"{some.name} {len(some)}" for some in self.drawn)
             notes.append(f"the samplers drew different numbers of pictures ({counts}): compare with care")
         for metric in self.experiment.evaluation.metrics:
-            if metric not in self.metrics:
+            if metric not in self.metrics and metric.needs != "model":
                 notes.append(f"{metric.name} is left out: the pictures have no labels")
         rows = len(self.samples) + 2 * len(self.noise)
         for (name, reason), labels in self.left_out.items():

@@ -1,19 +1,25 @@
 """Sets of pictures for metrics, made from fixed seeds.
 
-Pictures of three patterns with grain, their labels, and vectors that are a fixed linear map of them.
+Pictures of three patterns with grain, their labels, and vectors that are a fixed linear map of them. For metrics of
+models, models that know more and less of such pictures.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from noisette.contracts import Batch
+from noisette.contracts import Batch, Objective
+from noisette.diffusion import Prediction
+from noisette.machine import Machine
+from noisette.testing import processes
+from noisette.training.model import Model
 
-__all__ = ["Sets", "made", "part_of"]
+__all__ = ["Sets", "made", "made_for_models", "part_of"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,45 @@ def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) ->
 
 
 def part_of(batch: Batch, rows: slice | Tensor) -> Batch:
-    """Return some pictures of a batch, with their features and labels."""
-    features, labels = (None if part is None else part[rows] for part in (batch.features, batch.labels))
-    return Batch(batch.pictures[rows], features, labels)
+    """Return some pictures of a batch, with all that it has of them."""
+    tensors: dict[str, Any] = {
+        name: value[rows] for name, value in vars(batch).items() if isinstance(value, Tensor)
+    }
+    return replace(batch, **tensors)
+
+
+@cache
+def made_for_models(count: int) -> Sets:
+    """Return the same pictures four times: with a model that knows their mean, and as `far` one that is wrong."""
+    batch = _batch(count, 1)
+    knowing, wrong = (replace(batch, model=_guessing(x0), numbers=torch.arange(count)) for x0 in (-0.1, 0.9))
+    return Sets(knowing, knowing, knowing, wrong)
+
+
+def _guessing(x0: float) -> Model:
+    """Return a model that sees a grey picture with a part of the noise in everything."""
+    machine = Machine(torch.device("cpu"), autocast=None, channels_last=False)
+    return Model(_Guess(x0), _Says(), processes.linear(100), (3, 8, 8), (), machine)
+
+
+class _Guess(nn.Module):
+    def __init__(self, x0: float) -> None:
+        super().__init__()
+        self.x0 = x0
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+        return self.x0 + 0.4 * x
+
+
+class _Says(Objective):
+    """The network says x0."""
+
+    name: ClassVar[str] = "says-x0"
+
+    def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return x0."""
+        return x0
+
+    def predict(self, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
+        """Read the output as x0."""
+        return Prediction(x_t, alpha, sigma, x0=output)

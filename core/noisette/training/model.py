@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from noisette.contracts import Backbone, Objective, Schedule, Shape
-from noisette.diffusion.denoiser import NetworkDenoiser
+from noisette.diffusion.denoiser import NetworkDenoiser, shown
 from noisette.diffusion.tables import Tables
 from noisette.errors import CheckpointError, DataError
 from noisette.machine import Machine
@@ -98,6 +98,32 @@ class Model:
             hint=hint,
             self_condition=self.inputs.self_condition,
         )
+
+    @torch.inference_mode()
+    def ask(self, x_t: Tensor, t: Tensor, label: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
+        """Return what the network says of pictures, each at its own step: (N, outputs * C, H, W), as training does.
+
+        Args:
+            x_t: noisy pictures, (N, C, H, W).
+            t: their steps, (N,) int64.
+            label: their classes, (N,) int64, or None.
+            hint: small pictures, enlarged, for a network that wants them.
+
+        A network that is shown its own earlier view is asked twice.
+        """
+        said = self._ask(x_t, t, label, None, hint)
+        if not self.inputs.self_condition:
+            return said
+        seen = self.objective.read(said, x_t, t, self.tables).x0.clamp(-1, 1)
+        return self._ask(x_t, t, label, seen, hint)
+
+    def _ask(
+        self, x_t: Tensor, t: Tensor, label: Tensor | None, seen: Tensor | None, hint: Tensor | None
+    ) -> Tensor:
+        inputs = shown(x_t, seen, hint, self_condition=self.inputs.self_condition)
+        with self.machine.autocasting():
+            output: Tensor = self.network(inputs, t, label)
+        return output.to(x_t.dtype)
 
 
 def build_network(

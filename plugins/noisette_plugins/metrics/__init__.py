@@ -1,4 +1,4 @@
-"""Metrics: how far generated pictures are from real ones."""
+"""Metrics: how far generated pictures are from real ones, and how well a model knows real ones."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from noisette import Metric, hookimpl
 from noisette_plugins.metrics.frechet import Frechet
 from noisette_plugins.metrics.kid import KID
+from noisette_plugins.metrics.likelihood import Likelihood
+from noisette_plugins.metrics.loss import HeldOutLoss
 from noisette_plugins.metrics.recognised import Recognised
 
-__all__ = ["KID", "Frechet", "Recognised"]
+__all__ = ["KID", "Frechet", "HeldOutLoss", "Likelihood", "Recognised"]
 
 
 @hookimpl
 def plugins() -> Iterator[type[Metric]]:
     """Yield the metrics of this folder."""
-    yield from (Frechet, KID, Recognised)
+    yield from (Frechet, KID, Recognised, Likelihood, HeldOutLoss)

@@ -1,12 +1,14 @@
 """Whether a metric measures what it says, from statistics that can be streamed, merged and stored.
 
-The sets are those of `noisette.testing.sets`.
+The sets are those of `noisette.testing.sets`. A `ModelMetric` is given the same pictures with a model that knows
+them somewhat, and as the far set with one that does not.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
@@ -14,18 +16,19 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from noisette.contracts import Batch, Estimate, Metric
+from noisette.contracts import Batch, Estimate, Metric, ModelMetric
 from noisette.errors import DataError
 from noisette.testing.check import Skip, require
 from noisette.testing.options import shown, silent_options
 from noisette.testing.probes import global_random_state_kept
-from noisette.testing.sets import Sets, made, part_of
+from noisette.testing.sets import Sets, made, made_for_models, part_of
 
 State = dict[str, Tensor]
 Results = dict[str, Estimate]
 Made = TypeVar("Made")
 
 _COUNTS = (256, 1024)
+_OF_MODELS = 24
 _TINY = 1e-6
 
 
@@ -48,6 +51,8 @@ def check_nothing_between_a_set_and_itself(plugin: Metric) -> None:
     """
     if plugin.better == "higher":
         raise Skip(f"{shown(plugin)}: higher is better, so it is no distance")
+    if plugin.needs == "model":
+        raise Skip(f"{shown(plugin)}: it judges a model, and compares no sets")
     same, far = _compared(plugin, "reference"), _compared(plugin, "far")
     for name, (value, stderr) in same.items():
         share = 1e-3 if stderr is None else 0.02
@@ -79,7 +84,7 @@ def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
     sets = _sets(plugin)
     count = len(sets.near.pictures)
     whole = _judged(plugin, sets, _whole(plugin, sets.near))
-    for sizes in ([count // 4] * 4, [100, 1, count - 101]):
+    for sizes in ([count // 4] * 4, [count // 3, 1, count - count // 3 - 1]):
         split = _judged(plugin, sets, _state(plugin, sets.near, sizes))
         _same_results(plugin, f"from batches of {sizes}", whole, split, _scale(plugin))
     order = torch.randperm(count, generator=torch.Generator().manual_seed(2))
@@ -105,7 +110,7 @@ def check_leaves_its_inputs_alone(plugin: Metric) -> None:
     """`update`, `merge` and `compute` change nothing that they are given, and leave the global generators alone."""
     sets = _sets(plugin)
     a, b, c = (_whole(plugin, batch) for batch in (sets.near, sets.reference, sets.heldout))
-    given = {"a": a, "b": b, "c": c, "batch": {k: v for k, v in vars(sets.near).items() if v is not None}}
+    given = {"a": a, "b": b, "c": c, "batch": _tensors(sets.near)}
     before = {name: {key: tensor.clone() for key, tensor in state.items()} for name, state in given.items()}
     actions: dict[str, Callable[[], object]] = {
         "update": lambda: plugin.update(a, sets.near),
@@ -162,8 +167,8 @@ def check_reads_what_it_needs(plugin: Metric) -> None:
     sets = _sets(plugin)
     labels = None if not plugin.needs_labels else sets.reference.labels
     features = sets.reference.features if plugin.needs == "features" else None
-    bare = Batch(sets.reference.pictures, features, labels)
-    generated = Batch(sets.near.pictures, sets.near.features if plugin.needs == "features" else None, None)
+    bare = replace(sets.reference, features=features, labels=labels)
+    generated = replace(sets.near, features=sets.near.features if plugin.needs == "features" else None, labels=None)
     try:
         results = plugin.compute(_whole(plugin, generated), _whole(plugin, bare), _whole(plugin, bare))
     except (TypeError, AttributeError, KeyError) as error:
@@ -176,13 +181,16 @@ def check_reads_what_it_needs(plugin: Metric) -> None:
 
 def check_every_option_counts(plugin: Metric) -> None:
     """Each option changes a result, if only to a refusal: none is read and forgotten."""
-    for key in silent_options(plugin, lambda metric: _unless_refused(_compared, metric, "near")):
+    beside = ModelMetric.model_fields if isinstance(plugin, ModelMetric) else ()  # `count` is core's
+    for key in silent_options(plugin, lambda metric: _unless_refused(_compared, metric, "near"), beside=beside):
         require(False, plugin, f"option {key!r}", "an effect on the results", "none")
 
 
 @cache
 def _sets(plugin: Metric) -> Sets:
     """Return sets that are large enough for the metric."""
+    if isinstance(plugin, ModelMetric):
+        return made_for_models(_OF_MODELS)
     for count in _COUNTS:
         sets = made(count)
         if _unless_refused(_judged, plugin, sets, _whole(plugin, sets.near)) is not None:
@@ -212,6 +220,10 @@ def _state(plugin: Metric, batch: Batch, sizes: Sequence[int]) -> State:
         state = plugin.update(state, part_of(batch, slice(first, first + size)))
         first += size
     return state
+
+
+def _tensors(batch: Batch) -> State:
+    return {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
 
 
 def _scale(plugin: Metric) -> dict[str, float]:

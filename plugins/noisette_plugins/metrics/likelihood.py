@@ -1,0 +1,69 @@
+"""How likely a model finds real pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from noisette import Batch, Curve, Estimate, ModelMetric
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+
+__all__ = ["Likelihood"]
+
+
+class Likelihood(ModelMetric):
+    """Variational bound on the negative log-likelihood of held-out pictures, in bits per dimension, and its parts.
+
+    `bits_per_dim` is the sum of `bits_per_dim_prior` (L_T), `bits_per_dim_steps` (L_1 to L_T-1) and
+    `bits_per_dim_first` (L_0), each with the standard error over pictures. With fewer `terms` than steps, the steps
+    are cut into as many spans, and each picture stands in every span at a step of its own: an unbiased estimate,
+    whose standard error covers the choice. The curve is L_t by step.
+    """
+
+    name: ClassVar[str] = "likelihood"
+    paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, eq. 5 and 13; Nichol & Dhariwal 2021, section 3.1"
+
+    terms: PositiveInt | None = Field(
+        50, description="steps at which each picture is looked at, spread over all; null looks at every step"
+    )
+    clip: bool = Field(True, description="keep the pictures that the model sees within [-1, 1]")
+    variance: Literal["fixed-small", "fixed-large"] = Field(
+        "fixed-small", description="variance of the reverse steps, where the model learned none"
+    )
+
+    def update(self, state: State, batch: Batch) -> State:
+        """Return sums over the pictures so far, those of `batch` added.
+
+        Total, prior, steps and first term, and their squares, (4,) each, in float64; the count; and sum, squares
+        and count of the terms at each step, (T,).
+        """
+        from noisette_plugins.metrics.bound import bound_sums
+        from noisette_plugins.metrics.views import added
+
+        return added(state, bound_sums(batch, self.terms, self.variance, clip=self.clip))
+
+    def merge(self, a: State, b: State) -> State:
+        """Return the sums of both sets together."""
+        from noisette_plugins.metrics.views import added
+
+        return added(a, b)
+
+    def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
+        """Return the bound and its three parts.
+
+        Raises:
+            DataError: if there are fewer than 2 pictures.
+        """
+        from noisette_plugins.metrics.views import means
+
+        names = ("bits_per_dim", "bits_per_dim_prior", "bits_per_dim_steps", "bits_per_dim_first")
+        return dict(zip(names, means(generated), strict=True))
+
+    def curves(self, seen: State) -> dict[str, Curve]:
+        """Return `bits_per_dim_by_step`: L_t, averaged over pictures, in up to 100 spans of steps."""
+        from noisette_plugins.metrics.views import by_step
+
+        return {"bits_per_dim_by_step": by_step(seen)}

@@ -1,0 +1,56 @@
+"""The training loss on pictures that were not trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, PositiveInt
+
+from noisette import Batch, Curve, Estimate, ModelMetric
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+
+__all__ = ["HeldOutLoss"]
+
+
+class HeldOutLoss(ModelMetric):
+    """The objective's loss on held-out pictures: its mean, and by step as a curve.
+
+    Steps are even, whatever the training draws. Far above the training loss, the model remembers its pictures.
+    """
+
+    name: ClassVar[str] = "held-out-loss"
+    paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, eq. 14; by step: Nichol & Dhariwal 2021, figure 2"
+
+    terms: PositiveInt | None = Field(
+        50, description="steps at which each picture is looked at, spread over all; null looks at every step"
+    )
+
+    def update(self, state: State, batch: Batch) -> State:
+        """Return sums over the pictures so far, those of `batch` added: as of `likelihood`, with one total."""
+        from noisette_plugins.metrics.views import added, loss_sums
+
+        return added(state, loss_sums(batch, self.terms))
+
+    def merge(self, a: State, b: State) -> State:
+        """Return the sums of both sets together."""
+        from noisette_plugins.metrics.views import added
+
+        return added(a, b)
+
+    def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
+        """Return `held_out_loss`, the mean over steps and pictures, with its standard error over pictures.
+
+        Raises:
+            DataError: if there are fewer than 2 pictures.
+        """
+        from noisette_plugins.metrics.views import means
+
+        return {"held_out_loss": means(generated)[0]}
+
+    def curves(self, seen: State) -> dict[str, Curve]:
+        """Return `held_out_loss_by_step`, averaged over pictures, in up to 100 spans of steps."""
+        from noisette_plugins.metrics.views import by_step
+
+        return {"held_out_loss_by_step": by_step(seen)}
