@@ -24,7 +24,8 @@ TESTS = [path for path in (REPOSITORY / "tests").rglob("*.py") if path != Path(_
 
 def signatures(holder: type) -> dict[str, str]:
     """Return the public methods of a class with their arguments, as a document has them."""
-    methods = {name: member for name, member in vars(holder).items() if inspect.isfunction(member)}
+    members = {name: getattr(member, "__func__", member) for name, member in vars(holder).items()}
+    methods = {name: member for name, member in members.items() if inspect.isfunction(member)}
     return {
         name: ", ".join([*inspect.signature(method).parameters][1:])
         for name, method in methods.items()

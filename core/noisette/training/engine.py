@@ -12,7 +12,7 @@ from torch import Tensor
 from noisette.checkpoint import Checkpoint, finished
 from noisette.data import Prepared
 from noisette.diffusion.tables import Tables
-from noisette.errors import DataError, NotFiniteError
+from noisette.errors import CheckpointError, DataError, NotFiniteError
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
@@ -46,7 +46,7 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
 
     Raises:
         DataError: if the pictures are not prepared, or are too few for the network.
-        CheckpointError: if the checkpoint in its directory belongs to another experiment.
+        CheckpointError: if the checkpoint in its directory is of another experiment, or no step is asked for.
         NotFiniteError: if the loss is not finite; the last good checkpoint stays.
         StorageError: if another process trains here, the pictures are damaged, or the disk is full.
     """
@@ -54,6 +54,11 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
     done = finished(directory, experiment.training.steps)
     if done is not None:
         return done
+    if experiment.training.steps == 0:
+        raise CheckpointError(
+            f"{directory}: training.steps=0 stands for an imported network, and there is none: import it again, "
+            "or train some steps"
+        )
     if Prepared.finished(data_directory(experiment, Path(root))) is None:
         raise DataError(f"{data_directory(experiment, Path(root))}: is not prepared; run the prepare stage first")
     data = Prepared.open(data_directory(experiment, Path(root)))

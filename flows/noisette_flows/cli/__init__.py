@@ -14,6 +14,7 @@ from noisette import NoisetteError
 from noisette_flows.cli.begun import edit, interpolate
 from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.compare import compare
+from noisette_flows.cli.exchange import export_, import_
 from noisette_flows.cli.plugins import plugins
 from noisette_flows.cli.process import process
 from noisette_flows.cli.run import run
@@ -35,6 +36,8 @@ for command in (run, prepare, train, sample, evaluate, compare, edit, interpolat
     app.command()(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)
+app.command("export")(export_)
+app.command("import")(import_)
 app.add_typer(process, name="process")
 app.add_typer(plugins, name="plugins")
 

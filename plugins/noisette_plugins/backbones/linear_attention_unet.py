@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -10,6 +11,8 @@ from noisette import Backbone, DataError, Shape
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from noisette.training.pretrained import Pretrained
 
 __all__ = ["LinearAttentionUNet"]
 
@@ -67,3 +70,12 @@ class LinearAttentionUNet(Backbone):
                 f"got {shape[1]}x{shape[2]}: set preparation.size, or use fewer multipliers"
             )
         return LinearAttentionNetwork(self, shape[0], classes, outputs)
+
+    @classmethod
+    def read_foreign(cls, path: Path) -> Pretrained | None:
+        """Read a file of the library: of its Unet, or of its Trainer, whose averaged weights are taken."""
+        if not path.is_file() or path.suffix not in (".pt", ".pth", ".safetensors"):
+            return None
+        from noisette_plugins.backbones.exchange import load_lucidrains
+
+        return load_lucidrains(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
@@ -11,6 +12,8 @@ from noisette import Backbone, Shape
 if TYPE_CHECKING:
     from torch import nn
 
+    from noisette.checkpoint import Checkpoint
+    from noisette.training.pretrained import Pretrained
     from noisette_plugins.backbones.unet_design import Design
 
 __all__ = ["UNet"]
@@ -99,3 +102,18 @@ class UNet(Backbone):
         design = self.design()
         design.check(self.name, shape)
         return UNetNetwork(design, shape[0], classes, outputs)
+
+    def export(self, checkpoint: Checkpoint, folder: Path, label: str | None = None) -> None:
+        """Write diffusers' DDPMPipeline."""
+        from noisette_plugins.backbones.exchange import export_pipeline
+
+        export_pipeline(checkpoint, folder, label=label)
+
+    @classmethod
+    def read_foreign(cls, path: Path) -> Pretrained | None:
+        """Read the folder of diffusers' UNet2DModel, or of a pipeline with one."""
+        if not any((path / home / "config.json").is_file() for home in (".", "unet")):
+            return None
+        from noisette_plugins.backbones.exchange import load_diffusers
+
+        return load_diffusers(path)

@@ -1,6 +1,6 @@
 """Networks from and for other libraries, as files: what they are called there, and what must be refused.
 
-Reading gives a `Pretrained`; nothing here needs the other library to be installed.
+Reading gives a `noisette.training.pretrained.Pretrained`; nothing here needs the other library to be installed.
 
     from noisette_plugins.backbones.exchange import export_pipeline, load_diffusers, load_lucidrains
 """
@@ -15,16 +15,14 @@ if TYPE_CHECKING:
     from noisette_plugins.backbones.exchange.diffusers_folder import export_unet, load_diffusers
     from noisette_plugins.backbones.exchange.diffusers_pipeline import export_pipeline
     from noisette_plugins.backbones.exchange.lucidrains import load_lucidrains
-    from noisette_plugins.backbones.exchange.pretrained import Pretrained
 
-__all__ = ["Pretrained", "export_pipeline", "export_unet", "load_diffusers", "load_lucidrains"]
+__all__ = ["export_pipeline", "export_unet", "load_diffusers", "load_lucidrains"]
 
 _HERE = "noisette_plugins.backbones.exchange"
 
 __getattr__, __dir__ = exports(
     __name__,
     {
-        "Pretrained": f"{_HERE}.pretrained",
         "export_pipeline": f"{_HERE}.diffusers_pipeline",
         "export_unet": f"{_HERE}.diffusers_folder",
         "load_diffusers": f"{_HERE}.diffusers_folder",

@@ -8,10 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from noisette import DataError, StorageError
 from noisette.checkpoint import Checkpoint
 from noisette.config.reference import make_plugin
 from noisette.training import Model
+from noisette.training.inputs import Inputs
 from noisette_plugins.backbones.exchange.diffusers_folder import export_unet
 from noisette_plugins.backbones.exchange.diffusers_process import scheduler_config
 from noisette_plugins.backbones.unet import UNet
@@ -25,13 +29,19 @@ _INDEX = {
 }
 
 
-def export_pipeline(checkpoint: Checkpoint, folder: Path | str, *, ema: bool = True) -> Path:
+def export_pipeline(
+    checkpoint: Checkpoint, folder: Path | str, *, ema: bool = True, label: str | None = None
+) -> Path:
     """Write a checkpoint's network and process as a DDPMPipeline; return the folder.
 
+    DDPMPipeline has no labels. Of a network that knows some, the vector of one label, or of "none", becomes part of
+    the bias that it is always added to: the folder then draws pictures of that class, or of no class.
+
     Args:
-        checkpoint: of an experiment with the backbone `unet` and without labels.
+        checkpoint: of an experiment with the backbone `unet`.
         folder: must not be there, or be empty; appears whole or not at all.
         ema: take the averaged weights where there are some.
+        label: the class, for a network that knows classes; None for no class.
 
     Raises:
         DataError: if DDPMPipeline cannot say the same.
@@ -42,17 +52,45 @@ def export_pipeline(checkpoint: Checkpoint, folder: Path | str, *, ema: bool = T
     if not isinstance(backbone, UNet):
         raise DataError(f"{checkpoint.directory}: DDPMPipeline takes the backbone unet; came {backbone.name}")
     model = Model.load(checkpoint, ema=ema)
-    if model.classes:
-        raise DataError(
-            f"{checkpoint.directory}: DDPMPipeline has no labels, "
-            f"and the network was trained with {len(model.classes)}"
-        )
+    _check_told(checkpoint, model, label)
+    network = _of_one_label(model, backbone, label) if model.classes else model.network
     scheduler = scheduler_config(model.tables.betas, model.objective.name, experiment["sampling"]["clip"])
     with _Appearing(folder) as staging:
-        export_unet(model.network, backbone, model.shape, 0, staging / "unet")
+        export_unet(network, backbone, model.shape, 0, staging / "unet")
         _write_json(staging / "scheduler" / "scheduler_config.json", scheduler)
         _write_json(staging / "model_index.json", _INDEX)
     return folder
+
+
+def _check_told(checkpoint: Checkpoint, model: Model, label: str | None) -> None:
+    """Refuse what DDPMPipeline would not tell or ask the network, and a label that it did not learn."""
+    training, where = checkpoint.about["experiment"]["training"], checkpoint.directory
+    if model.inputs != Inputs():
+        raise DataError(
+            f"{where}: DDPMPipeline shows a network the noisy picture alone; this one was trained with more "
+            "(training.self_condition or training.low_resolution)"
+        )
+    if model.objective.outputs != 1:
+        raise DataError(f"{where}: a learned variance (objective.bound) is not exported")
+    if label is not None and label not in model.classes:
+        known = ", ".join(model.classes) or "no classes: it was trained without labels"
+        raise DataError(f"{where}: class {label!r}: the network knows {known}")
+    if label is None and model.classes and not training["label_dropout"]:
+        raise DataError(
+            f"{where}: DDPMPipeline has no labels, and the network was never trained without one "
+            f"(training.label_dropout=0): give a class, one of {', '.join(model.classes)}"
+        )
+
+
+def _of_one_label(model: Model, backbone: UNet, label: str | None) -> nn.Module:
+    """Return the network that is told one label always, or "none", without labels."""
+    state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    number = len(model.classes) if label is None else model.classes.index(label)
+    state["embedding.outer.bias"] += state.pop("embedding.label.weight")[number]
+    with torch.random.fork_rng():  # the first weights are drawn, then replaced
+        network = backbone.build(model.shape, 0, model.shape[0])
+    network.load_state_dict(state)
+    return network.eval()
 
 
 class _Appearing:

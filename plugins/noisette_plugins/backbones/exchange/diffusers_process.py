@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from noisette import DataError
+from noisette_plugins.schedules import Cosine, Linear, Quadratic, ScaledLinear, Sigmoid
 
 __all__ = ["process_of", "scheduler_config"]
 
@@ -59,7 +61,7 @@ def process_of(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
 
 def _schedule(settings: Mapping[str, Any], source: Path) -> dict[str, Any]:
     if settings["trained_betas"] is not None:
-        return {"name": "given", "values": list(settings["trained_betas"])}
+        return _named(settings["trained_betas"])
     ends = {"start": settings["beta_start"], "end": settings["beta_end"]}
     schedules = {
         "linear": {"name": "linear", **ends, "scaled": False},
@@ -70,6 +72,15 @@ def _schedule(settings: Mapping[str, Any], source: Path) -> dict[str, Any]:
     if named not in schedules:
         raise DataError(f"{source}: beta_schedule: expected one of {', '.join(schedules)}; came {named!r}")
     return schedules[named]
+
+
+def _named(betas: Sequence[float]) -> dict[str, Any]:
+    """Return the schedule with these betas by its name, if one has them as it comes; else the betas."""
+    values = torch.tensor(betas, dtype=torch.float64)
+    for schedule in (Linear(), Cosine(), Quadratic(), ScaledLinear(), Sigmoid()):
+        if torch.allclose(schedule.betas(len(values)), values, rtol=1e-9, atol=0):
+            return {"name": schedule.name}
+    return {"name": "given", "values": list(betas)}
 
 
 def scheduler_config(betas: Tensor, objective: str, clip: float | None) -> dict[str, Any]:

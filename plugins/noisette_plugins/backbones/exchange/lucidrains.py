@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from noisette import DataError
-from noisette_plugins.backbones.exchange.pretrained import Pretrained, read_tensors
+from noisette.training.pretrained import Pretrained
+from noisette_plugins.backbones.exchange.tensors import read_tensors
 from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
 
 __all__ = ["from_lucidrains", "load_lucidrains"]

@@ -1,4 +1,4 @@
-"""A network that was trained elsewhere."""
+"""A network that was trained elsewhere, as `Backbone.read_foreign` gives it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from noisette import Backbone, DataError
+from noisette.contracts import Backbone
+from noisette.errors import DataError
 
-__all__ = ["Pretrained", "read_tensors"]
+__all__ = ["Pretrained"]
 
 
 @dataclass(frozen=True)
@@ -75,15 +74,3 @@ class Pretrained:
                 f"{self.source}: {len(wrong)} weights do not fit {self.backbone!r}: {name}: "
                 f"expected {expected.get(name, 'none')}; came {came.get(name, 'none')}"
             )
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        DataError: if it is damaged.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None

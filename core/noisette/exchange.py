@@ -1,0 +1,157 @@
+"""Trained networks to and from other libraries; which ones, the backbones know.
+
+What is imported becomes an experiment like any other: a config, and the checkpoint of a training of no steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from noisette.checkpoint import Checkpoint, checkpoint_path
+from noisette.config import Experiment
+from noisette.contracts import Backbone
+from noisette.data import Prepared
+from noisette.errors import DataError
+from noisette.layout import data_directory, training_directory
+from noisette.plugins import registry
+from noisette.storage import committed
+
+if TYPE_CHECKING:
+    from noisette.training.pretrained import Pretrained
+
+__all__ = ["export_checkpoint", "import_checkpoint", "imported_config", "read_foreign"]
+
+
+def export_checkpoint(checkpoint: Checkpoint, folder: Path | str, label: str | None = None) -> Path:
+    """Write a checkpoint as another library reads it, as its backbone can; return the folder.
+
+    Args:
+        checkpoint: see `noisette.find_checkpoint`.
+        folder: must not be there, or be empty.
+        label: class that the other library is to draw, for a network that knows classes; None for no class.
+
+    Raises:
+        CheckpointError: if the backbone is not installed.
+        DataError: if the other library cannot say the same; StorageError: if the folder cannot be written.
+    """
+    from noisette.training.stored import stored_plugin
+
+    backbone = cast(Backbone, stored_plugin(checkpoint, "backbone"))
+    backbone.export(checkpoint, Path(folder), label)
+    return Path(folder)
+
+
+def read_foreign(path: Path | str) -> Pretrained:
+    """Read a network that another library trained, with whichever backbone knows such a file.
+
+    Raises:
+        DataError: if there is none, or those that know it cannot read it.
+    """
+    path, refused = Path(path), []
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder; expected a network of another library")
+    for found in registry().of_kind("backbone"):
+        try:
+            read = cast(type[Backbone], found.plugin).read_foreign(path)
+        except DataError as error:
+            refused.append(str(error))
+            continue
+        if read is not None:
+            return read
+    if refused:
+        raise DataError("; ".join(refused))
+    raise DataError(
+        f"{path}: no installed backbone knows it; expected such as a folder of diffusers' UNet2DModel or a file of "
+        "denoising-diffusion-pytorch"
+    )
+
+
+def imported_config(pretrained: Pretrained, config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the config of an experiment whose network was trained elsewhere.
+
+    Args:
+        pretrained: what its source says (backbone, schedule, timesteps, objective, clip, size) comes first.
+        config: data, preparation, sampling and evaluation; and the process, where the source is silent about it.
+        name: of the experiment.
+    """
+    process = dict(pretrained.process)
+    sampling = {**(config.get("sampling") or {}), **process.pop("sampling", {})}
+    precision = (config.get("training") or {}).get("precision")
+    return {
+        **config,
+        "name": name,
+        "preparation": {**(config.get("preparation") or {}), **_preparation(pretrained)},
+        **process,
+        "backbone": {**pretrained.backbone.options(), "name": registry().name_of(pretrained.backbone)},
+        "training": {
+            "steps": 0,
+            "labels": pretrained.classes > 0,
+            **({"precision": precision} if precision else {}),
+        },
+        "sampling": sampling,
+    }
+
+
+def import_checkpoint(pretrained: Pretrained, experiment: Experiment, root: Path | str = "runs") -> Checkpoint:
+    """Write a network as the checkpoint that the experiment's training, of no steps, ends with.
+
+    Args:
+        pretrained: the network.
+        experiment: of `imported_config`.
+        root: folder of all results.
+
+    Raises:
+        DataError: if nobody says how large its pictures are, or its channels are not those of the objective.
+        StorageError: if it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    run = training_directory(experiment, Path(root))
+    size = pretrained.size or (experiment.preparation.size,) * 2
+    if size[0] is None:
+        raise DataError(f"{pretrained.source}: does not say how large its pictures are: set preparation.size")
+    pretrained.network(cast(tuple[int, int], size))  # refuses weights that do not fit, and sizes
+    wanted = pretrained.inputs * experiment.objective.outputs
+    if pretrained.outputs != wanted:
+        raise DataError(
+            f"{pretrained.source}: gives {pretrained.outputs} channels for {pretrained.inputs}; the objective "
+            f"{experiment.objective.name} reads {wanted}"
+        )
+    about = _about(pretrained, experiment, Path(root), (pretrained.inputs, *cast(tuple[int, int], size)))
+    target = checkpoint_path(run, 0)
+    with committed(target, "checkpoint", about) as staging:
+        for name in ("network", "ema"):  # a training that goes on from here averages from here on
+            save_file(
+                {key: tensor.contiguous() for key, tensor in pretrained.state.items()},
+                staging / f"{name}.safetensors",
+            )
+    return Checkpoint.open(target)
+
+
+def _preparation(pretrained: Pretrained) -> dict[str, Any]:
+    """Return the options that make pictures those of the network, as far as it says."""
+    size = pretrained.size
+    square = {"size": size[0]} if size is not None and size[0] == size[1] else {}
+    return {**square, **({"channels": pretrained.inputs} if pretrained.inputs in (1, 3) else {})}
+
+
+def _about(
+    pretrained: Pretrained, experiment: Experiment, root: Path, shape: tuple[int, int, int]
+) -> dict[str, Any]:
+    data = Prepared.finished(data_directory(experiment, root))
+    names = data.classes if data is not None and len(data.classes) == pretrained.classes else ()
+    plugins = (experiment.schedule, experiment.objective, experiment.backbone, experiment.dataset)
+    return {
+        "step": 0,
+        "experiment": experiment.options(),
+        "shape": list(shape),
+        "classes": list(names or map(str, range(pretrained.classes))),
+        "data": "" if data is None else data.digest,
+        "parameters": sum(tensor.numel() for tensor in pretrained.state.values()),
+        "imported": str(pretrained.source),
+        "plugins": registry().origins_of(plugins),
+        "versions": {"noisette": version("noisette")},
+    }

@@ -1,0 +1,98 @@
+"""`noisette export` and `noisette import`: trained networks to and from other libraries."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from noisette import Experiment, StorageError
+from noisette.config import apply_overrides, read_yaml
+from noisette.exchange import export_checkpoint, import_checkpoint, imported_config, read_foreign
+from noisette_flows.cli.checkpoints import Trained, checkpoint_of
+from noisette_flows.cli.drawing import named
+from noisette_flows.cli.options import AsJson, Output, Set, overrides_of
+
+__all__ = ["export_", "import_"]
+
+_LONGEST = 64
+
+
+def export_(
+    trained: Trained,
+    folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="NAME", help="What it is to draw, for a model with labels.", show_default=False
+        ),
+    ] = None,
+    settings: Set = None,
+    output: Output = "runs",
+    json: AsJson = False,
+) -> None:
+    """Write a trained model for another library: the backbone `unet` as diffusers' DDPMPipeline."""
+    checkpoint = checkpoint_of(trained, settings, output)
+    export_checkpoint(checkpoint, folder, label)
+    classes = checkpoint.about["experiment"]["training"]["labels"]
+    drawn = f"of class {label}" if label is not None else "of no class: choose one with --class" if classes else ""
+    if json:
+        print(jsonlib.dumps({"folder": str(folder), "checkpoint": str(checkpoint.directory)}, indent=1))
+    else:
+        print(f"{folder}: {checkpoint.directory}" + (f"; it draws pictures {drawn}" if drawn else ""))
+
+
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A folder of diffusers' UNet2DModel, or a file of denoising-diffusion-pytorch."),
+    ],
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="YAML file that says data, samplers and metrics.")
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="The config that is written. Default: named after SOURCE, here."),
+    ] = None,
+    settings: Set = None,
+    output: Output = "runs",
+    json: AsJson = False,
+) -> None:
+    """Make a network that another library trained a model like any other: a config, and its finished training."""
+    base = apply_overrides(read_yaml(Path(config)), overrides_of(settings))
+    pretrained = read_foreign(source)
+    target = to or Path(f"{named(source.resolve().stem)}.yaml")
+    made = imported_config(pretrained, base, named(target.stem)[:_LONGEST])
+    experiment = Experiment.parse(made, str(target))
+    text = f"# The network of {source}, imported by `noisette import`.\n{_yaml(made)}"
+    _write_new(target, text)
+    checkpoint = import_checkpoint(pretrained, experiment, output)
+    said = ["backbone", *sorted(key for key in pretrained.process if key != "sampling")]
+    if json:
+        print(jsonlib.dumps({"config": str(target), "checkpoint": str(checkpoint.directory)}, indent=1))
+        return
+    print(f"{target}: from {source}: {', '.join(said)}; the rest from {config}")
+    print(f"{checkpoint.directory}: {checkpoint.about['parameters']:,} weights")
+    print(f"\nnoisette sample {target}")
+
+
+def _yaml(config: dict[str, Any]) -> str:
+    return yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file, unless another one is there.
+
+    Raises:
+        StorageError: if there is, or it cannot be written.
+    """
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise StorageError(f"{path}: is there already and says something else; name another with --to")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path}: cannot be written: {error}") from None
