@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from noisette.evaluation import Report, evaluate
     from noisette.events import Events
     from noisette.find import find_checkpoint
-    from noisette.find import find_checkpoint
     from noisette.plugins import registry
     from noisette.sampling import Samples, sample
     from noisette.training import Model, train
@@ -63,7 +62,6 @@ _LAZY = {
     "Samples": "noisette.sampling",
     "Tables": "noisette.diffusion",
     "evaluate": "noisette.evaluation",
-    "find_checkpoint": "noisette.find",
     "find_checkpoint": "noisette.find",
     "prepare": "noisette.data",
     "registry": "noisette.plugins",
