@@ -8,7 +8,7 @@ from rich.console import Console
 
 from noisette import Events, Run
 from noisette_flows.display.pace import Pace
-from noisette_flows.display.progress import LineProgress, showing
+from noisette_flows.display.progress import BarProgress, LineProgress, showing
 
 
 class Clock:
@@ -112,3 +112,18 @@ def test_a_terminal_gets_bars_and_a_pipe_gets_lines() -> None:
     assert "finishing" not in shown[True].splitlines()[-1]
     assert "\x1b" not in shown[False]
     assert shown[False].splitlines()[0] == "train tiny: started"
+
+
+def test_many_stages_scroll_away_and_the_one_at_work_stays_in_sight() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=20)
+    bars = BarProgress(console)
+    with bars.progress:
+        for number in range(40):
+            run = Run("sample", f"walk-{number}", Path(), 10, {})
+            bars.on_run_start(run)
+            bars.on_step(10)
+            bars.on_run_end("finished")
+            assert len(bars.progress.tasks) <= 13  # and one that waits
+            assert bars.progress.tasks[-2].description == f"sample walk-{number}"
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(f"sample walk-{number}" in shown for number in range(40))
