@@ -63,6 +63,10 @@ layers: $(READY_DEV) ## Who may import whom
 test-only: $(READY_DEV) ## Tests alone; ARGS="-k words" to choose, JOBS=0 for one process
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+.PHONY: faults
+faults: $(READY_DEV) ## Kill, damage, fill and deceive every stage, in full; writes docs/reliability.md
+	$(BIN)/python -m pytest -n 0 tests/faults --full $(ARGS)
+
 .PHONY: lock
 lock: $(READY_DEV) ## Pin the requirements; ARGS=--upgrade to take newer ones
 	$(BIN)/uv pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.txt

@@ -37,6 +37,15 @@ class _Trained(BaseModel, extra="allow"):
     training: dict[str, Any]
 
 
+class _Origin(BaseModel, extra="allow"):
+    """Where a plugin came from."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+
+
 class Description(BaseModel, extra="allow"):
     """What a checkpoint must say of itself to be of use.
 
@@ -54,7 +63,7 @@ class Description(BaseModel, extra="allow"):
     shape: tuple[Side, Side, Side]
     classes: list[str]
     data: str
-    plugins: list[dict[str, str]]
+    plugins: list[_Origin]
 
 
 @dataclass(frozen=True)

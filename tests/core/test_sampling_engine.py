@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -134,3 +135,89 @@ def test_drawing_leaves_the_global_generator_alone(trained: Checkpoint) -> None:
 def test_more_steps_than_were_trained_are_refused(trained: Checkpoint) -> None:
     with pytest.raises(PluginError, match="expected 1 to 20, the trained ones; got 50"):
         sample(tiny(), trained, Broken())
+
+
+class Told(Events):
+    """Stop the drawing, as Ctrl-C does, when so many pictures are done."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(installed=False)
+        self.at, self.statuses = at, list[str]()
+
+    def step(self, run: Run, step: int, metrics) -> None:
+        if step == self.at:
+            raise KeyboardInterrupt
+
+    def run_end(self, run: Run, status) -> None:
+        self.statuses.append(status)
+
+
+class Tinted(Sampler):
+    """Gives grey pictures, of a shade that somebody may change in the code; remembers which it drew."""
+
+    name: ClassVar[str] = "tinted"
+    shade: ClassVar[float] = 0.5
+    drawn: ClassVar[list[int]] = []
+
+    def trajectory(self, denoise, x: Tensor, noise) -> Iterator[Tensor]:
+        self.drawn.append(len(x))
+        yield torch.full_like(x, self.shade)
+
+
+@pytest.fixture
+def interrupted(trained: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkpoint]:
+    """A checkpoint of which six of ten pictures are drawn, in batches of two."""
+    root = tmp_path_factory.mktemp("interrupted")
+    run = trained.directory.parents[1]
+    shutil.copytree(run, root / run.name)
+    checkpoint = Checkpoint.open(root / run.name / "checkpoints" / trained.directory.name)
+    Tinted.drawn.clear()
+    told = Told(6)
+    with pytest.raises(KeyboardInterrupt):
+        sample(TEN, checkpoint, Tinted(steps=5), events=told)
+    assert told.statuses == ["stopped"]
+    assert Tinted.drawn == [2, 2, 2]
+    Tinted.drawn.clear()
+    yield checkpoint
+    Tinted.shade = 0.5
+
+
+TEN = tiny("sampling.count=10", "sampling.batch=2")
+
+
+def shades(checkpoint: Checkpoint, *overrides: str) -> set[int]:
+    samples = sample(tiny("sampling.count=10", "sampling.batch=2", *overrides), checkpoint, Tinted(steps=5))
+    return set(samples.pictures.ravel().tolist())
+
+
+def test_what_was_drawn_before_a_stop_is_not_drawn_again_but_for_one_batch(interrupted: Checkpoint) -> None:
+    assert shades(interrupted) == {191}
+    assert Tinted.drawn == [2, 2, 2]  # the last one kept, to see that it is still the same, and two new ones
+
+
+def test_after_a_change_of_the_code_all_is_drawn_again(
+    interrupted: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    Tinted.shade = -1.0
+    assert shades(interrupted) == {0}
+    assert "tinted-5 begins anew" in caplog.text
+
+
+def test_batches_of_another_size_are_not_mixed(interrupted: Checkpoint) -> None:
+    assert shades(interrupted, "sampling.batch=5") == {191}
+    assert Tinted.drawn == [5, 5]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\n", b"[]\n", b"{}\n", b'{"start": 0}\n', b"\xff\xfe\n"])
+def test_a_damaged_list_of_batches_costs_no_picture(interrupted: Checkpoint, damage: bytes) -> None:
+    (file,) = interrupted.directory.parents[1].glob("samples/.partial-*/.batches.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + damage + lines[1])
+    assert shades(interrupted) == {191}
+
+
+def test_a_file_that_is_no_array_costs_no_picture(interrupted: Checkpoint) -> None:
+    (file,) = interrupted.directory.parents[1].glob("samples/.partial-*/pictures.npy")
+    file.write_bytes(b"x" * file.stat().st_size)
+    assert shades(interrupted) == {191}
+    assert Tinted.drawn == [2] * 5

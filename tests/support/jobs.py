@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,12 +30,15 @@ __all__ = [
     "forgetful_job",
     "in_place_prepare_job",
     "limited",
+    "overwrite_job",
     "prepare_job",
     "sample_job",
     "train_job",
     "training",
     "trusting_evaluate_job",
     "trusting_sample_job",
+    "unflushed_job",
+    "waiting_job",
 ]
 
 Job = Callable[..., None]
@@ -214,4 +218,22 @@ def limited(began: Path, job: Job, largest: int, *arguments: Any) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    job(began, *arguments)
+
+
+def overwrite_job(began: Path, saved: Path) -> None:
+    """The control: save a large state over a small one."""
+    torch.save({"w": torch.ones(100_000)}, saved)
+
+
+def waiting_job(began: Path, job: Job, *arguments: Any) -> None:
+    """Do a job when a file named `go` appears: somebody wants to watch."""
+    while not began.with_name("go").exists():
+        time.sleep(0.001)
+    job(began, *arguments)
+
+
+def unflushed_job(began: Path, job: Job, *arguments: Any) -> None:
+    """The control: flush nothing."""
+    os.fsync = lambda handle: None
     job(began, *arguments)

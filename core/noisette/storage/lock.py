@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from noisette.errors import StorageError
 from noisette.storage.flush import make_directory
+from noisette.storage.refusal import writing
 
 __all__ = ["owned"]
 
@@ -23,7 +24,8 @@ def owned(directory: Path) -> Iterator[None]:
     Raises:
         StorageError: if another process owns it, with its process id; or if it cannot be written.
     """
-    handle = _locked(directory)
+    with writing(directory):
+        handle = _locked(directory)
     try:
         yield
     finally:
@@ -31,20 +33,28 @@ def owned(directory: Path) -> Iterator[None]:
 
 
 def _locked(directory: Path) -> int:
-    try:
-        make_directory(directory)
-        handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StorageError(f"{directory}: cannot be written: {error.strerror}") from None
+    make_directory(directory)
+    handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        _sign(handle, directory)
     except BlockingIOError:
         owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(handle)
         raise StorageError(f"{directory}: process {owner} is working in it; wait for it or end it") from None
-    except OSError as error:
+    except OSError:
         os.close(handle)
-        raise StorageError(f"{directory}: cannot be locked: {error.strerror}") from None
+        raise
     return handle
+
+
+def _sign(handle: int, directory: Path) -> None:
+    """Write down who owns a directory; one that has no room even for that is not left behind empty."""
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+    except OSError:
+        with suppress(OSError):
+            (directory / ".owner").unlink()
+            directory.rmdir()
+        raise

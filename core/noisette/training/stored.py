@@ -38,9 +38,10 @@ def stored_plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
 
 
 def _origin(checkpoint: Checkpoint, kind: str) -> dict[str, str]:
-    for origin in checkpoint.about["plugins"]:
+    origins: list[dict[str, str]] = checkpoint.about["plugins"]
+    for origin in origins:
         if origin["kind"] == kind:
-            return {"distribution": UNKNOWN, "version": "?", **origin}
+            return origin
     raise CheckpointError(f"{checkpoint.directory}: expected it to say where its {kind} came from; it does not")
 
 

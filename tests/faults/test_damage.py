@@ -1,0 +1,145 @@
+"""Bits flip and files are cut short: every damage is found, named, and the checkpoint before it used."""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from support.jobs import training
+from support.reliability import Result
+from torch import Tensor
+
+from noisette import CheckpointError, Model
+from noisette.checkpoint import Checkpoint, checkpoint_path, latest
+from noisette.layout import training_directory
+
+Record = Callable[[Result], None]
+Times = Callable[[int, int], int]
+SECTION = "Damage"
+Damage = Callable[[bytes, random.Random], bytes]
+
+
+def flip(content: bytes, chance: random.Random) -> bytes:
+    damaged = bytearray(content)
+    damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+    return bytes(damaged)
+
+
+def cut(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))]
+
+
+@pytest.fixture
+def run(finished_root: Path, tmp_path: Path) -> Path:
+    """A finished training with two checkpoints."""
+    shutil.copytree(finished_root, tmp_path / "runs")
+    run = training_directory(training(), tmp_path / "runs")
+    for directory in sorted((run / "checkpoints").iterdir())[:-2]:
+        shutil.rmtree(directory)
+    return run
+
+
+def missed(path: Path, damage: Damage, count: int, seed: int, read: Callable[[], object]) -> int:
+    """Return after how many damages a file is read without a word."""
+    content, chance, silent = path.read_bytes(), random.Random(seed), 0
+    for _ in range(count):
+        path.write_bytes(damage(content, chance))
+        try:
+            read()
+        except Exception:  # whatever it is, it was noticed
+            continue
+        silent += 1
+    path.write_bytes(content)
+    return silent
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault", "few", "many"),
+    [(flip, "a bit of a checkpoint's file flipped", 40, 400), (cut, "a file of a checkpoint cut short", 20, 100)],
+)
+def test_all_damage_is_found(
+    run: Path,
+    times: Times,
+    record: Record,
+    caplog: pytest.LogCaptureFixture,
+    damage: Damage,
+    fault: str,
+    few: int,
+    many: int,
+) -> None:
+    newest = latest(run)
+    assert newest is not None
+    previous = Checkpoint.open(sorted((run / "checkpoints").iterdir())[0])
+    files = sorted(newest.directory.iterdir())
+    chance, count = random.Random(11), times(few, many)
+    found = named = used = refused = 0
+    for number in range(count):
+        path = files[number % len(files)]
+        content = path.read_bytes()
+        path.write_bytes(damage(content, chance))
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            instead = latest(run)
+        found += instead is not None and instead.step != newest.step
+        used += instead == previous
+        named += path.name in caplog.text
+        refused += is_refused(newest)
+        path.write_bytes(content)
+    assert latest(run) == newest
+    seen = {
+        "the file named": named,
+        "the checkpoint before it used": used,
+        "refused for sampling": refused,
+        "over files": ", ".join(path.name for path in files),
+    }
+    record(Result(SECTION, fault, count, found, seen, others(newest, run.parent, damage, count)))
+    assert found == named == used == refused == count
+
+
+def is_refused(checkpoint: Checkpoint) -> bool:
+    """Return whether a checkpoint that training calls finished, by its sizes, gives no pictures."""
+    try:
+        Model.load(checkpoint)
+    except CheckpointError:
+        return True
+    return False
+
+
+def others(checkpoint: Checkpoint, folder: Path, damage: Damage, count: int) -> dict[str, str]:
+    """Return how much of the same damage others miss: torch's own format, and safetensors without hashes."""
+    tensors = {
+        f"{path.stem}.{name}": tensor
+        for path in checkpoint.directory.glob("*.safetensors")
+        for name, tensor in load_file(path).items()
+    }
+    saved = folder / "state.pt"
+    torch.save(tensors, saved)
+    bare = folder / "state.safetensors"
+    from safetensors.torch import save_file
+
+    save_file(tensors, bare)
+    loads: dict[str, tuple[Path, Callable[[], dict[str, Tensor]]]] = {
+        "torch.load misses": (saved, lambda: torch.load(saved, weights_only=True)),
+        "bare safetensors miss": (bare, lambda: load_file(bare)),
+    }
+    return {what: f"{missed(path, damage, count, 13, read)} of {count}" for what, (path, read) in loads.items()}
+
+
+def test_the_step_before_the_damage_is_trained_again(run: Path) -> None:
+    """What a person does: remove the damaged directory, as the message says, and train again."""
+    from noisette import train
+
+    experiment, root = training(), run.parent
+    expected = Checkpoint.open(checkpoint_path(run, experiment.training.steps))
+    weights = expected.directory / "ema.safetensors"
+    weights.write_bytes(flip(weights.read_bytes(), random.Random(1)))
+    with pytest.raises(CheckpointError, match=rf"ema\.safetensors.*Remove {expected.directory} and train again"):
+        Model.load(expected)
+    shutil.rmtree(expected.directory)
+    assert train(experiment, root).manifest.files == expected.manifest.files
