@@ -158,7 +158,7 @@ class Experiment(_Section):
     schedule: ScheduleRef = Field(_named("linear"), description="noise schedule")
     timesteps: int = Field(1000, ge=1, le=100_000, description="T, the steps of the forward process")
     objective: ObjectiveRef = Field(_named("eps"), description="what the network predicts")
-    backbone: BackboneRef = Field(_named("unet"), description="the network")
+    backbone: BackboneRef = Field(_named("small"), description="the network")
     training: Training = Field(default_factory=_defaults)
     sampling: Sampling = Field(default_factory=_defaults)
     evaluation: Evaluation = Field(default_factory=_defaults)
