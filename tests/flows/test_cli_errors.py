@@ -31,6 +31,9 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["run", "tiny.yaml", "--set", "training.stepz=5"], 2),
         (["run", "tiny.yaml", "--set", "sampling.samplers=[ddmi]"], 2),
         (["train", "missing.yaml"], 2),
+        (["process", "denoise", "--help"], 0),
+        (["edit", "missing.yaml", "picture.png"], 2),
+        (["export", "missing.yaml", "folder"], 2),
     ],
     ids=str,
 )

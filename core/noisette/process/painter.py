@@ -53,7 +53,7 @@ class Painter:
 
         Args:
             checkpoint: see `noisette.find_checkpoint`.
-            sampler: a sampler, or what a config says for one; without `steps` it has 50, or T if that is less.
+            sampler: a sampler, or what a config says for one; its default steps are at most the trained ones.
             seed: instead of the experiment's.
 
         Raises:
@@ -62,7 +62,7 @@ class Painter:
             PluginError: if it wants more steps than were trained.
         """
         experiment = checkpoint.about["experiment"]
-        chosen = sampler if isinstance(sampler, Sampler) else _made(sampler, experiment["timesteps"])
+        chosen = _within(_made(sampler), experiment["timesteps"])
         model = Model.load(checkpoint, machine=Machine.here(experiment["training"]["precision"]))
         try:
             model.tables.timesteps(chosen.steps, chosen.spacing)
@@ -133,11 +133,15 @@ class Painter:
         return to_unit(torch.from_numpy(np.array(pictures))).to(self.model.machine.device)
 
 
-def _made(sampler: str | dict[str, Any], timesteps: int) -> Sampler:
-    options = {"name": sampler} if isinstance(sampler, str) else sampler
+def _made(sampler: Sampler | str | dict[str, Any]) -> Sampler:
     try:
-        if isinstance(options, dict):
-            options = {"steps": min(50, timesteps), **options}
-        return cast(Sampler, make_plugin("sampler", options))
+        return cast(Sampler, make_plugin("sampler", sampler))
     except PydanticCustomError as error:
         raise ConfigError("sampler", (error.context or {})["problems"]) from None
+
+
+def _within(sampler: Sampler, timesteps: int) -> Sampler:
+    """Return a sampler whose default is longer than the process with all its steps; steps that are given stay."""
+    if sampler.steps <= timesteps or "steps" in sampler.model_fields_set:
+        return sampler
+    return sampler.model_copy(update={"steps": timesteps})

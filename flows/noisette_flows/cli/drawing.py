@@ -14,12 +14,13 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from noisette import Sampler
 from noisette.checkpoint import Checkpoint
-from noisette.config.yaml import parse_yaml
+from noisette.sweep.choice import chosen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = ["At", "Desk", "Guidance", "OfClass", "SamplerName", "Seed", "Steps", "To", "named", "numbers"]
 
-SamplerName = Annotated[
-    str, typer.Option("--sampler", metavar="SAMPLER", help='Such as ddpm, or "{name: ddim, eta: 1}".')
+SamplerName = Annotated[str, typer.Option("--sampler", metavar="SAMPLER", help="Such as ddpm, or ddim:eta=1.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="Its steps; its own default if not said.", show_default=False)
 ]
-Steps = Annotated[int | None, typer.Option("--steps", help="Its steps; 50 if not said.", show_default=False)]
 Guidance = Annotated[
-    float | None, typer.Option("--guidance", help="Strength of classifier-free guidance.", show_default=False)
+    float | None,
+    typer.Option("--guidance", min=-1, help="Strength of classifier-free guidance.", show_default=False),
 ]
 OfClass = Annotated[
     str | None,
@@ -77,10 +79,10 @@ class Desk:
         seed: int | None,
         to: Path | None,
     ) -> Desk:
-        """Load a model; `sampler` is a name or a mapping in YAML; files go into the run's folder if not said."""
+        """Load a model; `sampler` is a name or ddim:eta=1; files go into the run's folder if not said."""
         from noisette.process import Gallery, Painter
 
-        painter = Painter.open(checkpoint, _options(sampler, steps, guidance), seed=seed)
+        painter = Painter.open(checkpoint, _sampler(sampler, steps, guidance), seed=seed)
         folder = to or checkpoint.directory.parent.parent / "pictures"
         return cls(folder, Gallery.of(checkpoint, painter), painter)
 
@@ -140,10 +142,9 @@ def named(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=,+-]", "_", text)[:80]
 
 
-def _options(sampler: str, steps: int | None, guidance: float | None) -> Any:
-    options = parse_yaml(sampler, f"--sampler {sampler}")
-    chosen = {"name": options} if isinstance(options, str) else options
-    if not isinstance(chosen, dict):
-        return chosen
+def _sampler(text: str, steps: int | None, guidance: float | None) -> Sampler:
+    """Return the sampler that a word or a mapping in YAML names, with the options that were given beside it."""
+    (named,) = chosen([text])
     given = {"steps": steps, "guidance": guidance}
-    return {**chosen, **{key: value for key, value in given.items() if value is not None}}
+    changed = {key: value for key, value in given.items() if value is not None}
+    return type(named).model_validate({**named.model_dump(exclude_unset=True), **changed})
