@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from noisette import Sampler
 
@@ -20,12 +20,15 @@ class Heun(Sampler):
     """Follow the noise of both ends of a step, averaged: second order for two network calls a step.
 
     In the coordinates x / alpha and rho = sigma / alpha the probability flow is d(x / alpha) = eps d(rho). The last
-    step, to rho = 0, is Euler's, as is one from pure noise, where rho is infinite.
+    step, to rho = 0, is Euler's, as is one from pure noise, where rho is infinite. Steps are only good where rho
+    changes by a moderate factor: a few of them want a spacing that does not end at t = 0, such as ``trailing``, and a
+    schedule that does not begin in almost pure noise.
     """
 
     name: ClassVar[str] = "heun"
     paper: ClassVar[str] = "Karras, Aittala, Aila & Laine 2022, algorithm 1 without churn"
     order: ClassVar[int] = 2
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"spacing": "trailing"},)
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step with Euler's rule, look again, and step with the mean of both directions."""

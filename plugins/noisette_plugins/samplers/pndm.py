@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ class PNDM(Sampler):
     name: ClassVar[str] = "pndm"
     paper: ClassVar[str] = "Liu, Ren, Lin & Zhao 2022, eq. 12 to 14 and algorithm 2"
     order: ClassVar[int] = 2
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"spacing": "trailing"},)
 
     warmup: Literal["euler", "runge-kutta"] = Field("euler", description="how the first three steps are taken")
 

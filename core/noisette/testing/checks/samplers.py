@@ -218,7 +218,7 @@ def check_variants_are_other_methods(plugin: Sampler) -> None:
             sampler = type(plugin).model_validate(dict(given))
         except ValidationError as error:
             require(False, plugin, what, "options of this sampler", str(error).splitlines()[2].strip())
-        for kind, own in (("label", sampler.label), ("picture", _probe(sampler))):
+        for kind, own in (("label", sampler.label), ("picture", _probe(sampler, as_spaced=True))):
             require(own not in seen, plugin, f"{kind} of {what}", "one of its own", f"that of {seen.get(own)}")
             seen[own] = what
 
@@ -282,11 +282,13 @@ def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
         return next(walking)
 
 
-def _probe(sampler: Sampler) -> bytes:
+def _probe(sampler: Sampler, *, as_spaced: bool = False) -> bytes:
     law = Mixture([0.4, 0.6], [[-1.0, 0.5], [1.5, 0.0]], [[[0.3, 0.0], [0.0, 0.1]], [[0.2, 0.1], [0.1, 0.6]]])
     x = start(4, (1, 1, 2))
     denoise: Denoiser = Exact(law, processes.linear())
-    ends = [walk(in_steps(sampler, steps), denoise, x, Stream(0, x))[-1] for steps in (2, 9)]
+    spacing = sampler.spacing if as_spaced else "linspace"
+    walkers = [changed(sampler, steps=steps, spacing=spacing) for steps in (2, 9)]
+    ends = [walk(walker, denoise, x, Stream(0, x))[-1] for walker in walkers]
     return torch.cat(ends).numpy().tobytes()
 
 
