@@ -109,15 +109,10 @@ class Checkpoint:
         """Return it after verifying every hash, and that it says of itself what it must.
 
         Raises:
-            CheckpointError: naming the file, and saying how to go on.
+            CheckpointError: naming what is wrong.
         """
-        try:
-            checkpoint = Checkpoint.open(self.directory)
-            checkpoint.described()
-        except CheckpointError as error:
-            raise CheckpointError(
-                f"{error}. Remove {self.directory} and train again: training goes on from the checkpoint before it"
-            ) from None
+        checkpoint = Checkpoint.open(self.directory)
+        checkpoint.described()
         return checkpoint
 
     def described(self) -> Description:

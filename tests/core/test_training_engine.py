@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,43 @@ def test_a_damaged_checkpoint_is_passed_over(root: Path, caplog: pytest.LogCaptu
     assert older is not None
     assert older.step == 8
     assert "network.safetensors" in caplog.text
+
+
+class StopAtOnce:
+    """Ask for a stop before the first step."""
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_stop_before_the_first_step_can_be_gone_on_from(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(root, other, dirs_exist_ok=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), root, events=Events([StopAtOnce()]))
+    run = training_directory(tiny(), root)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000000"]
+    assert train(tiny(), root).manifest.files == train(tiny(), other).manifest.files
+
+
+def test_a_stop_that_comes_at_once_does_not_write_a_good_checkpoint_again(root: Path) -> None:
+    run = stopped_at(root, 5)
+    stamp = (run / "checkpoints" / "step-00000005").stat().st_ino
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), root, events=Events([StopAtOnce()]))
+    assert (run / "checkpoints" / "step-00000005").stat().st_ino == stamp
+
+
+def test_a_grid_is_given_up_for_a_stop(root: Path) -> None:
+    options = ("training.grid_every=3", "sampling.samplers=[{name: ddim, steps: 20}]")
+    run = stopped_at(root, 6, *options)
+    assert [path.name for path in (run / "grids").iterdir()] == ["step-00000003.png"]
+    newest = latest(run)
+    assert newest is not None
+    assert newest.step == 6
 
 
 def test_a_finished_training_is_returned_without_work(root: Path) -> None:

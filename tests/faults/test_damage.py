@@ -15,9 +15,10 @@ from support.jobs import training
 from support.reliability import Result
 from torch import Tensor
 
-from noisette import CheckpointError, Model
-from noisette.checkpoint import Checkpoint, checkpoint_path, latest
+from noisette import CheckpointError, Model, StorageError, evaluate, sample, train
+from noisette.checkpoint import Checkpoint, checkpoint_path, finished, latest
 from noisette.layout import training_directory
+from noisette.storage import is_complete
 
 Record = Callable[[Result], None]
 Times = Callable[[int, int], int]
@@ -132,14 +133,44 @@ def others(checkpoint: Checkpoint, folder: Path, damage: Damage, count: int) -> 
 
 
 def test_the_step_before_the_damage_is_trained_again(run: Path) -> None:
-    """What a person does: remove the damaged directory, as the message says, and train again."""
-    from noisette import train
-
+    """What a person does: remove the damaged directory, as the message says, and run again."""
     experiment, root = training(), run.parent
     expected = Checkpoint.open(checkpoint_path(run, experiment.training.steps))
     weights = expected.directory / "ema.safetensors"
     weights.write_bytes(flip(weights.read_bytes(), random.Random(1)))
-    with pytest.raises(CheckpointError, match=rf"ema\.safetensors.*Remove {expected.directory} and train again"):
+    with pytest.raises(CheckpointError, match=rf"ema\.safetensors.*; remove {expected.directory} and run again"):
         Model.load(expected)
     shutil.rmtree(expected.directory)
     assert train(experiment, root).manifest.files == expected.manifest.files
+
+
+def test_damaged_pictures_are_not_used(run: Path, times: Times, record: Record) -> None:
+    """Neither for training nor for a comparison."""
+    root, longer = run.parent, training("training.steps=42")
+    experiment = training("evaluation.metrics=[kid]")
+    samples = sample(experiment, finished_in(run), experiment.sampling.samplers[0])
+    uses: dict[Path, Callable[[], object]] = {
+        next(root.glob("data/*/train.npy")): lambda: train(longer, root),
+        samples.directory / "pictures.npy": lambda: evaluate(experiment, [samples], root),
+    }
+    chance, count, found, by_size = random.Random(3), times(5, 50), 0, 0
+    for path, use in uses.items():
+        content = path.read_bytes()
+        for _ in range(count):
+            path.write_bytes(flip(content, chance))
+            by_size += not is_complete(path.parent, "samples" if path.name == "pictures.npy" else "prepared")
+            try:
+                use()
+            except StorageError as error:
+                found += str(path) in str(error)
+        path.write_bytes(content)
+    seen = {"refused, the file named": found, "in": "prepared pictures, samples"}
+    control = {"their sizes tell": f"{by_size} of {2 * count}"}
+    record(Result(SECTION, "a bit of pictures flipped", 2 * count, found, seen, control))
+    assert found == 2 * count
+
+
+def finished_in(run: Path) -> Checkpoint:
+    checkpoint = finished(run, training().training.steps)
+    assert checkpoint is not None
+    return checkpoint

@@ -107,7 +107,7 @@ def test_kills_at_random_times(
         mine = folder / "runs"
         shutil.copytree(root, mine)
         with running(folder, train_job, mine) as trial:
-            trial.send(signal.SIGKILL, moments.uniform(0.05, 0.9) * took)
+            trial.send(signal.SIGKILL, moments.uniform(0.08, 0.95) * took)
             if trial.end() == 0:  # it was faster this time: no kill, no trial
                 continue
         trials.append(go_on(mine, folder, expected))

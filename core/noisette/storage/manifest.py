@@ -114,7 +114,9 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
         if _spelt(manifest) != text:
             raise ValueError("it has changed since it was written (it is spelt in another way)")
     except (OSError, ValueError, RecursionError) as error:
-        raise StorageError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
+        raise StorageError(
+            f"{path}: damaged: {str(error).splitlines()[0]}; remove {directory} and run again"
+        ) from None
     if manifest.kind != kind or manifest.format != _VERSION:
         raise StorageError(
             f"{path}: expected {kind} in format {_VERSION}; got {manifest.kind} in format {manifest.format}"
@@ -132,16 +134,23 @@ def verify(directory: Path, kind: str) -> Manifest:
     for name, record in manifest.files.items():
         path = directory / name
         try:
-            size = _size(path)
-            if size is None:
-                raise StorageError(f"{path}: is missing")
-            if size != record.bytes:
-                raise StorageError(f"{path}: expected {record.bytes} bytes; it has {size}")
-            if sha256_of(path) != record.sha256:
-                raise StorageError(f"{path}: its content has changed since it was written (sha256 differs)")
+            fault = _fault(path, record)
         except OSError as error:
             raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
+        if fault is not None:
+            raise StorageError(f"{path}: {fault}; remove {directory} and run again")
     return manifest
+
+
+def _fault(path: Path, record: FileRecord) -> str | None:
+    """Return what is wrong with a file; None if it is the one that was written."""
+    size = _size(path)
+    if size is None:
+        return "is missing"
+    if size != record.bytes:
+        return f"expected {record.bytes} bytes; it has {size}"
+    changed = sha256_of(path) != record.sha256
+    return "its content has changed since it was written (sha256 differs)" if changed else None
 
 
 def is_complete(directory: Path, kind: str) -> bool:

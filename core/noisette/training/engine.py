@@ -78,6 +78,7 @@ class _Training:
         self.batches = Batches(experiment, data, self.state.times)
         self.losses: list[Tensor] = []
         self.since = self.saved = time.perf_counter()
+        self.last: Checkpoint | None = None
 
     def run(self, stop: Stop) -> Checkpoint:
         """Train to the last step, or to a stop, and return the last checkpoint."""
@@ -96,7 +97,9 @@ class _Training:
         if checkpoint is not None:
             self.state.restore(checkpoint)
             run = checkpoint.directory.parent.parent
-            if run != self.directory:
+            if run == self.directory:
+                self.last = checkpoint
+            else:
                 self.journal.adopt(run, "train", checkpoint.step)
 
     def _loop(self, stop: Stop) -> Checkpoint:
@@ -142,7 +145,9 @@ class _Training:
         self.losses, self.since = [], time.perf_counter()
 
     def _save(self) -> Checkpoint:
-        checkpoint = self.state.save(self.directory)
+        if self.last is not None and self.last.step == self.state.step:
+            return self.last  # a good checkpoint is not put at risk by writing it again
+        self.last = self.state.save(self.directory)
         self.saved = time.perf_counter()
-        self.events.checkpoint(self.run_info, self.state.step, checkpoint.directory)
-        return checkpoint
+        self.events.checkpoint(self.run_info, self.state.step, self.last.directory)
+        return self.last
