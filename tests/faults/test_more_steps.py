@@ -16,6 +16,7 @@ from noisette.checkpoint import checkpoint_path, finished
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.stages import plan
+from noisette.storage import MANIFEST, committed
 
 Record = Callable[[Result], None]
 SECTION = "A changed config"
@@ -152,3 +153,12 @@ def test_a_longer_run_serves_a_shorter_one_and_damage_is_passed_over(root: Path,
     shutil.rmtree(training_directory(training("training.steps=10"), root))
     shutil.rmtree(training_directory(training("training.steps=6"), root))
     assert trained(root, "training.steps=6") == (shorter, 0), "the same bits from the beginning"
+
+
+def test_what_lies_beside_a_run_and_is_of_no_use_does_not_hold_it_up(root: Path, told: Callable[[], str]) -> None:
+    strange = checkpoint_path(root / "tiny-0123456789", 2)
+    strange.parent.mkdir(parents=True)
+    with committed(strange, "checkpoint", {"step": 2, "experiment": "of another version"}):
+        pass
+    assert trained(root, "training.steps=4")[1] == 0
+    assert f"{strange / MANIFEST}: about.experiment: " in told()

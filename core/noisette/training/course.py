@@ -45,12 +45,15 @@ def beginning(experiment: Experiment, directory: Path, data: Prepared) -> Checkp
         return own
     near: dict[Path, list[str]] = {}
     for found in _elsewhere(experiment, directory):
-        others = differing(found, experiment, data)
-        if not others and (whole := _whole(found)) is not None:
-            log.info("training goes on at step %d of %d, behind %s", whole.step, steps, whole.directory)
-            return whole
-        if others:
+        try:
+            others = differing(found, experiment, data)
+            if not others:
+                whole = Checkpoint.open(found.directory)
+                log.info("training goes on at step %d of %d, behind %s", whole.step, steps, whole.directory)
+                return whole
             near[found.directory.parent.parent] = others
+        except CheckpointError as error:
+            log.warning("damaged checkpoint passed over: %s", error)
     if near:
         run, others = min(near.items(), key=lambda item: len(item[1]))
         log.info("training begins at step 0: %s differs in %s", run, ", ".join(others))
@@ -77,14 +80,6 @@ def _elsewhere(experiment: Experiment, directory: Path) -> Iterator[Checkpoint]:
     found = [checkpoint for run in runs for checkpoint in checkpoints(run)]
     within = [checkpoint for checkpoint in found if checkpoint.step <= experiment.training.steps]
     return iter(sorted(within, key=lambda checkpoint: checkpoint.step, reverse=True))
-
-
-def _whole(found: Checkpoint) -> Checkpoint | None:
-    try:
-        return Checkpoint.open(found.directory)
-    except CheckpointError as error:
-        log.warning("damaged checkpoint passed over: %s", error)
-        return None
 
 
 def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:
