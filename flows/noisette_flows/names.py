@@ -36,5 +36,6 @@ def compared() -> str:
 
     place = Path(flow_run.parameters["checkpoint"]).absolute()
     run = next((parent.parent for parent in (place, *place.parents) if parent.name == "checkpoints"), place)
-    chosen = flow_run.parameters.get("samplers")
-    return f"{run.stem}: compare {f'{len(chosen)} samplers' if chosen else 'all samplers'}"
+    chosen = [one["name"] if isinstance(one, dict) else str(one) for one in flow_run.parameters["samplers"] or ()]
+    told = ", ".join(chosen) if len(chosen) <= 3 else f"{len(chosen)} samplers"
+    return f"{run.stem}: compare {told or 'all samplers'}"

@@ -70,6 +70,7 @@ class Outcome:
             "stages": [stage_json(stage, self.skipped) for stage in self.stages],
             "columns": list(self.report.columns),
             "rows": [row_json(row) for row in self.report.rows],
+            "model": {name: found._asdict() for name, found in self.report.model.items()},
             "protocol": dict(self.report.protocol),
             "notes": list(self.report.notes),
             "grids": {label: str(path) for label, path in self.grids.items()},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,16 @@ def test_markdown_has_a_line_for_each_row() -> None:
 
 def test_charts_are_for_what_tells_runs_apart() -> None:
     assert telling(report()) == set(NAMES[:3])
+
+
+def test_what_was_found_of_the_model_stands_beneath_with_its_parts() -> None:
+    found = {
+        "bits_per_dim": Estimate(4.38, 0.1),
+        "bits_per_dim_steps": Estimate(3.07, 0.1),
+        "bits_per_dim_first": Estimate(1.316, 0.012),
+        "held_out_loss": Estimate(0.2265, 0.003),
+    }
+    lines = caption(replace(report(), model=found))
+    assert "the model's bits per dim 4.38 ± 0.10 (steps 3.07 ± 0.10, first 1.316 ± 0.012)" in lines
+    assert "the model's held out loss 0.227 ± 0.003" in lines
+    assert not [line for line in caption(report()) if "the model" in line]

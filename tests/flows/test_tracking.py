@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from support.workshop import Finished
 
-from noisette import Experiment
+from noisette import Experiment, Samples, evaluate
 from noisette.evaluation import Report
 from noisette.journal import read_journal
 from noisette_flows.tracking import Memory, Mirror, Store, behind
@@ -193,3 +193,21 @@ def test_a_run_deleted_in_mlflow_is_made_again(copy: tuple[Mirror, Path]) -> Non
     assert picture_of(store) != once
     Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
     assert {"training", "ddim-5", "ddpm-4"} == set(runs_of(store)[1])
+
+
+def test_what_was_found_of_the_model_stands_on_the_parent_with_its_curves(
+    copy: tuple[Mirror, Path], finished: Finished
+) -> None:
+    mirror, _ = copy
+    metrics = ["kid", {"name": "held-out-loss", "terms": 4, "count": 6}]
+    judging = Experiment.load(finished.workshop.folder / "tiny.yaml", {"evaluation.metrics": metrics})
+    samples = [Samples.open(directory) for directory in sorted((mirror.directory / "samples").iterdir())]
+    report = evaluate(judging, samples, finished.workshop.folder / "runs", run=mirror.directory)
+    mirror.sync({})
+    client = MlflowClient(mirror.store.uri)
+    parent, _ = runs_of(client)
+    assert parent.data.metrics["model/held_out_loss"] == report.model["held_out_loss"].value
+    history = client.get_metric_history(parent.info.run_id, "model/held_out_loss_by_step")
+    curve = report.curves["held_out_loss_by_step"]
+    assert [(metric.step, metric.value) for metric in history] == [(int(x), found.value) for x, found in curve]
+    assert "eval/curves.png" in {artifact.path for artifact in client.list_artifacts(parent.info.run_id, "eval")}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from noisette.data.prepared import Prepared
 from noisette.errors import DataError
-from noisette.evaluation.report import Report
+from noisette.evaluation.report import CURVES, Report
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
@@ -74,7 +74,8 @@ def _evaluated(
     run_directory: Path,
     events: Events,
 ) -> Report:
-    # torch, which a finished stage does without
+    # torch and matplotlib, which a finished stage does without
+    from noisette.evaluation.curves import draw_curves
     from noisette.evaluation.models import judge, judged_pictures
     from noisette.evaluation.table import Table
 
@@ -95,6 +96,8 @@ def _evaluated(
         )
         with committed(directory, "evaluation", {"experiment": experiment.name, **report.protocol}) as staging:
             report.write(staging)
+            if report.curves:
+                draw_curves(report.curves, staging / CURVES)
     except BaseException:
         events.run_end(run, "failed")
         raise

@@ -14,9 +14,10 @@ from noisette.contracts.metric import Curve, Estimate
 from noisette.errors import StorageError
 from noisette.storage import is_complete, verify
 
-__all__ = ["REPORT", "Report", "Row"]
+__all__ = ["CURVES", "REPORT", "Report", "Row"]
 
 REPORT = "report.json"
+CURVES = "curves.png"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Report:
     """A comparison of samplers.
 
     Attributes:
-        directory: holds `report.json`.
+        directory: holds `report.json`, and `curves.png` if there are curves.
         rows: the floor, the samplers in the order given, and noise.
         columns: names of the results, in the order of the metrics.
         better: "lower" or "higher" for each column.
@@ -93,6 +94,11 @@ class Report:
             return cls(directory=directory, rows=rows, model=model, curves=curves, **content)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StorageError(f"{path}: expected a report of this version; it cannot be read: {error}") from None
+
+    @property
+    def picture_of_curves(self) -> Path | None:
+        """The curves as a PNG file, or None where there are none."""
+        return self.directory / CURVES if self.curves else None
 
     def write(self, directory: Path) -> None:
         """Write `report.json` into a directory."""

@@ -16,6 +16,7 @@ from noisette.lazy import exports
 if TYPE_CHECKING:
     from noisette.process.animation import save_animation
     from noisette.process.classes import ClassWalks
+    from noisette.process.completing import Filled, box, filled, small_shape, upscaled
     from noisette.process.forward import forward_strip
     from noisette.process.gallery import Gallery
     from noisette.process.mixtures import Edits, edited, interpolation_grid
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassWalks",
     "Edits",
+    "Filled",
     "Gallery",
     "Painter",
     "Walk",
+    "box",
     "edited",
+    "filled",
     "fitted",
     "forward_strip",
     "interpolation_grid",
@@ -38,7 +42,9 @@ __all__ = [
     "record",
     "save_animation",
     "sheet",
+    "small_shape",
     "to_image",
+    "upscaled",
 ]
 
 _HERE = "noisette.process"
@@ -48,10 +54,13 @@ __getattr__, __dir__ = exports(
     {
         "ClassWalks": f"{_HERE}.classes",
         "Edits": f"{_HERE}.mixtures",
+        "Filled": f"{_HERE}.completing",
         "Gallery": f"{_HERE}.gallery",
         "Painter": f"{_HERE}.painter",
         "Walk": f"{_HERE}.walk",
+        "box": f"{_HERE}.completing",
         "edited": f"{_HERE}.mixtures",
+        "filled": f"{_HERE}.completing",
         "fitted": f"{_HERE}.source",
         "forward_strip": f"{_HERE}.forward",
         "interpolation_grid": f"{_HERE}.mixtures",
@@ -59,6 +68,8 @@ __getattr__, __dir__ = exports(
         "record": f"{_HERE}.walk",
         "save_animation": f"{_HERE}.animation",
         "sheet": f"{_HERE}.sheets",
+        "small_shape": f"{_HERE}.completing",
         "to_image": f"{_HERE}.source",
+        "upscaled": f"{_HERE}.completing",
     },
 )

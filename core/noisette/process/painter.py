@@ -75,13 +75,15 @@ class Painter:
         """Return a painter that is the same but for its guidance (Ho & Salimans 2022)."""
         return replace(self, sampler=self.sampler.model_copy(update={"guidance": strength}))
 
-    def denoiser(self, labels: Tensor | None = None) -> Denoiser:
+    def denoiser(self, labels: Tensor | None = None, hint: Tensor | None = None) -> Denoiser:
         """Return what the sampler calls, guided and bounded, for pictures of these classes, (N,) int64, or of none.
+
+        A model that enlarges needs a `hint`, small pictures at full size, (N, C, H, W).
 
         Raises:
             PluginError: if the sampler is guided and there are no classes.
         """
-        return with_labels(self.model, self.sampler, labels, self.clip)
+        return with_labels(self.model, self.sampler, labels, self.clip, hint)
 
     def in_turn(self, indices: Sequence[int]) -> Tensor | None:
         """Return class i mod K for picture i, (N,) int64, or None where the network knows no classes."""

@@ -15,6 +15,7 @@ from noisette_flows.cli.begun import edit, interpolate
 from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.compare import compare
 from noisette_flows.cli.exchange import export_, import_
+from noisette_flows.cli.filling import inpaint, upscale
 from noisette_flows.cli.plugins import plugins
 from noisette_flows.cli.process import process
 from noisette_flows.cli.run import run
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, prepare, train, sample, evaluate, compare, edit, interpolate, schema):
+for command in (run, prepare, train, sample, evaluate, compare, edit, interpolate, inpaint, upscale, schema):
     app.command()(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)

@@ -22,6 +22,7 @@ def show(outcome: Outcome, console: Console) -> None:
     for title, lines in (
         ("pictures", [f"{label:{width}}  {path}" for label, path in outcome.grids.items()]),
         ("report", [str(outcome.report.directory / "report.json")]),
+        ("curves", [str(path) for path in [outcome.report.picture_of_curves] if path]),
         ("MLflow", mlflow_lines(outcome.store, outcome.mlflow_experiment)),
     ):
         show_lines(title, lines, console)

@@ -66,7 +66,20 @@ def caption(report: Report) -> list[str]:
     shared = [f"{short_header(column, features)} {_shown(report.rows[0], column)}" for column in _shared(report)]
     drawn = f"drawn at step {protocol['step']} with {weighted}, seed {protocol['seed']}"
     sets = f"{protocol['generated_count']} pictures each against {reference}; held out: {heldout}; {drawn}"
-    return [*lines, sets, *shared]
+    return [*lines, sets, *shared, *_of_the_model(report)]
+
+
+def _of_the_model(report: Report) -> list[str]:
+    """Return what was found of the model itself, a line a metric: the parts of a result follow it in brackets."""
+    lines: list[str] = []
+    for name, estimate in report.model.items():
+        whole = next((other for other in report.model if name.startswith(f"{other}_")), None)
+        shown = f"{name.removeprefix(f'{whole}_').replace('_', ' ')} {measured(*estimate)}"
+        if whole is None:
+            lines.append(f"the model's {shown}")
+        else:
+            lines[-1] = f"{lines[-1][:-1]}, {shown})" if lines[-1].endswith(")") else f"{lines[-1]} ({shown})"
+    return lines
 
 
 def short_header(column: str, features: str) -> str:

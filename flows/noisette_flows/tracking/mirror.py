@@ -9,7 +9,7 @@ second file the server dies is stored twice, under the same key and step; MLflow
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,7 +190,18 @@ class Mirror:
             child = runs.memory.runs.get(children.get(row.label, "")) if row.kind == "sampler" else None
             if child is not None:
                 runs.client.log_batch(child, metrics=_metrics(_own(row, features), report.directory))
+        together |= {f"model/{name}": found.value for name, found in report.model.items()}
         runs.client.log_batch(runs.memory.runs[PARENT], metrics=_metrics(together, report.directory))
+        self._curves(runs, report)
+
+    def _curves(self, runs: Runs, report: Report) -> None:
+        """Send the model's curves, as charts over their own steps and as the picture."""
+        parent = runs.memory.runs[PARENT]
+        for name, curve in report.curves.items():
+            points = [(int(x), found.value) for x, found in curve]
+            runs.client.log_batch(parent, metrics=_points(f"model/{name}", points, report.directory))
+        if report.picture_of_curves is not None:
+            runs.client.log_artifact(parent, str(report.picture_of_curves), "eval")
 
     def _table_of_pictures(self, runs: Runs, report: Report) -> None:
         """Add the pictures of each sampler to the table in which MLflow shows samplers by runs."""
@@ -228,6 +239,14 @@ def _metrics(values: Mapping[str, float], directory: Path) -> list[Metric]:
 
     when = int((directory / MANIFEST).stat().st_mtime * 1000)
     return [Metric(names.metric_key(key), value, when, 0) for key, value in values.items()]
+
+
+def _points(key: str, points: Iterable[tuple[int, float]], directory: Path) -> list[Metric]:
+    """Return one metric at several steps."""
+    from mlflow.entities import Metric
+
+    when = int((directory / MANIFEST).stat().st_mtime * 1000)
+    return [Metric(names.metric_key(key), value, when, step) for step, value in points]
 
 
 def _by_age(directory: Path) -> list[Path]:
