@@ -222,5 +222,5 @@ def test_prefect_names_the_flow_and_its_tasks(compared: Compared) -> None:
     with closing(sqlite3.connect(compared.workshop.folder / "prefect" / "prefect.db")) as database:
         flows = database.execute("select name, state_type from flow_run").fetchall()
         tasks = {name for (name,) in database.execute("select name from task_run")}
-    assert flows == [(f"{compared.run.name}: compare 2 samplers", "COMPLETED")]
+    assert flows == [(f"{compared.run.name}: compare ddim, ddpm:variance=fixed-large", "COMPLETED")]
     assert {"sample ddim-3", "evaluate tiny", "chart tiny"} <= tasks

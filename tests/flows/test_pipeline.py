@@ -29,6 +29,8 @@ except Exception as error:
 said["prepare-data"] = pipeline.prepare_data(**plain)
 for flow in (pipeline.train, pipeline.sample, pipeline.evaluate, pipeline.evaluate):
     said[flow.name] = flow(**plain, tracking_uri="off")
+compared = [{"name": "ddim"}, "heun"]
+said["compare-samplers"] = pipeline.compare_samplers(said["train"], compared, [2, 5], 4, tracking_uri="off")
 try:
     pipeline.train("tiny.yaml", {"training.stepz": 8})
 except Exception as error:
@@ -69,6 +71,7 @@ def test_every_flow_returns_where_its_results_lie(called: Called) -> None:
     assert Path(said["train"]).name == "step-00000008"
     assert [(folder / path / "grid.png").is_file() for path in said["sample"]] == [True, True]
     assert (folder / said["evaluate"] / "report.json").is_file()
+    assert (folder / said["compare-samplers"] / "frechet_efficientnet-lite0.png").is_file()
 
 
 def test_a_stage_without_the_one_before_says_what_is_missing(called: Called) -> None:
@@ -88,6 +91,7 @@ def test_names_tell_what_ran_and_states_how_it_went(called: Called) -> None:
         ("tiny: sample 4 pictures", "COMPLETED"),
         ("tiny: evaluate", "COMPLETED"),
         ("tiny: evaluate", "COMPLETED"),
+        (f"{called.workshop.runs[0].name}: compare ddim, heun", "COMPLETED"),
         ("tiny: config with problems", "FAILED"),
     ]
 

@@ -21,8 +21,8 @@ class Heun(Sampler):
 
     In the coordinates x / alpha and rho = sigma / alpha the probability flow is d(x / alpha) = eps d(rho). The last
     step, to rho = 0, is Euler's, as is one from pure noise, where rho is infinite. Steps are only good where rho
-    changes by a moderate factor: a few of them want a spacing that does not end at t = 0, such as ``trailing``, and a
-    schedule that does not begin in almost pure noise.
+    changes by a moderate factor: a few of them want a spacing that does not end at t = 0, such as ``trailing``, and
+    a schedule that does not begin in almost pure noise.
     """
 
     name: ClassVar[str] = "heun"
