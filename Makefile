@@ -35,6 +35,10 @@ demo: $(READY) ## Set up, then train, sample and compare on real digits
 figures: $(READY) ## Run the demo and put its table and picture into the README
 	@$(BIN)/python scripts/figures.py
 
+.PHONY: figures-pictures
+figures-pictures: $(READY) ## Make the pictures of docs/pictures.md with the demo's model
+	@$(BIN)/python scripts/figures_pictures.py $(ARGS)
+
 .PHONY: figures-compare
 figures-compare: $(READY) ## Train on Fashion-MNIST and compare all samplers for docs/; ARGS="--count 1000"
 	@$(BIN)/python scripts/figures_compare.py $(ARGS)

@@ -26,7 +26,9 @@ def evenly(count: int, wanted: int) -> list[int]:
     return sorted({round(i * last / max(wanted - 1, 1)) for i in range(wanted)} | {last})[-wanted:]
 
 
-def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: int = 80, hold: int = 2000) -> Path:
+def save_animation(
+    frames: Sequence[Image.Image], path: Path | str, *, milliseconds: int = 80, hold: int = 2000
+) -> Path:
     """Write frames as an animation that repeats for ever, whole or not at all; return its path.
 
     Args:
@@ -39,6 +41,7 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: i
         DataError: if the suffix is another.
         StorageError: if it cannot be written.
     """
+    path = Path(path)
     form = _FORMATS.get(path.suffix.lower())
     if form is None:
         raise DataError(f"{path}: expected a name that ends in {' or '.join(_FORMATS)}")
