@@ -23,7 +23,7 @@ MISTAKES = {
         "core/test_evaluation_compare.py::test_one_pass_shows_every_picture_once_in_order"
     ),
     "FID on fewer pictures than reported": "core/test_evaluation_engine.py::test_the_protocol_says_how",
-    "a clipped x0 with the noise as it was": "core/test_prediction.py::test_a_clipped_picture_takes_its_noise_along",
+    "a clipped x0 with its old noise": "core/test_prediction.py::test_a_clipped_picture_takes_its_noise_along",
     "zero terminal signal with predicted noise": "plugins/test_objectives.py::test_noise_alone_needs_a_signal",
     "interpolation that starts a step late": (
         "core/test_editing.py::test_the_start_is_noised_to_the_first_step_of_the_walk"
@@ -35,7 +35,7 @@ MISTAKES = {
         "core/test_sampling_engine.py::test_a_picture_does_not_depend_on_its_batch"
     ),
 }
-"""The list of the reference, section 4: each with its test, or the wrong plugin that a check of the kit must catch."""
+"""Each with its test, or the check of the kit that must catch it in a wrong plugin."""
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
