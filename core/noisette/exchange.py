@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["export_checkpoint", "import_checkpoint", "imported_config", "read_foreign"]
 
 
+_NOT_KEPT = {"decay", "low_resolution", "self_condition"}
+"""Training options of a config that an imported one has not: those of other networks, and a rate that falls to zero
+over the steps, of which there are none; so a training may go on from what was imported."""
+
+
 def export_checkpoint(checkpoint: Checkpoint, folder: Path | str, label: str | None = None) -> Path:
     """Write a checkpoint as another library reads it, as its backbone can; return the folder.
 
@@ -79,18 +84,14 @@ def imported_config(pretrained: Pretrained, config: Mapping[str, Any], name: str
     """
     process = dict(pretrained.process)
     sampling = {**(config.get("sampling") or {}), **process.pop("sampling", {})}
-    precision = (config.get("training") or {}).get("precision")
+    training = {key: value for key, value in (config.get("training") or {}).items() if key not in _NOT_KEPT}
     return {
         **config,
         "name": name,
         "preparation": {**(config.get("preparation") or {}), **_preparation(pretrained)},
         **process,
         "backbone": {**pretrained.backbone.options(), "name": registry().name_of(pretrained.backbone)},
-        "training": {
-            "steps": 0,
-            "labels": pretrained.classes > 0,
-            **({"precision": precision} if precision else {}),
-        },
+        "training": {**training, "steps": 0, "labels": pretrained.classes > 0},
         "sampling": sampling,
     }
 
