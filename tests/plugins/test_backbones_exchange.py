@@ -153,7 +153,7 @@ def test_training_goes_on_from_an_imported_model(tmp_path: Path, trained: Any) -
     after = train(further, tmp_path)
     weights = [Model.load(one, ema=False).network.state_dict() for one in (checkpoint, after)]
     moved = max(float((weights[1][name] - tensor).abs().max()) for name, tensor in weights[0].items())
-    assert 0 < moved < 1e-3  # one step of Adam at 2e-4; other weights would be far away
+    assert 0 < moved < 1.01e-3  # one step of Adam at 1e-3; other weights would be far away
 
 
 def test_a_labelled_folder_keeps_its_classes(tmp_path: Path) -> None:
