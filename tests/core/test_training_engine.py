@@ -32,7 +32,8 @@ class Listener:
     @hookimpl
     def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
         self.seen.append(("metrics", step))
-        assert set(metrics) == {"loss", "lr", "gradient_norm", "pictures_per_second"}
+        quarters = {f"loss_q{quarter}" for quarter in range(4)}
+        assert set(metrics) == {"loss", *quarters, "lr", "gradient_norm", "pictures_per_second"}
 
     @hookimpl
     def on_pictures(self, step: int, path: Path) -> None:

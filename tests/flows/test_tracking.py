@@ -20,6 +20,7 @@ from noisette_flows.tracking import Memory, Mirror, Store, behind
 pytestmark = pytest.mark.slow
 
 CURVES = {"train/loss", "train/lr", "train/gradient_norm", "train/pictures_per_second"}
+CURVES |= {f"train/loss_q{quarter}" for quarter in range(4)}
 
 
 def runs_of(client: MlflowClient, name: str = "tiny") -> tuple[Run, dict[str, Run]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ class _Training:
         self.state = TrainingState(experiment, data, Machine.here(experiment.training.precision))
         self.tables = Tables.of(experiment.schedule, experiment.timesteps)
         self.batches = Batches(experiment, data, self.state.times)
-        self.losses: list[Tensor] = []
+        self.step = Stepper(self.state, self.tables)
         self.since = self.saved = time.perf_counter()
         self.last: Checkpoint | None = None
 
@@ -103,10 +104,8 @@ class _Training:
                 self.journal.adopt(run, "train", checkpoint.step)
 
     def _loop(self, stop: Stop) -> Checkpoint:
-        step = Stepper(self.state, self.tables)
         while self.state.step < self.options.steps and not stop:
-            loss, norm = step(self.batches[self.state.step])
-            self.losses.append(loss)
+            norm = self.step(self.batches[self.state.step])
             self.events.step(self.run_info, self.state.step, {})
             self._now_and_then(norm, stop)
         return self._save()
@@ -127,22 +126,23 @@ class _Training:
         return most is not None and time.perf_counter() - self.saved >= most
 
     def _log(self, norm: Tensor) -> None:
-        loss = float(torch.stack(self.losses).mean())
-        if not torch.isfinite(torch.tensor(loss)):
+        seen = len(self.step.losses)
+        losses = self.step.losses.take()
+        if not isfinite(losses["loss"]):
             raise NotFiniteError(
                 f"{self.directory}: the loss is not finite at step {self.state.step}; the last checkpoint is kept. "
                 "Try a lower training.lr, training.clip_norm, or training.precision=fp32"
             )
         elapsed = time.perf_counter() - self.since
         metrics = {
-            "loss": loss,
+            **losses,
             "lr": float(self.state.optimizer.param_groups[0]["lr"]),
             "gradient_norm": float(norm),
-            "pictures_per_second": len(self.losses) * self.options.batch / elapsed,
+            "pictures_per_second": seen * self.options.batch / elapsed,
         }
         self.journal.on_metrics(self.run_info, self.state.step, metrics)
         self.events.metrics(self.run_info, self.state.step, metrics)
-        self.losses, self.since = [], time.perf_counter()
+        self.since = time.perf_counter()
 
     def _save(self) -> Checkpoint:
         if self.last is not None and self.last.step == self.state.step:

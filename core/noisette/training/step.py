@@ -11,6 +11,8 @@ from noisette.diffusion.denoiser import shown
 from noisette.diffusion.noise import derive_seed
 from noisette.diffusion.tables import Tables
 from noisette.training.batches import TrainingBatch
+from noisette.training.losses import Losses
+from noisette.training.memory import smaller_parts
 from noisette.training.rate import learning_rate
 
 if TYPE_CHECKING:
@@ -22,8 +24,11 @@ __all__ = ["Stepper"]
 class Stepper:
     """Takes optimizer steps on a training state.
 
-    A step is a function of the state and the batch: dropout draws from a generator seeded by (seed, step). The
-    loss stays on the device, so that a GPU never waits for it to be read.
+    A step is a function of the state and the batch: dropout draws from a generator seeded by (seed, step). Losses
+    stay on the device, so that a GPU never waits for them to be read.
+
+    Attributes:
+        losses: those of the steps since they were last taken.
     """
 
     def __init__(self, state: TrainingState, tables: Tables) -> None:
@@ -31,48 +36,66 @@ class Stepper:
         self._options, self._objective = state.experiment.training, state.experiment.objective
         network = state.network
         self._network = torch.compile(network) if self._options.compile else network
+        self._parts = self._options.accumulate
+        self.losses = Losses(len(tables), state.machine.device)
 
-    def __call__(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
-        """Take one step; return the batch's mean loss and the gradient's norm before clipping, both scalars."""
+    def __call__(self, batch: TrainingBatch) -> Tensor:
+        """Take one step; return the gradient's norm before clipping, a scalar.
+
+        Raises:
+            DataError: if one picture at a time is too much for the memory.
+        """
         state = self._state
-        torch.manual_seed(derive_seed(state.experiment.seed, "dropout", state.step))
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(self._options, state.step)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss = self._accumulate(batch)
+        self._backward(batch)
         norm = self._clip()
         state.optimizer.step()
         state.step += 1
         if state.ema is not None:
             state.ema.update(state.step)
-        return loss, norm
+        return norm
 
-    def _accumulate(self, batch: TrainingBatch) -> Tensor:
+    def _backward(self, batch: TrainingBatch) -> None:
+        """Compute the gradient of a batch's mean loss, in smaller parts if the memory does not hold it."""
+        while True:
+            torch.manual_seed(derive_seed(self._state.experiment.seed, "dropout", self._state.step))
+            self._state.optimizer.zero_grad(set_to_none=True)
+            try:
+                losses, mean = self._accumulate(batch)
+                break
+            except RuntimeError as error:
+                self._parts = smaller_parts(error, self._parts, len(batch.x0))
+        self._state.times.learn(batch.t, losses)
+        self.losses.add(mean, batch.t.to(losses.device), losses)
+
+    def _accumulate(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+        """Return the loss of each picture, (N,), and their weighted mean."""
         count = len(batch.x0)
-        size = -(-count // self._options.accumulate)
-        parts = []
+        size = -(-count // self._parts)
+        pictures, parts = [], []
         for start in range(0, count, size):
-            loss = self._loss(batch, slice(start, start + size)).sum() / count
+            rows = slice(start, start + size)
+            losses = self._loss(batch, rows)
+            loss = (losses if batch.weight is None else losses * batch.weight[rows].to(losses)).sum() / count
             loss.backward()  # type: ignore[no-untyped-call]
+            pictures.append(losses.detach())
             parts.append(loss.detach())
-        return torch.stack(parts).sum()
+        return torch.cat(pictures), torch.stack(parts).sum()
 
     def _loss(self, batch: TrainingBatch, rows: slice) -> Tensor:
-        """Return the weighted loss of each picture of some rows."""
+        """Return the loss of each picture of some rows."""
         device = self._state.machine.device
 
         def moved(part: Tensor) -> Tensor:
             return part[rows].to(device, non_blocking=True)
 
         x0, eps, t = moved(batch.x0), moved(batch.eps), moved(batch.t)
-        others = (batch.label, batch.weight, batch.hint)
-        label, weight, hint = (None if part is None else moved(part) for part in others)
+        label, hint = (None if part is None else moved(part) for part in (batch.label, batch.hint))
         x_t = self._tables.noised(x0, eps, t)
         seen = self._first_look(x_t, t, label, hint) if batch.looks_twice else None
         output = self._ask(x_t, t, label, seen, hint)
-        losses = self._objective.training_losses(output, x0, eps, t, self._tables)
-        self._state.times.learn(batch.t[rows], losses)
-        return losses if weight is None else losses * weight
+        return self._objective.training_losses(output, x0, eps, t, self._tables)
 
     @torch.no_grad()
     def _first_look(self, x_t: Tensor, t: Tensor, label: Tensor | None, hint: Tensor | None) -> Tensor:

@@ -1,0 +1,50 @@
+"""What to do when a batch is too much for the memory: take it in more parts, with the same gradient."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from noisette.errors import DataError
+
+__all__ = ["smaller_parts"]
+
+log = logging.getLogger(__name__)
+
+_OF_THE_CPU = ("can't allocate memory", "not enough memory")
+
+
+def smaller_parts(error: RuntimeError, parts: int, batch: int) -> int:
+    """Return into how many parts to cut a batch after an error that came with `parts`: twice as many.
+
+    The gradient is the same but for rounding; with dropout the parts draw other masks. So it is said.
+
+    Raises:
+        RuntimeError: the error itself, if it is not about memory.
+        DataError: if single pictures are too large already.
+    """
+    if not _about_memory(error):
+        raise error
+    if parts >= batch:
+        raise DataError(
+            "training: one picture at a time is too much for the memory: take smaller pictures (preparation.size) "
+            f"or a smaller backbone ({str(error).splitlines()[0]})"
+        ) from None
+    more = min(2 * parts, batch)
+    log.warning(
+        "a batch of %d in %d part%s is too much for the memory: it is taken in %d (training.accumulate=%d says so "
+        "from the start)",
+        batch,
+        parts,
+        "" if parts == 1 else "s",
+        more,
+        more,
+    )
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return more
+
+
+def _about_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _OF_THE_CPU)
