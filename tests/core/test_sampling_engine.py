@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -221,3 +222,15 @@ def test_a_file_that_is_no_array_costs_no_picture(interrupted: Checkpoint) -> No
     file.write_bytes(b"x" * file.stat().st_size)
     assert shades(interrupted) == {191}
     assert Tinted.drawn == [2] * 5
+
+
+def test_the_first_call_of_the_network_is_not_timed(trained: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    model = Model.load(trained)
+    model.network.register_forward_pre_hook(lambda *_: told.append("call"))
+    monkeypatch.setattr("noisette.sampling.engine.Model.load", lambda *_, **__: model)
+    clock = time.perf_counter
+    monkeypatch.setattr("noisette.sampling.engine.time.perf_counter", lambda: told.append("clock") or clock())
+    experiment = tiny("sampling.count=3", "sampling.batch=3", "seed=0", "sampling.clip=2.5")
+    sample(experiment, trained, experiment.sampling.samplers[0])
+    assert told == ["call", "clock", *["call"] * 5, "clock"]

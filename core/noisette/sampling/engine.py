@@ -129,12 +129,21 @@ class _Drawing:
         """Draw the batches that are not kept."""
         batches = [range(at, min(at + self.size, self.run.total)) for at in range(0, self.run.total, self.size)]
         self._trust(partial, [batch for batch in batches if batch in partial])
+        self._warm_up(batches[0])
         for batch in batches:
             if batch not in partial:
                 start = time.perf_counter()
                 drawn = self._draw(batch)
                 partial.add(batch, drawn, time.perf_counter() - start)
             self.events.step(self.run, batch.stop, {})
+
+    def _warm_up(self, batch: range) -> None:
+        """Call the network once, untimed: the first call of a process pays for what all others use."""
+        model = self.model
+        denoise = stacked(model, self.sampler, self.experiment.sampling, batch, hints_of(model, self.data, batch))
+        x = torch.zeros(len(batch), *model.shape, device=model.machine.device)
+        with torch.inference_mode():
+            denoise(x, len(model.tables) - 1)
 
     def _trust(self, partial: Partial, kept: list[range]) -> None:
         """Draw one of the kept batches again: a sampler that was edited since then begins anew."""
