@@ -110,6 +110,8 @@ def import_checkpoint(pretrained: Pretrained, experiment: Experiment, root: Path
     """
     from safetensors.torch import save_file
 
+    from noisette.training.ema import file_of
+
     run = training_directory(experiment, Path(root))
     size = pretrained.size or (experiment.preparation.size,) * 2
     if size[0] is None:
@@ -124,11 +126,9 @@ def import_checkpoint(pretrained: Pretrained, experiment: Experiment, root: Path
     about = _about(pretrained, experiment, Path(root), (pretrained.inputs, *cast(tuple[int, int], size)))
     target = checkpoint_path(run, 0)
     with committed(target, "checkpoint", about) as staging:
-        for name in ("network", "ema"):  # a training that goes on from here averages from here on
-            save_file(
-                {key: tensor.contiguous() for key, tensor in pretrained.state.items()},
-                staging / f"{name}.safetensors",
-            )
+        decays = experiment.training.decays  # a training that goes on from here averages from here on
+        for file in ("network.safetensors", *(file_of(decay, decays) for decay in decays)):
+            save_file({key: tensor.contiguous() for key, tensor in pretrained.state.items()}, staging / file)
     return Checkpoint.open(target)
 
 

@@ -70,7 +70,7 @@ def test_all_problems_are_told_at_once_with_file_and_path(tmp_path: Path) -> Non
         "shedule: cosine\n"
         "timesteps: 20\n"
         "objective: {name: eps, loss: mae, sale: 1}\n"
-        "training: {steps: 0, lr: fast, batchsize: 3, decay: cosin}\n"
+        "training: {steps: -1, lr: fast, batchsize: 3, decay: cosin}\n"
         "sampling: {samplers: [{name: ddim, steps: 21}], count: -1}\n"
     )
     with pytest.raises(ConfigError) as caught:
@@ -148,13 +148,13 @@ def test_a_word_near_to_none_gets_no_guess() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("training", "steps", 0, "expected a number greater than 0; got 0"),
+        ("training", "steps", -1, "expected a number greater than or equal to 0; got -1"),
         ("training", "steps", 2.5, "expected a whole number; got 2.5"),
         ("training", "steps", "many", "expected a whole number; got 'many'"),
         ("training", "lr", -1e-3, "expected a number greater than 0; got -0.001"),
         ("training", "lr", float("nan"), "expected a finite number; got nan"),
         ("training", "weight_decay", float("inf"), "expected a finite number; got inf"),
-        ("training", "ema", 1, "expected a number less than 1; got 1"),
+        ("training", "ema", 1, "expected a number less than 1, or a list; got 1"),
         ("training", "flip", "maybe", "expected true or false; got 'maybe'"),
         ("training", "betas", [0.9], None),
         ("training", "betas", [0.9, 0.9, 0.9], "expected at most 2 values; got [0.9, 0.9, 0.9]"),

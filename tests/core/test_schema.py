@@ -112,7 +112,7 @@ def test_every_option_has_its_description(found: Any) -> None:
         {"dataset": "digits", "name": "a b"},
         {"dataset": "digits", "timesteps": 0},
         {"dataset": "digits", "training": {"stepz": 1}},
-        {"dataset": "digits", "training": {"steps": 0}},
+        {"dataset": "digits", "training": {"steps": -1}},
         {"dataset": "digits", "training": {"steps": "many"}},
         {"dataset": "digits", "training": {"steps": "5_"}},
         {"dataset": "digits", "training": {"steps": 1.5}},

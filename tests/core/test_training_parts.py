@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from support.stopping import StopAt
+from support.tiny import tiny
 from torch import nn
 
+from noisette import CheckpointError, Events, Model, sample, train
 from noisette.config import Training
 from noisette.machine import threads
 from noisette.training.ema import EMA
@@ -78,3 +83,23 @@ def test_an_ignored_signal_stays_ignored() -> None:
             assert not stop
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_several_decays_are_averaged_kept_resumed_and_drawn_with(root: Path) -> None:
+    experiment = tiny("training.ema=[0.9, 0.5]", "sampling.ema=0.5")
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, root, events=Events([StopAt(7)]))
+    checkpoint = train(experiment, root)
+    single = {decay: train(tiny(f"training.ema={decay}"), root) for decay in (0.9, 0.5)}
+    for decay, file in ((0.9, "ema.safetensors"), (0.5, "ema-0.5.safetensors")):
+        kept, alone = load_file(checkpoint.directory / file), load_file(single[decay].directory / "ema.safetensors")
+        assert all(torch.equal(kept[name], alone[name]) for name in alone)
+    sampler = experiment.sampling.samplers[0]
+    drawn = {
+        ema: sample(tiny("training.ema=[0.9, 0.5]", f"sampling.ema={ema}"), checkpoint, sampler, root)
+        for ema in ("0.5", "true", "false")
+    }
+    assert [drawn[ema].about["ema"] for ema in ("0.5", "true", "false")] == [0.5, True, False]
+    assert len({samples.digest for samples in drawn.values()}) == 3
+    with pytest.raises(CheckpointError, match=r"averaged with decay 0\.7; it has 0\.9, 0\.5"):
+        Model.load(checkpoint, ema=0.7)

@@ -85,7 +85,9 @@ class Training(_Section):
         "constant", description="how the learning rate goes to zero after the warm-up"
     )
     clip_norm: PositiveFloat | None = Field(1.0, description="largest norm of the gradient; null never clips")
-    ema: Decay | None = Field(0.9999, description="decay of the averaged weights; null keeps none")
+    ema: Decay | Annotated[tuple[Decay, ...], Field(min_length=1)] | None = Field(
+        0.9999, description="decay of the averaged weights, or several, of which the first is used; null keeps none"
+    )
     accumulate: PositiveInt = Field(1, description="split a batch into this many parts, to save memory")
     flip: bool = Field(False, description="mirror half of the pictures, at random")
     times: Literal["uniform", "antithetic", "importance"] = Field(
@@ -116,6 +118,18 @@ class Training(_Section):
     grid_every: PositiveInt | None = Field(None, description="steps between two sample grids; null draws none")
     keep: PositiveInt = Field(2, description="checkpoints that are kept")
 
+    @field_validator("ema")
+    @classmethod
+    def _told_apart(cls, ema: Any) -> Any:
+        if isinstance(ema, tuple) and len(set(ema)) < len(ema):
+            raise ValueError(f"expected decays that differ; got {', '.join(map(str, ema))}")
+        return ema
+
+    @property
+    def decays(self) -> tuple[float, ...]:
+        """The decays of all averaged weights; empty for none."""
+        return () if self.ema is None else self.ema if isinstance(self.ema, tuple) else (self.ema,)
+
 
 class Sampling(_Section):
     """How pictures are drawn from the trained network."""
@@ -124,7 +138,7 @@ class Sampling(_Section):
     count: PositiveInt = Field(64, description="pictures of each sampler")
     batch: PositiveInt | None = Field(None, description="pictures at once; null lets the machine decide")
     clip: PositiveFloat | None = Field(1.0, description="bound of the predicted picture; null never clips")
-    ema: bool = Field(True, description="use the averaged weights")
+    ema: bool | Decay = Field(True, description="use the averaged weights; a number says of which decay")
     labels: Literal["balanced", "none"] = Field(
         "balanced", description="classes of the pictures, where the network knows labels: each in turn, or hidden"
     )
@@ -200,6 +214,10 @@ class Experiment(_Section):
     @classmethod
     def _walks_on_trained_steps(cls, sampling: Sampling, info: ValidationInfo) -> Sampling:
         problems = []
+        decays = info.data["training"].decays if "training" in info.data else ()
+        if not isinstance(sampling.ema, bool) and decays and sampling.ema not in decays:
+            known = ", ".join(map(str, decays))
+            problems.append(Problem("ema", f"expected a decay of training.ema, {known}; got {sampling.ema}"))
         for index, sampler in enumerate(sampling.samplers if "timesteps" in info.data else ()):
             try:
                 descending(info.data["timesteps"], sampler.steps, sampler.spacing)

@@ -28,7 +28,7 @@ from noisette.sampling.partial import Partial
 from noisette.sampling.samples import Samples
 from noisette.sampling.stack import labels_of, network_calls, stacked
 from noisette.storage import resumable
-from noisette.training.model import Model
+from noisette.training.model import Model, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -178,7 +178,7 @@ def _about(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler
         "seed": experiment.seed,
         "clip": experiment.sampling.clip,
         "labels": experiment.sampling.labels if model.classes else None,
-        "ema": experiment.sampling.ema and "ema.safetensors" in checkpoint.manifest.files,
+        "ema": _averaged(checkpoint, experiment.sampling.ema),
         "checkpoint": checkpoint.digest,
         "step": checkpoint.step,
         "precision": model.machine.precision,
@@ -193,3 +193,9 @@ def _steps(model: Model, sampler: Sampler) -> list[int]:
         return model.tables.timesteps(sampler.steps, sampler.spacing)
     except ValueError as error:
         raise PluginError(f"sampler {sampler.label}: {error}") from None
+
+
+def _averaged(checkpoint: Checkpoint, ema: bool | float) -> bool | float:
+    """Return of which average the weights are: True for the first, a number for another, False for none."""
+    file = weights_of(checkpoint, ema)
+    return False if file == "network.safetensors" else True if file == "ema.safetensors" else ema

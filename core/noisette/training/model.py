@@ -15,13 +15,14 @@ from noisette.diffusion.tables import Tables
 from noisette.errors import CheckpointError, DataError
 from noisette.machine import Machine
 from noisette.storage import read_tensors
+from noisette.training.ema import weights_file
 from noisette.training.inputs import Inputs
 from noisette.training.stored import stored_plugin
 
 if TYPE_CHECKING:
     from noisette.checkpoint import Checkpoint
 
-__all__ = ["Model", "build_network", "load_weights"]
+__all__ = ["Model", "build_network", "load_weights", "weights_of"]
 
 _PLAIN = Inputs()
 
@@ -49,7 +50,7 @@ class Model:
     inputs: Inputs = _PLAIN
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, *, ema: bool = True, machine: Machine | None = None) -> Model:
+    def load(cls, checkpoint: Checkpoint, *, ema: bool | float = True, machine: Machine | None = None) -> Model:
         """Load a checkpoint's network; `ema` takes the averaged weights where there are some.
 
         Raises:
@@ -66,8 +67,7 @@ class Model:
         with torch.random.fork_rng():  # the first weights are drawn, then replaced
             backbone = cast(Backbone, stored_plugin(checkpoint, "backbone"))
             network = build_network(backbone, objective, shape, len(classes), inputs)
-        averaged = ema and "ema.safetensors" in checkpoint.manifest.files
-        load_weights(network, checkpoint.directory / ("ema.safetensors" if averaged else "network.safetensors"))
+        load_weights(network, checkpoint.directory / weights_of(checkpoint, ema))
         network = machine.place(network.eval().requires_grad_(False))
         tables = Tables.of(schedule, about["experiment"]["timesteps"])
         return cls(network, objective, tables, shape, classes, machine, inputs)
@@ -124,6 +124,13 @@ class Model:
         with self.machine.autocasting():
             output: Tensor = self.network(inputs, t, label)
         return output.to(x_t.dtype)
+
+
+def weights_of(checkpoint: Checkpoint, ema: bool | float) -> str:
+    """Return the name of the file that has the asked weights; see `noisette.training.ema.weights_file`."""
+    told = checkpoint.about["experiment"]["training"]["ema"]
+    decays = [] if told is None else told if isinstance(told, list) else [told]
+    return weights_file(decays if "ema.safetensors" in checkpoint.manifest.files else [], ema)
 
 
 def build_network(

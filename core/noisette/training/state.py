@@ -18,7 +18,7 @@ from noisette.errors import NotFiniteError
 from noisette.plugins import registry
 from noisette.storage import committed
 from noisette.storage.tensors import Stored
-from noisette.training.ema import EMA
+from noisette.training.ema import EMA, averages_of
 from noisette.training.inputs import Inputs
 from noisette.training.model import build_network, load_weights
 from noisette.training.times import times_of
@@ -46,7 +46,7 @@ class TrainingState:
         step: steps done.
         classes: names of the labels that the network is told; empty if it is told none.
         network: in training mode, on the machine's device.
-        ema: the averaged weights, or None.
+        averages: the averaged weights, by the names of their files in a checkpoint.
         optimizer: AdamW.
         times: how steps are drawn, which may hang on the losses so far.
         inputs: what the network is shown beside x_t.
@@ -63,7 +63,7 @@ class TrainingState:
                 experiment.backbone, experiment.objective, data.shape, len(self.classes), self.inputs
             )
         self.network: nn.Module = machine.place(network.train())
-        self.ema = EMA(self.network, options.ema) if options.ema is not None else None
+        self.averages = averages_of(self.network, options.decays)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=options.lr,
@@ -71,6 +71,11 @@ class TrainingState:
             weight_decay=options.weight_decay,
             fused=True,
         )
+
+    @property
+    def ema(self) -> EMA | None:
+        """The averaged weights of the first decay, or None."""
+        return next(iter(self.averages.values()), None)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over the state of a verified checkpoint.
@@ -80,9 +85,9 @@ class TrainingState:
         """
         parameters = dict(self.network.named_parameters())
         load_weights(self.network, checkpoint.directory / "network.safetensors")
-        if self.ema is not None:
-            averaged = Stored(checkpoint.directory / "ema.safetensors")
-            self.ema.load({name: averaged.like(name, weight) for name, weight in parameters.items()})
+        for file, ema in self.averages.items():
+            averaged = Stored(checkpoint.directory / file)
+            ema.load({name: averaged.like(name, weight) for name, weight in parameters.items()})
         if checkpoint.step:  # before its first step an optimizer has no state
             self._restore_optimizer(Stored(checkpoint.directory / "optimizer.safetensors"))
         history = self.times.state()
@@ -104,8 +109,8 @@ class TrainingState:
         with committed(target, "checkpoint", self._about()) as staging:
             save_file(network, staging / "network.safetensors")
             save_file(self._optimizer_tensors(), staging / "optimizer.safetensors")
-            if self.ema is not None:
-                save_file({**network, **_stored(self.ema.state())}, staging / "ema.safetensors")
+            for file, ema in self.averages.items():
+                save_file({**network, **_stored(ema.state())}, staging / file)
             if self.times.state():
                 save_file(_stored(self.times.state()), staging / "times.safetensors")
         prune(run, self.experiment.training.keep, self.step)

@@ -52,8 +52,8 @@ class Stepper:
         norm = self._clip()
         state.optimizer.step()
         state.step += 1
-        if state.ema is not None:
-            state.ema.update(state.step)
+        for ema in state.averages.values():
+            ema.update(state.step)
         return norm
 
     def _backward(self, batch: TrainingBatch) -> None:

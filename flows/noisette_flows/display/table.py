@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -62,11 +63,18 @@ def caption(report: Report) -> list[str]:
     lines = [f"{' and '.join(over)} over {weights}, pictures resized by {protocol['resize']}"] if over else []
     reference = f"{protocol['reference_count']} of {protocol['dataset']} {protocol['reference_split']}"
     heldout = f"{protocol['heldout_count']} of {protocol['heldout_split']}"
-    weighted = {True: "averaged weights", False: "weights not averaged"}.get(protocol["ema"], "mixed weights")
+    weighted = _weighted(protocol["ema"])
     shared = [f"{short_header(column, features)} {_shown(report.rows[0], column)}" for column in _shared(report)]
     drawn = f"drawn at step {protocol['step']} with {weighted}, seed {protocol['seed']}"
     sets = f"{protocol['generated_count']} pictures each against {reference}; held out: {heldout}; {drawn}"
     return [*lines, sets, *shared, *_of_the_model(report)]
+
+
+def _weighted(ema: Any) -> str:
+    """Return which weights drew the pictures, in words; several samples' are a text."""
+    if isinstance(ema, bool):
+        return "averaged weights" if ema else "weights not averaged"
+    return f"weights averaged with decay {ema}" if isinstance(ema, float) else "mixed weights"
 
 
 def _of_the_model(report: Report) -> list[str]:
