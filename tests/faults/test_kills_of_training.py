@@ -139,10 +139,9 @@ def test_kills_inside_a_checkpoint_write(
 def test_control_without_a_part_of_the_state_the_bits_differ(
     root: Path, tmp_path: Path, whole: tuple[dict[str, str], float], times: Times, record: Record
 ) -> None:
-    expected, took = whole
+    expected, _ = whole
     parts = FORGOTTEN[: times(2, len(FORGOTTEN))]
-    with running(tmp_path / "killed", train_job, root) as trial:
-        trial.send(signal.SIGKILL, took / 2)
+    with running(tmp_path / "killed", train_job, root, (), "before the manifest") as trial:
         assert trial.end() == -signal.SIGKILL
     differ = 0
     for forgotten in (*parts, "nothing"):
