@@ -8,6 +8,7 @@ from noisette.lazy import exports
 
 if TYPE_CHECKING:
     from noisette.diffusion.denoiser import Clipped, Denoiser, NetworkDenoiser
+    from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
     from noisette.diffusion.noise import Noise, derive_seed
     from noisette.diffusion.prediction import Prediction
     from noisette.diffusion.spacing import Spacing
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Clipped",
     "Denoiser",
+    "GradientGuided",
+    "Guided",
     "NetworkDenoiser",
     "Noise",
     "Posterior",
     "Prediction",
     "Spacing",
     "Tables",
+    "Thresholded",
     "derive_seed",
 ]
 
@@ -30,12 +34,15 @@ __getattr__, __dir__ = exports(
     {
         "Clipped": "noisette.diffusion.denoiser",
         "Denoiser": "noisette.diffusion.denoiser",
+        "GradientGuided": "noisette.diffusion.guidance",
+        "Guided": "noisette.diffusion.guidance",
         "NetworkDenoiser": "noisette.diffusion.denoiser",
         "Noise": "noisette.diffusion.noise",
         "Posterior": "noisette.diffusion.tables",
         "Prediction": "noisette.diffusion.prediction",
         "Spacing": "noisette.diffusion.spacing",
         "Tables": "noisette.diffusion.tables",
+        "Thresholded": "noisette.diffusion.guidance",
         "derive_seed": "noisette.diffusion.noise",
     },
 )

@@ -1,4 +1,4 @@
-"""Sampling: from a checkpoint to pictures on disk."""
+"""Sampling: from a checkpoint to pictures on disk, and walks that begin at pictures."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING
 from noisette.lazy import exports
 
 if TYPE_CHECKING:
+    from noisette.sampling.editing import edit, interpolate
     from noisette.sampling.engine import sample
+    from noisette.sampling.inpainting import Inpainted, inpaint
+    from noisette.sampling.inversion import invert
     from noisette.sampling.samples import Samples
 
-__all__ = ["Samples", "sample"]
+__all__ = ["Inpainted", "Samples", "edit", "inpaint", "interpolate", "invert", "sample"]
 
 __getattr__, __dir__ = exports(
-    __name__, {"Samples": "noisette.sampling.samples", "sample": "noisette.sampling.engine"}
+    __name__,
+    {
+        "Inpainted": "noisette.sampling.inpainting",
+        "Samples": "noisette.sampling.samples",
+        "edit": "noisette.sampling.editing",
+        "inpaint": "noisette.sampling.inpainting",
+        "interpolate": "noisette.sampling.editing",
+        "invert": "noisette.sampling.inversion",
+        "sample": "noisette.sampling.engine",
+    },
 )

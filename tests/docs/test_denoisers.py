@@ -1,0 +1,29 @@
+"""docs/denoisers.md does what it says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from support.stranger import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "denoisers.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_its_python_runs_and_shows_what_it_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    examples = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    found: dict[str, object] = {"__name__": "denoisers"}
+    exec(compile("\n".join(examples), "denoisers.md", "exec"), found)
+    brighter, symmetric = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.splitlines())
+    assert brighter > 0.05
+    assert symmetric < 1e-5
+    pictures, filled, known = found["pictures"], found["filled"], found["known"]
+    assert bool((filled[..., known] == pictures[..., known]).all())  # type: ignore[index]
+    assert not bool((filled[..., ~known] == pictures[..., ~known]).all())  # type: ignore[index, operator]
