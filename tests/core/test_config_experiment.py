@@ -227,7 +227,7 @@ def test_two_samplers_that_the_process_makes_the_same_are_refused() -> None:
         (
             "linspac",
             "spacing",
-            "expected 'linspace', 'leading', 'trailing' or 'quadratic', or a list; "
+            "expected 'linspace', 'leading', 'trailing', 'quadratic' or 'karras', or a list; "
             "got 'linspac' (did you mean 'linspace'?)",
         ),
     ],

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noisette import Schedule, Tables
 from noisette.diffusion.spacing import CLEAN, Spacing, descending
+from noisette_plugins.schedules import Linear, ZeroTerminal
 
 NAMES = get_args(get_args(Spacing)[0])
 
@@ -27,14 +29,36 @@ def test_ten_of_a_thousand_are_the_published_ones(spacing: Spacing, steps: list[
     assert descending(1000, 10, spacing) == [*steps, CLEAN]
 
 
+def rising(timesteps: int) -> list[float]:
+    """Return ratios that rise from 0.01 to 100, with steps of all sizes."""
+    return [0.01 * 1e4 ** ((t + 0.5) / timesteps) ** 2 for t in range(timesteps)]
+
+
 def holds(timesteps: int, steps: int, spacing: Spacing) -> bool:
-    *walk, last = descending(timesteps, steps, spacing)
+    *walk, last = descending(timesteps, steps, spacing, rising(timesteps))
     falls = all(t > s for t, s in pairwise(walk))
     return last == CLEAN and len(walk) == steps and falls and 0 <= walk[-1] <= walk[0] < timesteps
 
 
-def test_there_are_four_named_spacings() -> None:
-    assert NAMES == ("linspace", "leading", "trailing", "quadratic")
+def test_there_are_five_named_spacings() -> None:
+    assert NAMES == ("linspace", "leading", "trailing", "quadratic", "karras")
+
+
+@pytest.mark.parametrize("schedule", [Linear(), ZeroTerminal()])
+def test_karras_is_a_line_in_the_seventh_root_of_sigma(schedule: Schedule) -> None:
+    """Karras et al. 2022, eq. 5, with sigma / alpha for their sigma, at the nearest trained steps."""
+    tables = Tables.of(schedule, 1000)
+    sigmas = (tables.sigmas / tables.alphas)[:-1].numpy()
+    top = 999 if np.isfinite(sigmas[999]) else 998
+    count = 12 - (999 - top)
+    wanted = (
+        sigmas[top] ** (1 / 7) + np.arange(count) / (count - 1) * (sigmas[0] ** (1 / 7) - sigmas[top] ** (1 / 7))
+    ) ** 7
+    nearest = [int(np.abs(np.log(sigmas[: top + 1] / sigma)).argmin()) for sigma in wanted]
+    assert tables.timesteps(12, "karras") == [*range(999, top, -1), *nearest, CLEAN]
+    assert tables.starting_at(300).timesteps(12, "karras")[0] == 300
+    with pytest.raises(ValueError, match="karras needs the ratios"):
+        descending(1000, 12, "karras")
 
 
 @pytest.mark.parametrize("spacing", NAMES)
@@ -50,7 +74,7 @@ def test_longer_processes_too(data: st.DataObject, timesteps: int, spacing: Spac
 
 @pytest.mark.parametrize("spacing", NAMES)
 def test_all_steps_are_all_steps(spacing: Spacing) -> None:
-    assert descending(50, 50, spacing) == list(range(49, -2, -1))
+    assert descending(50, 50, spacing, rising(50)) == list(range(49, -2, -1))
 
 
 @given(st.data(), st.integers(2, 3000))

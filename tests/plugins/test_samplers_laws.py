@@ -90,7 +90,7 @@ def _deviation(sampler: Sampler, tables: Tables, steps: int) -> float:
     return (last[1:] - last[0]).norm().item()
 
 
-@pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing", "quadratic", (999, 700, 30, 2)])
+@pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing", "quadratic", "karras", (999, 700, 30, 2)])
 @pytest.mark.parametrize("sampler", [DDPM(steps=7), DDIM(steps=7, eta=1.0)], ids=["ddpm", "ddim"])
 def test_the_walk_visits_the_list_and_adds_no_noise_at_its_end(sampler: Sampler, spacing: object) -> None:
     sampler = sampler.model_copy(update={"spacing": spacing})

@@ -220,7 +220,9 @@ class Experiment(_Section):
             problems.append(Problem("ema", f"expected a decay of training.ema, {known}; got {sampling.ema}"))
         for index, sampler in enumerate(sampling.samplers if "timesteps" in info.data else ()):
             try:
-                descending(info.data["timesteps"], sampler.steps, sampler.spacing)
+                timesteps = info.data["timesteps"]
+                # whether there is such a walk does not hang on the schedule: any rising ratios will do
+                descending(timesteps, sampler.steps, sampler.spacing, range(1, timesteps + 1))
             except ValueError as error:
                 option, _, message = str(error).partition(": ")
                 problems.append(Problem(f"samplers.{index}.{option}", message))

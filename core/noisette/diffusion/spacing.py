@@ -6,7 +6,10 @@ always the next of the list, never "t - T // steps".
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -16,16 +19,30 @@ __all__ = ["CLEAN", "Spacing", "descending"]
 CLEAN = -1
 """The step after the last: x_{-1} is the clean picture, with alpha 1 and sigma 0."""
 
-Spacing = Literal["linspace", "leading", "trailing", "quadratic"] | tuple[Annotated[int, Field(ge=0)], ...]
+_RHO = 7
+
+Spacing = (
+    Literal["linspace", "leading", "trailing", "quadratic", "karras"] | tuple[Annotated[int, Field(ge=0)], ...]
+)
 """Name of a spacing, or the steps themselves in descending order."""
 
 
-def descending(timesteps: int, steps: int, spacing: Spacing = "linspace") -> list[int]:
+def descending(
+    timesteps: int, steps: int, spacing: Spacing = "linspace", ratios: Sequence[float] | None = None
+) -> list[int]:
     """Return `steps` of the trained steps T-1 ... 0 in descending order, and `CLEAN` at the end.
 
     For T = 1000 and 10 steps: ``linspace`` 999, 888, ..., 0 (Nichol & Dhariwal 2021); ``leading`` 900, 800,
     ..., 0 (Song et al. 2021, the linear tau); ``trailing`` 999, 899, ..., 99 (Lin et al. 2024, Table 2);
-    ``quadratic`` 800, 632, ..., 0 (Song et al. 2021, appendix D.2).
+    ``quadratic`` 800, 632, ..., 0 (Song et al. 2021, appendix D.2). ``karras``: the steps whose sigma / alpha are
+    nearest to a line in its seventh root (Karras et al. 2022, eq. 5); from noise without signal it goes on at the
+    step before.
+
+    Args:
+        timesteps: T.
+        steps: how many.
+        spacing: how they are spread, or the steps themselves.
+        ratios: sigma / alpha of each step, rising, (T,); for ``karras`` alone.
 
     Raises:
         ValueError: if there are more steps than were trained, or given steps do not descend within [0, T).
@@ -34,6 +51,10 @@ def descending(timesteps: int, steps: int, spacing: Spacing = "linspace") -> lis
         return [*_checked(timesteps, spacing), CLEAN]
     if not 1 <= steps <= timesteps:
         raise ValueError(f"steps: expected 1 to {timesteps}, the trained ones; got {steps}")
+    if spacing == "karras":
+        if ratios is None:
+            raise ValueError("spacing: karras needs the ratios of the process; ask `Tables.timesteps`")
+        return [*sorted(_nearest(ratios[:timesteps], steps), reverse=True), CLEAN]
     return [*sorted(_spread(timesteps, steps, spacing), reverse=True), CLEAN]
 
 
@@ -48,6 +69,27 @@ def _spread(timesteps: int, steps: int, spacing: str) -> list[int]:
         # and the spacing falls back on the nearest distinct steps.
         return _distinct([int((0.8 * timesteps) * (i / max(steps - 1, 1)) ** 2) for i in range(steps)], last)
     return [last] if steps == 1 else [round(i * last / (steps - 1)) for i in range(steps)]
+
+
+def _nearest(ratios: Sequence[float], steps: int) -> list[int]:
+    """Return the steps nearest to a line in the seventh root of the ratios, rising, from the first to the last."""
+    last = len(ratios) - 1
+    top = last if isfinite(ratios[last]) else last - 1
+    if steps == 1 or top < 1:
+        return list(range(last - steps + 1, last + 1))
+    count = steps - (last - top)
+    low, high = ratios[0] ** (1 / _RHO), ratios[top] ** (1 / _RHO)
+    wanted = [(low + (high - low) * i / max(count - 1, 1)) ** _RHO for i in range(count)]
+    found = [_index_of(ratios, ratio, top) for ratio in wanted]
+    found[-1] = top
+    return [*_distinct(found, top), *range(top + 1, last + 1)]
+
+
+def _index_of(ratios: Sequence[float], wanted: float, top: int) -> int:
+    """Return the step whose ratio is nearest in the logarithm."""
+    above = min(bisect_left(ratios, wanted, hi=top), top)
+    below = max(above - 1, 0)
+    return below if wanted**2 < ratios[below] * ratios[above] else above
 
 
 def _distinct(ascending: list[int], last: int) -> list[int]:

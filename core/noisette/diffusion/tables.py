@@ -16,6 +16,7 @@ The step from t back to any earlier s, given x_0, is Gaussian too (eq. 6 and 7, 
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import exp, inf, log
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -115,7 +116,7 @@ class Tables:
         """
         if isinstance(spacing, str):
             left = self.start + 1
-            return descending(left, min(steps, left) if left < len(self) else steps, spacing)
+            return descending(left, min(steps, left) if left < len(self) else steps, spacing, self.ratios)
         return descending(len(self), steps, tuple(t for t in spacing if t <= self.start))
 
     def starting_at(self, t: int) -> Tables:
@@ -123,6 +124,11 @@ class Tables:
         if not 0 <= t < len(self):
             raise ValueError(f"start: expected a step within [0, {len(self)}); got {t}")
         return Tables(self.betas, t)
+
+    @cached_property
+    def ratios(self) -> list[float]:
+        """sigma / alpha of each step, rising, (T,); infinite where no signal is left."""
+        return [sigma / alpha if alpha > 0 else inf for alpha, sigma in self._factors[:-1]]
 
     @property
     def snr(self) -> Tensor:

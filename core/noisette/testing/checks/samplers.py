@@ -27,7 +27,7 @@ COMMON = tuple(Sampler.model_fields)
 
 Walker = TypeVar("Walker", bound=Sampler)
 
-_NAMES: tuple[Spacing, ...] = ("linspace", "leading", "trailing", "quadratic")
+_NAMES: tuple[Spacing, ...] = ("linspace", "leading", "trailing", "quadratic", "karras")
 _LISTS: tuple[tuple[int, ...], ...] = ((999, 500, 499, 130, 3, 0), (700, 20), (999,))
 _SHAPE = (3, 4, 5)
 
