@@ -28,7 +28,7 @@ class DPMSolverPP(Sampler):
     name: ClassVar[str] = "dpmpp-2m"
     paper: ClassVar[str] = "Lu et al. 2022 (DPM-Solver++), algorithm 2; SDE form: appendix, eq. 18"
     order: ClassVar[int] = 2
-    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"sde": True},)
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"sde": True}, {"spacing": "karras"})
 
     sde: bool = Field(False, description="solve the stochastic equation: noise at every step but the last")
 
