@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from noisette.config.experiment import Evaluation, Experiment, Preparation, Sampling, Training
+from noisette.config.experiment import Experiment
 from noisette.config.overrides import apply_overrides
 from noisette.config.reference import (
     BackboneRef,
@@ -13,6 +13,8 @@ from noisette.config.reference import (
     SamplerRef,
     ScheduleRef,
 )
+from noisette.config.sections import Evaluation, Preparation, Sampling
+from noisette.config.training import Training
 from noisette.config.yaml import read_yaml
 
 __all__ = [

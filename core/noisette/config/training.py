@@ -1,0 +1,70 @@
+"""How the network is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+
+from noisette.config.base import Decay, Section
+
+__all__ = ["Training"]
+
+
+class Training(Section):
+    """How the network is trained."""
+
+    steps: NonNegativeInt = Field(10_000, description="optimizer steps; 0 for a network that was imported")
+    batch: PositiveInt = Field(64, description="pictures a step")
+    lr: PositiveFloat = Field(2e-4, description="learning rate of Adam, after the warm-up")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decays of the moments")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    warmup: NonNegativeInt = Field(0, description="steps over which the learning rate rises linearly")
+    decay: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="how the learning rate goes to zero after the warm-up"
+    )
+    clip_norm: PositiveFloat | None = Field(1.0, description="largest norm of the gradient; null never clips")
+    ema: Decay | Annotated[tuple[Decay, ...], Field(min_length=1)] | None = Field(
+        0.9999, description="decay of the averaged weights, or several, of which the first is used; null keeps none"
+    )
+    accumulate: PositiveInt = Field(1, description="split a batch into this many parts, to save memory")
+    flip: bool = Field(False, description="mirror half of the pictures, at random")
+    times: Literal["uniform", "antithetic", "importance"] = Field(
+        "uniform",
+        description="how steps are drawn; antithetic pairs t with T-1-t; importance goes by the losses so far, "
+        "which steadies the full bound",
+    )
+    self_condition: bool = Field(
+        False, description="show the network the x0 that it saw a step earlier (Chen et al. 2023, analog bits)"
+    )
+    low_resolution: PositiveInt | None = Field(
+        None,
+        description="super-resolution: pixels of the shorter side of a small picture that the network is shown and "
+        "learns to enlarge",
+    )
+    offset_noise: float = Field(0.0, ge=0, description="noise shared by a whole channel, as a share of the noise")
+    labels: bool = Field(False, description="tell the network the class of each picture")
+    label_dropout: float = Field(0.1, ge=0, lt=1, description="share of labels hidden, for guidance")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="what the network computes in; auto takes bf16 where the machine is fast at it"
+    )
+    compile: bool = Field(False, description="use torch.compile")
+    log_every: PositiveInt = Field(50, description="steps between two lines of the journal")
+    save_every: PositiveInt = Field(1000, description="steps between two checkpoints")
+    save_seconds: PositiveFloat | None = Field(
+        600, description="most seconds between two checkpoints, where steps are slow; null counts steps alone"
+    )
+    grid_every: PositiveInt | None = Field(None, description="steps between two sample grids; null draws none")
+    keep: PositiveInt = Field(2, description="checkpoints that are kept")
+
+    @field_validator("ema")
+    @classmethod
+    def _told_apart(cls, ema: Any) -> Any:
+        if isinstance(ema, tuple) and len(set(ema)) < len(ema):
+            raise ValueError(f"expected decays that differ; got {', '.join(map(str, ema))}")
+        return ema
+
+    @property
+    def decays(self) -> tuple[float, ...]:
+        """The decays of all averaged weights; empty for none."""
+        return () if self.ema is None else self.ema if isinstance(self.ema, tuple) else (self.ema,)
