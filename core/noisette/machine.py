@@ -10,9 +10,14 @@ from typing import Literal
 import torch
 from torch import nn
 
+from noisette.allocator import keep_freed_memory
+
 __all__ = ["Machine", "threads"]
 
 Precision = Literal["auto", "fp32", "bf16"]
+
+_FEW = 4
+"""Pictures at once from which bf16 pays on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,19 @@ class Machine:
     channels_last: bool
 
     @classmethod
-    def here(cls, precision: Precision = "auto") -> Machine:
-        """Choose for this machine; `auto` takes bf16 where the hardware multiplies it, float32 elsewhere."""
+    def here(cls, precision: Precision = "auto", pictures: int | None = None) -> Machine:
+        """Choose for this machine; `auto` takes bf16 where the hardware multiplies it, float32 elsewhere.
+
+        Args:
+            precision: what was asked for.
+            pictures: how many are computed at once, where that is known: on a CPU `auto` takes float32 for few,
+                whose network calls are dearer to prepare in bf16 than they are to compute.
+        """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(device))
+        if device.type == "cpu":
+            keep_freed_memory()
+        few = pictures is not None and pictures < _FEW and device.type == "cpu"
+        bf16 = precision == "bf16" or (precision == "auto" and not few and _multiplies_bf16(device))
         return cls(device, torch.bfloat16 if bf16 else None, channels_last=bf16)
 
     @property
