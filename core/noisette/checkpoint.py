@@ -154,11 +154,15 @@ def checkpoints(run: Path) -> Iterator[Checkpoint]:
 
 
 def finished(run: Path, steps: int) -> Checkpoint | None:
-    """Return the checkpoint of a finished training, or None; looks at sizes only, so that it is instant."""
+    """Return the checkpoint of a finished training, or None; looks at sizes only, so that it is instant.
+
+    It is that of `steps` steps, or of a training that ended before, because it got no better or its time was up.
+    """
     directory = checkpoint_path(run, steps)
-    if not is_complete(directory, "checkpoint"):
-        return None
-    return Checkpoint(directory, read_manifest(directory, "checkpoint"))
+    if is_complete(directory, "checkpoint"):
+        return Checkpoint(directory, read_manifest(directory, "checkpoint"))
+    newest = next(checkpoints(run), None)
+    return newest if newest is not None and newest.about.get("ended") and newest.step <= steps else None
 
 
 def prune(run: Path, keep: int, step: int) -> None:

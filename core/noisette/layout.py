@@ -22,6 +22,7 @@ from noisette.storage import digest
 
 __all__ = [
     "COSMETIC",
+    "WATCHING",
     "data_directory",
     "evaluation_directory",
     "samples_directory",
@@ -31,6 +32,9 @@ __all__ = [
 
 COSMETIC = {"log_every", "save_every", "save_seconds", "grid_every", "keep"}
 """Training options that change what is written and when, but no weight."""
+
+WATCHING = {"evaluate_every", "evaluate_count", "best_by"}
+"""Training options of evaluations on the way, which decide no weight unless they decide the end (patience)."""
 
 
 def data_directory(experiment: Experiment, root: Path) -> Path:
@@ -43,9 +47,11 @@ def data_directory(experiment: Experiment, root: Path) -> Path:
 def training_directory(experiment: Experiment, root: Path) -> Path:
     """Return where the experiment is trained."""
     plugins = [_identity(part) for part in (experiment.schedule, experiment.objective, experiment.backbone)]
-    training = experiment.training.model_dump(mode="json", exclude=COSMETIC)
+    patient = experiment.training.patience is not None
+    training = experiment.training.model_dump(mode="json", exclude=COSMETIC if patient else COSMETIC | WATCHING)
     data = data_directory(experiment, root).name
-    key = digest(data, plugins, experiment.seed, experiment.timesteps, training)
+    ending = [experiment.evaluation.model_dump(mode="json"), _identity(experiment.sampling.samplers[0])]
+    key = digest(data, plugins, experiment.seed, experiment.timesteps, training, *(ending if patient else ()))
     return root / f"{experiment.name}-{key}"
 
 

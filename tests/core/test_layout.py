@@ -10,6 +10,7 @@ from noisette import Experiment, Sampler
 from noisette.config import apply_overrides
 from noisette.layout import (
     COSMETIC,
+    WATCHING,
     data_directory,
     evaluation_directory,
     samples_directory,
@@ -77,6 +78,8 @@ TRAINING = [
     "training.offset_noise=.1",
     "training.self_condition=true",
     "training.low_resolution=4",
+    "training.seconds=4",
+    "training={evaluate_every: 4, patience: 4}",
     "training.labels=true",
     "training.label_dropout=.2",
     "training.precision=bf16",
@@ -114,6 +117,9 @@ COSMETIC_CHANGES = [
     "training.save_seconds=7",
     "training.grid_every=7",
     "training.keep=7",
+    "training.evaluate_every=7",
+    "training.evaluate_count=7",
+    "training.best_by=kid",
 ]
 HARDWARE = ["sampling.batch=3", "threads=3"]
 
@@ -134,8 +140,9 @@ def test_options_that_decide_nothing_do_not(where: Callable[[Experiment], Path],
 
 def test_every_training_option_is_known_to_decide_or_not() -> None:
     tried = {change.partition("=")[0].removeprefix("training.") for change in TRAINING + COSMETIC_CHANGES}
-    assert set(experiment().training.model_dump()) <= tried
-    assert {change.partition("=")[0].removeprefix("training.") for change in COSMETIC_CHANGES} == COSMETIC
+    assert set(experiment().training.model_dump()) <= tried | {"patience"}
+    harmless = {change.partition("=")[0].removeprefix("training.") for change in COSMETIC_CHANGES}
+    assert harmless == COSMETIC | WATCHING
 
 
 def test_what_came_before_moves_what_comes_after() -> None:

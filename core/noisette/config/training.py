@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from noisette.config.base import Decay, Section
 
@@ -55,7 +55,25 @@ class Training(Section):
         600, description="most seconds between two checkpoints, where steps are slow; null counts steps alone"
     )
     grid_every: PositiveInt | None = Field(None, description="steps between two sample grids; null draws none")
+    evaluate_every: PositiveInt | None = Field(
+        None, description="steps between two evaluations of the network in training; null makes none"
+    )
+    evaluate_count: PositiveInt = Field(256, description="pictures drawn for each such evaluation")
+    best_by: str | None = Field(
+        None, description="result whose best checkpoint is kept, such as kid; null takes the first metric's"
+    )
+    patience: PositiveInt | None = Field(
+        None, description="evaluations without a better result after which training ends; null never"
+    )
+    seconds: PositiveFloat | None = Field(None, description="training time after which it ends; null never")
     keep: PositiveInt = Field(2, description="checkpoints that are kept")
+
+    @field_validator("patience")
+    @classmethod
+    def _counts_evaluations(cls, patience: int | None, info: ValidationInfo) -> int | None:
+        if patience is not None and info.data.get("evaluate_every") is None:
+            raise ValueError("needs training.evaluate_every: it counts evaluations")
+        return patience
 
     @field_validator("ema")
     @classmethod

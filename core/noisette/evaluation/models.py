@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from noisette.data import Prepared
     from noisette.sampling import Samples
 
-__all__ = ["Judgement", "judge", "judged_pictures"]
+__all__ = ["Judgement", "judge", "judge_model", "judged_pictures"]
 
 _PASS = 64
 
@@ -35,11 +35,13 @@ class Judgement:
         results: estimates by name.
         curves: results that are functions of something, by name.
         left_out: why a metric gave none, by its name.
+        better: "lower" or "higher" for each result.
     """
 
     results: dict[str, Estimate] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    better: dict[str, str] = field(default_factory=dict)
 
 
 def judged_pictures(experiment: Experiment, data: Prepared) -> int:
@@ -61,16 +63,22 @@ def judge(
     Raises:
         PluginError: if two results have one name.
     """
-    judgement, done = Judgement(), 0
     metrics = _metrics(experiment)
     if not metrics:
-        return judgement
+        return Judgement()
     try:
         model = _model(experiment, samples)
     except DataError as error:
-        judgement.left_out = {metric.name: str(error) for metric in metrics}
-        return judgement
-    for metric in metrics:
+        return Judgement(left_out={metric.name: str(error) for metric in metrics})
+    return judge_model(model, experiment, data, tick)
+
+
+def judge_model(
+    model: Model, experiment: Experiment, data: Prepared, tick: Callable[[int], None] = lambda done: None
+) -> Judgement:
+    """Return what the experiment's model metrics say of a model; arguments and errors as of `judge`."""
+    judgement, done = Judgement(), 0
+    for metric in _metrics(experiment):
         state: State = {}
         for batch in _batches(metric.count, model, data, experiment.seed):
             state = metric.merge(state, metric.update({}, batch))
@@ -118,4 +126,5 @@ def _add(judgement: Judgement, metric: ModelMetric, state: State) -> None:
     if twice:
         raise PluginError(f"evaluation.metrics: two results are called {twice[0]!r}; leave one metric out")
     judgement.results |= found
+    judgement.better |= dict.fromkeys(found, metric.better)
     judgement.curves |= curves

@@ -7,13 +7,15 @@ after the name, apart by colons, each value in YAML.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from noisette.config import Sampling
+from noisette.config.base import Section
 from noisette.config.overrides import parse_override
 from noisette.config.problems import problems_of
+from noisette.config.reference import SamplerRef
+from noisette.config.sections import told_apart
 from noisette.config.yaml import parse_yaml
 from noisette.contracts import Sampler
 from noisette.errors import ConfigError, Problem
@@ -40,9 +42,20 @@ def chosen(values: Sequence[Any]) -> list[Sampler]:
     """
     samplers = [_inline(value) if isinstance(value, str) else value for value in values]
     try:
-        return list(Sampling.model_validate({"samplers": samplers}).samplers)
+        found = _Chosen.model_validate({"samplers": samplers}).samplers
     except ValidationError as error:
-        raise ConfigError(_SOURCE, problems_of(error, Sampling)) from None
+        raise ConfigError(_SOURCE, problems_of(error, _Chosen)) from None
+    for given in (True, False):  # ddpm and ddpm:steps=1000 are two, though its default is a thousand
+        alike = tuple(sampler for sampler in found if ("steps" in sampler.model_fields_set) == given)
+        try:
+            told_apart(alike)
+        except ValueError as error:
+            raise ConfigError(_SOURCE, [Problem("samplers", str(error))]) from None
+    return list(found)
+
+
+class _Chosen(Section):
+    samplers: Annotated[tuple[SamplerRef, ...], Field(min_length=1)]
 
 
 def installed() -> tuple[list[Sampler], list[str]]:

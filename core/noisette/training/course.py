@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisette.checkpoint import Checkpoint, checkpoints, latest
 from noisette.errors import CheckpointError
-from noisette.layout import COSMETIC
+from noisette.layout import COSMETIC, WATCHING
 from noisette.plugins import registry
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _elsewhere(experiment: Experiment, directory: Path) -> Iterator[Checkpoint]:
 
 def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that decide a weight, by path."""
-    training = {key: value for key, value in options["training"].items() if key not in COSMETIC}
+    training = {key: value for key, value in options["training"].items() if key not in COSMETIC | WATCHING}
     if training.get("decay") == "constant":
         training.pop("steps")
     return dict(_flat({key: options[key] for key in _DECIDING} | {"training": training}))

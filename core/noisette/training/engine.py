@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from math import isfinite
 from pathlib import Path
@@ -26,11 +27,14 @@ from noisette.training.grids import draw_grid
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
 from noisette.training.stop import Stop, graceful_stop
+from noisette.training.validation import Validation, keep_best
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
 
 __all__ = ["train"]
+
+log = logging.getLogger(__name__)
 
 
 def train(experiment: Experiment, root: Path | str = "runs", *, events: Events | None = None) -> Checkpoint:
@@ -80,6 +84,8 @@ class _Training:
         self.step = Stepper(self.state, self.tables)
         self.since = self.saved = time.perf_counter()
         self.last: Checkpoint | None = None
+        self.validation: Validation | None = None
+        self.began, self.spent = time.perf_counter(), 0.0
 
     def run(self, stop: Stop) -> Checkpoint:
         """Train to the last step, or to a stop, and return the last checkpoint."""
@@ -97,6 +103,7 @@ class _Training:
         checkpoint = beginning(self.state.experiment, self.directory, self.state.data)
         if checkpoint is not None:
             self.state.restore(checkpoint)
+            self.spent = self.state.seconds
             run = checkpoint.directory.parent.parent
             if run == self.directory:
                 self.last = checkpoint
@@ -104,7 +111,7 @@ class _Training:
                 self.journal.adopt(run, "train", checkpoint.step)
 
     def _loop(self, stop: Stop) -> Checkpoint:
-        while self.state.step < self.options.steps and not stop:
+        while self.state.step < self.options.steps and not stop and not self.state.ended:
             norm = self.step(self.batches[self.state.step])
             self.events.step(self.run_info, self.state.step, {})
             self._now_and_then(norm, stop)
@@ -118,8 +125,31 @@ class _Training:
             path = draw_grid(self.state, self.tables, self.directory, stop)
             if path is not None:
                 self.events.pictures(self.run_info, step, "training/grid", path)
+        if options.evaluate_every and step % options.evaluate_every == 0 and not stop:
+            self._evaluate(stop)
+        if options.seconds is not None and self._seconds() >= options.seconds:
+            self.state.ended = f"its {options.seconds:g} seconds are over"
         if step < options.steps and not stop and (step % options.save_every == 0 or self._waited()):
             self._save()
+
+    def _seconds(self) -> float:
+        """Return the time spent training, that of earlier processes too."""
+        return self.spent + time.perf_counter() - self.began
+
+    def _evaluate(self, stop: Stop) -> None:
+        if self.validation is None:
+            self.validation = Validation(self.state, self.tables, self.directory.parent / "features")
+        step, patience = self.state.step, self.options.patience
+        results = self.validation(stop)
+        if not results:
+            return
+        self.journal.on_metrics(self.run_info, step, results)
+        self.events.metrics(self.run_info, step, results)
+        if self.validation.note(results, step):
+            keep_best(self.state, self.directory)
+        best = self.state.best
+        if patience is not None and best is not None and best.misses >= patience:
+            self.state.ended = f"no better {best.by} since step {best.step}"
 
     def _waited(self) -> bool:
         most = self.options.save_seconds
@@ -147,6 +177,9 @@ class _Training:
     def _save(self) -> Checkpoint:
         if self.last is not None and self.last.step == self.state.step:
             return self.last  # a good checkpoint is not put at risk by writing it again
+        self.state.seconds = self._seconds()
+        if self.state.ended:
+            log.info("training ends at step %d: %s", self.state.step, self.state.ended)
         self.last = self.state.save(self.directory)
         self.saved = time.perf_counter()
         self.events.checkpoint(self.run_info, self.state.step, self.last.directory)

@@ -22,6 +22,7 @@ from noisette.training.ema import EMA, averages_of
 from noisette.training.inputs import Inputs
 from noisette.training.model import build_network, load_weights
 from noisette.training.times import times_of
+from noisette.training.validation import Best
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
@@ -50,6 +51,9 @@ class TrainingState:
         optimizer: AdamW.
         times: how steps are drawn, which may hang on the losses so far.
         inputs: what the network is shown beside x_t.
+        best: the best result of the evaluations so far, or None.
+        seconds: time spent training.
+        ended: why the training ended before its last step; empty if it did not.
     """
 
     def __init__(self, experiment: Experiment, data: Prepared, machine: Machine) -> None:
@@ -58,6 +62,9 @@ class TrainingState:
         self.classes = data.classes if options.labels else ()
         self.inputs = Inputs.of(options.model_dump())
         self.times = times_of(options, experiment.timesteps)
+        self.best: Best | None = None
+        self.seconds = 0.0
+        self.ended = ""
         with seeded(derive_seed(experiment.seed, "weights")):
             network = build_network(
                 experiment.backbone, experiment.objective, data.shape, len(self.classes), self.inputs
@@ -94,10 +101,13 @@ class TrainingState:
         if history:
             kept = Stored(checkpoint.directory / "times.safetensors")
             self.times.load({name: kept.like(name, tensor) for name, tensor in history.items()})
+        best = checkpoint.about.get("best")
+        self.best = None if best is None else Best(**best)
+        self.seconds = float(checkpoint.about.get("seconds", 0.0))
         self.step = checkpoint.step
 
-    def save(self, run: Path) -> Checkpoint:
-        """Write a checkpoint of this step, then remove those beyond `training.keep`.
+    def save(self, run: Path, keep: int | None = None) -> Checkpoint:
+        """Write a checkpoint of this step, then remove those beyond `keep`, by default `training.keep`.
 
         Raises:
             NotFiniteError: if a weight is not finite; no such checkpoint is ever written.
@@ -113,7 +123,7 @@ class TrainingState:
                 save_file({**network, **_stored(ema.state())}, staging / file)
             if self.times.state():
                 save_file(_stored(self.times.state()), staging / "times.safetensors")
-        prune(run, self.experiment.training.keep, self.step)
+        prune(run, keep or self.experiment.training.keep, self.step)
         return Checkpoint.open(target)
 
     def _about(self) -> dict[str, Any]:
@@ -121,6 +131,7 @@ class TrainingState:
         plugins = (experiment.schedule, experiment.objective, experiment.backbone, experiment.dataset)
         return {
             "step": self.step,
+            **self._way(),
             "experiment": experiment.options(),
             "shape": list(self.data.shape),
             "classes": list(self.data.classes),
@@ -131,6 +142,17 @@ class TrainingState:
             "plugins": registry().origins_of(plugins),
             "versions": {"noisette": version("noisette"), "torch": torch.__version__},
         }
+
+    def _way(self) -> dict[str, Any]:
+        """Return what was noted on the way, where the options ask for it."""
+        noted: dict[str, Any] = {}
+        if self.best is not None:
+            noted["best"] = self.best.options()
+        if self.experiment.training.seconds is not None:
+            noted["seconds"] = self.seconds
+        if self.ended:
+            noted["ended"] = self.ended
+        return noted
 
     def _check_finite(self, run: Path) -> None:
         weights = list(self.network.parameters())

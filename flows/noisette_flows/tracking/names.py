@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from noisette import Experiment, registry
-from noisette.layout import COSMETIC
+from noisette.layout import COSMETIC, WATCHING
 from noisette.storage import digest
 
 __all__ = [
@@ -35,7 +35,7 @@ def run_name(experiment: Experiment, overrides: Mapping[str, Any]) -> str:
 def _tells(path: str) -> bool:
     """Return whether an override changes the network, and is not in every name already."""
     section, _, key = path.partition(".")
-    cosmetic = section == "training" and key in COSMETIC
+    cosmetic = section == "training" and key in COSMETIC | WATCHING
     return section not in ("sampling", "evaluation", "name") and path not in _NAMED and not cosmetic
 
 

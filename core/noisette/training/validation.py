@@ -1,0 +1,142 @@
+"""The experiment's metrics, on the network in the midst of its training, and the best of it so far."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette.checkpoint import checkpoint_path
+from noisette.diffusion.tables import Tables
+from noisette.errors import ConfigError, Problem
+from noisette.evaluation import baselines
+from noisette.evaluation.cache import FeatureCache
+from noisette.evaluation.compare import compare_states, statistics
+from noisette.evaluation.models import judge_model
+from noisette.evaluation.sets import PictureSet
+from noisette.machine import Machine
+from noisette.storage import is_complete
+from noisette.training.lending import StoppedError, drawn, lent
+from noisette.training.stop import Stop
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+    from noisette.training.model import Model
+    from noisette.training.state import TrainingState
+
+__all__ = ["Best", "Validation", "keep_best"]
+
+_BATCH = 64
+
+
+@dataclass
+class Best:
+    """The best result so far; it is kept in checkpoints.
+
+    Attributes:
+        by: name of the result.
+        value: the best value; None before the first.
+        step: when it was.
+        misses: evaluations since then.
+    """
+
+    by: str
+    value: float | None = None
+    step: int = 0
+    misses: int = 0
+
+    def note(self, value: float, step: int, *, higher: bool) -> bool:
+        """Take note of a value; return whether it is the best."""
+        better = self.value is None or (value > self.value if higher else value < self.value)
+        if better:
+            self.value, self.step, self.misses = value, step, 0
+        else:
+            self.misses += 1
+        return better
+
+    def options(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+class Validation:
+    """Evaluations of a training: `training.evaluate_count` pictures of the first sampler, and the model itself.
+
+    Args:
+        state: the training.
+        tables: of its process.
+        features: folder where features of the real pictures are kept.
+    """
+
+    def __init__(self, state: TrainingState, tables: Tables, features: Path) -> None:
+        self.state, self.tables = state, tables
+        evaluation, data = state.experiment.evaluation, state.data
+        labelled = data.labels("train") is not None
+        of_sets = [metric for metric in evaluation.metrics if metric.needs != "model"]
+        self.metrics = [metric for metric in of_sets if labelled or not metric.needs_labels]
+        self.better: dict[str, str] = {}
+        device = Machine.here("fp32").device
+        self._cache = FeatureCache(evaluation.features, device, None)
+        self._kept = FeatureCache(evaluation.features, device, features)
+        self._real: list[State] = []
+        self._held: list[State] = []
+
+    def __call__(self, stop: Stop) -> dict[str, float] | None:
+        """Return results by name, as the evaluation stage calls them; None if a stop was asked for meanwhile."""
+        count = self.state.experiment.training.evaluate_count
+        with lent(self.state, self.tables) as model:
+            try:
+                results = self._of_pictures(model, count, stop) if self.metrics else {}
+            except StoppedError:
+                return None
+            return results | self._of_the_model(model)
+
+    def note(self, results: dict[str, float], step: int) -> bool:
+        """Take note of results in the state's `best`; return whether they are the best.
+
+        Raises:
+            ConfigError: if the result that decides is not among them.
+        """
+        best = self.state.best
+        if best is None:
+            best = self.state.best = Best(self._deciding(results))
+        return best.note(results[best.by], step, higher=self.better[best.by] == "higher")
+
+    def _of_pictures(self, model: Model, count: int, stop: Stop) -> dict[str, float]:
+        import numpy as np
+
+        parts = [
+            drawn(model, self.state, range(start, min(start + _BATCH, count)), stop).numpy()
+            for start in range(0, count, _BATCH)
+        ]
+        pictures = PictureSet(f"step {self.state.step}", np.concatenate(parts))
+        if not self._real:
+            data, seed = self.state.data, self.state.experiment.seed
+            self._real = statistics(baselines.reference(data), self.metrics, self._kept, keep=True)
+            self._held = statistics(baselines.heldout(data, count, seed), self.metrics, self._kept)
+        judged = statistics(pictures, self.metrics, self._cache)
+        comparison = compare_states(judged, self._real, self._held, self.metrics, self._cache)
+        self.better |= {name: self.metrics[index].better for name, index in comparison.origin.items()}
+        return {name: found.value for name, found in comparison.results.items()}
+
+    def _of_the_model(self, model: Model) -> dict[str, float]:
+        judgement = judge_model(model, self.state.experiment, self.state.data)
+        self.better |= judgement.better
+        return {name: found.value for name, found in judgement.results.items()}
+
+    def _deciding(self, results: dict[str, float]) -> str:
+        """Return which result decides: the first, or the one that `training.best_by` names."""
+        wanted = self.state.experiment.training.best_by
+        fitting = [name for name in results if wanted is None or name == wanted or name.startswith(f"{wanted}_")]
+        if not fitting:
+            known = ", ".join(results) or "none, as no metric could be computed"
+            message = f"expected one of the results, {known}; got {wanted!r}"
+            raise ConfigError("training", [Problem("training.best_by", message)])
+        return fitting[0]
+
+
+def keep_best(state: TrainingState, run: Path) -> None:
+    """Write a checkpoint of this step as the best so far, in place of the one before: `<run>/best`."""
+    folder = run / "best"
+    if not is_complete(checkpoint_path(folder, state.step), "checkpoint"):
+        state.save(folder, keep=1)
