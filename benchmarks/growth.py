@@ -1,0 +1,69 @@
+"""How time and memory of a training step grow with batch, picture size and channels; each in its own process."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.setting import Setting, Work
+from benchmarks.table import markdown, ms
+
+TITLE = "Growth"
+
+_POINTS = {
+    "batch": [Work(batch=batch) for batch in (8, 16, 32, 64, 128)],
+    "size": [Work(batch=16, size=size) for size in (16, 32, 64, 128)],
+    "width": [Work(batch=16, width=width) for width in (16, 32, 64, 96)],
+}
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Measure each point of each series."""
+    series = {"batch": [setting.work()]} if setting.quick else _POINTS
+    return {name: [_apart(setting, work) for work in works] for name, works in series.items()}
+
+
+def _apart(setting: Setting, work: Work) -> dict[str, Any]:
+    arguments = json.dumps({"work": vars(work), "threads": setting.threads, "rounds": setting.rounds(6)})
+    call = [sys.executable, "-m", "benchmarks.growth", arguments]
+    said = subprocess.run(call, capture_output=True, text=True, check=True)
+    return {**vars(work), **json.loads(said.stdout.splitlines()[-1])}
+
+
+def _point(arguments: dict[str, Any]) -> dict[str, float]:
+    """Measure one point: the time of a step, and the peak of memory above that of the imports."""
+    import torch
+    from benchmarks.noisette_arm import NoisetteArm
+    from benchmarks.timing import interleaved, summary
+
+    torch.set_num_threads(arguments["threads"])
+    with tempfile.TemporaryDirectory() as folder:
+        arm = NoisetteArm(Setting(Path(folder)), Work(**arguments["work"]))
+        before = _peak()
+        seconds = interleaved({"step": arm.step}, arguments["rounds"])["step"]
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+        return {**summary(seconds), "memory_mib": _peak() - before if gpu is None else gpu}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """Return the lines of the report."""
+    rows = [
+        [name, f"{p['size']}x{p['size']}", p["batch"], p["width"], ms(p["p20_ms"]), f"{p['memory_mib']:.0f}"]
+        for name, points in result.items()
+        for p in points
+    ]
+    head = ["series", "pictures", "batch", "channels", "ms a step (p20)", "peak MiB"]
+    return [*markdown(head, rows), "", "![Growth](images/benchmark-growth.png)"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(_point(json.loads(sys.argv[1]))))

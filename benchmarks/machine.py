@@ -1,0 +1,59 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["about", "load", "slug"]
+
+_PACKAGES = ("noisette", "torch", "diffusers", "denoising-diffusion-pytorch", "accelerate", "prefect", "mlflow")
+
+
+def about(threads: int) -> dict[str, Any]:
+    """Return machine, versions, threads and date."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "bf16": "AVX-512 bf16" if torch.cpu._is_avx512_bf16_supported() else "none",
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": threads,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def load() -> float | None:
+    """Return how many processes wanted to run in the last minute, on average; None where nobody counts."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def slug(machine: dict[str, Any]) -> str:
+    """Return a name of the machine for files."""
+    name = machine["gpu"] or f"{machine['processor']} {machine['cores']} cores"
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,61 @@
+"""Sampling in constant memory: the peak of the process for 1,000 and for 10,000 pictures."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.setting import Setting
+from benchmarks.table import markdown
+
+from noisette import Experiment, find_checkpoint, prepare, sample, train
+
+TITLE = "Memory of sampling"
+
+_CONFIG = {
+    "name": "memory",
+    "dataset": "digits",
+    "preparation": {"size": 16, "fit": "resize"},
+    "timesteps": 20,
+    "backbone": {"name": "unet", "channels": 8, "multipliers": [1, 2], "blocks": 1, "groups": 4},
+    "training": {"steps": 1, "batch": 8},
+    "threads": 1,
+}
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Draw with a tiny network, each count in its own process."""
+    experiment = Experiment.parse(_CONFIG)
+    prepare(experiment, setting.root)
+    checkpoint = train(experiment, setting.root)
+    counts = (64, 128) if setting.quick else (1000, 10_000)
+    call = [sys.executable, "-m", "benchmarks.memory", str(checkpoint.directory)]
+    said = {count: subprocess.run([*call, str(count)], capture_output=True, text=True, check=True) for count in counts}
+    return {str(count): json.loads(done.stdout.splitlines()[-1]) for count, done in said.items()}
+
+
+def _draw(directory: str, count: int) -> dict[str, float]:
+    experiment = Experiment.parse({**_CONFIG, "sampling": {"count": count, "samplers": [{"name": "ddim", "steps": 2}]}})
+    checkpoint = find_checkpoint(Path(directory))
+    samples = sample(experiment, checkpoint, experiment.sampling.samplers[0])
+    size = (samples.directory / "pictures.npy").stat().st_size
+    return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "pictures_mib": size / 2**20}
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """Return the lines of the report."""
+    rows = [[count, f"{r['peak_mib']:.0f}", f"{r['pictures_mib']:.2f}"] for count, r in result.items()]
+    return [
+        *markdown(["pictures", "peak MiB of the process", "MiB of pictures on disk"], rows),
+        "",
+        "The pictures are written to a mapped file as they are drawn; its pages count as the process's as long as "
+        "nobody needs the memory.",
+    ]
+
+
+if __name__ == "__main__":
+    print(json.dumps(_draw(sys.argv[1], int(sys.argv[2]))))

@@ -1,0 +1,61 @@
+"""noisette as its engines run it: batches from prepared pictures, the step, averaged weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from benchmarks.setting import Setting, Work
+from torch import Tensor
+
+from noisette.data import Prepared
+from noisette.diffusion.denoiser import NetworkDenoiser
+from noisette.diffusion.tables import Tables
+from noisette.layout import data_directory
+from noisette.machine import Machine, Precision
+from noisette.training.batches import Batches, TrainingBatch
+from noisette.training.state import TrainingState
+from noisette.training.step import Stepper
+
+__all__ = ["NoisetteArm"]
+
+
+class NoisetteArm:
+    """A training, and the network in evaluation mode.
+
+    Attributes:
+        network: in training mode.
+        machine: what was chosen for this machine.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        work: Work,
+        precision: Precision = "auto",
+        backbone: dict[str, Any] | str | None = None,
+        **training: Any,
+    ) -> None:
+        self.experiment = setting.experiment(work, backbone or work.unet(), precision=precision, **training)
+        data = Prepared.open(data_directory(self.experiment, setting.root))
+        self.machine = Machine.here(precision)
+        self.tables = Tables.of(self.experiment.schedule, self.experiment.timesteps)
+        self.state = TrainingState(self.experiment, data, self.machine)
+        self.stepper = Stepper(self.state, self.tables)
+        self.batches = Batches(self.experiment, data)
+        self.network = self.state.network
+
+    def step(self) -> Tensor:
+        """Take a training step, from the prepared pictures on."""
+        return self.stepper(self.batches[self.state.step])
+
+    def learn(self, batch: TrainingBatch) -> float:
+        """Take a step with a given batch; return its loss."""
+        self.stepper(batch)
+        return self.stepper.losses.take()["loss"]
+
+    def denoiser(self, pictures: int) -> NetworkDenoiser:
+        """Return what a sampler calls, for so many pictures at once; the network is placed anew for them."""
+        machine = Machine.here(self.experiment.training.precision, pictures)
+        network = machine.place(self.network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format))
+        return NetworkDenoiser(network, self.experiment.objective, self.tables, None, machine.autocast)

@@ -1,0 +1,131 @@
+"""What Prefect, MLflow and the progress bar cost: a demo's training under them, and as a plain call.
+
+Two answers. The share of the training's time that its thread spends in listeners is exact. The ratio of whole
+trainings, each in a process of its own, also has what background threads take from it, and the machine's noise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.setting import Setting
+from benchmarks.table import markdown
+
+from noisette import Events, Run, hookimpl
+from noisette.hooks import Status
+
+TITLE = "Orchestration"
+
+_CONFIG = Path(__file__).parent.parent / "configs" / "digits.yaml"
+
+
+class _Watch:
+    """Notes when training begins and ends."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        self._start = time.perf_counter()
+
+    @hookimpl
+    def on_run_end(self, run: Run, status: Status) -> None:
+        self.seconds = time.perf_counter() - self._start
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Train in turn under the flow and plainly; the first flow makes its databases and is not counted."""
+    steps = 20 if setting.quick else 1000
+    _apart(setting, "flow", 20, 99)
+    runs: dict[str, list[dict[str, float]]] = {"flow": [], "plain": []}
+    for seed in range(1 if setting.quick else 3):
+        for way, results in runs.items():
+            results.append(_apart(setting, way, steps, seed))
+    seconds = {way: [r["seconds"] for r in results] for way, results in runs.items()}
+    return {
+        "steps": steps,
+        "seconds": seconds,
+        "listening_share": median(r["listening"] / r["seconds"] for r in runs["flow"]),
+        "whole_ratio": median(f / p for f, p in zip(seconds["flow"], seconds["plain"], strict=True)) - 1,
+        "least_ratio": min(seconds["flow"]) / min(seconds["plain"]) - 1,
+    }
+
+
+def _apart(setting: Setting, way: str, steps: int, seed: int) -> dict[str, float]:
+    overrides = {"training.steps": steps, "seed": seed, "training.grid_every": None}
+    call = [sys.executable, "-m", "benchmarks.orchestration", way, json.dumps(overrides), str(setting.folder / way)]
+    said = subprocess.run(call, capture_output=True, text=True, check=True, env=environment(setting))
+    return json.loads(said.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def environment(setting: Setting) -> dict[str, str]:
+    """Return the environment of a user whose databases lie in the folder."""
+    mlflow = f"sqlite:///{setting.folder.resolve()}/mlflow.db"
+    return {**os.environ, "PREFECT_HOME": str(setting.folder.resolve() / "prefect"), "MLFLOW_TRACKING_URI": mlflow}
+
+
+def _train(way: str, overrides: dict[str, Any], output: str) -> dict[str, float]:
+    from noisette import Experiment, prepare, train
+
+    watch, spent = _Watch(), _timed_calls(Events)
+    experiment = Experiment.load(_CONFIG, overrides)
+    prepare(experiment, Path(output))
+    spent[0] = 0.0
+    if way == "plain":
+        train(experiment, output, events=Events([watch]))
+    else:
+        _under_a_flow(watch, {"config": str(_CONFIG), "overrides": overrides, "output": output})
+    return {"seconds": watch.seconds, "listening": spent[0]}
+
+
+def _under_a_flow(watch: _Watch, parameters: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from noisette_flows.display.progress import showing
+    from noisette_flows.environment import quiet_prefect
+    from noisette_flows.observing import listening
+    from noisette_flows.server import starting_server
+
+    quiet_prefect()
+    with showing(Console(stderr=True, force_terminal=True)) as progress, listening(watch, progress):
+        with starting_server():
+            from noisette_flows import pipeline
+        pipeline.train(**parameters)
+
+
+def _timed_calls(events: type[Events]) -> list[float]:
+    """Have the calls of all listeners timed; return where the seconds are added up."""
+    spent, call = [0.0], events._call
+
+    def timed(self: Events, hook: str, **arguments: Any) -> None:
+        start = time.perf_counter()
+        call(self, hook, **arguments)
+        spent[0] += time.perf_counter() - start
+
+    events._call = timed  # type: ignore[method-assign]
+    return spent
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """Return the lines of the report."""
+    rows = [[way, ", ".join(f"{s:.2f}" for s in seconds)] for way, seconds in result["seconds"].items()]
+    return [
+        f"configs/digits.yaml, {result['steps']} steps, from the first step to the last checkpoint.",
+        "",
+        *markdown(["way", "seconds"], rows),
+        "",
+        f"Of the training's own thread listeners take {result['listening_share']:.2%}. Whole trainings under the flow "
+        f"take {result['whole_ratio']:+.1%} (median of pairs), {result['least_ratio']:+.1%} (least against least).",
+    ]
+
+
+if __name__ == "__main__":
+    print(json.dumps(_train(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3])))

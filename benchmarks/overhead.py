@@ -1,0 +1,81 @@
+"""The sampling loop round the network: DDPM over 1,000 steps at batch 1, with a network that does nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import torch
+from benchmarks.arms import DIFFUSERS
+from benchmarks.setting import Setting
+from benchmarks.table import markdown, times
+from benchmarks.timing import against, interleaved, summary
+from torch import Tensor, nn
+
+from noisette.diffusion.denoiser import Clipped, NetworkDenoiser
+from noisette.diffusion.tables import Tables
+from noisette.sampling.draw import draw
+from noisette_plugins.objectives import Eps
+from noisette_plugins.samplers import DDIM, DDPM
+from noisette_plugins.schedules import Linear
+
+TITLE = "Sampling loop, without a network"
+
+
+class _Nothing(nn.Module):
+    """Says the same of every picture, at once."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.said = torch.zeros(shape)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.said
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Time whole walks of both libraries in turn."""
+    work, steps = setting.work(), 20 if setting.quick else 1000
+    network = _Nothing((1, *work.shape))
+    denoise = Clipped(NetworkDenoiser(network, Eps(), Tables.of(Linear(), 1000)))
+    cpu = torch.device("cpu")
+    arms = {}
+    for sampler in (DDPM(steps=steps), DDIM(steps=steps)):
+        arms[sampler.name] = lambda sampler=sampler: draw(denoise, sampler, work.shape, [0], 0, cpu)
+    if importlib.util.find_spec("diffusers"):
+        arms[f"{DIFFUSERS} ddpm"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDPMScheduler")
+        arms[f"{DIFFUSERS} ddim"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDIMScheduler")
+    seconds = interleaved(arms, setting.rounds(15))
+    seconds = {name: [value / steps for value in taken] for name, taken in seconds.items()}
+    ratios = {name: against(seconds, name).get(f"{DIFFUSERS} {name}") for name in ("ddpm", "ddim")}
+    return {"steps": steps, "times": {name: summary(taken) for name, taken in seconds.items()}, "ratios": ratios}
+
+
+def _walk_of_diffusers(network: nn.Module, steps: int, shape: tuple[int, ...], kind: str) -> Any:
+    import diffusers
+
+    scheduler = getattr(diffusers, kind)(num_train_timesteps=1000)
+    scheduler.set_timesteps(steps)
+
+    @torch.no_grad()
+    def walk() -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(shape, generator=generator)
+        for t in scheduler.timesteps:
+            x = scheduler.step(network(x, t), t, x, generator=generator).prev_sample
+        return x
+
+    return walk
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """Return the lines of the report."""
+    rows = []
+    for name in ("ddpm", "ddim"):
+        theirs = result["times"].get(f"{DIFFUSERS} {name}")
+        own = result["times"][name]
+        rows.append(
+            [name, f"{own['p20_ms']:.4f}", f"{theirs['p20_ms']:.4f}" if theirs else "", times(result["ratios"][name])]
+        )
+    head = ["sampler", "noisette, ms a step (p20)", "diffusers, ms a step (p20)", "noisette is faster by"]
+    return [f"Batch 1, {result['steps']} steps.", "", *markdown(head, rows)]

@@ -1,0 +1,47 @@
+"""The page of docs: a section a measurement, generated from the JSON of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks import growth, losses, memory, orchestration, overhead, sampling, startup, training
+
+__all__ = ["MEASUREMENTS", "page", "write_page"]
+
+MEASUREMENTS: dict[str, Any] = {
+    "training": training,
+    "sampling": sampling,
+    "overhead": overhead,
+    "losses": losses,
+    "growth": growth,
+    "memory": memory,
+    "orchestration": orchestration,
+    "startup": startup,
+}
+
+_BEGIN, _END = "<!-- measured -->", "<!-- end -->"
+
+
+def page(run: dict[str, Any]) -> str:
+    """Return the measured part of the page."""
+    machine = run["machine"]
+    where = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores, {machine['bf16']}"
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
+    lines = [
+        f"Measured {machine['date']} on {where}; {machine['threads']} threads. {versions}; Python {machine['python']}.",
+    ]
+    for name, result in run["measurements"].items():
+        loads = result["load"]
+        noise = "" if loads is None else f" (load before: {loads:.1f})"
+        body = MEASUREMENTS[name].table(result["result"])
+        lines += ["", f"## {MEASUREMENTS[name].TITLE}", "", *body, "", f"*`--only {name}`{noise}*"]
+    return "\n".join(lines) + "\n"
+
+
+def write_page(run: dict[str, Any], path: Path) -> None:
+    """Put the measured part between its marks; what people wrote round it stays."""
+    text = path.read_text(encoding="utf-8")
+    head, rest = text.split(_BEGIN)
+    tail = rest.split(_END)[1]
+    path.write_text(f"{head}{_BEGIN}\n{page(run)}{_END}{tail}", encoding="utf-8")

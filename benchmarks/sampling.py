@@ -1,0 +1,57 @@
+"""Sampling: one call of the network, at several batches, as each library's sampling loop calls it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from benchmarks.arms import peers, pictures
+from benchmarks.noisette_arm import NoisetteArm
+from benchmarks.setting import Setting
+from benchmarks.table import markdown, ms, times
+from benchmarks.timing import against, interleaved, summary
+
+TITLE = "Sampling, a network call"
+
+_BATCHES = (1, 4, 16, 64)
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Time calls of all arms in turn."""
+    return {"batches": {str(batch): _measured(setting, batch) for batch in _BATCHES[: 2 if setting.quick else None]}}
+
+
+def _measured(setting: Setting, batch: int) -> dict[str, Any]:
+    work = replace(setting.work(), batch=batch)
+    own = NoisetteArm(setting, work)
+    others = dict(peers(setting, work, own))
+    for arm in others.values():
+        arm.network.eval()
+    x = torch.randn_like(pictures(own, batch))
+    denoise = own.denoiser(batch)
+    forced = {"fp32": NoisetteArm(setting, work, "fp32"), "bf16": NoisetteArm(setting, work, "bf16")}
+    arms = {"noisette": lambda: denoise(x, 500)}
+    for precision, arm in forced.items():
+        arms[f"noisette, {precision}"] = lambda call=arm.denoiser(batch): call(x, 500)
+    arms |= {name: lambda arm=arm: arm.call(x, 500) for name, arm in others.items()}
+    calls = 3 if batch == 1 else 1
+    many = {name: lambda arm=arm: [arm() for _ in range(calls)] for name, arm in arms.items()}
+    seconds = interleaved(many, setting.rounds(120 if batch == 1 else 40))
+    seconds = {name: [value / calls for value in taken] for name, taken in seconds.items()}
+    return {
+        "precision": "fp32" if denoise.autocast is None else "bf16",
+        "times": {name: summary(taken) for name, taken in seconds.items()},
+        "ratios": against(seconds, "noisette"),
+    }
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """Return the lines of the report."""
+    rows = []
+    for batch, measured in result["batches"].items():
+        for name, taken in measured["times"].items():
+            shown = f"{name} (chose {measured['precision']})" if name == "noisette" else name
+            ratio = measured["ratios"].get(name)
+            rows.append([batch, shown, ms(taken["p20_ms"]), ms(taken["median_ms"]), times(ratio)])
+    return markdown(["batch", "arm", "ms (p20)", "ms (median)", "noisette is faster by"], rows)

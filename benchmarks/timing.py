@@ -1,0 +1,67 @@
+"""Timing arms against one another: interleaved step by step, so that whatever slows the machine slows all.
+
+The 20th percentile is what an arm takes when it is left alone; the median is what it took here. A ratio's spread is
+that of 1,000 resamplings of the rounds (bootstrap), 2.5 % to 97.5 %, with the rounds kept together across arms.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["against", "interleaved", "summary"]
+
+Arm = Callable[[], object]
+
+
+def interleaved(arms: Mapping[str, Arm], rounds: int, warmup: int = 2) -> dict[str, list[float]]:
+    """Return the seconds of each arm in each round after the warm-up; the order turns by one arm a round."""
+    seconds: dict[str, list[float]] = {name: [] for name in arms}
+    names = list(arms)
+    for at in range(-warmup, rounds):
+        turn = at % len(names)
+        for name in names[turn:] + names[:turn]:
+            _wait()
+            start = time.perf_counter()
+            arms[name]()
+            _wait()
+            if at >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """Return median, 20th percentile and minimum in milliseconds, and the number of rounds."""
+    values = np.array(seconds) * 1e3
+    return {
+        "p20_ms": float(np.percentile(values, 20)),
+        "median_ms": float(np.median(values)),
+        "min_ms": float(values.min()),
+        "rounds": len(seconds),
+    }
+
+
+def against(seconds: Mapping[str, list[float]], own: str) -> dict[str, dict[str, Any]]:
+    """Return how many times as long as arm `own` every other takes: of 20th percentiles, medians, and the spread."""
+    return {name: _ratio(taken, seconds[own]) for name, taken in seconds.items() if name != own}
+
+
+def _ratio(theirs: list[float], own: list[float]) -> dict[str, Any]:
+    pairs = np.array([theirs, own])
+    picks = np.random.default_rng(0).integers(0, pairs.shape[1], (1000, pairs.shape[1]))
+    low, high = np.percentile(_of(pairs[:, picks], 20), [2.5, 97.5])
+    return {"p20": float(_of(pairs, 20)), "median": float(_of(pairs, 50)), "spread": [float(low), float(high)]}
+
+
+def _of(pairs: np.ndarray, percentile: float) -> Any:
+    theirs, own = np.percentile(pairs, percentile, axis=-1)
+    return theirs / own
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
