@@ -89,6 +89,19 @@ class Checkpoint:
         return self.manifest.about
 
     @property
+    def run(self) -> Path:
+        """The run's directory, or that of its best or averaged checkpoint, which has samples of its own."""
+        return self.directory.parent.parent
+
+    @property
+    def root(self) -> Path:
+        """The folder of all results that the run is in."""
+        run = self.run.absolute()
+        if run.parent.name == "averaged":
+            run = run.parent.parent
+        return run.parent.parent if run.name == "best" else run.parent
+
+    @property
     def digest(self) -> str:
         """The identity of its content."""
         return self.manifest.digest()

@@ -78,6 +78,7 @@ TRAINING = [
     "training.offset_noise=.1",
     "training.self_condition=true",
     "training.low_resolution=4",
+    "training.snapshot_every=4",
     "training.seconds=4",
     "training={evaluate_every: 4, patience: 4}",
     "training.labels=true",

@@ -27,6 +27,9 @@ class Training(Section):
     ema: Decay | Annotated[tuple[Decay, ...], Field(min_length=1)] | None = Field(
         0.9999, description="decay of the averaged weights, or several, of which the first is used; null keeps none"
     )
+    snapshot_every: PositiveInt | None = Field(
+        None, description="steps between two snapshots of averages whose length is chosen later; null keeps none"
+    )
     accumulate: PositiveInt = Field(1, description="split a batch into this many parts, to save memory")
     flip: bool = Field(False, description="mirror half of the pictures, at random")
     times: Literal["uniform", "antithetic", "importance"] = Field(

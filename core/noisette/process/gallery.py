@@ -50,7 +50,7 @@ class Gallery:
     @classmethod
     def of(cls, checkpoint: Checkpoint, painter: Painter) -> Gallery:
         """Return the gallery of a trained model: its data are looked for beside its run."""
-        options, root = checkpoint.about["experiment"], checkpoint.directory.resolve().parents[2]
+        options, root = checkpoint.about["experiment"], checkpoint.root.resolve()
         fit = cast(Fit, options["preparation"]["fit"])
         return cls(lambda: data_directory(Experiment.parse(options), root), painter.model.shape, fit, painter)
 

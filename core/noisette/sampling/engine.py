@@ -68,7 +68,7 @@ def sample(
         NotFiniteError: if the pictures are not finite.
         StorageError: if they cannot be written, or another process is drawing them.
     """
-    directory = checkpoint.directory.parent.parent
+    directory = checkpoint.run
     target = samples_directory(directory, checkpoint.digest, sampler, experiment)
     done = Samples.finished(target)
     if done is not None:

@@ -117,7 +117,7 @@ class Sweep:
         root = Path(output or ("runs" if place.is_file() else "."))
         checkpoint = find_checkpoint(place.absolute() if place.is_dir() else place, root, overrides)
         if place.is_dir() and output is None:
-            root = checkpoint.directory.parents[2]
+            root = checkpoint.root
         trained = _trained(place, checkpoint, overrides)
         listed, left_out = (chosen(samplers), []) if samplers else _fitting(trained, *installed())
         walked, dropped = walks(listed, steps, trained.timesteps)
@@ -130,7 +130,7 @@ class Sweep:
     @property
     def run(self) -> Path:
         """The model's run directory, in which samples, evaluations and sweeps lie."""
-        return self.checkpoint.directory.parent.parent
+        return self.checkpoint.run
 
     @property
     def directory(self) -> Path:

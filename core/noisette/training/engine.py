@@ -24,6 +24,7 @@ from noisette.storage import owned
 from noisette.training.batches import Batches
 from noisette.training.course import beginning
 from noisette.training.grids import draw_grid
+from noisette.training.power_ema import keep_snapshot
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
 from noisette.training.stop import Stop, graceful_stop
@@ -104,7 +105,7 @@ class _Training:
         if checkpoint is not None:
             self.state.restore(checkpoint)
             self.spent = self.state.seconds
-            run = checkpoint.directory.parent.parent
+            run = checkpoint.run
             if run == self.directory:
                 self.last = checkpoint
             else:
@@ -125,6 +126,8 @@ class _Training:
             path = draw_grid(self.state, self.tables, self.directory, stop)
             if path is not None:
                 self.events.pictures(self.run_info, step, "training/grid", path)
+        if options.snapshot_every and (step % options.snapshot_every == 0 or step == options.steps):
+            keep_snapshot(self.state, self.directory)
         if options.evaluate_every and step % options.evaluate_every == 0 and not stop:
             self._evaluate(stop)
         if options.seconds is not None and self._seconds() >= options.seconds:

@@ -128,6 +128,8 @@ class Model:
 
 def weights_of(checkpoint: Checkpoint, ema: bool | float) -> str:
     """Return the name of the file that has the asked weights; see `noisette.training.ema.weights_file`."""
+    if "averaged" in checkpoint.about and ema:
+        return "ema.safetensors"
     told = checkpoint.about["experiment"]["training"]["ema"]
     decays = [] if told is None else told if isinstance(told, list) else [told]
     return weights_file(decays if "ema.safetensors" in checkpoint.manifest.files else [], ema)

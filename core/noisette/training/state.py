@@ -21,6 +21,7 @@ from noisette.storage.tensors import Stored
 from noisette.training.ema import EMA, averages_of
 from noisette.training.inputs import Inputs
 from noisette.training.model import build_network, load_weights
+from noisette.training.power_ema import LENGTHS, PowerEMA
 from noisette.training.times import times_of
 from noisette.training.validation import Best
 
@@ -71,6 +72,8 @@ class TrainingState:
             )
         self.network: nn.Module = machine.place(network.train())
         self.averages = averages_of(self.network, options.decays)
+        if options.snapshot_every:
+            self.averages |= {f"power-{length}.safetensors": PowerEMA(self.network, length) for length in LENGTHS}
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=options.lr,
@@ -82,7 +85,7 @@ class TrainingState:
     @property
     def ema(self) -> EMA | None:
         """The averaged weights of the first decay, or None."""
-        return next(iter(self.averages.values()), None)
+        return self.averages.get("ema.safetensors")
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over the state of a verified checkpoint.

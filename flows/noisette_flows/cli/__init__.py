@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from noisette import NoisetteError
+from noisette_flows.cli.averaging import average
 from noisette_flows.cli.begun import edit, interpolate
 from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.compare import compare
@@ -33,7 +34,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, prepare, train, sample, evaluate, compare, edit, interpolate, inpaint, upscale, schema):
+for command in (
+    run,
+    prepare,
+    train,
+    sample,
+    evaluate,
+    compare,
+    edit,
+    interpolate,
+    inpaint,
+    upscale,
+    average,
+    schema,
+):
     app.command()(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)

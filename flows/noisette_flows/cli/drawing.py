@@ -83,7 +83,7 @@ class Desk:
         from noisette.process import Gallery, Painter
 
         painter = Painter.open(checkpoint, _sampler(sampler, steps, guidance), seed=seed)
-        folder = to or checkpoint.directory.parent.parent / "pictures"
+        folder = to or checkpoint.run / "pictures"
         return cls(folder, Gallery.of(checkpoint, painter), painter)
 
     @property

@@ -1,0 +1,154 @@
+"""Averages of the weights whose length is chosen after the training (Karras et al. 2024, EDM2, section 3).
+
+A power-function average gives the weights of step s a share that rises as s^gamma: its length grows with the
+training, and stays the same part of it, sigma_rel. Two of them, of lengths 0.05 and 0.1, are kept as snapshots on
+the way; a weighted sum of snapshots comes near to the average of any length in between and some way beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from noisette.checkpoint import Checkpoint, checkpoint_path
+from noisette.errors import CheckpointError, DataError
+from noisette.storage import committed, is_complete, verify
+from noisette.training.ema import EMA
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from noisette.training.state import TrainingState
+
+__all__ = ["LENGTHS", "PowerEMA", "averaged", "exponent", "keep_snapshot", "shares"]
+
+LENGTHS = (0.05, 0.1)
+"""Lengths of the averages that snapshots hold, as parts of the training (sigma_rel)."""
+
+_KIND = "snapshot"
+
+
+def exponent(length: float) -> float:
+    """Return gamma of the power function whose relative width is `length` (algorithm 2).
+
+    Raises:
+        DataError: if there is none: a length is above 0 and at most 0.28, which is an even average.
+    """
+    if not 0 < length <= 0.28:
+        raise DataError(
+            f"length of an average: expected above 0, at most 0.28, as part of the training; got {length}"
+        )
+    inverse = length**-2
+    return float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max())
+
+
+class PowerEMA(EMA):
+    """Averaged weights whose decay after step t is (1 - 1/t)^(gamma + 1) (eq. 3): no start is ever held on to."""
+
+    def __init__(self, network: nn.Module, length: float) -> None:
+        super().__init__(network, 0.0)
+        self.gamma = exponent(length)
+
+    def decay_at(self, step: int) -> float:
+        """Return the decay used after `step` steps."""
+        return float((1 - 1 / step) ** (self.gamma + 1))
+
+
+def keep_snapshot(state: TrainingState, run: Path) -> None:
+    """Write the power-function averages of this step: `<run>/snapshots/step-N`; what is there stays.
+
+    Raises:
+        StorageError: if they cannot be written.
+    """
+    folder = run / "snapshots" / f"step-{state.step:08d}"
+    if is_complete(folder, _KIND):
+        return
+    with committed(folder, _KIND, {"step": state.step}) as staging:
+        for file, ema in state.averages.items():
+            if isinstance(ema, PowerEMA):
+                tensors = {name: weight.detach().to("cpu").contiguous() for name, weight in ema.state().items()}
+                save_file(tensors, staging / file)
+
+
+def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: float) -> NDArray[np.float64]:
+    """Return the factors of snapshots whose sum is nearest to the average of another length (algorithm 3).
+
+    Args:
+        steps: when each snapshot was taken.
+        lengths: of each snapshot's average.
+        at: the step at which the average ends.
+        length: of the average that is wanted.
+    """
+    own_t, own_gamma = np.array(steps, dtype=float), np.array([exponent(value) for value in lengths])
+    among = _overlaps(own_t[:, None], own_gamma[:, None], own_t[None], own_gamma[None])
+    wanted = _overlaps(own_t, own_gamma, np.full(len(own_t), float(at)), np.full(len(own_t), exponent(length)))
+    return np.asarray(np.linalg.lstsq(among, wanted, rcond=None)[0], dtype=np.float64)
+
+
+def averaged(checkpoint: Checkpoint, length: float) -> Checkpoint:
+    """Write a checkpoint whose averaged weights have a length chosen now, from the snapshots up to its step.
+
+    It lies in `<run>/averaged/<length>` and draws like any other.
+
+    Raises:
+        CheckpointError: if the run kept no snapshots; DataError: if there is no such length.
+        StorageError: if a snapshot is damaged, or the checkpoint cannot be written.
+    """
+    run, step = checkpoint.run, checkpoint.step
+    found = _snapshots(run, step)
+    if not found:
+        raise CheckpointError(
+            f"{run}: has no snapshots up to step {step}: train with training.snapshot_every, such as a twentieth "
+            "of its steps"
+        )
+    target = checkpoint_path(run / "averaged" / f"{length:g}", step)
+    if is_complete(target, "checkpoint"):
+        return Checkpoint.open(target)
+    mixed = _mixed(found, step, length)
+    network = load_file(checkpoint.directory / "network.safetensors")
+    about: dict[str, Any] = {**checkpoint.about, "averaged": length}
+    with committed(target, "checkpoint", about) as staging:
+        save_file(network, staging / "network.safetensors")
+        save_file({**network, **mixed}, staging / "ema.safetensors")
+    return Checkpoint.open(target)
+
+
+def _snapshots(run: Path, step: int) -> list[tuple[int, float, Path]]:
+    """Return step, length and file of every snapshot of a run up to a step."""
+    folders = sorted((run / "snapshots").glob("step-*"))
+    taken = [(int(folder.name.removeprefix("step-")), folder) for folder in folders]
+    return [
+        (when, length, folder / f"power-{length}.safetensors")
+        for when, folder in taken
+        if when <= step
+        for length in LENGTHS
+    ]
+
+
+def _mixed(found: list[tuple[int, float, Path]], step: int, length: float) -> dict[str, Tensor]:
+    for folder in {file.parent for _, _, file in found}:
+        verify(folder, _KIND)
+    factors = shares([when for when, _, _ in found], [kept for _, kept, _ in found], step, length)
+    total: dict[str, Tensor] = {}
+    for factor, (_, _, file) in zip(factors.tolist(), found, strict=True):
+        for name, weight in load_file(file).items():
+            part = factor * weight.double()
+            total[name] = total[name] + part if name in total else part
+    return {name: weight.to(torch.float32) for name, weight in total.items()}
+
+
+def _overlaps(
+    t: NDArray[np.float64], gamma: NDArray[np.float64], other_t: NDArray[np.float64], other: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the integrals of products of two averages' profiles (algorithm 3)."""
+    ratio = t / other_t
+    power = np.where(t < other_t, other, -gamma)
+    latest = np.maximum(t, other_t)
+    overlaps: NDArray[np.float64] = (gamma + 1) * (other + 1) * ratio**power / ((gamma + other + 1) * latest)
+    return overlaps
