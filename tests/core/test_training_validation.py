@@ -57,6 +57,7 @@ def test_results_are_those_of_the_evaluation_stage_and_the_best_is_kept(root: Pa
         "value": min(values.values()),
         "step": best.step,
         "misses": (12 - best.step) // 4,
+        "seen": 12,
     }
 
 
@@ -113,6 +114,15 @@ def test_its_time_ends_it_and_earlier_time_counts(root: Path, monkeypatch: pytes
     assert 3 < checkpoint.step < 30
     assert checkpoint.about["ended"] == "its 30 seconds are over"
     assert "seconds" not in train(tiny(), root).about  # control: two equal trainings are equal
+
+
+def test_an_evaluation_that_a_stop_cut_short_is_made_up_for(root: Path) -> None:
+    experiment = tiny(*WATCHED, "training.evaluate_every=5")
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, root, events=Events([StopAt(5)]))
+    assert results_of(experiment, root) == {}
+    train(experiment, root)
+    assert list(results_of(experiment, root)) == [5, 10]
 
 
 def test_best_of_results() -> None:

@@ -112,6 +112,8 @@ class _Training:
                 self.journal.adopt(run, "train", checkpoint.step)
 
     def _loop(self, stop: Stop) -> Checkpoint:
+        if self._missed_evaluation():
+            self._evaluate(stop)
         while self.state.step < self.options.steps and not stop and not self.state.ended:
             norm = self.step(self.batches[self.state.step])
             self.events.step(self.run_info, self.state.step, {})
@@ -138,6 +140,12 @@ class _Training:
     def _seconds(self) -> float:
         """Return the time spent training, that of earlier processes too."""
         return self.spent + time.perf_counter() - self.began
+
+    def _missed_evaluation(self) -> bool:
+        """Return whether a run that goes on was stopped in the midst of an evaluation."""
+        step, every = self.state.step, self.options.evaluate_every
+        seen = 0 if self.state.best is None else self.state.best.seen
+        return bool(every and step % every == 0 and seen < step < self.options.steps)
 
     def _evaluate(self, stop: Stop) -> None:
         if self.validation is None:

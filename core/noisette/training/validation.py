@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,15 +39,18 @@ class Best:
         value: the best value; None before the first.
         step: when it was.
         misses: evaluations since then.
+        seen: step of the last evaluation.
     """
 
     by: str
     value: float | None = None
     step: int = 0
     misses: int = 0
+    seen: int = 0
 
     def note(self, value: float, step: int, *, higher: bool) -> bool:
         """Take note of a value; return whether it is the best."""
+        self.seen = step
         better = self.value is None or (value > self.value if higher else value < self.value)
         if better:
             self.value, self.step, self.misses = value, step, 0
@@ -86,10 +90,11 @@ class Validation:
         count = self.state.experiment.training.evaluate_count
         with lent(self.state, self.tables) as model:
             try:
-                results = self._of_pictures(model, count, stop) if self.metrics else {}
+                return (self._of_pictures(model, count, stop) if self.metrics else {}) | self._of_the_model(
+                    model, stop
+                )
             except StoppedError:
                 return None
-            return results | self._of_the_model(model)
 
     def note(self, results: dict[str, float], step: int) -> bool:
         """Take note of results in the state's `best`; return whether they are the best.
@@ -112,15 +117,18 @@ class Validation:
         pictures = PictureSet(f"step {self.state.step}", np.concatenate(parts))
         if not self._real:
             data, seed = self.state.data, self.state.experiment.seed
-            self._real = statistics(baselines.reference(data), self.metrics, self._kept, keep=True)
-            self._held = statistics(baselines.heldout(data, count, seed), self.metrics, self._kept)
-        judged = statistics(pictures, self.metrics, self._cache)
+            held = baselines.heldout(data, count, seed)
+            self._held = statistics(held, self.metrics, self._kept, tick=_unless(stop))
+            self._real = statistics(
+                baselines.reference(data), self.metrics, self._kept, keep=True, tick=_unless(stop)
+            )
+        judged = statistics(pictures, self.metrics, self._cache, tick=_unless(stop))
         comparison = compare_states(judged, self._real, self._held, self.metrics, self._cache)
         self.better |= {name: self.metrics[index].better for name, index in comparison.origin.items()}
         return {name: found.value for name, found in comparison.results.items()}
 
-    def _of_the_model(self, model: Model) -> dict[str, float]:
-        judgement = judge_model(model, self.state.experiment, self.state.data)
+    def _of_the_model(self, model: Model, stop: Stop) -> dict[str, float]:
+        judgement = judge_model(model, self.state.experiment, self.state.data, _unless(stop))
         self.better |= judgement.better
         return {name: found.value for name, found in judgement.results.items()}
 
@@ -133,6 +141,16 @@ class Validation:
             message = f"expected one of the results, {known}; got {wanted!r}"
             raise ConfigError("training", [Problem("training.best_by", message)])
         return fitting[0]
+
+
+def _unless(stop: Stop) -> Callable[[int], None]:
+    """Return what is called between parts of the work, and gives up when a stop is asked for."""
+
+    def check(done: int) -> None:
+        if stop:
+            raise StoppedError
+
+    return check
 
 
 def keep_best(state: TrainingState, run: Path) -> None:
