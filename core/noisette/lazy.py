@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from sys import modules
 from typing import Any
 
 __all__ = ["exports"]
@@ -15,7 +16,9 @@ def exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(homes[name]), name)
+        value = getattr(import_module(homes[name]), name)
+        setattr(modules[package], name, value)  # the next look needs no call: samplers look at every step
+        return value
 
     def names() -> list[str]:
         return sorted(homes)

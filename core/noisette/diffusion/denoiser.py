@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,12 +66,15 @@ class NetworkDenoiser(Denoiser):
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Call the network once; x_t and the prediction are in x_t's dtype, whatever the network computes in."""
         steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
-        with torch.autocast(x_t.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        with self._autocasting(x_t.device.type):
             output = self.network(self._shown(x_t), steps, self.label)
         prediction = self.objective.read(output.to(x_t.dtype), x_t, t, self.schedule)
         if self.self_condition:
             self._seen = prediction.x0.clamp(-1, 1)
         return prediction
+
+    def _autocasting(self, device: str) -> AbstractContextManager[object]:
+        return nullcontext() if self.autocast is None else torch.autocast(device, dtype=self.autocast)
 
     def _shown(self, x_t: Tensor) -> Tensor:
         return shown(x_t, self._seen, self.hint, self_condition=self.self_condition)

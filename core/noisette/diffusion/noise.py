@@ -45,12 +45,12 @@ class Noise:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._generators = [seeded_generator(seed, "picture", index) for index in indices]
-        self._shape = tuple(shape)
+        self._size = len(self._generators), *shape
         self._device, self._dtype = device, dtype
 
     def __call__(self) -> Tensor:
         """Return fresh noise, (N, *shape)."""
-        draw = torch.empty(len(self._generators), *self._shape)
+        draw = torch.empty(self._size)
         for row, generator in zip(draw, self._generators, strict=True):
             row.normal_(generator=generator)
         return draw.to(device=self._device, dtype=self._dtype)

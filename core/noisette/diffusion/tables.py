@@ -17,7 +17,7 @@ The step from t back to any earlier s, given x_0, is Gaussian too (eq. 6 and 7, 
 from __future__ import annotations
 
 from functools import cached_property
-from math import exp, inf, log
+from math import exp, expm1, inf, log
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -57,6 +57,7 @@ class Tables:
         self.sigmas = (-torch.expm1(self._log_squared)).sqrt()  # exact where 1 - alpha² would be 0
         self.start = len(betas) - 1 if start is None else start
         self._factors = list(zip(self.alphas.tolist(), self.sigmas.tolist(), strict=True))
+        self._logs: list[float] = self._log_squared.tolist()  # read one by one, a list is twenty times as fast
         self._casts: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
 
     @classmethod
@@ -93,21 +94,21 @@ class Tables:
     def posterior(self, t: int, s: int) -> Posterior:
         """Return the coefficients of q(x_s | x_t, x_0) for s < t (eq. 7)."""
         (_, sigma_t), (alpha_s, sigma_s) = self(t), self(s)
-        fades = float((self._log_squared[t] - self._log_squared[s]) / 2)  # log of alpha_t / alpha_s
+        fades = (self._logs[t] - self._logs[s]) / 2  # log of alpha_t / alpha_s
         beta = self.jump(t, s)
         shrink = (sigma_s / sigma_t) ** 2
         return Posterior(alpha_s * beta / sigma_t**2, exp(fades) * shrink, beta * shrink)
 
     def jump(self, t: int, s: int) -> float:
         """Return the variance that the forward process adds from s to t: 1 - alpha_t² / alpha_s²."""
-        return float(-torch.expm1(self._log_squared[t] - self._log_squared[s]))
+        return -expm1(self._logs[t] - self._logs[s])
 
     def half_log_snr(self, t: int) -> float:
         """Return lambda_t = log(alpha_t / sigma_t), the time of exponential integrators; infinity at -1."""
         alpha, sigma = self(t)
         if sigma == 0:
             return inf
-        return float(self._log_squared[t]) / 2 - log(sigma) if alpha > 0 else -inf
+        return self._logs[t] / 2 - log(sigma) if alpha > 0 else -inf
 
     def timesteps(self, steps: int, spacing: Spacing = "linspace") -> list[int]:
         """Return a descending walk of `steps` steps that ends at -1; see `noisette.diffusion.spacing`.

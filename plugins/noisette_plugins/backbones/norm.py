@@ -82,8 +82,8 @@ class _BySums(torch.autograd.Function):
         count = x[0].numel() // groups
         drift = _group_sums(total * weight, groups) / count
         slope = _group_sums(scaled * weight, groups) / count * rstd * rstd
-        constant, factor = _rows(slope * mean - drift * rstd, x), _rows(rstd * weight, x)
-        dx = torch.addcmul(constant, x, _rows(-slope, x)).addcmul_(grad, factor)
+        constant, factor, minus = _rows(x, slope * mean - drift * rstd, rstd * weight, -slope)
+        dx = torch.addcmul(constant, x, minus).addcmul_(grad, factor)
         own = weight.ndim == 2
         return dx, scaled if own else scaled.sum(0), total if own else total.sum(0), None, None
 
@@ -94,7 +94,8 @@ def _by_library(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float
     if weight.ndim == 1:
         return torch.native_group_norm(x, weight, bias, n, c, h * w, groups, eps)
     plain, mean, rstd = torch.native_group_norm(x, None, None, n, c, h * w, groups, eps)
-    return torch.addcmul(_rows(bias, x), plain, _rows(weight, x)), mean, rstd
+    constant, factor = _rows(x, bias, weight)
+    return torch.addcmul(constant, plain, factor), mean, rstd
 
 
 def _by_sums(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,8 +105,10 @@ def _by_sums(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -
     count = h * w * (c // groups)
     mean = values.sum(dim=1).view(n, groups, -1).sum(-1) / count
     values.sub_(_per_channel(mean, c)[:, None])
-    rstd = values.square().sum(dim=1).view(n, groups, -1).sum(-1).div_(count).add_(eps).rsqrt_()
-    values.mul_((_per_channel(rstd, c) * weight)[:, None]).add_(bias.view(-1, 1, c))
+    rstd = (
+        torch.linalg.vector_norm(values, dim=1).square_().view(n, groups, -1).sum(-1).div_(count).add_(eps).rsqrt_()
+    )
+    torch.addcmul(bias.view(-1, 1, c), values, (_per_channel(rstd, c) * weight)[:, None], out=values)
     return values.to(x.dtype).view(n, h, w, c).permute(0, 3, 1, 2), mean, rstd
 
 
@@ -114,13 +117,13 @@ def _spread(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.to(dtype)[..., None, None]
 
 
-def _rows(values: Tensor, like: Tensor) -> Tensor:
-    """Return values of channels (N, C), written out along one row of pictures, (N, C, 1, W), in their dtype.
+def _rows(like: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+    """Return values of channels, each (N, C), written out along one row of pictures, (N, C, 1, W), in their dtype.
 
     Channels last, loops then run over W C values at a time instead of C, which takes 0.6 to 0.8 of the time.
     """
-    row = values.to(like.dtype)[:, None, None].expand(-1, 1, like.shape[3], -1)
-    return row.contiguous().permute(0, 3, 1, 2)
+    rows = torch.stack(values).to(like.dtype)[:, :, None, None]
+    return rows.expand(-1, -1, 1, like.shape[3], -1).contiguous().permute(0, 1, 4, 2, 3).unbind()
 
 
 def _sums(x: Tensor) -> Tensor:

@@ -43,13 +43,13 @@ class DDPM(Sampler):
             posterior, seen = schedule.posterior(t, s), denoise(x, t)
             x = posterior.x0 * seen.x0 + posterior.x_t * x
             if s >= 0:
-                x = x + self._std(seen, schedule, t, s) * noise()
+                x = x + self._std(seen, schedule, t, s, posterior.variance) * noise()
             yield x
 
-    def _std(self, seen: Prediction, schedule: Tables, t: int, s: int) -> float | Tensor:
-        """Return the standard deviation of the step from t to s."""
+    def _std(self, seen: Prediction, schedule: Tables, t: int, s: int, least: float) -> float | Tensor:
+        """Return the standard deviation of the step from t to s, whose posterior has the variance `least`."""
         if self.variance == "fixed-small":
-            return sqrt(schedule.posterior(t, s).variance)
+            return sqrt(least)
         if self.variance == "fixed-large":
             return sqrt(schedule.jump(t, s))
         from noisette.diffusion.variance import log_variance
