@@ -1,9 +1,9 @@
 """Measure, and write what was measured.
 
-    python -m benchmarks                              all, into benchmarks/results and docs/benchmarks.md
-    python -m benchmarks --only training sampling     some; the others stay as they were that day
-    python -m benchmarks --quick --to elsewhere       tiny work, to see that all runs
-    python -m benchmarks --page benchmarks/results/X.json   write the page and the plots from a run
+python -m benchmarks                              all, into benchmarks/results and docs/benchmarks.md
+python -m benchmarks --only training sampling     some; the others stay as they were that day
+python -m benchmarks --quick --to elsewhere       tiny work, to see that all runs
+python -m benchmarks --page benchmarks/results/X.json   write the page and the plots from a run
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from benchmarks.machine import about, load, slug
 from benchmarks.plots import draw_plots
 from benchmarks.report import MEASUREMENTS, page, write_page

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from benchmarks.noisette_arm import NoisetteArm
-from benchmarks.setting import Setting, Work
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.noisette_arm import NoisetteArm
+from benchmarks.setting import Setting, Work
 from noisette_plugins.backbones import UNet
 from noisette_plugins.backbones.exchange.diffusers_folder import export_unet
 

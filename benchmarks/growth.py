@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,20 +37,18 @@ def _apart(setting: Setting, work: Work) -> dict[str, Any]:
 def _point(arguments: dict[str, Any]) -> dict[str, float]:
     """Measure one point: the time of a step, and the peak of memory above that of the imports."""
     import torch
+
+    from benchmarks.machine import peak_mib
     from benchmarks.noisette_arm import NoisetteArm
     from benchmarks.timing import interleaved, summary
 
     torch.set_num_threads(arguments["threads"])
     with tempfile.TemporaryDirectory() as folder:
         arm = NoisetteArm(Setting(Path(folder)), Work(**arguments["work"]))
-        before = _peak()
+        before = peak_mib()
         seconds = interleaved({"step": arm.step}, arguments["rounds"])["step"]
         gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
-        return {**summary(seconds), "memory_mib": _peak() - before if gpu is None else gpu}
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {**summary(seconds), "memory_mib": peak_mib() - before if gpu is None else gpu}
 
 
 def table(result: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
 from benchmarks.arms import peers
 from benchmarks.noisette_arm import NoisetteArm
 from benchmarks.setting import Setting

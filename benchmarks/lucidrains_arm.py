@@ -1,7 +1,7 @@
 """denoising-diffusion-pytorch: the inner loop of its Trainer, with its U-Net, EMA and Adam.
 
-Its network cannot be ours: it has linear attention at every other level. Widths are the same, so parameters and
-work are about the same. Progress bar and accelerate, which its Trainer has round the loop, are left out.
+Its network cannot be ours: it has linear attention at every other level. Its widths are an eighth larger, with which
+it has 6 % fewer parameters and 9 % more work at the usual size. Progress bar and accelerate, which its Trainer has round the loop, are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class LucidrainsArm:
     def __init__(self, work: Work, x0: Tensor) -> None:
         torch.manual_seed(0)
         full = (False, False, True)
-        self.network = Unet(work.width, dim_mults=(1, 2, 3), channels=work.channels, full_attn=full)
+        width = work.width * 9 // 8
+        self.network = Unet(width, dim_mults=(1, 2, 3), channels=work.channels, full_attn=full)
         self.diffusion = GaussianDiffusion(
             self.network, image_size=work.size, timesteps=1000, objective="pred_noise", beta_schedule="linear"
         ).to(x0.device)

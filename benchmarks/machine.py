@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["about", "load", "slug"]
+__all__ = ["about", "load", "peak_mib", "slug"]
 
 _PACKAGES = ("noisette", "torch", "diffusers", "denoising-diffusion-pytorch", "accelerate", "prefect", "mlflow")
 
@@ -44,6 +44,12 @@ def processor() -> str:
 def load() -> float | None:
     """Return how many processes wanted to run in the last minute, on average; None where nobody counts."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process ever held; Linux only (getrusage would count its parent's)."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def slug(machine: dict[str, Any]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import peak_mib
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
-
 from noisette import Experiment, find_checkpoint, prepare, sample, train
 
 TITLE = "Memory of sampling"
@@ -34,16 +33,20 @@ def measure(setting: Setting) -> dict[str, Any]:
     checkpoint = train(experiment, setting.root)
     counts = (64, 128) if setting.quick else (1000, 10_000)
     call = [sys.executable, "-m", "benchmarks.memory", str(checkpoint.directory)]
-    said = {count: subprocess.run([*call, str(count)], capture_output=True, text=True, check=True) for count in counts}
+    said = {
+        count: subprocess.run([*call, str(count)], capture_output=True, text=True, check=True) for count in counts
+    }
     return {str(count): json.loads(done.stdout.splitlines()[-1]) for count, done in said.items()}
 
 
 def _draw(directory: str, count: int) -> dict[str, float]:
-    experiment = Experiment.parse({**_CONFIG, "sampling": {"count": count, "samplers": [{"name": "ddim", "steps": 2}]}})
+    experiment = Experiment.parse(
+        {**_CONFIG, "sampling": {"count": count, "samplers": [{"name": "ddim", "steps": 2}]}}
+    )
     checkpoint = find_checkpoint(Path(directory))
     samples = sample(experiment, checkpoint, experiment.sampling.samplers[0])
     size = (samples.directory / "pictures.npy").stat().st_size
-    return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "pictures_mib": size / 2**20}
+    return {"peak_mib": peak_mib(), "pictures_mib": size / 2**20}
 
 
 def table(result: dict[str, Any]) -> list[str]:

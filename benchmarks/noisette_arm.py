@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from benchmarks.setting import Setting, Work
 from torch import Tensor
 
+from benchmarks.setting import Setting, Work
 from noisette.data import Prepared
 from noisette.diffusion.denoiser import NetworkDenoiser
 from noisette.diffusion.tables import Tables

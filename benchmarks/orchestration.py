@@ -17,7 +17,6 @@ from typing import Any
 
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
-
 from noisette import Events, Run, hookimpl
 from noisette.hooks import Status
 

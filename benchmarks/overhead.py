@@ -6,12 +6,12 @@ import importlib.util
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from benchmarks.arms import DIFFUSERS
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, times
 from benchmarks.timing import against, interleaved, summary
-from torch import Tensor, nn
-
 from noisette.diffusion.denoiser import Clipped, NetworkDenoiser
 from noisette.diffusion.tables import Tables
 from noisette.sampling.draw import draw
@@ -75,7 +75,12 @@ def table(result: dict[str, Any]) -> list[str]:
         theirs = result["times"].get(f"{DIFFUSERS} {name}")
         own = result["times"][name]
         rows.append(
-            [name, f"{own['p20_ms']:.4f}", f"{theirs['p20_ms']:.4f}" if theirs else "", times(result["ratios"][name])]
+            [
+                name,
+                f"{own['p20_ms']:.4f}",
+                f"{theirs['p20_ms']:.4f}" if theirs else "",
+                times(result["ratios"][name]),
+            ]
         )
     head = ["sampler", "noisette, ms a step (p20)", "diffusers, ms a step (p20)", "noisette is faster by"]
     return [f"Batch 1, {result['steps']} steps.", "", *markdown(head, rows)]

@@ -28,7 +28,10 @@ def _growth(result: dict[str, Any]) -> Figure:
     for column, (name, points) in enumerate(result.items()):
         key, label = _AXES[name]
         across = [point[key] for point in points]
-        for axis, value, unit in ((rows[0][column], "p20_ms", "ms a step"), (rows[1][column], "memory_mib", "peak MiB")):
+        for axis, value, unit in (
+            (rows[0][column], "p20_ms", "ms a step"),
+            (rows[1][column], "memory_mib", "peak MiB"),
+        ):
             axis.plot(across, [point[value] for point in points], marker="o")
             axis.set(xscale="log", yscale="log", xlabel=label, ylabel=unit)
             axis.set_xticks(across, labels=map(str, across), minor=False)

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+
 from benchmarks.arms import peers, pictures
 from benchmarks.noisette_arm import NoisetteArm
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
 from benchmarks.timing import against, interleaved, summary
+from noisette.machine import Precision
 
 TITLE = "Sampling, a network call"
 
@@ -19,7 +21,9 @@ _BATCHES = (1, 4, 16, 64)
 
 def measure(setting: Setting) -> dict[str, Any]:
     """Time calls of all arms in turn."""
-    return {"batches": {str(batch): _measured(setting, batch) for batch in _BATCHES[: 2 if setting.quick else None]}}
+    return {
+        "batches": {str(batch): _measured(setting, batch) for batch in _BATCHES[: 2 if setting.quick else None]}
+    }
 
 
 def _measured(setting: Setting, batch: int) -> dict[str, Any]:
@@ -30,10 +34,11 @@ def _measured(setting: Setting, batch: int) -> dict[str, Any]:
         arm.network.eval()
     x = torch.randn_like(pictures(own, batch))
     denoise = own.denoiser(batch)
-    forced = {"fp32": NoisetteArm(setting, work, "fp32"), "bf16": NoisetteArm(setting, work, "bf16")}
+    forced: tuple[Precision, ...] = ("fp32", "bf16")
     arms = {"noisette": lambda: denoise(x, 500)}
-    for precision, arm in forced.items():
-        arms[f"noisette, {precision}"] = lambda call=arm.denoiser(batch): call(x, 500)
+    for precision in forced:
+        other = NoisetteArm(setting, work, precision).denoiser(batch)
+        arms[f"noisette, {precision}"] = lambda other=other: other(x, 500)
     arms |= {name: lambda arm=arm: arm.call(x, 500) for name, arm in others.items()}
     calls = 3 if batch == 1 else 1
     many = {name: lambda arm=arm: [arm() for _ in range(calls)] for name, arm in arms.items()}

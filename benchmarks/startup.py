@@ -33,7 +33,11 @@ def measure(setting: Setting) -> dict[str, Any]:
             if seed:
                 taken.append(value)
     medians = {way: median(taken) for way, taken in seconds.items()}
-    return {"seconds": seconds, "median": medians, "ratio": {way: s / medians[_TORCH] for way, s in medians.items()}}
+    return {
+        "seconds": seconds,
+        "median": medians,
+        "ratio": {way: s / medians[_TORCH] for way, s in medians.items()},
+    }
 
 
 def _started(setting: Setting, way: str, seed: int) -> float:
@@ -78,5 +82,3 @@ def table(result: dict[str, Any]) -> list[str]:
     """Return the lines of the report."""
     rows = [[way, f"{s:.2f}", f"{result['ratio'][way]:.1f}"] for way, s in result["median"].items()]
     return markdown(["until", "seconds (median)", "times the import of torch"], rows)
-
-

@@ -46,7 +46,7 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 
 def against(seconds: Mapping[str, list[float]], own: str) -> dict[str, dict[str, Any]]:
-    """Return how many times as long as arm `own` every other takes: of 20th percentiles, medians, and the spread."""
+    """Return how many times as long as arm `own` every other takes."""
     return {name: _ratio(taken, seconds[own]) for name, taken in seconds.items() if name != own}
 
 
