@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 MADE := $(VENV)/.made
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+BENCH ?= .venv-bench
+READY_BENCH := $(BENCH)/.ready-bench
 
 ifneq ($(UV),)
 NEW_VENV = $(UV) venv --quiet --allow-existing --python '$(PYTHON)' $(VENV)
@@ -71,6 +73,10 @@ test-only: $(READY_DEV) ## Tests alone; ARGS="-k words" to choose, JOBS=0 for on
 faults: $(READY_DEV) ## Kill, damage, fill and deceive every stage, in full; writes docs/reliability.md
 	$(BIN)/python -m pytest -n 0 tests/faults --full $(ARGS)
 
+.PHONY: bench
+bench: $(READY_BENCH) ## Measure beside diffusers and others, for docs/benchmarks.md; ARGS="--only training"
+	@$(BENCH)/bin/python -m benchmarks $(ARGS)
+
 .PHONY: lock
 lock: $(READY_DEV) ## Pin the requirements; ARGS=--upgrade to take newer ones
 	$(BIN)/uv pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
@@ -79,7 +85,7 @@ COMPILE := --quiet --universal --python-version 3.11 --no-emit-index-url --no-an
 
 .PHONY: clean
 clean: ## Remove .venv, caches and builds; runs/ and mlflow.db stay
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find core plugins flows tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(MADE):
@@ -101,4 +107,12 @@ $(READY): $(MADE) requirements.txt pyproject.toml
 $(READY_DEV): $(READY) requirements-dev.txt
 	@echo "installing what the tests need"
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# The peers live in an environment of their own: what they need must not touch what noisette is tried with.
+$(READY_BENCH): requirements.txt pyproject.toml benchmarks/requirements.txt
+	@echo "installing what noisette is compared with into $(BENCH)"
+	@$(MAKE) --no-print-directory VENV=$(BENCH) setup
+	@$(if $(UV),$(UV) pip install --quiet --python $(BENCH)/bin/python,$(BENCH)/bin/python -m pip install --quiet \
+		--disable-pip-version-check) -c requirements.txt -r benchmarks/requirements.txt
 	@touch $@

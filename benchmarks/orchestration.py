@@ -121,8 +121,8 @@ def table(result: dict[str, Any]) -> list[str]:
         "",
         *markdown(["way", "seconds"], rows),
         "",
-        f"Of the training's own thread listeners take {result['listening_share']:.2%}. Whole trainings under the flow "
-        f"take {result['whole_ratio']:+.1%} (median of pairs), {result['least_ratio']:+.1%} (least against least).",
+        f"Of the training's own thread listeners take {result['listening_share']:.2%}. Whole trainings under the "
+        f"flow take {result['whole_ratio']:+.1%} (median of pairs), {result['least_ratio']:+.1%} (least against least).",
     ]
 
 

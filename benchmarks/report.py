@@ -28,9 +28,8 @@ def page(run: dict[str, Any]) -> str:
     machine = run["machine"]
     where = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores, {machine['bf16']}"
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
-    lines = [
-        f"Measured {machine['date']} on {where}; {machine['threads']} threads. {versions}; Python {machine['python']}.",
-    ]
+    when = f"Measured {machine['date']} on {where}; {machine['threads']} threads"
+    lines = [f"{when}. {versions}; Python {machine['python']}."]
     for name, result in run["measurements"].items():
         loads = result["load"]
         noise = "" if loads is None else f" (load before: {loads:.1f})"
