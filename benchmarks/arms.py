@@ -16,7 +16,7 @@ from benchmarks.setting import Setting, Work
 from noisette_plugins.backbones import UNet
 from noisette_plugins.backbones.exchange.diffusers_folder import export_unet
 
-__all__ = ["DIFFUSERS", "LUCIDRAINS", "exported", "peers", "pictures", "size"]
+__all__ = ["DIFFUSERS", "LUCIDRAINS", "exported", "installed", "peers", "pictures", "size"]
 
 DIFFUSERS, LUCIDRAINS = "diffusers", "denoising-diffusion-pytorch"
 
@@ -24,17 +24,22 @@ DIFFUSERS, LUCIDRAINS = "diffusers", "denoising-diffusion-pytorch"
 def peers(setting: Setting, work: Work, own: NoisetteArm, *, bf16: bool = False) -> Iterator[tuple[str, Any]]:
     """Yield the peers that are installed, on the same pictures; with `bf16`, diffusers under autocast as well."""
     x0 = pictures(own, work.batch)
-    if importlib.util.find_spec("diffusers"):
+    if installed(DIFFUSERS):
         from benchmarks.diffusers_arm import DiffusersArm
 
         folder = exported(setting, own)
         yield DIFFUSERS, DiffusersArm(folder, x0)
         if bf16:
             yield f"{DIFFUSERS}, bf16", DiffusersArm(folder, x0, bf16=True)
-    if importlib.util.find_spec("denoising_diffusion_pytorch"):
+    if installed(LUCIDRAINS):
         from benchmarks.lucidrains_arm import LucidrainsArm
 
         yield LUCIDRAINS, LucidrainsArm(work, x0)
+
+
+def installed(peer: str) -> bool:
+    """Return whether a peer is there to be compared with."""
+    return importlib.util.find_spec(peer.replace("-", "_")) is not None
 
 
 def pictures(own: NoisetteArm, count: int) -> Tensor:

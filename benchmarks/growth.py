@@ -16,7 +16,7 @@ TITLE = "Growth"
 
 _POINTS = {
     "batch": [Work(batch=batch) for batch in (8, 16, 32, 64, 128)],
-    "size": [Work(batch=16, size=size) for size in (16, 32, 64, 128)],
+    "size": [Work(batch=16, size=size) for size in (16, 32, 64, 96)],
     "width": [Work(batch=16, width=width) for width in (16, 32, 64, 96)],
 }
 
@@ -28,7 +28,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 
 def _apart(setting: Setting, work: Work) -> dict[str, Any]:
-    arguments = json.dumps({"work": vars(work), "threads": setting.threads, "rounds": setting.rounds(6)})
+    arguments = json.dumps({"work": vars(work), "threads": setting.threads, "rounds": setting.rounds(5)})
     call = [sys.executable, "-m", "benchmarks.growth", arguments]
     said = subprocess.run(call, capture_output=True, text=True, check=True)
     return {**vars(work), **json.loads(said.stdout.splitlines()[-1])}

@@ -42,7 +42,7 @@ class _Watch:
 
 def measure(setting: Setting) -> dict[str, Any]:
     """Train in turn under the flow and plainly; the first flow makes its databases and is not counted."""
-    steps = 20 if setting.quick else 1000
+    steps = 20 if setting.quick else 600
     _apart(setting, "flow", 20, 99)
     runs: dict[str, list[dict[str, float]]] = {"flow": [], "plain": []}
     for seed in range(1 if setting.quick else 3):
@@ -122,7 +122,8 @@ def table(result: dict[str, Any]) -> list[str]:
         *markdown(["way", "seconds"], rows),
         "",
         f"Of the training's own thread listeners take {result['listening_share']:.2%}. Whole trainings under the "
-        f"flow take {result['whole_ratio']:+.1%} (median of pairs), {result['least_ratio']:+.1%} (least against least).",
+        f"flow take {result['whole_ratio']:+.1%} (median of pairs), {result['least_ratio']:+.1%} (least against "
+        "least).",
     ]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.arms import DIFFUSERS
+from benchmarks.arms import DIFFUSERS, installed
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, times
 from benchmarks.timing import against, interleaved, summary
@@ -42,7 +41,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     arms = {}
     for sampler in (DDPM(steps=steps), DDIM(steps=steps)):
         arms[sampler.name] = lambda sampler=sampler: draw(denoise, sampler, work.shape, [0], 0, cpu)
-    if importlib.util.find_spec("diffusers"):
+    if installed(DIFFUSERS):
         arms[f"{DIFFUSERS} ddpm"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDPMScheduler")
         arms[f"{DIFFUSERS} ddim"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDIMScheduler")
     seconds = interleaved(arms, setting.rounds(15))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, losses, memory, orchestration, overhead, sampling, startup, training
+from benchmarks import apart, growth, losses, memory, orchestration, overhead, sampling, startup, training
+from benchmarks.targets import targets
 
 __all__ = ["MEASUREMENTS", "page", "write_page"]
 
 MEASUREMENTS: dict[str, Any] = {
     "training": training,
+    "apart": apart,
     "sampling": sampling,
     "overhead": overhead,
     "losses": losses,
@@ -30,6 +32,7 @@ def page(run: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     when = f"Measured {machine['date']} on {where}; {machine['threads']} threads"
     lines = [f"{when}. {versions}; Python {machine['python']}."]
+    lines += ["", *targets({name: measured["result"] for name, measured in run["measurements"].items()})]
     for name, result in run["measurements"].items():
         loads = result["load"]
         noise = "" if loads is None else f" (load before: {loads:.1f})"

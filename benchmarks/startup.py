@@ -27,7 +27,7 @@ _PLAIN = "from noisette import Experiment, train; train(Experiment.load({config!
 def measure(setting: Setting) -> dict[str, Any]:
     """Start all in turn, after one round that is not counted."""
     seconds: dict[str, list[float]] = {_TORCH: [], _CALL: [], _COMMAND: []}
-    for seed in range(2 if setting.quick else 6):
+    for seed in range(2 if setting.quick else 5):
         for way, taken in seconds.items():
             value = _started(setting, way, seed)
             if seed:

@@ -21,8 +21,8 @@ from noisette.storage.tensors import Stored
 from noisette.training.ema import EMA, averages_of
 from noisette.training.inputs import Inputs
 from noisette.training.model import build_network, load_weights
-from noisette.training.power_ema import LENGTHS, PowerEMA
 from noisette.training.optimizer import AdamW
+from noisette.training.power_ema import LENGTHS, PowerEMA
 from noisette.training.times import times_of
 from noisette.training.validation import Best
 

@@ -1,0 +1,105 @@
+"""The training step once more, each arm in a process of its own: as users have it.
+
+In one process noisette's setting of the C library (freed memory is kept) serves the peers as well. Here each has
+its own; the processes still take turns, step by step, and those that wait sleep.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.arms import DIFFUSERS, LUCIDRAINS, exported, installed, pictures
+from benchmarks.noisette_arm import NoisetteArm
+from benchmarks.setting import Setting, Work
+from benchmarks.table import markdown, ms, times
+from benchmarks.timing import against, summary
+
+TITLE = "Training step, each in a process of its own"
+
+_OWN = "noisette"
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Have each process take a step in turn."""
+    work = setting.work()
+    own = NoisetteArm(setting, work)
+    exported(setting, own)
+    torch.save(pictures(own, work.batch).cpu(), setting.folder / "x0.pt")
+    names = [_OWN, *(name for name in (DIFFUSERS, LUCIDRAINS) if installed(name))]
+    with ExitStack() as stack:
+        arms = {name: stack.enter_context(_process(name, setting, work)) for name in names}
+        seconds = _in_turn(arms, setting.rounds(20))
+    return {"times": {name: summary(taken) for name, taken in seconds.items()}, "ratios": against(seconds, _OWN)}
+
+
+def _in_turn(arms: Mapping[str, subprocess.Popen[str]], rounds: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in arms}
+    for at in range(-3, rounds):
+        for name, process in arms.items():
+            print("step", file=process.stdin, flush=True)
+            said = process.stdout.readline() if process.stdout else ""
+            if not said:
+                raise RuntimeError(f"{name}: ended with exit status {process.wait()}")
+            if at >= 0:
+                seconds[name].append(float(said))
+    return seconds
+
+
+@contextmanager
+def _process(name: str, setting: Setting, work: Work) -> Iterator[subprocess.Popen[str]]:
+    options = [name, str(setting.folder), str(setting.threads), *map(str, asdict(work).values())]
+    call = [sys.executable, "-m", "benchmarks.apart", *options]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.stdin is not None:
+                process.stdin.close()
+
+
+def _steps(name: str, folder: Path, threads: int, work: Work) -> None:
+    """Take a step for each line that comes, and say its seconds."""
+    torch.set_num_threads(threads)
+    arm = _arm(name, folder, work)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        arm.step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        print(time.perf_counter() - start, flush=True)
+
+
+def _arm(name: str, folder: Path, work: Work) -> Any:
+    if name == _OWN:
+        return NoisetteArm(Setting(folder), work)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    x0 = torch.load(folder / "x0.pt", weights_only=True).to(device)
+    if name == DIFFUSERS:
+        from benchmarks.diffusers_arm import DiffusersArm
+
+        return DiffusersArm(folder / "diffusers", x0)
+    from benchmarks.lucidrains_arm import LucidrainsArm
+
+    return LucidrainsArm(work, x0)
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """Return the lines of the report."""
+    rows = [
+        [name, ms(taken["p20_ms"]), ms(taken["median_ms"]), times(result["ratios"].get(name))]
+        for name, taken in result["times"].items()
+    ]
+    return markdown(["arm", "ms (p20)", "ms (median)", "noisette is faster by"], rows)
+
+
+if __name__ == "__main__":
+    _steps(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), Work(*map(int, sys.argv[4:])))

@@ -1,0 +1,66 @@
+"""What is to be reached, and whether it was: ratios of 20th percentiles within one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.arms import DIFFUSERS, LUCIDRAINS
+from benchmarks.table import markdown
+
+__all__ = ["targets"]
+
+Results = dict[str, Any]
+
+
+def targets(results: Results) -> list[str]:
+    """Return the lines of a table of all targets that these results speak of."""
+    rows = [row for name, least, show, value in _TARGETS if (row := _row(results, name, least, show, value))]
+    return markdown(["target", "asked", "reached", ""], rows) if rows else []
+
+
+def _row(
+    results: Results, name: str, bound: float, show: str, value: Callable[[Results], float]
+) -> list[str] | None:
+    try:
+        reached = value(results)
+    except KeyError:  # was not measured, or the peer is not installed
+        return None
+    most = bound < 0
+    asked = f"{'at most' if most else 'at least'} {show.format(abs(bound))}"
+    met = reached <= -bound if most else reached >= bound
+    return [name, asked, show.format(reached), "yes" if met else "**missed**"]
+
+
+def _step(arm: str, precision: str = "ratios") -> Callable[[Results], float]:
+    return lambda results: float(results["training"][precision][arm]["p20"])
+
+
+def _call(batch: str, arm: str) -> Callable[[Results], float]:
+    return lambda results: float(results["sampling"]["batches"][batch]["ratios"][arm]["p20"])
+
+
+def _loop(results: Results) -> float:
+    ratio = results["overhead"]["ratios"]["ddpm"]
+    if ratio is None:
+        raise KeyError(DIFFUSERS)
+    return float(1 / ratio["p20"])
+
+
+def _start(results: Results) -> float:
+    return float(results["startup"]["ratio"]["noisette train"])
+
+
+_TARGETS: list[tuple[str, float, str, Callable[[Results], float]]] = [
+    ("training step, against diffusers", 1.8, "{:.2f}x", _step(DIFFUSERS)),
+    ("training step, against denoising-diffusion-pytorch", 3.4, "{:.2f}x", _step(LUCIDRAINS)),
+    ("training step, share of the floor", 0.75, "{:.0%}", _step("floor")),
+    ("training step in fp32, against diffusers", 1.15, "{:.2f}x", _step(DIFFUSERS, "ratios_fp32")),
+    ("network call, batch 16, against diffusers", 1.7, "{:.2f}x", _call("16", DIFFUSERS)),
+    ("network call, batch 16, against denoising-diffusion-pytorch", 3.2, "{:.2f}x", _call("16", LUCIDRAINS)),
+    ("network call, batch 1, against diffusers", 1.0, "{:.2f}x", _call("1", DIFFUSERS)),
+    ("network call, batch 1, against denoising-diffusion-pytorch", 1.0, "{:.2f}x", _call("1", LUCIDRAINS)),
+    ("loop round the network, batch 1, share of diffusers'", -0.25, "{:.2f}", _loop),
+    ("listeners' share of a training", -0.02, "{:.2%}", lambda r: float(r["orchestration"]["listening_share"])),
+    ("start of `noisette train`, imports of torch", -3.0, "{:.1f}", _start),
+]
