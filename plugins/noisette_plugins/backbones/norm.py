@@ -105,9 +105,7 @@ def _by_sums(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -
     count = h * w * (c // groups)
     mean = values.sum(dim=1).view(n, groups, -1).sum(-1) / count
     values.sub_(_per_channel(mean, c)[:, None])
-    rstd = (
-        torch.linalg.vector_norm(values, dim=1).square_().view(n, groups, -1).sum(-1).div_(count).add_(eps).rsqrt_()
-    )
+    rstd = values.square().sum(dim=1).view(n, groups, -1).sum(-1).div_(count).add_(eps).rsqrt_()
     torch.addcmul(bias.view(-1, 1, c), values, (_per_channel(rstd, c) * weight)[:, None], out=values)
     return values.to(x.dtype).view(n, h, w, c).permute(0, 3, 1, 2), mean, rstd
 
