@@ -37,7 +37,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     names = [_OWN, *(name for name in (DIFFUSERS, LUCIDRAINS) if installed(name))]
     with ExitStack() as stack:
         arms = {name: stack.enter_context(_process(name, setting, work)) for name in names}
-        seconds = _in_turn(arms, setting.rounds(20))
+        seconds = _in_turn(arms, setting.rounds(16))
     return {"times": {name: summary(taken) for name, taken in seconds.items()}, "ratios": against(seconds, _OWN)}
 
 

@@ -32,6 +32,10 @@ def _row(
     return [name, asked, show.format(reached), "yes" if met else "**missed**"]
 
 
+def _apart(arm: str) -> Callable[[Results], float]:
+    return lambda results: float(results["apart"]["ratios"][arm]["p20"])
+
+
 def _step(arm: str, precision: str = "ratios") -> Callable[[Results], float]:
     return lambda results: float(results["training"][precision][arm]["p20"])
 
@@ -54,6 +58,8 @@ def _start(results: Results) -> float:
 _TARGETS: list[tuple[str, float, str, Callable[[Results], float]]] = [
     ("training step, against diffusers", 1.8, "{:.2f}x", _step(DIFFUSERS)),
     ("training step, against denoising-diffusion-pytorch", 3.4, "{:.2f}x", _step(LUCIDRAINS)),
+    ("the same, each in a process of its own, against diffusers", 1.8, "{:.2f}x", _apart(DIFFUSERS)),
+    ("the same, against denoising-diffusion-pytorch", 3.4, "{:.2f}x", _apart(LUCIDRAINS)),
     ("training step, share of the floor", 0.75, "{:.0%}", _step("floor")),
     ("training step in fp32, against diffusers", 1.15, "{:.2f}x", _step(DIFFUSERS, "ratios_fp32")),
     ("network call, batch 16, against diffusers", 1.7, "{:.2f}x", _call("16", DIFFUSERS)),

@@ -27,7 +27,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     arms |= {name: arm.step for name, arm in others.items()}
     arms |= {_FLOOR: products_of(own.step), _FLOOR_FP32: products_of(plain.step)}
     networks = {_OWN: own, _SMALL: small, **{name: arm for name, arm in others.items() if "bf16" not in name}}
-    seconds = interleaved(arms, setting.rounds(25))
+    seconds = interleaved(arms, setting.rounds(18))
     x = pictures(own, 1)
     return {
         "work": vars(work),
