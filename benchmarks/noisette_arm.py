@@ -54,8 +54,8 @@ class NoisetteArm:
         self.stepper(batch)
         return self.stepper.losses.take()["loss"]
 
-    def denoiser(self, pictures: int) -> NetworkDenoiser:
-        """Return what a sampler calls, for so many pictures at once; the network is placed anew for them."""
-        machine = Machine.here(self.experiment.training.precision, pictures)
+    def denoiser(self) -> NetworkDenoiser:
+        """Return what a sampler calls; the network is placed anew for it."""
+        machine = Machine.here(self.experiment.training.precision)
         network = machine.place(self.network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format))
         return NetworkDenoiser(network, self.experiment.objective, self.tables, None, machine.autocast)

@@ -16,9 +16,6 @@ __all__ = ["Machine", "threads"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
-_FEW = 4
-"""Pictures at once from which bf16 pays on a CPU."""
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -35,19 +32,16 @@ class Machine:
     channels_last: bool
 
     @classmethod
-    def here(cls, precision: Precision = "auto", pictures: int | None = None) -> Machine:
+    def here(cls, precision: Precision = "auto") -> Machine:
         """Choose for this machine; `auto` takes bf16 where the hardware multiplies it, float32 elsewhere.
 
-        Args:
-            precision: what was asked for.
-            pictures: how many are computed at once, where that is known: on a CPU `auto` takes float32 for few,
-                whose network calls are dearer to prepare in bf16 than they are to compute.
+        It is no slower for a single picture (`make bench`), so the choice does not hang on the batch: the pictures
+        do not either.
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if device.type == "cpu":
             keep_freed_memory()
-        few = pictures is not None and pictures < _FEW and device.type == "cpu"
-        bf16 = precision == "bf16" or (precision == "auto" and not few and _multiplies_bf16(device))
+        bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(device))
         return cls(device, torch.bfloat16 if bf16 else None, channels_last=bf16)
 
     @property

@@ -45,25 +45,14 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "pictures", "multiplies", "expected"),
-    [
-        ("auto", None, True, "bf16"),
-        ("auto", 64, True, "bf16"),
-        ("auto", 1, True, "fp32"),
-        ("auto", 64, False, "fp32"),
-        ("bf16", 1, False, "bf16"),
-        ("fp32", 64, True, "fp32"),
-    ],
+    ("precision", "multiplies", "expected"),
+    [("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16"), ("fp32", True, "fp32")],
 )
-def test_precision_is_chosen_by_machine_and_batch(
-    monkeypatch: pytest.MonkeyPatch,
-    precision: machine.Precision,
-    pictures: int | None,
-    multiplies: bool,
-    expected: str,
+def test_precision_is_chosen_by_the_machine(
+    monkeypatch: pytest.MonkeyPatch, precision: machine.Precision, multiplies: bool, expected: str
 ) -> None:
     monkeypatch.setattr(machine, "_multiplies_bf16", lambda device: multiplies)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    here = Machine.here(precision, pictures)
+    here = Machine.here(precision)
     assert here.precision == expected
     assert here.channels_last == (expected == "bf16")

@@ -73,9 +73,7 @@ def sample(
     done = Samples.finished(target)
     if done is not None:
         return done
-    at_once = min(experiment.sampling.batch or experiment.sampling.count, experiment.sampling.count)
-    machine = Machine.here(experiment.training.precision, at_once)
-    model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=machine)
+    model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=Machine.here(experiment.training.precision))
     data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_resolution else None
     events = events or Events()
     run = Run("sample", sampler.label, target, experiment.sampling.count, sampler.options())
