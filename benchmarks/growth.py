@@ -15,9 +15,9 @@ from benchmarks.table import markdown, ms
 TITLE = "Growth"
 
 _POINTS = {
-    "batch": [Work(batch=batch) for batch in (8, 16, 32, 64, 128)],
-    "size": [Work(batch=16, size=size) for size in (16, 32, 64, 96)],
-    "width": [Work(batch=16, width=width) for width in (16, 32, 64, 96)],
+    "batch": [Work(batch=batch) for batch in (16, 32, 64)],
+    "size": [Work(batch=16, size=size) for size in (16, 32, 64)],
+    "width": [Work(batch=16, width=width) for width in (16, 32, 64)],
 }
 
 
