@@ -54,7 +54,8 @@ def main() -> None:
 def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(Path(folder), options.threads, options.quick)
-        return {"load": load(), "result": MEASUREMENTS[name].measure(setting)}
+        began = {"load": load(), "threads": options.threads}
+        return {**began, "result": MEASUREMENTS[name].measure(setting)}
 
 
 def _publish(run: dict[str, Any]) -> None:

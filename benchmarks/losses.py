@@ -24,7 +24,7 @@ TOLERANCE = 0.02
 def measure(setting: Setting) -> dict[str, Any]:
     """Train all arms side by side."""
     work = setting.work() if setting.quick else replace(setting.work(), size=16, batch=32)
-    steps = 4 if setting.quick else 200
+    steps = 4 if setting.quick else 120
     own = NoisetteArm(setting, work, lr=5e-4)
     arms: dict[str, Any] = {"noisette": own, "noisette, fp32": NoisetteArm(setting, work, "fp32", lr=5e-4)}
     arms["noisette's default, small"] = NoisetteArm(setting, work, backbone="small", lr=5e-4)

@@ -30,12 +30,12 @@ def page(run: dict[str, Any]) -> str:
     machine = run["machine"]
     where = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores, {machine['bf16']}"
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
-    when = f"Measured {machine['date']} on {where}; {machine['threads']} threads"
+    when = f"Measured {machine['date']} on {where}"
     lines = [f"{when}. {versions}; Python {machine['python']}."]
     lines += ["", *targets({name: measured["result"] for name, measured in run["measurements"].items()})]
     for name, result in run["measurements"].items():
         loads = result["load"]
-        noise = "" if loads is None else f" (load before: {loads:.1f})"
+        noise = f", {result.get('threads', machine['threads'])} threads" + (f", load {loads:.1f}" if loads else "")
         body = MEASUREMENTS[name].table(result["result"])
         lines += ["", f"## {MEASUREMENTS[name].TITLE}", "", *body, "", f"*`--only {name}`{noise}*"]
     return "\n".join(lines) + "\n"

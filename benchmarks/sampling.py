@@ -33,11 +33,11 @@ def _measured(setting: Setting, batch: int) -> dict[str, Any]:
     for arm in others.values():
         arm.network.eval()
     x = torch.randn_like(pictures(own, batch))
-    denoise = own.denoiser(batch)
+    denoise = own.denoiser()
     forced: tuple[Precision, ...] = ("fp32", "bf16")
     arms = {"noisette": lambda: denoise(x, 500)}
     for precision in forced:
-        other = NoisetteArm(setting, work, precision).denoiser(batch)
+        other = NoisetteArm(setting, work, precision).denoiser()
         arms[f"noisette, {precision}"] = lambda other=other: other(x, 500)
     arms |= {name: lambda arm=arm: arm.call(x, 500) for name, arm in others.items()}
     calls = 3 if batch == 1 else 1
