@@ -35,17 +35,17 @@ def _apart(setting: Setting, work: Work) -> dict[str, Any]:
 
 
 def _point(arguments: dict[str, Any]) -> dict[str, float]:
-    """Measure one point: the time of a step, and the peak of memory above that of the imports."""
+    """Measure one point: the time of a step, and the peak of memory above what is held before the first."""
     import torch
 
-    from benchmarks.machine import peak_mib
+    from benchmarks.machine import held_mib, peak_mib
     from benchmarks.noisette_arm import NoisetteArm
     from benchmarks.timing import interleaved, summary
 
     torch.set_num_threads(arguments["threads"])
     with tempfile.TemporaryDirectory() as folder:
         arm = NoisetteArm(Setting(Path(folder)), Work(**arguments["work"]))
-        before = peak_mib()
+        before = held_mib()
         seconds = interleaved({"step": arm.step}, arguments["rounds"])["step"]
         gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
         return {**summary(seconds), "memory_mib": peak_mib() - before if gpu is None else gpu}

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["about", "load", "peak_mib", "slug"]
+__all__ = ["about", "held_mib", "load", "peak_mib", "slug"]
 
 _PACKAGES = ("noisette", "torch", "diffusers", "denoising-diffusion-pytorch", "accelerate", "prefect", "mlflow")
 
@@ -48,8 +48,18 @@ def load() -> float | None:
 
 def peak_mib() -> float:
     """Return the most memory that this process ever held; Linux only (getrusage would count its parent's)."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+    return _status("VmHWM")
+
+
+def held_mib() -> float:
+    """Return the memory that this process holds, and let the peak begin there anew; Linux only."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    return _status("VmRSS")
+
+
+def _status(name: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def slug(machine: dict[str, Any]) -> str:
