@@ -32,9 +32,11 @@ def _growth(result: dict[str, Any]) -> Figure:
             (rows[0][column], "p20_ms", "ms a step"),
             (rows[1][column], "memory_mib", "peak MiB"),
         ):
-            axis.plot(across, [point[value] for point in points], marker="o")
+            values = [point[value] for point in points]
+            axis.plot(across, values, marker="o")
             axis.set(xscale="log", yscale="log", xlabel=label, ylabel=unit)
             axis.set_xticks(across, labels=map(str, across), minor=False)
+            axis.set_yticks(values, labels=[f"{number:.0f}" for number in values], minor=False)
             axis.minorticks_off()
             axis.grid(alpha=0.3)
     return figure
