@@ -25,7 +25,7 @@ def test_its_commands_are_there_with_their_options() -> None:
     from noisette_flows.cli import app
 
     called = [block.text.split() for block in blocks(PAGE) if block.language == "sh"]
-    assert len(called) == 8
+    assert len(called) == 10
     for _, *words in called:
         command = get_command(app)
         while hasattr(command, "commands"):
@@ -36,7 +36,7 @@ def test_its_commands_are_there_with_their_options() -> None:
 
 def test_its_pictures_are_there_and_small() -> None:
     shown = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", PAGE)
-    assert len(shown) == 6
+    assert len(shown) == 7
     for name in shown:
         with Image.open(DOCS / name) as image:
             assert 700 <= image.width <= 1100
