@@ -2,7 +2,7 @@
 
 python -m benchmarks                              all, into benchmarks/results and docs/benchmarks.md
 python -m benchmarks --only training sampling     some; the others stay as they were that day
-python -m benchmarks --quick --to elsewhere       tiny work, to see that all runs
+python -m benchmarks --quick                      tiny work, to see that all runs; writes nothing
 python -m benchmarks --page benchmarks/results/X.json   write the page and the plots from a run
 """
 
@@ -41,12 +41,14 @@ def main() -> None:
         print(f"== {name}", flush=True)
         run["measurements"][name] = measured = _measured(name, options)
         print("\n".join(MEASUREMENTS[name].table(measured["result"])), flush=True)
+    if options.quick and options.to is None:
+        return  # figures that mean nothing are shown, and not kept beside those that do
     run["measurements"] = {name: run["measurements"][name] for name in MEASUREMENTS if name in run["measurements"]}
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-    if options.to is None and not options.quick:
+    if options.to is None:
         _publish(run)
-    elif options.to:
+    else:
         (folder / "benchmarks.md").write_text(page(run), encoding="utf-8")
         draw_plots(run, folder)
 

@@ -29,7 +29,7 @@ class LucidrainsArm:
     def __init__(self, work: Work, x0: Tensor) -> None:
         torch.manual_seed(0)
         full = (False, False, True)
-        width = work.width * 9 // 8
+        width = work.width * 9 // 8 // 4 * 4  # its waves come in pairs, its groups in fours
         self.network = Unet(width, dim_mults=(1, 2, 3), channels=work.channels, full_attn=full)
         self.diffusion = GaussianDiffusion(
             self.network, image_size=work.size, timesteps=1000, objective="pred_noise", beta_schedule="linear"
