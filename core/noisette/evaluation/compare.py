@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     States = list[State]
 
-__all__ = ["Comparison", "compare_sets", "compare_states", "finite", "statistics"]
+__all__ = ["Comparison", "compare_sets", "compare_states", "finite", "metrics_of_sets", "statistics"]
 
 _PASS = 128
 """Pictures of a pass that metrics see at once; a constant, so that sums are the same bits every time."""
@@ -78,6 +78,11 @@ def compare_sets(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out.items())
         raise DataError(f"{generated.name}: nothing could be computed: {reasons}")
     return comparison
+
+
+def metrics_of_sets(metrics: Sequence[Metric], *, labelled: bool) -> list[Metric]:
+    """Return the metrics that compare sets, and can where the reference has labels or not."""
+    return [metric for metric in metrics if metric.needs != "model" and (labelled or not metric.needs_labels)]
 
 
 def statistics(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from noisette.errors import DataError
 from noisette.evaluation import baselines
 from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import compare_states, statistics
+from noisette.evaluation.compare import compare_states, metrics_of_sets, statistics
 from noisette.evaluation.protocol import details, protocol
 from noisette.evaluation.report import Report, Row
 from noisette.evaluation.sets import PictureSet
@@ -55,9 +55,7 @@ class Table:
         self.reference = baselines.reference(data)
         self.heldout = baselines.heldout(data, most, experiment.seed)
         self.noise = [baselines.noise(data.shape, most, experiment.seed)] if evaluation.baselines else []
-        labelled = self.reference.labels is not None
-        of_sets = [metric for metric in evaluation.metrics if metric.needs != "model"]
-        self.metrics = [metric for metric in of_sets if labelled or not metric.needs_labels]
+        self.metrics = metrics_of_sets(evaluation.metrics, labelled=self.reference.labels is not None)
         self.columns: dict[str, int] = {}
         self.left_out: dict[tuple[str, str], list[str]] = {}
 

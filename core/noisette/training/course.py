@@ -51,7 +51,7 @@ def beginning(experiment: Experiment, directory: Path, data: Prepared) -> Checkp
                 whole = Checkpoint.open(found.directory)
                 log.info("training goes on at step %d of %d, behind %s", whole.step, steps, whole.directory)
                 return whole
-            near[found.directory.parent.parent] = others
+            near[found.run] = others
         except CheckpointError as error:
             log.warning("damaged checkpoint passed over: %s", error)
     if near:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from noisette.training.state import TrainingState
 
-__all__ = ["LENGTHS", "PowerEMA", "averaged", "exponent", "keep_snapshot", "shares"]
+__all__ = ["LENGTHS", "PowerEMA", "averaged", "exponent", "keep_snapshot", "power_averages", "shares"]
 
 LENGTHS = (0.05, 0.1)
 """Lengths of the averages that snapshots hold, as parts of the training (sigma_rel)."""
@@ -58,6 +58,11 @@ class PowerEMA(EMA):
     def decay_at(self, step: int) -> float:
         """Return the decay used after `step` steps."""
         return float((1 - 1 / step) ** (self.gamma + 1))
+
+
+def power_averages(network: nn.Module) -> dict[str, EMA]:
+    """Return the averages that snapshots hold, by the names of their files."""
+    return {_file(length): PowerEMA(network, length) for length in LENGTHS}
 
 
 def keep_snapshot(state: TrainingState, run: Path) -> None:
@@ -123,12 +128,7 @@ def _snapshots(run: Path, step: int) -> list[tuple[int, float, Path]]:
     """Return step, length and file of every snapshot of a run up to a step."""
     folders = sorted((run / "snapshots").glob("step-*"))
     taken = [(int(folder.name.removeprefix("step-")), folder) for folder in folders]
-    return [
-        (when, length, folder / f"power-{length}.safetensors")
-        for when, folder in taken
-        if when <= step
-        for length in LENGTHS
-    ]
+    return [(when, length, folder / _file(length)) for when, folder in taken if when <= step for length in LENGTHS]
 
 
 def _mixed(found: list[tuple[int, float, Path]], step: int, length: float) -> dict[str, Tensor]:
@@ -141,6 +141,10 @@ def _mixed(found: list[tuple[int, float, Path]], step: int, length: float) -> di
             part = factor * weight.double()
             total[name] = total[name] + part if name in total else part
     return {name: weight.to(torch.float32) for name, weight in total.items()}
+
+
+def _file(length: float) -> str:
+    return f"power-{length}.safetensors"
 
 
 def _overlaps(

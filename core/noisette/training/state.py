@@ -22,7 +22,7 @@ from noisette.training.ema import EMA, averages_of
 from noisette.training.inputs import Inputs
 from noisette.training.model import build_network, load_weights
 from noisette.training.optimizer import AdamW
-from noisette.training.power_ema import LENGTHS, PowerEMA
+from noisette.training.power_ema import power_averages
 from noisette.training.times import times_of
 from noisette.training.validation import Best
 
@@ -74,7 +74,7 @@ class TrainingState:
         self.network: nn.Module = machine.place(network.train())
         self.averages = averages_of(self.network, options.decays)
         if options.snapshot_every:
-            self.averages |= {f"power-{length}.safetensors": PowerEMA(self.network, length) for length in LENGTHS}
+            self.averages |= power_averages(self.network)
         self.optimizer = AdamW(
             self.network.parameters(),
             lr=options.lr,

@@ -12,7 +12,7 @@ from noisette.diffusion.tables import Tables
 from noisette.errors import ConfigError, Problem
 from noisette.evaluation import baselines
 from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import compare_states, statistics
+from noisette.evaluation.compare import compare_states, metrics_of_sets, statistics
 from noisette.evaluation.models import judge_model
 from noisette.evaluation.sets import PictureSet
 from noisette.machine import Machine
@@ -75,9 +75,7 @@ class Validation:
     def __init__(self, state: TrainingState, tables: Tables, features: Path) -> None:
         self.state, self.tables = state, tables
         evaluation, data = state.experiment.evaluation, state.data
-        labelled = data.labels("train") is not None
-        of_sets = [metric for metric in evaluation.metrics if metric.needs != "model"]
-        self.metrics = [metric for metric in of_sets if labelled or not metric.needs_labels]
+        self.metrics = metrics_of_sets(evaluation.metrics, labelled=data.labels("train") is not None)
         self.better: dict[str, str] = {}
         device = Machine.here("fp32").device
         self._cache = FeatureCache(evaluation.features, device, None)

@@ -8,17 +8,27 @@ from typing import Annotated
 import typer
 
 from noisette_flows.cli.checkpoints import Trained, checkpoint_of
-from noisette_flows.cli.drawing import At, Desk, Guidance, OfClass, SamplerName, Seed, Steps, To, named, numbers
+from noisette_flows.cli.drawing import (
+    PICTURE,
+    At,
+    Desk,
+    Guidance,
+    OfClass,
+    SamplerName,
+    Seed,
+    Steps,
+    To,
+    named,
+    numbers,
+)
 from noisette_flows.cli.options import AsJson, Output, Set
 
 __all__ = ["edit", "interpolate"]
 
-_PICTURE = "A file; or test:3, train:3 (prepared pictures); or drawn:3 (what the model draws)."
-
 
 def edit(
     trained: Trained,
-    picture: Annotated[str, typer.Argument(metavar="PICTURE", help=_PICTURE, show_default=False)],
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help=PICTURE, show_default=False)],
     at: At = None,
     become: OfClass = None,
     sampler: SamplerName = "ddim",
@@ -45,7 +55,7 @@ def edit(
 
 def interpolate(
     trained: Trained,
-    a: Annotated[str, typer.Argument(metavar="A", help=_PICTURE)] = "drawn:0",
+    a: Annotated[str, typer.Argument(metavar="A", help=PICTURE)] = "drawn:0",
     b: Annotated[str, typer.Argument(metavar="B", help="The other picture, named as A is.")] = "drawn:1",
     at: At = None,
     mixes: Annotated[

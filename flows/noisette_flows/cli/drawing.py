@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from noisette.process import Gallery, Painter
 
-__all__ = ["At", "Desk", "Guidance", "OfClass", "SamplerName", "Seed", "Steps", "To", "named", "numbers"]
+__all__ = ["PICTURE", "At", "Desk", "Guidance", "OfClass", "SamplerName", "Seed", "Steps", "To", "named", "numbers"]
 
 SamplerName = Annotated[str, typer.Option("--sampler", metavar="SAMPLER", help="Such as ddpm, or ddim:eta=1.")]
 Steps = Annotated[
@@ -47,6 +47,7 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the noise; the
 At = Annotated[
     str | None, typer.Option("--at", metavar="T,T,...", help="Steps of the process.", show_default=False)
 ]
+PICTURE = "A file; or test:3, train:3 (prepared pictures); or drawn:3 (what the model draws)."
 To = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where the pictures go.")]
 
 Number = TypeVar("Number", int, float)

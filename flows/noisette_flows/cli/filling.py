@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisette_flows.cli.checkpoints import Trained, checkpoint_of
-from noisette_flows.cli.drawing import Desk, Guidance, OfClass, SamplerName, Seed, Steps, To, named, numbers
+from noisette_flows.cli.drawing import (
+    PICTURE,
+    Desk,
+    Guidance,
+    OfClass,
+    SamplerName,
+    Seed,
+    Steps,
+    To,
+    named,
+    numbers,
+)
 from noisette_flows.cli.options import AsJson, Output, Set
 
 if TYPE_CHECKING:
@@ -17,8 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inpaint", "upscale"]
 
-_PICTURE = "A file; or test:3, train:3 (prepared pictures); or drawn:3 (what the model draws)."
-Picture = Annotated[str, typer.Argument(metavar="PICTURE", help=_PICTURE, show_default=False)]
+Picture = Annotated[str, typer.Argument(metavar="PICTURE", help=PICTURE, show_default=False)]
 Count = Annotated[int, typer.Option("--count", min=1, help="How many ways to complete the picture.")]
 
 
