@@ -109,7 +109,7 @@ def test_a_metric_that_cannot_be_computed_is_left_out_unless_none_can() -> None:
     comparison = compare_sets(some(1), some(), None, Convolutions(), [Frechet(), Recorder(), Recognised()])
     assert list(comparison.results) == ["recorder"]
     assert "at least 2 judged pictures" in comparison.left_out["frechet"]
-    assert "labels of the reference" in comparison.left_out["recognised"]
+    assert "no labels" in comparison.left_out["recognised"]
     with pytest.raises(DataError, match=r"set 0: nothing could be computed: frechet: .*; kid: .*got 1"):
         compare_sets(some(1), some(), None, Convolutions(), [Frechet(), KID()])
 
@@ -120,3 +120,55 @@ def test_two_metrics_of_one_name_are_kept_apart_or_refused() -> None:
     both = compare_sets(some(labels=True), some(seed=1, labels=True), some(20, 2, labels=True), Convolutions(),
                         [Distance(), Likeness(), Recognised(trees=5)])  # fmt: skip
     assert len(both.results) >= 3
+
+
+class Sure(Metric):
+    """The mean of the largest logit."""
+
+    name: ClassVar[str] = "sure"
+    needs_logits: ClassVar[bool] = True
+
+    def update(self, state, batch):
+        assert batch.features is not None
+        return self.merge(state, {"largest": batch.logits.amax(dim=1)})
+
+    def merge(self, a, b):
+        return {"largest": torch.cat([a["largest"], b["largest"]])} if a and b else dict(a or b)
+
+    def compute(self, generated, reference, heldout):
+        return {"sure": Estimate(float(generated["largest"].mean()))}
+
+
+class Knowing(Convolutions):
+    name: ClassVar[str] = "knowing"
+    classifies: ClassVar[bool] = True
+
+    def classifier(self):
+        return lambda features: features[:, :3] * 2
+
+
+def test_logits_come_from_the_features_own_classifier() -> None:
+    cache = FeatureCache(Knowing(), torch.device("cpu"), None)
+    [state, _] = statistics(some(200), [Sure(), Distance()], cache)
+    features = Knowing().load(torch.device("cpu"))(torch.from_numpy(some(200).pictures))
+    assert torch.allclose(state["largest"], 2 * features[:, :3].amax(dim=1))
+    assert compare_sets(some(), some(1), None, Knowing(), [Sure()]).results.keys() == {"sure_knowing"}
+
+
+def test_over_features_that_classify_nothing_it_is_left_out() -> None:
+    comparison = compare_sets(some(), some(), None, Convolutions(), [Sure(), Recorder()])
+    assert comparison.left_out == {"sure": "the features end in no classifier"}
+    with pytest.raises(DataError, match="convolutions: expected a network that ends in a classifier"):
+        Convolutions().classifier()
+
+
+@pytest.mark.parametrize("logits", [torch.zeros(3, 2), torch.full((200, 2), torch.nan), torch.zeros(200)])
+def test_logits_that_are_none_are_refused(logits: torch.Tensor) -> None:
+    class Broken(Knowing):
+        name: ClassVar[str] = "broken-logits"
+
+        def classifier(self):
+            return lambda features: logits
+
+    with pytest.raises(PluginError, match=r"broken-logits: expected finite logits \(128, K\)"):
+        compare_sets(some(), some(), None, Broken(), [Sure()])

@@ -47,6 +47,9 @@ def test_it_knows_what_is_on_photographs(weights: dict[str, torch.Tensor]) -> No
         with torch.no_grad():
             sure = network.classify((clean(square.float(), 224) - 127) / 128).softmax(dim=1)[0]
         assert int(sure.argmax()) == label
+        plugin = EfficientNetLite0(size=224)
+        logits = plugin.classifier()(plugin.load(CPU)(square))
+        assert torch.allclose(logits.softmax(dim=1)[0], sure, atol=1e-3)
         assert float(sure[label]) > 0.2
 
 

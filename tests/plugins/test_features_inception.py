@@ -58,6 +58,21 @@ def test_it_equals_torch_fidelitys_extractor(weights: Path) -> None:
     assert float((clean - expected).abs().max()) > 0.01
 
 
+def test_its_logits_are_those_of_torch_fidelity_without_the_bias(weights: Path) -> None:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    names = ["logits_unbiased", "logits"]
+    theirs = FeatureExtractorInceptionV3(
+        "inception", names, feature_extractor_weights_path=str(weights / "random.pth")
+    )
+    plugin = Inception(weights=weights / "random.safetensors", resize="legacy")
+    ours = plugin.classifier()(plugin.load(CPU)(some(3)))
+    unbiased, biased = theirs(some(3))
+    assert ours.shape == (3, 1008)
+    assert float((ours - unbiased).abs().max()) < 1e-3
+    assert float((ours - biased).abs().max()) > 0.1  # control: the bias matters
+
+
 def test_grey_is_repeated_and_batches_do_not_matter(weights: Path) -> None:
     extract = Inception(weights=weights / "random.safetensors").load(CPU)
     grey = some(2, channels=1)

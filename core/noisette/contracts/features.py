@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from noisette.contracts.plugin import Plugin
+from noisette.errors import DataError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from noisette.evaluation.sets import PictureSet
+
     Extractor = Callable[[Tensor], Tensor]
+    Classifier = Callable[[Tensor], Tensor]
 
 __all__ = ["Features"]
 
@@ -21,11 +26,13 @@ class Features(Plugin):
     """A fixed network that turns pictures into vectors in which distances mean something.
 
     Class attributes:
-        dimensions: length D of the vectors.
+        dimensions: length D of the vectors; a property where options decide it.
+        classifies: whether the network ends in a classifier, which `classifier` gives.
     """
 
     kind: ClassVar[str] = "features"
     dimensions: ClassVar[int]
+    classifies: ClassVar[bool] = False
 
     @property
     def label(self) -> str:
@@ -36,6 +43,29 @@ class Features(Plugin):
     def resizing(self) -> str:
         """How pictures are brought to the network's size, in words; part of every result's protocol."""
         return ""
+
+    @property
+    def input_size(self) -> int | None:
+        """Height and width in pixels that the network sees; None if it takes pictures of any size as they are."""
+        return None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What else belongs into every result's protocol, as JSON values, such as a classifier's accuracy."""
+        return {}
+
+    def fitted(self, train: PictureSet, test: PictureSet | None, folder: Path | None) -> Self:
+        """Return these features made for a data set; themselves, unless they are learned from it.
+
+        Args:
+            train: real pictures, with labels if there are any; all results are compared with them.
+            test: real pictures that are not among them, or None.
+            folder: where what was learned is kept for the next time; None keeps nothing.
+
+        Raises:
+            DataError: if nothing can be learned from these pictures.
+        """
+        return self
 
     @abstractmethod
     def weights_sha256(self) -> str:
@@ -52,3 +82,11 @@ class Features(Plugin):
         It is deterministic, in evaluation mode, and treats each picture of a batch on its own. Grey pictures
         are repeated to three channels, and the resizing is part of the features.
         """
+
+    def classifier(self) -> Classifier:
+        """Return a function from features, float32 (N, D) on the CPU, to logits, float32 (N, K).
+
+        Raises:
+            DataError: if the weights are not there, or these features classify nothing.
+        """
+        raise DataError(f"features {self.name}: expected a network that ends in a classifier; this one has none")

@@ -39,6 +39,7 @@ class Batch:
         pictures: uint8 (N, C, H, W).
         features: float32 (N, D), or None where no metric asked for features.
         labels: int64 (N,), or None where the pictures have none.
+        logits: float32 (N, K) of the features' own classifier, or None where no metric asked for them.
         model: the model that is judged by real pictures, for a `ModelMetric` alone.
         numbers: of the pictures in their set, int64 (N,), for a `ModelMetric` alone.
         seed: the experiment's; with their numbers it decides the pictures' noise.
@@ -50,6 +51,7 @@ class Batch:
     model: Model | None = None
     numbers: Tensor | None = None
     seed: int = 0
+    logits: Tensor | None = None
 
 
 class Metric(Plugin):
@@ -62,6 +64,8 @@ class Metric(Plugin):
     Class attributes:
         needs: "features" or "pictures": what it reads of a batch; "model" of a `ModelMetric`.
         needs_labels: whether the reference must have labels.
+        needs_logits: whether a metric of features needs their logits as well; over features that classify nothing
+            it is left out.
         over_inception: result names that the literature gives over Inception features, such as
             ``{"frechet": "fid"}``; over any other features a result bears the features' name.
     """
@@ -69,6 +73,7 @@ class Metric(Plugin):
     kind: ClassVar[str] = "metric"
     needs: ClassVar[Literal["features", "pictures", "model"]] = "features"
     needs_labels: ClassVar[bool] = False
+    needs_logits: ClassVar[bool] = False
     over_inception: ClassVar[dict[str, str]] = {}
     better: ClassVar[Literal["lower", "higher"]] = "lower"
 

@@ -27,7 +27,7 @@ from noisette.storage import committed, digest, new_array, verify
 
 if TYPE_CHECKING:
     from noisette.contracts import Features, Metric, Plugin
-    from noisette.contracts.features import Extractor
+    from noisette.contracts.features import Classifier, Extractor
     from noisette.contracts.metric import State
     from noisette.evaluation.sets import PictureSet
 
@@ -51,6 +51,7 @@ class FeatureCache:
     def __init__(self, features: Features, device: torch.device, folder: Path | None) -> None:
         self.features, self.device, self.folder = features, device, folder
         self._extract: Extractor | None = None
+        self._classify: Classifier | None = None
 
     @cached_property
     def weights(self) -> str:
@@ -80,6 +81,22 @@ class FeatureCache:
                 array = new_array(staging / _FEATURES, (len(pictures), self.features.dimensions), np.float32)
                 yield lambda rows, batch: self._record(array, rows, batch)
                 array.flush()
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the logits of some features, float32 (n, K), by the network's own classifier.
+
+        Raises:
+            PluginError: if they are not finite numbers, a row a picture.
+        """
+        if self._classify is None:
+            self._classify = self.features.classifier()
+        logits = self._classify(features)
+        if logits.ndim != 2 or len(logits) != len(features) or not bool(torch.isfinite(logits).all()):
+            came = f"{tuple(logits.shape)}, finite: {bool(torch.isfinite(logits).all())}"
+            raise PluginError(
+                f"features {self.features.name}: expected finite logits ({len(features)}, K); got {came}"
+            )
+        return logits.to(torch.float32)
 
     def statistics(self, metric: Metric, pictures: PictureSet) -> State | None:
         """Return the kept statistics of a set under a metric, or None."""

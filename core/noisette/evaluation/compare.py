@@ -20,13 +20,14 @@ from noisette.machine import Machine
 
 if TYPE_CHECKING:
     from noisette.contracts import Features, Metric
+    from noisette.contracts.features import Classifier
     from noisette.contracts.metric import State
     from noisette.evaluation.cache import Source
     from noisette.evaluation.sets import PictureSet
 
     States = list[State]
 
-__all__ = ["Comparison", "compare_sets", "compare_states", "finite", "metrics_of_sets", "statistics"]
+__all__ = ["Comparison", "compare_sets", "compare_states", "finite", "lacking", "metrics_of_sets", "statistics"]
 
 _PASS = 128
 """Pictures of a pass that metrics see at once; a constant, so that sums are the same bits every time."""
@@ -71,18 +72,36 @@ def compare_sets(
         PluginError: if features or a metric break their contract.
     """
     cache = FeatureCache(features, Machine.here("fp32").device, folder)
+    labelled, classifies = reference.labels is not None, features.classifies
+    left_out = lacking(metrics, labelled=labelled, classifies=classifies)
+    metrics = metrics_of_sets(metrics, labelled=labelled, classifies=classifies)
     real = statistics(reference, metrics, cache, keep=True)
     held = statistics(heldout, metrics, cache) if heldout is not None else None
     comparison = compare_states(statistics(generated, metrics, cache), real, held, metrics, cache)
+    comparison.left_out.update(left_out)
     if not comparison.results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out.items())
         raise DataError(f"{generated.name}: nothing could be computed: {reasons}")
     return comparison
 
 
-def metrics_of_sets(metrics: Sequence[Metric], *, labelled: bool) -> list[Metric]:
-    """Return the metrics that compare sets, and can where the reference has labels or not."""
-    return [metric for metric in metrics if metric.needs != "model" and (labelled or not metric.needs_labels)]
+def metrics_of_sets(metrics: Sequence[Metric], *, labelled: bool, classifies: bool = True) -> list[Metric]:
+    """Return the metrics that compare sets, and can where the reference has labels or not, the features logits."""
+    return [metric for metric in metrics if metric.needs != "model" and not _lacks(metric, labelled, classifies)]
+
+
+def lacking(metrics: Sequence[Metric], *, labelled: bool, classifies: bool) -> dict[str, str]:
+    """Return why metrics of sets cannot be computed at all, by their names."""
+    reasons = {metric.name: _lacks(metric, labelled, classifies) for metric in metrics if metric.needs != "model"}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _lacks(metric: Metric, labelled: bool, classifies: bool) -> str:
+    if metric.needs_labels and not labelled:
+        return "the pictures have no labels"
+    if metric.needs_logits and not classifies:
+        return "the features end in no classifier"
+    return ""
 
 
 def statistics(
@@ -105,8 +124,9 @@ def statistics(
     kept = [cache.statistics(metric, pictures) if keep and _reads(metric) else None for metric in metrics]
     growing = [_Growing(metric) for metric, state in zip(metrics, kept, strict=True) if state is None]
     reads = any(_reads(one.metric) for one in growing)
+    classify = cache.classify if any(one.metric.needs_logits for one in growing) else None
     with cache.of(pictures) if reads else nullcontext() as source:
-        for done, batch in _batches(pictures, source) if growing else ():
+        for done, batch in _batches(pictures, source, classify) if growing else ():
             for one in growing:
                 one.add(batch)
             tick(done)
@@ -175,12 +195,16 @@ def _reads(metric: Metric) -> bool:
     return metric.needs == "features"
 
 
-def _batches(pictures: PictureSet, source: Source | None) -> Iterator[tuple[int, Batch]]:
+def _batches(
+    pictures: PictureSet, source: Source | None, classify: Classifier | None
+) -> Iterator[tuple[int, Batch]]:
     for start in range(0, len(pictures), _PASS):
         rows = slice(start, min(start + _PASS, len(pictures)))
         shown = torch.from_numpy(np.array(pictures.pictures[rows]))
         labels = None if pictures.labels is None else torch.from_numpy(np.array(pictures.labels[rows]))
-        yield rows.stop, Batch(shown, source(rows, shown) if source else None, labels)
+        features = source(rows, shown) if source else None
+        logits = classify(features) if classify is not None and features is not None else None
+        yield rows.stop, Batch(shown, features, labels, logits=logits)
 
 
 def finite(found: dict[str, Estimate]) -> dict[str, Estimate]:

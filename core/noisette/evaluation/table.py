@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from noisette.errors import DataError
 from noisette.evaluation import baselines
 from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import compare_states, metrics_of_sets, statistics
+from noisette.evaluation.compare import compare_states, lacking, metrics_of_sets, statistics
 from noisette.evaluation.protocol import details, protocol
 from noisette.evaluation.report import Report, Row
 from noisette.evaluation.sets import PictureSet
@@ -55,7 +55,11 @@ class Table:
         self.reference = baselines.reference(data)
         self.heldout = baselines.heldout(data, most, experiment.seed)
         self.noise = [baselines.noise(data.shape, most, experiment.seed)] if evaluation.baselines else []
-        self.metrics = metrics_of_sets(evaluation.metrics, labelled=self.reference.labels is not None)
+        self.has = {
+            "labelled": self.reference.labels is not None,
+            "classifies": evaluation.features.classifies,
+        }
+        self.metrics = metrics_of_sets(evaluation.metrics, **self.has)
         self.columns: dict[str, int] = {}
         self.left_out: dict[tuple[str, str], list[str]] = {}
 
@@ -128,9 +132,8 @@ class Table:
         if len({len(some) for some in self.drawn}) > 1:
             counts = ", ".join(f"{some.name} {len(some)}" for some in self.drawn)
             notes.append(f"the samplers drew different numbers of pictures ({counts}): compare with care")
-        for metric in self.experiment.evaluation.metrics:
-            if metric not in self.metrics and metric.needs != "model":
-                notes.append(f"{metric.name} is left out: the pictures have no labels")
+        lacks = lacking(self.experiment.evaluation.metrics, **self.has)
+        notes += [f"{name} is left out: {reason}" for name, reason in lacks.items()]
         rows = len(self.samples) + 2 * len(self.noise)
         for (name, reason), labels in self.left_out.items():
             where = "" if len(labels) == rows else f" for {', '.join(labels)}"

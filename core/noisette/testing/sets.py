@@ -1,7 +1,7 @@
 """Sets of pictures for metrics, made from fixed seeds.
 
-Pictures of three patterns with grain, their labels, and vectors that are a fixed linear map of them. For metrics of
-models, models that know more and less of such pictures.
+Pictures of three patterns with grain, their labels, vectors that are a fixed linear map of them, and logits that
+are one of the vectors. For metrics of models, models that know more and less of such pictures.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) ->
     clean = 50 + 120 * patterns[labels][:, None].expand(count, 3, 8, 8) + brighter
     noisy = clean + grain * torch.randn(count, 3, 8, 8, generator=generator)
     pictures = noisy.clamp(0, 255).round().to(torch.uint8)
-    projection = torch.randn(192, 6, generator=torch.Generator().manual_seed(0)) / 192**0.5
-    return Batch(pictures, (pictures.flatten(1).float() / 64) @ projection, labels)
+    fixed = torch.Generator().manual_seed(0)
+    features = (pictures.flatten(1).float() / 64) @ (torch.randn(192, 6, generator=fixed) / 192**0.5)
+    return Batch(pictures, features, labels, logits=features @ torch.randn(6, 5, generator=fixed))
 
 
 def part_of(batch: Batch, rows: slice | Tensor) -> Batch:

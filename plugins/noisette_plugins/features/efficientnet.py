@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from noisette.contracts.features import Extractor
+    from noisette.contracts.features import Classifier, Extractor
+    from noisette_plugins.features.efficientnet_network import EfficientNetLite
 
 __all__ = ["EfficientNetLite0"]
 
@@ -36,6 +37,7 @@ class EfficientNetLite0(Features):
     name: ClassVar[str] = "efficientnet-lite0"
     paper: ClassVar[str] = "Tan & Le 2019; the Lite variant: Liu 2020 (no squeeze-and-excitation, ReLU6)"
     dimensions: ClassVar[int] = 1280
+    classifies: ClassVar[bool] = True
 
     size: int = Field(
         112,
@@ -43,6 +45,11 @@ class EfficientNetLite0(Features):
         le=1024,
         description="pixels that pictures are scaled to; 224, as it was trained, for large ones",
     )
+
+    @property
+    def input_size(self) -> int:
+        """What `size` says."""
+        return self.size
 
     @property
     def resizing(self) -> str:
@@ -56,12 +63,20 @@ class EfficientNetLite0(Features):
 
     def load(self, device: torch.device) -> Extractor:
         """Return the extractor, uint8 (N, C, H, W) to float32 (N, 1280)."""
-        from noisette_plugins.features.efficientnet_network import EfficientNetLite
         from noisette_plugins.features.extractor import extractor
+
+        return extractor(self._network().folded(), self._prepare, self.dimensions, device)
+
+    def classifier(self) -> Classifier:
+        """Return the function to the logits of ImageNet's 1000 classes."""
+        last = self._network()._fc.requires_grad_(False)
+        return lambda features: last(features)  # type: ignore[no-any-return]
+
+    def _network(self) -> EfficientNetLite:
+        from noisette_plugins.features.efficientnet_network import EfficientNetLite
         from noisette_plugins.features.networks import filled
 
-        network = filled(EfficientNetLite, _WEIGHTS.load(self._file()))
-        return extractor(network.folded(), self._prepare, self.dimensions, device)
+        return filled(EfficientNetLite, _WEIGHTS.load(self._file()))
 
     def _prepare(self, pictures: Tensor) -> Tensor:
         from noisette_plugins.features.resize import clean

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from noisette.contracts.features import Extractor
+    from noisette.contracts.features import Classifier, Extractor
+    from noisette_plugins.features.inception_network import InceptionV3
 
 __all__ = ["Inception"]
 
@@ -43,6 +44,7 @@ class Inception(Features):
     name: ClassVar[str] = "inception"
     paper: ClassVar[str] = "Szegedy et al. 2016; for FID: Heusel et al. 2017; the resizing: Parmar et al. 2022"
     dimensions: ClassVar[int] = 2048
+    classifies: ClassVar[bool] = True
 
     resize: Literal["clean", "legacy"] = Field(
         "clean", description="anti-aliased bicubic as clean-fid, or bilinear as TensorFlow 1 did for the first FID"
@@ -55,6 +57,11 @@ class Inception(Features):
     def label(self) -> str:
         """``inception`` with the published weights, ``inception-<hash>`` with others."""
         return f"{self.name}-{self.weights_sha256()[:8]}" if self._others() else self.name
+
+    @property
+    def input_size(self) -> int:
+        """299 pixels."""
+        return 299
 
     @property
     def resizing(self) -> str:
@@ -79,16 +86,30 @@ class Inception(Features):
             DataError: if the weights cannot be had, are not the published ones, or not of this network.
         """
         from noisette_plugins.features.extractor import extractor
+
+        return extractor(self._network().folded(), self._prepare, self.dimensions, device)
+
+    def classifier(self) -> Classifier:
+        """Return the function to 1008 logits, without the bias: so the Inception score is computed everywhere.
+
+        It is ``logits_unbiased`` in torch-fidelity.
+
+        Raises:
+            DataError: as `load`.
+        """
+        weight = self._network().fc.weight.detach()
+        return lambda features: features @ weight.T
+
+    def _network(self) -> InceptionV3:
         from noisette_plugins.features.inception_network import InceptionV3
         from noisette_plugins.features.networks import filled
 
         tensors = self._tensors()
         try:
-            network = filled(InceptionV3, tensors)
+            return filled(InceptionV3, tensors)
         except RuntimeError as error:
             first = " ".join(str(error).split())[:200]
             raise DataError(f"{self.weights}: expected the weights of Inception v3: {first}") from None
-        return extractor(network.folded(), self._prepare, self.dimensions, device)
 
     def _path(self) -> Path | None:
         return None if self.weights is None else self.weights.expanduser()

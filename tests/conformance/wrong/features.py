@@ -95,6 +95,25 @@ class ChangesThePictures(Convolutions):
         return super().extract(weights, pictures.bitwise_and_(0xFE))
 
 
+class HidesItsClassifier(Convolutions):
+    def classifier(self):
+        return lambda features: features
+
+
+class ClassifiesNothing(Convolutions):
+    """Says that it classifies, and gives one value a picture."""
+
+    classifies: ClassVar[bool] = True
+
+    def classifier(self):
+        return lambda features: features.mean(dim=1)
+
+
+class ClassifiesSomething(ClassifiesNothing):
+    def classifier(self):
+        return lambda features: features[:, :4]
+
+
 CASES = [
     Case("weights-are-named-by-hash", NamesItsFile(), Convolutions()),
     Case("weights-are-named-by-hash", HashesTheClock(), Convolutions()),
@@ -108,5 +127,7 @@ CASES = [
     Case("grey-is-repeated", GreyIsRed(), Convolutions()),
     Case("tells-pictures-apart", BlindToSides(), Convolutions()),
     Case("tells-pictures-apart", Constant(), Convolutions()),
+    Case("classifies-as-declared", HidesItsClassifier(), Convolutions()),
+    Case("classifies-as-declared", ClassifiesNothing(), ClassifiesSomething()),
     Case("leaves-its-inputs-alone", ChangesThePictures(), Convolutions()),
 ]

@@ -81,6 +81,21 @@ def check_tells_pictures_apart(plugin: Features) -> None:
         require(apart > 1e-4, plugin, f"vector of the {name} picture", "another", "the same")
 
 
+def check_classifies_as_declared(plugin: Features) -> None:
+    """With `classifies`, `classifier` gives finite logits (N, K), K at least 2; without, it is refused."""
+    features = _extractor(plugin)(_pictures(3, (3, 32, 32)))
+    if not plugin.classifies:
+        try:
+            plugin.classifier()
+        except DataError:
+            return
+        require(False, plugin, "classifies", "True, as there is a classifier", False)
+    logits = plugin.classifier()(features.cpu())
+    right = logits.ndim == 2 and len(logits) == 3 and logits.shape[1] >= 2
+    require(right, plugin, "shape of the logits of 3 pictures", "(3, K) with K of 2 or more", tuple(logits.shape))
+    require(bool(logits.isfinite().all()), plugin, "logits", "finite values", "NaN or infinity")
+
+
 def check_leaves_its_inputs_alone(plugin: Features) -> None:
     """The pictures are not changed in place."""
     extract, pictures = _extractor(plugin), _pictures(2, (3, 32, 32))

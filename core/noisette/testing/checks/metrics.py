@@ -167,12 +167,18 @@ def check_reads_what_it_needs(plugin: Metric) -> None:
     sets = _sets(plugin)
     labels = None if not plugin.needs_labels else sets.reference.labels
     features = sets.reference.features if plugin.needs == "features" else None
-    bare = replace(sets.reference, features=features, labels=labels)
-    generated = replace(sets.near, features=sets.near.features if plugin.needs == "features" else None, labels=None)
+    logits = sets.reference.logits if plugin.needs_logits else None
+    bare = replace(sets.reference, features=features, labels=labels, logits=logits)
+    generated = replace(
+        sets.near,
+        features=sets.near.features if plugin.needs == "features" else None,
+        labels=None,
+        logits=sets.near.logits if plugin.needs_logits else None,
+    )
     try:
         results = plugin.compute(_whole(plugin, generated), _whole(plugin, bare), _whole(plugin, bare))
     except (TypeError, AttributeError, KeyError) as error:
-        needs = f"{plugin.needs}, needs_labels={plugin.needs_labels}"
+        needs = f"{plugin.needs}, needs_labels={plugin.needs_labels}, needs_logits={plugin.needs_logits}"
         raise AssertionError(
             f"{shown(plugin)}: declares needs={needs}: expected results; came {error!r}"
         ) from error
