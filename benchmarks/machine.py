@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from noisette.hardware import processor
+
 __all__ = ["about", "held_mib", "load", "peak_mib", "slug"]
 
 _PACKAGES = ("noisette", "torch", "diffusers", "denoising-diffusion-pytorch", "accelerate", "prefect", "mlflow")
@@ -29,16 +31,6 @@ def about(threads: int) -> dict[str, Any]:
         "versions": {name: _version(name) for name in _PACKAGES},
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-
-
-def processor() -> str:
-    """Return the processor's name."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def load() -> float | None:

@@ -8,7 +8,6 @@ Run it on an idle machine: the table says what a picture takes.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from noisette import Experiment, Report
+from noisette.hardware import processor
 from noisette.stages import plan
 from noisette_flows.display.table import markdown
 
@@ -43,13 +43,6 @@ def main() -> None:
     if not found:
         sys.exit("README.md: expected the marks '<!-- table: digits -->' and '<!-- end -->'; they are not there")
     readme.write_text(text, encoding="utf-8")
-
-
-def processor() -> str:
-    """Return what the machine calls its processor."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from figures import processor
-
 from noisette import Report
+from noisette.hardware import processor
 from noisette.sweep import frontier
 from noisette_flows.display.table import markdown
 

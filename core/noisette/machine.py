@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from noisette.allocator import keep_freed_memory
+from noisette.hardware import processor
 
 __all__ = ["Machine", "threads"]
 
@@ -43,6 +44,11 @@ class Machine:
             keep_freed_memory()
         bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(device))
         return cls(device, torch.bfloat16 if bf16 else None, channels_last=bf16)
+
+    @property
+    def name(self) -> str:
+        """What the device calls itself."""
+        return torch.cuda.get_device_name() if self.device.type == "cuda" else processor()
 
     @property
     def precision(self) -> str:

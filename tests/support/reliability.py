@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from noisette.hardware import processor
+
 __all__ = ["Result", "machine", "write"]
 
 _MARKED = re.compile(r"(<!-- table: faults -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -41,10 +43,8 @@ class Result:
 
 def machine() -> dict[str, Any]:
     """Return where it was measured."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
     return {
-        "processor": names[0] if names else platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from noisette.config.base import Decay, Section
 
@@ -15,7 +23,10 @@ class Training(Section):
     """How the network is trained."""
 
     steps: NonNegativeInt = Field(10_000, description="optimizer steps; 0 for a network that was imported")
-    batch: PositiveInt = Field(64, description="pictures a step")
+    batch: PositiveInt = Field(64, description="pictures a step, of all processes together")
+    pictures: PositiveInt | None = Field(
+        None, description="pictures to train on, in place of steps or, with both, whichever ends first"
+    )
     lr: PositiveFloat = Field(2e-4, description="learning rate of Adam, after the warm-up")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decays of the moments")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
@@ -70,6 +81,32 @@ class Training(Section):
     )
     seconds: PositiveFloat | None = Field(None, description="training time after which it ends; null never")
     keep: PositiveInt = Field(2, description="checkpoints that are kept")
+    processes: PositiveInt = Field(1, description="processes that share each batch; with GPUs one for each")
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="what each process holds of the network: all of it (ddp), or a part of everything (fsdp)"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted_in_pictures(cls, options: Any) -> Any:
+        if not isinstance(options, dict) or not isinstance(options.get("pictures"), int):
+            return options
+        batch = options.get("batch", cls.model_fields["batch"].default)
+        if not isinstance(batch, int) or batch < 1:
+            return options
+        steps = -(-options["pictures"] // batch)
+        given = options.get("steps")
+        return {**options, "steps": min(steps, given) if isinstance(given, int) else steps}
+
+    @field_validator("processes")
+    @classmethod
+    def _has_a_share(cls, processes: int, info: ValidationInfo) -> int:
+        batch = info.data.get("batch")
+        if batch is not None and processes > batch:
+            raise ValueError(
+                f"expected at most training.batch, {batch}, so that each has a picture; got {processes}"
+            )
+        return processes
 
     @field_validator("patience")
     @classmethod

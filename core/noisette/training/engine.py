@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from noisette.storage import owned
 from noisette.training.batches import Batches
 from noisette.training.course import beginning
 from noisette.training.grids import draw_grid
+from noisette.training.group import AgreedStop, Group, is_joined, joined
 from noisette.training.power_ema import keep_snapshot
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
@@ -43,7 +45,8 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
 
     A finished training is returned at once. SIGINT and SIGTERM end the step at work, write a checkpoint, and
     then do what they always do. A run that is resumed ends in the same bits as one that was never stopped. More
-    steps than an earlier run of the same course had go on where it ended; see `noisette.training.course`.
+    steps than an earlier run of the same course had go on where it ended; see `noisette.training.course`. With
+    `training.processes` it is trained in several, started here (`noisette.training.launch`), or as torchrun says.
 
     Args:
         experiment: what to train.
@@ -67,19 +70,32 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
         )
     if Prepared.finished(data_directory(experiment, Path(root))) is None:
         raise DataError(f"{data_directory(experiment, Path(root))}: is not prepared; run the prepare stage first")
+    if experiment.training.processes > 1 and not is_joined():
+        from noisette.training.launch import launched
+
+        return launched(experiment, Path(root), directory, events or Events())
     data = Prepared.open(data_directory(experiment, Path(root)))
-    with owned(directory), graceful_stop() as stop, torch.random.fork_rng(), threads(experiment.threads):
-        return _Training(experiment, data, directory, events or Events()).run(stop)
+    with (
+        joined(experiment.training.parallel) as group,
+        owned(directory) if group.is_first else nullcontext(),
+        graceful_stop() as stop,
+        torch.random.fork_rng(),
+        threads(experiment.threads),
+    ):
+        return _Training(experiment, data, directory, events or Events(), group).run(AgreedStop(stop, group))
 
 
 class _Training:
     """One call of `train`."""
 
-    def __init__(self, experiment: Experiment, data: Prepared, directory: Path, events: Events) -> None:
-        self.options, self.directory, self.events = experiment.training, directory, events
+    def __init__(
+        self, experiment: Experiment, data: Prepared, directory: Path, events: Events, group: Group
+    ) -> None:
+        self.options, self.directory, self.group = experiment.training, directory, group
+        self.events = events if group.is_first else Events(installed=False)
         self.run_info = Run("train", experiment.name, directory, experiment.training.steps, experiment.options())
-        self.journal = Journal(directory)
-        self.state = TrainingState(experiment, data, Machine.here(experiment.training.precision))
+        self.journal = Journal(directory) if group.is_first else None
+        self.state = TrainingState(experiment, data, Machine.here(experiment.training.precision), group)
         self.tables = Tables.of(experiment.schedule, experiment.timesteps)
         self.batches = Batches(experiment, data, self.state.times)
         self.step = Stepper(self.state, self.tables)
@@ -108,7 +124,7 @@ class _Training:
             run = checkpoint.run
             if run == self.directory:
                 self.last = checkpoint
-            else:
+            elif self.journal is not None:
                 self.journal.adopt(run, "train", checkpoint.step)
 
     def _loop(self, stop: Stop) -> Checkpoint:
@@ -132,7 +148,7 @@ class _Training:
             keep_snapshot(self.state, self.directory)
         if options.evaluate_every and step % options.evaluate_every == 0 and not stop:
             self._evaluate(stop)
-        if options.seconds is not None and self._seconds() >= options.seconds:
+        if options.seconds is not None and self.group.agreed(self._seconds() >= options.seconds):
             self.state.ended = f"its {options.seconds:g} seconds are over"
         if step < options.steps and not stop and (step % options.save_every == 0 or self._waited()):
             self._save()
@@ -154,8 +170,8 @@ class _Training:
         results = self.validation(stop)
         if not results:
             return
-        self.journal.on_metrics(self.run_info, step, results)
-        self.events.metrics(self.run_info, step, results)
+        results = {name: self.group.told(value) for name, value in results.items()}
+        self._measured(results)
         if self.validation.note(results, step):
             keep_best(self.state, self.directory)
         best = self.state.best
@@ -164,7 +180,7 @@ class _Training:
 
     def _waited(self) -> bool:
         most = self.options.save_seconds
-        return most is not None and time.perf_counter() - self.saved >= most
+        return most is not None and self.group.agreed(time.perf_counter() - self.saved >= most)
 
     def _log(self, norm: Tensor) -> None:
         seen = len(self.step.losses)
@@ -181,9 +197,13 @@ class _Training:
             "gradient_norm": float(norm),
             "pictures_per_second": seen * self.options.batch / elapsed,
         }
-        self.journal.on_metrics(self.run_info, self.state.step, metrics)
-        self.events.metrics(self.run_info, self.state.step, metrics)
+        self._measured(metrics)
         self.since = time.perf_counter()
+
+    def _measured(self, metrics: dict[str, float]) -> None:
+        if self.journal is not None:
+            self.journal.on_metrics(self.run_info, self.state.step, metrics)
+        self.events.metrics(self.run_info, self.state.step, metrics)
 
     def _save(self) -> Checkpoint:
         if self.last is not None and self.last.step == self.state.step:

@@ -32,4 +32,5 @@ def draw_grid(state: TrainingState, tables: Tables, directory: Path, stop: Stop)
             pictures = drawn(model, state, range(_ROWS * columns), stop)
         except StoppedError:
             return None
-    return save_png(grid(pictures.numpy(), columns), directory / "grids" / f"step-{state.step:08d}.png")
+    path = directory / "grids" / f"step-{state.step:08d}.png"
+    return save_png(grid(pictures.numpy(), columns), path) if state.group.is_first else path

@@ -15,17 +15,22 @@ log = logging.getLogger(__name__)
 _OF_THE_CPU = ("can't allocate memory", "not enough memory")
 
 
-def smaller_parts(error: RuntimeError, parts: int, batch: int) -> int:
+def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = True) -> int:
     """Return into how many parts to cut a batch after an error that came with `parts`: twice as many.
 
     The gradient is the same but for rounding; with dropout the parts draw other masks. So it is said.
 
     Raises:
         RuntimeError: the error itself, if it is not about memory.
-        DataError: if single pictures are too large already.
+        DataError: if single pictures are too large already, or it is not `alone`: several processes cannot go back.
     """
     if not _about_memory(error):
         raise error
+    if not alone:
+        raise DataError(
+            f"training: a process's share of {batch} pictures is too much for the memory: raise "
+            f"training.accumulate, now {parts}, or training.processes ({str(error).splitlines()[0]})"
+        ) from None
     if parts >= batch:
         raise DataError(
             "training: one picture at a time is too much for the memory: take smaller pictures (preparation.size) "

@@ -8,6 +8,7 @@ the way; a weighted sum of snapshots comes near to the average of any length in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from noisette.checkpoint import Checkpoint, checkpoint_path
 from noisette.errors import CheckpointError, DataError
 from noisette.storage import committed, is_complete, verify
 from noisette.training.ema import EMA
+from noisette.training.sharding import whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,13 +74,15 @@ def keep_snapshot(state: TrainingState, run: Path) -> None:
         StorageError: if they cannot be written.
     """
     folder = run / "snapshots" / f"step-{state.step:08d}"
-    if is_complete(folder, _KIND):
+    first = state.group.is_first
+    if state.group.told(is_complete(folder, _KIND)):
         return
-    with committed(folder, _KIND, {"step": state.step}) as staging:
+    with committed(folder, _KIND, {"step": state.step}) if first else nullcontext() as staging:
         for file, ema in state.averages.items():
             if isinstance(ema, PowerEMA):
-                tensors = {name: weight.detach().to("cpu").contiguous() for name, weight in ema.state().items()}
-                save_file(tensors, staging / file)
+                tensors = {name: whole(weight.detach()).cpu().contiguous() for name, weight in ema.state().items()}
+                if staging is not None:
+                    save_file(tensors, staging / file)
 
 
 def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: float) -> NDArray[np.float64]:

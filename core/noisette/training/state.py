@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,12 @@ from noisette.plugins import registry
 from noisette.storage import committed
 from noisette.storage.tensors import Stored
 from noisette.training.ema import EMA, averages_of
+from noisette.training.group import Group
 from noisette.training.inputs import Inputs
 from noisette.training.model import build_network, load_weights
 from noisette.training.optimizer import AdamW
 from noisette.training.power_ema import power_averages
+from noisette.training.sharding import fitted, load_whole, shard, whole
 from noisette.training.times import times_of
 from noisette.training.validation import Best
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from noisette.machine import Machine
 
 __all__ = ["TrainingState", "seeded"]
+
+_ALONE = Group()
 
 
 @contextmanager
@@ -49,6 +53,7 @@ class TrainingState:
         step: steps done.
         classes: names of the labels that the network is told; empty if it is told none.
         network: in training mode, on the machine's device.
+        group: the processes that train it together.
         averages: the averaged weights, by the names of their files in a checkpoint.
         optimizer: AdamW.
         times: how steps are drawn, which may hang on the losses so far.
@@ -58,8 +63,8 @@ class TrainingState:
         ended: why the training ended before its last step; empty if it did not.
     """
 
-    def __init__(self, experiment: Experiment, data: Prepared, machine: Machine) -> None:
-        options = experiment.training
+    def __init__(self, experiment: Experiment, data: Prepared, machine: Machine, group: Group = _ALONE) -> None:
+        options, self.group = experiment.training, group
         self.experiment, self.data, self.machine, self.step = experiment, data, machine, 0
         self.classes = data.classes if options.labels else ()
         self.inputs = Inputs.of(options.model_dump())
@@ -72,6 +77,8 @@ class TrainingState:
                 experiment.backbone, experiment.objective, data.shape, len(self.classes), self.inputs
             )
         self.network: nn.Module = machine.place(network.train())
+        if group.is_sharded:
+            shard(self.network)
         self.averages = averages_of(self.network, options.decays)
         if options.snapshot_every:
             self.averages |= power_averages(self.network)
@@ -95,10 +102,10 @@ class TrainingState:
             CheckpointError: if a tensor is missing, or has another shape than here.
         """
         parameters = dict(self.network.named_parameters())
-        load_weights(self.network, checkpoint.directory / "network.safetensors")
+        self._load_weights(checkpoint.directory / "network.safetensors")
         for file, ema in self.averages.items():
             averaged = Stored(checkpoint.directory / file)
-            ema.load({name: averaged.like(name, weight) for name, weight in parameters.items()})
+            ema.load({name: fitted(averaged.like(name, weight), weight) for name, weight in parameters.items()})
         if checkpoint.step:  # before its first step an optimizer has no state
             self._restore_optimizer(Stored(checkpoint.directory / "optimizer.safetensors"))
         history = self.times.state()
@@ -118,17 +125,34 @@ class TrainingState:
             StorageError: if it cannot be written; the checkpoints before it stay.
         """
         self._check_finite(run)
-        network = _stored(self.network.state_dict())
-        target = checkpoint_path(run, self.step)
-        with committed(target, "checkpoint", self._about()) as staging:
-            save_file(network, staging / "network.safetensors")
-            save_file(self._optimizer_tensors(), staging / "optimizer.safetensors")
-            for file, ema in self.averages.items():
-                save_file({**network, **_stored(ema.state())}, staging / file)
-            if self.times.state():
-                save_file(_stored(self.times.state()), staging / "times.safetensors")
-        prune(run, keep or self.experiment.training.keep, self.step)
+        target, first = checkpoint_path(run, self.step), self.group.is_first
+        with committed(target, "checkpoint", self._about()) if first else nullcontext() as staging:
+            for name, tensors in self._files():
+                if staging is not None:
+                    save_file(tensors, staging / name)
+        if first:
+            prune(run, keep or self.experiment.training.keep, self.step)
+        self.group.wait()
         return Checkpoint.open(target)
+
+    def _files(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Yield the files of a checkpoint with their tensors, whole."""
+        network = _stored(self.network.state_dict())
+        yield "network.safetensors", network
+        yield "optimizer.safetensors", self._optimizer_tensors()
+        for name, ema in self.averages.items():
+            yield name, {**network, **_stored(ema.state())}
+        if self.times.state():
+            yield "times.safetensors", _stored(self.times.state())
+
+    def _load_weights(self, path: Path) -> None:
+        if self.group.is_sharded:
+            stored = Stored(path)
+            load_whole(
+                self.network, {name: stored.like(name, own) for name, own in self.network.state_dict().items()}
+            )
+        else:
+            load_weights(self.network, path)
 
     def _about(self) -> dict[str, Any]:
         experiment = self.experiment
@@ -143,8 +167,20 @@ class TrainingState:
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "precision": self.machine.precision,
             "device": self.machine.device.type,
+            "machine": self._choices(),
             "plugins": registry().origins_of(plugins),
             "versions": {"noisette": version("noisette"), "torch": torch.__version__},
+        }
+
+    def _choices(self) -> dict[str, Any]:
+        """Return what was chosen for the machine at hand."""
+        return {
+            "name": self.machine.name,
+            "memory_format": "channels_last" if self.machine.channels_last else "contiguous",
+            "threads": torch.get_num_threads(),
+            "compile": self.experiment.training.compile,
+            "processes": self.group.size,
+            "parallel": self.group.parallel if self.group.size > 1 else None,
         }
 
     def _way(self) -> dict[str, Any]:
@@ -160,7 +196,7 @@ class TrainingState:
 
     def _check_finite(self, run: Path) -> None:
         weights = list(self.network.parameters())
-        if not all(bool(torch.isfinite(weight).all()) for weight in weights):
+        if not all(bool(whole(torch.isfinite(weight).all())) for weight in weights):
             raise NotFiniteError(
                 f"{run}: a weight is not finite after step {self.step}; the checkpoints before it are kept. "
                 "Try a lower training.lr, training.clip_norm, or training.precision=fp32"
@@ -173,7 +209,7 @@ class TrainingState:
     def _restore_optimizer(self, stored: Stored) -> None:
         for index, parameter in enumerate(self.network.parameters()):
             moments = {
-                key: torch.empty_like(parameter).copy_(stored.like(f"{index}.{key}", parameter))
+                key: torch.empty_like(parameter).copy_(fitted(stored.like(f"{index}.{key}", parameter), parameter))
                 for key in ("exp_avg", "exp_avg_sq")
             }
             step = stored.like(f"{index}.step", torch.tensor(0.0))
@@ -182,4 +218,4 @@ class TrainingState:
 
 def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return contiguous copies on the CPU, as safetensors wants them."""
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    return {name: whole(tensor.detach()).to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}

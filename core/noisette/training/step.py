@@ -11,9 +11,11 @@ from noisette.diffusion.denoiser import shown
 from noisette.diffusion.noise import derive_seed
 from noisette.diffusion.tables import Tables
 from noisette.training.batches import TrainingBatch
+from noisette.training.group import cut
 from noisette.training.losses import Losses
 from noisette.training.memory import smaller_parts
 from noisette.training.rate import learning_rate
+from noisette.training.sharding import whole
 
 if TYPE_CHECKING:
     from noisette.training.state import TrainingState
@@ -34,8 +36,9 @@ class Stepper:
     def __init__(self, state: TrainingState, tables: Tables) -> None:
         self._state, self._tables = state, tables
         self._options, self._objective = state.experiment.training, state.experiment.objective
-        network = state.network
-        self._network = torch.compile(network) if self._options.compile else network
+        self._group = state.group
+        self._wrapped = self._group.wrapped(state.network)
+        self._network = torch.compile(self._wrapped) if self._options.compile else self._wrapped
         self._parts = self._options.accumulate
         self.losses = Losses(len(tables), state.machine.device)
 
@@ -59,29 +62,34 @@ class Stepper:
     def _backward(self, batch: TrainingBatch) -> None:
         """Compute the gradient of a batch's mean loss, in smaller parts if the memory does not hold it."""
         while True:
-            torch.manual_seed(derive_seed(self._state.experiment.seed, "dropout", self._state.step))
+            torch.manual_seed(self._dropout_seed())
             self._state.optimizer.zero_grad(set_to_none=True)
             try:
-                losses, mean = self._accumulate(batch)
+                losses = self._accumulate(batch)
                 break
             except RuntimeError as error:
-                self._parts = smaller_parts(error, self._parts, len(batch.x0))
+                count = len(self._group.share(len(batch.x0)))
+                self._parts = smaller_parts(error, self._parts, count, alone=self._group.size == 1)
         self._state.times.learn(batch.t, losses)
-        self.losses.add(mean, batch.t.to(losses.device), losses)
+        self.losses.add(_weighted(losses, batch).mean(), batch.t.to(losses.device), losses)
 
-    def _accumulate(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
-        """Return the loss of each picture, (N,), and their weighted mean."""
+    def _dropout_seed(self) -> int:
+        process = (self._group.rank,) if self._group.size > 1 else ()
+        return derive_seed(self._state.experiment.seed, "dropout", self._state.step, *process)
+
+    def _accumulate(self, batch: TrainingBatch) -> Tensor:
+        """Add the gradient of this process's share up, part by part; return the losses of all pictures, (N,)."""
         count = len(batch.x0)
-        size = -(-count // self._parts)
-        pictures, parts = [], []
-        for start in range(0, count, size):
-            rows = slice(start, start + size)
-            losses = self._loss(batch, rows)
-            loss = (losses if batch.weight is None else losses * batch.weight[rows].to(losses)).sum() / count
-            loss.backward()  # type: ignore[no-untyped-call]
-            pictures.append(losses.detach())
-            parts.append(loss.detach())
-        return torch.cat(pictures), torch.stack(parts).sum()
+        share, found = self._group.share(count), []
+        parts = cut(share, min(self._parts, count // self._group.size))
+        for part in parts:
+            rows = slice(part.start, part.stop)
+            with self._group.adding(self._wrapped, last=part == parts[-1]):
+                losses = self._loss(batch, rows)
+                mean = _weighted(losses, batch, rows).sum() / (count / self._group.size)
+                mean.backward()  # type: ignore[no-untyped-call]
+            found.append(losses.detach())
+        return self._group.gathered(torch.cat(found), count)
 
     def _loss(self, batch: TrainingBatch, rows: slice) -> Tensor:
         """Return the loss of each picture of some rows."""
@@ -118,4 +126,12 @@ class Stepper:
     def _clip(self) -> Tensor:
         weights = self._state.network.parameters()
         largest = self._options.clip_norm
-        return nn.utils.clip_grad_norm_(weights, float("inf") if largest is None else largest)
+        return whole(nn.utils.clip_grad_norm_(weights, float("inf") if largest is None else largest))
+
+
+_ALL = slice(None)
+
+
+def _weighted(losses: Tensor, batch: TrainingBatch, rows: slice = _ALL) -> Tensor:
+    """Return the losses of some rows, times their weights."""
+    return losses if batch.weight is None else losses * batch.weight[rows].to(losses)

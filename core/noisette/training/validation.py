@@ -75,11 +75,15 @@ class Validation:
     def __init__(self, state: TrainingState, tables: Tables, features: Path) -> None:
         self.state, self.tables = state, tables
         evaluation, data = state.experiment.evaluation, state.data
-        self.metrics = metrics_of_sets(evaluation.metrics, labelled=data.labels("train") is not None)
+        self.metrics = metrics_of_sets(
+            evaluation.metrics,
+            labelled=data.labels("train") is not None,
+            classifies=evaluation.features.classifies,
+        )
         self.better: dict[str, str] = {}
         device = Machine.here("fp32").device
         self._cache = FeatureCache(evaluation.features, device, None)
-        self._kept = FeatureCache(evaluation.features, device, features)
+        self._kept = FeatureCache(evaluation.features, device, features if state.group.is_first else None)
         self._real: list[State] = []
         self._held: list[State] = []
 
@@ -154,5 +158,5 @@ def _unless(stop: Stop) -> Callable[[int], None]:
 def keep_best(state: TrainingState, run: Path) -> None:
     """Write a checkpoint of this step as the best so far, in place of the one before: `<run>/best`."""
     folder = run / "best"
-    if not is_complete(checkpoint_path(folder, state.step), "checkpoint"):
+    if not state.group.told(is_complete(checkpoint_path(folder, state.step), "checkpoint")):
         state.save(folder, keep=1)

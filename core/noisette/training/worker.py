@@ -1,0 +1,50 @@
+"""One of the processes of a training, started by `noisette.training.launch` through torchrun."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from noisette import Events, Experiment, NoisetteError, train
+from noisette.training.telling import Channel, Teller
+
+__all__ = ["main"]
+
+
+def main(order: Path) -> int:
+    """Train as ordered; tell what happens through what was the standard output."""
+    channel = Channel(os.dup(1))
+    os.dup2(2, 1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _heeded)
+    first = os.environ["RANK"] == "0"
+    if first:
+        channel.send("worker", os.getpid())
+        log = logging.getLogger("noisette")
+        log.setLevel(logging.INFO)
+        log.addHandler(channel)
+    told = json.loads(order.read_text(encoding="utf-8"))
+    try:
+        experiment = Experiment.parse(told["experiment"])
+        checkpoint = train(
+            experiment, told["root"], events=Events([Teller(channel)] if first else [], installed=False)
+        )
+    except NoisetteError as error:
+        channel.send("error", {"name": type(error).__name__, "message": str(error)})
+        return 2
+    if first:
+        channel.send("end", str(checkpoint.directory))
+    return 0
+
+
+def _heeded(number: int, frame: FrameType | None) -> None:
+    """Do nothing: `train` has stopped for the signal, and hands it on when its work is saved."""
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
