@@ -30,8 +30,12 @@ __all__ = [
     "training_directory",
 ]
 
-COSMETIC = {"log_every", "save_every", "save_seconds", "grid_every", "keep"}
-"""Training options that change what is written and when, but no weight."""
+COSMETIC = {"log_every", "save_every", "save_seconds", "grid_every", "keep", "pictures", "processes", "parallel"}
+"""Training options that change what is written and when, but no weight.
+
+Several processes add the same numbers in another order: a run may go on in more or fewer of them. `pictures` decides
+`steps`, which is not among these.
+"""
 
 WATCHING = {"evaluate_every", "evaluate_count", "best_by"}
 """Training options of evaluations on the way, which decide no weight unless they decide the end (patience)."""
