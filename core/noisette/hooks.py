@@ -44,14 +44,14 @@ class Run:
     """One stage at work.
 
     Attributes:
-        stage: "prepare", "train", "sample" or "evaluate".
+        stage: "prepare", "train", "sample", "evaluate" or "pictures".
         name: what it works on, such as the experiment's or the sampler's name.
         directory: where its results go.
         total: steps to the end, in the unit of `on_step`; 0 if unknown.
         options: JSON values that describe it.
     """
 
-    stage: Literal["prepare", "train", "sample", "evaluate"]
+    stage: Literal["prepare", "train", "sample", "evaluate", "pictures"]
     name: str
     directory: Path
     total: int

@@ -5,6 +5,8 @@
     <root>/<experiment>-<key>/samples/<sampler>-<key>/
     <root>/<experiment>-<key>/evaluations/<key>/
     <root>/<experiment>-<key>/sweeps/<key>/          charts of a comparison of many samplers
+    <root>/<experiment>-<key>/pictures/<name>-<key>/ pictures of the process
+    <root>/<show>/pictures/<name>-<key>/             those of a config without data
 
 The same experiment finds its finished stages again; another one never overwrites them.
 """
@@ -15,9 +17,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from noisette.config import Experiment
+from noisette.config import Experiment, Scene, Show
 from noisette.contracts import Plugin, Sampler
 from noisette.plugins import registry
+from noisette.sources import fingerprint
 from noisette.storage import digest
 
 __all__ = [
@@ -25,6 +28,8 @@ __all__ = [
     "WATCHING",
     "data_directory",
     "evaluation_directory",
+    "pictures_directory",
+    "run_directory",
     "samples_directory",
     "sweep_directory",
     "training_directory",
@@ -81,6 +86,27 @@ def sweep_directory(run: Path, checkpoint: str, experiment: Experiment) -> Path:
         samples_directory(run, checkpoint, sampler, experiment).name for sampler in experiment.sampling.samplers
     ]
     return run / "sweeps" / evaluation_directory(run, samplers, experiment).name
+
+
+def run_directory(config: Experiment | Show, root: Path) -> Path:
+    """Return where a config's results lie: where an experiment is trained, or a folder of its own."""
+    return training_directory(config, root) if isinstance(config, Experiment) else root / config.name
+
+
+def pictures_directory(run: Path, checkpoint: str, scene: Scene, config: Experiment | Show) -> Path:
+    """Return where pictures of the process lie; `checkpoint` is the digest of the checkpoint's manifest.
+
+    What the files that they begin at contain is part of the key.
+    """
+    told = scene.model_dump(mode="json", exclude={"title"})
+    begun = [fingerprint(source) for source in scene.sources]
+    facts: list[Any] = [told, begun, config.seed]
+    if isinstance(config, Experiment):
+        data = data_directory(config, Path()).name
+        process = [_identity(config.schedule), config.timesteps]
+        drawn = [checkpoint, config.sampling.clip, config.sampling.ema] if scene.needs_model else process
+        facts += [data, config.preparation.model_dump(mode="json"), *drawn]
+    return run / "pictures" / f"{_plain(scene.label)}-{digest(*facts)}"
 
 
 def _identity(plugin: Plugin) -> list[Any]:

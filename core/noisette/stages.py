@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noisette.checkpoint import Checkpoint, finished
-from noisette.config import Experiment
-from noisette.layout import data_directory, evaluation_directory, samples_directory, training_directory
+from noisette.config import Experiment, Show
+from noisette.layout import (
+    data_directory,
+    evaluation_directory,
+    pictures_directory,
+    run_directory,
+    samples_directory,
+    training_directory,
+)
 from noisette.sampling.samples import Samples
 from noisette.storage import is_complete
 
@@ -23,7 +30,7 @@ class Stage:
     """One stage of an experiment.
 
     Attributes:
-        name: "prepare", "train", "sample <sampler's label>" or "evaluate".
+        name: "prepare", "train", "sample <sampler's label>", "pictures <label>" or "evaluate".
         directory: where its results lie or will lie; None while that hangs on an unfinished stage.
         finished: whether its results are complete; sizes are checked, hashes when they are read.
     """
@@ -33,8 +40,11 @@ class Stage:
     finished: bool
 
 
-def plan(experiment: Experiment, root: Path) -> list[Stage]:
-    """Return the stages of an experiment in the order they run in."""
+def plan(config: Experiment | Show, root: Path) -> list[Stage]:
+    """Return the stages of a config in the order they run in."""
+    if not isinstance(config, Experiment):
+        return _pictures(config, run_directory(config, root), None)
+    experiment = config
     data = data_directory(experiment, root)
     run = training_directory(experiment, root)
     checkpoint = finished(run, experiment.training.steps)
@@ -43,6 +53,7 @@ def plan(experiment: Experiment, root: Path) -> list[Stage]:
         Stage("prepare", data, is_complete(data, "prepared")),
         Stage("train", run, checkpoint is not None),
         *sampling,
+        *_pictures(experiment, run, checkpoint),
         _evaluation(experiment, run, sampling),
     ]
 
@@ -55,6 +66,18 @@ def _sampling(experiment: Experiment, run: Path, checkpoint: Checkpoint | None) 
             directory = samples_directory(run, checkpoint.digest, sampler, experiment)
         done = directory is not None and is_complete(directory, "samples")
         stages.append(Stage(f"sample {sampler.label}", directory, done))
+    return stages
+
+
+def _pictures(config: Experiment | Show, run: Path, checkpoint: Checkpoint | None) -> list[Stage]:
+    stages = []
+    for scene in config.pictures:
+        directory = None
+        if checkpoint is not None or not scene.needs_model:
+            digest = checkpoint.digest if checkpoint is not None and scene.needs_model else ""
+            directory = pictures_directory(run, digest, scene, config)
+        done = directory is not None and is_complete(directory, "pictures")
+        stages.append(Stage(f"pictures {scene.label}", directory, done))
     return stages
 
 

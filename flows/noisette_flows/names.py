@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from noisette import Experiment, NoisetteError
+from noisette import NoisetteError
+from noisette.config import load
 
 __all__ = ["compared", "named"]
 
@@ -22,7 +23,7 @@ def named(pattern: str) -> Callable[[], str]:
 
         parameters = flow_run.parameters
         try:
-            experiment = Experiment.load(parameters["config"], parameters.get("overrides") or {})
+            experiment = load(parameters["config"], parameters.get("overrides") or {})
         except NoisetteError:  # the flow itself raises it, as its own failure
             return f"{Path(parameters['config']).stem}: config with problems"
         return f"{experiment.name}: {pattern.format(experiment=experiment)}"

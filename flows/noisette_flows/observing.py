@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from noisette import Events, Experiment
-from noisette.layout import training_directory
+from noisette.config import Show
+from noisette.layout import run_directory
 from noisette_flows.tracking import Tracker
 
 __all__ = ["listening", "observed"]
@@ -32,14 +33,14 @@ def listening(*listeners: object) -> Iterator[None]:
 
 @contextmanager
 def observed(
-    experiment: Experiment,
+    experiment: Experiment | Show,
     root: Path,
     tracking_uri: str | None,
     overrides: Mapping[str, Any],
     run: Path | None = None,
 ) -> Iterator[Events]:
     """Give the events of one flow run in a run directory; at the end the tracker is told how it went."""
-    directory = run or training_directory(experiment, root)
+    directory = run or run_directory(experiment, root)
     with Tracker.following(experiment, directory, tracking_uri, overrides) as trackers:
         yield Events([*trackers, *(_LISTENERS.get() or [_log_lines()])])
 

@@ -4,48 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from noisette import Experiment, Report
+from noisette.config import Show
 from noisette.evaluation import Row
-from noisette.layout import training_directory
+from noisette.layout import run_directory
+from noisette.process.shown import Shown
 from noisette.stages import Stage, plan
 from noisette_flows.tracking import Memory, Store
 
-__all__ = ["Outcome", "row_json", "stage_json", "tracking_json"]
+__all__ = ["Outcome", "Scenes", "row_json", "stage_json", "tracking_json"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The finished results of one experiment.
+class Scenes:
+    """The pictures of the process that a config lists.
 
     Attributes:
-        experiment: what was run.
+        config: what was run.
         directory: its run directory.
         stages: its stages.
         skipped: names of those that were finished before.
-        report: the comparison.
         store: where MLflow shows it, or None.
     """
 
-    experiment: Experiment
+    config: Experiment | Show
     directory: Path
     stages: list[Stage]
     skipped: Collection[str]
-    report: Report
     store: Store | None
 
     @classmethod
-    def of(cls, experiment: Experiment, root: Path, skipped: Collection[str], store: Store | None) -> Outcome:
-        """Collect the results of a finished experiment.
+    def of(cls, config: Experiment | Show, root: Path, skipped: Collection[str], store: Store | None) -> Self:
+        """Collect the results of what is finished.
 
         Raises:
-            StorageError: if its report is not complete.
+            StorageError: if a comparison is not complete.
         """
-        stages = plan(experiment, root)
-        report = Report.open(stages[-1].directory or root)
-        return cls(experiment, training_directory(experiment, root), stages, skipped, report, store)
+        return cls(config, run_directory(config, root), plan(config, root), skipped, store)
+
+    @property
+    def made(self) -> dict[str, Shown]:
+        """What each item of the config's `pictures` gave, by its label."""
+        directories = [stage.directory for stage in self.stages if stage.name.startswith("pictures ")]
+        found = [Shown.finished(directory) for directory in directories if directory is not None]
+        return {shown.label: shown for shown in found if shown is not None}
+
+    @property
+    def mlflow_experiment(self) -> str:
+        """The id of the experiment in MLflow; empty while it is not known."""
+        return Memory.load(self.directory, self.store).experiment if self.store else ""
+
+    def json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {
+            "experiment": self.config.name,
+            "directory": str(self.directory),
+            "stages": [stage_json(stage, self.skipped) for stage in self.stages],
+            "pictures": {label: [str(path) for path in shown.files] for label, shown in self.made.items()},
+            "notes": [note for shown in self.made.values() for note in shown.about["notes"]],
+            "tracking": tracking_json(self.store, self.mlflow_experiment),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome(Scenes):
+    """The finished results of one experiment: its comparison too."""
+
+    @cached_property
+    def report(self) -> Report:
+        """The comparison."""
+        return Report.open(self.stages[-1].directory or self.directory)
 
     @property
     def grids(self) -> dict[str, Path]:
@@ -57,25 +89,18 @@ class Outcome:
             if stage.name.startswith(prefix) and stage.directory is not None
         }
 
-    @property
-    def mlflow_experiment(self) -> str:
-        """The id of the experiment in MLflow; empty while it is not known."""
-        return Memory.load(self.directory, self.store).experiment if self.store else ""
-
     def json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
+        told = super().json()
         return {
-            "experiment": self.experiment.name,
-            "directory": str(self.directory),
-            "stages": [stage_json(stage, self.skipped) for stage in self.stages],
+            **told,
             "columns": list(self.report.columns),
             "rows": [row_json(row) for row in self.report.rows],
             "model": {name: found._asdict() for name, found in self.report.model.items()},
             "protocol": dict(self.report.protocol),
-            "notes": list(self.report.notes),
+            "notes": [*self.report.notes, *told["notes"]],
             "grids": {label: str(path) for label, path in self.grids.items()},
             "report": str(self.report.directory / "report.json"),
-            "tracking": tracking_json(self.store, self.mlflow_experiment),
         }
 
 

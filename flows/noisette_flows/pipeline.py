@@ -1,4 +1,5 @@
-"""The flows: `prepare-data`, `train`, `sample`, `evaluate`, all of them as `train-and-eval`; `compare-samplers`.
+"""The flows: `prepare-data`, `train`, `sample`, `evaluate`, all of them as `train-and-eval`; and besides
+`compare-samplers` and `draw-pictures`.
 
 Parameters are flat and plain, so that each flow can be started from Prefect's command, its page, or a schedule.
 Every flow skips what is finished on disk and returns where its results lie.
@@ -10,13 +11,14 @@ from typing import Any
 from prefect import flow
 
 from noisette import Experiment
+from noisette.config import load
 from noisette.sweep import STEPS, Sweep
 from noisette_flows.names import compared, named
 from noisette_flows.observing import observed
 from noisette_flows.results import drawn_samples, trained
-from noisette_flows.tasks import chart_task, evaluate_task, prepare_task, sample_task, train_task
+from noisette_flows.tasks import chart_task, evaluate_task, pictures_task, prepare_task, sample_task, train_task
 
-__all__ = ["compare_samplers", "evaluate", "prepare_data", "sample", "train", "train_and_eval"]
+__all__ = ["compare_samplers", "draw_pictures", "evaluate", "prepare_data", "sample", "train", "train_and_eval"]
 
 Overrides = dict[str, Any] | None
 
@@ -97,7 +99,7 @@ def evaluate(
 def train_and_eval(
     config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str | None = None
 ) -> str:
-    """Prepare, train, sample and evaluate an experiment.
+    """Prepare, train, sample and evaluate an experiment, and make the pictures that it lists.
 
     Args:
         config: YAML file of the experiment.
@@ -112,7 +114,29 @@ def train_and_eval(
         samples = [
             sample_task(experiment, checkpoint, sampler, root, events) for sampler in experiment.sampling.samplers
         ]
+        for scene in experiment.pictures:
+            pictures_task(experiment, scene, root, events, checkpoint)
         return str(evaluate_task(experiment, samples, root, events).directory)
+
+
+@flow(name="draw-pictures", flow_run_name=named("pictures"), persist_result=False)
+def draw_pictures(
+    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str | None = None
+) -> list[str]:
+    """Make the pictures that a config lists, with its trained network where they need one.
+
+    Args:
+        config: YAML file of an experiment, or of pictures alone.
+        overrides: changes of the config, by path: {"pictures.0.count": 8}.
+        output: folder of all results.
+        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+    """
+    loaded, root = load(config, overrides or {}), Path(output)
+    needed = isinstance(loaded, Experiment) and any(scene.needs_model for scene in loaded.pictures)
+    checkpoint = trained(loaded, root) if needed and isinstance(loaded, Experiment) else None
+    with observed(loaded, root, tracking_uri, overrides or {}) as events:
+        made = [pictures_task(loaded, scene, root, events, checkpoint) for scene in loaded.pictures]
+        return [str(shown.directory) for shown in made]
 
 
 @flow(name="compare-samplers", flow_run_name=compared, persist_result=False)

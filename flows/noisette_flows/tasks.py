@@ -11,9 +11,11 @@ from prefect.cache_policies import NO_CACHE
 
 from noisette import Events, Experiment, Prepared, Report, Sampler, Samples, evaluate, prepare, sample, train
 from noisette.checkpoint import Checkpoint
+from noisette.config import Scene, Show
+from noisette.process import Shown, depict
 from noisette.sweep import Sweep, Swept
 
-__all__ = ["chart_task", "evaluate_task", "prepare_task", "sample_task", "train_task"]
+__all__ = ["chart_task", "evaluate_task", "pictures_task", "prepare_task", "sample_task", "train_task"]
 
 
 @task(
@@ -41,6 +43,14 @@ def sample_task(
 ) -> Samples:
     """Draw the pictures of one sampler."""
     return sample(experiment, checkpoint, sampler, root, events=events)
+
+
+@task(name="pictures", task_run_name="pictures {scene.label}", cache_policy=NO_CACHE, persist_result=False)
+def pictures_task(
+    config: Experiment | Show, scene: Scene, root: Path, events: Events, checkpoint: Checkpoint | None = None
+) -> Shown:
+    """Make pictures of the process."""
+    return depict(config, scene, root, checkpoint=checkpoint, events=events)
 
 
 @task(name="evaluate", task_run_name="evaluate {experiment.name}", cache_policy=NO_CACHE, persist_result=False)

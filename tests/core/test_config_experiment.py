@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from noisette import ConfigError, Experiment
+from noisette.config import load, parse
 
 CONFIG: dict[str, Any] = {"name": "x", "dataset": "digits"}
 
@@ -293,6 +294,6 @@ def test_there_are_configs() -> None:
 
 @pytest.mark.parametrize("path", configs(), ids=lambda path: path.stem)
 def test_a_shipped_config_is_valid(path: Path) -> None:
-    experiment = Experiment.load(path)
-    assert experiment.name == path.stem
-    assert Experiment.parse(experiment.options()) == experiment
+    config = load(path)
+    assert config.name == path.stem
+    assert parse(config.options()) == config

@@ -13,7 +13,9 @@ from noisette.config.reference import (
     SamplerRef,
     ScheduleRef,
 )
+from noisette.config.scenes import Scene
 from noisette.config.sections import Evaluation, Preparation, Sampling
+from noisette.config.show import Show, load, parse
 from noisette.config.training import Training
 from noisette.config.yaml import read_yaml
 
@@ -28,8 +30,12 @@ __all__ = [
     "Preparation",
     "SamplerRef",
     "Sampling",
+    "Scene",
     "ScheduleRef",
+    "Show",
     "Training",
     "apply_overrides",
+    "load",
+    "parse",
     "read_yaml",
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from noisette.config.scenes import Classes, Enlarge, Forward, Scene
 from noisette.config.sections import Sampling
 from noisette.contracts import Objective, Sampler, Schedule
 from noisette.diffusion.spacing import descending
 from noisette.errors import Problem
 
-__all__ = ["problems_of_sampling", "shortened", "without_signal"]
+__all__ = ["problems_of_pictures", "problems_of_sampling", "shortened", "without_signal"]
 
 
 def without_signal(objective: Objective, schedule: Schedule) -> str:
@@ -41,6 +42,56 @@ def problems_of_sampling(sampling: Sampling, others: Mapping[str, Any]) -> list[
             Problem(f"samplers.{index}{problem.path}", problem.message) for problem in _of_sampler(sampler, others)
         ]
     return problems
+
+
+def problems_of_pictures(pictures: tuple[Scene, ...], others: Mapping[str, Any] | None) -> list[Problem]:
+    """Return what is wrong with the listed pictures, given the valid sections; None for a config without data."""
+    labels = [scene.label for scene in pictures]
+    problems = []
+    for index, scene in enumerate(pictures):
+        found = list(_of_scene(scene) if others is None else _of_drawing(scene, others))
+        if labels.index(scene.label) < index:
+            found.append(Problem("title", f"expected one that differs; {scene.label} is called the same"))
+        problems += [Problem(f"{index}.{one.path}" if one.path else f"{index}", one.message) for one in found]
+    return problems
+
+
+def _of_scene(scene: Scene) -> Iterator[Problem]:
+    """Yield what a scene lacks where there are no data."""
+    if scene.needs_model:
+        yield Problem("", f"{scene.name} needs a trained network: name a dataset to train on")
+    for source in scene.sources:
+        if source.partition(":")[0] in ("test", "train", "drawn"):
+            yield Problem("", f"{source} is of a data set: name one, or a picture file")
+    yield from _of_steps(scene, getattr(scene, "timesteps", None) or 1000)
+
+
+def _of_drawing(scene: Scene, others: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what a scene of an experiment lacks, as far as its sections are valid."""
+    if "timesteps" in others:
+        yield from _of_steps(scene, getattr(scene, "timesteps", None) or others["timesteps"])
+    if isinstance(scene, Forward) and any(source.startswith("drawn:") for source in scene.sources):
+        yield Problem("pictures", "expected files, test:0 or train:0; what the network draws is not noised")
+    sampler = getattr(scene, "sampler", None)
+    if isinstance(sampler, Sampler):
+        (within,) = shortened((sampler,), others.get("timesteps", sampler.steps))
+        for problem in _of_sampler(within, others):
+            yield Problem(f"sampler{problem.path}", problem.message)
+    if "training" not in others:
+        return
+    if (isinstance(scene, Classes) or getattr(scene, "become", None)) and not others["training"].labels:
+        yield Problem("", "needs training.labels=true: the network knows no classes")
+    if isinstance(scene, Enlarge) != (others["training"].low_resolution is not None) and scene.needs_model:
+        asked = (
+            "needs training.low_resolution" if isinstance(scene, Enlarge) else "is not for networks that enlarge"
+        )
+        yield Problem("", asked)
+
+
+def _of_steps(scene: Scene, timesteps: int) -> Iterator[Problem]:
+    wrong = [t for t in getattr(scene, "at", None) or () if t >= timesteps]
+    if wrong:
+        yield Problem("at", f"expected steps within 0 to {timesteps - 1}; got {', '.join(map(str, wrong))}")
 
 
 def _of_averages(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Problem]:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from pydantic import Field, ValidationInfo, field_validator
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, ValidationInfo, field_validator
-
-from noisette.config.agreement import problems_of_sampling, shortened, without_signal
-from noisette.config.base import Section, defaults, named
-from noisette.config.overrides import apply_overrides
-from noisette.config.problems import nested, problems_of
+from noisette.config.agreement import problems_of_pictures, problems_of_sampling, shortened, without_signal
+from noisette.config.base import defaults, named
+from noisette.config.document import Document
+from noisette.config.problems import nested
 from noisette.config.reference import BackboneRef, DatasetRef, ObjectiveRef, ScheduleRef
+from noisette.config.scenes import Scene, SceneRef
 from noisette.config.sections import Evaluation, Preparation, Sampling, told_apart
 from noisette.config.training import Training
-from noisette.config.yaml import read_yaml
 from noisette.contracts import Objective
-from noisette.errors import ConfigError
 
 __all__ = ["Experiment"]
 
 
-class Experiment(Section):
+class Experiment(Document):
     """One experiment. Two equal experiments give the same pictures on the same machine."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names its folder and its runs")
-    seed: NonNegativeInt = Field(0, description="seed of everything random")
-    threads: PositiveInt | None = Field(
-        None, description="CPU threads; 1 is best for tiny networks beside other work; null takes a thread a core"
-    )
     dataset: DatasetRef
     preparation: Preparation = Field(default_factory=defaults)
     schedule: ScheduleRef = Field(named("linear"), description="noise schedule")
@@ -39,6 +29,7 @@ class Experiment(Section):
     training: Training = Field(default_factory=defaults)
     sampling: Sampling = Field(default_factory=defaults)
     evaluation: Evaluation = Field(default_factory=defaults)
+    pictures: tuple[SceneRef, ...] = Field((), description="pictures of the process, made with the trained network")
 
     @field_validator("timesteps")
     @classmethod
@@ -68,32 +59,10 @@ class Experiment(Section):
             raise nested(problems)
         return sampling
 
+    @field_validator("pictures")
     @classmethod
-    def load(cls, path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Self:
-        """Read an experiment from a YAML file.
-
-        Args:
-            path: the file.
-            overrides: changes such as ``"training.steps=500"``, or a mapping of paths to values.
-
-        Raises:
-            ConfigError: with every problem: unknown keys, impossible values, missing plugins.
-        """
-        config = {"name": Path(path).stem, **read_yaml(Path(path))}
-        return cls.parse(apply_overrides(config, overrides), str(path))
-
-    @classmethod
-    def parse(cls, config: Mapping[str, Any], source: str = "config") -> Self:
-        """Make an experiment from a dictionary; `source` names it in messages.
-
-        Raises:
-            ConfigError: as `load`.
-        """
-        try:
-            return cls.model_validate(dict(config))
-        except ValidationError as error:
-            raise ConfigError(source, problems_of(error, cls)) from None
-
-    def options(self) -> dict[str, Any]:
-        """Return the experiment as JSON values, every default spelt out; `parse` makes it again."""
-        return self.model_dump(mode="json")
+    def _possible(cls, pictures: tuple[Scene, ...], info: ValidationInfo) -> tuple[Scene, ...]:
+        problems = problems_of_pictures(pictures, info.data)
+        if problems:
+            raise nested(problems)
+        return pictures

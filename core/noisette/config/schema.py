@@ -14,6 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 
 from noisette.config.experiment import Experiment
+from noisette.config.show import Show
 from noisette.contracts import KINDS, Plugin
 from noisette.plugins import Registry, registry
 
@@ -50,8 +51,17 @@ def config_schema(plugins: Registry | None = None) -> Schema:
         for definition in list(definitions.values()):
             definitions |= definition.pop("$defs", {})
         schema["$defs"] |= definitions | {contract.__name__: _choice(contract, named, plugins or registry())}
-    schema["required"].remove("name")  # the name of the file is its default
+    schema |= {"required": [], "anyOf": [{"required": ["dataset"]}, _alone()]}  # the file's name is the default name
     return {"$schema": _DIALECT, **schema, "title": "A noisette experiment"}
+
+
+def _alone() -> Schema:
+    """Return what a config without a data set may say: pictures that need no training."""
+    return {
+        "required": ["pictures"],
+        "properties": {"pictures": {"minItems": 1}},
+        "propertyNames": {"enum": list(Show.model_fields)},
+    }
 
 
 def _by_name(kind: str, plugins: Registry) -> dict[str, type[Plugin]]:

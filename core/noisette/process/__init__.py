@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from noisette.process.animation import save_animation
     from noisette.process.classes import ClassWalks
     from noisette.process.completing import Filled, box, filled, small_shape, upscaled
+    from noisette.process.depicting import depict
     from noisette.process.forward import forward_strip
     from noisette.process.gallery import Gallery
     from noisette.process.mixtures import Edits, edited, interpolation_grid
     from noisette.process.painter import Painter
+    from noisette.process.schedules import by_row, ready_schedules
     from noisette.process.sheets import sheet
+    from noisette.process.shown import Shown
     from noisette.process.source import fitted, open_picture, to_image
     from noisette.process.walk import Walk, record
 
@@ -31,14 +34,18 @@ __all__ = [
     "Filled",
     "Gallery",
     "Painter",
+    "Shown",
     "Walk",
     "box",
+    "by_row",
+    "depict",
     "edited",
     "filled",
     "fitted",
     "forward_strip",
     "interpolation_grid",
     "open_picture",
+    "ready_schedules",
     "record",
     "save_animation",
     "sheet",
@@ -57,14 +64,18 @@ __getattr__, __dir__ = exports(
         "Filled": f"{_HERE}.completing",
         "Gallery": f"{_HERE}.gallery",
         "Painter": f"{_HERE}.painter",
+        "Shown": f"{_HERE}.shown",
         "Walk": f"{_HERE}.walk",
         "box": f"{_HERE}.completing",
+        "by_row": f"{_HERE}.schedules",
+        "depict": f"{_HERE}.depicting",
         "edited": f"{_HERE}.mixtures",
         "filled": f"{_HERE}.completing",
         "fitted": f"{_HERE}.source",
         "forward_strip": f"{_HERE}.forward",
         "interpolation_grid": f"{_HERE}.mixtures",
         "open_picture": f"{_HERE}.source",
+        "ready_schedules": f"{_HERE}.schedules",
         "record": f"{_HERE}.walk",
         "save_animation": f"{_HERE}.animation",
         "sheet": f"{_HERE}.sheets",

@@ -15,6 +15,7 @@ from noisette.data import Prepared
 from noisette.errors import DataError
 from noisette.layout import data_directory
 from noisette.process.source import Fit, fitted, open_picture, to_image
+from noisette.sources import located
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,14 +59,15 @@ class Gallery:
         """Return a picture, uint8 (C, H, W), and what was done to it in words; "" for nothing.
 
         Args:
-            name: a file; test:3 or train:3 for a prepared picture; or drawn:3 for number 3 of what the model draws.
+            name: a file; package:sklearn/datasets/images/china.jpg, one inside a package; test:3 or train:3 for a
+                prepared picture; or drawn:3 for number 3 of what the model draws.
 
         Raises:
             DataError: if there is no such picture.
         """
         numbered = None if Path(name).exists() else _NUMBERED.fullmatch(name)
         if numbered is None:
-            return self._fitted(open_picture(name))
+            return self._fitted(open_picture(located(name)))
         source, number = numbered[1], int(numbered[2])
         if source == "drawn":
             return self._drawn(name, number), ""

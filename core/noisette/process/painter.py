@@ -62,14 +62,23 @@ class Painter:
             PluginError: if it wants more steps than were trained.
         """
         experiment = checkpoint.about["experiment"]
-        chosen = _within(_made(sampler), experiment["timesteps"])
+        chosen = _made(sampler)
         model = Model.load(checkpoint, machine=Machine.here(experiment["training"]["precision"]))
+        seed = experiment["seed"] if seed is None else seed
+        return cls(model, chosen, experiment["sampling"]["clip"], seed, experiment["threads"]).with_sampler(chosen)
+
+    def with_sampler(self, sampler: Sampler | str | dict[str, Any], *, seed: int | None = None) -> Painter:
+        """Return a painter with the same network that draws with another sampler, and may have another seed.
+
+        Raises:
+            ConfigError, PluginError: as `open`.
+        """
+        chosen = _within(_made(sampler), len(self.model.tables))
         try:
-            model.tables.timesteps(chosen.steps, chosen.spacing)
+            self.model.tables.timesteps(chosen.steps, chosen.spacing)
         except ValueError as error:
             raise PluginError(f"sampler {chosen.label}: {error}") from None
-        seed = experiment["seed"] if seed is None else seed
-        return cls(model, chosen, experiment["sampling"]["clip"], seed, experiment["threads"])
+        return replace(self, sampler=chosen, seed=self.seed if seed is None else seed)
 
     def guided(self, strength: float) -> Painter:
         """Return a painter that is the same but for its guidance (Ho & Salimans 2022)."""
@@ -111,13 +120,20 @@ class Painter:
         """Return the label of one class for `count` pictures, or None for no class; raises as `labels`."""
         return None if name is None else self.labels([name] * count)
 
-    def draw(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Draw the pictures of the given numbers, uint8 (N, C, H, W), each class in turn, as `sample` does."""
+    def draw(self, indices: Sequence[int], classes: Sequence[str] | None = None) -> NDArray[np.uint8]:
+        """Draw the pictures of the given numbers, uint8 (N, C, H, W), each class in turn, as `sample` does.
+
+        Args:
+            indices: numbers of the pictures, which decide their noise.
+            classes: the class of each, by name, instead.
+
+        Raises:
+            DataError: if the network knows no classes, or not one of these.
+        """
         device = self.model.machine.device
+        labels = self.in_turn(indices) if classes is None else self.labels(classes)
         with self.computing():
-            drawn = draw(
-                self.denoiser(self.in_turn(indices)), self.sampler, self.model.shape, indices, self.seed, device
-            )
+            drawn = draw(self.denoiser(labels), self.sampler, self.model.shape, indices, self.seed, device)
         return to_bytes(drawn).cpu().numpy()
 
     def computing(self) -> AbstractContextManager[None]:

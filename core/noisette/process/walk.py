@@ -54,9 +54,15 @@ class Walk:
         pictures: NDArray[np.uint8] = self.x_t[-1]
         return pictures
 
-    def strip(self, columns: int = 10) -> Image.Image:
-        """Draw some frames, evenly spread: for each picture a row of x_t and a row of x0."""
-        frames = evenly(len(self.steps), columns)
+    def strip(self, columns: int = 10, at: Sequence[int] | None = None) -> Image.Image:
+        """Draw some frames: for each picture a row of x_t and a row of x0.
+
+        Args:
+            columns: how many frames at most, evenly spread.
+            at: steps instead; of each the nearest frame, and the pictures last.
+        """
+        frames = evenly(len(self.steps), columns) if at is None else _nearest(self.steps[:-1], at)
+        frames = frames if at is None else [*frames, len(self.steps) - 1]
         both = np.stack([self.x_t[frames], self.x0[frames]], axis=2)  # (F, N, 2, C, H, W)
         rows = both.transpose(1, 2, 0, 3, 4, 5).reshape(-1, len(frames), *self.x_t.shape[2:])
         count = self.x_t.shape[1]
@@ -73,7 +79,12 @@ class Walk:
 
 
 def record(
-    painter: Painter, indices: Sequence[int], classes: Sequence[str] | None = None, *, frames: int = 60
+    painter: Painter,
+    indices: Sequence[int],
+    classes: Sequence[str] | None = None,
+    *,
+    frames: int = 60,
+    at: Sequence[int] = (),
 ) -> Walk:
     """Record how a trained model draws pictures; they are those that `sample` draws for these numbers.
 
@@ -82,6 +93,7 @@ def record(
         indices: numbers of the pictures.
         classes: their classes, one each; None gives picture i the class i mod K, where the network knows K.
         frames: at most so many are kept, evenly spread, the first and the last among them.
+        at: steps of which the nearest frames are kept besides.
 
     Raises:
         NotFiniteError, PluginError: as drawing does; DataError: if there is no such class.
@@ -91,7 +103,7 @@ def record(
     denoise = painter.denoiser(labels)
     with painter.computing():
         return recorded(
-            denoise, painter.sampler, model.shape, indices, painter.seed, model.machine.device, frames=frames
+            denoise, painter.sampler, model.shape, indices, painter.seed, model.machine.device, frames=frames, at=at
         )
 
 
@@ -105,6 +117,7 @@ def recorded(
     device: torch.device | str = "cpu",
     *,
     frames: int = 60,
+    at: Sequence[int] = (),
 ) -> Walk:
     """Draw the pictures of the given numbers as `noisette.sampling.draw.draw` does, and keep some frames.
 
@@ -114,8 +127,9 @@ def recorded(
     noise = Noise(seed, indices, shape, device=device)
     start = noise()
     watched = _Watched(denoise)
-    last = len(denoise.schedule.timesteps(sampler.steps, sampler.spacing)) - 1
-    wanted = set(evenly(last + 1, frames)) - {last}
+    timesteps = denoise.schedule.timesteps(sampler.steps, sampler.spacing)
+    last = len(timesteps) - 1
+    wanted = {*evenly(last + 1, frames), *_nearest(timesteps[:-1], at)} - {last}
     steps, noisy, seen = [], [], []
     x, before = None, _bytes(start)
     for number, x in enumerate(sampler.trajectory(watched, start, noise)):
@@ -142,6 +156,11 @@ class _Watched(Denoiser):
         if self.fresh:
             self.fresh, self.t, self.x0 = False, t, prediction.x0
         return prediction
+
+
+def _nearest(steps: Sequence[int], at: Sequence[int]) -> list[int]:
+    """Return the places in a walk that are nearest to some steps, each once, in the walk's order."""
+    return sorted({min(range(len(steps)), key=lambda place: abs(steps[place] - t)) for t in at})
 
 
 def _bytes(pictures: Tensor) -> NDArray[np.uint8]:

@@ -52,7 +52,7 @@ class Manifest(BaseModel):
     """What a directory holds.
 
     Attributes:
-        kind: "prepared", "checkpoint", "samples" or "evaluation".
+        kind: "prepared", "checkpoint", "samples", "evaluation" or "pictures".
         about: JSON values that describe it: config, keys, counts, plugins and versions.
         files: its files by name, all directly in it.
     """

@@ -18,11 +18,11 @@ from noisette_flows.cli.compare import compare
 from noisette_flows.cli.exchange import export_, import_
 from noisette_flows.cli.filling import inpaint, upscale
 from noisette_flows.cli.plugins import plugins
-from noisette_flows.cli.process import process
+from noisette_flows.cli.process import forward, process
 from noisette_flows.cli.run import run
 from noisette_flows.cli.scaffolding import new_plugin
 from noisette_flows.cli.schema import schema
-from noisette_flows.cli.stages import evaluate, prepare, sample, train
+from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
 
 __all__ = ["app", "main"]
 
@@ -40,7 +40,9 @@ for command in (
     train,
     sample,
     evaluate,
+    pictures,
     compare,
+    forward,
     edit,
     interpolate,
     inpaint,

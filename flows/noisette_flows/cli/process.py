@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from pydantic_core import PydanticCustomError
 
-from noisette import ConfigError, Experiment, Schedule, registry
+from noisette import ConfigError, Experiment, Schedule
 from noisette.config.reference import make_plugin
 from noisette.config.yaml import parse_yaml
 from noisette_flows.cli.checkpoints import Trained, checkpoint_of
@@ -19,15 +19,48 @@ from noisette_flows.cli.work import Order
 if TYPE_CHECKING:
     from noisette.process import Gallery
 
-__all__ = ["process"]
+__all__ = ["forward", "process"]
 
 process = typer.Typer(
     name="process", help="See what noise does to pictures, and how a model draws.", no_args_is_help=True
 )
 
 
-@process.command("forward")
+Schedules = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME,...",
+        help='Such as linear,cosine or "linear, {name: sigmoid, tau: 0.5}"; "all" takes every one. '
+        "Default: the config's.",
+        show_default=False,
+    ),
+]
+Size = Annotated[
+    int | None, typer.Option(min=1, help="Height and width that pictures are fitted to.", show_default=False)
+]
+
+
 def forward(
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture file.", show_default=False)],
+    schedules: Annotated[
+        str, typer.Option(metavar="NAME,NAME,...", help='Such as linear,cosine; "all" takes every one.')
+    ] = "all",
+    at: At = None,
+    size: Size = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    output: Output = "runs",
+    to: To = None,
+    json: AsJson = False,
+) -> None:
+    """Noise a picture step by step, a row a schedule: needs no network and no training.
+
+    `noisette process forward` does it with a config's schedule and prepared pictures.
+    """
+    forward_of(None, [picture], schedules, at, size, seed, None, output, to, json)
+
+
+@process.command("forward")
+def forward_of(
     config: Annotated[
         str | None,
         typer.Argument(metavar="[CONFIG]", help="YAML file of an experiment; not needed for a picture file."),
@@ -36,19 +69,9 @@ def forward(
         list[str] | None,
         typer.Option("--picture", metavar="PICTURE", help="A file, or test:3 of the config's data; repeatable."),
     ] = None,
-    schedules: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,NAME,...",
-            help='Such as linear,cosine or "linear, {name: sigmoid, tau: 0.5}"; "all" takes every one. '
-            "Default: the config's.",
-            show_default=False,
-        ),
-    ] = None,
+    schedules: Schedules = None,
     at: At = None,
-    size: Annotated[
-        int | None, typer.Option(help="Height and width that pictures are fitted to.", show_default=False)
-    ] = None,
+    size: Size = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     settings: Set = None,
     output: Output = "runs",
@@ -139,11 +162,12 @@ def _schedules(text: str | None, experiment: Experiment | None) -> dict[str, Sch
     """Return the schedules of an option by the names of their rows."""
     if text is None and experiment is not None:
         return {experiment.schedule.name: experiment.schedule}
+    from noisette.process import by_row, ready_schedules
+
     if text == "all":
-        return _all_schedules()
+        return by_row(ready_schedules())
     named = parse_yaml(f"[{text or 'linear, cosine'}]", f"--schedules {text}")
-    made = [_made(value) for value in named]
-    return {_row(schedule): schedule for schedule in made}
+    return by_row(_made(value) for value in named)
 
 
 def _made(value: Any) -> Schedule:
@@ -151,22 +175,6 @@ def _made(value: Any) -> Schedule:
         return cast(Schedule, make_plugin("schedule", value))
     except PydanticCustomError as error:
         raise ConfigError("--schedules", (error.context or {})["problems"]) from None
-
-
-def _all_schedules() -> dict[str, Schedule]:
-    """Return every schedule that needs no options; one of betas that are given is none."""
-    found = [one.plugin for one in registry().of_kind("schedule")]
-    ready = [one for one in found if not any(field.is_required() for field in one.model_fields.values())]
-    return {one.name: cast(Schedule, one()) for one in ready}
-
-
-def _row(schedule: Schedule) -> str:
-    changed = {
-        key: getattr(schedule, key)
-        for key, field in type(schedule).model_fields.items()
-        if getattr(schedule, key) != field.get_default(call_default_factory=True)
-    }
-    return " ".join([schedule.name, *(f"{key}={getattr(value, 'name', value)}" for key, value in changed.items())])
 
 
 def _gallery(experiment: Experiment | None, root: Path, size: int | None) -> Gallery:

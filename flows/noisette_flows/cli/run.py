@@ -1,4 +1,4 @@
-"""`noisette run`: an experiment from its pictures to the comparison."""
+"""`noisette run`: an experiment from its pictures to the comparison, or pictures alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from noisette.layout import training_directory
+from noisette import Experiment
+from noisette.layout import run_directory
 from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
 from noisette_flows.cli.work import Order
 
@@ -23,20 +24,23 @@ def run(
 ) -> None:
     """Prepare, train, sample and evaluate an experiment, then print the comparison.
 
-    What is finished is skipped; what was stopped goes on where it stopped.
+    What is finished is skipped; what was stopped goes on where it stopped. A config without a data set lists
+    pictures that need no training, such as those of a pretrained pipeline; they are made.
     """
     from noisette_flows.display.result import show
-    from noisette_flows.outcome import Outcome
+    from noisette_flows.outcome import Outcome, Scenes
     from noisette_flows.tracking import Store, catch_up
 
     order = Order(config, overrides_of(settings), output)
-    experiment = order.experiment()
+    loaded = order.config_or_show()
     stages = order.stages()
-    skipped = order.run("train_and_eval", stages, tracking_uri)
+    flow = "train_and_eval" if isinstance(loaded, Experiment) else "draw_pictures"
+    skipped = order.run(flow, stages, tracking_uri)
     store = Store.of(tracking_uri)
     if store is not None and len(skipped) == len(stages):
-        catch_up(experiment, training_directory(experiment, Path(output)), store, order.overrides)
-    outcome = Outcome.of(experiment, Path(output), skipped, store)
+        catch_up(loaded, run_directory(loaded, Path(output)), store, order.overrides)
+    kind = Outcome if isinstance(loaded, Experiment) else Scenes
+    outcome = kind.of(loaded, Path(output), skipped, store)
     if json:
         print(jsonlib.dumps(outcome.json(), indent=1))
     else:

@@ -1,4 +1,4 @@
-"""`noisette prepare`, `train`, `sample` and `evaluate`: one stage of an experiment each."""
+"""`noisette prepare`, `train`, `sample`, `pictures` and `evaluate`: one stage of an experiment each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from noisette.stages import Stage
 from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
 from noisette_flows.cli.work import Order
 
-__all__ = ["evaluate", "prepare", "sample", "train"]
+__all__ = ["evaluate", "pictures", "prepare", "sample", "train"]
 
 
 def prepare(config: Config, settings: Set = None, output: Output = "runs", json: AsJson = False) -> None:
@@ -70,6 +70,19 @@ def evaluate(
         _tell([stage], skipped, json)
     else:
         _show_report(stage.directory)
+
+
+def pictures(
+    config: Config,
+    settings: Set = None,
+    output: Output = "runs",
+    json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Make the pictures that a config lists: of a trained experiment, or pictures that need no training."""
+    order = Order(config, overrides_of(settings), output)
+    skipped = order.run("draw_pictures", order.stages("pictures"), tracking_uri)
+    _tell(order.stages("pictures"), skipped, json)
 
 
 def _choice(sampler: str | None, steps: int | None, count: int | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from noisette import ConfigError, Experiment
+from noisette.config import Show, load
 from noisette.stages import Stage, plan
 from noisette_flows.cli.missing import with_packages
 from noisette_flows.environment import quiet_prefect
@@ -44,9 +45,17 @@ class Order:
         except ConfigError as error:
             raise with_packages(error, self.config, self.overrides, Path(self.output)) from None
 
+    def config_or_show(self) -> Experiment | Show:
+        """Return the experiment, or the pictures alone; raises as `experiment`."""
+        try:
+            return load(self.config, self.overrides)
+        except ConfigError as error:
+            raise with_packages(error, self.config, self.overrides, Path(self.output)) from None
+
     def stages(self, kind: str = "") -> list[Stage]:
         """Return the stages of one kind, such as "sample", or all."""
-        everything = plan(self.experiment(), Path(self.output))
+        alone = kind in ("", "pictures")  # all other stages are an experiment's
+        everything = plan(self.config_or_show() if alone else self.experiment(), Path(self.output))
         return [stage for stage in everything if not kind or stage.name.split()[0] == kind]
 
     def run(self, flow: str, stages: Sequence[Stage], tracking_uri: str | None = None) -> list[str]:

@@ -9,20 +9,26 @@ from rich.text import Text
 
 from noisette import Report
 from noisette_flows.display.table import Mark, caption, comparison
-from noisette_flows.outcome import Outcome
+from noisette_flows.outcome import Outcome, Scenes
 from noisette_flows.tracking import Store
 
 __all__ = ["mlflow_lines", "show", "show_lines", "show_report"]
 
 
-def show(outcome: Outcome, console: Console) -> None:
-    """Print an outcome."""
-    show_report(outcome.report, console)
-    width = max(len(label) for label in outcome.grids)
+def show(outcome: Scenes, console: Console) -> None:
+    """Print an outcome: the comparison, if there is one, then where everything lies."""
+    report = outcome.report if isinstance(outcome, Outcome) else None
+    grids = outcome.grids if isinstance(outcome, Outcome) else {}
+    if report is not None:
+        show_report(report, console)
+    for note in (note for shown in outcome.made.values() for note in shown.about["notes"]):
+        console.print(Text(f"note: {note}", "dim"))
+    pictures = [*grids.items(), *((label, path) for label, shown in outcome.made.items() for path in shown.files)]
+    width = max(len(label) for label, _ in pictures)
     for title, lines in (
-        ("pictures", [f"{label:{width}}  {path}" for label, path in outcome.grids.items()]),
-        ("report", [str(outcome.report.directory / "report.json")]),
-        ("curves", [str(path) for path in [outcome.report.picture_of_curves] if path]),
+        ("pictures", [f"{label:{width}}  {path}" for label, path in pictures]),
+        ("report", [str(report.directory / "report.json")] if report else []),
+        ("curves", [str(report.picture_of_curves)] if report and report.picture_of_curves else []),
         ("MLflow", mlflow_lines(outcome.store, outcome.mlflow_experiment)),
     ):
         show_lines(title, lines, console)

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from noisette.journal import JOURNAL
 from noisette.storage import MANIFEST, digest
+from noisette_flows.tracking.machine import MACHINE
 from noisette_flows.tracking.store import Store
 
-__all__ = ["MEMORY", "Memory", "behind", "fingerprint"]
+__all__ = ["MEMORY", "Memory", "behind", "by_age", "fingerprint"]
 
 MEMORY = "mlflow.json"
 
@@ -28,6 +29,7 @@ class Memory(BaseModel):
         runs: ids of MLflow runs: "parent", "train", and each directory of samples.
         statuses: the status that each of them was given last.
         lines: lines of the journal that were sent.
+        machine: measurements of the machine that were sent.
         sent: pictures, tables and reports that were sent, each as "run: what".
         mirrored: the `fingerprint` of the run directory when all of it had been sent.
     """
@@ -36,6 +38,7 @@ class Memory(BaseModel):
     runs: dict[str, str] = {}
     statuses: dict[str, str] = {}
     lines: int = 0
+    machine: int = 0
     sent: list[str] = []
     mirrored: str = ""
 
@@ -63,25 +66,32 @@ class Memory(BaseModel):
         self.statuses.pop(key, None)
         self.sent = [sent for sent in self.sent if not sent.startswith(f"{key}: ")]
         if key == "train":
-            self.lines = 0
+            self.lines = self.machine = 0
 
 
 def fingerprint(run: Path) -> str:
     """Return a hash of what there is to send; it looks at names and sizes only."""
-    journal = run / JOURNAL
+    written = [run / name for name in (JOURNAL, MACHINE)]
     found = [
         *run.glob(f"samples/[!.]*/{MANIFEST}"),
         *run.glob(f"evaluations/[!.]*/{MANIFEST}"),
         *run.glob(f"sweeps/[!.]*/{MANIFEST}"),
+        *run.glob(f"pictures/[!.]*/{MANIFEST}"),
         *run.glob("grids/*.png"),
     ]
     names = sorted(path.relative_to(run).as_posix() for path in found)
-    return digest(journal.stat().st_size if journal.exists() else 0, names)
+    return digest([path.stat().st_size if path.exists() else 0 for path in written], names)
 
 
 def behind(run: Path, store: Store) -> bool:
     """Return whether the store lacks something of this run directory; instant, asks no server."""
     return Memory.load(run, store).mirrored != fingerprint(run)
+
+
+def by_age(directory: Path) -> list[Path]:
+    """Return the finished directories inside a directory, oldest first; those with a dot are being written."""
+    manifests = sorted(directory.glob(f"[!.]*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
+    return [manifest.parent for manifest in manifests]
 
 
 def _read(run: Path) -> dict[str, object]:

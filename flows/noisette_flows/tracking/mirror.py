@@ -8,7 +8,6 @@ second file the server dies is stored twice, under the same key and step; MLflow
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -23,9 +22,13 @@ from noisette.storage import MANIFEST
 from noisette.sweep.asked import asked_in
 from noisette_flows.display.table import markdown, telling
 from noisette_flows.tracking import names
-from noisette_flows.tracking.memory import Memory, fingerprint
+from noisette_flows.tracking.connecting import Connecting
+from noisette_flows.tracking.inputs import pictures_of
+from noisette_flows.tracking.machine import measured
+from noisette_flows.tracking.memory import by_age, fingerprint
 from noisette_flows.tracking.pictures import open_picture
 from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
+from noisette_flows.tracking.scenes import send_pictures
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.sweeps import send_sweep
 
@@ -37,7 +40,7 @@ __all__ = ["Mirror"]
 _LINES = 200  # of the journal in one request; MLflow takes 1,000 metrics
 
 
-class Mirror:
+class Mirror(Connecting):
     """One run directory and one store.
 
     Args:
@@ -48,8 +51,8 @@ class Mirror:
     """
 
     def __init__(self, experiment: Experiment, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
-        self.experiment, self.directory, self.store, self.overrides = experiment, directory, store, overrides
-        self._runs: Runs | None = None
+        super().__init__(experiment.name, directory, store)
+        self.experiment, self.overrides = experiment, overrides
 
     def sync(self, statuses: Mapping[str, str]) -> None:
         """Send what is missing, then set the given statuses of "parent" and "train".
@@ -58,20 +61,23 @@ class Mirror:
             MlflowException: or whatever else the client raises when its store does not answer.
         """
         seen = fingerprint(self.directory)
-        runs = self._connected()
+        runs = self.connected()
         self._parent(runs)
         self._journal(runs)
+        self._machine(runs)
         self._grids(runs)
         sweeps, own = list(asked_in(self.directory)), self._own()
         swept = {name for asked in sweeps for name in asked.samples} - own
         for samples in self._finished_samples():
             if samples.directory.name not in swept:
                 self._samples(runs, samples)
-        for report in map(Report.open, _by_age(self.directory / "evaluations")):
+        for report in map(Report.open, by_age(self.directory / "evaluations")):
             if not any(asked.judged_in(report) and not own.issuperset(asked.samples) for asked in sweeps):
                 self._evaluation(runs, report)
-        for directory in _by_age(self.directory / "sweeps"):
+        for directory in by_age(self.directory / "sweeps"):
             send_sweep(runs, directory)
+        for directory in by_age(self.directory / "pictures"):
+            send_pictures(runs, directory)
         if finished(self.directory, self.experiment.training.steps):
             statuses = {TRAIN: "FINISHED", **statuses}
         for key, status in statuses.items():
@@ -79,28 +85,33 @@ class Mirror:
         runs.memory.mirrored = seen
         runs.save()
 
-    def _connected(self) -> Runs:
-        if self._runs is None:
-            from mlflow import MlflowClient
-
-            login = self.store.login()
-            os.environ.update(login)
-            client = MlflowClient(self.store.shown if login else self.store.uri)
-            runs = Runs(client, self.store, self.directory, Memory.load(self.directory, self.store))
-            runs.check(self.experiment.name)
-            self._runs = runs
-        return self._runs
-
     def _parent(self, runs: Runs) -> None:
-        name = names.run_name(self.experiment, self.overrides)
+        name = "" if PARENT in runs.memory.runs else self._name_of_its_own(runs)
         tags = names.tags(self.experiment, self.directory)
         parent = runs.make(PARENT, name, names.parameters(self.experiment), tags, self._began())
         if runs.once(PARENT, "config"):
             runs.client.log_dict(parent, self.experiment.options(), "config.yaml")
             runs.sent(PARENT, "config")
 
+    def _name_of_its_own(self, runs: Runs) -> str:
+        """Return a name whose first letters no other run of the MLflow experiment has, as far as there is one."""
+        name = names.run_name(self.experiment, self.overrides)
+        options = self.experiment.options()
+        for other, others in runs.alike(name[: names.SEEN], names.tags(self.experiment, self.directory)):
+            differing = names.differing(options, others)
+            if differing:
+                return names.run_name(self.experiment, self.overrides, differing[:3])
+        return name
+
     def _train(self, runs: Runs) -> str:
-        return runs.make(TRAIN, "training", names.training_parameters(self.experiment), {}, self._began())
+        train = runs.make(TRAIN, "training", names.training_parameters(self.experiment), {}, self._began())
+        if runs.once(TRAIN, "data"):
+            inputs = pictures_of(self.experiment, self.directory)
+            if inputs:
+                for run_id in (train, runs.memory.runs[PARENT]):
+                    runs.client.log_inputs(run_id, inputs)
+                runs.sent(TRAIN, "data")
+        return train
 
     def _began(self) -> float | None:
         """Return when the first line of the journal was written; None if there is none."""
@@ -117,6 +128,16 @@ class Mirror:
             runs.memory.lines += len(lines)
             runs.save()
 
+    def _machine(self, runs: Runs) -> None:
+        """Send how busy the machine was; in MLflow each run has a page for it."""
+        found = islice(measured(self.directory), runs.memory.machine, None)
+        while lines := list(islice(found, _LINES)):
+            metrics = _machine_metrics(lines, runs.memory.machine)
+            if metrics:
+                runs.client.log_batch(self._train(runs), metrics=metrics)
+            runs.memory.machine += len(lines)
+            runs.save()
+
     def _grids(self, runs: Runs) -> None:
         for path in sorted((self.directory / "grids").glob("step-*.png")):
             if runs.once(TRAIN, path.name):
@@ -125,7 +146,7 @@ class Mirror:
                 runs.sent(TRAIN, path.name)
 
     def _finished_samples(self) -> Iterator[Samples]:
-        for directory in _by_age(self.directory / "samples"):
+        for directory in by_age(self.directory / "samples"):
             samples = Samples.finished(directory)
             if samples is not None:
                 yield samples
@@ -230,7 +251,19 @@ def _train_metrics(entry: Entry) -> list[Metric]:
     from mlflow.entities import Metric
 
     when = int(entry["time"] * 1000)
-    return [Metric(f"train/{key}", value, when, entry["step"]) for key, value in entry["metrics"].items()]
+    found = entry["metrics"].items()
+    return [Metric(names.metric_key(f"train/{key}"), value, when, entry["step"]) for key, value in found]
+
+
+def _machine_metrics(lines: list[tuple[float, dict[str, float]]], first: int) -> list[Metric]:
+    """Return measurements of the machine, each step a measurement, under the names that MLflow looks for."""
+    from mlflow.entities import Metric
+
+    return [
+        Metric(names.metric_key(f"system/{key}"), value, int(when * 1000), step)
+        for step, (when, found) in enumerate(lines, first)
+        for key, value in found.items()
+    ]
 
 
 def _metrics(values: Mapping[str, float], directory: Path) -> list[Metric]:
@@ -247,9 +280,3 @@ def _points(key: str, points: Iterable[tuple[int, float]], directory: Path) -> l
 
     when = int((directory / MANIFEST).stat().st_mtime * 1000)
     return [Metric(names.metric_key(key), value, when, step) for step, value in points]
-
-
-def _by_age(directory: Path) -> list[Path]:
-    """Return the finished directories inside a directory, oldest first; those with a dot are being written."""
-    manifests = sorted(directory.glob(f"[!.]*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
-    return [manifest.parent for manifest in manifests]

@@ -7,6 +7,9 @@ directory every two seconds, reads one JSON object a line from its parent, and e
     {"experiment": ..., "directory": ..., "uri": ..., "overrides": ...}     first
     {"statuses": {"train": "RUNNING"}}                                      whenever one changes
     {"statuses": {"parent": "FINISHED"}, "end": true}                       last; without it the run was killed
+
+It inherits its parent's claim on the directory. Runs beside it that were killed together with their senders are marked
+first. What libraries print goes into `mlflow.log`, without passwords.
 """
 
 from __future__ import annotations
@@ -20,13 +23,16 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, TextIO
 
-from noisette import Experiment
+from noisette.config import Experiment, parse
+from noisette_flows.tracking.machine import Gauge
 from noisette_flows.tracking.memory import fingerprint
 from noisette_flows.tracking.mirror import Mirror
-from noisette_flows.tracking.runs import PARENT
+from noisette_flows.tracking.runs import PARENT, TRAIN
+from noisette_flows.tracking.shows import ShowMirror
 from noisette_flows.tracking.store import Store
+from noisette_flows.tracking.zombies import bury
 
 __all__ = ["main"]
 
@@ -60,12 +66,24 @@ class _Sender:
         failure: why the last attempt failed, or nothing.
     """
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror | ShowMirror) -> None:
         self._mirror = mirror
+        self._gauge = Gauge(mirror.directory)
         self._seen = ""
         self._next = 0.0
+        self._buried = False
         self.statuses = {PARENT: "RUNNING"}
         self.failure = ""
+
+    def hear(self, statuses: dict[str, str]) -> None:
+        """Take over what the parent says of its runs."""
+        self.statuses |= statuses
+        self._gauge.training(self.statuses.get(TRAIN) == "RUNNING")
+
+    def finish(self) -> None:
+        """Send the rest."""
+        self._gauge.end()
+        self.send(at_once=True)
 
     def send(self, *, at_once: bool) -> None:
         """Send what is new; after a failure not before some time has passed, except at once."""
@@ -73,15 +91,34 @@ class _Sender:
         if not at_once and (seen == self._seen or time.monotonic() < self._next):
             return
         try:
+            if not self._buried:
+                bury(self._mirror.directory.parent, self._mirror.store)
+                self._buried = True
             self._mirror.sync(self.statuses)
             self._seen, self.failure = seen, ""
         except Exception as error:  # of many libraries; MLflow is a view, and is tried again
-            hide = self._mirror.store.hide
-            print(hide(traceback.format_exc()), file=sys.stderr)
-            self.failure = shorten(
-                hide(str(error).partition("\n")[0]) or type(error).__name__, _LONGEST, placeholder=" ..."
-            )
+            traceback.print_exc()
+            told = self._mirror.store.hide(str(error).partition("\n")[0]) or type(error).__name__
+            self.failure = shorten(told, _LONGEST, placeholder=" ...")
             self._next = time.monotonic() + _PAUSE_AFTER_FAILURE
+
+
+class _Hidden:
+    """A stream that shows no passwords, whoever writes to it.
+
+    Args:
+        stream: where the text goes.
+        store: what it must not say.
+    """
+
+    def __init__(self, stream: TextIO, store: Store) -> None:
+        self._stream, self._store = stream, store
+
+    def write(self, text: str) -> int:
+        return self._stream.write(self._store.hide(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def main() -> int:
@@ -94,24 +131,28 @@ def main() -> int:
             if sender is None:
                 sender = _Sender(_mirror(message))
                 continue
-            sender.statuses |= message["statuses"]
+            sender.hear(message["statuses"])
             ended = message.get("end", False)
         if sender is not None and not ended:
             sender.send(at_once=False)
     if sender is None:
         return 1
     if not ended:  # the parent was killed
-        sender.statuses |= {key: "KILLED" for key, value in sender.statuses.items() if value == "RUNNING"}
-    sender.send(at_once=True)
+        sender.hear({key: "KILLED" for key, value in sender.statuses.items() if value == "RUNNING"})
+    sender.finish()
     print(sender.failure)
     return 1 if sender.failure else 0
 
 
-def _mirror(order: dict[str, Any]) -> Mirror:
+def _mirror(order: dict[str, Any]) -> Mirror | ShowMirror:
     store = Store.of(order["uri"])
     if store is None:
         raise ValueError("expected the URI of a store")
-    return Mirror(Experiment.parse(order["experiment"]), Path(order["directory"]), store, order["overrides"])
+    sys.stderr = _Hidden(sys.stderr, store)  # type: ignore[assignment]  # before MLflow's log is made
+    config, directory = parse(order["experiment"]), Path(order["directory"])
+    if isinstance(config, Experiment):
+        return Mirror(config, directory, store, order["overrides"])
+    return ShowMirror(config, directory, store)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from noisette import Experiment, Run, hookimpl
+from noisette.config import Show
 from noisette.hooks import Status
 from noisette_flows.tracking.memory import behind
 from noisette_flows.tracking.runs import PARENT, TRAIN
@@ -42,7 +43,9 @@ class Tracker:
         overrides: how its config was changed.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
+    def __init__(
+        self, experiment: Experiment | Show, directory: Path, store: Store, overrides: Mapping[str, Any]
+    ) -> None:
         self._store, self._log = store, directory / _LOG
         with self._log.open("w", encoding="utf-8") as log_file:
             self._sender = subprocess.Popen(
@@ -58,7 +61,7 @@ class Tracker:
     @classmethod
     @contextmanager
     def following(
-        cls, experiment: Experiment, directory: Path, uri: str | None, overrides: Mapping[str, Any]
+        cls, experiment: Experiment | Show, directory: Path, uri: str | None, overrides: Mapping[str, Any]
     ) -> Iterator[list[Tracker]]:
         """Give the tracker of a flow run in a list, empty for the URI "off"; then tell how the run ended."""
         store = Store.of(uri)
@@ -114,7 +117,7 @@ class Tracker:
                 os.write(pipe.fileno(), json.dumps(message, default=str).encode() + b"\n")
 
 
-def catch_up(experiment: Experiment, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
+def catch_up(experiment: Experiment | Show, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
     """Send what a store lacks of a finished run directory; without anything to send it asks no server."""
     if behind(directory, store):
         with Tracker.following(experiment, directory, store.uri, overrides):

@@ -1,0 +1,66 @@
+"""What every config is: a YAML file with a name and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+
+from noisette.config.base import Section
+from noisette.config.overrides import apply_overrides
+from noisette.config.problems import problems_of
+from noisette.config.yaml import read_yaml
+from noisette.errors import ConfigError
+
+__all__ = ["Document", "read_document"]
+
+
+class Document(Section):
+    """Base of configs."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names its folder and its runs")
+    seed: NonNegativeInt = Field(0, description="seed of everything random")
+    threads: PositiveInt | None = Field(
+        None, description="CPU threads; 1 is best for tiny networks beside other work; null takes a thread a core"
+    )
+
+    @classmethod
+    def load(cls, path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Self:
+        """Read a config from a YAML file.
+
+        Args:
+            path: the file.
+            overrides: changes such as ``"training.steps=500"``, or a mapping of paths to values.
+
+        Raises:
+            ConfigError: with every problem: unknown keys, impossible values, missing plugins.
+        """
+        return cls.parse(read_document(path, overrides), str(path))
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], source: str = "config") -> Self:
+        """Make a config from a dictionary; `source` names it in messages.
+
+        Raises:
+            ConfigError: as `load`.
+        """
+        try:
+            return cls.model_validate(dict(config))
+        except ValidationError as error:
+            raise ConfigError(source, problems_of(error, cls)) from None
+
+    def options(self) -> dict[str, Any]:
+        """Return the config as JSON values, every default spelt out; `parse` makes it again."""
+        return self.model_dump(mode="json")
+
+
+def read_document(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
+    """Read a YAML file, named after itself where it does not say its name, with overrides applied.
+
+    Raises:
+        ConfigError: if it cannot be read, or an override has no place.
+    """
+    config = {"name": Path(path).stem, **read_yaml(Path(path))}
+    return apply_overrides(config, overrides)
