@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from noisette.contracts import Dataset, Example, Shape
+from noisette.contracts import Example, Shape
 from noisette.data.fit import uniform
 from noisette.errors import DataError, PluginError
 
@@ -16,7 +16,30 @@ if TYPE_CHECKING:
 
     from noisette.config import Preparation
 
-__all__ = ["Checker"]
+__all__ = ["Checker", "MixedError", "Named"]
+
+
+class Named(Protocol):
+    """Whose pictures they are: a data set, or a folder."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of its labels; empty without labels."""
+
+
+class MixedError(DataError):
+    """Pictures of one set differ in what the preparation does not settle.
+
+    Attributes:
+        what: "size" or "channels".
+    """
+
+    def __init__(self, message: str, what: Literal["size", "channels"]) -> None:
+        super().__init__(message)
+        self.what: Literal["size", "channels"] = what
 
 
 class Checker:
@@ -27,7 +50,7 @@ class Checker:
         shape: of every picture; known after the first.
     """
 
-    def __init__(self, dataset: Dataset, preparation: Preparation) -> None:
+    def __init__(self, dataset: Named, preparation: Preparation) -> None:
         self.classes = dataset.classes()
         self.shape: Shape = (0, 0, 0)
         self._name = dataset.name
@@ -39,7 +62,7 @@ class Checker:
 
         Raises:
             PluginError: if the data set does not keep its contract.
-            DataError: if the shape differs from the first picture's.
+            MixedError: if the shape differs from the first picture's.
         """
         if image.mode not in ("L", "RGB"):
             raise PluginError(
@@ -50,7 +73,7 @@ class Checker:
         if not self._first:
             self.shape, self._first = shape, example.source or "the first picture"
         if shape != self.shape:
-            raise DataError(self._mismatch(shape, example))
+            raise self._mismatch(shape, example)
         return row
 
     def label(self, example: Example) -> NDArray[np.int64] | None:
@@ -67,13 +90,12 @@ class Checker:
             raise DataError(f"{self._name}: {example.source}: expected {expected}; got {label}")
         return np.array(label, dtype=np.int64)
 
-    def _mismatch(self, shape: Shape, example: Example) -> str:
-        what, key = (
-            ("channels", "preparation.channels") if shape[1:] == self.shape[1:] else ("size", "preparation.size")
-        )
-        return (
+    def _mismatch(self, shape: Shape, example: Example) -> MixedError:
+        what: Literal["size", "channels"] = "channels" if shape[1:] == self.shape[1:] else "size"
+        return MixedError(
             f"{self._name}: pictures differ in {what}: {_shown(self.shape)} ({self._first}) and "
-            f"{_shown(shape)} ({example.source}); set {key}"
+            f"{_shown(shape)} ({example.source}); set preparation.{what}",
+            what,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 
 from noisette.contracts import Dataset, Example, Split
-from noisette.data.check import Checker
+from noisette.data.check import Checker, Named
 from noisette.data.growing import GrowingArray
 from noisette.errors import DataError
 from noisette.plugins import registry
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from noisette.config import Preparation
 
-__all__ = ["REJECTED", "take_in"]
+__all__ = ["REJECTED", "Intake", "take_in"]
 
 REJECTED = "rejected.jsonl"
 _REPORT_EVERY = 1000
@@ -61,40 +61,78 @@ def take_in(
     Raises:
         DataError: as `prepare`.
     """
-    checker = Checker(dataset, preparation)
-    tallies: dict[Split, _Tally] = {split: _Tally() for split in get_args(Split)}
-    of_class: dict[Split, list[int]] = {}
-    with (directory / REJECTED).open("w", encoding="utf-8") as rejections:
-        for split, tally in tallies.items():
-            with _Writer(directory, split, checker) as writer:
-                for example in _examples(dataset, split, cache):
-                    _take(example, split, tally, writer, rejections)
-                    found, rejected = _totals(tallies)
-                    if found % _REPORT_EVERY == 0:
-                        progress(found, rejected)
-                    if tally.accepted == preparation.limit:
-                        break
-            _require_pictures(dataset, split, tally)
-            of_class[split] = writer.of_class
-    progress(*_totals(tallies))
+    intake = Intake(dataset, preparation, directory, progress)
+    for split in get_args(Split):
+        intake.take(split, _examples(dataset, split, cache), f"the {split} split")
+    about = intake.finish()
     return {
         "plugin": registry().origin_of(dataset),
         "licence": dataset.licence,
         "source": dataset.source,
-        "shape": list(checker.shape),
-        "classes": list(checker.classes),
-        "counts": {split: tally.counts() for split, tally in tallies.items()},
-        "class_counts": of_class,
-        "versions": {"noisette": version("noisette"), "numpy": np.__version__, "pillow": PIL.__version__},
+        "classes": list(intake.checker.classes),
+        "class_counts": intake.of_class,
+        **about,
     }
+
+
+class Intake:
+    """Pictures on their way to disk, part by part: accepted and written, or rejected with the reason.
+
+    Args:
+        whose: whose pictures they are, for messages; and the names of their labels.
+        preparation: how they are made uniform.
+        directory: where the files go.
+        progress: is called now and then, and at the end, with how many files were found and rejected.
+    """
+
+    def __init__(self, whose: Named, preparation: Preparation, directory: Path, progress: Progress) -> None:
+        self.checker = Checker(whose, preparation)
+        self.tallies: dict[str, _Tally] = {}
+        self.of_class: dict[str, list[int]] = {}
+        self._whose, self._limit, self._directory, self._progress = whose, preparation.limit, directory, progress
+
+    def take(self, part: str, examples: Iterable[Example], shown: str) -> None:
+        """Write the pictures and labels of a part to `<part>.npy` and `<part>_labels.npy`.
+
+        Args:
+            part: names the files.
+            examples: what is read.
+            shown: what the part is called in messages.
+
+        Raises:
+            DataError: if there is no usable picture among them, or they differ (`MixedError`).
+        """
+        tally = self.tallies[part] = _Tally()
+        with (
+            (self._directory / REJECTED).open("a", encoding="utf-8") as rejections,
+            _Writer(self._directory, part, self.checker) as writer,
+        ):
+            for example in examples:
+                _take(example, part, tally, writer, rejections)
+                found, rejected = _totals(self.tallies)
+                if found % _REPORT_EVERY == 0:
+                    self._progress(found, rejected)
+                if tally.accepted == self._limit:
+                    break
+        _require_pictures(self._whose.name, shown, tally)
+        self.of_class[part] = writer.of_class
+
+    def finish(self) -> dict[str, Any]:
+        """Tell the last of the progress, and return what the pictures are, as JSON values."""
+        self._progress(*_totals(self.tallies))
+        return {
+            "shape": list(self.checker.shape),
+            "counts": {part: tally.counts() for part, tally in self.tallies.items()},
+            "versions": {"noisette": version("noisette"), "numpy": np.__version__, "pillow": PIL.__version__},
+        }
 
 
 class _Writer:
     """The arrays of one split on their way to disk; they are opened when the first row shows their shape."""
 
-    def __init__(self, directory: Path, split: Split, checker: Checker) -> None:
+    def __init__(self, directory: Path, part: str, checker: Checker) -> None:
         self.of_class = [0] * len(checker.classes)
-        self._stem, self._checker = directory / split, checker
+        self._stem, self._checker = directory / part, checker
         self._arrays: dict[str, GrowingArray] = {}
         self._files = ExitStack()
 
@@ -127,7 +165,7 @@ def _examples(dataset: Dataset, split: Split, cache: Path) -> Iterator[Example]:
         raise DataError(f"{dataset.name}: cannot be read: {error}") from error
 
 
-def _take(example: Example, split: Split, tally: _Tally, writer: _Writer, rejections: IO[str]) -> None:
+def _take(example: Example, part: str, tally: _Tally, writer: _Writer, rejections: IO[str]) -> None:
     tally.found += 1
     if example.image is not None:
         writer.write(example, example.image)
@@ -136,20 +174,18 @@ def _take(example: Example, split: Split, tally: _Tally, writer: _Writer, reject
     tally.rejected += 1
     if len(tally.reasons) < _REASONS_SHOWN:
         tally.reasons.append(f"{example.source}: {example.rejected}")
-    record = {"split": split, "source": example.source, "reason": example.rejected}
+    record = {"split": part, "source": example.source, "reason": example.rejected}
     rejections.write(json.dumps(record) + "\n")
 
 
-def _totals(tallies: dict[Split, _Tally]) -> tuple[int, int]:
+def _totals(tallies: dict[str, _Tally]) -> tuple[int, int]:
     return sum(tally.found for tally in tallies.values()), sum(tally.rejected for tally in tallies.values())
 
 
-def _require_pictures(dataset: Dataset, split: Split, tally: _Tally) -> None:
+def _require_pictures(name: str, part: str, tally: _Tally) -> None:
     if tally.accepted:
         return
     if not tally.found:
-        raise DataError(f"{dataset.name}: expected pictures in the {split} split; there is none")
+        raise DataError(f"{name}: expected pictures in {part}; there is none")
     reasons = "".join(f"\n  {reason}" for reason in tally.reasons)
-    raise DataError(
-        f"{dataset.name}: none of the {tally.found} files of the {split} split is a usable picture:{reasons}"
-    )
+    raise DataError(f"{name}: none of the {tally.found} files of {part} is a usable picture:{reasons}")

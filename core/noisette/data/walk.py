@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Entry", "natural", "walk"]
+__all__ = ["Entry", "listing", "natural", "walk"]
 
 
 class Entry(NamedTuple):
@@ -57,6 +58,16 @@ def walk(root: Path) -> Iterator[Entry]:
             pending += _children(root, child.name)
         except OSError as error:
             yield Entry(child.name, f"the folder cannot be read: {error.strerror}")
+
+
+def listing(root: Path) -> str:
+    """Return a hash of the names, sizes and times of change of the files below `root`."""
+    state = blake2b(digest_size=16)
+    for entry in walk(root):
+        status = None if entry.fault else (root / entry.name).stat()
+        facts = (status.st_size, status.st_mtime_ns) if status else entry.fault
+        state.update(os.fsencode(entry.name) + f"\0{facts}\0".encode())
+    return state.hexdigest()
 
 
 def _children(root: Path, name: str) -> list[_Child]:

@@ -14,7 +14,7 @@ from noisette import DataError, Dataset, Example
 
 if TYPE_CHECKING:
     from noisette import Split
-    from noisette_plugins.datasets._walk import Entry
+    from noisette.data.walk import Entry
 
 __all__ = ["ImageFolder"]
 
@@ -52,7 +52,7 @@ class ImageFolder(Dataset):
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the folders that have files in them, in natural order; empty without `labels`."""
-        from noisette_plugins.datasets._walk import natural
+        from noisette.data.walk import natural
 
         if not self.labels:
             return ()
@@ -65,22 +65,22 @@ class ImageFolder(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing: names, sizes and times of change."""
-        state = blake2b(digest_size=16)
-        for entry in self._entries():
-            status = None if entry.fault else (self._root() / entry.name).stat()
-            facts = (status.st_size, status.st_mtime_ns) if status else entry.fault
-            state.update(os.fsencode(entry.name) + f"\0{facts}\0".encode())
-        return state.hexdigest()
+        from noisette.data.walk import listing
+
+        return listing(self._checked())
 
     def _root(self) -> Path:
         return self.path.expanduser()
 
     def _entries(self) -> Iterator[Entry]:
-        from noisette_plugins.datasets._walk import walk
+        from noisette.data.walk import walk
 
+        yield from walk(self._checked())
+
+    def _checked(self) -> Path:
         if not self._root().is_dir():
             raise DataError(f"{self.name}: expected a folder at {self._root()}; there is none (dataset.path)")
-        yield from walk(self._root())
+        return self._root()
 
     def _is_held_out(self, name: str) -> bool:
         number = int.from_bytes(blake2b(os.fsencode(name), digest_size=8).digest())
