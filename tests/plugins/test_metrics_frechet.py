@@ -9,7 +9,9 @@ from torch import Tensor
 
 from noisette import Batch, DataError
 from noisette_plugins.metrics import Frechet
-from noisette_plugins.metrics.moments import frechet_distance, merged, moments
+from noisette_plugins.metrics.gaussians import frechet_distance
+from noisette_plugins.metrics.moments import merged, moments
+from noisette_plugins.metrics.sample import KEPT
 
 State = dict[str, Tensor]
 
@@ -134,3 +136,50 @@ def test_a_changed_reference_is_not_mistaken_for_a_remembered_one() -> None:
     first = distance(x, y)
     assert distance(x, features(50, 6, 14, scale=3)) != first
     assert distance(x, y) == first
+
+
+LAWS = {"near": {"scale": 1.15, "shift": 0.05}, "far": {"scale": 1.4, "shift": 0.3}}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(("n", "m", "d"), [(24, 60, 48), (60, 24, 48), (200, 200, 24)])
+def test_the_standard_error_is_that_of_other_pictures(law: str, n: int, m: int, d: int) -> None:
+    """Over 100 draws from the same two laws, the error told is the spread seen, or a little more."""
+    draws = [(features(n, d, 1000 + i, **LAWS[law]), features(m, d, 5000 + i)) for i in range(100)]
+    found = [Frechet().compute(state(x), state(y), {})["frechet"] for x, y in draws]
+    spread = float(torch.tensor([estimate.value for estimate in found]).std())
+    told = sum(estimate.stderr for estimate in found) / len(found)
+    assert 0.8 < told / spread < 1.6
+
+
+@pytest.mark.parametrize(("n", "m", "d", "within"), [(24, 60, 48, 0.25), (200, 300, 24, 0.1)])
+def test_the_standard_error_is_near_the_jackknifes(n: int, m: int, d: int, within: float) -> None:
+    x, y = features(n, d, 20, scale=1.2), features(m, d, 21)
+    told = Frechet().compute(state(x), state(y), {})["frechet"].stderr
+    variance = 0.0
+    for rows, left in ((x, lambda kept: exact(x[kept], y)), (y, lambda kept: exact(x, y[kept]))):
+        places = torch.arange(len(rows))
+        values = torch.tensor([left(places != place) for place in places])
+        variance += (len(rows) - 1) / len(rows) * float((values - values.mean()).square().sum())
+    assert told == pytest.approx(math.sqrt(variance), rel=within)
+
+
+def test_more_pictures_than_the_sample_holds_keep_their_error() -> None:
+    """The sample is chosen by content: neither order nor split decides it, and it tells the variance of all."""
+    x, y = features(6000, 8, 22, scale=1.3), features(500, 8, 23)
+    whole = state(x)
+    assert len(whole["sample"]) == KEPT < len(x)
+    grown: State = {}
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    for part in x[order].split(700):
+        grown = Frechet().merge(state(part), grown)
+    assert torch.equal(grown["sample"], whole["sample"])
+    everything = {**whole, "sample": x}
+    sampled, full = (Frechet().compute(some, state(y), {})["frechet"] for some in (whole, everything))
+    assert sampled.value == full.value
+    assert sampled.stderr == pytest.approx(full.stderr, rel=0.1)
+
+
+def test_sets_that_do_not_vary_have_no_error() -> None:
+    x, y = torch.full((5, 4), 3.0), torch.full((9, 4), 1.0)
+    assert Frechet().compute(state(x), state(y), {})["frechet"].stderr == 0

@@ -1,4 +1,4 @@
-"""Rows of numbers that stand for pictures: reading, joining, and an order of their own."""
+"""Rows of numbers that stand for pictures: reading, joining, and an order and a sample of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from noisette import Batch, DataError
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["canonical_order", "count", "features_of", "joined"]
+__all__ = ["canonical_order", "content_keys", "count", "features_of", "joined"]
 
 _CHUNK = 1024
 
@@ -51,19 +51,24 @@ def count(state: State, key: str) -> int:
     return len(state[key]) if state else 0
 
 
-def canonical_order(rows: Tensor) -> Tensor:
-    """Return indices that sort rows by a hash of their bits, (N,) int64.
-
-    The same rows come in the same order, whatever order they were seen in, so that what is drawn from them does
-    not depend on it.
-    """
+def content_keys(rows: Tensor) -> Tensor:
+    """Return a hash of the bits of each row, (N,) int64: what is chosen by it hangs on no order."""
     flat = rows.contiguous().flatten(1)
     words = flat.view(torch.int32) if flat.dtype == torch.float32 else flat
     index = torch.arange(1, words.shape[1] + 1, dtype=torch.int64)
     factors = _mixed(index) | 1
     starts = range(0, len(words), _CHUNK)
     sums = [(words[start : start + _CHUNK].to(torch.int64) * factors).sum(dim=1) for start in starts]
-    return _mixed(torch.cat(sums)).argsort(stable=True) if sums else torch.empty(0, dtype=torch.int64)
+    return _mixed(torch.cat(sums)) if sums else torch.empty(0, dtype=torch.int64)
+
+
+def canonical_order(rows: Tensor) -> Tensor:
+    """Return indices that sort rows by a hash of their bits, (N,) int64.
+
+    The same rows come in the same order, whatever order they were seen in, so that what is drawn from them does
+    not depend on it.
+    """
+    return content_keys(rows).argsort(stable=True)
 
 
 def _mixed(x: Tensor) -> Tensor:
