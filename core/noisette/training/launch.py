@@ -142,6 +142,7 @@ class _Told:
     def __init__(self, directory: Path, events: Events) -> None:
         self._directory, self._retold = directory, Retold(events)
         self._error: NoisetteError | None = None
+        self._defect = ""
         self._checkpoint: Path | None = None
         self.worker: int | None = None
 
@@ -153,6 +154,8 @@ class _Told:
             self.worker = content
         elif kind == "error":
             self._error = self._error or _error(**content)
+        elif kind == "defect":
+            self._defect = self._defect or content
         elif kind == "end":
             self._checkpoint = Path(content)
         else:
@@ -163,9 +166,8 @@ class _Told:
         if self._error is not None:
             raise self._error
         if self._checkpoint is None:
-            log = self._directory / LOG
-            last = log.read_text(errors="replace").strip().splitlines()[-1:] or [""]
-            raise NoisetteError(f"training: its processes ended ({code}) without a word; see {log} ({last[0]})")
+            why = self._defect or f"they ended with code {code}, without a word"
+            raise NoisetteError(f"training in several processes failed: {why}; see {self._directory / LOG}")
         return Checkpoint.open(self._checkpoint)
 
 

@@ -16,6 +16,7 @@ from noisette.sampling.draw import draw, to_bytes
 from noisette.sampling.hints import hints_of
 from noisette.sampling.stack import stacked
 from noisette.training.model import Model
+from noisette.training.sharding import part
 from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ class StoppedError(Exception):
 @contextmanager
 def lent(state: TrainingState, tables: Tables) -> Iterator[Model]:
     """Give the network in evaluation mode with its averaged weights; then put it back as it was."""
-    parameters: list[Tensor] = list(state.network.parameters())
-    own = [parameter.detach().clone() for parameter in parameters]
+    parameters = [part(parameter.detach()) for parameter in state.network.parameters()]
+    own = [parameter.clone() for parameter in parameters]
     state.network.eval()
     try:
         if state.ema is not None:
             with torch.no_grad():
-                torch._foreach_copy_(parameters, state.ema.weights)
+                torch._foreach_copy_(parameters, [part(weight) for weight in state.ema.weights])
         objective, shape = state.experiment.objective, state.data.shape
         yield Model(state.network, objective, tables, shape, state.classes, state.machine, state.inputs)
     finally:

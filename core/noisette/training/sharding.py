@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fitted", "load_whole", "shard", "whole"]
+__all__ = ["fitted", "load_whole", "part", "shard", "whole"]
 
 
 def shard(network: nn.Module) -> None:
@@ -18,13 +18,20 @@ def shard(network: nn.Module) -> None:
     from torch.distributed.fsdp import fully_shard
 
     device = next(network.parameters()).device.type
-    fully_shard(network, mesh=init_device_mesh(device, (torch.distributed.get_world_size(),)))
+    mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
+    fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
 def whole(tensor: Tensor) -> Tensor:
     """Return the whole of a tensor."""
     full = getattr(tensor, "full_tensor", None)
     return tensor if full is None else full()
+
+
+def part(tensor: Tensor) -> Tensor:
+    """Return what this process has of a tensor, in the same memory."""
+    local = getattr(tensor, "to_local", None)
+    return tensor if local is None else local()
 
 
 def fitted(tensor: Tensor, like: Tensor) -> Tensor:

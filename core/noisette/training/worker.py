@@ -37,6 +37,9 @@ def main(order: Path) -> int:
     except NoisetteError as error:
         channel.send("error", {"name": type(error).__name__, "message": str(error)})
         return 2
+    except Exception as error:  # a defect, ours or a plugin's: told in a line, and in full to the log
+        channel.send("defect", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        raise
     if first:
         channel.send("end", str(checkpoint.directory))
     return 0

@@ -26,12 +26,16 @@ def prepare(config: Config, settings: Set = None, output: Output = "runs", json:
 def train(
     config: Config,
     settings: Set = None,
+    nproc: Annotated[
+        int | None,
+        typer.Option("--nproc", help="Processes that share each batch, such as one a GPU: training.processes."),
+    ] = None,
     output: Output = "runs",
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Train an experiment's network on its prepared pictures, or go on training it."""
-    order = Order(config, overrides_of(settings), output)
+    order = Order(config, overrides_of(settings) | _in_processes(nproc), output)
     skipped = order.run("train", order.stages("train"), tracking_uri)
     _tell(order.stages("train"), skipped, json)
 
@@ -83,6 +87,10 @@ def pictures(
     order = Order(config, overrides_of(settings), output)
     skipped = order.run("draw_pictures", order.stages("pictures"), tracking_uri)
     _tell(order.stages("pictures"), skipped, json)
+
+
+def _in_processes(count: int | None) -> dict[str, Any]:
+    return {} if count is None else {"training.processes": count}
 
 
 def _choice(sampler: str | None, steps: int | None, count: int | None) -> dict[str, Any]:
