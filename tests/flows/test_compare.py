@@ -215,7 +215,7 @@ def test_a_lost_store_shows_the_sweep_again_and_still_no_walks(
     client = MlflowClient(store.uri)
     (experiment,) = [one for one in client.search_experiments() if one.name == "tiny"]
     names = sorted(one.info.run_name for one in client.search_runs([experiment.experiment_id]))
-    assert names == sorted([*_children(compared)[1], "eps linear 12 steps"])
+    assert names == sorted([*_children(compared)[1], "12 steps eps linear"])
 
 
 def test_prefect_names_the_flow_and_its_tasks(compared: Compared) -> None:

@@ -43,7 +43,7 @@ def test_a_parent_with_a_child_for_training_and_each_sampler(client: MlflowClien
     parent, children = runs_of(client)
     assert set(children) == {"training", "ddim-5", "ddpm-4"}
     assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
-    assert parent.info.run_name == "eps linear 12 steps"
+    assert parent.info.run_name == "12 steps eps linear"
 
 
 def test_few_telling_parameters_and_the_whole_config_beside_them(client: MlflowClient, finished: Finished) -> None:
@@ -114,6 +114,7 @@ def copy(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A copy of the finished run that no store has seen, and a mirror of it in a fresh store."""
     directory = tmp_path / "run"
     shutil.copytree(finished.run, directory)
+    shutil.copytree(finished.run.parent / "data", tmp_path / "data")
     (directory / "mlflow.json").unlink()
     experiment = Experiment.load(finished.workshop.folder / "tiny.yaml")
     monkeypatch.chdir(tmp_path)
@@ -167,7 +168,7 @@ def test_a_sync_that_breaks_off_anywhere_is_completed_by_the_next(
 ) -> None:
     mirror, _ = copy
     failures = 0
-    for method in ("log_param", "log_dict", "log_batch", "log_image", "log_artifact", "set_tag", "set_terminated"):
+    for method in ("log_dict", "log_inputs", "log_batch", "log_image", "log_artifact", "set_tag", "set_terminated"):
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, method, _refuse)
             with pytest.raises(ConnectionError):

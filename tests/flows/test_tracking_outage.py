@@ -99,7 +99,7 @@ def stopped(workshop: Workshop, sent: signal.Signals) -> tuple[int, str]:
     checkpoint = latest(run)
     assert checkpoint is not None
     assert 0 < checkpoint.step < 800
-    assert mlflow_runs(workshop) == {"eps linear 800 steps": "KILLED", "training": "KILLED"}
+    assert mlflow_runs(workshop) == {"800 steps eps linear": "KILLED", "training": "KILLED"}
     assert [state for _, state in states(workshop, "flow_run")] == ["CRASHED"]
     return process.returncode, said
 
@@ -114,7 +114,7 @@ def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(workshop: Workshop)
     assert code == 130, said
     done = workshop.noisette(*LONG)
     assert done.returncode == 0, done.stderr
-    assert set(mlflow_runs(workshop)) == {"eps linear 800 steps", "training", "ddim-5", "ddpm-4"}
+    assert set(mlflow_runs(workshop)) == {"800 steps eps linear", "training", "ddim-5", "ddpm-4"}
     assert set(mlflow_runs(workshop).values()) == {"FINISHED"}
     assert journalled(workshop) == list(range(4, 801, 4))
     assert stored_steps(workshop.folder) == journalled(workshop)

@@ -1,12 +1,11 @@
 """Writing a trained model into MLflow's registry, as a version of a name, with an alias.
 
-Nothing is registered by itself. A registry is what somebody has chosen; every run of a sweep in it, with its weights
+Nothing is registered by itself. A registry is what somebody has chosen; every run of a sweep in it, its weights
 sent over the network, would be neither wanted nor free.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from noisette import NoisetteError
 from noisette.checkpoint import Checkpoint
 from noisette_flows.tracking import Memory, Store
+from noisette_flows.tracking.runs import client_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,12 +83,10 @@ def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> Reg
 def _client(store: Store) -> Iterator[MlflowClient]:
     import mlflow
 
-    os.environ.update(store.login())
-    uri = store.for_client()
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
+    client, before = client_of(store), mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store.for_client())
     try:
-        yield mlflow.MlflowClient(uri)
+        yield client
     finally:
         mlflow.set_tracking_uri(before)
 

@@ -63,7 +63,9 @@ class Drawer(PythonModel):  # type: ignore[misc]
         first = checkpoint.about["experiment"]["sampling"]["samplers"][0]
         self._painter = Painter.open(checkpoint, first)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Draw one picture a row.
 
         Raises:

@@ -12,6 +12,6 @@ from __future__ import annotations
 from noisette_flows.tracking.memory import Memory, behind
 from noisette_flows.tracking.mirror import Mirror
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.tracker import Tracker, catch_up
+from noisette_flows.tracking.tracker import Tracker, catch_up, mark_killed
 
-__all__ = ["Memory", "Mirror", "Store", "Tracker", "behind", "catch_up"]
+__all__ = ["Memory", "Mirror", "Store", "Tracker", "behind", "catch_up", "mark_killed"]

@@ -97,7 +97,7 @@ class Mirror(Connecting):
         """Return a name whose first letters no other run of the MLflow experiment has, as far as there is one."""
         name = names.run_name(self.experiment, self.overrides)
         options = self.experiment.options()
-        for other, others in runs.alike(name[: names.SEEN], names.tags(self.experiment, self.directory)):
+        for others in runs.alike(name[: names.SEEN], names.tags(self.experiment, self.directory)):
             differing = names.differing(options, others)
             if differing:
                 return names.run_name(self.experiment, self.overrides, differing[:3])

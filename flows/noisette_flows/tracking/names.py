@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from noisette import Experiment, registry
@@ -12,6 +13,9 @@ from noisette.layout import COSMETIC, WATCHING
 from noisette.storage import digest
 
 __all__ = [
+    "SEEN",
+    "differing",
+    "flat",
     "metric_key",
     "parameters",
     "plugin_tags",
@@ -22,25 +26,70 @@ __all__ = [
     "training_parameters",
 ]
 
-_NAMED = {"training.steps", "objective", "schedule"}  # in every name already
+_LONGEST = 30  # characters of an option in a name
+_LONGEST_KEY = 200
+
+SEEN = 20
+"""Characters of a run's name that MLflow's pages show at least; they show 25 at most."""
 
 
-def run_name(experiment: Experiment, overrides: Mapping[str, Any]) -> str:
-    """Return the name of an experiment's run; MLflow's pages show its first 20 to 25 characters."""
-    changed = [f"{path.rpartition('.')[2]}={_short(value)}" for path, value in overrides.items() if _tells(path)]
-    usual = [experiment.objective.name, experiment.schedule.name, f"{experiment.training.steps} steps"]
-    return " ".join([*changed, *usual])
+def run_name(experiment: Experiment, overrides: Mapping[str, Any], first: Iterable[str] = ()) -> str:
+    """Return the name of an experiment's run: what was changed, then steps, objective and schedule.
+
+    Args:
+        experiment: what is run.
+        overrides: how its config was changed, by path.
+        first: paths of options that come before the others, because a run beside it has others.
+    """
+    parts = {path: _part(path, value) for path, value in overrides.items() if _tells(path)}
+    usual = {
+        "training.steps": f"{experiment.training.steps} steps",
+        "objective": experiment.objective.name,
+        "schedule": experiment.schedule.name,
+    }
+    parts = {path: part for path, part in parts.items() if _section(path) not in usual} | usual
+    options = flat(experiment.options())
+    leading = {path: _part(path, options[path]) for path in first if path in options}
+    ahead = {path: usual.get(_section(path), part) for path, part in leading.items()}
+    rest = [part for path, part in parts.items() if part not in ahead.values() and path not in ahead]
+    return " ".join([*dict.fromkeys(ahead.values()), *rest])
+
+
+def flat(options: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return nested options by path: ``{"training.steps": 500}``; lists are kept whole."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        inner = f"{path}.{key}" if path else str(key)
+        found |= flat(value, inner) if isinstance(value, Mapping) and value else {inner: value}
+    return found
+
+
+def differing(options: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """Return the paths at which two experiments' options differ, those that decide the network first."""
+    ours, theirs = flat(options), flat(others)
+    paths = [path for path, value in ours.items() if value != theirs.get(path) and path != "name"]
+    return sorted(paths, key=lambda path: not _tells(path))
+
+
+def _section(path: str) -> str:
+    """Return the part of a name that a path belongs to: ``objective.name`` and ``objective`` are one."""
+    return path.removesuffix(".name")
 
 
 def _tells(path: str) -> bool:
-    """Return whether an override changes the network, and is not in every name already."""
+    """Return whether an option changes the network."""
     section, _, key = path.partition(".")
     cosmetic = section == "training" and key in COSMETIC | WATCHING
-    return section not in ("sampling", "evaluation", "name") and path not in _NAMED and not cosmetic
+    return section not in ("sampling", "evaluation", "name", "pictures") and not cosmetic
+
+
+def _part(path: str, value: Any) -> str:
+    return f"{_section(path).rpartition('.')[2]}={_short(value)}"
 
 
 def _short(value: Any) -> str:
-    return str(value.get("name", value) if isinstance(value, dict) else value)
+    told = value.get("name", value) if isinstance(value, Mapping) else value
+    return shorten(str(told), _LONGEST, placeholder="...")
 
 
 def parameters(experiment: Experiment) -> dict[str, Any]:
@@ -56,10 +105,8 @@ def parameters(experiment: Experiment) -> dict[str, Any]:
 
 
 def training_parameters(experiment: Experiment) -> dict[str, Any]:
-    """Return the parameters of a training."""
-    training = experiment.training
-    names = ("steps", "batch", "lr", "decay", "ema")
-    return {**{name: getattr(training, name) for name in names}, "seed": experiment.seed}
+    """Return every option that decides a network, by path: what two trainings differ in, MLflow's page shows."""
+    return {path: value for path, value in flat(experiment.options()).items() if _tells(path)}
 
 
 def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,5 +154,7 @@ def result_key(column: str, features: str, sampler: str = "") -> str:
 
 
 def metric_key(text: str) -> str:
-    """Return a name as MLflow takes it: letters, digits and ``_ - . / :`` and space."""
-    return re.sub(r"[^\w\-. /:]", "_", text, flags=re.ASCII)
+    """Return a name as MLflow takes it: letters, digits and ``_ - . / :`` and space, leading to no other folder."""
+    plain = re.sub(r"[^\w\-. /:]", "_", text, flags=re.ASCII)
+    parts = [part for part in plain.split("/") if part]
+    return "/".join(re.sub(r"^\.+$", "_", part) for part in parts)[:_LONGEST_KEY].rstrip("/") or "_"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from noisette_flows.tracking.memory import Memory
@@ -14,9 +16,20 @@ from noisette_flows.tracking.store import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["PARENT", "TRAIN", "Runs"]
+__all__ = ["PARENT", "TRAIN", "Runs", "client_of"]
 
 PARENT, TRAIN = "parent", "train"
+_BESIDE = 500  # other runs that a name is told apart from
+_TOGETHER = 100  # parameters in one request
+_LONGEST = 500  # characters of a parameter, which every database takes
+
+
+def client_of(store: Store) -> MlflowClient:
+    """Return MLflow's client of a store; user and password go into this process's environment."""
+    from mlflow import MlflowClient
+
+    os.environ.update(store.login())
+    return MlflowClient(store.for_client())
 
 
 class Runs:
@@ -59,6 +72,25 @@ class Runs:
         same = run.info.experiment_id == self.memory.experiment
         return same and run.info.lifecycle_stage == "active"
 
+    def alike(self, beginning: str, tags: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Yield the options of the other experiments here whose names begin alike, newest first."""
+        import yaml
+        from mlflow.exceptions import MlflowException
+
+        for run in self.client.search_runs([self.memory.experiment], max_results=_BESIDE):
+            told, name = run.data.tags, run.info.run_name or ""
+            if "noisette.config" not in told or told["noisette.directory"] == tags["noisette.directory"]:
+                continue
+            if name.startswith(beginning):
+                try:
+                    with TemporaryDirectory(prefix="noisette-") as folder:
+                        file = self.client.download_artifacts(run.info.run_id, "config.yaml", folder)
+                        options = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+                except (MlflowException, OSError, yaml.YAMLError):  # being made, or removed
+                    continue
+                if isinstance(options, dict):
+                    yield options
+
     def make(
         self,
         key: str,
@@ -76,10 +108,16 @@ class Runs:
             self.memory.statuses[key] = "RUNNING"
             self.save()
         if self.once(key, "parameters"):
-            for parameter, value in parameters.items():
-                self.client.log_param(self.memory.runs[key], parameter, value)
+            self._parameters(self.memory.runs[key], parameters)
             self.sent(key, "parameters")
         return self.memory.runs[key]
+
+    def _parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        given = [Param(key, str(value)[:_LONGEST]) for key, value in parameters.items()]
+        for start in range(0, len(given), _TOGETHER):
+            self.client.log_batch(run_id, params=given[start : start + _TOGETHER])
 
     def set_status(self, key: str, status: str, end: float | None = None) -> None:
         """Give a run its status, if it has another; it ended at `end`, or now."""

@@ -8,8 +8,8 @@ directory every two seconds, reads one JSON object a line from its parent, and e
     {"statuses": {"train": "RUNNING"}}                                      whenever one changes
     {"statuses": {"parent": "FINISHED"}, "end": true}                       last; without it the run was killed
 
-It inherits its parent's claim on the directory. Runs beside it that were killed together with their senders are marked
-first. What libraries print goes into `mlflow.log`, without passwords.
+It inherits its parent's claim on the directory. Runs beside it that were killed together with their senders are
+marked first. What libraries print goes into `mlflow.log`, without passwords.
 """
 
 from __future__ import annotations

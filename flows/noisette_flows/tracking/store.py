@@ -7,7 +7,10 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+from noisette import ConfigError
+from noisette.errors import Problem
 
 __all__ = ["DEFAULT", "OFF", "Store"]
 
@@ -34,10 +37,15 @@ class Store:
 
     @classmethod
     def of(cls, uri: str | None) -> Store | None:
-        """Return the store of a URI, of MLFLOW_TRACKING_URI, or the default; None for "off"."""
+        """Return the store of a URI, of MLFLOW_TRACKING_URI, or the default; None for "off".
+
+        Raises:
+            ConfigError: if it cannot be seen where its password ends; the message does not repeat it.
+        """
         uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
         if uri == OFF:
             return None
+        _refuse_stray_passwords(uri)
         if not uri.startswith(_SQLITE):
             return cls(uri.rstrip("/"), None)
         database = Path(uri.removeprefix(_SQLITE)).absolute()
@@ -45,9 +53,11 @@ class Store:
 
     @property
     def shown(self) -> str:
-        """The address without user and password."""
+        """The address without user, password and options."""
         parts = urlsplit(self.uri)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else self.uri
+        if not parts.netloc and self.database is not None:
+            return self.uri
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
     def login(self) -> dict[str, str]:
         """Return user and password of a server as the environment variables that MLflow reads them from."""
@@ -57,10 +67,21 @@ class Store:
         given = {"MLFLOW_TRACKING_USERNAME": parts.username, "MLFLOW_TRACKING_PASSWORD": parts.password or ""}
         return {name: unquote(value) for name, value in given.items()}
 
+    def for_client(self) -> str:
+        """Return the address for MLflow's client, which takes a server's user and password from `login`."""
+        return self.shown if self.login() else self.uri
+
     def hide(self, text: str) -> str:
-        """Return a text, such as a library's message, without user and password."""
-        credentials = urlsplit(self.uri).netloc.rpartition("@")[0]
-        return text.replace(f"{credentials}@", "") if credentials else text
+        """Return a text, such as a library's message, without user, password and the values of options."""
+        parts = urlsplit(self.uri)
+        user = parts.netloc.rpartition("@")[0]
+        hidden = {f"{user}@": ""} if user else {}
+        secrets = [parts.password or "", *(value for _, value in parse_qsl(parts.query))]
+        for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
+            hidden[secret] = "***"
+        for secret, shown in hidden.items():
+            text = text.replace(secret, shown)
+        return text
 
     @property
     def _is_server(self) -> bool:
@@ -99,6 +120,14 @@ def _mlflow() -> str:
     if found is not None and Path(found).resolve() == ours.resolve():
         return "mlflow"
     return str(_relative(ours)) if ours.exists() else "mlflow"
+
+
+def _refuse_stray_passwords(uri: str) -> None:
+    """Refuse ``http://ann:a/b@host``: what stands before its slash is no host, and the rest would be shown."""
+    parts = urlsplit(uri)
+    if parts.netloc and "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        reason = "expected SCHEME://USER:PASSWORD@HOST with / ? # @ in a password written as %2F %3F %23 %40"
+        raise ConfigError("tracking URI", [Problem("", reason)])
 
 
 def _relative(path: Path) -> Path:

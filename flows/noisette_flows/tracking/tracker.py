@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,16 +20,19 @@ from typing import Any
 from noisette import Experiment, Run, hookimpl
 from noisette.config import Show
 from noisette.hooks import Status
+from noisette_flows.tracking.claim import Claim
 from noisette_flows.tracking.memory import behind
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
+from noisette_flows.tracking.zombies import zombies
 
-__all__ = ["Tracker", "catch_up"]
+__all__ = ["Tracker", "catch_up", "mark_killed"]
 
 log = logging.getLogger(__name__)
 
 _STATUSES: dict[Status, str] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _PATIENCE = 30.0  # seconds that the end of a run waits for a server
+_PATIENCE_WITH_ANOTHER = 5.0  # seconds that it waits for another that sends the same directory, and is about to end
 _PATIENCE_WITH_FILES = 120.0  # a store in files does its work, however slow the machine
 _LOG = "mlflow.log"
 
@@ -46,17 +50,28 @@ class Tracker:
     def __init__(
         self, experiment: Experiment | Show, directory: Path, store: Store, overrides: Mapping[str, Any]
     ) -> None:
-        self._store, self._log = store, directory / _LOG
-        with self._log.open("w", encoding="utf-8") as log_file:
-            self._sender = subprocess.Popen(
+        self._directory, self._store, self._log = directory, store, directory / _LOG
+        order = {"experiment": experiment.options(), "directory": str(directory.absolute()), "uri": store.uri}
+        self._order = {**order, "overrides": dict(overrides)}
+        self._statuses: dict[str, str] = {}
+        self._claim = Claim.take(directory)
+        self._log.unlink(missing_ok=True)
+        self._sender = None if self._claim is None else self._start(self._claim)
+
+    def _start(self, claim: Claim) -> subprocess.Popen[bytes]:
+        with self._log.open("a", encoding="utf-8") as log_file:
+            sender = subprocess.Popen(
                 [sys.executable, "-P", "-m", "noisette_flows.tracking.sender"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
                 start_new_session=True,  # Ctrl-C is not for it: it sends the rest when its parent has stopped
+                pass_fds=(claim.handle,),
             )
-        order = {"experiment": experiment.options(), "directory": str(directory.absolute()), "uri": store.uri}
-        self._tell({**order, "overrides": dict(overrides)})
+        _tell(sender, self._order)
+        if self._statuses:
+            _tell(sender, {"statuses": self._statuses})
+        return sender
 
     @classmethod
     @contextmanager
@@ -84,25 +99,44 @@ class Tracker:
     def on_run_start(self, run: Run) -> None:
         """Show that training goes on."""
         if run.stage == "train":
-            self._tell({"statuses": {TRAIN: "RUNNING"}})
+            self._tell({TRAIN: "RUNNING"})
 
     @hookimpl
     def on_run_end(self, run: Run, status: Status) -> None:
         """Show how training ended."""
         if run.stage == "train":
-            self._tell({"statuses": {TRAIN: _STATUSES[status]}})
+            self._tell({TRAIN: _STATUSES[status]})
 
     def close(self, status: str) -> None:
         """Have the rest sent and the run's status set; wait for it, but not for ever."""
-        self._tell({"statuses": {PARENT: status}, "end": True})
+        if self._claim is None and status == "FINISHED":
+            self._claim = self._claim_of_another()
+        if self._claim is None:  # whoever has the directory sends what lies in it
+            return
+        try:
+            if self._sender is None or self._sender.poll() is not None:  # killed, perhaps: then once more
+                self._sender = self._start(self._claim)
+            _tell(self._sender, {"statuses": {PARENT: status}, "end": True})
+            self._wait_for(self._sender)
+        finally:
+            self._claim.drop()
+
+    def _claim_of_another(self) -> Claim | None:
+        """Return the claim of a flow beside this one that is about to end, or None."""
+        deadline = time.monotonic() + _PATIENCE_WITH_ANOTHER
+        while (claim := Claim.take(self._directory)) is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return claim
+
+    def _wait_for(self, sender: subprocess.Popen[bytes]) -> None:
         patience = _PATIENCE if self._store.database is None else _PATIENCE_WITH_FILES
         try:
-            answer, _ = self._sender.communicate(timeout=patience)
+            answer, _ = sender.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
-            self._sender.kill()
-            self._sender.communicate()
+            sender.kill()
+            sender.communicate()
             answer = f"no answer within {patience:.0f} seconds".encode()
-        if self._sender.returncode != 0:
+        if sender.returncode != 0:
             reason = answer.decode(errors="replace").strip() or f"see {self._log}"
             log.warning(
                 "MLflow at %s is behind: %s. Nothing is lost: `noisette run` sends the rest next time",
@@ -110,11 +144,26 @@ class Tracker:
                 reason,
             )
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        pipe = self._sender.stdin
-        with suppress(BrokenPipeError):  # a sender that died is reported at the end
-            if pipe is not None:
-                os.write(pipe.fileno(), json.dumps(message, default=str).encode() + b"\n")
+    def _tell(self, statuses: dict[str, str]) -> None:
+        self._statuses |= statuses
+        if self._sender is not None:
+            _tell(self._sender, {"statuses": statuses})
+
+
+def _tell(sender: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+    with suppress(BrokenPipeError):  # a sender that died is started again at the end
+        if sender.stdin is not None:
+            os.write(sender.stdin.fileno(), json.dumps(message, default=str).encode() + b"\n")
+
+
+def mark_killed(root: Path, store: Store) -> None:
+    """Mark runs that MLflow shows as running, and whose processes were killed; without any it asks no server."""
+    if next(zombies(root, store), None) is None:
+        return
+    order = json.dumps({"root": str(root.absolute()), "uri": store.uri})
+    command = [sys.executable, "-P", "-m", "noisette_flows.tracking.zombies"]
+    with suppress(subprocess.TimeoutExpired):  # it is tried again by the next command
+        subprocess.run(command, input=order.encode(), capture_output=True, timeout=_PATIENCE, check=False)
 
 
 def catch_up(experiment: Experiment | Show, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
