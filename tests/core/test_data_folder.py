@@ -13,8 +13,8 @@ from PIL import Image
 
 from noisette import DataError, Events, hookimpl
 from noisette.config import Preparation
-from noisette.data.check import MixedError
 from noisette.data.folder import take_in_folder
+from noisette.data.mixed import MixedError
 from noisette.storage import is_complete
 
 

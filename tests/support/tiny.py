@@ -30,6 +30,7 @@ def write_prepared(root: Path, experiment: Experiment, pictures: int = 40) -> No
     """Write striped pictures, whose class is the stripe's place, where the experiment looks for them."""
     generator = np.random.default_rng(0)
     about: dict[str, Any] = {
+        "preparation": experiment.preparation.model_dump(mode="json"),
         "shape": [1, 8, 8],
         "classes": list("01234567"),
         "counts": {"train": {"accepted": pictures}, "test": {"accepted": 8}},

@@ -8,6 +8,7 @@ import numpy as np
 
 from noisette.contracts import Example, Shape
 from noisette.data.fit import uniform
+from noisette.data.mixed import MixedError
 from noisette.errors import DataError, PluginError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from noisette.config import Preparation
 
-__all__ = ["Checker", "MixedError", "Named"]
+__all__ = ["Checker", "Named"]
 
 
 class Named(Protocol):
@@ -28,18 +29,6 @@ class Named(Protocol):
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of its labels; empty without labels."""
-
-
-class MixedError(DataError):
-    """Pictures of one set differ in what the preparation does not settle.
-
-    Attributes:
-        what: "size" or "channels".
-    """
-
-    def __init__(self, message: str, what: Literal["size", "channels"]) -> None:
-        super().__init__(message)
-        self.what: Literal["size", "channels"] = what
 
 
 class Checker:

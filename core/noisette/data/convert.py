@@ -11,14 +11,16 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from noisette.contracts import Example
 from noisette.data.modes import UnreadableError, plain
 
-__all__ = ["FORMATS", "MAX_PIXELS", "printable", "read_picture"]
+__all__ = ["FORMATS", "MAX_PIXELS", "decode_picture", "printable", "read_picture"]
 
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 """File formats that are read, told by content, not by name; none runs another program (as EPS would)."""
@@ -30,9 +32,21 @@ MAX_PIXELS = 89_478_485
 def read_picture(path: Path) -> Example:
     """Read one file as an example without a label; `rejected` says why there is no picture in it."""
     try:
-        return Example(_read(path), source=printable(path))
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableError("no regular file")
+        # Given a path, Pillow maps some TIFFs into memory, and scrambles those that are stored lying on their side.
+        with path.open("rb") as file:
+            return Example(_read(file), source=printable(path))
     except Exception as error:  # decoders of damaged files raise nearly anything
         return Example(None, source=printable(path), rejected=_reason(error))
+
+
+def decode_picture(content: bytes, source: str) -> Example:
+    """Read the content of a file, one inside an archive or a database, as `read_picture` reads a file."""
+    try:
+        return Example(_read(BytesIO(content)), source=printable(source))
+    except Exception as error:
+        return Example(None, source=printable(source), rejected=_reason(error))
 
 
 def printable(path: Path | str) -> str:
@@ -40,11 +54,8 @@ def printable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _read(path: Path) -> Image.Image:
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise UnreadableError("no regular file")
-    # Given a path, Pillow maps some TIFFs into memory, and scrambles those that are stored lying on their side.
-    with _strictly(), path.open("rb") as file, Image.open(file, formats=_known_formats()) as image:
+def _read(file: IO[bytes]) -> Image.Image:
+    with _strictly(), Image.open(file, formats=_known_formats()) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise UnreadableError(f"{width}x{height} are more than {MAX_PIXELS} pixels: a decompression bomb?")

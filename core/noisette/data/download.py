@@ -11,12 +11,14 @@ import hashlib
 import http.client
 import logging
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, Protocol, cast
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -45,6 +47,7 @@ def fetch(
     *,
     sha256: str = "",
     md5: str = "",
+    zipped: bool = False,
     size: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -55,8 +58,10 @@ def fetch(
     Args:
         urls: the same file on several hosts, tried in order.
         target: where it goes; its folder is made.
-        sha256: hash in hexadecimal; this or `md5` is needed.
+        sha256: hash in hexadecimal; this, `md5` or `zipped` is needed.
         md5: where the publisher gives no better one.
+        zipped: a zip archive whose publisher gives none at all: the checksums that are in it must hold, which finds
+            damage, and not a forgery.
         size: in bytes, if known: a host that offers another size is passed over.
         progress: called with the bytes that are there, and those in all if the host says.
 
@@ -64,22 +69,37 @@ def fetch(
         DataError: if no mirror gives the file; lists each with its failure, and where to put the file by hand.
         StorageError: if the file cannot be written.
     """
-    digest = _Digest("sha256", sha256) if sha256 else _Digest("md5", md5)
-    if digest.holds(target):
+    right: _Right = _Zip() if zipped else _Digest("sha256", sha256) if sha256 else _Digest("md5", md5)
+    if right.holds(target):
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target):
-            if digest.holds(target):
+            if right.holds(target):
                 return target
-            return _from_mirrors(urls, target, digest, size, progress or _silent)
+            return _from_mirrors(urls, target, right, size, progress or _silent)
     except OSError as error:
         raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
+class _Right(Protocol):
+    """What the right file is; printed, it says so. `other` says what one that is there is instead."""
+
+    other: ClassVar[str]
+
+    def fault(self, path: Path) -> str:
+        """Return what a file is instead, or nothing if it is the right one."""
+
+    def holds(self, path: Path) -> bool:
+        """Return whether the right file is there."""
+        return path.is_file() and not self.fault(path)
+
+
 @dataclass(frozen=True)
-class _Digest:
-    """What a file's hash must be."""
+class _Digest(_Right):
+    """A file with a hash."""
+
+    other: ClassVar[str] = "has another hash"
 
     kind: str
     value: str
@@ -88,15 +108,30 @@ class _Digest:
         if not self.value:
             raise ValueError("fetch: expected sha256 or md5; got neither")
 
-    def of(self, path: Path) -> str:
+    def fault(self, path: Path) -> str:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.new(self.kind, usedforsecurity=False)).hexdigest()
-
-    def holds(self, path: Path) -> bool:
-        return path.is_file() and self.of(path) == self.value.lower()
+            found = hashlib.file_digest(file, lambda: hashlib.new(self.kind, usedforsecurity=False)).hexdigest()
+        return "" if found == self.value.lower() else f"expected {self}; the file has {found}"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.value}"
+
+
+class _Zip(_Right):
+    """A zip archive whose members' checksums hold."""
+
+    other: ClassVar[str] = "is damaged"
+
+    def fault(self, path: Path) -> str:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
+            return f"expected {self}; {error}"
+        return f"expected {self}; {damaged} in it is damaged" if damaged else ""
+
+    def __str__(self) -> str:
+        return "a zip archive that is whole"
 
 
 class _MirrorError(Exception):
@@ -123,32 +158,32 @@ def _alone(target: Path) -> Iterator[None]:
         yield
 
 
-def _from_mirrors(urls: Sequence[str], target: Path, digest: _Digest, size: int | None, progress: Progress) -> Path:
+def _from_mirrors(urls: Sequence[str], target: Path, right: _Right, size: int | None, progress: Progress) -> Path:
     partial = target.with_name(f"{target.name}.part")
     failures = []
     for url in urls:
         log.info("downloading %s", url)
         try:
-            _load(url, partial, digest, size, progress)
+            _load(url, partial, right, size, progress)
         except _MirrorError as error:
             failures.append(f"\n  {url}: {error}")
         else:
             return partial.replace(target)
-    there = " in place of the one there, which has another hash" if target.exists() else ""
+    there = f" in place of the one there, which {right.other}" if target.exists() else ""
     raise DataError(
         f"{target.name}: could not be downloaded:{''.join(failures)}\n"
-        f"get it by hand and put it at {target}{there} ({digest})"
+        f"get it by hand and put it at {target}{there} ({right})"
     )
 
 
-def _load(url: str, partial: Path, digest: _Digest, size: int | None, progress: Progress) -> None:
+def _load(url: str, partial: Path, right: _Right, size: int | None, progress: Progress) -> None:
     """Load a file from one mirror, taking up what is there, for as long as that brings it forward."""
-    if digest.holds(partial):
+    if right.holds(partial):
         return
     best, failures = _length(partial), 0
     while True:
         try:
-            _attempt(url, partial, digest, size, progress)
+            _attempt(url, partial, right, size, progress)
             return
         except (_BrokenError, _StaleError) as error:
             if isinstance(error, _StaleError):
@@ -159,13 +194,12 @@ def _load(url: str, partial: Path, digest: _Digest, size: int | None, progress: 
                 raise
 
 
-def _attempt(url: str, partial: Path, digest: _Digest, size: int | None, progress: Progress) -> None:
+def _attempt(url: str, partial: Path, right: _Right, size: int | None, progress: Progress) -> None:
     resumed = _transfer(url, partial, size, progress)
-    found = digest.of(partial)
-    if found != digest.value.lower():
+    fault = right.fault(partial)
+    if fault:
         partial.unlink()
-        kind = _StaleError if resumed else _MirrorError
-        raise kind(f"expected {digest}; the file has {found}")
+        raise (_StaleError if resumed else _MirrorError)(fault)
 
 
 def _transfer(url: str, partial: Path, size: int | None, progress: Progress) -> bool:

@@ -56,6 +56,11 @@ class Folder:
         return dict(self.about["counts"][_PART])
 
     @property
+    def rejections(self) -> Path:
+        """One file that is no picture a line, as JSON: split, source and reason."""
+        return self.directory / "rejected.jsonl"
+
+    @property
     def pictures(self) -> NDArray[np.uint8]:
         """The pictures, memory-mapped, uint8 (N, C, H, W)."""
         import numpy as np

@@ -9,10 +9,11 @@ from noisette.lazy import exports
 if TYPE_CHECKING:
     from noisette.evaluation.compare import Comparison, compare_sets
     from noisette.evaluation.engine import evaluate
+    from noisette.evaluation.pair import evaluate_pictures
     from noisette.evaluation.report import Report, Row
     from noisette.evaluation.sets import PictureSet
 
-__all__ = ["Comparison", "PictureSet", "Report", "Row", "compare_sets", "evaluate"]
+__all__ = ["Comparison", "PictureSet", "Report", "Row", "compare_sets", "evaluate", "evaluate_pictures"]
 
 __getattr__, __dir__ = exports(
     __name__,
@@ -23,5 +24,6 @@ __getattr__, __dir__ = exports(
         "Row": "noisette.evaluation.report",
         "compare_sets": "noisette.evaluation.compare",
         "evaluate": "noisette.evaluation.engine",
+        "evaluate_pictures": "noisette.evaluation.pair",
     },
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from noisette.contracts import Shape
     from noisette.data import Prepared
 
-__all__ = ["heldout", "noise", "reference"]
+__all__ = ["heldout", "noise", "reference", "test"]
 
 
 def reference(data: Prepared) -> PictureSet:
@@ -25,8 +25,12 @@ def reference(data: Prepared) -> PictureSet:
 
 def heldout(data: Prepared, count: int, seed: int) -> PictureSet:
     """Return `count` real pictures of the test split, drawn by the seed, or all if there are no more."""
-    everything = PictureSet("held-out", data.pictures("test"), data.labels("test"))
-    return everything.some(count, np.random.default_rng(derive_seed(seed, "held-out")))
+    return test(data).some(count, np.random.default_rng(derive_seed(seed, "held-out")))
+
+
+def test(data: Prepared) -> PictureSet:
+    """Return all real pictures of the test split."""
+    return PictureSet("held-out", data.pictures("test"), data.labels("test"))
 
 
 def noise(shape: Shape, count: int, seed: int) -> PictureSet:

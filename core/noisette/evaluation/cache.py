@@ -26,6 +26,8 @@ from noisette.plugins import registry
 from noisette.storage import committed, digest, new_array, verify
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from noisette.contracts import Features, Metric, Plugin
     from noisette.contracts.features import Classifier, Extractor
     from noisette.contracts.metric import State
@@ -37,7 +39,7 @@ __all__ = ["FeatureCache"]
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _FEATURES = "features.npy"
 _STATE = "state.safetensors"
 
@@ -70,10 +72,12 @@ class FeatureCache:
         It must be called for all places, in order. What it computes is kept when the block ends without error.
         """
         target = self._place(self.label, pictures.sha256)
-        kept = self._kept(target, "features", _FEATURES)
+        kept = self._stored(pictures)
         if kept is not None:
-            stored = np.load(kept, mmap_mode="r", allow_pickle=False)
-            yield lambda rows, _: torch.from_numpy(np.array(stored[rows]))
+            yield lambda rows, _: torch.from_numpy(np.array(kept[rows]))
+        elif pictures.whole is not None and (all_of_them := self._stored(pictures.whole[0])) is not None:
+            places = pictures.whole[1]
+            yield lambda rows, _: torch.from_numpy(all_of_them[places[rows]])
         elif target is None or not len(pictures):
             yield lambda _, batch: self._computed(batch)
         else:
@@ -112,6 +116,11 @@ class FeatureCache:
         about = {**self._about(pictures), "metric": metric.options()}
         with committed(target, "statistics", about) as staging:
             save_file({key: tensor.contiguous() for key, tensor in state.items()}, staging / _STATE)
+
+    def _stored(self, pictures: PictureSet) -> NDArray[np.float32] | None:
+        """Return the kept features of a set, memory-mapped, or None."""
+        kept = self._kept(self._place(self.label, pictures.sha256), "features", _FEATURES)
+        return None if kept is None else np.load(kept, mmap_mode="r", allow_pickle=False)
 
     def _computed(self, batch: Tensor) -> Tensor:
         if self._extract is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -121,8 +121,9 @@ def statistics(
         keep: whether to use and keep statistics on disk: for references.
         tick: called with the pictures of this set done so far.
     """
-    kept = [cache.statistics(metric, pictures) if keep and _reads(metric) else None for metric in metrics]
-    growing = [_Growing(metric) for metric, state in zip(metrics, kept, strict=True) if state is None]
+    groups = _groups(metrics)
+    kept = [cache.statistics(metric, pictures) if keep and _reads(metric) else None for metric in groups.values()]
+    growing = [_Growing(metric) for metric, state in zip(groups.values(), kept, strict=True) if state is None]
     reads = any(_reads(one.metric) for one in growing)
     classify = cache.classify if any(one.metric.needs_logits for one in growing) else None
     with cache.of(pictures) if reads else nullcontext() as source:
@@ -136,7 +137,20 @@ def statistics(
         if _reads(one.metric):
             cache.keep(one.metric, pictures, one.state)
     fresh = iter(growing)
-    return [next(fresh).state if state is None else state for state in kept]
+    states = [next(fresh).state if state is None else state for state in kept]
+    return [states[list(groups).index(_group(metric, index))] for index, metric in enumerate(metrics)]
+
+
+def _groups(metrics: Sequence[Metric]) -> dict[Hashable, Metric]:
+    """Return the metrics without those that share the state of one before them."""
+    groups: dict[Hashable, Metric] = {}
+    for index, metric in enumerate(metrics):
+        groups.setdefault(_group(metric, index), metric)
+    return groups
+
+
+def _group(metric: Metric, index: int) -> Hashable:
+    return (type(metric).update, type(metric).merge) if metric.shares_state else index
 
 
 def compare_states(

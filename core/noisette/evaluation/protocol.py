@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from noisette.plugins import registry
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
+    from noisette.contracts import Features, Metric
     from noisette.data import Prepared
     from noisette.evaluation.cache import FeatureCache
     from noisette.evaluation.sets import PictureSet
+    from noisette.evaluation.sides import Side
     from noisette.sampling import Samples
 
-__all__ = ["details", "protocol"]
+__all__ = ["details", "of_features", "of_plugins", "of_sets", "of_side", "protocol", "said", "versions"]
 
 
 def protocol(
@@ -29,14 +32,9 @@ def protocol(
     heldout: PictureSet,
     cache: FeatureCache,
 ) -> dict[str, Any]:
-    """Return the protocol as plain values by name, for a line under the table."""
-    origin = registry().origin_of(cache.features)
+    """Return the protocol as plain values by name, for the lines under the table."""
     return {
-        "features": cache.label,
-        "weights_sha256": cache.weights,
-        "resize": cache.features.resizing,
-        "precision": "fp32",
-        "device": cache.device.type,
+        **of_features(cache),
         "dataset": experiment.dataset.name,
         "data": data.digest,
         "reference_split": "train",
@@ -49,8 +47,51 @@ def protocol(
         "step": _same([drawn.about["step"] for drawn in samples]),
         "ema": _same([drawn.about["ema"] for drawn in samples]),
         "clip": _same([drawn.about["clip"] for drawn in samples]),
+        "drawn_in": _same([drawn.about.get("precision", "unknown") for drawn in samples]),
+        "samplers": "; ".join(said(drawn.about["sampler"]) for drawn in samples),
+        **versions(),
+    }
+
+
+def of_features(cache: FeatureCache) -> dict[str, Any]:
+    """Return what decides the features: network, hash, resizing, precision, and what it says of itself."""
+    origin = registry().origin_of(cache.features)
+    return {
+        "features": cache.label,
         "features_package": f"{origin['distribution']} {origin['version']}",
+        "weights_sha256": cache.weights,
+        "resize": cache.features.resizing,
+        "precision": "fp32",
+        "device": cache.device.type,
+        **{f"features_{name}": fact for name, fact in cache.features.facts.items()},
+    }
+
+
+def of_side(side: Side) -> str:
+    """Return what one side of a comparison is, in words: ``498 of 500 files, 32x32 RGB``."""
+    about, (channels, height, width) = side.about, side.shape
+    files = f"{about['count']} of {about['found']} files" if "found" in about else f"{about['count']} pictures"
+    shown = f"{files}, {width}x{height} {'grey' if channels == 1 else 'RGB'}"
+    sizes = about.get("sizes")
+    if not sizes or (sizes["distinct"] == 1 and sizes["largest"] == [width, height]):
+        return shown
+    low, high = ("x".join(map(str, sizes[which])) for which in ("smallest", "largest"))
+    fit = {"crop": "cut to squares and scaled", "resize": "scaled", "pad": "padded"}[about["preparation"]["fit"]]
+    return f"{shown}, {fit} from {low if low == high else f'{low} to {high}'}"
+
+
+def said(options: Mapping[str, Any]) -> str:
+    """Return the options of a plugin in a line: ``ddim steps=10 eta=0.0``."""
+    return " ".join([str(options["name"]), *(f"{key}={value}" for key, value in options.items() if key != "name")])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all that computes."""
+    return {
+        "noisette": version("noisette"),
         "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
     }
 
 
@@ -58,20 +99,26 @@ def details(
     experiment: Experiment, samples: Sequence[Samples], sets: Sequence[PictureSet], cache: FeatureCache
 ) -> dict[str, Any]:
     """Return options, origins and hashes in full."""
-    evaluation = experiment.evaluation
-    parts = [cache.features, *evaluation.metrics]
     return {
-        "features": cache.features.options(),
-        "metrics": [metric.options() for metric in evaluation.metrics],
-        "plugins": [registry().origin_of(part) for part in parts],
+        **of_plugins(cache.features, experiment.evaluation.metrics),
         "samplers": {drawn.label: dict(drawn.about) for drawn in samples},
-        "sets": {some.name: {"count": len(some), "sha256": some.sha256} for some in sets},
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-        },
+        "sets": of_sets(sets),
+        "versions": versions(),
     }
+
+
+def of_plugins(features: Features, metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Return options and origins of features and metrics."""
+    return {
+        "features": features.options(),
+        "metrics": [metric.options() for metric in metrics],
+        "plugins": [registry().origin_of(part) for part in (features, *metrics)],
+    }
+
+
+def of_sets(sets: Sequence[PictureSet]) -> dict[str, Any]:
+    """Return count and hash of every set."""
+    return {some.name: {"count": len(some), "sha256": some.sha256} for some in sets}
 
 
 def _same(values: list[Any]) -> Any:

@@ -25,13 +25,13 @@ class Row:
     """One set of pictures compared with the reference.
 
     Attributes:
-        kind: "floor" for real held-out pictures, "sampler", or "noise".
-        label: the sampler's label, or what the baseline is.
+        kind: "floor" for real held-out pictures, "sampler", "pictures" of any other origin, or "noise".
+        label: the sampler's label, where the pictures lie, or what the baseline is.
         steps, network_calls, seconds_per_picture: of a sampler; None for the others.
         results: estimates by column; a metric that could not be computed is missing.
     """
 
-    kind: Literal["floor", "sampler", "noise"]
+    kind: Literal["floor", "sampler", "pictures", "noise"]
     label: str
     steps: int | None = None
     network_calls: int | None = None
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """A comparison of samplers.
+    """A comparison of samplers, or of any pictures, with real ones.
 
     Attributes:
         directory: holds `report.json`, and `curves.png` if there are curves.

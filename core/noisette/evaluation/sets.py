@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -41,6 +41,7 @@ class PictureSet:
         name: what they are, for messages.
         pictures: uint8 (N, C, H, W) with one or three channels.
         labels: int64 (N,), or None.
+        whole: the set that these are some of, and their places in it; None for a set of its own.
 
     Raises:
         DataError: if the arrays are of another kind, or the labels not one a picture.
@@ -49,6 +50,7 @@ class PictureSet:
     name: str
     pictures: Pictures
     labels: NDArray[np.int64] | None = None
+    whole: tuple[PictureSet, NDArray[np.int64]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape, labels = self.pictures.shape, self.labels
@@ -81,11 +83,16 @@ class PictureSet:
 
     def some(self, count: int, generator: np.random.Generator) -> PictureSet:
         """Return `count` of the pictures, drawn without repetition and kept in order; all if there are no more."""
-        if count >= len(self):
-            return self
-        chosen = np.sort(generator.permutation(len(self))[:count])
+        return self if count >= len(self) else self.parted(count, generator)[0]
+
+    def parted(self, count: int, generator: np.random.Generator) -> tuple[PictureSet, PictureSet]:
+        """Return `count` of the pictures, drawn without repetition, and all others, both in order."""
+        order = generator.permutation(len(self))
+        return self._some(np.sort(order[:count])), self._some(np.sort(order[count:]))
+
+    def _some(self, chosen: NDArray[np.int64]) -> PictureSet:
         labels = None if self.labels is None else self.labels[chosen]
-        return PictureSet(self.name, _Chosen(self.pictures, chosen), labels)
+        return PictureSet(self.name, _Chosen(self.pictures, chosen), labels, (self, chosen))
 
 
 class _Chosen:

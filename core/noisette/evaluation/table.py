@@ -10,6 +10,7 @@ from noisette.errors import DataError
 from noisette.evaluation import baselines
 from noisette.evaluation.cache import FeatureCache
 from noisette.evaluation.compare import compare_states, lacking, metrics_of_sets, statistics
+from noisette.evaluation.gathered import Gathered
 from noisette.evaluation.protocol import details, protocol
 from noisette.evaluation.report import Report, Row
 from noisette.evaluation.sets import PictureSet
@@ -49,10 +50,11 @@ class Table:
     ) -> None:
         self.experiment, self.data, self.samples, self.tick, self.done = experiment, data, samples, tick, 0
         evaluation = experiment.evaluation
-        self.cache = FeatureCache(evaluation.features, Machine.here("fp32").device, folder)
+        self.reference = baselines.reference(data)
+        features = evaluation.features.fitted(self.reference, baselines.test(data), folder)
+        self.cache = FeatureCache(features, Machine.here("fp32").device, folder)
         self.drawn = [_drawn(some, data) for some in samples]
         most = max(map(len, self.drawn))
-        self.reference = baselines.reference(data)
         self.heldout = baselines.heldout(data, most, experiment.seed)
         self.noise = [baselines.noise(data.shape, most, experiment.seed)] if evaluation.baselines else []
         self.has = {
@@ -60,8 +62,7 @@ class Table:
             "classifies": evaluation.features.classifies,
         }
         self.metrics = metrics_of_sets(evaluation.metrics, **self.has)
-        self.columns: dict[str, int] = {}
-        self.left_out: dict[tuple[str, str], list[str]] = {}
+        self.gathered = Gathered(self.metrics)
 
     @property
     def sets(self) -> list[PictureSet]:
@@ -76,14 +77,13 @@ class Table:
         """
         rows = list(self._rows())
         notes = self._notes()
-        if self.metrics and not self.columns:
+        if self.metrics and not self.gathered.columns:
             raise DataError("evaluate: no metric could be computed: " + "; ".join(notes))
-        columns = sorted(self.columns, key=lambda column: self.columns[column])
         return Report(
             directory=directory,
             rows=rows,
-            columns=columns,
-            better={column: self.metrics[self.columns[column]].better for column in columns},
+            columns=self.gathered.columns,
+            better=self.gathered.better,
             protocol=protocol(self.experiment, self.data, self.samples, self.reference, self.heldout, self.cache),
             details=details(self.experiment, self.samples, self.sets, self.cache),
             notes=notes,
@@ -115,11 +115,7 @@ class Table:
     def _results(
         self, label: str, judged: list[State], real: list[State], held: list[State]
     ) -> dict[str, Estimate]:
-        comparison = compare_states(judged, real, held, self.metrics, self.cache)
-        self.columns = comparison.origin | self.columns
-        for reason in comparison.left_out.items():
-            self.left_out.setdefault(reason, []).append(label)
-        return comparison.results
+        return self.gathered.add(label, compare_states(judged, real, held, self.metrics, self.cache))
 
     def _notes(self) -> list[str]:
         notes = []
@@ -134,11 +130,7 @@ class Table:
             notes.append(f"the samplers drew different numbers of pictures ({counts}): compare with care")
         lacks = lacking(self.experiment.evaluation.metrics, **self.has)
         notes += [f"{name} is left out: {reason}" for name, reason in lacks.items()]
-        rows = len(self.samples) + 2 * len(self.noise)
-        for (name, reason), labels in self.left_out.items():
-            where = "" if len(labels) == rows else f" for {', '.join(labels)}"
-            notes.append(f"{name} is left out{where}: {reason}")
-        return notes
+        return notes + self.gathered.notes()
 
 
 def _drawn(samples: Samples, data: Prepared) -> PictureSet:

@@ -1,0 +1,52 @@
+"""What metrics say of several sets, row by row: the columns of a table, and why something is missing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from noisette.contracts import Estimate, Metric
+    from noisette.evaluation.compare import Comparison
+
+__all__ = ["Gathered"]
+
+
+class Gathered:
+    """The columns of a table that grows by rows.
+
+    Args:
+        metrics: what is computed for every row, in the order of the columns.
+    """
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+        self._columns: dict[str, int] = {}
+        self._rows: list[str] = []
+        self._left_out: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, label: str, comparison: Comparison) -> dict[str, Estimate]:
+        """Take in a row; return its results."""
+        self._rows.append(label)
+        self._columns = comparison.origin | self._columns
+        for reason in comparison.left_out.items():
+            self._left_out.setdefault(reason, []).append(label)
+        return comparison.results
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the results, in the order of the metrics."""
+        return sorted(self._columns, key=lambda column: self._columns[column])
+
+    @property
+    def better(self) -> dict[str, str]:
+        """ "lower" or "higher" for each column."""
+        return {column: self._metrics[self._columns[column]].better for column in self.columns}
+
+    def notes(self) -> list[str]:
+        """Return which metrics were left out for which rows, and why."""
+        found = []
+        for (name, reason), labels in self._left_out.items():
+            where = "" if len(labels) == len(self._rows) else f" for {', '.join(labels)}"
+            found.append(f"{name} is left out{where}: {reason}")
+        return found
