@@ -15,13 +15,16 @@ from noisette_flows.cli.averaging import average
 from noisette_flows.cli.begun import edit, interpolate
 from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.compare import compare
+from noisette_flows.cli.deploy import deploy, serve
 from noisette_flows.cli.exchange import export_, import_
 from noisette_flows.cli.filling import inpaint, upscale
 from noisette_flows.cli.plugins import plugins
 from noisette_flows.cli.process import forward, process
+from noisette_flows.cli.registering import register
 from noisette_flows.cli.run import run
 from noisette_flows.cli.scaffolding import new_plugin
 from noisette_flows.cli.schema import schema
+from noisette_flows.cli.servers import down, up
 from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
 
 __all__ = ["app", "main"]
@@ -48,13 +51,18 @@ for command in (
     inpaint,
     upscale,
     average,
+    register,
     schema,
+    up,
+    down,
+    serve,
 ):
     app.command()(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)
 app.command("export")(export_)
 app.command("import")(import_)
+app.add_typer(deploy, name="deploy")
 app.add_typer(process, name="process")
 app.add_typer(plugins, name="plugins")
 

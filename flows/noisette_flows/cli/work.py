@@ -71,7 +71,18 @@ class Order:
         if len(skipped) < len(stages):
             parameters = {"config": self.config, "overrides": self.overrides or None, "output": self.output}
             start(flow, parameters, console, tracking_uri)
+        else:
+            _mark_killed(Path(self.output), tracking_uri)
         return [stage.name for stage in skipped]
+
+
+def _mark_killed(root: Path, tracking_uri: str | None) -> None:
+    """Mark what was killed beside a run that is finished; a flow that starts does so itself."""
+    from noisette_flows.tracking import Store, mark_killed
+
+    store = Store.of(tracking_uri)
+    if store is not None:
+        mark_killed(root, store)
 
 
 def console_for_progress() -> Console:

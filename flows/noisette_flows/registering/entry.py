@@ -6,21 +6,23 @@ sent over the network, would be neither wanted nor free.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noisette import NoisetteError
+from noisette import Experiment, NoisetteError
 from noisette.checkpoint import Checkpoint
-from noisette_flows.tracking import Memory, Store
-from noisette_flows.tracking.runs import client_of
+from noisette_flows.tracking import Memory, Store, catch_up
+from noisette_flows.tracking.runs import PARENT, client_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
 
 __all__ = ["Registered", "RegistryError", "register"]
 
@@ -66,15 +68,15 @@ def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> Reg
         RegistryError: if MLflow does not answer, or refuses name or alias.
         CheckpointError: if the checkpoint is damaged, or a plugin that it needs is missing.
     """
-    from mlflow.exceptions import MlflowException
-
     try:
-        with _client(store) as client:
+        with redirect_stderr(io.StringIO()), _client(store) as client:  # what went wrong comes as an error
             known = _version_of(client, name, checkpoint.digest)
             number = known or _log(client, checkpoint, store, name)
             client.set_registered_model_alias(name, alias, number)
             return Registered(name, number, alias, known is None)
-    except (MlflowException, OSError) as error:
+    except NoisetteError:
+        raise
+    except Exception as error:  # of many libraries
         reason = store.hide(str(error).partition("\n")[0])
         raise RegistryError(f"MLflow at {store.shown} did not take the model: {reason}") from None
 
@@ -106,14 +108,17 @@ def _log(client: MlflowClient, checkpoint: Checkpoint, store: Store, name: str) 
     from noisette_flows.registering.registered import ASKED, CHECKPOINT, GIVEN
 
     code = Path(__file__).with_name("loaded.py")
-    about = checkpoint.about
+    about, run = checkpoint.about, _run_of(client, checkpoint, store)
+    made = client.create_logged_model(  # in the run's experiment: MLflow would take the default one
+        run.experiment_id, name="model", source_run_id=run.run_id, params={"step": str(checkpoint.step)}
+    )
     with tempfile.TemporaryDirectory(prefix="noisette-") as folder:
         weights = slim(checkpoint, Path(folder) / CHECKPOINT)
         logged = Model.log(
             artifact_path=None,
-            name="model",
+            model_id=made.model_id,
             flavor=mlflow.pyfunc,
-            run_id=_run_of(client, checkpoint, store),
+            run_id=run.run_id,
             registered_model_name=name,
             python_model=str(code),
             artifacts={CHECKPOINT: str(weights.directory)},
@@ -133,16 +138,15 @@ def _told(about: dict[str, Any]) -> dict[str, Any]:
     return {"shape": about["shape"], "classes": about["classes"], "plugins": about["plugins"]}
 
 
-def _run_of(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> str | None:
-    """Return the id of the run in which the model was trained; None if MLflow has none."""
-    from mlflow.exceptions import MlflowException
-
-    run_id = Memory.load(checkpoint.run, store).runs.get("parent")
-    if run_id is None:
-        return None
-    try:
-        return run_id if client.get_run(run_id).info.lifecycle_stage == "active" else None
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+def _run_of(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> RunInfo:
+    """Return the run in which the model was trained; it is made where the store does not have it."""
+    memory = Memory.load(checkpoint.run, store)
+    if PARENT not in memory.runs:
+        catch_up(Experiment.parse(checkpoint.about["experiment"]), checkpoint.run, store, {})
+        memory = Memory.load(checkpoint.run, store)
+    if PARENT not in memory.runs:
+        raise RegistryError(f"MLflow at {store.shown} has no run of {checkpoint.run}: it does not answer")
+    run = client.get_run(memory.runs[PARENT]).info
+    if run.lifecycle_stage != "active":
+        raise RegistryError(f"{checkpoint.run}: its run was deleted in MLflow; `noisette run` makes it again")
+    return run

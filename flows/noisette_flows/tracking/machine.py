@@ -23,7 +23,7 @@ MACHINE = "machine.jsonl"
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 10.0
+_FIRST, _SECONDS = 1.0, 10.0
 _SWITCH, _PACE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 
 
@@ -56,7 +56,9 @@ class Gauge:
     def _work(self) -> None:
         self._training.wait()
         monitors = [] if self._ended.is_set() else _monitors()
-        while not self._ended.wait(self._seconds):
+        pause = min(_FIRST, self._seconds)  # of a short training, too, there is one
+        while not self._ended.wait(pause):
+            pause = self._seconds
             self._training.wait()
             found = _measure(monitors)
             if self._ended.is_set():
