@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -65,8 +64,8 @@ class Pipeline:
             )
         machine = Machine.here("fp32")
         with _quietly():
-            pipe = _loaded(scene, machine.device.type)
-            pipe.to(machine.device)
+            pipe = _loaded(scene)
+            pipe.to(machine.device, _dtype(scene, machine.device.type))
             pipe.set_progress_bar_config(disable=True)
         pipeline = cls(scene, pipe)
         pipeline._accept()
@@ -117,15 +116,18 @@ class Pipeline:
             raise DataError(f"{self.scene.pipeline}: {type(self.pipe).__name__} does not take {', '.join(strange)}")
 
 
-def _loaded(scene: TextToImage, device: str) -> Any:
+def _dtype(scene: TextToImage, device: str) -> torch.dtype:
+    precision = scene.precision if scene.precision != "auto" else "fp16" if device == "cuda" else "fp32"
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+
+
+def _loaded(scene: TextToImage) -> Any:
     from diffusers import DiffusionPipeline
 
     path = located(scene.pipeline)
-    precision = scene.precision if scene.precision != "auto" else "fp16" if device == "cuda" else "fp32"
-    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     place = str(path) if path.is_dir() else scene.pipeline
     try:
-        return DiffusionPipeline.from_pretrained(place, revision=scene.revision, torch_dtype=dtype)
+        return DiffusionPipeline.from_pretrained(place, revision=scene.revision)
     except Exception as error:  # diffusers, transformers, the hub and its transport raise nearly anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
@@ -136,21 +138,22 @@ def _loaded(scene: TextToImage, device: str) -> Any:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the libraries' own bars and hints out of the way of ours; errors are raised, not logged."""
-    from diffusers.utils import logging as theirs
+    """Keep the libraries' bars and hints out of the way of ours; a download shows its own, as it may take long."""
+    from diffusers.utils import logging as diffusers
+    from transformers.utils import logging as transformers
 
-    others = logging.getLogger("transformers")
-    before, bars, level = theirs.get_verbosity(), theirs.is_progress_bar_enabled(), others.level
-    theirs.set_verbosity_error()
-    theirs.disable_progress_bar()
-    others.setLevel(logging.ERROR)
+    libraries: tuple[Any, ...] = (diffusers, transformers)
+    before = [(library, library.get_verbosity(), library.is_progress_bar_enabled()) for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
     try:
         yield
     finally:
-        theirs.set_verbosity(before)
-        others.setLevel(level)
-        if bars:
-            theirs.enable_progress_bar()
+        for library, verbosity, shown in before:
+            library.set_verbosity(verbosity)
+            if shown:
+                library.enable_progress_bar()
 
 
 def _shortened(prompt: str) -> str:

@@ -1,0 +1,152 @@
+"""Data sets of the Hugging Face hub, and folders in their formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from noisette import DataError, Dataset
+
+if TYPE_CHECKING:
+    from noisette import Example, Split
+
+__all__ = ["HuggingFace"]
+
+_READ = ("parquet", "arrow", "imagefolder")
+"""What files may be: tables and pictures, from which nothing is unpickled and no code is run."""
+
+
+class HuggingFace(Dataset):
+    """Pictures of a data set on the Hugging Face hub, or of a folder of parquet or arrow files."""
+
+    name: ClassVar[str] = "hugging-face"
+    licence: ClassVar[str] = "that of the data set"
+    source: ClassVar[str] = "the Hugging Face hub, or a local folder"
+
+    path: str = Field(description="its name on the hub; or a folder: of parquet or arrow files, or by save_to_disk")
+    config: str | None = Field(None, description="which of its configurations, where it has several")
+    revision: str | None = Field(None, description="branch, tag or commit on the hub; a commit never changes")
+    train: str = Field("train", description="split to train on")
+    test: str | None = Field("test", description="split that is held out; null holds out a share of the other")
+    held_out: float = Field(0.1, gt=0, lt=1, description="that share, chosen by a hash of the rows' numbers")
+    image: str | None = Field(None, description="column of the pictures; null: the only one that has some")
+    label: str | None = Field(None, description="column of the classes; null: pictures without labels")
+
+    def examples(self, split: Split, cache: Path) -> Iterator[Example]:
+        """Yield the rows of a split in their order."""
+        from noisette.contracts import Example
+        from noisette.data.convert import decode_picture, read_picture
+
+        table = self._table(split)
+        column = self._column(table)
+        for number, row in enumerate(self._rows(table, column)):
+            if self.test is None and self._is_held_out(number) != (split == "test"):
+                continue
+            source, stored = f"row {number}", row[column] or {}
+            if stored.get("bytes"):
+                example = decode_picture(stored["bytes"], source)
+            elif stored.get("path"):
+                example = read_picture(Path(stored["path"]))._replace(source=source)
+            else:
+                example = Example(None, source=source, rejected="there is no picture in it")
+            label = row[self.label] if self.label else None
+            yield example._replace(label=label)
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes; empty without `label`."""
+        if self.label is None:
+            return ()
+        feature = self._table("train").features.get(self.label)
+        names = getattr(feature, "names", None)
+        if not names:
+            raise DataError(f"{self.path}: dataset.label: expected a column of classes; {self.label} is {feature}")
+        return tuple(names)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the listing of a local folder."""
+        from noisette.data.walk import listing
+
+        folder = Path(self.path).expanduser()
+        return listing(folder) if folder.is_dir() else ""
+
+    def _is_held_out(self, number: int) -> bool:
+        place = int.from_bytes(blake2b(number.to_bytes(8, "big"), digest_size=8).digest())
+        return place < self.held_out * 2**64
+
+    def _table(self, split: str) -> Any:
+        if find_spec("datasets") is None:
+            raise DataError(
+                f"{self.name}: needs the library datasets, which noisette does without elsewhere: "
+                "pip install 'noisette[hugging-face]'"
+            )
+        wanted = self.train if split == "train" or self.test is None else self.test
+        tables = _loaded(self.path, self.config, self.revision, self.fingerprint())
+        if wanted not in tables:
+            option = "train" if wanted == self.train else "test"
+            known, otherwise = ", ".join(map(str, tables)), ", or dataset.test=null to hold out a share"
+            raise DataError(
+                f"{self.path}: there is no split {wanted}; there are {known}: set dataset.{option}"
+                + (otherwise if option == "test" else "")
+            )
+        return tables[wanted]
+
+    def _column(self, table: Any) -> str:
+        from datasets import Image
+
+        found = [name for name, feature in table.features.items() if isinstance(feature, Image)]
+        if self.image is None and len(found) == 1:
+            return str(found[0])
+        if self.image in found:
+            return str(self.image)
+        raise DataError(
+            f"{self.path}: dataset.image: expected a column of pictures, "
+            f"one of {', '.join(found) or 'none: it has no pictures'}; got {self.image}"
+        )
+
+    def _rows(self, table: Any, column: str) -> Iterator[dict[str, Any]]:
+        """Return the rows one by one from files that are mapped into memory, pictures as they are stored."""
+        from datasets import Image
+
+        kept = [column, *([self.label] if self.label else [])]
+        rows: Iterator[dict[str, Any]] = iter(table.select_columns(kept).cast_column(column, Image(decode=False)))
+        return rows
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, config: str | None, revision: str | None, state: str) -> Any:
+    """Return the splits of a data set, from the library's cache or the hub; a folder's while its `state` is this."""
+    import datasets
+
+    folder = Path(path).expanduser()
+    try:
+        if (folder / "dataset_dict.json").is_file():
+            return datasets.load_from_disk(str(folder))
+        if (folder / "state.json").is_file():
+            return {"train": datasets.load_from_disk(str(folder))}
+        place = str(folder) if folder.is_dir() else path
+        builder = datasets.load_dataset_builder(place, config, revision=revision)
+        kind = _kind(builder)
+        if kind not in _READ:
+            raise DataError(f"{path}: its files are {kind}; expected {', '.join(_READ)}")
+        builder.download_and_prepare()
+        return builder.as_dataset()
+    except DataError:
+        raise
+    except Exception as error:  # of the library, of the hub and of its transport
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{path}: expected a data set of the hub, or a folder of parquet or arrow files: {reason}\n"
+            "without a connection, copy its files here from a machine that has one, and name their folder"
+        ) from None
+
+
+def _kind(builder: Any) -> str:
+    """Return what files a builder reads: the module of the library that its class comes from."""
+    modules = [base.__module__.split(".") for base in type(builder).__mro__]
+    return next((parts[2] for parts in modules if parts[:2] == ["datasets", "packaged_modules"]), "unknown")

@@ -1,0 +1,155 @@
+"""LSUN's scenes, one of the ten categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from noisette import DataError, Dataset
+
+if TYPE_CHECKING:
+    from noisette import Example, Split
+
+__all__ = ["Lsun"]
+
+_ADDRESS = "http://dl.yf.io/lsun/scenes"
+_PARTS: dict[str, str] = {"train": "train", "test": "val"}
+
+Category = Literal[
+    "bedroom",
+    "bridge",
+    "church_outdoor",
+    "classroom",
+    "conference_room",
+    "dining_room",
+    "kitchen",
+    "living_room",
+    "restaurant",
+    "tower",
+]
+
+
+class Lsun(Dataset):
+    """Scenes of one kind, RGB, at least 256 wide and high: up to 3 million, 300 held out; downloads 2 to 43 GB."""
+
+    name: ClassVar[str] = "lsun"
+    paper: ClassVar[str] = "Yu et al. 2015, LSUN: construction of a large-scale image dataset using deep learning"
+    licence: ClassVar[str] = "none stated; photographs from the web, for research"
+    source: ClassVar[str] = "F. Yu and others, Princeton University"
+
+    counts: ClassVar[dict[str, int]] = {
+        "bedroom": 3_033_042,
+        "bridge": 818_687,
+        "church_outdoor": 126_227,
+        "classroom": 168_103,
+        "conference_room": 229_069,
+        "dining_room": 657_571,
+        "kitchen": 2_212_277,
+        "living_room": 1_315_802,
+        "restaurant": 626_331,
+        "tower": 708_264,
+    }
+    held_out: ClassVar[int] = 300
+    address: ClassVar[str] = _ADDRESS
+
+    category: Category = Field("bedroom", description="what the scenes show")
+    path: Path | None = Field(
+        None,
+        description="folder with bedroom_train_lmdb and bedroom_val_lmdb, or with bedroom_train and bedroom_val, "
+        "folders of pictures exported from them; null downloads",
+    )
+
+    def examples(self, split: Split, cache: Path) -> Iterator[Example]:
+        """Yield the scenes: of a database in the order of its keys, of a folder in that of the names."""
+        exported = self._exported(split)
+        return self._of_folder(exported) if exported else self._of_database(self._database(split, cache), split)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the listing of exported folders, or sizes and times of the databases."""
+        from noisette.data.walk import listing
+
+        told = []
+        for split in ("train", "test"):
+            folder, file = self._exported(split), self._local(split)
+            if folder is not None:
+                told.append(listing(folder))
+            elif file is not None and (file / "data.mdb").is_file():
+                status = (file / "data.mdb").stat()
+                told.append(f"{status.st_size}:{status.st_mtime_ns}")
+        return " ".join(told)
+
+    def _of_folder(self, folder: Path) -> Iterator[Example]:
+        from noisette.contracts import Example
+        from noisette.data.convert import printable, read_picture
+        from noisette.data.walk import walk
+
+        for entry in walk(folder):
+            source = printable(entry.name)
+            if entry.fault:
+                yield Example(None, source=source, rejected=entry.fault)
+            else:
+                yield read_picture(folder / entry.name)._replace(source=source)
+
+    def _of_database(self, folder: Path, split: Split) -> Iterator[Example]:
+        import lmdb
+
+        from noisette.data.convert import decode_picture
+
+        try:
+            database = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
+        except lmdb.Error as error:
+            raise DataError(f"{folder}: cannot be read as an LMDB database: {error}") from None
+        with database, database.begin(buffers=False) as transaction:
+            expected = self.counts[self.category] if split == "train" else self.held_out
+            entries = transaction.stat()["entries"]
+            if entries != expected:
+                raise DataError(
+                    f"{folder}: expected {expected} pictures; it has {entries}. Of a part of LSUN, export the "
+                    "pictures and name their folder: dataset: {name: image-folder, path: ...}"
+                )
+            for key, content in transaction.cursor():
+                yield decode_picture(content, key.decode("ascii", "backslashreplace"))
+
+    def _name(self, split: str) -> str:
+        return f"{self.category}_{_PARTS[split]}"
+
+    def _exported(self, split: str) -> Path | None:
+        if self.path is None:
+            return None
+        folder = self.path.expanduser() / self._name(split)
+        return folder if folder.is_dir() else None
+
+    def _local(self, split: str) -> Path | None:
+        return None if self.path is None else self.path.expanduser() / f"{self._name(split)}_lmdb"
+
+    def _database(self, split: str, cache: Path) -> Path:
+        if find_spec("lmdb") is None:
+            raise DataError(
+                f"{self.name}: its databases need lmdb, which noisette does without elsewhere: "
+                "pip install 'noisette[lsun]'"
+            )
+        local = self._local(split)
+        if local is None:
+            return self._downloaded(split, cache / self.name)
+        if not (local / "data.mdb").is_file():
+            raise DataError(
+                f"{self.name}: expected {local.name} or {self._name(split)} in {self.path}; there is neither"
+            )
+        return local
+
+    def _downloaded(self, split: str, folder: Path) -> Path:
+        """Return a database in the cache; its archive, which is as large, is removed when it is unpacked."""
+        from noisette.data.download import fetch
+        from noisette_plugins.datasets._unpacked import unpacked
+
+        target = folder / f"{self._name(split)}_lmdb"
+        if target.is_dir():
+            return target
+        archive = fetch([f"{self.address}/{target.name}.zip"], folder / f"{target.name}.zip", zipped=True)
+        unpacked(archive, target, target.name)
+        archive.unlink()
+        return target
