@@ -5,7 +5,7 @@ from __future__ import annotations
 from noisette.contracts.backbone import Backbone, Shape
 from noisette.contracts.dataset import Dataset, Example, Split
 from noisette.contracts.features import Features
-from noisette.contracts.metric import Batch, Curve, Estimate, Metric, ModelMetric
+from noisette.contracts.metric import Batch, Curve, Estimate, Metric, ModelMetric, Neighbours
 from noisette.contracts.objective import Objective
 from noisette.contracts.plugin import API_VERSION, Plugin
 from noisette.contracts.sampler import Sampler
@@ -23,6 +23,7 @@ __all__ = [
     "Features",
     "Metric",
     "ModelMetric",
+    "Neighbours",
     "Objective",
     "Plugin",
     "Sampler",

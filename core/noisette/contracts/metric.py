@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     State = dict[str, Tensor]
 
-__all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric"]
+__all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric", "Neighbours"]
 
 
 class Estimate(NamedTuple):
@@ -25,6 +25,20 @@ class Estimate(NamedTuple):
 
     value: float
     stderr: float | None = None
+
+
+class Neighbours(NamedTuple):
+    """A picture of a set and the reference pictures that it is to be seen beside.
+
+    Attributes:
+        place: of the picture in its set, in the order in which `update` saw and `merge` joined them.
+        beside: places of the others in the reference, the nearest first.
+        distances: to each of those.
+    """
+
+    place: int
+    beside: list[int]
+    distances: list[float]
 
 
 Curve = list[tuple[float, Estimate]]
@@ -66,16 +80,20 @@ class Metric(Plugin):
         needs_labels: whether the reference must have labels.
         needs_logits: whether a metric of features needs their logits as well; over features that classify nothing
             it is left out.
+        shares_state: whether `update` and `merge` read no option: metrics that have them from one class are then
+            given one state between them, so that rows of features are kept once.
         over_inception: result names that the literature gives over Inception features, such as
             ``{"frechet": "fid"}``; over any other features a result bears the features' name.
+        better: which way results are better; "neither" of what only describes a set.
     """
 
     kind: ClassVar[str] = "metric"
     needs: ClassVar[Literal["features", "pictures", "model"]] = "features"
     needs_labels: ClassVar[bool] = False
     needs_logits: ClassVar[bool] = False
+    shares_state: ClassVar[bool] = False
     over_inception: ClassVar[dict[str, str]] = {}
-    better: ClassVar[Literal["lower", "higher"]] = "lower"
+    better: ClassVar[Literal["lower", "higher", "neither"]] = "lower"
 
     @abstractmethod
     def update(self, state: State, batch: Batch) -> State:
@@ -98,6 +116,10 @@ class Metric(Plugin):
         Raises:
             DataError: if the sets are too small for an honest value; never returns NaN.
         """
+
+    def neighbours(self, generated: State, reference: State) -> list[Neighbours]:
+        """Return pictures that are worth showing beside reference pictures; none, if not overridden."""
+        return []
 
     def column(self, result: str, features: str) -> str:
         """Return the name a result bears over features of this label: ``fid``, or ``frechet_<features>``."""

@@ -1,7 +1,7 @@
 """Sets of pictures for metrics, made from fixed seeds.
 
 Pictures of three patterns with grain, their labels, vectors that are a fixed linear map of them, and logits that
-are one of the vectors. For metrics of models, models that know more and less of such pictures.
+are their likeness to each pattern. For metrics of models, models that know more and less of such pictures.
 """
 
 from __future__ import annotations
@@ -53,7 +53,14 @@ def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) ->
     pictures = noisy.clamp(0, 255).round().to(torch.uint8)
     fixed = torch.Generator().manual_seed(0)
     features = (pictures.flatten(1).float() / 64) @ (torch.randn(192, 6, generator=fixed) / 192**0.5)
-    return Batch(pictures, features, labels, logits=features @ torch.randn(6, 5, generator=fixed))
+    return Batch(pictures, features, labels, logits=6 * _likeness(pictures.float(), patterns[:, None]))
+
+
+def _likeness(pictures: Tensor, patterns: Tensor) -> Tensor:
+    """Return the correlation of each picture with each pattern, (N, 3)."""
+    rows, kinds = pictures.flatten(1), patterns.expand(-1, 3, -1, -1).flatten(1)
+    rows, kinds = (some - some.mean(dim=1, keepdim=True) for some in (rows, kinds))
+    return torch.nn.functional.normalize(rows) @ torch.nn.functional.normalize(kinds).T
 
 
 def part_of(batch: Batch, rows: slice | Tensor) -> Batch:

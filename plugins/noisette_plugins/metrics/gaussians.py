@@ -16,6 +16,7 @@ where they all lie.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,12 +25,12 @@ from torch import Tensor
 
 from noisette import DataError, Estimate
 from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.moments import rank, same_length
+from noisette_plugins.metrics.moments import CHUNK, moments_of_many, rank, same_length
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["frechet", "frechet_distance", "influences"]
+__all__ = ["distance_of_rows", "frechet", "frechet_distance", "influences"]
 
 _ZERO = 1e-14
 """Share of the largest eigenvalue below which one is taken for a zero that was rounded."""
@@ -63,9 +64,9 @@ def frechet(generated: State, reference: State) -> Estimate:
     Raises:
         DataError: if a set has fewer than 2 vectors, or vectors of another length.
     """
-    check(generated, reference)
+    _check(generated, reference)
     transport, overlap = _transport(generated, reference)
-    ours, theirs = influences(transport, generated, reference)
+    ours, theirs = _influences(transport, generated, reference)
     variance = ours.var() / int(generated["count"]) + theirs.var() / int(reference["count"])
     return Estimate(_distance(generated, reference, overlap), sqrt(float(variance)))
 
@@ -79,24 +80,59 @@ def frechet_distance(generated: State, reference: State) -> float:
     Raises:
         DataError: if a set has fewer than 2 vectors, or vectors of another length.
     """
-    check(generated, reference)
+    _check(generated, reference)
     root, _ = _root(reference)
     values = torch.linalg.eigvalsh(_inner(root, generated))
     return _distance(generated, reference, values[-_shared(values, generated) :].clamp(min=0).sqrt().sum())
 
 
-def influences(transport: _Transport, generated: State, reference: State) -> tuple[Tensor, Tensor]:
-    """Return the influences g of the sampled vectors of both sets, (n,) and (m,), each apart from a constant."""
+def distance_of_rows(rows: Tensor, reference: State) -> float:
+    """Return the squared distance of some vectors (n, D) to a set; quicker where they are few.
+
+    Raises:
+        DataError: if a set has fewer than 2 vectors, or vectors of another length.
+    """
+    root, _ = _root(reference)
+    if len(rows) >= len(root):
+        return frechet_distance(moments_of_many(rows), reference)
+    mean = rows.mean(dim=0, dtype=torch.float64)
+    centred = (rows - mean) / sqrt(len(rows) - 1)
+    inner = centred @ root.T  # its products with itself have the eigenvalues of R C_1 Rᵀ
+    overlap = torch.linalg.eigvalsh(inner @ inner.T)[1:].clamp(min=0).sqrt().sum()
+    shift = (mean - reference["mean"]).square().sum()
+    spread = centred.square().sum() + reference["scatter"].trace() / (int(reference["count"]) - 1)
+    return max(0.0, float(shift + spread - 2 * overlap))
+
+
+def influences(generated: State, reference: State) -> tuple[Tensor, Tensor]:
+    """Return the influences g of the sampled vectors of both sets, (n,) and (m,), each apart from a constant.
+
+    Raises:
+        DataError: if a set has fewer than 2 vectors, or vectors of another length.
+    """
+    _check(generated, reference)
+    return _influences(_transport(generated, reference)[0], generated, reference)
+
+
+def _influences(transport: _Transport, generated: State, reference: State) -> tuple[Tensor, Tensor]:
     root, inverse, scales, turn, shift = transport
-    ours, theirs = (state["sample"].to(torch.float64) - state["mean"] for state in (generated, reference))
-    ahead = ((ours @ root.T @ turn).square() / scales).sum(dim=1)
-    back = (((theirs @ root.T * inverse) @ turn).square() * scales).sum(dim=1)
-    g_ours = ours.square().sum(dim=1) - ahead + 2 * ours @ shift
-    g_theirs = theirs.square().sum(dim=1) - back - 2 * theirs @ shift
-    return g_ours, g_theirs
+
+    def ours(x: Tensor) -> Tensor:
+        ahead = ((x @ root.T @ turn).square() / scales).sum(dim=1)
+        return x.square().sum(dim=1) - ahead + 2 * x @ shift
+
+    def theirs(x: Tensor) -> Tensor:
+        back = (((x @ root.T * inverse) @ turn).square() * scales).sum(dim=1)
+        return x.square().sum(dim=1) - back - 2 * x @ shift
+
+    return _each(ours, generated), _each(theirs, reference)
 
 
-def check(generated: State, reference: State) -> None:
+def _each(influence: Callable[[Tensor], Tensor], state: State) -> Tensor:
+    return torch.cat([influence(part - state["mean"]) for part in state["sample"].split(CHUNK)])
+
+
+def _check(generated: State, reference: State) -> None:
     """Refuse what has no covariance, or another length.
 
     Raises:

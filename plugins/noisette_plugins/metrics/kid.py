@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from noisette import Batch, Estimate, Metric
+from noisette import Estimate
+from noisette_plugins.metrics.feature_rows import FeatureRows
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["KID"]
 
 
-class KID(Metric):
+class KID(FeatureRows):
     """Squared maximum mean discrepancy of the features under the kernel (x·y / D + 1)³; KID over Inception.
 
     The value is the mean of unbiased estimates over random subsets, as in the paper: its expectation does not
@@ -34,18 +35,6 @@ class KID(Metric):
     subsets: PositiveInt = Field(100, description="random subsets of each set that are compared")
     size: int = Field(1000, ge=2, description="pictures of a subset; fewer where a set has fewer")
     seed: NonNegativeInt = Field(0, description="seed of the choice of subsets")
-
-    def update(self, state: State, batch: Batch) -> State:
-        """Return the features, (N, D) float32, those of `batch` added."""
-        from noisette_plugins.metrics.rows import features_of, joined
-
-        return joined(state, {"features": features_of(batch)})
-
-    def merge(self, a: State, b: State) -> State:
-        """Return the features of both sets."""
-        from noisette_plugins.metrics.rows import joined
-
-        return joined(a, b)
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `kid`.

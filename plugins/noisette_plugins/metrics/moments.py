@@ -19,7 +19,10 @@ from noisette import DataError
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["merged", "moments", "rank", "same_length"]
+__all__ = ["CHUNK", "merged", "moments", "moments_of_many", "rank", "same_length"]
+
+CHUNK = 4096
+"""Rows that are held in float64 at once."""
 
 
 def moments(features: Tensor) -> State:
@@ -30,6 +33,14 @@ def moments(features: Tensor) -> State:
     mean = rows.mean(dim=0)
     centred = rows - mean
     return {"count": torch.tensor(len(rows)), "mean": mean, "scatter": centred.T @ centred}
+
+
+def moments_of_many(features: Tensor) -> State:
+    """Return the same of any number of rows, in bounded memory."""
+    state: State = {}
+    for part in features.split(CHUNK):
+        state = merged(state, moments(part))
+    return state
 
 
 def merged(a: State, b: State) -> State:

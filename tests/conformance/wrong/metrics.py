@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from conformance.case import Case
 from conformance.right.metrics import Distance, Likeness, Subsets
+from pydantic import Field
 
-from noisette import Estimate
+from noisette import Estimate, Neighbours
 
 
 class _Turned(Distance):
@@ -168,6 +170,34 @@ class ForgetsTheRoot(Distance):
         return Distance().compute(generated, reference, heldout)
 
 
+class _Shared(Distance):
+    shares_state: ClassVar[bool] = True
+
+
+class SharesWhatItsOptionsDecide(Distance):
+    """A state that hangs on an option is given to others."""
+
+    shares_state: ClassVar[bool] = True
+    every: int = Field(1, ge=1, description="one picture of so many is looked at")
+
+    def update(self, state, batch):
+        rows = slice(None, None, self.every)
+        labels = None if batch.labels is None else batch.labels[rows]
+        return super().update(state, replace(batch, features=batch.features[rows], labels=labels))
+
+
+class PointsBeyond(Distance):
+    """Names pictures by numbers that begin with one."""
+
+    def neighbours(self, generated, reference):
+        return [Neighbours(256, [1], [0.0])]
+
+
+class FarthestFirst(Distance):
+    def neighbours(self, generated, reference):
+        return [Neighbours(0, [1, 2], [2.0, 1.0])]
+
+
 CASES = [
     Case("results-are-estimates", PlainNumbers(), Distance()),
     Case("results-are-estimates", NegativeError(), Distance()),
@@ -188,4 +218,7 @@ CASES = [
     Case("reads-what-it-needs", NeedsLabelsInSecret(), Distance()),
     Case("reads-what-it-needs", NeedsPicturesOnly(), Likeness()),
     Case("every-option-counts", ForgetsTheRoot(), Distance()),
+    Case("shared-state-reads-no-option", SharesWhatItsOptionsDecide(), _Shared()),
+    Case("neighbours-are-places", PointsBeyond(), Distance()),
+    Case("neighbours-are-places", FarthestFirst(), Distance()),
 ]

@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from noisette.contracts import Batch, Estimate, Metric, ModelMetric
+from noisette.contracts import Batch, Estimate, Metric, ModelMetric, Neighbours
 from noisette.errors import DataError
 from noisette.testing.check import Skip, require
-from noisette.testing.options import shown, silent_options
+from noisette.testing.options import alternatives, shown, silent_options
 from noisette.testing.probes import global_random_state_kept
 from noisette.testing.sets import Sets, made, made_for_models, part_of
 
@@ -49,8 +49,8 @@ def check_nothing_between_a_set_and_itself(plugin: Metric) -> None:
     An unbiased estimate, which comes with its standard error, may be 3 of them or 2 % of the far set's below 0
     (KID: pictures are not compared with themselves within a set, but are across). Only where lower is better.
     """
-    if plugin.better == "higher":
-        raise Skip(f"{shown(plugin)}: higher is better, so it is no distance")
+    if plugin.better != "lower":
+        raise Skip(f"{shown(plugin)}: {plugin.better} is better, so it is no distance")
     if plugin.needs == "model":
         raise Skip(f"{shown(plugin)}: it judges a model, and compares no sets")
     same, far = _compared(plugin, "reference"), _compared(plugin, "far")
@@ -65,15 +65,23 @@ def check_nothing_between_a_set_and_itself(plugin: Metric) -> None:
 def check_near_beats_far(plugin: Metric) -> None:
     """A set drawn as the reference scores better than one with other brightness and more grain.
 
-    In at least one result, and in none worse: some describe the reference alone.
+    What is lost in one result (recall, which grain raises) must be less than what is gained in others, as shares of
+    the values. Where neither way is better they need only differ.
     """
     near, far = _compared(plugin, "near"), _compared(plugin, "far")
+    if plugin.better == "neither":
+        require(near != far, plugin, "results of near and far", "one that differs", "none")
+        return
     sign = 1 if plugin.better == "higher" else -1
-    gains = {name: sign * (near[name].value - far[name].value) for name in near}
-    for name, gain in gains.items():
-        expected = f"no worse than the far set's {far[name].value:.6g} ({plugin.better} is better)"
-        require(gain >= 0, plugin, f"{name} of the near set", expected, f"{near[name].value:.6g}")
-    require(any(gain > 0 for gain in gains.values()), plugin, "results of near and far", "one that differs", "none")
+    gains = {name: _gain(sign, near[name].value, far[name].value) for name in near}
+    shown_gains = ", ".join(f"{name} {near[name].value:.6g} against {far[name].value:.6g}" for name in near)
+    expected = f"in all better, where {plugin.better} is better"
+    require(sum(gains.values()) > 0, plugin, "results of the near set against the far set's", expected, shown_gains)
+
+
+def _gain(sign: int, near: float, far: float) -> float:
+    """Return by what share of both a value is better than another."""
+    return sign * (near - far) / max(abs(near) + abs(far), _TINY)
 
 
 def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
@@ -185,10 +193,39 @@ def check_reads_what_it_needs(plugin: Metric) -> None:
     require(bool(results), plugin, "results from what it needs", "some", "none")
 
 
+def check_neighbours_are_places(plugin: Metric) -> None:
+    """Pictures to be shown beside reference pictures are named by places in both sets, the nearest first."""
+    sets = _sets(plugin)
+    for place, beside, distances in _shown_beside(plugin):
+        what = f"neighbours of picture {place}"
+        require(0 <= place < len(sets.near.pictures), plugin, what, "a place in the set", place)
+        there = bool(beside) and all(0 <= other < len(sets.reference.pictures) for other in beside)
+        require(there, plugin, what, "places in the reference", beside)
+        right = len(distances) == len(beside) and distances == sorted(distances)
+        require(right, plugin, f"distances of the {what}", "one each, ascending", distances)
+
+
+def check_shared_state_reads_no_option(plugin: Metric) -> None:
+    """With `shares_state`, the state is the same whatever the options: others of its class are given it."""
+    if not plugin.shares_state:
+        raise Skip(f"{shown(plugin)}: has a state of its own")
+    near = _sets(plugin).near
+    plain = _whole(plugin, near)
+    for key, others in alternatives(plugin).items():
+        for other in others:
+            state = _whole(other, near)
+            same = state.keys() == plain.keys() and all(torch.equal(state[name], plain[name]) for name in plain)
+            require(same, plugin, f"state with another {key!r}", "the same, as it is shared", "another")
+
+
 def check_every_option_counts(plugin: Metric) -> None:
-    """Each option changes a result, if only to a refusal: none is read and forgotten."""
+    """Each option changes a result, if only to a refusal, or what is shown: none is read and forgotten."""
     beside = ModelMetric.model_fields if isinstance(plugin, ModelMetric) else ()  # `count` is core's
-    for key in silent_options(plugin, lambda metric: _unless_refused(_compared, metric, "near"), beside=beside):
+
+    def seen(metric: Metric) -> object:
+        return _unless_refused(_compared, metric, "near"), _unless_refused(_shown_beside, metric)
+
+    for key in silent_options(plugin, seen, beside=beside):
         require(False, plugin, f"option {key!r}", "an effect on the results", "none")
 
 
@@ -213,6 +250,11 @@ def _compared(plugin: Metric, generated: str) -> Results:
 
 def _judged(plugin: Metric, sets: Sets, state: State) -> Results:
     return plugin.compute(state, _whole(plugin, sets.reference), _whole(plugin, sets.heldout))
+
+
+def _shown_beside(plugin: Metric) -> list[Neighbours]:
+    sets = _sets(plugin)
+    return plugin.neighbours(_whole(plugin, sets.near), _whole(plugin, sets.reference))
 
 
 def _whole(plugin: Metric, batch: Batch) -> State:

@@ -1,0 +1,91 @@
+"""The Fréchet distance as a line in one over the number of pictures, and the bootstrap of its end.
+
+The set is divided into k parts of equal size, for k from 1 to K: every picture is in one part of each division.
+With d_kj the distance of part j of k and d_k their mean, the line d_k = a + b k / n is fitted by least squares, and
+a is the value: a = sum c_k d_k with sum c_k = 1 and sum k c_k = 0.
+
+To first order a moves with the pictures as the distance of the whole set does, because every division has every
+picture once: by the mean of their influences (see `gaussians`). The bootstrap draws these anew from both sets. What
+is left of d_kj when the influences of its own pictures are taken off, and the line, is noise of higher order, about
+in proportion to k: it is drawn anew as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from noisette import Estimate
+from noisette.diffusion import derive_seed
+from noisette_plugins.metrics.gaussians import distance_of_rows, influences
+from noisette_plugins.metrics.memory import Memory
+from noisette_plugins.metrics.moments import moments_of_many
+from noisette_plugins.metrics.neighbours import rows_of
+from noisette_plugins.metrics.rows import canonical_order
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+
+__all__ = ["extrapolated"]
+
+_LEAST = 10
+
+
+def extrapolated(generated: State, reference: State, divisions: int, resamples: int, seed: int) -> Estimate:
+    """Return the end of the line with its standard error; see the module's docstring.
+
+    Raises:
+        DataError: if the smallest part has fewer than 10 pictures, the reference fewer than 2, or features have
+            another length.
+    """
+    rows, real = rows_of(generated, "judged", divisions * _LEAST), rows_of(reference, "reference", 2)
+    rows = _shuffled(rows, seed)
+    theirs: State = _WHOLE.get(real, "moments", lambda: {**moments_of_many(real), "sample": real})
+    pulls, their_pulls = influences({**moments_of_many(rows), "sample": rows}, theirs)
+    parts = [part for k in range(1, divisions + 1) for part in torch.arange(len(rows)).tensor_split(k)]
+    k = torch.tensor([k for k in range(1, divisions + 1) for _ in range(k)], dtype=torch.float64)
+    distances = torch.tensor([distance_of_rows(rows[part], theirs) for part in parts], dtype=torch.float64)
+    own = torch.stack([pulls[part].mean() for part in parts]) - pulls.mean()
+    weights = _weights(k)
+    left = _left_over(distances - own, k) / k
+    generator = torch.Generator().manual_seed(derive_seed(seed, "frechet-infinity", "bootstrap"))
+    drawn = left[torch.randint(len(k), (resamples, len(k)), generator=generator)] * k @ weights
+    drawn += _means(pulls, resamples, generator) + _means(their_pulls, resamples, generator)
+    return Estimate(float(weights @ distances), float(drawn.std()))
+
+
+_WHOLE = Memory()
+
+
+def _shuffled(rows: Tensor, seed: int) -> Tensor:
+    """Return the rows in an order that their content and the seed decide."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "frechet-infinity", "parts"))
+    return rows[canonical_order(rows)[torch.randperm(len(rows), generator=generator)]]
+
+
+def _weights(k: Tensor) -> Tensor:
+    """Return what each distance weighs in the value: 1 / k of its division's, whose line is fitted to k."""
+    divisions = k.unique()
+    lines = torch.stack([torch.ones_like(divisions), divisions], dim=1)
+    ends: Tensor = torch.linalg.pinv(lines)[0]
+    return ends[k.long() - 1] / k
+
+
+def _left_over(distances: Tensor, k: Tensor) -> Tensor:
+    """Return what the line leaves over of each distance, as large as if the line had not been fitted to it."""
+    root = (1 / k).sqrt()  # a division counts once, however many parts it has
+    lines = torch.stack([torch.ones_like(k), k], dim=1)
+    fit = torch.linalg.lstsq(lines * root[:, None], (distances * root)[:, None]).solution
+    return (distances - (lines @ fit)[:, 0]) * sqrt(len(k) / (len(k) - 2))
+
+
+def _means(values: Tensor, resamples: int, generator: torch.Generator) -> Tensor:
+    """Return by how much the mean of resamples differs from that of the values, (B,)."""
+    drawn: Sequence[Tensor] = [
+        values[torch.randint(len(values), (len(values),), generator=generator)].mean() for _ in range(resamples)
+    ]
+    return torch.stack(list(drawn)) - values.mean()

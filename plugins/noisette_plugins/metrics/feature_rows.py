@@ -1,0 +1,30 @@
+"""Metrics that keep the features of every picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from noisette import Batch, Metric
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+
+__all__ = ["FeatureRows"]
+
+
+class FeatureRows(Metric):
+    """A metric whose state is the features themselves, (N, D) float32: made once for all metrics like it."""
+
+    shares_state: ClassVar[bool] = True
+
+    def update(self, state: State, batch: Batch) -> State:
+        """Return the features, those of `batch` added."""
+        from noisette_plugins.metrics.rows import features_of, joined
+
+        return joined(state, {"features": features_of(batch)})
+
+    def merge(self, a: State, b: State) -> State:
+        """Return the features of both sets."""
+        from noisette_plugins.metrics.rows import joined
+
+        return joined(a, b)

@@ -1,0 +1,66 @@
+"""How far pictures are from the training pictures, and whether they are copies of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from noisette import Estimate, Neighbours
+from noisette_plugins.metrics.feature_rows import FeatureRows
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+
+__all__ = ["Nearest"]
+
+
+class Nearest(FeatureRows):
+    """Distances to the nearest reference pictures beside those of held-out ones, and the share of copies.
+
+    - `nearest_distance`: mean distance in the features; that of held-out pictures stands in their row.
+    - `memorised`: share of pictures whose nearest reference picture is at most a third as far as the second
+      nearest. Copies of pictures that the reference has nearly twice are missed; held-out pictures show how many
+      are no copies.
+    - `nearer_than_heldout`: chance that a picture is nearer to the reference than a held-out one is, where there
+      are any: a half for pictures as new as those, 1 for copies of everything, 0 for pictures that are far off.
+
+    Neither low nor high is good. The reference must be what the model was trained on. The errors are over the
+    judged (and held-out) pictures; the reference is given. The pictures that are nearest of all are shown beside
+    their neighbours: if those are no copies, none are.
+    """
+
+    name: ClassVar[str] = "nearest"
+    paper: ClassVar[str] = (
+        "memorised: Yoon et al. 2023; nearer than held-out: Meehan, Chaudhuri & Dasgupta 2020; "
+        "its error: DeLong, DeLong & Clarke-Pearson 1988"
+    )
+    better: ClassVar[Literal["lower", "higher", "neither"]] = "neither"
+
+    shown: PositiveInt = Field(8, description="pictures that are shown beside reference pictures")
+    beside: PositiveInt = Field(5, description="nearest reference pictures beside each")
+
+    def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
+        """Return `nearest_distance`, `memorised`, and `nearer_than_heldout` if there are held-out pictures.
+
+        Raises:
+            DataError: if there are no pictures, fewer than 2 in the reference, or features of another length.
+        """
+        from noisette_plugins.metrics.copies import distances, memorised, nearer
+
+        ours = distances(generated, reference, "judged")
+        found = {
+            "nearest_distance": Estimate(
+                float(ours[:, 0].mean()), float(ours[:, 0].var(correction=0) / len(ours)) ** 0.5
+            ),
+            "memorised": memorised(ours),
+        }
+        if heldout:
+            found["nearer_than_heldout"] = nearer(ours[:, 0], distances(heldout, reference, "held-out")[:, 0])
+        return found
+
+    def neighbours(self, generated: State, reference: State) -> list[Neighbours]:
+        """Return the pictures that are nearest to the reference, the nearest first, with their neighbours."""
+        from noisette_plugins.metrics.copies import found_beside
+
+        return found_beside(generated, reference, self.shown, self.beside)
