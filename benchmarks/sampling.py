@@ -13,6 +13,7 @@ from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
 from benchmarks.timing import against, interleaved, summary
 from noisette.machine import Precision
+from noisette.sampling.draw import weights_cast_once
 
 TITLE = "Sampling, a network call"
 
@@ -42,7 +43,8 @@ def _measured(setting: Setting, batch: int) -> dict[str, Any]:
     arms |= {name: lambda arm=arm: arm.call(x, 500) for name, arm in others.items()}
     calls = 3 if batch == 1 else 1
     many = {name: lambda arm=arm: [arm() for _ in range(calls)] for name, arm in arms.items()}
-    seconds = interleaved(many, setting.rounds(100 if batch == 1 else 25))
+    with weights_cast_once(x):  # as in a walk
+        seconds = interleaved(many, setting.rounds(100 if batch == 1 else 25))
     seconds = {name: [value / calls for value in taken] for name, taken in seconds.items()}
     return {
         "precision": "fp32" if denoise.autocast is None else "bf16",

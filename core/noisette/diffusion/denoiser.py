@@ -62,7 +62,7 @@ class NetworkDenoiser(Denoiser):
         self.hint, self.self_condition = hint, self_condition
         self._seen: Tensor | None = None
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Call the network once; x_t and the prediction are in x_t's dtype, whatever the network computes in."""
         steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)

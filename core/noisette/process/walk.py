@@ -107,7 +107,7 @@ def record(
         )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def recorded(
     denoise: Denoiser,
     sampler: Sampler,

@@ -16,10 +16,10 @@ from noisette.errors import NotFiniteError, PluginError
 if TYPE_CHECKING:
     from noisette.contracts import Sampler, Shape
 
-__all__ = ["draw", "finished_walk", "to_bytes", "walked"]
+__all__ = ["draw", "finished_walk", "to_bytes", "walked", "weights_cast_once"]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def draw(
     denoise: Denoiser, sampler: Sampler, shape: Shape, indices: Sequence[int], seed: int, device: torch.device
 ) -> Tensor:
@@ -43,9 +43,18 @@ def walked(denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise, ste
         PluginError: if the sampler yields nothing, or another shape.
     """
     x = None
-    for state in islice(sampler.trajectory(denoise, start, noise), steps):
-        x = state
+    with weights_cast_once(start):
+        for state in islice(sampler.trajectory(denoise, start, noise), steps):
+            x = state
     return finished_walk(x, start, sampler)
+
+
+def weights_cast_once(like: Tensor) -> torch.autocast:
+    """Return a context in which a network under autocast casts its weights once, and not at every call.
+
+    What is cast is kept until the outermost context ends: this one, which itself casts nothing.
+    """
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def finished_walk(x: Tensor | None, start: Tensor, sampler: Sampler) -> Tensor:

@@ -31,7 +31,7 @@ class StartingAt(Denoiser):
         return self.denoise(x_t, t)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def edit(
     denoise: Denoiser, sampler: Sampler, pictures: Tensor, t: int, indices: Sequence[int], seed: int
 ) -> Tensor:
@@ -50,7 +50,7 @@ def edit(
     return walked(started, sampler, _noised(started, sampler, pictures, noise()), noise)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def interpolate(
     denoise: Denoiser, sampler: Sampler, a: Tensor, b: Tensor, t: int, mixes: Sequence[float], seed: int
 ) -> Tensor:

@@ -47,7 +47,7 @@ class Inpainted(Denoiser):
         return seen.with_x0(torch.where(self.known, self.pictures, seen.x0))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def inpaint(
     denoise: Denoiser,
     sampler: Sampler,

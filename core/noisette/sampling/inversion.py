@@ -18,7 +18,7 @@ from noisette.diffusion.spacing import Spacing
 __all__ = ["invert"]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def invert(
     denoise: Denoiser, pictures: Tensor, steps: int = 50, spacing: Spacing = "linspace", *, refinements: int = 0
 ) -> Tensor:

@@ -68,7 +68,7 @@ class Model:
             backbone = cast(Backbone, stored_plugin(checkpoint, "backbone"))
             network = build_network(backbone, objective, shape, len(classes), inputs)
         load_weights(network, checkpoint.directory / weights_of(checkpoint, ema))
-        network = machine.place(network.eval().requires_grad_(False))
+        network = machine.place(network.eval())  # autocast keeps what it casts of weights that require a gradient
         tables = Tables.of(schedule, about["experiment"]["timesteps"])
         return cls(network, objective, tables, shape, classes, machine, inputs)
 
@@ -99,7 +99,7 @@ class Model:
             self_condition=self.inputs.self_condition,
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def ask(self, x_t: Tensor, t: Tensor, label: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
         """Return what the network says of pictures, each at its own step: (N, outputs * C, H, W), as training does.
 
