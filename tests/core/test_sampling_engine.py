@@ -230,7 +230,7 @@ def test_the_first_call_of_the_network_is_not_timed(trained: Checkpoint, monkeyp
     model.network.register_forward_pre_hook(lambda *_: told.append("call"))
     monkeypatch.setattr("noisette.sampling.engine.Model.load", lambda *_, **__: model)
     clock = time.perf_counter
-    monkeypatch.setattr("noisette.sampling.engine.time.perf_counter", lambda: told.append("clock") or clock())
+    monkeypatch.setattr("noisette.sampling.drawing.time.perf_counter", lambda: told.append("clock") or clock())
     experiment = tiny("sampling.count=3", "sampling.batch=3", "seed=0", "sampling.clip=2.5")
     sample(experiment, trained, experiment.sampling.samplers[0])
     assert told == ["call", "clock", *["call"] * 5, "clock"]

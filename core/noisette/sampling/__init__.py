@@ -12,18 +12,33 @@ if TYPE_CHECKING:
     from noisette.sampling.inpainting import Inpainted, inpaint
     from noisette.sampling.inversion import invert
     from noisette.sampling.samples import Samples
+    from noisette.sampling.shards import draw_shard, join, parts_of
 
-__all__ = ["Inpainted", "Samples", "edit", "inpaint", "interpolate", "invert", "sample"]
+__all__ = [
+    "Inpainted",
+    "Samples",
+    "draw_shard",
+    "edit",
+    "inpaint",
+    "interpolate",
+    "invert",
+    "join",
+    "parts_of",
+    "sample",
+]
 
 __getattr__, __dir__ = exports(
     __name__,
     {
         "Inpainted": "noisette.sampling.inpainting",
         "Samples": "noisette.sampling.samples",
+        "draw_shard": "noisette.sampling.shards",
         "edit": "noisette.sampling.editing",
         "inpaint": "noisette.sampling.inpainting",
         "interpolate": "noisette.sampling.editing",
         "invert": "noisette.sampling.inversion",
+        "join": "noisette.sampling.shards",
         "sample": "noisette.sampling.engine",
+        "parts_of": "noisette.sampling.shards",
     },
 )

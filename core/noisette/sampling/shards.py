@@ -1,0 +1,156 @@
+"""Pictures of one sampler drawn in parts, by several processes or machines, and put together.
+
+    parts = parts_of(experiment, 4)
+    drawn = [draw_shard(experiment, checkpoint, sampler, part, root) for part in parts]   # anywhere, in any order
+    samples = join(experiment, checkpoint, sampler, drawn)
+
+A shard begins where a batch begins. So whoever draws it puts the same pictures side by side as `sample` does, and
+the bits are the same whatever the split. Shards lie in `<run>/shards/` until they are joined.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from noisette.checkpoint import Checkpoint
+from noisette.contracts import Sampler
+from noisette.data import Prepared
+from noisette.errors import StorageError
+from noisette.events import Events
+from noisette.hooks import Run
+from noisette.layout import data_directory, samples_directory
+from noisette.machine import Machine, threads
+from noisette.sampling.drawing import BATCH, Drawing, about_of
+from noisette.sampling.engine import finish, tell
+from noisette.sampling.partial import Partial
+from noisette.sampling.samples import Samples
+from noisette.sampling.stack import labels_of
+from noisette.storage import committed, is_complete, new_array, resumable, verify
+from noisette.training.model import Model
+
+if TYPE_CHECKING:
+    from noisette.config import Experiment
+
+__all__ = ["draw_shard", "join", "parts_of"]
+
+_KIND = "shard"
+_OWN = ("part", "seconds", "classes")  # what one shard alone tells
+
+
+def parts_of(experiment: Experiment, most: int) -> list[range]:
+    """Return the pictures of a sampler in at most so many parts, of whole batches, as even as can be.
+
+    Without `sampling.batch` a part holds whole batches of whichever device draws it.
+    """
+    count, size = experiment.sampling.count, experiment.sampling.batch or max(BATCH.values())
+    batches = -(-count // size)
+    parts = max(1, min(most, batches))
+    bounds = [min(count, size * (batches * part // parts)) for part in range(parts + 1)]
+    return [range(first, last) for first, last in pairwise(bounds)]
+
+
+def draw_shard(
+    experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, part: range, root: Path | str = "runs"
+) -> Path:
+    """Draw some of a sampler's pictures; return their directory. Finished ones are returned at once.
+
+    What is stopped or killed goes on behind its last batch.
+
+    Args:
+        experiment, checkpoint, sampler, root: as `sample` takes them.
+        part: one of `parts_of`.
+
+    Raises:
+        as `sample`.
+    """
+    target = _target(experiment, checkpoint, sampler)
+    directory = checkpoint.run / "shards" / f"{target.name}-{part.start}-{part.stop}"
+    if is_complete(directory, _KIND):
+        return directory
+    model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=Machine.here(experiment.training.precision))
+    data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_resolution else None
+    run = Run("sample", sampler.label, directory, len(part), sampler.options())
+    labels = labels_of(model, experiment.sampling, part)
+    about = {**about_of(experiment, checkpoint, model, sampler), "part": [part.start, part.stop]}
+    with threads(experiment.threads), resumable(directory, _KIND, about) as staging:
+        drawing = Drawing(experiment, model, sampler, part, run, Events(installed=False), data)
+        partial = Partial(staging, (len(part), *model.shape), {**about, "batch": drawing.size})
+        drawing.go_on(partial)
+        partial.pictures.flush()
+        about |= {"seconds": sum(partial.batches.values()), "classes": len(model.classes)}
+        if labels is not None:
+            np.save(staging / "labels.npy", labels.numpy())
+    return directory
+
+
+def join(
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    sampler: Sampler,
+    drawn: Sequence[Path],
+    *,
+    events: Events | None = None,
+) -> Samples:
+    """Put the shards of a sampler together, with every hash verified, and remove them.
+
+    Args:
+        experiment, checkpoint, sampler: as `draw_shard` was given them.
+        drawn: directories of all its shards.
+        events: who is told of the pictures; of the start it was told before.
+
+    Raises:
+        StorageError: if shards are damaged or missing, or were drawn by different devices or versions.
+    """
+    target, count = _target(experiment, checkpoint, sampler), experiment.sampling.count
+    done = Samples.finished(target)
+    if done is not None:
+        return done
+    found = sorted(((verify(shard, _KIND).about, shard) for shard in drawn), key=lambda one: one[0]["part"])
+    about = _agreed(target, [told for told, _ in found], count)
+    about["seconds_per_picture"] = sum(told["seconds"] for told, _ in found) / count
+    with committed(target, "samples", about) as staging:
+        pieces = [np.load(shard / "pictures.npy", mmap_mode="r", allow_pickle=False) for _, shard in found]
+        pictures = new_array(staging / "pictures.npy", (count, *pieces[0].shape[1:]), np.uint8)
+        for (told, _), piece in zip(found, pieces, strict=True):
+            pictures[slice(*told["part"])] = piece
+        pictures.flush()
+        labels = _labels([shard for _, shard in found])
+        finish(staging, pictures, labels, found[0][0]["classes"])
+    for shard in (checkpoint.run / "shards").glob(f"*{target.name}-*"):
+        shutil.rmtree(shard, ignore_errors=True)  # those of another split that was begun, too
+    samples = Samples.open(target)
+    tell(samples, Run("sample", sampler.label, target, count, sampler.options()), events or Events())
+    return samples
+
+
+def _target(experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler) -> Path:
+    return samples_directory(checkpoint.run, checkpoint.digest, sampler, experiment)
+
+
+def _agreed(target: Path, told: Sequence[dict[str, Any]], count: int) -> dict[str, Any]:
+    """Return what all shards say of themselves."""
+    ends = [0, *(about["part"][1] for about in told)]
+    if [about["part"][0] for about in told] != ends[:-1] or ends[-1] != count:
+        parts = ", ".join(f"{about['part'][0]} to {about['part'][1]}" for about in told)
+        raise StorageError(f"{target}: expected shards of pictures 0 to {count}; got {parts or 'none'}")
+    first, *others = ({name: value for name, value in about.items() if name not in _OWN} for about in told)
+    for other in others:
+        differing = [name for name in first if other.get(name) != first[name]]
+        if differing:
+            raise StorageError(
+                f"{target}: its shards were drawn with different {', '.join(differing)}; the pictures would not be "
+                "those of one machine: draw all of them in places that are alike"
+            )
+    return first
+
+
+def _labels(drawn: Sequence[Path]) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+    if not (drawn[0] / "labels.npy").exists():
+        return None
+    return np.concatenate([np.load(shard / "labels.npy", allow_pickle=False) for shard in drawn])
