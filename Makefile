@@ -73,6 +73,10 @@ test-only: $(READY_DEV) ## Tests alone; ARGS="-k words" to choose, JOBS=0 for on
 faults: $(READY_DEV) ## Kill, damage, fill and deceive every stage, in full; writes docs/reliability.md
 	$(BIN)/python -m pytest -n 0 tests/faults --full $(ARGS)
 
+.PHONY: outages
+outages: $(READY_DEV) ## Kill, hang and break the tracking server under trainings; writes docs/tracking.md
+	$(BIN)/python -m pytest -n 0 tests/faults/test_outages.py --full $(ARGS)
+
 .PHONY: bench
 bench: $(READY_BENCH) ## Measure beside diffusers and others, for docs/benchmarks.md; ARGS="--only training"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)

@@ -1,4 +1,7 @@
-"""How often a fault is tried: seldom in the default suite, in full by `make faults`, which writes what it saw."""
+"""How often a fault is tried: seldom in the default suite, in full by `make faults`, which writes what it saw.
+
+`make outages` tries those of the tracking server alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.jobs import train_job, training
-from support.reliability import Result, write
+from support.reliability import OUTAGES, Result, write
 from support.tiny import write_prepared
 from support.trials import running
 
@@ -48,7 +51,12 @@ def record(request: pytest.FixtureRequest) -> Callable[[Result], None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     results = session.config.stash[RESULTS]
     if is_full(session.config) and results:
-        write(results, DOCS / "reliability.json", DOCS / "reliability.md")
+        outages = [result for result in results if result.section == OUTAGES]
+        others = [result for result in results if result.section != OUTAGES]
+        if others:
+            write(others, DOCS / "reliability.json", DOCS / "reliability.md", "faults")
+        if outages:
+            write(outages, DOCS / "outages.json", DOCS / "tracking.md", "outages")
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from typing import Any
 
 from noisette.hardware import processor
 
-__all__ = ["Result", "machine", "write"]
+__all__ = ["OUTAGES", "Result", "machine", "write"]
 
-_MARKED = re.compile(r"(<!-- table: faults -->\n).*?(<!-- end -->)", re.DOTALL)
+OUTAGES = "Outages of the tracking server"
+"""The section that stands on a page of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(results: Sequence[Result], json_file: Path, page: Path) -> None:
-    """Write the results, and the table between the marks of a page."""
+def write(results: Sequence[Result], json_file: Path, page: Path, mark: str) -> None:
+    """Write the results, and the table named `mark`, as a target of `make` is, between the marks of a page."""
     content = {"machine": machine(), "results": [asdict(result) for result in results]}
     json_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    text, found = _MARKED.subn(lambda marks: marks[1] + _tables(results) + marks[2], page.read_text("utf-8"))
+    marked = re.compile(rf"(<!-- table: {mark} -->\n).*?(<!-- end -->)", re.DOTALL)
+    text, found = marked.subn(lambda marks: marks[1] + _tables(results, mark) + marks[2], page.read_text("utf-8"))
     assert found == 1, f"{page}: expected the marks of one table"
     page.write_text(text, encoding="utf-8")
 
 
-def _tables(results: Sequence[Result]) -> str:
+def _tables(results: Sequence[Result], mark: str) -> str:
     here = machine()
     lines = [
-        f"Measured by `make faults` on {here['processor']}, {here['cores']} cores, {here['system']}, "
+        f"Measured by `make {mark}` on {here['processor']}, {here['cores']} cores, {here['system']}, "
         f"Python {here['python']}, torch {here['torch']}, safetensors {here['safetensors']}.",
         "",
     ]

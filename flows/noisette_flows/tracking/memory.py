@@ -28,6 +28,8 @@ class Memory(BaseModel):
         experiment: id of the MLflow experiment.
         runs: ids of MLflow runs: "parent", "train", and each directory of samples.
         statuses: the status that each of them was given last.
+        token: tells the runs of this directory from those of all others.
+        begun: those that the store was asked to make; it may have made one whose id never came back.
         lines: lines of the journal that were sent.
         machine: measurements of the machine that were sent.
         sent: pictures, tables and reports that were sent, each as "run: what".
@@ -37,6 +39,8 @@ class Memory(BaseModel):
     experiment: str = ""
     runs: dict[str, str] = {}
     statuses: dict[str, str] = {}
+    token: str = ""
+    begun: list[str] = []
     lines: int = 0
     machine: int = 0
     sent: list[str] = []

@@ -27,6 +27,7 @@ from noisette_flows.tracking.inputs import pictures_of
 from noisette_flows.tracking.machine import measured
 from noisette_flows.tracking.memory import by_age, fingerprint
 from noisette_flows.tracking.pictures import open_picture
+from noisette_flows.tracking.protocol import send_protocol, send_table
 from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
 from noisette_flows.tracking.scenes import send_pictures
 from noisette_flows.tracking.store import Store
@@ -197,6 +198,8 @@ class Mirror(Connecting):
         runs.client.log_artifact(parent, str(report.directory / "report.json"), "eval")
         runs.client.log_text(parent, markdown(report), "eval/table.md")
         runs.client.set_tag(parent, "mlflow.note.content", markdown(report))
+        send_protocol(runs, PARENT, report)
+        send_table(runs, PARENT, report, "eval")
         for tag, told in names.plugin_tags(report.details["plugins"]).items():  # of this evaluation, not the first
             runs.client.set_tag(parent, tag, told)
         runs.sent(PARENT, f"evaluation {name}")
@@ -211,6 +214,7 @@ class Mirror(Connecting):
             child = runs.memory.runs.get(children.get(row.label, "")) if row.kind == "sampler" else None
             if child is not None:
                 runs.client.log_batch(child, metrics=_metrics(_own(row, features), report.directory))
+                send_protocol(runs, children[row.label], report)
         together |= {f"model/{name}": found.value for name, found in report.model.items()}
         runs.client.log_batch(runs.memory.runs[PARENT], metrics=_metrics(together, report.directory))
         self._curves(runs, report)

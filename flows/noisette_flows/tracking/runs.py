@@ -9,16 +9,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from noisette_flows.tracking.memory import Memory
 from noisette_flows.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 __all__ = ["PARENT", "TRAIN", "Runs", "client_of"]
 
 PARENT, TRAIN = "parent", "train"
+_MARK = "noisette.part"
 _BESIDE = 500  # other runs that a name is told apart from
 _TOGETHER = 100  # parameters in one request
 _LONGEST = 500  # characters of a parameter, which every database takes
@@ -102,8 +105,11 @@ class Runs:
         """Return the id of a run, made if it is not there yet; it began at `start`, in seconds since 1970."""
         if key not in self.memory.runs:
             family = {} if key == PARENT else {"mlflow.parentRunId": self.memory.runs[PARENT]}
-            all_tags = {**_source(), **family, **tags}
-            run = self.client.create_run(self.memory.experiment, _ms(start), all_tags, run_name=name)
+            mark = self._mark(key)
+            all_tags = {**_source(), **family, **tags, _MARK: mark}
+            run = self._made_before(key, mark) or self.client.create_run(
+                self.memory.experiment, _ms(start), all_tags, run_name=name
+            )
             self.memory.runs[key] = str(run.info.run_id)
             self.memory.statuses[key] = "RUNNING"
             self.save()
@@ -111,6 +117,20 @@ class Runs:
             self._parameters(self.memory.runs[key], parameters)
             self.sent(key, "parameters")
         return self.memory.runs[key]
+
+    def _mark(self, key: str) -> str:
+        """Return a tag that no other run has."""
+        self.memory.token = self.memory.token or uuid4().hex
+        return f"{self.memory.token} {key}"
+
+    def _made_before(self, key: str, mark: str) -> Run | None:
+        """Return a run that was made, though its id was lost on the way back; from now on, one may have been."""
+        if key in self.memory.begun:
+            found = self.client.search_runs([self.memory.experiment], f"tags.`{_MARK}` = '{mark}'")
+            return found[0] if found else None
+        self.memory.begun.append(key)
+        self.save()
+        return None
 
     def _parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
         from mlflow.entities import Param

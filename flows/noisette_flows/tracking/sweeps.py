@@ -7,13 +7,14 @@ draws all samplers into one chart.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from noisette.storage import MANIFEST
 from noisette.sweep import Series, Swept, frontier, series_of
 from noisette_flows.display.table import markdown
 from noisette_flows.tracking import names
 from noisette_flows.tracking.pictures import open_picture
+from noisette_flows.tracking.protocol import results_table, send_protocol
 from noisette_flows.tracking.runs import PARENT, Runs
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def send_sweep(runs: Runs, directory: Path) -> None:
                 runs.client.log_artifact(parent, str(path.with_suffix(ending)), "compare")
             runs.sent(PARENT, what)
     if runs.once(PARENT, f"table {directory.name}"):
-        runs.client.log_table(parent, _table(swept), f"compare/table-{directory.name}.json")
+        groups = {row.label: series.label for series in series_of(swept.report) for row in series.rows}
+        table = results_table(swept.report, groups)
+        runs.client.log_table(parent, table, f"compare/table-{directory.name}.json")
         runs.sent(PARENT, f"table {directory.name}")
     runs.client.log_text(parent, markdown(swept.report, frontier(swept.report)), "compare/table.md")
     runs.client.log_artifact(parent, str(swept.report.directory / "report.json"), "compare")
@@ -54,6 +57,7 @@ def _curves(runs: Runs, swept: Swept, series: Series) -> None:
     done = (swept.directory / MANIFEST).stat().st_mtime
     child = runs.make(key, f"compare {series.label}", parameters, names.plugin_tags([about["plugin"]]), done)
     runs.client.log_batch(child, metrics=list(_points(swept, series, int(done * 1000))))
+    send_protocol(runs, key, swept.report)
     runs.set_status(key, "FINISHED", done)
 
 
@@ -72,21 +76,3 @@ def _points(swept: Swept, series: Series, when: int) -> list[Metric]:
         calls = row.network_calls or 0
         found += [Metric(names.metric_key(f"{key} by calls"), value, when, calls) for key, value in values.items()]
     return found
-
-
-def _table(swept: Swept) -> dict[str, list[Any]]:
-    """Return the rows as columns."""
-    groups = {row.label: series.label for series in series_of(swept.report) for row in series.rows}
-    rows = swept.report.rows
-    table: dict[str, list[Any]] = {
-        "sampler": [groups.get(row.label, row.label) for row in rows],
-        "steps": [row.steps for row in rows],
-        "network calls": [row.network_calls for row in rows],
-        "seconds per picture": [row.seconds_per_picture for row in rows],
-    }
-    for column in swept.report.columns:
-        estimates = [row.results.get(column) for row in rows]
-        table[column] = [None if one is None else one.value for one in estimates]
-        if any(one is not None and one.stderr is not None for one in estimates):
-            table[f"{column} stderr"] = [None if one is None else one.stderr for one in estimates]
-    return table

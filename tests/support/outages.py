@@ -1,0 +1,300 @@
+"""A training that is tracked on a real server while something happens to that server; what reached it is counted.
+
+The truth is the journal. Lost is what it has and the server has not, in the end; stored twice what the server has
+more than once; a metric is told by run, name, step and value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from support.servers import Server
+from support.tiny import tiny, write_prepared
+
+from noisette import Events, Experiment, train
+from noisette.journal import read_journal
+from noisette.layout import training_directory
+from noisette_flows.tracking import Store, Tracker, behind, catch_up
+
+__all__ = ["FAULTS", "Fault", "Outcome", "direct", "suffer"]
+
+_LOG_EVERY = 4
+_TESTS = Path(__file__).parents[1]
+_PATIENCE = 300.0
+
+
+def experiment(steps: int) -> Experiment:
+    """A training whose time goes into its steps: few files, a line of the journal every fourth step."""
+    options = (f"training.steps={steps}", f"training.log_every={_LOG_EVERY}", "training.save_every=1000000")
+    return tiny(*options, "training.keep=1")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to a server.
+
+    Attributes:
+        name: in the table.
+        begins: makes it happen, when a third of the training is done.
+        ends: what happens when two thirds are done.
+        heals: brings the server back, when the training has ended and its end was waited for.
+        answers: whether the server is there when the training ends.
+    """
+
+    name: str
+    begins: Callable[[Server], None]
+    ends: Callable[[Server], None]
+    heals: Callable[[Server], None]
+    answers: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training.
+
+    Attributes:
+        told: metrics in the journal, each for two runs, its own and its parent's.
+        lost: of those, not on the server in the end.
+        twice: metrics that the server has more than once.
+        runs: MLflow runs; there should be two.
+        states: their states.
+        slower: time of a step after the fault began, over that before.
+        waited: seconds between the last step and the end of the process.
+        behind: whether the run knew in the end that the server lacked something.
+    """
+
+    told: int
+    lost: int
+    twice: int
+    runs: int
+    states: set[str]
+    slower: float
+    waited: float
+    behind: bool
+
+
+def _nothing(server: Server) -> None:
+    return
+
+
+def _kill(server: Server) -> None:
+    server.kill()
+
+
+def _start(server: Server) -> None:
+    server.start()
+
+
+def _hang(server: Server) -> None:
+    server.send(signal.SIGSTOP)
+
+
+def _go_on(server: Server) -> None:
+    server.send(signal.SIGCONT)
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers 500 to everything."""
+
+    def _refuse(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(500)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _refuse  # noqa: N815
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        return
+
+
+_REFUSING: dict[int, ThreadingHTTPServer] = {}
+
+
+def _refuse(server: Server) -> None:
+    """Put a server that answers 500 in the place of one that is killed."""
+    server.kill()
+    refusing = _bound(server.port)
+    threading.Thread(target=refusing.serve_forever, daemon=True).start()
+    _REFUSING[server.port] = refusing
+
+
+def _bound(port: int) -> ThreadingHTTPServer:
+    """Take a port, as soon as the workers of the server that was killed are gone."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return ThreadingHTTPServer(("127.0.0.1", port), _Refusing)
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def _accept(server: Server) -> None:
+    refusing = _REFUSING.pop(server.port)
+    refusing.shutdown()
+    refusing.server_close()
+    server.start()
+
+
+FAULTS = {
+    "control": Fault("nothing (control)", _nothing, _nothing, _nothing, True),
+    "killed": Fault("killed for good", _kill, _nothing, _start, False),
+    "back": Fault("killed, and back", _kill, _start, _nothing, True),
+    "hanging": Fault("hangs for good", _hang, _nothing, _go_on, False),
+    "hanging-back": Fault("hangs, and goes on", _hang, _go_on, _nothing, True),
+    "refusing": Fault("answers 500 for good", _refuse, _nothing, _accept, False),
+    "refusing-back": Fault("answers 500, and recovers", _refuse, _accept, _nothing, True),
+}
+
+
+def suffer(folder: Path, server: Server, fault: Fault, steps: int, *, timed: bool = False) -> Outcome:
+    """Train with a server to which something happens, then bring it back, and send the rest.
+
+    `timed` waits until the first metrics are there: what comes before, the sender's start, is no part of a fault.
+    """
+    planned, root = experiment(steps), folder / "runs"
+    root.mkdir(parents=True)
+    write_prepared(root, planned)
+    run = training_directory(planned, root)
+    store = Store.of(server.uri)
+    assert store is not None
+    with _job(root, server.uri, steps) as job:
+        settled = 0.0
+        if timed:
+            _until(lambda: '"lines"' in _memory(run) and '"lines": 0' not in _memory(run), job)
+            settled = time.time()
+        _until(lambda: _told(run) >= steps // _LOG_EVERY // 3, job)
+        began = time.time()
+        fault.begins(server)
+        _until(lambda: _told(run) >= steps // _LOG_EVERY * 2 // 3, job)
+        fault.ends(server)
+        assert job.wait(_PATIENCE) == 0, job.communicate()
+        ended = time.time()
+    lacking = behind(run, store)
+    fault.heals(server)
+    catch_up(planned, run, store, {})
+    assert not behind(run, store), (run / "mlflow.log").read_text()
+    return _counted(run, server.folder / "server.db", (settled, began, ended), lacking)
+
+
+@contextmanager
+def _job(root: Path, uri: str, steps: int) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONPATH": str(_TESTS), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "support.outages", str(root), uri, str(steps)]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _memory(run: Path) -> str:
+    path = run / "mlflow.json"
+    return path.read_text() if path.exists() else ""
+
+
+def _told(run: Path) -> int:
+    """Return how many lines the journal has."""
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _until(reached: Callable[[], bool], job: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not reached():
+        assert job.poll() is None, job.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _counted(run: Path, database: Path, times_of: tuple[float, float, float], lacking: bool) -> Outcome:
+    settled, began, ended = times_of
+    entries = list(read_journal(run))
+    told = Counter(
+        (of, f"train/{key}", entry["step"], value)
+        for entry in entries
+        for key, value in entry["metrics"].items()
+        for of in ("training", "parent")
+    )
+    assert max(told.values()) == 1
+    with closing(sqlite3.connect(database)) as connection:
+        runs = connection.execute(
+            "select run_uuid, name, status from runs where run_uuid in "
+            "(select run_uuid from tags where key = 'noisette.part' and value like ?)",
+            (f"{_token(run)}%",),
+        ).fetchall()
+        stored: Counter[tuple[str, str, int, float]] = Counter()
+        for run_id, name, _ in runs:
+            of = "training" if name == "training" else "parent"
+            rows = connection.execute("select key, step, value from metrics where run_uuid = ?", (run_id,))
+            stored.update((of, key, step, value) for key, step, value in rows if key.startswith("train/"))
+    times = [entry["time"] for entry in entries]
+    steps = [(late - early, late > began) for early, late in pairwise(times) if early > settled]
+    before, after = (median(seconds for seconds, late in steps if late is side) for side in (False, True))
+    return Outcome(
+        told=len(told),
+        lost=len(told.keys() - stored.keys()),
+        twice=sum(count > 1 for count in stored.values()),
+        runs=len(runs),
+        states={status for _, _, status in runs},
+        slower=after / before,
+        waited=ended - times[-1],
+        behind=lacking,
+    )
+
+
+def _token(run: Path) -> str:
+    (kept,) = json.loads((run / "mlflow.json").read_text()).values()
+    return str(kept["token"])
+
+
+def direct(server: Server, fault: Fault, count: int) -> int:
+    """The control: send metrics as they come, as a training that calls MLflow itself; return how many were lost."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(server.uri)
+    run_id = client.create_run("0").info.run_id
+    for number in range(count):
+        if number == count // 3:
+            fault.begins(server)
+        if number == count * 2 // 3:
+            fault.ends(server)
+        try:
+            client.log_metric(run_id, "loss", 1.0, step=number)
+        except MlflowException:
+            continue
+    fault.heals(server)
+    return count - len(client.get_metric_history(run_id, "loss"))
+
+
+def _main(root: str, uri: str, steps: str) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    planned, folder = experiment(int(steps)), Path(root)
+    with Tracker.following(planned, training_directory(planned, folder), uri, {}) as trackers:
+        train(planned, folder, events=Events(trackers, installed=False))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
