@@ -19,6 +19,7 @@ def shard(network: nn.Module) -> None:
 
     device = next(network.parameters()).device.type
     mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
+    network.to(memory_format=torch.contiguous_format)  # torch cuts no others; the pictures keep theirs
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
