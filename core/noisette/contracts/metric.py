@@ -126,7 +126,7 @@ class Metric(Plugin):
         if self.needs != "features":
             return result
         if features == "inception":
-            return self.over_inception.get(result, result)
+            return self.over_inception.get(result, f"{result}_{features}")
         return f"{result}_{features}"
 
 

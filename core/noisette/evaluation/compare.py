@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from noisette.contracts import Batch, Estimate
+from noisette.contracts import Batch, Estimate, Neighbours
 from noisette.errors import DataError, PluginError
 from noisette.evaluation.cache import FeatureCache
 from noisette.machine import Machine
@@ -41,11 +41,13 @@ class Comparison:
         results: estimates by column.
         origin: which metric gave a column, by its index.
         left_out: why a metric gave none, by its name.
+        neighbours: pictures worth showing beside reference pictures.
     """
 
     results: dict[str, Estimate] = field(default_factory=dict)
     origin: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    neighbours: list[Neighbours] = field(default_factory=list)
 
 
 def compare_sets(
@@ -170,6 +172,7 @@ def compare_states(
         except DataError as error:
             comparison.left_out[metric.name] = str(error)
             continue
+        comparison.neighbours.extend(metric.neighbours(judged, real))
         for result, estimate in found.items():
             column = metric.column(result, label)
             if column in comparison.results:

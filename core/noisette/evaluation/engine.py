@@ -95,6 +95,7 @@ def _evaluated(
             notes=report.notes + [f"{name} is left out: {why}" for name, why in judgement.left_out.items()],
         )
         with committed(directory, "evaluation", {"experiment": experiment.name, **report.protocol}) as staging:
+            report = replace(report, neighbours=table.draw_neighbours(staging))
             report.write(staging)
             if report.curves:
                 draw_curves(report.curves, staging / CURVES)

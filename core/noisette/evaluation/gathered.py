@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from noisette.contracts import Estimate, Metric
+    from noisette.contracts import Estimate, Metric, Neighbours
     from noisette.evaluation.compare import Comparison
 
 __all__ = ["Gathered"]
@@ -17,6 +17,9 @@ class Gathered:
 
     Args:
         metrics: what is computed for every row, in the order of the columns.
+
+    Attributes:
+        neighbours: pictures of a row worth showing beside reference pictures, by its label.
     """
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
@@ -24,10 +27,12 @@ class Gathered:
         self._columns: dict[str, int] = {}
         self._rows: list[str] = []
         self._left_out: dict[tuple[str, str], list[str]] = {}
+        self.neighbours: dict[str, list[Neighbours]] = {}
 
     def add(self, label: str, comparison: Comparison) -> dict[str, Estimate]:
         """Take in a row; return its results."""
         self._rows.append(label)
+        self.neighbours[label] = comparison.neighbours
         self._columns = comparison.origin | self._columns
         for reason in comparison.left_out.items():
             self._left_out.setdefault(reason, []).append(label)
@@ -40,7 +45,7 @@ class Gathered:
 
     @property
     def better(self) -> dict[str, str]:
-        """ "lower" or "higher" for each column."""
+        """ "lower", "higher" or "neither" for each column."""
         return {column: self._metrics[self._columns[column]].better for column in self.columns}
 
     def notes(self) -> list[str]:

@@ -10,7 +10,7 @@ The same pictures, options and seed give the same bits, and are found again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -133,6 +133,7 @@ def evaluate_pictures(
     try:
         report = rows.report(directory)
         with committed(directory, "evaluation", report.protocol) as staging:
+            report = replace(report, neighbours=rows.draw_neighbours(staging))
             report.write(staging)
     except BaseException:
         events.run_end(run, "failed")

@@ -47,13 +47,15 @@ class Report:
         directory: holds `report.json`, and `curves.png` if there are curves.
         rows: the floor, the samplers in the order given, and noise.
         columns: names of the results, in the order of the metrics.
-        better: "lower" or "higher" for each column.
+        better: "lower", "higher" or "neither" for each column.
         protocol: what decides the numbers, as plain values: features and the sha256 of their weights, resizing,
             counts and splits, precision, EMA, seed, checkpoint, versions.
         details: the same in full: options of features, metrics and samplers, sha256 of every set.
         notes: what a reader must know, such as a metric that was left out and why.
         model: what was found of the model itself, without any sampler.
         curves: the same as functions of something, such as a loss of the step.
+        neighbours: names of the picture files that show some of a row's pictures beside the reference's nearest,
+            by the row's label.
     """
 
     directory: Path
@@ -65,6 +67,7 @@ class Report:
     notes: list[str]
     model: dict[str, Estimate] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
+    neighbours: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, directory: Path) -> Report:
@@ -99,6 +102,11 @@ class Report:
     def picture_of_curves(self) -> Path | None:
         """The curves as a PNG file, or None where there are none."""
         return self.directory / CURVES if self.curves else None
+
+    @property
+    def pictures_of_neighbours(self) -> dict[str, Path]:
+        """The files that show pictures beside the reference's nearest, by the row's label."""
+        return {label: self.directory / name for label, name in self.neighbours.items()}
 
     def write(self, directory: Path) -> None:
         """Write `report.json` into a directory."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from noisette.diffusion.noise import derive_seed
 from noisette.errors import DataError
+from noisette.evaluation.beside import draw_neighbours
 from noisette.evaluation.cache import FeatureCache
 from noisette.evaluation.compare import compare_states, lacking, metrics_of_sets, statistics
 from noisette.evaluation.gathered import Gathered
@@ -61,6 +62,12 @@ class Rows:
     def total(self) -> int:
         """How many pictures are looked at."""
         return sum(len(some) for some in {id(some): some for some in self.sets}.values())
+
+    def draw_neighbours(self, directory: Path) -> dict[str, str]:
+        """Draw what metrics found worth showing beside the reference; return the files' names by row."""
+        sets = {self.pair.generated.name: (self.generated, self.reference)}
+        sets |= {} if self.floor is None else {self.floor[0].name: self.floor}
+        return draw_neighbours(self.gathered.neighbours, sets, directory)
 
     def report(self, directory: Path) -> Report:
         """Compute every row of the report that will lie in `directory`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from noisette.errors import DataError
 from noisette.evaluation import baselines
+from noisette.evaluation.beside import draw_neighbours
 from noisette.evaluation.cache import FeatureCache
 from noisette.evaluation.compare import compare_states, lacking, metrics_of_sets, statistics
 from noisette.evaluation.gathered import Gathered
@@ -68,6 +69,11 @@ class Table:
     def sets(self) -> list[PictureSet]:
         """All sets of pictures, in the order they are read."""
         return [self.reference, self.heldout, *self.drawn, *self.noise]
+
+    def draw_neighbours(self, directory: Path) -> dict[str, str]:
+        """Draw what metrics found worth showing beside the reference; return the files' names by row."""
+        sets = {some.name: (some, self.reference) for some in (self.heldout, *self.drawn)}
+        return draw_neighbours(self.gathered.neighbours, sets, directory)
 
     def report(self, directory: Path) -> Report:
         """Compute every row of the report that will lie in `directory`.

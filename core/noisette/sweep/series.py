@@ -58,7 +58,7 @@ def frontier(report: Report) -> set[tuple[str, str]]:
 
 
 def telling(report: Report) -> list[str]:
-    """Return the columns that tell walks apart: their values differ, and are no plain counts, which saturate."""
+    """Return the columns that tell walks apart: their values differ, one way is better, and they are no counts."""
     rows = [row for row in report.rows if row.kind == "sampler"]
     values = {
         column: {row.results[column].value for row in rows if column in row.results} for column in report.columns
@@ -66,7 +66,9 @@ def telling(report: Report) -> list[str]:
     return [
         column
         for column, found in values.items()
-        if len(found) > 1 and not all(value.is_integer() for value in found)
+        if len(found) > 1
+        and report.better[column] != "neither"
+        and not all(value.is_integer() for value in found)
     ]
 
 

@@ -17,7 +17,10 @@ Mark = tuple[str, str]
 """The label of a row and a column: one result."""
 
 _APART = {"floor": "real, held out", "noise": "pure noise"}
-_ARROWS = {"lower": "↓", "higher": "↑"}
+_FID_FAMILY = ("fid", "kid", "fid_infinity", "inception_score")
+"""Names that results bear over Inception alone."""
+
+_ARROWS = {"lower": "↓", "higher": "↑", "neither": "·"}
 
 
 def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Collection[Mark] = ()) -> Table:
@@ -98,7 +101,7 @@ def short_header(column: str, features: str) -> str:
 
 def _over(column: str, features: str) -> bool:
     """Return whether a result is over the feature network: it bears its name, or is the FID family's."""
-    return column.endswith(f"_{features}") or (features == "inception" and column in ("fid", "kid"))
+    return column.endswith(f"_{features}") or (features == "inception" and column in _FID_FAMILY)
 
 
 def _shared(report: Report) -> list[str]:

@@ -91,7 +91,7 @@ class Inside(NamedTuple):
     def _estimate(self, scores: Tensor, *, share: bool) -> Estimate:
         value = float(scores[0].mean())
         error = sqrt(variance(without_each(scores[0], self.points)) + variance(scores[1:].mean(dim=1)))
-        return Estimate(value, max(error, binomial(value, len(self.points))) if share else error)
+        return Estimate(value, max(error, binomial(value, len(self.points)) if share else 1 / len(self.points)))
 
 
 def inside(points: Tensor, balls: Balls) -> Inside:
