@@ -15,6 +15,7 @@ from conformance.right.samplers import Heun, Multistep
 from noisette import Plugin, registry
 from noisette.testing import parametrize_with_checks, run_checks
 from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet, UNet
+from noisette_plugins.datasets.hugging_face import HuggingFace
 from noisette_plugins.datasets.image_folder import ImageFolder
 from noisette_plugins.schedules import Given, ScaledLinear
 
@@ -22,6 +23,7 @@ TOYS = [Tiny(), Stripes(), Convolutions(), Distance(), Likeness(), Subsets(), He
 
 NEED_OPTIONS: dict[type[Plugin], list[Plugin]] = {
     ImageFolder: [],  # needs a folder: see the test below
+    HuggingFace: [],  # likewise: see tests/plugins/test_datasets_hugging_face.py
     Given: [Given(values=(1e-4, 0.01, 0.3, 0.9, 0.999)), Given(values=(0.01, 0.5, 1.0))],
     # the defaults of backbones are as large as the papers': they pass as well, but not in seconds
     UNet: [UNet(channels=16, multipliers=(1, 2), groups=8, heads=2, dropout=0.1)],
@@ -62,4 +64,4 @@ def test_image_folder(tmp_path: Path, labels: bool) -> None:
 
 def test_every_built_in_plugin_is_checked() -> None:
     there = {found.plugin for found in registry().found if found.origin.distribution == "noisette"}
-    assert there <= {type(plugin) for plugin in built_in()} | {ImageFolder}
+    assert there <= {type(plugin) for plugin in built_in()} | {HuggingFace, ImageFolder}

@@ -17,6 +17,7 @@ from support.publishers import celeba_files, flowers_files, jpeg, lsun_files, ta
 from noisette import DataError, Dataset, Experiment, Prepared, prepare
 from noisette.config import Preparation
 from noisette.layout import data_directory
+from noisette.testing import run_checks
 from noisette_plugins.datasets import CelebA, Flowers102, Lsun
 
 
@@ -242,6 +243,16 @@ def test_lsun_is_downloaded_whole_or_not_at_all(files: dict[str, str], tmp_path:
     ):
         prepare(experiment_of(Lsun()), tmp_path / "again", cache=tmp_path / "empty")
     assert not (tmp_path / "empty" / "lsun" / "bedroom_train_lmdb").exists()
+
+
+# What all of them share.
+
+
+@pytest.mark.parametrize("plugin", [CelebA, Flowers102, Lsun], ids=lambda plugin: plugin.name)
+def test_they_keep_the_contract(files: dict[str, str], plugin: type[Dataset], tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("NOISETTE_CACHE", str(tmp_path))
+    results = run_checks(plugin(path=files[plugin.name]))
+    assert [result.message for result in results if result.outcome != "passed"] == []
 
 
 # What is known of the real files.

@@ -12,6 +12,7 @@ from support.publishers import jpeg, picture_files
 
 from noisette import DataError, Experiment, Prepared, prepare
 from noisette.config import Preparation
+from noisette.testing import run_checks
 from noisette_plugins.datasets import HuggingFace
 
 datasets = pytest.importorskip("datasets", reason="reads the hub's formats")
@@ -87,6 +88,12 @@ def test_what_was_saved_to_disk(tmp_path: Path, split: bool):
         assert data.count("train") + data.count("test") == 60
         assert 8 <= data.count("test") <= 30
         assert sorted(reds(data, "train") + reds(data, "test")) == sorted(number % 32 for number in range(60))
+
+
+def test_it_keeps_the_contract(parquet: Path):
+    for options in ({"label": "kind"}, {"test": None, "held_out": 0.4}):
+        results = run_checks(HuggingFace(path=str(parquet), **options))
+        assert [result.message for result in results if result.outcome != "passed"] == []
 
 
 def test_changed_files_are_other_data(parquet: Path, tmp_path: Path):

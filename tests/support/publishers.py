@@ -44,7 +44,7 @@ def jpeg(number: int, part: int = 0, size: tuple[int, int] = (20, 24)) -> bytes:
     width, height = size
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
     pixels[..., 0], pixels[..., 1] = 8 * (number % 32), 40 * part
-    pixels[..., 2] = np.linspace(0, 200, width, dtype=np.uint8)
+    pixels[..., 2] = np.linspace(0, 150 + 25 * (number // 32), width).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="JPEG", quality=95, subsampling=0)
     return file.getvalue()

@@ -37,6 +37,7 @@ class Checker:
     Attributes:
         classes: the names of the data set's labels.
         shape: of every picture; known after the first.
+        first: where that came from; "" before it.
     """
 
     def __init__(self, dataset: Named, preparation: Preparation) -> None:
@@ -44,7 +45,11 @@ class Checker:
         self.shape: Shape = (0, 0, 0)
         self._name = dataset.name
         self._preparation = preparation
-        self._first = ""
+        self.first = ""
+
+    def begin(self, shape: Shape, first: str) -> None:
+        """Go on with pictures of a shape, the first of which was `first`; "" begins anew."""
+        self.shape, self.first = shape, first
 
     def picture(self, example: Example, image: Image) -> NDArray[np.uint8]:
         """Return the picture, uint8 (C, H, W).
@@ -59,8 +64,8 @@ class Checker:
             )
         row = uniform(image, self._preparation)
         shape = (row.shape[0], row.shape[1], row.shape[2])
-        if not self._first:
-            self.shape, self._first = shape, example.source or "the first picture"
+        if not self.first:
+            self.shape, self.first = shape, example.source or "the first picture"
         if shape != self.shape:
             raise self._mismatch(shape, example)
         return row
@@ -82,7 +87,7 @@ class Checker:
     def _mismatch(self, shape: Shape, example: Example) -> MixedError:
         what: Literal["size", "channels"] = "channels" if shape[1:] == self.shape[1:] else "size"
         return MixedError(
-            f"{self._name}: pictures differ in {what}: {_shown(self.shape)} ({self._first}) and "
+            f"{self._name}: pictures differ in {what}: {_shown(self.shape)} ({self.first}) and "
             f"{_shown(shape)} ({example.source}); set preparation.{what}",
             what,
         )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from noisette.contracts import Split
 from noisette.data.cache import cache_directory
 from noisette.data.prepared import Prepared
 from noisette.errors import DataError
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import data_directory
-from noisette.storage import committed
+from noisette.storage import resumable
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
@@ -31,13 +32,14 @@ def prepare(
 ) -> Prepared:
     """Read the experiment's data set, make its pictures uniform and write them; finished ones are returned at once.
 
-    Memory is bounded: pictures are streamed to disk one by one. Files that are no pictures are left out, counted,
-    and listed with their reasons in `rejected.jsonl`.
+    Memory is bounded: pictures are streamed to disk one by one. After a call that was stopped or killed the next
+    goes on behind what it had read. Files that are no pictures are left out, counted, and listed with their reasons
+    in `rejected.jsonl`.
 
     Args:
         experiment: its `dataset` and `preparation` decide the pictures.
         root: folder of all results.
-        events: who is told of the progress, in files read; how many there are is not known in advance.
+        events: who is told of the progress, in files read.
         cache: folder of downloads; see `noisette.data.cache`.
 
     Raises:
@@ -50,20 +52,28 @@ def prepare(
     if done is not None:
         return done
     events = events or Events()
-    run = Run("prepare", experiment.dataset.name, directory, 0, _options(experiment))
+    run = Run("prepare", experiment.dataset.name, directory, _total(experiment), _options(experiment))
     events.run_start(run)
     try:
-        with committed(directory, "prepared", about := dict(run.options)) as staging:
+        with resumable(directory, "prepared", about := dict(run.options)) as staging:
             about.update(_take_in(experiment, staging, cache or cache_directory(), run, events))
             if data_directory(experiment, Path(root)) != directory:
                 raise DataError(f"{run.name}: changed while it was read; start again when it is at rest")
-    except BaseException:
-        events.run_end(run, "failed")
+    except BaseException as error:
+        events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
         raise
     events.run_end(run, "finished")
     prepared = Prepared.open(directory)
     _warn(prepared)
     return prepared
+
+
+def _total(experiment: Experiment) -> int:
+    """Return how many examples will be read; 0 if the data set does not know."""
+    lengths = [experiment.dataset.length(split) for split in get_args(Split)]
+    limit = experiment.preparation.limit
+    known = [length if limit is None else min(length, limit) for length in lengths if length is not None]
+    return sum(known) if len(known) == len(lengths) else 0
 
 
 def _options(experiment: Experiment) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _taken_in(path: Path, preparation: Preparation, staging: Path, run: Run, eve
 
     reading = _Reading(path)
     intake = Intake(reading, preparation, staging, progress)
-    intake.take(_PART, reading, "the folder")
+    intake.take(_PART, lambda _: reading, "the folder")
     return {**intake.finish(), **reading.seen()}
 
 

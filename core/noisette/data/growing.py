@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from noisette.errors import StorageError
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -23,18 +27,39 @@ class GrowingArray:
         path: the file.
         dtype: of the values.
         shape: of one row; () for plain numbers.
+        count: rows that the file has already, from an earlier block; what lies behind them is cut off.
+
+    Raises:
+        StorageError: on entering, if the file has fewer.
     """
 
-    def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...] = ()) -> None:
+    def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...] = (), count: int = 0) -> None:
         self.dtype, self.shape = np.dtype(dtype), shape
-        self.count = 0
+        self.count = count
         self._path = path
 
     def __enter__(self) -> Self:
-        self._file: IO[bytes] = self._path.open("wb")
+        self._file: IO[bytes] = self._path.open("r+b" if self.count else "wb")
         self._write_header()
         self._start = self._file.tell()
+        self._file.flush()
+        length = self._start + self.count * self.row_bytes
+        if self._path.stat().st_size < length:
+            self._file.close()
+            raise StorageError(f"{self._path}: expected at least {length} bytes; it is damaged: start again")
+        self._file.truncate(length)
+        self._file.seek(0, os.SEEK_END)
         return self
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self.dtype.itemsize * prod(self.shape)
+
+    def flush(self) -> None:
+        """Have all rows so far on disk, whatever happens next."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def append(self, row: NDArray[Any]) -> None:
         """Add one row.

@@ -44,12 +44,20 @@ class CelebA(Dataset):
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the faces in the order of their numbers, read from the archive without unpacking it."""
+        return self.examples_from(split, cache, 0)
+
+    def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
+        """Yield the faces from a number on."""
         from noisette.data.convert import decode_picture
 
-        names = self._names(split, cache)
+        names = self._names(split, cache)[start:]
         with self._reading(cache) as read:
             for name in names:
                 yield decode_picture(read(name), name)
+
+    def length(self, split: Split) -> int:
+        """Return the published count."""
+        return self.counts[split]
 
     def fingerprint(self) -> str:
         """Return the time of change of a loose folder of pictures, which has no hash."""

@@ -54,6 +54,10 @@ class Cifar10(Dataset):
             for example in examples_of(pictures, records[:, 0], range(len(records))):
                 yield example._replace(source=f"{name}, {example.source}")
 
+    def length(self, split: Split) -> int:
+        """Return the count of all batch files."""
+        return self.records * len(_BATCHES[split])
+
     def classes(self) -> tuple[str, ...]:
         """Return the kinds of thing, in the order of `batches.meta.txt`."""
         return ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

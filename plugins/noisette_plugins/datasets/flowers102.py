@@ -57,6 +57,10 @@ class Flowers102(Dataset):
                 raise DataError(f"{path}: is missing: the folder is not all of Flowers 102")
             yield read_picture(path)._replace(label=int(labels[number - 1]) - 1, source=path.name)
 
+    def length(self, split: Split) -> int:
+        """Return the published count."""
+        return sum(self.counts[part] for part in self._parts(split))
+
     def classes(self) -> tuple[str, ...]:
         """Return the kinds of flower in the order of their numbers, as torchvision has them."""
         from torchvision import datasets
@@ -69,8 +73,10 @@ class Flowers102(Dataset):
         return f"{loose.stat().st_mtime_ns}" if loose else ""
 
     def _numbers(self, split: Split, cache: Path) -> list[int]:
-        parts = ("tstid",) if split == "test" else ("trnid", "valid") if self.validation else ("trnid",)
-        return [number for part in parts for number in self._part(part, cache)]
+        return [number for part in self._parts(split) for number in self._part(part, cache)]
+
+    def _parts(self, split: Split) -> tuple[str, ...]:
+        return ("tstid",) if split == "test" else ("trnid", "valid") if self.validation else ("trnid",)
 
     def _part(self, part: str, cache: Path) -> list[int]:
         numbers: list[int] = self._table(_SPLITS, part, cache).tolist()

@@ -120,7 +120,7 @@ class HuggingFace(Dataset):
 
 @lru_cache(maxsize=4)
 def _loaded(path: str, config: str | None, revision: str | None, state: str) -> Any:
-    """Return the splits of a data set, from the library's cache or the hub; a folder's while its `state` is this."""
+    """Return the splits of a data set, from the library's cache or the hub; `state` is that of a folder."""
     import datasets
 
     folder = Path(path).expanduser()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -65,8 +66,20 @@ class Lsun(Dataset):
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the scenes: of a database in the order of its keys, of a folder in that of the names."""
+        return self.examples_from(split, cache, 0)
+
+    def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
+        """Yield the scenes from a number on; those before it are not decoded."""
         exported = self._exported(split)
-        return self._of_folder(exported) if exported else self._of_database(self._database(split, cache), split)
+        if exported is not None:
+            return self._of_folder(exported, start)
+        return self._of_database(self._database(split, cache), split, start)
+
+    def length(self, split: Split) -> int | None:
+        """Return the published count; None of exported folders."""
+        if self._exported(split) is not None:
+            return None
+        return self.counts[self.category] if split == "train" else self.held_out
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of exported folders, or sizes and times of the databases."""
@@ -82,19 +95,19 @@ class Lsun(Dataset):
                 told.append(f"{status.st_size}:{status.st_mtime_ns}")
         return " ".join(told)
 
-    def _of_folder(self, folder: Path) -> Iterator[Example]:
+    def _of_folder(self, folder: Path, start: int) -> Iterator[Example]:
         from noisette.contracts import Example
         from noisette.data.convert import printable, read_picture
         from noisette.data.walk import walk
 
-        for entry in walk(folder):
+        for entry in islice(walk(folder), start, None):
             source = printable(entry.name)
             if entry.fault:
                 yield Example(None, source=source, rejected=entry.fault)
             else:
                 yield read_picture(folder / entry.name)._replace(source=source)
 
-    def _of_database(self, folder: Path, split: Split) -> Iterator[Example]:
+    def _of_database(self, folder: Path, split: Split, start: int) -> Iterator[Example]:
         import lmdb
 
         from noisette.data.convert import decode_picture
@@ -111,7 +124,7 @@ class Lsun(Dataset):
                     f"{folder}: expected {expected} pictures; it has {entries}. Of a part of LSUN, export the "
                     "pictures and name their folder: dataset: {name: image-folder, path: ...}"
                 )
-            for key, content in transaction.cursor():
+            for key, content in islice(transaction.cursor(), start, None):
                 yield decode_picture(content, key.decode("ascii", "backslashreplace"))
 
     def _name(self, split: str) -> str:

@@ -103,6 +103,18 @@ class FingerprintOfTheClock(Stripes):
         return str(time.perf_counter_ns())
 
 
+class BeginsAnew(Stripes):
+    """Does not pass over what was read before."""
+
+    def examples_from(self, split, cache, start):
+        return self.examples(split, cache)
+
+
+class CountsWrongly(Stripes):
+    def length(self, split):
+        return 1
+
+
 class TestIsTrain(Stripes):
     __test__ = False
 
@@ -125,5 +137,7 @@ CASES = [
     Case("same-pictures-every-time", Shuffles(), Stripes()),
     Case("same-pictures-every-time", ShufflesGlobally(), Stripes()),
     Case("same-pictures-every-time", FingerprintOfTheClock(), Stripes()),
+    Case("goes-on-from-any-example", BeginsAnew(), Stripes()),
+    Case("goes-on-from-any-example", CountsWrongly(), Stripes()),
     Case("test-is-held-out", TestIsTrain(), Stripes()),
 ]

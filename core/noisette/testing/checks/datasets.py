@@ -100,6 +100,22 @@ def check_same_pictures_every_time(plugin: Dataset) -> None:
     require(plugin.fingerprint() == plugin.fingerprint(), plugin, "fingerprint() again", "the same", "another")
 
 
+def check_goes_on_from_any_example(plugin: Dataset) -> None:
+    """`examples_from` gives what `examples` does without the first ones, and `length`, if known, is right."""
+    for split in _SPLITS:
+        facts = _facts(plugin, split)
+        for start in sorted({0, 1, len(facts) // 2, len(facts)}):
+            came = list(_read(plugin, split, limit=20, start=start))[: len(facts) - start]
+            same = came == facts[start : start + 20]
+            require(
+                same, plugin, f"examples_from({split!r}, cache, {start})", "examples behind the first", "others"
+            )
+        length, whole = plugin.length(split), len(facts) < LOOKED_AT
+        right = length is None or (length == len(facts) if whole else length >= LOOKED_AT)
+        expected = f"{len(facts)} or None" if whole else f"at least {LOOKED_AT} or None"
+        require(right, plugin, f"length({split!r})", expected, length)
+
+
 def check_test_is_held_out(plugin: Dataset) -> None:
     """At most 1 % of the test pictures are also training pictures, byte for byte: real sets have a few twins."""
     train = {fact.digest for fact in _read(plugin, "train", limit=None)}
@@ -142,12 +158,14 @@ def _facts(plugin: Dataset, split: Split) -> list[_Fact]:
     return list(_read(plugin, split))
 
 
-def _read(plugin: Dataset, split: Split, limit: int | None = LOOKED_AT) -> Iterator[_Fact]:
+def _read(plugin: Dataset, split: Split, limit: int | None = LOOKED_AT, start: int = 0) -> Iterator[_Fact]:
     from noisette.data.cache import cache_directory
 
     with offline():
         try:
-            for example in islice(plugin.examples(split, cache_directory()), limit):
+            cache = cache_directory()
+            examples = plugin.examples_from(split, cache, start) if start else plugin.examples(split, cache)
+            for example in islice(examples, limit):
                 yield _Fact.of(example)
         except DataError as missing:
             raise Skip(f"{shown(plugin)}: its pictures are not here: {missing}") from missing
