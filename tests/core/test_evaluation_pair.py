@@ -119,10 +119,10 @@ def test_pictures_of_different_sizes_are_brought_to_the_networks_and_it_is_told(
     folder(tmp_path / "real", made(20, 0))
     fakes = folder(tmp_path / "fake", made(10, 1))
     Image.fromarray(made(1, 2, size=12, channels=3)[0]).save(fakes / "large.png")
-    report = evaluated(tmp_path)
+    report = evaluated(tmp_path, metrics=[{"name": "kid", "size": 5}])
     assert report.protocol["generated"] == "11 of 11 files, 32x32 RGB, scaled from 8x8 to 12x12"
     assert report.protocol["reference"] == "20 of 20 files, 32x32 RGB, scaled from 8x8"
-    chosen = evaluated(tmp_path, size=8)
+    chosen = evaluated(tmp_path, size=8, metrics=[{"name": "kid", "size": 5}])
     assert chosen.protocol["generated"].endswith("8x8 RGB, cut to squares and scaled from 8x8 to 12x12")
     assert chosen.rows[1].results != report.rows[1].results
 

@@ -6,11 +6,12 @@ They need no experiment. A folder that was read with the same preparation and ha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from noisette.data.mixed import MixedError
 from noisette.data.walk import listing, walk
 from noisette.errors import DataError
 from noisette.events import Events
@@ -69,7 +70,12 @@ class Folder:
 
 
 def take_in_folder(
-    path: Path, preparation: Preparation, root: Path | str = "runs", *, events: Events | None = None
+    path: Path,
+    preparation: Preparation,
+    root: Path | str = "runs",
+    *,
+    settle: Callable[[MixedError], Preparation] | None = None,
+    events: Events | None = None,
 ) -> Folder:
     """Read the pictures of a folder and of all folders in it, make them uniform and write them below `root`.
 
@@ -79,10 +85,11 @@ def take_in_folder(
         path: the folder.
         preparation: how they are made uniform.
         root: folder of all results; the pictures go to its `data`.
+        settle: called where pictures differ; returns the preparation to begin again with.
         events: who is told of the progress, in files read.
 
     Raises:
-        MixedError: if pictures differ in size or channels, where the preparation does not say which.
+        MixedError: if pictures differ in size or channels, and nothing settles which they get.
         DataError: if there is no such folder or no usable picture in it, or it changes while it is read.
         StorageError: if the disk is full or cannot be written.
     """
@@ -98,15 +105,31 @@ def take_in_folder(
     run = Run("prepare", shown, directory, 0, {"path": shown, "preparation": _options(preparation)})
     events.run_start(run)
     try:
-        with committed(directory, KIND, about := dict(run.options)) as staging:
-            about.update(_taken_in(path, preparation, staging, run, events))
-            if _place(path, preparation, Path(root)) != directory:
-                raise DataError(f"{path}: changed while it was read; start again when it is at rest")
+        while True:
+            try:
+                directory = _written(path, preparation, Path(root), run, events)
+                break
+            except MixedError as error:
+                if settle is None:
+                    raise
+                preparation = settle(error)
     except BaseException:
         events.run_end(run, "failed")
         raise
     events.run_end(run, "finished")
     return Folder(directory, verify(directory, KIND))
+
+
+def _written(path: Path, preparation: Preparation, root: Path, run: Run, events: Events) -> Path:
+    """Return the directory of the pictures, written unless it is there."""
+    directory = _place(path, preparation, root)
+    about = {"path": run.name, "preparation": _options(preparation)}
+    if not is_complete(directory, KIND):
+        with committed(directory, KIND, about) as staging:
+            about.update(_taken_in(path, preparation, staging, run, events))
+            if _place(path, preparation, root) != directory:
+                raise DataError(f"{path}: changed while it was read; start again when it is at rest")
+    return directory
 
 
 def _taken_in(path: Path, preparation: Preparation, staging: Path, run: Run, events: Events) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Rows:
             "dataset": pair.reference.name,
             "reference_split": pair.reference.about.get("split", "all"),
             "reference_count": len(self.reference),
-            "heldout_split": "test" if self.heldout is not None else "part of the reference",
+            "heldout_split": "test" if self.heldout is not None else "the reference itself",
             "heldout_count": len(floor[0]) if floor is not None else 0,
             "floor_against": len(floor[1]) if floor is not None else 0,
             "generated_count": len(self.generated),

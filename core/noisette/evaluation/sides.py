@@ -108,15 +108,32 @@ def sides(
     """
     found = [_finished(Path(place), root, overrides) for place in places]
     prepared = next((one for one in found if isinstance(one, Prepared)), None)
-    preparation = _like(prepared, asked) if prepared is not None else asked
+    agreed = _Agreed(_like(prepared, asked), None) if prepared is not None else _Agreed(asked, network_size)
     while True:
-        try:
-            return [
-                _side(place, one or take_in_folder(Path(place), preparation, root, events=events), preparation)
-                for place, one in zip(places, found, strict=True)
-            ]
-        except MixedError as error:
-            preparation = _settled(preparation, error, None if prepared is not None else network_size)
+        before = agreed.preparation
+        read = [
+            one or take_in_folder(Path(place), agreed.preparation, root, settle=agreed.settle, events=events)
+            for place, one in zip(places, found, strict=True)
+        ]
+        if agreed.preparation == before:
+            return [_side(place, one) for place, one in zip(places, read, strict=True)]
+
+
+class _Agreed:
+    """The preparation of all folders, which changes when pictures turn out to differ."""
+
+    def __init__(self, preparation: Preparation, network_size: int | None) -> None:
+        self.preparation, self._network_size = preparation, network_size
+
+    def settle(self, error: MixedError) -> Preparation:
+        """Return a preparation under which the pictures do not differ any more."""
+        changes: dict[str, Any] = {"channels": 3}
+        if error.what == "size":
+            if self._network_size is None:
+                raise DataError(f"{error}; or give a size to bring them to (--size)") from None
+            changes = {"size": self._network_size, "fit": "resize"}
+        self.preparation = self.preparation.model_copy(update=changes)
+        return self.preparation
 
 
 def _finished(place: Path, root: Path, overrides: Any) -> Prepared | Samples | None:
@@ -148,16 +165,7 @@ def _like(prepared: Prepared, asked: Preparation) -> Preparation:
     return done.model_copy(update={"size": size, "channels": channels, "limit": None})
 
 
-def _settled(preparation: Preparation, error: MixedError, network_size: int | None) -> Preparation:
-    """Return a preparation under which the pictures do not differ any more."""
-    if error.what == "channels":
-        return preparation.model_copy(update={"channels": 3})
-    if network_size is None:
-        raise DataError(f"{error}; or give a size to bring them to (--size)") from None
-    return preparation.model_copy(update={"size": network_size, "fit": "resize"})
-
-
-def _side(place: Path | str, source: Folder | Prepared | Samples, preparation: Preparation) -> Side:
+def _side(place: Path | str, source: Folder | Prepared | Samples) -> Side:
     side = Side(str(place), source)
     if isinstance(source, Prepared):
         about = {"kind": "prepared", "count": source.count("train"), "split": "train", "shape": list(source.shape)}

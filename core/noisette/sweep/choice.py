@@ -21,7 +21,7 @@ from noisette.contracts import Sampler
 from noisette.errors import ConfigError, Problem
 from noisette.plugins import registry
 
-__all__ = ["STEPS", "chosen", "installed", "split", "walks"]
+__all__ = ["STEPS", "chosen", "inline", "installed", "split", "walks"]
 
 STEPS = (5, 10, 20, 50, 100, 250, 1000)
 """Lengths of the walks, if none are given."""
@@ -40,7 +40,7 @@ def chosen(values: Sequence[Any]) -> list[Sampler]:
     Raises:
         ConfigError: with every problem: unknown names and options, impossible values, two that are the same.
     """
-    samplers = [_inline(value) if isinstance(value, str) else value for value in values]
+    samplers = [inline(value) if isinstance(value, str) else value for value in values]
     try:
         found = _Chosen.model_validate({"samplers": samplers}).samplers
     except ValidationError as error:
@@ -111,7 +111,7 @@ def _listed(lengths: Sequence[int]) -> str:
     return ", ".join(map(str, lengths)) or "none"
 
 
-def _inline(text: str) -> Any:
+def inline(text: str) -> Any:
     """Return what a config would say for a word: a name, or a mapping of name and options."""
     if text.startswith("{"):
         return parse_yaml(text, _SOURCE)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from noisette.stages import Stage
+from noisette_flows.cli import evaluating as two
 from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
 from noisette_flows.cli.work import Order
 
@@ -60,14 +61,47 @@ def sample(
 
 
 def evaluate(
-    config: Config,
+    config: two.Subject,
+    real: two.Reference = None,
+    features: two.Features = "",
+    metrics: two.Metrics = "",
+    held_out: two.HeldOut = None,
+    size: two.Size = None,
+    fit: two.Fit = "crop",
+    channels: two.Channels = None,
+    floor: two.Floor = True,
+    seed: two.Seed = 0,
     settings: Set = None,
     output: Output = "runs",
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Compare an experiment's drawn pictures with real ones."""
-    order = Order(config, overrides_of(settings), output)
+    """Compare an experiment's drawn pictures with real ones; or any two folders of pictures, PICTURES with REAL.
+
+    The latter needs no experiment; it is logged to MLflow only if --tracking-uri names a store.
+    """
+    judges = two.judges(features, metrics)
+    if real is not None:
+        options = {
+            "heldout": held_out,
+            "size": size,
+            "fit": fit,
+            "channels": channels,
+            "floor": floor,
+            "seed": seed,
+        }
+        others = {"root": output, "overrides": overrides_of(settings)}
+        two.evaluate_two(config, real, {**judges, **options, **others}, tracking_uri, json=json)
+        return
+    given = {
+        "--held-out": held_out,
+        "--size": size,
+        "--channels": channels,
+        "--no-floor": not floor,
+        "--seed": seed,
+    }
+    two.only_for_two(config, {**given, "--fit": fit != "crop"})
+    order = Order(config, overrides_of(settings) | {f"evaluation.{key}": it for key, it in judges.items()}, output)
     skipped = order.run("evaluate", order.stages("evaluate"), tracking_uri)
     (stage,) = order.stages("evaluate")
     if json or stage.directory is None:

@@ -42,7 +42,7 @@ def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Co
         if before is not None and before != group:
             table.add_row()
         before = group
-        cells = _cells(row, _compared(report), best, "{} *" if best else "{}", "{}  " if best else "{}")
+        cells = _cells(report, row, best, "{} *" if best else "{}", "{}  " if best else "{}")
         table.add_row(*cells, style="dim" if row.kind in _APART else "")
     return table
 
@@ -51,7 +51,7 @@ def markdown(report: Report, best: Collection[Mark] = ()) -> str:
     """Return the table in markdown, the best results in bold, with the protocol and the notes beneath."""
     headers = _headers(report)
     lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
-    lines += [list(_cells(row, _compared(report), best, "**{}**")) for row in report.rows]
+    lines += [list(_cells(report, row, best, "**{}**")) for row in report.rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     below = "\n".join(f"- {line}" for line in [*caption(report), *report.notes])
     return f"{table}\n\n{below}\n"
@@ -61,16 +61,58 @@ def caption(report: Report) -> list[str]:
     """Return how the numbers were measured: what they are over, what was compared, what was drawn."""
     protocol = report.protocol
     features = str(protocol["features"])
+    shared = [f"{short_header(column, features)} {_shown(report.rows[0], column)}" for column in _shared(report)]
+    sets = _of_two(protocol) if "generated" in protocol else _of_samplers(protocol)
+    return [*_over_features(report), sets, *shared, *_of_the_model(report), *_computed_by(protocol)]
+
+
+def _over_features(report: Report) -> list[str]:
+    """Return what the distances are over: the network, its hash, what it says of itself, how pictures reach it."""
+    protocol = report.protocol
+    features = str(protocol["features"])
     over = [short_header(column, features) for column in report.columns if _over(column, features)]
-    weights = f"{features} (sha256 {protocol['weights_sha256'][:8]}, {protocol['precision']})"
-    lines = [f"{' and '.join(over)} over {weights}, pictures resized by {protocol['resize']}"] if over else []
+    known = [
+        f"{key.removeprefix('features_').replace('_', ' ')} {value}"
+        for key, value in protocol.items()
+        if key.startswith("features_") and key != "features_package"
+    ]
+    weights = ", ".join([f"sha256 {protocol['weights_sha256'][:8]}", str(protocol["precision"]), *known])
+    return (
+        [f"{_listed(over)} over {features} ({weights}), pictures resized by {protocol['resize']}"] if over else []
+    )
+
+
+def _of_samplers(protocol: Mapping[str, Any]) -> str:
     reference = f"{protocol['reference_count']} of {protocol['dataset']} {protocol['reference_split']}"
     heldout = f"{protocol['heldout_count']} of {protocol['heldout_split']}"
-    weighted = _weighted(protocol["ema"])
-    shared = [f"{short_header(column, features)} {_shown(report.rows[0], column)}" for column in _shared(report)]
-    drawn = f"drawn at step {protocol['step']} with {weighted}, seed {protocol['seed']}"
-    sets = f"{protocol['generated_count']} pictures each against {reference}; held out: {heldout}; {drawn}"
-    return [*lines, sets, *shared, *_of_the_model(report)]
+    return (
+        f"{protocol['generated_count']} pictures each against {reference}; held out: {heldout}; {_drawn(protocol)}"
+    )
+
+
+def _of_two(protocol: Mapping[str, Any]) -> str:
+    """Return what two sets of pictures are."""
+    reference = f"{protocol['reference']}" + (" of train" if protocol["reference_split"] == "train" else "")
+    sets = f"{protocol['generated']}, against {protocol['dataset']}, {reference}"
+    floor = f"held out: {protocol['heldout_count']} of {protocol['heldout_split']}, seed {protocol['floor_seed']}"
+    drawn = [f"{protocol['samplers']}, {_drawn(protocol)}"] if "samplers" in protocol else []
+    return "; ".join([sets, *([floor] if protocol["heldout_count"] else []), *drawn])
+
+
+def _drawn(protocol: Mapping[str, Any]) -> str:
+    return f"drawn at step {protocol['step']} with {_weighted(protocol['ema'])}, seed {protocol['seed']}"
+
+
+def _computed_by(protocol: Mapping[str, Any]) -> list[str]:
+    """Return the versions of what computed, and where; reports of older versions do not say it."""
+    if "noisette" not in protocol:
+        return []
+    names = [f"{name} {protocol[name]}" for name in ("noisette", "torch", "python")]
+    return [f"Computed by {', '.join(names)} on {protocol['device']}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _weighted(ema: Any) -> str:
@@ -126,7 +168,14 @@ def telling(report: Report) -> set[str]:
 def _headers(report: Report) -> list[str]:
     features = str(report.protocol["features"])
     columns = [f"{short_header(column, features)} {_ARROWS[report.better[column]]}" for column in _compared(report)]
+    if not _costs(report):
+        return ["pictures", *columns]
     return ["sampler", "steps", "calls", "s per picture", *columns]
+
+
+def _costs(report: Report) -> bool:
+    """Return whether the table says what pictures cost: not if it is known of none."""
+    return any(row.network_calls is not None for row in report.rows)
 
 
 def _stacked(header: str) -> str:
@@ -138,13 +187,14 @@ def _stacked(header: str) -> str:
 
 
 def _cells(
-    row: Row, columns: Sequence[str], best: Collection[Mark] = (), marked: str = "{}", others: str = "{}"
+    report: Report, row: Row, best: Collection[Mark] = (), marked: str = "{}", others: str = "{}"
 ) -> Iterator[str]:
     yield _APART.get(row.kind, row.label)
-    yield "" if row.steps is None else str(row.steps)
-    yield "" if row.network_calls is None else str(row.network_calls)
-    yield "" if row.seconds_per_picture is None else compact(row.seconds_per_picture, 3)
-    for column in columns:
+    if _costs(report):
+        yield "" if row.steps is None else str(row.steps)
+        yield "" if row.network_calls is None else str(row.network_calls)
+        yield "" if row.seconds_per_picture is None else compact(row.seconds_per_picture, 3)
+    for column in _compared(report):
         yield (marked if (row.label, column) in best else others).format(_shown(row, column))
 
 
