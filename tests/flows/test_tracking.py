@@ -201,7 +201,7 @@ def test_what_was_found_of_the_model_stands_on_the_parent_with_its_curves(
     copy: tuple[Mirror, Path], finished: Finished
 ) -> None:
     mirror, _ = copy
-    metrics = ["kid", {"name": "held-out-loss", "terms": 4, "count": 6}]
+    metrics = ["kid", "nearest", {"name": "held-out-loss", "terms": 4, "count": 6}]
     judging = Experiment.load(finished.workshop.folder / "tiny.yaml", {"evaluation.metrics": metrics})
     samples = [Samples.open(directory) for directory in sorted((mirror.directory / "samples").iterdir())]
     report = evaluate(judging, samples, finished.workshop.folder / "runs", run=mirror.directory)
@@ -213,3 +213,28 @@ def test_what_was_found_of_the_model_stands_on_the_parent_with_its_curves(
     curve = report.curves["held_out_loss_by_step"]
     assert [(metric.step, metric.value) for metric in history] == [(int(x), found.value) for x, found in curve]
     assert "eval/curves.png" in {artifact.path for artifact in client.list_artifacts(parent.info.run_id, "eval")}
+    beside = {artifact.path for artifact in client.list_artifacts(parent.info.run_id, "eval/nearest")}
+    assert beside == {f"eval/nearest/nearest-{label}.png" for label in ("held-out", "ddim-5", "ddpm-4")}
+
+
+def test_every_result_carries_its_protocol(client: MlflowClient) -> None:
+    parent, children = runs_of(client)
+    drawn = [run for name, run in children.items() if name != "training"]
+    assert drawn
+    for run in (parent, *drawn):
+        told = {
+            key.removeprefix("noisette.protocol."): value
+            for key, value in run.data.tags.items()
+            if key.startswith("noisette.protocol.")
+        }
+        assert len(told["weights_sha256"]) == 64
+        assert {
+            "features",
+            "resize",
+            "precision",
+            "reference_split",
+            "reference_count",
+            "generated_count",
+        } <= told.keys()
+        assert {"heldout_count", "ema", "seed", "checkpoint", "noisette", "torch"} <= told.keys()
+        assert "ddim steps=5" in told["samplers"]

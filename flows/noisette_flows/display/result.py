@@ -29,6 +29,7 @@ def show(outcome: Scenes, console: Console) -> None:
         ("pictures", [f"{label:{width}}  {path}" for label, path in pictures]),
         ("report", [str(report.directory / "report.json")] if report else []),
         ("curves", [str(report.picture_of_curves)] if report and report.picture_of_curves else []),
+        ("nearest", [str(path) for path in report.pictures_of_neighbours.values()] if report else []),
         ("MLflow", mlflow_lines(outcome.store, outcome.mlflow_experiment)),
     ):
         show_lines(title, lines, console)

@@ -220,13 +220,15 @@ class Mirror(Connecting):
         self._curves(runs, report)
 
     def _curves(self, runs: Runs, report: Report) -> None:
-        """Send the model's curves, as charts over their own steps and as the picture."""
+        """Send the model's curves, as charts over their own steps and as a picture, and the nearest pictures."""
         parent = runs.memory.runs[PARENT]
         for name, curve in report.curves.items():
             points = [(int(x), found.value) for x, found in curve]
             runs.client.log_batch(parent, metrics=_points(f"model/{name}", points, report.directory))
         if report.picture_of_curves is not None:
             runs.client.log_artifact(parent, str(report.picture_of_curves), "eval")
+        for path in report.pictures_of_neighbours.values():
+            runs.client.log_artifact(parent, str(path), "eval/nearest")
 
     def _table_of_pictures(self, runs: Runs, report: Report) -> None:
         """Add the pictures of each sampler to the table in which MLflow shows samplers by runs."""
