@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from support.jobs import train_job, training
+from support.processes import descendants, listening, wait_until
 from support.stopping import StopAt
 from support.tiny import tiny, write_prepared
 from support.trials import running
@@ -131,39 +129,6 @@ def test_a_stop_is_handed_on_and_agreed(tmp_path: Path) -> None:
     assert told.seen[-1] == ("end", "stopped")
     with owned(directory):
         pass  # nobody is left in it
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the processes that a process started, and those that these did."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-    found = [pid]
-    for parent in found:
-        found += [child for child, its in parents.items() if its == parent]
-    return found[1:]
-
-
-def listening(pids: list[int]) -> Iterator[str]:
-    """Yield the addresses at which processes listen, as the kernel writes them."""
-    sockets = set()
-    for pid in pids:
-        for handle in Path(f"/proc/{pid}/fd").glob("*"):
-            with suppress(OSError):
-                sockets.add(str(handle.readlink()))
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                yield fields[1].partition(":")[0]
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
