@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from noisette import ConfigError, Experiment
-from noisette.config import load, parse
+from noisette.config import load, parse, read_yaml
 
 CONFIG: dict[str, Any] = {"name": "x", "dataset": "digits"}
 
@@ -295,5 +295,5 @@ def test_there_are_configs() -> None:
 @pytest.mark.parametrize("path", configs(), ids=lambda path: path.stem)
 def test_a_shipped_config_is_valid(path: Path) -> None:
     config = load(path)
-    assert config.name == path.stem
+    assert config.name == read_yaml(path).get("name", path.stem)
     assert parse(config.options()) == config
