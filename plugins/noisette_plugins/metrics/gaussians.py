@@ -168,13 +168,25 @@ def _root_of(state: State) -> tuple[Tensor, Tensor]:
 def _transport(generated: State, reference: State) -> tuple[_Transport, Tensor]:
     """Return how the sets lie to each other, and the sum of all s."""
     root, inverse = _root(reference)
-    values, vectors = torch.linalg.eigh(_inner(root, generated))
+    few = int(generated["count"]) <= len(root) and len(generated["sample"]) == int(generated["count"])
+    values, vectors = _of_rows(root, generated) if few else torch.linalg.eigh(_inner(root, generated))
     shared = _shared(values, generated)
     values, vectors = values[-shared:].clamp(min=0), vectors[:, -shared:]
     scales = values.sqrt()
     kept = values > _ZERO * values[-1]
     shift = generated["mean"] - reference["mean"]
     return _Transport(root, inverse, scales[kept], vectors[:, kept], shift), scales.sum()
+
+
+def _of_rows(root: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues of R C_1 Rᵀ, ascending, and its eigenvectors (r, n), from the few vectors themselves.
+
+    Their products with one another have the same eigenvalues, where they are not zero.
+    """
+    rows = (state["sample"] - state["mean"]) @ root.T / sqrt(int(state["count"]) - 1)
+    values, vectors = torch.linalg.eigh(rows @ rows.T)
+    scales = values.clamp(min=0).sqrt()
+    return values, rows.T @ vectors / torch.where(scales > 0, scales, 1.0)
 
 
 def _inner(root: Tensor, state: State) -> Tensor:
