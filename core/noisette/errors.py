@@ -9,6 +9,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "DownloadError",
     "NoisetteError",
     "NotFiniteError",
     "PluginError",
@@ -50,6 +51,10 @@ class PluginError(NoisetteError):
 
 class DataError(NoisetteError):
     """Pictures or labels that are missing, damaged, or not what the config says."""
+
+
+class DownloadError(DataError):
+    """A file that no host gives now: another time one may."""
 
 
 class StorageError(NoisetteError):

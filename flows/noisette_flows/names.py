@@ -7,8 +7,11 @@ from pathlib import Path
 
 from noisette import NoisetteError
 from noisette.config import load
+from noisette_flows.asked import asked, config_file
 
 __all__ = ["compared", "named"]
+
+_FIELDS = ("steps", "samplers", "seed")
 
 
 def named(pattern: str) -> Callable[[], str]:
@@ -23,7 +26,8 @@ def named(pattern: str) -> Callable[[], str]:
 
         parameters = flow_run.parameters
         try:
-            experiment = load(parameters["config"], parameters.get("overrides") or {})
+            changes = asked(parameters.get("overrides"), *(parameters.get(one) for one in _FIELDS))
+            experiment = load(config_file(parameters["config"]), changes)
         except NoisetteError:  # the flow itself raises it, as its own failure
             return f"{Path(parameters['config']).stem}: config with problems"
         return f"{experiment.name}: {pattern.format(experiment=experiment)}"

@@ -5,18 +5,21 @@ A flow's parameters are plain values, so that it can be started from anywhere; l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from noisette import Events, Experiment
 from noisette.config import Show
 from noisette.layout import run_directory
+from noisette_flows.artifacts import Board, Poster
+from noisette_flows.liveness import alive, end_with_parent, mark
 from noisette_flows.tracking import Tracker
 
-__all__ = ["listening", "observed"]
+__all__ = ["Observed", "listening", "observed"]
 
 _LISTENERS: ContextVar[tuple[object, ...]] = ContextVar("listeners", default=())
 
@@ -31,6 +34,19 @@ def listening(*listeners: object) -> Iterator[None]:
         _LISTENERS.reset(token)
 
 
+class Observed(Events):
+    """The events of one flow run.
+
+    Args:
+        listeners: who listens.
+        poster: what shows things in Prefect's pages.
+    """
+
+    def __init__(self, listeners: Sequence[object], poster: Poster) -> None:
+        super().__init__(listeners)
+        self.poster = poster
+
+
 @contextmanager
 def observed(
     experiment: Experiment | Show,
@@ -38,11 +54,25 @@ def observed(
     tracking_uri: str | None,
     overrides: Mapping[str, Any],
     run: Path | None = None,
-) -> Iterator[Events]:
-    """Give the events of one flow run in a run directory; at the end the tracker is told how it went."""
-    directory = run or run_directory(experiment, root)
-    with Tracker.following(experiment, directory, tracking_uri, overrides) as trackers:
-        yield Events([*trackers, *(_LISTENERS.get() or [_log_lines()])])
+) -> Iterator[Observed]:
+    """Give the events of one flow run in a run directory; at the end the tracker is told how it went.
+
+    Flow runs that were killed in this folder are marked before.
+    """
+    from prefect.runtime import flow_run
+
+    directory, identity = run or run_directory(experiment, root), str(flow_run.id)
+    end_with_parent()
+    mark(root)
+    poster = Poster(UUID(identity))
+    try:
+        with (
+            alive(directory, identity),
+            Tracker.following(experiment, directory, tracking_uri, overrides) as trackers,
+        ):
+            yield Observed([*trackers, Board(poster), *(_LISTENERS.get() or [_log_lines()])], poster)
+    finally:
+        poster.close()
 
 
 def _log_lines() -> object:

@@ -12,11 +12,16 @@ from prefect import flow
 
 from noisette import Experiment
 from noisette.config import load
+from noisette.layout import run_directory
 from noisette.sweep import STEPS, Sweep
+from noisette_flows.artifacts import conclude
+from noisette_flows.asked import asked, config_file
+from noisette_flows.fanout import draw_all
 from noisette_flows.names import compared, named
 from noisette_flows.observing import observed
 from noisette_flows.results import drawn_samples, trained
-from noisette_flows.tasks import chart_task, evaluate_task, pictures_task, prepare_task, sample_task, train_task
+from noisette_flows.tasks import chart_task, evaluate_task, pictures_task, prepare_task, train_task
+from noisette_flows.tracking import Store
 
 __all__ = ["compare_samplers", "draw_pictures", "evaluate", "prepare_data", "sample", "train", "train_and_eval"]
 
@@ -28,11 +33,11 @@ def prepare_data(config: str, overrides: Overrides = None, output: str = "runs")
     """Make the pictures of an experiment uniform.
 
     Args:
-        config: YAML file of the experiment.
+        config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"training.steps": 500}.
         output: folder of all results.
     """
-    experiment, root = Experiment.load(config, overrides or {}), Path(output)
+    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     with observed(experiment, root, "off", {}) as events:
         return str(prepare_task(experiment, root, events).directory)
 
@@ -42,34 +47,37 @@ def train(config: str, overrides: Overrides = None, output: str = "runs", tracki
     """Train the network of an experiment on its prepared pictures, or go on training it.
 
     Args:
-        config: YAML file of the experiment.
+        config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"training.steps": 500}.
         output: folder of all results.
         tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
     """
-    experiment, root = Experiment.load(config, overrides or {}), Path(output)
+    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
         return str(train_task(experiment, root, events).directory)
 
 
 @flow(name="sample", flow_run_name=named("sample {experiment.sampling.count} pictures"), persist_result=False)
 def sample(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str | None = None
+    config: str,
+    overrides: Overrides = None,
+    workers: str | None = None,
+    output: str = "runs",
+    tracking_uri: str | None = None,
 ) -> list[str]:
     """Draw pictures with every sampler of an experiment, from its trained network.
 
     Args:
-        config: YAML file of the experiment.
+        config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"sampling.count": 16}.
+        workers: what draws shards of pictures in parallel, as in train-and-eval.
         output: folder of all results.
         tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
     """
-    experiment, root = Experiment.load(config, overrides or {}), Path(output)
+    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     checkpoint = trained(experiment, root)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
-        drawn = [
-            sample_task(experiment, checkpoint, sampler, root, events) for sampler in experiment.sampling.samplers
-        ]
+        drawn = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers)
         return [str(samples.directory) for samples in drawn]
 
 
@@ -80,15 +88,18 @@ def evaluate(
     """Compare the drawn pictures of an experiment with real ones.
 
     Args:
-        config: YAML file of the experiment.
+        config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"evaluation.features": "inception"}.
         output: folder of all results.
         tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
     """
-    experiment, root = Experiment.load(config, overrides or {}), Path(output)
+    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     samples = drawn_samples(experiment, root)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
-        return str(evaluate_task(experiment, samples, root, events).directory)
+        report = evaluate_task(experiment, samples, root, events)
+        run = run_directory(experiment, root)
+        conclude(events.poster, experiment.name, report, samples, run, Store.of(tracking_uri))
+        return str(report.directory)
 
 
 @flow(
@@ -97,26 +108,39 @@ def evaluate(
     persist_result=False,
 )
 def train_and_eval(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str | None = None
+    config: str,
+    overrides: Overrides = None,
+    steps: int | None = None,
+    samplers: list[str | dict[str, Any]] | None = None,
+    seed: int | None = None,
+    workers: str | None = None,
+    output: str = "runs",
+    tracking_uri: str | None = None,
 ) -> str:
     """Prepare, train, sample and evaluate an experiment, and make the pictures that it lists.
 
     Args:
-        config: YAML file of the experiment.
-        overrides: changes of the config, by path: {"training.steps": 500}.
+        config: the experiment: a YAML file, or its name in configs/.
+        overrides: changes of the config, by path: {"training.batch": 32}.
+        steps: training steps; the config's, if empty.
+        samplers: what draws, such as ddim:steps=25; the config's, if empty.
+        seed: seed of everything random; the config's, if empty.
+        workers: what draws shards of pictures in parallel: threads:2, processes:2, dask:2, dask:ADDRESS, ray:2;
+            one sampler after another, right here, if empty.
         output: folder of all results.
         tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
     """
-    experiment, root = Experiment.load(config, overrides or {}), Path(output)
-    with observed(experiment, root, tracking_uri, overrides or {}) as events:
+    changes = asked(overrides, steps, samplers, seed)
+    experiment, root = Experiment.load(config_file(config), changes), Path(output)
+    with observed(experiment, root, tracking_uri, changes) as events:
         prepare_task(experiment, root, events)
         checkpoint = train_task(experiment, root, events)
-        samples = [
-            sample_task(experiment, checkpoint, sampler, root, events) for sampler in experiment.sampling.samplers
-        ]
+        samples = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers)
         for scene in experiment.pictures:
             pictures_task(experiment, scene, root, events, checkpoint)
-        return str(evaluate_task(experiment, samples, root, events).directory)
+        report = evaluate_task(experiment, samples, root, events)
+        conclude(events.poster, experiment.name, report, samples, checkpoint.run, Store.of(tracking_uri))
+        return str(report.directory)
 
 
 @flow(name="draw-pictures", flow_run_name=named("pictures"), persist_result=False)
@@ -131,7 +155,7 @@ def draw_pictures(
         output: folder of all results.
         tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
     """
-    loaded, root = load(config, overrides or {}), Path(output)
+    loaded, root = load(config_file(config), overrides or {}), Path(output)
     needed = isinstance(loaded, Experiment) and any(scene.needs_model for scene in loaded.pictures)
     checkpoint = trained(loaded, root) if needed and isinstance(loaded, Experiment) else None
     with observed(loaded, root, tracking_uri, overrides or {}) as events:
@@ -142,12 +166,13 @@ def draw_pictures(
 @flow(name="compare-samplers", flow_run_name=compared, persist_result=False)
 def compare_samplers(
     checkpoint: str,
-    samplers: list[Any] | None = None,
+    samplers: list[str | dict[str, Any]] | None = None,
     steps: list[int] | None = None,
     count: int = 500,
-    features: Any = None,
-    metrics: list[Any] | None = None,
+    features: str | dict[str, Any] | None = None,
+    metrics: list[str | dict[str, Any]] | None = None,
     overrides: Overrides = None,
+    workers: str | None = None,
     output: str | None = None,
     tracking_uri: str | None = None,
 ) -> str:
@@ -161,11 +186,12 @@ def compare_samplers(
         features: feature network; by default the experiment's.
         metrics: by default the experiment's.
         overrides: changes of the YAML file's experiment.
+        workers: what draws shards of pictures in parallel, as in train-and-eval.
         output: folder of all results; by default that which the run lies in.
         tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
     """
     sweep = Sweep.of(
-        checkpoint,
+        checkpoint if Path(checkpoint).exists() else config_file(checkpoint),
         samplers or (),
         steps or STEPS,
         count=count,
@@ -176,7 +202,7 @@ def compare_samplers(
     )
     sweep.begin()
     with observed(sweep.trained, sweep.root, tracking_uri, overrides or {}, sweep.run) as events:
-        for sampler in sweep.samplers:
-            sample_task(sweep.experiment, sweep.checkpoint, sampler, sweep.root, events)
+        draw_all(sweep.experiment, sweep.checkpoint, sweep.samplers, sweep.root, events, workers)
         report = evaluate_task(sweep.experiment, sweep.judged(), sweep.root, events, sweep.run)
+        conclude(events.poster, sweep.trained.name, report, sweep.judged(), sweep.run, Store.of(tracking_uri))
         return str(chart_task(sweep, report).directory)

@@ -1,25 +1,59 @@
 """The engines as Prefect tasks: thin wrappers with readable names.
 
-Call them directly. On a cancel a direct call can save its state; a submitted one is killed. Nothing is cached
-here: the engines find finished results by their manifests.
+Call them directly. On a cancel a direct call can save its state; a submitted one is killed, which only shards of
+pictures can bear. Nothing is cached here: the engines find finished results by their manifests.
+
+What may pass by itself is tried again: a download, a full memory, a busy disk. What a person must mend is not.
+Training is never tried again by itself: a run that is started again resumes.
 """
 
 from pathlib import Path
+from typing import Any
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 
 from noisette import Events, Experiment, Prepared, Report, Sampler, Samples, evaluate, prepare, sample, train
-from noisette.checkpoint import Checkpoint
+from noisette.checkpoint import Checkpoint, finished
 from noisette.config import Scene, Show
+from noisette.config.reference import make_plugin
+from noisette.errors import DownloadError
+from noisette.layout import training_directory
 from noisette.process import Shown, depict
+from noisette.sampling import draw_shard
 from noisette.sweep import Sweep, Swept
 
-__all__ = ["chart_task", "evaluate_task", "pictures_task", "prepare_task", "sample_task", "train_task"]
+__all__ = [
+    "chart_task",
+    "evaluate_task",
+    "pictures_task",
+    "prepare_task",
+    "sample_task",
+    "shard_task",
+    "train_task",
+]
+
+_PAUSES = [10.0, 60.0]  # seconds before it is tried again
+_DAY = 24 * 60 * 60.0
+
+
+def may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """Return whether an error may be gone the next time."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError | MemoryError | DownloadError) or type(error).__name__ == "OutOfMemoryError"
 
 
 @task(
-    name="prepare", task_run_name="prepare {experiment.dataset.name}", cache_policy=NO_CACHE, persist_result=False
+    name="prepare",
+    task_run_name="prepare {experiment.dataset.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=_PAUSES,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=may_pass,
+    timeout_seconds=_DAY,  # a download that hangs would hold up all behind it
 )
 def prepare_task(experiment: Experiment, root: Path, events: Events) -> Prepared:
     """Make the pictures uniform."""
@@ -31,18 +65,57 @@ def prepare_task(experiment: Experiment, root: Path, events: Events) -> Prepared
     task_run_name="train {experiment.training.steps} steps",
     cache_policy=NO_CACHE,
     persist_result=False,
+    tags=["gpu"],
 )
-def train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint:
+def _train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint:
     """Train, or go on training."""
     return train(experiment, root, events=events)
 
 
-@task(name="sample", task_run_name="sample {sampler.label}", cache_policy=NO_CACHE, persist_result=False)
+def train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint:
+    """Train, or go on training; a finished training waits for no GPU."""
+    done = finished(training_directory(experiment, root), experiment.training.steps)
+    chosen = _train_task if done is None else _train_task.with_options(tags=[])
+    return chosen(experiment, root, events)
+
+
+@task(
+    name="sample",
+    task_run_name="sample {sampler.label}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=_PAUSES,
+    retry_condition_fn=may_pass,
+)
 def sample_task(
     experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, root: Path, events: Events
 ) -> Samples:
     """Draw the pictures of one sampler."""
     return sample(experiment, checkpoint, sampler, root, events=events)
+
+
+@task(
+    name="shard",
+    task_run_name="draw {label}, pictures {first} to {last}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=_PAUSES,
+    retry_condition_fn=may_pass,
+)
+def shard_task(
+    experiment: dict[str, Any],
+    checkpoint: str,
+    sampler: dict[str, Any],
+    label: str,
+    root: str,
+    first: int,
+    last: int,
+) -> str:
+    """Draw pictures `first` to `last` (left out) of one sampler, wherever this runs; all values are plain."""
+    parsed, drawn_by = Experiment.parse(experiment), make_plugin("sampler", sampler)
+    return str(draw_shard(parsed, Checkpoint.open(Path(checkpoint)), drawn_by, range(first, last), root))
 
 
 @task(name="pictures", task_run_name="pictures {scene.label}", cache_policy=NO_CACHE, persist_result=False)
@@ -53,7 +126,15 @@ def pictures_task(
     return depict(config, scene, root, checkpoint=checkpoint, events=events)
 
 
-@task(name="evaluate", task_run_name="evaluate {experiment.name}", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="evaluate",
+    task_run_name="evaluate {experiment.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=_PAUSES,
+    retry_condition_fn=may_pass,
+)
 def evaluate_task(
     experiment: Experiment, samples: list[Samples], root: Path, events: Events, run: Path | None = None
 ) -> Report:

@@ -95,6 +95,9 @@ def console_for_progress() -> Console:
 def start(flow: str, parameters: Mapping[str, Any], console: Console, tracking_uri: str | None = None) -> None:
     """Run a flow of `noisette_flows.pipeline`, and show its progress."""
     from noisette_flows.display.progress import showing
+    from noisette_flows.serving import connect
+
+    connect()
     from noisette_flows.observing import listening
     from noisette_flows.server import starting_server
 

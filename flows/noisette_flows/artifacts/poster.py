@@ -1,0 +1,124 @@
+"""Sending artifacts from a thread of its own: only the newest of each key, and never in the way of the work.
+
+A server that is slow, or gone, costs the work nothing: what is newer takes the place of what was not sent yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+__all__ = ["Note", "Poster"]
+
+log = logging.getLogger(__name__)
+
+_AGAIN = 30.0  # seconds after a server that did not answer is asked again
+
+
+@dataclass(frozen=True)
+class Note:
+    """An artifact as it is now.
+
+    Attributes:
+        key: what it is called in Prefect's pages; small letters, digits and dashes.
+        kind: "progress", "markdown", "table" or "link".
+        data: as Prefect stores that kind.
+        description: markdown.
+        task_run: whose it is; the flow run's own, if None.
+    """
+
+    key: str
+    kind: str
+    data: Any
+    description: str = ""
+    task_run: UUID | None = None
+
+
+class Poster:
+    """Sends the notes of one flow run.
+
+    Args:
+        flow_run: its id.
+        every: seconds between two rounds.
+        client: gives a client of Prefect's server.
+    """
+
+    def __init__(
+        self, flow_run: UUID, every: float = 2.0, client: Callable[[], SyncPrefectClient] | None = None
+    ) -> None:
+        self._flow_run, self._every, self._client = flow_run, every, client or _client
+        self._newest: dict[str, Note] = {}
+        self._known: dict[str, UUID] = {}
+        self._lock, self._wake, self._ending = threading.Lock(), threading.Event(), False
+        context = copy_context()  # which knows the server of the flow run
+        self._thread = threading.Thread(target=context.run, args=(self._go_on,), name="artifacts", daemon=True)
+        self._thread.start()
+
+    def post(self, note: Note) -> None:
+        """Have a note sent with the next round, in the place of what it had been; returns at once."""
+        with self._lock:
+            self._newest[note.key] = note
+
+    def close(self, patience: float = 10.0) -> None:
+        """Send the rest, and wait for it, but not for ever."""
+        self._ending = True
+        self._wake.set()
+        self._thread.join(patience)
+
+    def _go_on(self) -> None:
+        while not self._ending:
+            self._wake.wait(self._every)
+            if self._round():
+                continue
+            if not self._ending:
+                self._wake.wait(_AGAIN)
+        self._round()
+
+    def _round(self) -> bool:
+        """Send what is new; return whether it was taken."""
+        with self._lock:
+            notes, self._newest = list(self._newest.values()), {}
+        if not notes:
+            return True
+        try:
+            with self._client() as client:
+                while notes:
+                    self._send(client, notes[0])
+                    notes.pop(0)
+        except Exception as error:  # Prefect's client raises whatever its libraries raise
+            log.debug("artifacts are not sent: %r", error)
+            with self._lock:
+                self._newest = {note.key: note for note in notes} | self._newest
+            return False
+        return True
+
+    def _send(self, client: SyncPrefectClient, note: Note) -> None:
+        from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+
+        known = self._known.get(note.key)
+        if known is not None:
+            client.update_artifact(known, ArtifactUpdate(data=note.data, description=note.description))
+            return
+        order = ArtifactCreate(
+            key=note.key,
+            type=note.kind,
+            data=note.data,
+            description=note.description,
+            flow_run_id=self._flow_run,
+            task_run_id=note.task_run,
+        )
+        self._known[note.key] = client.create_artifact(order).id
+
+
+def _client() -> SyncPrefectClient:
+    from prefect.client.orchestration import get_client
+
+    return get_client(sync_client=True)

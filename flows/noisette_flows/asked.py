@@ -1,0 +1,52 @@
+"""What a flow is asked for by plain parameters: a config by path or name, and changes of it.
+
+A form in Prefect's pages has a field for each parameter; whatever has none goes into `overrides`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from noisette import ConfigError
+from noisette.errors import Problem
+from noisette.sweep.choice import chosen
+
+__all__ = ["asked", "config_file"]
+
+_FOLDER = Path("configs")
+
+
+def config_file(config: str) -> str:
+    """Return the YAML file of a config that is named by its path, or by its name in configs/.
+
+    Raises:
+        ConfigError: if there is neither; lists the names there are.
+    """
+    named = _FOLDER / f"{config}.yaml"
+    if Path(config).is_file() or Path(config).name != config:
+        return config
+    if named.is_file():
+        return str(named)
+    known = ", ".join(sorted(path.stem for path in _FOLDER.glob("*.yaml"))) or "none"
+    message = (
+        f"there is no such file, and no {named} in {Path.cwd()}; expected a path, or a name in configs/: {known}"
+    )
+    raise ConfigError(config, [Problem("", message)])
+
+
+def asked(
+    overrides: Mapping[str, Any] | None,
+    steps: int | None = None,
+    samplers: Sequence[Any] | None = None,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Return the changes of a config that a flow's parameters ask for, by path.
+
+    Raises:
+        ConfigError: if a sampler is not known.
+    """
+    drawn = None if samplers is None else [sampler.options() for sampler in chosen(samplers)]
+    fields = {"training.steps": steps, "sampling.samplers": drawn, "seed": seed}
+    return {**(overrides or {}), **{path: value for path, value in fields.items() if value is not None}}

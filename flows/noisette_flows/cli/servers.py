@@ -1,0 +1,68 @@
+"""`noisette up` and `noisette down`: Prefect's and MLflow's servers on a workstation."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from noisette_flows.cli.options import AsJson
+
+__all__ = ["down", "up"]
+
+
+def up(
+    listen: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Such as 0.0.0.0 for other machines; with a password then.")
+    ] = "127.0.0.1",
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    json: AsJson = False,
+) -> None:
+    """Start Prefect's and MLflow's servers for the working folder, and leave them running.
+
+    They listen on this machine alone. What is up stays up. `noisette run` and the like use them from now on.
+    """
+    from noisette_flows.serving.exposure import Exposure
+    from noisette_flows.serving.servers import Servers
+    from noisette_flows.serving.servers import up as start
+
+    servers = Servers(Exposure.of(listen), prefect_port, mlflow_port)
+    standing = start(servers, lambda line: print(line, file=sys.stderr))
+    if json:
+        print(jsonlib.dumps([asdict(one) for one in standing], indent=1))
+        return
+    for name, one in zip(("Prefect", "MLflow"), standing, strict=True):
+        print(f"{name:8} {one.url}  (process {one.pid})")
+    for line in _exposed([one.listens for one in standing]):
+        print(line)
+
+
+def down(json: AsJson = False) -> None:
+    """Stop the servers that `noisette up` started in the working folder."""
+    from noisette_flows.serving.servers import down as stop
+
+    stopped = stop()
+    if json:
+        print(jsonlib.dumps(stopped, indent=1))
+        return
+    for name, was_up in stopped.items():
+        print(f"{name}: {'stopped' if was_up else 'was not up'}")
+
+
+def _exposed(listens: list[str]) -> list[str]:
+    """Return what a person must know of servers that other machines reach."""
+    from noisette_flows.serving.background import FOLDER
+    from noisette_flows.serving.exposure import USER, is_loopback
+
+    reached = [address for address in listens if not is_loopback(address.rpartition(":")[0])]
+    if not reached:
+        return []
+    return [
+        f"Other machines reach {' and '.join(reached)}, with all results and the right to start trainings.",
+        f"User {USER}; the password is that of NOISETTE_PASSWORD, or in {FOLDER / 'password'}.",
+        "They speak plain HTTP: beyond a network that you trust, put a proxy with TLS before them, or use ssh -L.",
+    ]

@@ -1,0 +1,107 @@
+"""Drawing with several samplers, each picture by itself: in turn and here, or in shards side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette import Events, Experiment, Run, Sampler, Samples
+from noisette.checkpoint import Checkpoint
+from noisette.layout import samples_directory
+from noisette.sampling import join, parts_of
+from noisette_flows.runners import Workers
+from noisette_flows.tasks import sample_task, shard_task
+
+if TYPE_CHECKING:
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
+
+__all__ = ["draw_all"]
+
+
+def draw_all(
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    samplers: Sequence[Sampler],
+    root: Path,
+    events: Events,
+    workers: str | None = None,
+) -> list[Samples]:
+    """Draw the pictures of some samplers; what is drawn is not drawn again.
+
+    Args:
+        experiment, checkpoint, root: as `noisette.sample` takes them.
+        samplers: in whose order they are begun.
+        events: who is told.
+        workers: as `Workers.of` takes it; None draws here, one sampler after another.
+
+    Raises:
+        ConfigError: if the workers cannot be understood; else as `noisette.sample`.
+    """
+    if workers is None:
+        return [sample_task(experiment, checkpoint, sampler, root, events) for sampler in samplers]
+    asked = Workers.of(workers)
+    places = [samples_directory(checkpoint.run, checkpoint.digest, one, experiment) for one in samplers]
+    if all(Samples.finished(place) is not None for place in places):
+        return [join(experiment, checkpoint, sampler, []) for sampler in samplers]
+    with asked.runner() as runner:
+        shards = {
+            place: _begun(runner, experiment, checkpoint, sampler, root, asked.shards)
+            for sampler, place in zip(samplers, places, strict=True)
+            if Samples.finished(place) is None
+        }
+        return [
+            _joined(experiment, checkpoint, sampler, events, place, shards.get(place, []))
+            for sampler, place in zip(samplers, places, strict=True)
+        ]
+
+
+Shard = tuple[range, "PrefectFuture[str]"]
+
+
+def _begun(
+    runner: TaskRunner[Any],
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    sampler: Sampler,
+    root: Path,
+    most: int,
+) -> list[Shard]:
+    """Hand the shards of a sampler to the workers, as plain values: another machine knows no more."""
+    common = {
+        "experiment": experiment.options(),
+        "checkpoint": str(checkpoint.directory.absolute()),
+        "sampler": sampler.options(),
+        "label": sampler.label,
+        "root": str(root.absolute()),
+    }
+    return [
+        (part, runner.submit(shard_task, {**common, "first": part.start, "last": part.stop}))
+        for part in parts_of(experiment, most)
+    ]
+
+
+def _joined(
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    sampler: Sampler,
+    events: Events,
+    place: Path,
+    shards: Sequence[Shard],
+) -> Samples:
+    """Wait for the shards of a sampler, and put them together."""
+    if not shards:
+        return join(experiment, checkpoint, sampler, [])
+    run = Run("sample", sampler.label, place, experiment.sampling.count, sampler.options())
+    events.run_start(run)
+    try:
+        drawn, done = [], 0
+        for part, future in shards:
+            drawn.append(Path(future.result()))
+            done += len(part)
+            events.step(run, done, {})
+        return join(experiment, checkpoint, sampler, drawn, events=events)
+    except BaseException as error:
+        events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
+        raise

@@ -1,0 +1,144 @@
+"""Flow runs whose process was killed: found at the next start, marked, and gone on with.
+
+A process that is killed cannot say so, and Prefect would show its flow run as running for ever. So each flow run
+keeps a file in its run directory, `.flow-ID`, locked as long as its process lives. One that is there and not locked
+belongs to a flow run that was killed or stopped. (Prefect's heartbeats tell the same of machines that never start
+again; see `noisette_flows.deploying.guard`.)
+
+A flow run that a worker or `noisette serve` started stops, with a checkpoint, when that is killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+__all__ = ["alive", "end_with_parent", "killed", "mark"]
+
+log = logging.getLogger(__name__)
+
+_FILE = ".flow-"
+_MESSAGE = "Its process was killed. Started again, it goes on from its last checkpoint."
+
+
+@contextmanager
+def alive(run: Path, flow_run: str) -> Iterator[None]:
+    """Show, for the length of the block, that the process of a flow run is alive.
+
+    The file stays behind a block that was stopped by a signal: whoever starts next asks Prefect why.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    path, staging = run / f"{_FILE}{flow_run}", run / f".starting-{flow_run}"
+    handle = os.open(staging, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # before it has its name: nobody sees it unlocked
+        staging.replace(path)
+        yield
+        path.unlink(missing_ok=True)
+    except Exception:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+
+
+def killed(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the flow runs in a folder of results whose process is gone, with their files."""
+    for path in sorted(root.glob(f"*/{_FILE}*")):
+        if not _locked(path):
+            yield path.name.removeprefix(_FILE), path
+
+
+def mark(root: Path, *, again: bool = False) -> list[str]:
+    """Tell Prefect which flow runs were killed; return their names.
+
+    Args:
+        root: folder of all results.
+        again: whether those of a deployment are to be run again, which goes on where they stopped.
+    """
+    gone = list(killed(root))
+    if not gone:
+        return []
+    from prefect.client.orchestration import get_client
+
+    names = []
+    with get_client(sync_client=True) as client:
+        for flow_run, path in gone:
+            with suppress(ValueError):
+                name = _mark(client, UUID(flow_run), again)
+                names += [name] if name else []
+            path.unlink(missing_ok=True)
+    return names
+
+
+def end_with_parent() -> None:
+    """Stop this process, as SIGTERM does, when the worker that started it is gone; without a worker do nothing."""
+    if "PREFECT__FLOW_RUN_ID" in os.environ:
+        threading.Thread(target=_watch, args=(os.getppid(),), name="parent", daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _locked(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return True  # another start has just dealt with it
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
+    """Mark a flow run that is not ended; return its name, or None if there is nothing to do."""
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import AwaitingRetry, Cancelled, Crashed
+
+    try:
+        flow_run = client.read_flow_run(identity)
+    except ObjectNotFound:
+        return None
+    state = flow_run.state
+    if state is None or state.is_completed() or state.is_failed() or state.is_cancelled():
+        return None
+    _end_tasks(client, flow_run)
+    if state.is_cancelling():
+        client.set_flow_run_state(identity, Cancelled(), force=True)
+        return None
+    if again and flow_run.deployment_id is not None:
+        client.set_flow_run_state(identity, AwaitingRetry(message=_MESSAGE), force=True)
+    elif not state.is_crashed():
+        client.set_flow_run_state(identity, Crashed(message=_MESSAGE), force=True)
+    return flow_run.name
+
+
+def _end_tasks(client: SyncPrefectClient, flow_run: FlowRun) -> None:
+    """Mark what the killed process was at, which also gives back its slots of a concurrency limit."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.states import Crashed
+
+    tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
+    for task in tasks:
+        if task.state is not None and not task.state.is_final():
+            client.set_task_run_state(task.id, Crashed(message=_MESSAGE), force=True)

@@ -1,0 +1,19 @@
+"""Prefect's and MLflow's servers on a workstation, started and stopped together.
+
+    .noisette/           in the working folder, readable by its owner alone
+      prefect.json       address and process of Prefect's server; locked as long as that lives
+      prefect.log
+      mlflow.json        the same of MLflow
+      mlflow.log
+      password           where they listen beyond this machine
+
+`noisette run` and the like use them when they are up.
+"""
+
+from __future__ import annotations
+
+from noisette_flows.serving.background import Background
+from noisette_flows.serving.servers import down, up
+from noisette_flows.serving.using import connect, prefect_up, shown_by
+
+__all__ = ["Background", "connect", "down", "prefect_up", "shown_by", "up"]

@@ -1,0 +1,129 @@
+"""A server in the background: a file with its address, locked as long as its process lives.
+
+The server inherits the lock from whoever starts it, and the kernel drops it when the server ends, however it ends.
+So no number of a process that is long gone, and now another's, is taken for a server.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["FOLDER", "Background", "Standing"]
+
+FOLDER = Path(".noisette")
+
+_GRACE = 20.0  # seconds that a server has to end by itself
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A server that is up.
+
+    Attributes:
+        pid: its process, which leads a group of its own.
+        url: where it answers on this machine.
+        listens: the address that it listens at.
+        store: what it shows: MLflow's tracking URI; empty for Prefect.
+    """
+
+    pid: int
+    url: str
+    listens: str
+    store: str = ""
+
+
+class Background:
+    """One of the servers of a working folder.
+
+    Args:
+        name: "prefect" or "mlflow".
+        folder: where its file and log lie.
+    """
+
+    def __init__(self, name: str, folder: Path = FOLDER) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._file = folder / f"{name}.json"
+
+    @property
+    def standing(self) -> Standing | None:
+        """What is up, or None."""
+        try:
+            handle = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            if _locked(handle):
+                return None
+            return Standing(**json.loads(os.pread(handle, 4096, 0)))
+        except (ValueError, TypeError):  # it is being started
+            return None
+        finally:
+            os.close(handle)
+
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str], url: str, listens: str, store: str = ""
+    ) -> subprocess.Popen[bytes] | None:
+        """Start a server; return its process, or None if one is up or being started."""
+        self._file.parent.mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not _locked(handle):
+                return None
+            os.ftruncate(handle, 0)
+            with self.log.open("wb") as log:
+                process = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=(handle,),
+                )
+            os.pwrite(handle, json.dumps(asdict(Standing(process.pid, url, listens, store))).encode(), 0)
+            return process
+        finally:
+            os.close(handle)
+
+    def stop(self) -> bool:
+        """Stop the server with all its processes; return whether there was one."""
+        standing = self.standing
+        if standing is None:
+            return False
+        _signal(standing.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        while self.standing is not None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        _signal(standing.pid, signal.SIGKILL)  # its helpers too
+        self._file.unlink(missing_ok=True)
+        return True
+
+    def last_words(self) -> str:
+        """Return the last lines of the log."""
+        with suppress(OSError):
+            return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+        return ""
+
+
+def _locked(handle: int) -> bool:
+    """Lock a file; return whether nobody else had."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)

@@ -1,0 +1,171 @@
+"""Starting both servers, and stopping them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from noisette_flows.serving.background import FOLDER, Background, Standing
+from noisette_flows.serving.exposure import USER, Exposure, ServingError
+from noisette_flows.tracking import Store
+
+__all__ = ["Servers", "down", "up"]
+
+_PATIENCE = 180.0  # seconds until a server must answer; a busy machine takes its time
+_NAMES = ("prefect", "mlflow")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What `up` was asked for.
+
+    Attributes:
+        exposure: where both listen.
+        prefect_port, mlflow_port: their ports.
+    """
+
+    exposure: Exposure
+    prefect_port: int = 4200
+    mlflow_port: int = 5000
+
+    def prefect(self) -> tuple[list[str], dict[str, str]]:
+        """Return the command of Prefect's server, and its environment."""
+        command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", self.exposure.address]
+        # without a list of origins every page in a browser may call the server
+        settings = {
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.exposure.origins(self.prefect_port)),
+            "PREFECT_SERVER_UI_API_URL": "/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        }
+        if self.exposure.password:
+            settings["PREFECT_SERVER_API_AUTH_STRING"] = f"{USER}:{self.exposure.password}"
+        left_out = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_SERVER_LOGGING_LEVEL")
+        return [*command, "--port", str(self.prefect_port)], _environment(settings, left_out)
+
+    def mlflow(self, store: Store, folder: Path) -> tuple[list[str], dict[str, str]]:
+        """Return the command of MLflow's server, and its environment."""
+        here = store.database.parent if store.database else Path.cwd()
+        command = [sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"]
+        command += ["--host", self.exposure.address, "--port", str(self.mlflow_port)]
+        command += ["--artifacts-destination", str(here / "mlartifacts")]
+        settings = {"MLFLOW_BACKEND_STORE_URI": store.uri}
+        if self.exposure.password:
+            command += ["--app-name", "basic-auth"]
+            hosts = [f"{name}:{self.mlflow_port}" for name in self.exposure.names]
+            settings |= {
+                "MLFLOW_AUTH_CONFIG_PATH": str(_auth_config(self.exposure, folder)),
+                "MLFLOW_AUTH_ADMIN_USERNAME": USER,
+                "MLFLOW_AUTH_ADMIN_PASSWORD": self.exposure.password,
+                "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
+                "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *self.exposure.names]),
+                "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.exposure.origins(self.mlflow_port)),
+            }
+        return command, _environment(settings, ("MLFLOW_TRACKING_URI",))
+
+
+def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> list[Standing]:
+    """Start what is not up; return both when they answer.
+
+    Raises:
+        ServingError: if a port is taken, or a server does not start; what was started before stays.
+    """
+    store = Store.of(None)
+    if store is None or store.database is None:
+        raise ServingError(
+            "MLFLOW_TRACKING_URI names no file: expected sqlite:///FILE, or nothing, for mlflow.db here"
+        )
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    here = servers.exposure.here
+    orders = {
+        "prefect": (servers.prefect_port, "/api/health", *servers.prefect(), ""),
+        "mlflow": (servers.mlflow_port, "/health", *servers.mlflow(store, folder), store.uri),
+    }
+    started = {}
+    for name, (port, _, command, environment, shown) in orders.items():
+        server = Background(name, folder)
+        if server.standing is None:
+            _refuse_taken(servers.exposure.address, port, name)
+            started[name] = server.start(
+                command, environment, f"http://{here}:{port}", f"{servers.exposure.address}:{port}", shown
+            )
+    for name, process in started.items():
+        tell(f"{_title(name)} is starting")
+        _await(Background(name, folder), process, f"http://{here}:{orders[name][0]}{orders[name][1]}")
+    standing = [Background(name, folder).standing for name in _NAMES]
+    return [one for one in standing if one is not None]
+
+
+def down(folder: Path = FOLDER) -> dict[str, bool]:
+    """Stop both; return for each whether it was up."""
+    return {name: Background(name, folder).stop() for name in _NAMES}
+
+
+def _await(server: Background, process: subprocess.Popen[bytes] | None, health: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        if process is not None and process.poll() is not None:
+            break
+        if _answers(health):
+            return
+        time.sleep(0.2)
+    server.stop()
+    raise ServingError(
+        f"{_title(server.name)} does not start; the end of {server.log}:\n{server.last_words() or '(empty)'}"
+    )
+
+
+def _answers(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code in (401, 403)  # it asks for the password
+    except OSError:
+        return False
+
+
+def _refuse_taken(address: str, port: int, name: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise ServingError(
+                f"{address}:{port} cannot be listened at for {_title(name)} ({error.strerror or error}); "
+                f"end what is there, or give --{name}-port another"
+            ) from None
+
+
+def _auth_config(exposure: Exposure, folder: Path) -> Path:
+    """Write MLflow's configuration of its users; return where. A changed password begins a new list of them."""
+    users = f"mlflow-users-{hashlib.sha256(exposure.password.encode()).hexdigest()[:8]}.db"
+    lines = [
+        "[mlflow]",
+        "default_permission = READ",
+        f"database_uri = sqlite:///{(folder / users).absolute()}",
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+    ]
+    path = (folder / "mlflow-auth.ini").absolute()
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _environment(settings: dict[str, str], left_out: tuple[str, ...]) -> dict[str, str]:
+    return {**{name: value for name, value in os.environ.items() if name not in left_out}, **settings}
+
+
+def _title(name: str) -> str:
+    return {"prefect": "Prefect", "mlflow": "MLflow"}[name]

@@ -1,0 +1,33 @@
+"""Using the servers that are up in the working folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from noisette_flows.serving.background import FOLDER, Background, Standing
+from noisette_flows.serving.exposure import USER, Exposure, is_loopback
+
+__all__ = ["connect", "prefect_up", "shown_by"]
+
+
+def connect(folder: Path = FOLDER) -> None:
+    """Have Prefect use the server that is up here, unless the user has named one; call it before its import."""
+    standing = prefect_up(folder)
+    if standing is None or "PREFECT_API_URL" in os.environ:
+        return
+    os.environ["PREFECT_API_URL"] = f"{standing.url}/api"
+    address = standing.listens.rpartition(":")[0]
+    if not is_loopback(address):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", f"{USER}:{Exposure.of(address, folder).password}")
+
+
+def prefect_up(folder: Path = FOLDER) -> Standing | None:
+    """Return Prefect's server that is up here, or None."""
+    return Background("prefect", folder).standing
+
+
+def shown_by(store: str, folder: Path = FOLDER) -> str:
+    """Return where the MLflow server that is up here shows a store; empty if none does."""
+    standing = Background("mlflow", folder).standing
+    return standing.url if standing is not None and standing.store == store else ""
