@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from support.tracked import picture_of, runs_of
 from support.workshop import Finished
 
 from noisette import Experiment, Samples, evaluate
@@ -21,17 +21,6 @@ pytestmark = pytest.mark.slow
 
 CURVES = {"train/loss", "train/lr", "train/gradient_norm", "train/pictures_per_second"}
 CURVES |= {f"train/loss_q{quarter}" for quarter in range(4)}
-
-
-def runs_of(client: MlflowClient, name: str = "tiny") -> tuple[Run, dict[str, Run]]:
-    """Return the parent and its children by name."""
-    experiment = client.get_experiment_by_name(name)
-    assert experiment is not None
-    everything = client.search_runs([experiment.experiment_id])
-    (parent,) = [run for run in everything if "mlflow.parentRunId" not in run.data.tags]
-    children = {run.info.run_name: run for run in everything if run is not parent}
-    assert all(child.data.tags["mlflow.parentRunId"] == parent.info.run_id for child in children.values())
-    return parent, children
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +80,13 @@ def test_results_are_on_the_sampler_and_on_the_parent(client: MlflowClient, fini
 def test_pictures_table_and_report_are_there(client: MlflowClient) -> None:
     parent, children = runs_of(client)
     tables = json.loads(parent.data.tags["mlflow.loggedArtifacts"])
-    assert tables == [{"path": "eval/samplers.json", "type": "table"}]
+    assert all(table["type"] == "table" for table in tables)
+    samplers, results = (table["path"] for table in tables)
+    assert (samplers, results.startswith("eval/results-")) == ("eval/samplers.json", True)
     table = json.loads(Path(client.download_artifacts(parent.info.run_id, "eval/samplers.json")).read_text())
     assert table["columns"] == ["sampler", "samples"]
     assert [row[0] for row in table["data"]] == ["ddim-5", "ddpm-4"]
-    assert {"report.json", "table.md", "samplers.json"} == {
+    assert {"report.json", "table.md", "samplers.json", Path(results).name} == {
         Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "eval")
     }
     keys = {Path(file.path).name.split("+")[0] for file in client.list_artifacts(parent.info.run_id, "images")}
@@ -125,18 +116,6 @@ def store_in(folder: Path) -> Store:
     store = Store.of(f"sqlite:///{folder}/fresh.db")
     assert store is not None
     return store
-
-
-def picture_of(client: MlflowClient) -> dict[str, object]:
-    """Return everything that a store shows of the runs."""
-    parent, children = runs_of(client)
-    shown: dict[str, object] = {}
-    for name, run in {"parent": parent, **children}.items():
-        files = [file.path for file in client.list_artifacts(run.info.run_id)]
-        images = {file.path.split("+timestamp")[0] for file in client.list_artifacts(run.info.run_id, "images")}
-        points = {key: len(client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics}
-        shown[name] = (run.info.status, run.data.params, run.data.metrics, points, sorted(files), images)
-    return shown
 
 
 def test_a_lost_store_is_made_again_from_the_run_directory(client: MlflowClient, copy: tuple[Mirror, Path]) -> None:

@@ -147,9 +147,9 @@ def missing_postgresql() -> str:
     if _tools() is None:
         return "PostgreSQL is not installed (Debian: apt-get install postgresql)"
     try:
-        import psycopg2  # noqa: F401
+        import psycopg  # noqa: F401
     except ImportError:
-        return "psycopg2 is not installed (pip install psycopg2-binary)"
+        return "psycopg is not installed (pip install 'psycopg[binary]')"
     if os.geteuid() == 0 and not _stranger():
         return "PostgreSQL does not run as root, and there is no user postgres"
     return ""
@@ -198,13 +198,13 @@ def postgresql(folder: Path, user: str, password: str) -> Iterator[str]:
 
 
 def _until_it_takes_logins(port: int, user: str, password: str, log: Path) -> None:
-    import psycopg2
+    import psycopg
 
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            psycopg2.connect(host="127.0.0.1", port=port, user=user, password=password, dbname="postgres").close()
+            psycopg.connect(host="127.0.0.1", port=port, user=user, password=password, dbname="postgres").close()
             return
-        except psycopg2.OperationalError:
+        except psycopg.OperationalError:
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)

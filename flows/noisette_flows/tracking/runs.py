@@ -30,7 +30,9 @@ _LONGEST = 500  # characters of a parameter, which every database takes
 def client_of(store: Store) -> MlflowClient:
     """Return MLflow's client of a store; user and password go into this process's environment."""
     from mlflow import MlflowClient
+    from mlflow.store.db import utils
 
+    utils.MAX_RETRY_COUNT = 1  # a dead database is noticed at once, like a dead server; noisette itself tries again
     os.environ.update(store.login())
     return MlflowClient(store.for_client())
 

@@ -97,7 +97,10 @@ class Store:
 
         The path is absolute: with a relative one, what a worker logs is lost with its temporary folder.
         """
-        return str(self.database.parent / "mlartifacts" / experiment) if self.database else None
+        if self._is_server:
+            return None
+        beside = self.database.parent if self.database else Path.cwd()
+        return str(beside / "mlartifacts" / experiment)
 
     def ui_command(self) -> str | None:
         """Return the command that opens MLflow's pages, from the working directory; None for a server."""

@@ -1,0 +1,31 @@
+"""What an MLflow store shows of an experiment, to be compared."""
+
+from __future__ import annotations
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+__all__ = ["picture_of", "runs_of"]
+
+
+def runs_of(client: MlflowClient, name: str = "tiny") -> tuple[Run, dict[str, Run]]:
+    """Return the parent and its children by name."""
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    everything = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in everything if "mlflow.parentRunId" not in run.data.tags]
+    children = {run.info.run_name: run for run in everything if run is not parent}
+    assert all(child.data.tags["mlflow.parentRunId"] == parent.info.run_id for child in children.values())
+    return parent, children
+
+
+def picture_of(client: MlflowClient, name: str = "tiny") -> dict[str, object]:
+    """Return everything that a store shows of the runs."""
+    parent, children = runs_of(client, name)
+    shown: dict[str, object] = {}
+    for name, run in {"parent": parent, **children}.items():
+        files = [file.path for file in client.list_artifacts(run.info.run_id)]
+        images = {file.path.split("+timestamp")[0] for file in client.list_artifacts(run.info.run_id, "images")}
+        points = {key: len(client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics}
+        shown[name] = (run.info.status, run.data.params, run.data.metrics, points, sorted(files), images)
+    return shown
