@@ -26,7 +26,7 @@ def draw_all(
     samplers: Sequence[Sampler],
     root: Path,
     events: Events,
-    workers: str | None = None,
+    workers: str = "",
 ) -> list[Samples]:
     """Draw the pictures of some samplers; what is drawn is not drawn again.
 
@@ -34,12 +34,12 @@ def draw_all(
         experiment, checkpoint, root: as `noisette.sample` takes them.
         samplers: in whose order they are begun.
         events: who is told.
-        workers: as `Workers.of` takes it; None draws here, one sampler after another.
+        workers: as `Workers.of` takes it; empty to draw here, one sampler after another.
 
     Raises:
         ConfigError: if the workers cannot be understood; else as `noisette.sample`.
     """
-    if workers is None:
+    if not workers:
         return [sample_task(experiment, checkpoint, sampler, root, events) for sampler in samplers]
     asked = Workers.of(workers)
     places = [samples_directory(checkpoint.run, checkpoint.digest, one, experiment) for one in samplers]

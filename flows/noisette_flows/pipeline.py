@@ -43,14 +43,15 @@ def prepare_data(config: str, overrides: Overrides = None, output: str = "runs")
 
 
 @flow(name="train", flow_run_name=named("train {experiment.training.steps} steps"), persist_result=False)
-def train(config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str | None = None) -> str:
+def train(config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "") -> str:
     """Train the network of an experiment on its prepared pictures, or go on training it.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"training.steps": 500}.
         output: folder of all results.
-        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+        tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
+            for none.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
@@ -61,9 +62,9 @@ def train(config: str, overrides: Overrides = None, output: str = "runs", tracki
 def sample(
     config: str,
     overrides: Overrides = None,
-    workers: str | None = None,
+    workers: str = "",
     output: str = "runs",
-    tracking_uri: str | None = None,
+    tracking_uri: str = "",
 ) -> list[str]:
     """Draw pictures with every sampler of an experiment, from its trained network.
 
@@ -72,7 +73,8 @@ def sample(
         overrides: changes of the config, by path: {"sampling.count": 16}.
         workers: what draws shards of pictures in parallel, as in train-and-eval.
         output: folder of all results.
-        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+        tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
+            for none.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     checkpoint = trained(experiment, root)
@@ -82,16 +84,15 @@ def sample(
 
 
 @flow(name="evaluate", flow_run_name=named("evaluate"), persist_result=False)
-def evaluate(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str | None = None
-) -> str:
+def evaluate(config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "") -> str:
     """Compare the drawn pictures of an experiment with real ones.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"evaluation.features": "inception"}.
         output: folder of all results.
-        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+        tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
+            for none.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     samples = drawn_samples(experiment, root)
@@ -113,9 +114,9 @@ def train_and_eval(
     steps: int | None = None,
     samplers: list[str | dict[str, Any]] | None = None,
     seed: int | None = None,
-    workers: str | None = None,
+    workers: str = "",
     output: str = "runs",
-    tracking_uri: str | None = None,
+    tracking_uri: str = "",
 ) -> str:
     """Prepare, train, sample and evaluate an experiment, and make the pictures that it lists.
 
@@ -128,7 +129,8 @@ def train_and_eval(
         workers: what draws shards of pictures in parallel: threads:2, processes:2, dask:2, dask:ADDRESS, ray:2;
             one sampler after another, right here, if empty.
         output: folder of all results.
-        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+        tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
+            for none.
     """
     changes = asked(overrides, steps, samplers, seed)
     experiment, root = Experiment.load(config_file(config), changes), Path(output)
@@ -145,7 +147,7 @@ def train_and_eval(
 
 @flow(name="draw-pictures", flow_run_name=named("pictures"), persist_result=False)
 def draw_pictures(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str | None = None
+    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = ""
 ) -> list[str]:
     """Make the pictures that a config lists, with its trained network where they need one.
 
@@ -153,7 +155,8 @@ def draw_pictures(
         config: YAML file of an experiment, or of pictures alone.
         overrides: changes of the config, by path: {"pictures.0.count": 8}.
         output: folder of all results.
-        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+        tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
+            for none.
     """
     loaded, root = load(config_file(config), overrides or {}), Path(output)
     needed = isinstance(loaded, Experiment) and any(scene.needs_model for scene in loaded.pictures)
@@ -172,9 +175,9 @@ def compare_samplers(
     features: str | dict[str, Any] | None = None,
     metrics: list[str | dict[str, Any]] | None = None,
     overrides: Overrides = None,
-    workers: str | None = None,
+    workers: str = "",
     output: str | None = None,
-    tracking_uri: str | None = None,
+    tracking_uri: str = "",
 ) -> str:
     """Measure one trained model's quality against network calls and seconds, sampler by sampler.
 
@@ -188,7 +191,8 @@ def compare_samplers(
         overrides: changes of the YAML file's experiment.
         workers: what draws shards of pictures in parallel, as in train-and-eval.
         output: folder of all results; by default that which the run lies in.
-        tracking_uri: MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off" for none.
+        tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
+            for none.
     """
     sweep = Sweep.of(
         checkpoint if Path(checkpoint).exists() else config_file(checkpoint),

@@ -22,7 +22,7 @@ from typing import ClassVar, Protocol, cast
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from noisette.errors import DataError, StorageError
+from noisette.errors import DownloadError, StorageError
 
 __all__ = ["fetch"]
 
@@ -66,7 +66,7 @@ def fetch(
         progress: called with the bytes that are there, and those in all if the host says.
 
     Raises:
-        DataError: if no mirror gives the file; lists each with its failure, and where to put the file by hand.
+        DownloadError: if no mirror gives the file; lists each with its failure, and where to put the file by hand.
         StorageError: if the file cannot be written.
     """
     right: _Right = _Zip() if zipped else _Digest("sha256", sha256) if sha256 else _Digest("md5", md5)
@@ -170,7 +170,7 @@ def _from_mirrors(urls: Sequence[str], target: Path, right: _Right, size: int | 
         else:
             return partial.replace(target)
     there = f" in place of the one there, which {right.other}" if target.exists() else ""
-    raise DataError(
+    raise DownloadError(
         f"{target.name}: could not be downloaded:{''.join(failures)}\n"
         f"get it by hand and put it at {target}{there} ({right})"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from uuid import UUID
 from noisette import Run, hookimpl
 from noisette.hooks import Status
 from noisette_flows.artifacts.picture import embedded
-from noisette_flows.artifacts.poster import Note, Poster
+from noisette_flows.artifacts.poster import Note, Poster, slug
 from noisette_flows.display.numbers import compact
 from noisette_flows.display.pace import Pace
 
@@ -104,8 +103,8 @@ class Board:
 
 
 def key_of(run: Run) -> str:
-    """Return what a stage is called among the artifacts: small letters, digits and dashes."""
-    return "-".join(re.findall(r"[a-z0-9]+", f"{run.stage} {run.name}".lower()))
+    """Return what a stage is called among the artifacts."""
+    return slug(f"{run.stage} {run.name}")
 
 
 def _table(measured: list[tuple[int, dict[str, float]]]) -> str:

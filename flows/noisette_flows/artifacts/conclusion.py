@@ -7,7 +7,7 @@ from pathlib import Path
 
 from noisette import Report, Samples
 from noisette_flows.artifacts.picture import embedded
-from noisette_flows.artifacts.poster import Note, Poster
+from noisette_flows.artifacts.poster import Note, Poster, slug
 from noisette_flows.display.table import markdown
 from noisette_flows.tracking import Memory, Store
 
@@ -26,10 +26,11 @@ def conclude(
         parts.insert(1, f"[Charts and pictures in MLflow]({link})")
     for drawn in list(samples)[:_MOST]:
         parts += [f"### {drawn.label}", embedded(drawn.grid, drawn.label)]
-    poster.post(Note("comparison", "markdown", "\n\n".join(parts), f"{name}: the comparison, with pictures"))
-    poster.post(Note("comparison-table", "table", _rows(report), f"{name}: the comparison"))
+    key = slug(name)
+    poster.post(Note(f"{key}-comparison", "markdown", "\n\n".join(parts), f"{name}: the comparison, with pictures"))
+    poster.post(Note(f"{key}-comparison-table", "table", _rows(report), f"{name}: the comparison"))
     if link:
-        poster.post(Note("mlflow", "link", f"[{name} in MLflow]({link})", "charts of the runs side by side"))
+        poster.post(Note(f"{key}-mlflow", "link", f"[{name} in MLflow]({link})", "charts of the runs side by side"))
 
 
 def _rows(report: Report) -> str:
@@ -38,10 +39,14 @@ def _rows(report: Report) -> str:
 
     rows = []
     for row in report.rows:
-        told = {column: row.results[column].value for column in report.columns if column in row.results}
+        told = {column: _rounded(row.results[column].value) for column in report.columns if column in row.results}
         about = {"sampler": row.label, "steps": row.steps, "network calls": row.network_calls}
-        rows.append({**about, "seconds per picture": row.seconds_per_picture, **told})
+        rows.append({**about, "seconds per picture": _rounded(row.seconds_per_picture), **told})
     return json.dumps(rows)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
 
 
 def _link(run: Path, store: Store | None) -> str:

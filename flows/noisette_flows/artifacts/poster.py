@@ -6,6 +6,7 @@ A server that is slow, or gone, costs the work nothing: what is newer takes the 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
@@ -16,11 +17,16 @@ from uuid import UUID
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-__all__ = ["Note", "Poster"]
+__all__ = ["Note", "Poster", "slug"]
 
 log = logging.getLogger(__name__)
 
 _AGAIN = 30.0  # seconds after a server that did not answer is asked again
+
+
+def slug(text: str) -> str:
+    """Return a text as Prefect takes the key of an artifact: small letters, digits and dashes."""
+    return "-".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 @dataclass(frozen=True)

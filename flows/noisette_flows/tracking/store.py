@@ -102,16 +102,23 @@ class Store:
         beside = self.database.parent if self.database else Path.cwd()
         return str(beside / "mlartifacts" / experiment)
 
+    @property
+    def served(self) -> str:
+        """Where the server of `noisette up` shows it; empty if it is not up."""
+        from noisette_flows.serving.using import shown_by
+
+        return shown_by(self.uri)
+
     def ui_command(self) -> str | None:
-        """Return the command that opens MLflow's pages, from the working directory; None for a server."""
-        if self._is_server:
+        """Return the command that opens MLflow's pages, from the working directory; None where a server does."""
+        if self._is_server or self.served:
             return None
         uri = f"{_SQLITE}{_relative(self.database)}" if self.database else self.shown
         return f"{_mlflow()} ui --backend-store-uri {uri}"
 
     def link(self, experiment_id: str) -> str:
         """Return the address of an experiment's page, with the charts of its runs side by side."""
-        base = self.shown if self.ui_command() is None else "http://127.0.0.1:5000"
+        base = self.shown if self._is_server else self.served or "http://127.0.0.1:5000"
         query = "?workflowType=machine_learning&compareRunsMode=CHART"
         return f"{base}/#/experiments/{experiment_id}/runs{query}"
 
