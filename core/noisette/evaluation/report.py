@@ -85,6 +85,15 @@ class Report:
         return cls._read(directory) if is_complete(directory, "evaluation") else None
 
     @classmethod
+    def read(cls, directory: Path) -> Report:
+        """Read a `report.json` that has no manifest beside it, such as one that a tracker kept; verifies nothing.
+
+        Raises:
+            StorageError: if it is missing, or of another format.
+        """
+        return cls._read(directory)
+
+    @classmethod
     def _read(cls, directory: Path) -> Report:
         path = directory / REPORT
         try:

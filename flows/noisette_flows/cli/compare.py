@@ -14,6 +14,7 @@ from noisette.errors import Problem
 from noisette.sweep.choice import STEPS, split
 from noisette_flows.cli.checkpoints import Trained
 from noisette_flows.cli.options import AsJson, Set, TrackingUri, overrides_of
+from noisette_flows.cli.tracked import FromMlflow, show_kept
 from noisette_flows.cli.work import Order, console_for_progress, start
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _STEPS = ",".join(map(str, STEPS))
 
 
 def compare(
-    checkpoint: Trained,
+    checkpoint: Trained = "",
     samplers: Samplers = "",
     steps: Steps = _STEPS,
     count: Count = 500,
@@ -61,11 +62,17 @@ def compare(
     output: Output = None,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
+    mlflow: FromMlflow = None,
 ) -> None:
     """Measure a trained model's quality against network calls and seconds, sampler by sampler.
 
     Walks that are drawn are skipped; what was stopped goes on where it stopped.
     """
+    if mlflow is not None:
+        show_kept(mlflow, tracking_uri, json)
+        return
+    if not checkpoint:
+        raise typer.BadParameter("expected a CHECKPOINT, or --mlflow EXPERIMENT")
     from noisette_flows.display.sweep import facts, show
     from noisette_flows.tracking import Store, catch_up
 

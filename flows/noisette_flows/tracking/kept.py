@@ -1,0 +1,82 @@
+"""Comparisons as MLflow keeps them, for whoever has the store but not the run directories."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from noisette import NoisetteError, Report, StorageError
+from noisette_flows.tracking.runs import client_of
+from noisette_flows.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+__all__ = ["Kept", "TrackingError", "kept"]
+
+log = logging.getLogger(__name__)
+
+_PLACES = {"eval": "evaluation", "compare": "comparison of samplers"}
+
+
+class TrackingError(NoisetteError):
+    """An MLflow store that does not answer, or has nothing of the kind."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A comparison in MLflow.
+
+    Attributes:
+        run: name of its run.
+        run_id: of MLflow.
+        status: how the run stands.
+        what: "evaluation", or "comparison of samplers".
+        report: the table.
+    """
+
+    run: str
+    run_id: str
+    status: str
+    what: str
+    report: Report
+
+
+def kept(store: Store, experiment: str) -> list[Kept]:
+    """Return the latest comparisons of each run of an MLflow experiment, newest run first.
+
+    Raises:
+        TrackingError: if the store does not answer, or has no such experiment; says which it has.
+    """
+    try:
+        client = client_of(store)
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            names = ", ".join(one.name for one in client.search_experiments()) or "none"
+            raise TrackingError(f"MLflow at {store.shown} has no experiment {experiment!r}; it has: {names}")
+        runs = client.search_runs([found.experiment_id])
+        parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+        return [one for run in parents for one in _of(client, run)]
+    except NoisetteError:
+        raise
+    except Exception as error:  # of many libraries
+        reason = store.hide(str(error).partition("\n")[0])
+        raise TrackingError(f"MLflow at {store.shown} does not answer: {reason}") from None
+
+
+def _of(client: MlflowClient, run: Run) -> Iterator[Kept]:
+    with TemporaryDirectory(prefix="noisette-") as folder:
+        for place, what in _PLACES.items():
+            names = {file.path for file in client.list_artifacts(run.info.run_id, place)}
+            if f"{place}/report.json" not in names:
+                continue
+            file = client.download_artifacts(run.info.run_id, f"{place}/report.json", folder)
+            with suppress(StorageError):  # of another version of noisette
+                report = Report.read(Path(file).parent)
+                yield Kept(run.info.run_name, run.info.run_id, run.info.status, what, report)
