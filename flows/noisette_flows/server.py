@@ -1,25 +1,42 @@
-"""Prefect's embedded server, started so that Ctrl-C ends the run and not the server.
+"""Prefect's embedded server, started beside everything else; it ends with this process, however that ends.
 
-A terminal sends SIGINT to every process of the command. A server that ends with it leaves the flow calling for
-minutes, and its run in the state "Running" for ever. So the server starts from a thread in which SIGINT is blocked,
-and inherits that. It must not outlive the command either, however that ends: a process beside it waits for the end
-of a pipe that the command holds open, and the kernel closes.
+Prefect would start one itself, but only behind the import of the whole server into this process, and where Ctrl-C,
+which a terminal sends to every process of the command, ends the server before the flow: the flow then calls for
+minutes, and its run stays "Running" for ever. So the server is the child of a keeper in a session of its own, which
+waits for the end of a pipe that this process holds open and the kernel closes.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import socket
 import subprocess
 import sys
-import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryFile
 
 from noisette import NoisetteError
 
 __all__ = ["ServerError", "starting_server"]
+
+_PAUSE = 0.05  # seconds between two looks whether it answers
+
+_KEEPER = """
+import os, subprocess, sys, threading
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+threading.Thread(target=lambda: os._exit(server.wait() and 1), daemon=True).start()
+sys.stdin.buffer.read()
+server.terminate()
+try:
+    server.wait(5)
+except subprocess.TimeoutExpired:
+    server.kill()
+"""
 
 
 class ServerError(NoisetteError):
@@ -33,74 +50,88 @@ def starting_server() -> Iterator[None]:
     Raises:
         ServerError: at the end of the block, if there is no server to run a flow with.
     """
-    import prefect.server.api.server  # noqa: F401  # here: two threads that import are slow, and may clash
+    from prefect.settings import PREFECT_API_URL
 
-    failures: list[Exception] = []
-    thread = threading.Thread(target=_start, args=(failures,), name="prefect-server", daemon=True)
-    thread.start()
+    if PREFECT_API_URL.value():
+        yield
+        _check()
+        return
+    server = _Embedded()
     yield
-    thread.join()
-    if failures:
-        raise ServerError(_advice(failures[0]))
+    server.use()
 
 
-def _start(failures: list[Exception]) -> None:
+class _Embedded:
+    """A server that is starting; it ends when the pipe to its keeper does."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._url = f"http://127.0.0.1:{probe.getsockname()[1]}/api"
+        import prefect
+
+        self._said = TemporaryFile()  # noqa: SIM115  # its last words may be wanted as long as it starts
+        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(Path(prefect.__file__).parent)]
+        command += ["--factory", "prefect.server.api.server:create_app", "--lifespan", "on", "--log-level", "error"]
+        command += ["--host", "127.0.0.1", "--port", self._url.rpartition(":")[2].partition("/")[0]]
+        mode = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _KEEPER, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            env={**os.environ, **mode},
+            start_new_session=True,
+        )
+        _KEPT.append(self._keeper)
+
+    def use(self) -> None:
+        """Wait until it answers, then have Prefect use it."""
+        from prefect.context import refresh_global_settings_context
+        from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS as PATIENCE
+
+        deadline = time.monotonic() + PATIENCE.value()
+        while not _answers(f"{self._url}/health"):
+            if self._keeper.poll() is not None:
+                raise ServerError(_advice(self._last_words()))
+            if time.monotonic() > deadline:
+                raise ServerError(_advice(f"no answer within {PATIENCE.value()} seconds"))
+            time.sleep(_PAUSE)
+        os.environ["PREFECT_API_URL"] = self._url
+        refresh_global_settings_context()
+
+    def _last_words(self) -> str:
+        self._said.seek(0)
+        return (self._said.read().decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
+
+
+_KEPT: list[subprocess.Popen[bytes]] = []
+"""Keepers, whose pipes stay open as long as this process lives."""
+
+
+def _answers(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _check() -> None:
     from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
 
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    _watch_embedded()
     try:
         failure = get_client(sync_client=True).api_healthcheck()
     except Exception as error:
         failure = error
     if failure is not None:
-        failures.append(failure)
-
-
-_WATCH = """
-import os, signal, sys, time
-server = os.pidfd_open(int(sys.argv[1]))
-sys.stdin.buffer.read()
-try:
-    signal.pidfd_send_signal(server, signal.SIGTERM)
-    time.sleep(5)
-    signal.pidfd_send_signal(server, signal.SIGKILL)
-except ProcessLookupError:
-    pass
-"""
-
-
-def _watch_embedded() -> None:
-    """Have the embedded server, once it is started, end with this process."""
-    from prefect.server.api.server import SubprocessASGIServer
-
-    if not hasattr(os, "pidfd_open"):  # not Linux
-        return
-    server = SubprocessASGIServer()
-    start = server._run_uvicorn_command
-
-    def watched() -> subprocess.Popen[Any]:
-        process = start()
-        watcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _WATCH, str(process.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        url, reason = PREFECT_API_URL.value(), (str(failure) or type(failure).__name__).splitlines()[0]
+        raise ServerError(
+            f"Prefect's server at {url} does not answer ({reason}); start it, or unset PREFECT_API_URL"
         )
-        _WATCHERS.append(watcher)  # whose pipe stays open as long as this process lives
-        return process
-
-    server._run_uvicorn_command = watched  # type: ignore[method-assign]
 
 
-_WATCHERS: list[subprocess.Popen[bytes]] = []
-
-
-def _advice(error: Exception) -> str:
-    from prefect.settings import PREFECT_API_URL
-
-    url, reason = PREFECT_API_URL.value(), (str(error) or type(error).__name__).splitlines()[0]
-    if url:
-        return f"Prefect's server at {url} does not answer ({reason}); start it, or unset PREFECT_API_URL"
+def _advice(reason: str) -> str:
     return f"Prefect's embedded server does not start ({reason}); see `prefect server start`"
