@@ -12,7 +12,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "an", "image", "of",
 
 
 def write_pipeline(folder: Path) -> Path:
-    """Write VQ autoencoder, BERT and its tokenizer, conditional U-Net and scheduler, for 16x16 pixels."""
+    """Write VQ autoencoder, BERT and its tokenizer, conditional U-Net and scheduler, for 32x32 pixels."""
     from diffusers import DDIMScheduler, LDMTextToImagePipeline, UNet2DConditionModel, VQModel
     from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import LDMBertConfig, LDMBertModel
     from transformers import BertTokenizer
@@ -23,7 +23,7 @@ def write_pipeline(folder: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         unet = UNet2DConditionModel(
-            sample_size=2,
+            sample_size=4,
             in_channels=4,
             out_channels=4,
             block_out_channels=(32, 64),
