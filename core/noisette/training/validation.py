@@ -82,8 +82,10 @@ class Validation:
         )
         self.better: dict[str, str] = {}
         device = Machine.here("fp32").device
-        self._cache = FeatureCache(evaluation.features, device, None)
-        self._kept = FeatureCache(evaluation.features, device, features if state.group.is_first else None)
+        folder = features if state.group.is_first else None
+        network = evaluation.features.fitted(baselines.reference(data), baselines.test(data), folder)
+        self._cache = FeatureCache(network, device, None)
+        self._kept = FeatureCache(network, device, folder)
         self._real: list[State] = []
         self._held: list[State] = []
 

@@ -9,18 +9,19 @@ from torch.nn import functional as F
 __all__ = ["clean", "legacy"]
 
 
-def clean(pictures: Tensor, size: int) -> Tensor:
+def clean(pictures: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Scale by anti-aliased bicubic interpolation in floats, clipped to 0 ... 255, as clean-fid does with Pillow.
 
     torch's filter is Pillow's (a = -0.5, widened where it shrinks); they differ by rounding in float32.
 
     Args:
         pictures: float32 (N, C, H, W) from 0 to 255.
-        size: height and width of the result.
+        size: height and width of the result, as two numbers if they differ.
     """
-    if pictures.shape[2:] == (size, size):
+    wanted = (size, size) if isinstance(size, int) else size
+    if pictures.shape[2:] == wanted:
         return pictures
-    scaled = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    scaled = F.interpolate(pictures, wanted, mode="bicubic", antialias=True, align_corners=False)
     return scaled.clamp(0, 255)
 
 

@@ -1,0 +1,90 @@
+"""A small classifier of pictures, and how it is trained: AdamW on the cross entropy, one cycle of the rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from noisette.diffusion.noise import derive_seed, seeded_generator
+from noisette.evaluation import PictureSet
+
+__all__ = ["SmallClassifier", "accuracy", "trained"]
+
+_PASS = 256
+
+
+class SmallClassifier(nn.Module):
+    """Four convolutions, the second and the third with a stride of 2: (N, 3, H, W) in [-1, 1] to (N, 128)."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        widths = [(3, 32, 1), (32, 64, 2), (64, 128, 2), (128, 128, 1)]
+        self.layers = nn.Sequential(*(_layer(*width) for width in widths))
+        self.last = nn.Linear(128, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features: the last channels, averaged over the picture."""
+        features: Tensor = self.layers(x).mean(dim=(2, 3))
+        return features
+
+
+def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def trained(
+    train: PictureSet, labels: NDArray[np.int64], classes: int, steps: int, batch: int, lr: float, seed: int
+) -> SmallClassifier:
+    """Return a classifier, in evaluation mode, trained on the CPU; no global random number is drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "classifier"))
+        network = SmallClassifier(classes)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.2)
+    order = _order(len(train), batch, seed)
+    network.train()
+    for _ in range(steps):
+        rows = order()
+        loss = F.cross_entropy(network.last(network(_seen(train, rows))), torch.from_numpy(labels[rows]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval().requires_grad_(False)
+
+
+def accuracy(network: SmallClassifier, test: PictureSet, labels: NDArray[np.int64]) -> float:
+    """Return the share of pictures whose class is found."""
+    right = 0
+    with torch.no_grad():
+        for start in range(0, len(test), _PASS):
+            rows = np.arange(start, min(start + _PASS, len(test)))
+            found = network.last(network(_seen(test, rows))).argmax(dim=1)
+            right += int((found == torch.from_numpy(labels[rows])).sum())
+    return right / len(test)
+
+
+def _order(count: int, batch: int, seed: int) -> Callable[[], NDArray[np.int64]]:
+    """Return a function that gives the next batch: every picture once, then again in another order."""
+    generator, left = seeded_generator(seed, "classifier", "order"), torch.empty(0, dtype=torch.int64)
+
+    def following() -> NDArray[np.int64]:
+        nonlocal left
+        while len(left) < batch:
+            left = torch.cat([left, torch.randperm(count, generator=generator)])
+        chosen, left = left[:batch], left[batch:]
+        found: NDArray[np.int64] = chosen.numpy()
+        return found
+
+    return following
+
+
+def _seen(some: PictureSet, rows: NDArray[np.int64]) -> Tensor:
+    pictures = torch.from_numpy(np.concatenate([some.pictures[row : row + 1] for row in rows.tolist()]))
+    return (pictures.float() / 127.5 - 1).expand(-1, 3, -1, -1)

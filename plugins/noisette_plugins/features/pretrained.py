@@ -1,0 +1,168 @@
+"""Vision transformers that a user has weights of: a folder as Hugging Face stores it, read by transformers or timm.
+
+<weights>/config.json              "model_type" means transformers, "architecture" means timm
+<weights>/model*.safetensors       tensors; nothing is ever unpickled
+
+Nothing is downloaded, and no library is imported before the network is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from noisette import DataError, Features
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from noisette.contracts.features import Extractor
+
+__all__ = ["Pretrained"]
+
+_CHUNK = 1 << 22
+
+
+class Pretrained(Features):
+    """Base of feature networks whose weights are a folder of the user.
+
+    Class attributes:
+        model_types: which of transformers' models it is.
+        architectures: words of which timm's architecture must have one.
+        mean, std: of the colours in training, where the folder does not say.
+    """
+
+    model_types: ClassVar[tuple[str, ...]]
+    architectures: ClassVar[tuple[str, ...]]
+    mean: ClassVar[tuple[float, float, float]]
+    std: ClassVar[tuple[float, float, float]]
+
+    weights: Path | None = Field(
+        None, description="folder with config.json and model.safetensors, as transformers or timm save them"
+    )
+
+    @property
+    def label(self) -> str:
+        """The name and a piece of the hash of the weights: there are many networks of this kind."""
+        return f"{self.name}-{self.weights_sha256()[:8]}"
+
+    @property
+    def resizing(self) -> str:
+        """Anti-aliased bicubic."""
+        return f"anti-aliased bicubic to {self.input_size}x{self.input_size}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Which network it is."""
+        config = self.config()
+        return {"network": str(config.get("architecture") or config.get("_name_or_path") or config["model_type"])}
+
+    def weights_sha256(self) -> str:
+        """Return the sha256 of the safetensors file; of several, that of their names and hashes in order."""
+        hashes = [(path.name, _hashed(path, path.stat().st_size, path.stat().st_mtime_ns)) for path in self.files()]
+        if len(hashes) == 1:
+            return hashes[0][1]
+        return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+
+    def load(self, device: torch.device) -> Extractor:
+        """Return the extractor, uint8 (N, C, H, W) to float32 (N, D).
+
+        Raises:
+            DataError: if the folder, the library or a tensor is missing.
+        """
+        from noisette_plugins.features.extractor import extractor
+
+        return extractor(self._network(), self._prepare, self.dimensions, device)
+
+    def config(self) -> dict[str, Any]:
+        """Return what the folder says of its network.
+
+        Raises:
+            DataError: if there is no such folder, or it holds another network.
+        """
+        path = self._folder() / "config.json"
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"{path}: expected {self._expected()}; {error.strerror}") from None
+        except ValueError as error:
+            raise DataError(f"{path}: expected JSON; {error}") from None
+        if config.get("model_type") in self.model_types:
+            return dict(config)
+        if any(word in str(config.get("architecture", "")) for word in self.architectures):
+            return dict(config)
+        came = config.get("model_type") or config.get("architecture") or "neither of both"
+        raise DataError(f"{path}: expected {self._expected()}; got {came}")
+
+    def files(self) -> list[Path]:
+        """Return the files of the weights.
+
+        Raises:
+            DataError: if there are none.
+        """
+        self.config()
+        found = sorted(self._folder().glob("model*.safetensors"))
+        if not found:
+            raise DataError(
+                f"{self._folder()}: expected model.safetensors; there is none; pickled weights are never read: "
+                "load them where you trust them, and save them as safetensors"
+            )
+        return found
+
+    def _folder(self) -> Path:
+        if self.weights is None:
+            raise DataError(f"features {self.name}: expected weights: a folder with {self._expected()}")
+        return self.weights.expanduser()
+
+    def _expected(self) -> str:
+        return (
+            f"the config.json of a {' or '.join(self.model_types)} of transformers, or of a timm model of "
+            f"{' or '.join(self.architectures)}, beside its model.safetensors"
+        )
+
+    def _network(self) -> nn.Module:
+        from noisette_plugins.features import pretrained_network
+
+        config, files = self.config(), self.files()
+        if "architecture" in config:
+            return pretrained_network.of_timm(config, files, self._timm_options(config))
+        return pretrained_network.of_transformers(config["model_type"], self._folder())
+
+    def _timm_options(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return further options of timm's network: how wide its last layer is, none where there is none."""
+        return {"num_classes": int(config.get("num_classes", 0))}
+
+    def _prepare(self, pictures: Tensor) -> Tensor:
+        import torch
+
+        from noisette_plugins.features.resize import clean
+
+        size = self.input_size
+        assert size is not None
+        mean, std = (torch.tensor(values, device=pictures.device)[:, None, None] for values in self._colours())
+        return (clean(pictures, size) / 255 - mean) / std
+
+    def _colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and standard deviation of the colours: the folder's, or those of the family."""
+        told = self.config().get("pretrained_cfg", {})
+        path = self._folder() / "preprocessor_config.json"
+        if path.is_file():
+            told = json.loads(path.read_text(encoding="utf-8"))
+        mean, std = told.get("image_mean", told.get("mean")), told.get("image_std", told.get("std"))
+        return tuple(mean or self.mean), tuple(std or self.std)
+
+
+@cache
+def _hashed(path: Path, size: int, changed: int) -> str:
+    """Return the sha256 of a file, computed once a process while size and time of change stay."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()

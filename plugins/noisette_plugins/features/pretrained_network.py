@@ -1,0 +1,113 @@
+"""Networks of transformers and timm from local safetensors: every tensor must be there, and none is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noisette import DataError
+
+__all__ = ["of_timm", "of_transformers"]
+
+_CLASSES = {
+    "dinov2": "Dinov2Model",
+    "dinov2_with_registers": "Dinov2WithRegistersModel",
+    "clip": "CLIPVisionModelWithProjection",
+    "clip_vision_model": "CLIPVisionModelWithProjection",
+}
+
+
+class _Pooled(nn.Module):
+    """A model of transformers as a function to vectors: the class token after the last norm, or the projection."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.model(pixel_values=x)
+        vectors: Tensor = found.image_embeds if hasattr(found, "image_embeds") else found.last_hidden_state[:, 0]
+        return vectors
+
+
+def of_transformers(model_type: str, folder: Path) -> nn.Module:
+    """Return a network of transformers.
+
+    Raises:
+        DataError: if transformers is not installed, or the folder lacks a tensor.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise _missing("transformers", folder) from None
+    build, options = getattr(transformers, _CLASSES[model_type]), {}
+    if model_type == "clip":  # the whole of CLIP says at its top how wide the projection is
+        whole = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
+        whole.vision_config.projection_dim = whole.projection_dim
+        options = {"config": whole.vision_config}
+    options |= {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    with torch.random.fork_rng(devices=[]), _quiet(transformers.logging):
+        try:
+            model, told = build.from_pretrained(folder, dtype=torch.float32, **options)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(f"{folder}: {_first(error)}") from None
+    lacking = sorted([*told["missing_keys"], *(str(key) for key in told["mismatched_keys"])])
+    if lacking:
+        raise DataError(f"{folder}: expected all weights of {_CLASSES[model_type]}; {lacking[0]} is missing")
+    return _Pooled(model)
+
+
+def of_timm(config: dict[str, Any], files: Sequence[Path], options: dict[str, Any]) -> nn.Module:
+    """Return a network of timm.
+
+    Raises:
+        DataError: if timm is not installed, does not know the architecture, or a tensor is missing.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise _missing("timm", files[0].parent) from None
+    if len(files) > 1:
+        raise DataError(f"{files[0].parent}: expected one model.safetensors of timm; got {len(files)}")
+    arguments = {**config.get("model_args", {}), **options}
+    # timm draws a new last layer where its width is another than the one it takes the file's to have
+    local = {"file": str(files[0]), "hf_hub_id": None, "url": "", "num_classes": options["num_classes"]}
+    with torch.random.fork_rng(devices=[]):
+        try:
+            network = timm.create_model(
+                config["architecture"], pretrained=True, pretrained_cfg_overlay=local, **arguments
+            )
+        except (RuntimeError, ValueError, TypeError, OSError) as error:
+            raise DataError(f"{files[0].parent}: {_first(error)}") from None
+    assert isinstance(network, nn.Module)
+    return network
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep transformers from listing what it does not need of a file, such as CLIP's half for texts."""
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _missing(package: str, folder: Path) -> DataError:
+    return DataError(
+        f"{folder}: this network is one of {package}, which is not installed: pip install {package} "
+        "(or noisette[features])"
+    )
+
+
+def _first(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
