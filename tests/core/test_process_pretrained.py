@@ -92,7 +92,7 @@ def test_a_picture_hangs_on_prompt_seed_and_number_alone(pipeline: Path, shown: 
     assert not np.array_equal(pixels(other, "0-0"), pixels(shown, "0-0"))
 
 
-@pytest.mark.parametrize("options", [{"steps": 3}, {"guidance": 1}, {"size": 48}])
+@pytest.mark.parametrize("options", [{"steps": 20}, {"guidance": 1}, {"size": 48}])
 def test_options_reach_the_pipeline(pipeline: Path, shown: Shown, tmp_path: Path, options: dict[str, int]) -> None:
     other = drawn(tmp_path, show_of(pipeline, prompts=PROMPTS[:1], **options))
     side = options.get("size", 32)

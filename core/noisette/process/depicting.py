@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from noisette.checkpoint import Checkpoint
 from noisette.config import Experiment, Scene, Show
@@ -191,9 +192,9 @@ def _text_to_image(scene: TextToImage, studio: Studio) -> None:
     from noisette.process.pretrained import Pipeline
 
     pipeline = Pipeline.open(scene)
-    rows = []
+    rows: list[list[Image.Image]] = []
     for prompt in scene.prompts:
-        row = []
+        row: list[Image.Image] = []
         for _ in range(scene.count):
             row.append(pipeline.draw(prompt, studio.config.seed, len(rows) * scene.count + len(row)))
             studio.save_single(row[-1], f"{len(rows)}-{len(row) - 1}")

@@ -126,8 +126,9 @@ def _loaded(scene: TextToImage) -> Any:
 
     path = located(scene.pipeline)
     place = str(path) if path.is_dir() else scene.pipeline
+    load: Any = DiffusionPipeline.from_pretrained  # which has no types
     try:
-        return DiffusionPipeline.from_pretrained(place, revision=scene.revision)
+        return load(place, revision=scene.revision)
     except Exception as error:  # diffusers, transformers, the hub and its transport raise nearly anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
