@@ -31,7 +31,7 @@ from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette_flows.tracking import Store, Tracker, behind, catch_up
 
-__all__ = ["FAULTS", "Fault", "Outcome", "direct", "suffer"]
+__all__ = ["FAULTS", "Fault", "Outcome", "direct", "experiment", "job_of", "suffer", "until"]
 
 _LOG_EVERY = 4
 _TESTS = Path(__file__).parents[1]
@@ -174,27 +174,30 @@ def suffer(folder: Path, server: Server, fault: Fault, steps: int, *, timed: boo
     run = training_directory(planned, root)
     store = Store.of(server.uri)
     assert store is not None
-    with _job(root, server.uri, steps) as job:
+    with job_of(root, server.uri, steps) as job:
         settled = 0.0
         if timed:
-            _until(lambda: '"lines"' in _memory(run) and '"lines": 0' not in _memory(run), job)
+            until(lambda: '"lines"' in _memory(run) and '"lines": 0' not in _memory(run), job)
             settled = time.time()
-        _until(lambda: _told(run) >= steps // _LOG_EVERY // 3, job)
+        until(lambda: _told(run) >= steps // _LOG_EVERY // 3, job)
         began = time.time()
         fault.begins(server)
-        _until(lambda: _told(run) >= steps // _LOG_EVERY * 2 // 3, job)
+        until(lambda: _told(run) >= steps // _LOG_EVERY * 2 // 3, job)
         fault.ends(server)
         assert job.wait(_PATIENCE) == 0, job.communicate()
         ended = time.time()
     lacking = behind(run, store)
     fault.heals(server)
-    catch_up(planned, run, store, {})
+    deadline = time.monotonic() + _PATIENCE
+    while behind(run, store) and time.monotonic() < deadline:
+        catch_up(planned, run, store, {})
     assert not behind(run, store), (run / "mlflow.log").read_text()
     return _counted(run, server.folder / "server.db", (settled, began, ended), lacking)
 
 
 @contextmanager
-def _job(root: Path, uri: str, steps: int) -> Iterator[subprocess.Popen[str]]:
+def job_of(root: Path, uri: str, steps: int) -> Iterator[subprocess.Popen[str]]:
+    """Train, tracked, in a process of its own; it is killed at the end."""
     environment = {**os.environ, "PYTHONPATH": str(_TESTS), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "support.outages", str(root), uri, str(steps)]
     process = subprocess.Popen(
@@ -218,10 +221,11 @@ def _told(run: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def _until(reached: Callable[[], bool], job: subprocess.Popen[str]) -> None:
+def until(reached: Callable[[], bool], job: subprocess.Popen[str] | None) -> None:
+    """Wait for something, while a process is there."""
     deadline = time.monotonic() + _PATIENCE
     while not reached():
-        assert job.poll() is None, job.communicate()
+        assert job is None or job.poll() is None, job and job.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

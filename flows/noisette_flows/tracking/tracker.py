@@ -21,7 +21,7 @@ from noisette import Experiment, Run, hookimpl
 from noisette.config import Show
 from noisette.hooks import Status
 from noisette_flows.tracking.claim import Claim
-from noisette_flows.tracking.memory import behind
+from noisette_flows.tracking.memory import MEMORY, behind
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.zombies import zombies
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _STATUSES: dict[Status, str] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _PATIENCE = 30.0  # seconds that the end of a run waits for a server
 _PATIENCE_WITH_ANOTHER = 5.0  # seconds that it waits for another that sends the same directory, and is about to end
+_PATIENCE_WITH_PROGRESS = 300.0  # seconds that it waits for one that is slow
 _PATIENCE_WITH_FILES = 120.0  # a store in files does its work, however slow the machine
 _LOG = "mlflow.log"
 
@@ -129,13 +130,7 @@ class Tracker:
         return claim
 
     def _wait_for(self, sender: subprocess.Popen[bytes]) -> None:
-        patience = _PATIENCE if self._store.database is None else _PATIENCE_WITH_FILES
-        try:
-            answer, _ = sender.communicate(timeout=patience)
-        except subprocess.TimeoutExpired:
-            sender.kill()
-            sender.communicate()
-            answer = f"no answer within {patience:.0f} seconds".encode()
+        answer = self._answer(sender)
         if sender.returncode != 0:
             reason = answer.decode(errors="replace").strip() or f"see {self._log}"
             log.warning(
@@ -143,6 +138,26 @@ class Tracker:
                 self._store.shown,
                 reason,
             )
+
+    def _answer(self, sender: subprocess.Popen[bytes]) -> bytes:
+        """Return what a sender says in the end; one that gets nothing across is killed."""
+        patience = _PATIENCE if self._store.database is None else _PATIENCE_WITH_FILES
+        deadline, stand = time.monotonic() + _PATIENCE_WITH_PROGRESS, self._stand()
+        while True:
+            try:
+                return sender.communicate(timeout=patience)[0]
+            except subprocess.TimeoutExpired:
+                before, stand = stand, self._stand()
+                if stand == before or time.monotonic() > deadline:
+                    break
+        sender.kill()
+        sender.communicate()
+        return f"no answer within {patience:.0f} seconds".encode()
+
+    def _stand(self) -> float:
+        """Return when something was last found to have reached the store; 0 if nothing ever did."""
+        memory = self._directory / MEMORY
+        return memory.stat().st_mtime if memory.exists() else 0.0
 
     def _tell(self, statuses: dict[str, str]) -> None:
         self._statuses |= statuses
