@@ -101,14 +101,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 def test_kills_of_preparation(pictures: Stage, tmp_path: Path, times: Times, record: Record) -> None:
     expected, took = pictures.whole(tmp_path / "whole")
-    left, same = 0, []
+    left, began, same = 0, 0, []
     for root in pictures.killed(tmp_path, took, times(2, 10)):
         assert not [*root.glob(pictures.pattern)], "nothing half-done looks finished"
-        left += bool([*root.glob("data/.staging-*")])
+        left += bool([*root.glob("data/.partial-*")])
+        began += bool([*root.glob("data/.partial-*/.intake.json")])
         same.append(pictures.run(root, root.parent / "again") == expected)
         assert not [*root.glob("data/.*")]
     broken = sum(map(unreadable, pictures.killed(tmp_path, took, times(2, 10), in_place_prepare_job)))
-    seen = {"left half written beside their place, swept up": left}
+    seen = {"left half written beside their place": left, "gone on with": began}
     control = {"written in place, a kill left pictures that are cut short": f"{broken} of {len(same)}"}
     record(Result(SECTION, "SIGKILL while preparing", len(same), sum(same), seen, control))
     assert all(same)

@@ -16,7 +16,7 @@ from support.tiny import tiny
 
 from noisette import Events, Experiment, Run, evaluate, hookimpl, prepare, sample, train
 from noisette.checkpoint import Checkpoint, finished
-from noisette.data import engine
+from noisette.data import engine, intake
 from noisette.evaluation import cache
 from noisette.layout import training_directory
 from noisette.sampling import Samples, partial
@@ -103,7 +103,8 @@ def evaluate_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> No
 
 
 def prepare_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
-    """Prepare the pictures."""
+    """Prepare the pictures, and keep how far it is every 20."""
+    intake._KEEP_EVERY = 20
     prepare(training(*overrides), root, events=events(began), cache=root / "cache")
 
 
@@ -209,7 +210,7 @@ def in_place_prepare_job(began: Path, root: Path, overrides: tuple[str, ...] = (
         target.mkdir(parents=True)
         yield target
 
-    engine.committed = in_place
+    engine.resumable = in_place
     prepare_job(began, root, overrides)
 
 
