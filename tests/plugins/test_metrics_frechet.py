@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from noisette import Batch, DataError
-from noisette_plugins.metrics import Frechet
+from noisette_plugins.metrics import Frechet, transport
 from noisette_plugins.metrics.gaussians import frechet_distance
 from noisette_plugins.metrics.moments import merged, moments
 from noisette_plugins.metrics.sample import KEPT
@@ -183,3 +183,30 @@ def test_more_pictures_than_the_sample_holds_keep_their_error() -> None:
 def test_sets_that_do_not_vary_have_no_error() -> None:
     x, y = torch.full((5, 4), 3.0), torch.full((9, 4), 1.0)
     assert Frechet().compute(state(x), state(y), {})["frechet"].stderr == 0
+
+
+@pytest.mark.parametrize(("n", "m"), [(400, 300), (400, 60), (60, 400)])
+@pytest.mark.parametrize("law", [{"scale": 1.1}, {"scale": 1.4, "shift": 0.3}], ids=["near", "far"])
+def test_the_largest_eigenvectors_tell_the_error(
+    n: int, m: int, law: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where dimensions are many the error is told by some of the eigenvectors; the value by all eigenvalues."""
+    x, y = features(n, 96, 30, **law), features(m, 96, 31)
+    all_of_them = Frechet().compute(state(x), state(y), {})["frechet"]
+    monkeypatch.setattr(transport, "_LEADING", 28)
+    some = Frechet().compute(state(x), state(y), {})["frechet"]
+    assert some.value == pytest.approx(all_of_them.value, rel=1e-10)
+    assert some.stderr == pytest.approx(all_of_them.stderr, rel=0.2)
+    if min(n, m) > 96:
+        assert some.stderr != all_of_them.stderr  # control: it went the other way
+
+
+def test_both_roots_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = features(200, 24, 32, scale=1.2), features(150, 24, 33)
+    by_cholesky = Frechet().compute(state(x), state(y), {})["frechet"]
+    monkeypatch.setattr(transport, "_SINGULAR", 2.0)
+    by_eigenvectors = Frechet().compute(state(x), state(y), {})["frechet"]
+    assert by_cholesky == (
+        pytest.approx(by_eigenvectors.value, rel=1e-10),
+        pytest.approx(by_eigenvectors.stderr, rel=1e-8),
+    )
