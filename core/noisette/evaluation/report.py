@@ -70,19 +70,19 @@ class Report:
     neighbours: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, directory: Path) -> Report:
-        """Read a report after verifying its hash.
+    def open(cls, directory: Path, kind: str = "evaluation") -> Report:
+        """Read a report after verifying its hash; `kind` is that of its manifest.
 
         Raises:
             StorageError: if it is missing, damaged or of another format.
         """
-        verify(directory, "evaluation")
+        verify(directory, kind)
         return cls._read(directory)
 
     @classmethod
-    def finished(cls, directory: Path) -> Report | None:
+    def finished(cls, directory: Path, kind: str = "evaluation") -> Report | None:
         """Return the report of this directory if it is complete; looks at sizes only."""
-        return cls._read(directory) if is_complete(directory, "evaluation") else None
+        return cls._read(directory) if is_complete(directory, kind) else None
 
     @classmethod
     def read(cls, directory: Path) -> Report:

@@ -16,7 +16,7 @@ class Series:
     """One sampler at several lengths.
 
     Attributes:
-        name: the sampler's name.
+        name: the sampler's name; where there are several models, the model's.
         label: its name and every option that is not the default, such as ``ddpm variance=fixed-large``.
         options: its options but the steps.
         rows: its rows by length; each has steps, network calls and seconds a picture.
@@ -35,7 +35,10 @@ def series_of(report: Report) -> list[Series]:
         if row.kind == "sampler":
             options = dict(report.details["samplers"][row.label]["sampler"])
             name, steps = str(options.pop("name")), options.pop("steps")
-            label = _without_steps(row.label, name, steps)
+            about = report.details["samplers"][row.label]
+            label = _without_steps(str(about.get("label", row.label)), name, steps)
+            if "model" in about:  # of several models each has its colour, and its samplers their lines
+                name, label = str(about["model"]), f"{about['model']}: {label}"
             found.setdefault(label, Series(name, label, options, [])).rows.append(row)
     return [Series(one.name, one.label, one.options, sorted(one.rows, key=_steps)) for one in found.values()]
 
@@ -66,9 +69,7 @@ def telling(report: Report) -> list[str]:
     return [
         column
         for column, found in values.items()
-        if len(found) > 1
-        and report.better[column] != "neither"
-        and not all(value.is_integer() for value in found)
+        if len(found) > 1 and report.better[column] != "neither" and not all(value.is_integer() for value in found)
     ]
 
 

@@ -1,0 +1,100 @@
+"""Which differences between the rows of a report are larger than their error.
+
+Two results a and b with standard errors s_a and s_b are held apart by z = (a - b) / sqrt(s_a^2 + s_b^2): a
+two-sided z test of unpaired results. All pairs of a column are tested together, so their p values are corrected
+after Holm (1979), which bounds the chance of even one false difference in the column. Rows that are judged by the
+same real pictures share a part of their error, which this test counts twice; it calls fewer differences, not more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from math import erfc, sqrt
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noisette.evaluation.report import Report, Row
+
+__all__ = ["LEVEL", "METHOD", "Difference", "differences", "holm"]
+
+LEVEL = 0.05
+"""Corrected p values below it are called larger than their error."""
+
+METHOD = (
+    "unpaired two-sided z test on the standard errors, p values corrected after Holm over all pairs of a result"
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two rows of one column.
+
+    Attributes:
+        column: the result.
+        first, second: labels of the rows.
+        difference: the first value minus the second.
+        stderr: of the difference.
+        p: the chance of so large a difference between equals, corrected for the number of pairs.
+        larger: whether that is below `LEVEL`: the difference is larger than its error.
+        better: label of the better row, if it is.
+    """
+
+    column: str
+    first: str
+    second: str
+    difference: float
+    stderr: float
+    p: float
+    larger: bool
+    better: str | None
+
+    def options(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+def differences(report: Report) -> list[Difference]:
+    """Return every pair of judged rows in every column whose errors are known, column by column."""
+    found: list[Difference] = []
+    for column in report.columns:
+        known = [row for row in report.rows if row.kind in ("sampler", "pictures") and _has_error(row, column)]
+        pairs = list(combinations(known, 2))
+        corrected = holm([_p(*_apart(first, second, column)) for first, second in pairs])
+        lower = report.better[column] == "lower"
+        found += [_tested(*pair, column, p, lower) for pair, p in zip(pairs, corrected, strict=True)]
+    return found
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number n: the k-th smallest times n - k + 1, never falling, at most 1."""
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    corrected, largest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, values[index] * (len(values) - rank)))
+        corrected[index] = largest
+    return corrected
+
+
+def _has_error(row: Row, column: str) -> bool:
+    return column in row.results and row.results[column].stderr is not None
+
+
+def _apart(first: Row, second: Row, column: str) -> tuple[float, float]:
+    """Return a difference and its standard error."""
+    a, b = first.results[column], second.results[column]
+    return a.value - b.value, sqrt((a.stderr or 0.0) ** 2 + (b.stderr or 0.0) ** 2)
+
+
+def _p(difference: float, stderr: float) -> float:
+    if stderr == 0:
+        return 1.0 if difference == 0 else 0.0
+    return erfc(abs(difference) / stderr / sqrt(2))
+
+
+def _tested(first: Row, second: Row, column: str, p: float, lower: bool) -> Difference:
+    difference, stderr = _apart(first, second, column)
+    larger = p < LEVEL
+    better = (first.label if (difference < 0) == lower else second.label) if larger else None
+    return Difference(column, first.label, second.label, difference, stderr, p, larger, better)
