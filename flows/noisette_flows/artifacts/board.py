@@ -99,7 +99,8 @@ class Board:
             step, path = self._grid
             parts.append(f"### {'Drawn at step ' + str(step) if pace.run.stage == 'train' else 'Pictures'}")
             parts.append(embedded(path, f"{pace.title} at {step}"))
-        self._poster.post(Note(f"{key_of(pace.run)}-page", "markdown", "\n\n".join(parts), "", self._task))
+        about = f"{pace.title}: {'loss and last grid' if self._measured else 'pictures'}"
+        self._poster.post(Note(f"{key_of(pace.run)}-page", "markdown", "\n\n".join(parts), about, self._task))
 
 
 def key_of(run: Run) -> str:
