@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.machine import about, load, slug
 from benchmarks.plots import draw_plots
-from benchmarks.report import MEASUREMENTS, page, write_page
+from benchmarks.report import MEASUREMENTS, PAGES, page, page_of, write_page
 from benchmarks.setting import Setting
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def main() -> None:
     """Run the measurements that were asked for."""
     options = _options()
     if options.page:
-        _publish(json.loads(options.page.read_text(encoding="utf-8")))
+        _publish(json.loads(options.page.read_text(encoding="utf-8")), set(PAGES))
         return
     machine = about(options.threads)
     folder = options.to or HERE / "results"
@@ -47,22 +47,27 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     if options.to is None:
-        _publish(run)
+        _publish(run, {page_of(name) for name in options.only or MEASUREMENTS})
     else:
-        (folder / "benchmarks.md").write_text(page(run), encoding="utf-8")
+        for name in PAGES:
+            (folder / name).write_text(page(run, name), encoding="utf-8")
         draw_plots(run, folder)
 
 
 def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(Path(folder), options.threads, options.quick)
-        began = {"load": load(), "threads": options.threads}
+        began = {"load": load(), "threads": options.threads, "date": about(options.threads)["date"]}
         return {**began, "result": MEASUREMENTS[name].measure(setting)}
 
 
-def _publish(run: dict[str, Any]) -> None:
-    write_page(run, DOCS / "benchmarks.md")
-    draw_plots(run, DOCS / "images")
+def _publish(run: dict[str, Any], pages: set[str]) -> None:
+    """Write the pages whose measurements were made, and of the first page the plots."""
+    for name in PAGES:
+        if name in pages & set(map(page_of, run["measurements"])):
+            write_page(run, DOCS / name)
+    if PAGES[0] in pages:
+        draw_plots(run, DOCS / "images")
 
 
 def _options() -> argparse.Namespace:

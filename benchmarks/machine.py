@@ -15,7 +15,10 @@ from noisette.hardware import processor
 
 __all__ = ["about", "held_mib", "load", "peak_mib", "slug"]
 
-_PACKAGES = ("noisette", "torch", "diffusers", "denoising-diffusion-pytorch", "accelerate", "prefect", "mlflow")
+_PACKAGES = (
+    *("noisette", "torch", "diffusers", "denoising-diffusion-pytorch", "accelerate", "prefect", "mlflow"),
+    *("torchmetrics", "torch-fidelity", "pytorch-fid", "clean-fid", "prdc"),
+)
 
 
 def about(threads: int) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks import apart, growth, losses, memory, orchestration, overhead, sampling, startup, training
+from benchmarks import apart, growth, losses, memory, metrics, orchestration, overhead, sampling, startup, training
 from benchmarks.targets import targets
 
-__all__ = ["MEASUREMENTS", "page", "write_page"]
+__all__ = ["MEASUREMENTS", "PAGES", "page", "page_of", "write_page"]
 
 MEASUREMENTS: dict[str, Any] = {
     "training": training,
@@ -20,20 +20,32 @@ MEASUREMENTS: dict[str, Any] = {
     "memory": memory,
     "orchestration": orchestration,
     "startup": startup,
+    "metrics": metrics,
 }
+
+PAGES = ("benchmarks.md", "metrics.md")
+"""The pages of docs; a measurement says which it belongs to, if not to the first."""
 
 _BEGIN, _END = "<!-- measured -->", "<!-- end -->"
 
 
-def page(run: dict[str, Any]) -> str:
-    """Return the measured part of the page."""
+def page_of(name: str) -> str:
+    """Return the page that a measurement stands on."""
+    found: str = getattr(MEASUREMENTS[name], "PAGE", PAGES[0])
+    return found
+
+
+def page(run: dict[str, Any], name: str = PAGES[0]) -> str:
+    """Return the measured part of a page of docs."""
+    measurements = {key: each for key, each in run["measurements"].items() if page_of(key) == name}
     machine = run["machine"]
     where = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores, {machine['bf16']}"
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
-    when = f"Measured {machine['date']} on {where}"
+    date = max((each.get("date", machine["date"]) for each in measurements.values()), default=machine["date"])
+    when = f"Measured {date} on {where}"
     lines = [f"{when}. {versions}; Python {machine['python']}."]
-    lines += ["", *targets({name: measured["result"] for name, measured in run["measurements"].items()})]
-    for name, result in run["measurements"].items():
+    lines += ["", *targets({name: measured["result"] for name, measured in measurements.items()})]
+    for name, result in measurements.items():
         loads = result["load"]
         noise = f", {result.get('threads', machine['threads'])} threads" + (f", load {loads:.1f}" if loads else "")
         body = MEASUREMENTS[name].table(result["result"])
@@ -46,4 +58,4 @@ def write_page(run: dict[str, Any], path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     head, rest = text.split(_BEGIN)
     tail = rest.split(_END)[1]
-    path.write_text(f"{head}{_BEGIN}\n{page(run)}{_END}{tail}", encoding="utf-8")
+    path.write_text(f"{head}{_BEGIN}\n{page(run, path.name)}{_END}{tail}", encoding="utf-8")

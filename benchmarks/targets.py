@@ -55,6 +55,14 @@ def _whole(results: Results) -> float:
     return float(results["orchestration"]["least_ratio"])
 
 
+def _metric(name: str, tool: str) -> Callable[[Results], float]:
+    return lambda results: float(results["metrics"]["speed"][name]["ratios"][tool]["p20"])
+
+
+def _inception(results: Results) -> float:
+    return float(results["metrics"]["network"]["ratios"]["torch-fidelity"]["p20"])
+
+
 def _start(results: Results) -> float:
     return float(results["startup"]["ratio"]["noisette train"])
 
@@ -73,5 +81,10 @@ _TARGETS: list[tuple[str, float, str, Callable[[Results], float]]] = [
     ("loop round the network, batch 1, share of diffusers'", -0.25, "{:.2f}", _loop),
     ("listeners' share of a training", -0.02, "{:.2%}", lambda r: float(r["orchestration"]["listening_share"])),
     ("what a whole training under the flow takes longer", -0.02, "{:.1%}", _whole),
+    ("Fréchet distance, against torchmetrics", 3.0, "{:.1f}x", _metric("frechet", "torchmetrics")),
+    ("Fréchet distance, against torch-fidelity", 3.0, "{:.1f}x", _metric("frechet", "torch-fidelity")),
+    ("KID, against torchmetrics", 3.0, "{:.1f}x", _metric("kid", "torchmetrics")),
+    ("KID, against torch-fidelity", 3.0, "{:.1f}x", _metric("kid", "torch-fidelity")),
+    ("Inception in fp32, against torch-fidelity", 1.0, "{:.2f}x", _inception),
     ("start of `noisette train`, imports of torch", -3.0, "{:.1f}", _start),
 ]
