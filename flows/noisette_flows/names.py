@@ -28,9 +28,12 @@ def named(pattern: str) -> Callable[[], str]:
         try:
             changes = asked(parameters.get("overrides"), *(parameters.get(one) for one in _FIELDS))
             experiment = load(config_file(parameters["config"]), changes)
-        except NoisetteError:  # the flow itself raises it, as its own failure
+            return f"{experiment.name}: {pattern.format(experiment=experiment)}"
+        except (
+            NoisetteError,
+            AttributeError,
+        ):  # the flow itself raises it, as its own failure: pictures have no data
             return f"{Path(parameters['config']).stem}: config with problems"
-        return f"{experiment.name}: {pattern.format(experiment=experiment)}"
 
     return name
 

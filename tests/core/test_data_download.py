@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import random
 import re
 import socket
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -162,6 +164,38 @@ def test_a_file_is_downloaded_whole_and_reported(server: Server, tmp_path: Path)
     assert seen == sorted(seen)
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert server.requests == [("/0/file", None)]
+
+
+def test_without_a_listener_the_log_says_how_far_it_is(server: Server, tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(download, "_TOLD_EVERY", 0.0)
+    with caplog.at_level("INFO", logger="noisette"):
+        fetch([server.url(good)], tmp_path / "file", sha256=SHA256)
+    assert [record.getMessage() for record in caplog.records][-1] == (
+        f"downloading file: {len(CONTENT) / 1e6:,.0f} of {len(CONTENT) / 1e6:,.0f} MB"
+    )
+
+
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a", b"content" * 100)
+    return file.getvalue()
+
+
+def test_a_zip_archive_is_held_to_its_own_checksums(server: Server, tmp_path: Path, monkeypatch):
+    whole = zipped()
+    monkeypatch.setitem(globals(), "CONTENT", whole)  # what the server has
+    target = fetch([server.url(good)], tmp_path / "a.zip", zipped=True)
+    assert target.read_bytes() == whole
+    fetch([server.url(good)], target, zipped=True)
+    assert len(server.requests) == 1  # it is there
+    target.write_bytes(whole.replace(b"contentcontent", b"contentcontend", 1))
+    fetch([server.url(good)], target, zipped=True)
+    assert target.read_bytes() == whole  # a damaged one was not taken for it
+    monkeypatch.setitem(globals(), "CONTENT", b"<html>gone</html>")
+    with pytest.raises(DataError, match="expected a zip archive that is whole; File is not a zip file"):
+        fetch([server.url(good)], tmp_path / "b.zip", zipped=True)
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_md5_serves_where_there_is_no_better_hash(server: Server, tmp_path: Path):

@@ -186,6 +186,18 @@ def test_pictures_that_are_not_finite_are_no_pictures(pipeline: Path, tmp_path: 
         drawn(tmp_path / "runs", show_of(copy))
 
 
+def test_too_large_a_pipeline_is_no_bug(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers import LDMTextToImagePipeline
+
+    def full(*args, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(LDMTextToImagePipeline, "__call__", lambda self, prompt, generator, **options: full())
+    monkeypatch.setattr("noisette.process.pretrained.Pipeline._accept", lambda self: None)
+    with pytest.raises(DataError, match="is too large for the GPU in fp32: try precision: fp16"):
+        drawn(tmp_path, show_of(pipeline))
+
+
 def test_without_the_libraries_the_message_says_what_to_install(
     pipeline: Path, tmp_path: Path, monkeypatch
 ) -> None:

@@ -99,6 +99,12 @@ def test_an_experiment_draws_what_it_lists_and_what_is_added_later(workshop: Wor
     assert "train" not in later.stderr
 
 
+def test_a_config_that_lists_none_is_told_so(workshop: Workshop) -> None:
+    done = workshop.noisette("pictures", "tiny.yaml")
+    assert done.returncode == 2
+    assert "pictures: is empty: there is nothing to make" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["train", "prepare", "sample", "evaluate"])
 def test_other_stages_say_that_there_are_no_data(workshop: Workshop, command: str) -> None:
     done = workshop.noisette(command, "strip.yaml")

@@ -200,8 +200,9 @@ class TextToImage(Scene):
     steps: PositiveInt | None = Field(None, description="steps of the pipeline's sampler; null: its own default")
     guidance: float | None = Field(None, ge=0, description="its guidance_scale; null: its own default")
     size: PositiveInt | None = Field(None, description="height and width in pixels; null: its own default")
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="what it computes in; auto: fp16 on a GPU, fp32 elsewhere"
+    precision: Literal["fp32", "fp16", "bf16"] = Field(
+        "fp32",
+        description="what it computes in; fp16 and bf16 take half the memory, and not every pipeline bears fp16",
     )
 
     @property

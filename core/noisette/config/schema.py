@@ -51,7 +51,7 @@ def config_schema(plugins: Registry | None = None) -> Schema:
         for definition in list(definitions.values()):
             definitions |= definition.pop("$defs", {})
         schema["$defs"] |= definitions | {contract.__name__: _choice(contract, named, plugins or registry())}
-    schema |= {"required": [], "anyOf": [{"required": ["dataset"]}, _alone()]}  # the file's name is the default name
+    schema |= {"required": [], "anyOf": [{"required": ["dataset"]}, _alone()]}  # a file has a name
     return {"$schema": _DIALECT, **schema, "title": "A noisette experiment"}
 
 

@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import logging
 import re
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,9 @@ _TIMEOUT = 30.0
 
 _TRIES = 3
 """Attempts at one mirror while the connection breaks."""
+
+_TOLD_EVERY = 15.0
+"""Seconds between two lines that say how far a download is."""
 
 _CHUNK = 1 << 18
 
@@ -63,7 +67,8 @@ def fetch(
         zipped: a zip archive whose publisher gives none at all: the checksums that are in it must hold, which finds
             damage, and not a forgery.
         size: in bytes, if known: a host that offers another size is passed over.
-        progress: called with the bytes that are there, and those in all if the host says.
+        progress: called with the bytes that are there, and those in all if the host says; by default it is told in
+            the log.
 
     Raises:
         DownloadError: if no mirror gives the file; lists each with its failure, and where to put the file by hand.
@@ -77,7 +82,7 @@ def fetch(
         with _alone(target):
             if right.holds(target):
                 return target
-            return _from_mirrors(urls, target, right, size, progress or _silent)
+            return _from_mirrors(urls, target, right, size, progress or _Told(target.name))
     except OSError as error:
         raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
 
@@ -146,8 +151,17 @@ class _StaleError(_MirrorError):
     """What was there from an earlier attempt does not belong to this file: it must be loaded anew."""
 
 
-def _silent(done: int, total: int | None) -> None:
-    """Report to nobody."""
+class _Told:
+    """Says in the log how far a download is, now and then."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._last = name, time.monotonic()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if time.monotonic() - self._last >= _TOLD_EVERY:
+            self._last = time.monotonic()
+            of = "" if total is None else f" of {total / 1e6:,.0f}"
+            log.info("downloading %s: %s%s MB", self._name, f"{done / 1e6:,.0f}", of)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ __all__ = ["Pipeline"]
 
 _NEEDED = ("diffusers", "transformers")
 _EXTRA = "noisette[text-to-image]"
+_PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CAPTION = 96
 """Letters of a prompt above its pictures."""
 
@@ -54,7 +55,8 @@ class Pipeline:
         """Load a pipeline, from its folder or from the hub.
 
         Raises:
-            DataError: if a library is missing, the pipeline cannot be had or read, or takes no such option.
+            DataError: if a library is missing, the pipeline cannot be had or read, takes no such option, or is too
+                large for the GPU.
         """
         missing = [name for name in _NEEDED if find_spec(name) is None]
         if missing:
@@ -63,9 +65,9 @@ class Pipeline:
                 f"pip install '{_EXTRA}'"
             )
         machine = Machine.here("fp32")
-        with _quietly():
+        with _quietly(), _enough_memory(scene):
             pipe = _loaded(scene)
-            pipe.to(machine.device, _dtype(scene, machine.device.type))
+            pipe.to(machine.device, _PRECISIONS[scene.precision])
             pipe.set_progress_bar_config(disable=True)
         pipeline = cls(scene, pipe)
         pipeline._accept()
@@ -78,7 +80,7 @@ class Pipeline:
             NotFiniteError: if the picture is not finite.
         """
         generator = seeded_generator(seed, "prompt", number)
-        with _quietly(), torch.inference_mode():
+        with _quietly(), _enough_memory(self.scene), torch.inference_mode():
             drawn = self.pipe(prompt, generator=generator, output_type="np", **self._options()).images[0]
         picture = np.asarray(drawn)
         if not np.isfinite(picture).all():
@@ -116,11 +118,6 @@ class Pipeline:
             raise DataError(f"{self.scene.pipeline}: {type(self.pipe).__name__} does not take {', '.join(strange)}")
 
 
-def _dtype(scene: TextToImage, device: str) -> torch.dtype:
-    precision = scene.precision if scene.precision != "auto" else "fp16" if device == "cuda" else "fp32"
-    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-
-
 def _loaded(scene: TextToImage) -> Any:
     from diffusers import DiffusionPipeline
 
@@ -155,6 +152,16 @@ def _quietly() -> Iterator[None]:
             library.set_verbosity(verbosity)
             if shown:
                 library.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _enough_memory(scene: TextToImage) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise DataError(
+            f"{scene.pipeline}: is too large for the GPU in {scene.precision}: try precision: fp16, or another size"
+        ) from None
 
 
 def _shortened(prompt: str) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from noisette import ConfigError
+from noisette.errors import Problem
 from noisette.stages import Stage
 from noisette_flows.cli import evaluating as two
 from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
@@ -119,6 +121,10 @@ def pictures(
 ) -> None:
     """Make the pictures that a config lists: of a trained experiment, or pictures that need no training."""
     order = Order(config, overrides_of(settings), output)
+    if not order.stages("pictures"):
+        raise ConfigError(
+            config, [Problem("pictures", "is empty: there is nothing to make; list some, such as denoise")]
+        )
     skipped = order.run("draw_pictures", order.stages("pictures"), tracking_uri)
     _tell(order.stages("pictures"), skipped, json)
 
