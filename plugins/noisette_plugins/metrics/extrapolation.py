@@ -69,7 +69,7 @@ def _shuffled(rows: Tensor, seed: int) -> Tensor:
 
 def _weights(k: Tensor) -> Tensor:
     """Return what each distance weighs in the value: 1 / k of its division's, whose line is fitted to k."""
-    divisions = k.unique()
+    divisions = torch.arange(1, float(k.max()) + 1, dtype=k.dtype)
     lines = torch.stack([torch.ones_like(divisions), divisions], dim=1)
     ends: Tensor = torch.linalg.pinv(lines)[0]
     return ends[k.long() - 1] / k
@@ -80,7 +80,8 @@ def _left_over(distances: Tensor, k: Tensor) -> Tensor:
     root = (1 / k).sqrt()  # a division counts once, however many parts it has
     lines = torch.stack([torch.ones_like(k), k], dim=1)
     fit = torch.linalg.lstsq(lines * root[:, None], (distances * root)[:, None]).solution
-    return (distances - (lines @ fit)[:, 0]) * sqrt(len(k) / (len(k) - 2))
+    left: Tensor = distances - (lines @ fit)[:, 0]
+    return left * sqrt(len(k) / (len(k) - 2))
 
 
 def _means(values: Tensor, resamples: int, generator: torch.Generator) -> Tensor:

@@ -103,7 +103,7 @@ def _influences(transport: Transport, generated: State, reference: State) -> tup
 
 
 def _centred(state: State) -> Iterator[Tensor]:
-    yield from (part - state["mean"] for part in state["sample"].split(CHUNK))
+    yield from (part - state["mean"] for part in torch.split(state["sample"], CHUNK))
 
 
 def _check(generated: State, reference: State) -> None:

@@ -38,7 +38,7 @@ def moments(features: Tensor) -> State:
 def moments_of_many(features: Tensor) -> State:
     """Return the same of any number of rows, in bounded memory."""
     state: State = {}
-    for part in features.split(CHUNK):
+    for part in torch.split(features, CHUNK):
         state = merged(state, moments(part))
     return state
 

@@ -50,7 +50,7 @@ class Root(NamedTuple):
             count = len(self.root)
             yield sqrt(count - 1) * (torch.eye(count, dtype=torch.float64) - 1 / count)
             return
-        for part in state["sample"].split(CHUNK):
+        for part in torch.split(state["sample"], CHUNK):
             x = part - state["mean"]
             if self.inverse is None:
                 yield torch.linalg.solve_triangular(self.root.T, x.T, upper=False).T
