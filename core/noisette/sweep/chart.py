@@ -65,6 +65,9 @@ def draw(report: Report, column: str, title: str, *targets: Path) -> None:
         )
         _plain_numbers(calls.xaxis)
         _plain_numbers(seconds.xaxis)
+        low, high = seconds.get_xlim()
+        if high < 10 * low:  # numbers of a narrow axis are many, and long
+            seconds.tick_params(axis="x", labelrotation=30)
         figure.legend(*_legend(calls), loc="outside right center", frameon=False, handlelength=3.2)
         figure.suptitle(f"{title}: {_drawn(report)}", fontsize=11)
         for target in targets:

@@ -32,10 +32,12 @@ def told_apart_by(sweeps: Sequence[Sweep]) -> list[str]:
     twice = [sweep for sweep, digest in zip(sweeps, digests, strict=True) if digests.count(digest) > 1]
     if twice:
         raise DataError(f"compare: expected different models; got {twice[0].checkpoint.directory} twice")
+    options = _by_options(sweeps)
     candidates = [
         [sweep.experiment.name for sweep in sweeps],
-        _by_options(sweeps),
+        options,
         [f"{sweep.experiment.name} step {sweep.checkpoint.step}" for sweep in sweeps],
+        [text and f"{text}, step {sweep.checkpoint.step}" for text, sweep in zip(options, sweeps, strict=True)],
         [sweep.run.name for sweep in sweeps],
         [f"{sweep.run.name} step {sweep.checkpoint.step}" for sweep in sweeps],
         [f"{sweep.run.name} {sweep.checkpoint.digest[:8]}" for sweep in sweeps],

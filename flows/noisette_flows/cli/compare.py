@@ -11,8 +11,8 @@ from rich.console import Console
 
 from noisette import ConfigError, StorageError
 from noisette.errors import Problem
-from noisette.sweep.choice import STEPS, split
-from noisette_flows.cli.checkpoints import Trained
+from noisette.sweep.choice import STEPS, inline, split
+from noisette_flows.cli.comparing import compare_several
 from noisette_flows.cli.options import AsJson, Set, TrackingUri, overrides_of
 from noisette_flows.cli.tracked import FromMlflow, show_kept
 from noisette_flows.cli.work import Order, console_for_progress, start
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
+_STEPS = ",".join(map(str, STEPS))
+
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CHECKPOINT...",
+        help="A checkpoint's directory, a run's (its newest checkpoint), or the YAML file of a trained experiment; "
+        "several are compared with one another.",
+        show_default=False,
+    ),
+]
 Samplers = Annotated[
     str,
     typer.Option(
@@ -32,7 +43,14 @@ Samplers = Annotated[
     ),
 ]
 Steps = Annotated[
-    str, typer.Option("--steps", metavar="LIST", help="Steps of the walks; those beyond the trained are left out.")
+    str,
+    typer.Option(
+        "--steps",
+        metavar="LIST",
+        help=f"Steps of the walks; those beyond the trained are left out. Default: {_STEPS}; of several models, "
+        "the steps of their samplers.",
+        show_default=False,
+    ),
 ]
 Count = Annotated[int, typer.Option("--count", min=1, help="Pictures of each walk.")]
 Features = Annotated[
@@ -48,13 +66,11 @@ Output = Annotated[
     ),
 ]
 
-_STEPS = ",".join(map(str, STEPS))
-
 
 def compare(
-    checkpoint: Trained = "",
+    checkpoints: Models = None,
     samplers: Samplers = "",
-    steps: Steps = _STEPS,
+    steps: Steps = "",
     count: Count = 500,
     features: Features = None,
     metrics: Metrics = "",
@@ -66,23 +82,31 @@ def compare(
 ) -> None:
     """Measure a trained model's quality against network calls and seconds, sampler by sampler.
 
-    Walks that are drawn are skipped; what was stopped goes on where it stopped.
+    Several models stand side by side, each drawn from by its own samplers unless others are named; it is told which
+    differences are larger than their error. Walks that are drawn are skipped; what was stopped goes on.
     """
     if mlflow is not None:
         show_kept(mlflow, tracking_uri, json)
         return
-    if not checkpoint:
+    if not checkpoints:
         raise typer.BadParameter("expected a CHECKPOINT, or --mlflow EXPERIMENT")
+    judges = {"features": inline(features) if features else None, "metrics": [*map(inline, split(metrics))] or None}
+    given = {"count": count, "output": output, **judges, "metrics": judges["metrics"] or ()}
+    if len(checkpoints) > 1:
+        asked = {"samplers": split(samplers), "steps": _lengths(steps) if steps else (), **given}
+        overrides = overrides_of(settings)
+        compare_several(checkpoints, {**asked, "overrides": overrides}, tracking_uri, json=json)
+        return
+    (checkpoint,) = checkpoints
     from noisette_flows.display.sweep import facts, show
     from noisette_flows.tracking import Store, catch_up
 
     parameters: dict[str, Any] = {
         "checkpoint": checkpoint,
         "samplers": split(samplers) or None,
-        "steps": _lengths(steps),
+        "steps": _lengths(steps or _STEPS),
         "count": count,
-        "features": features,
-        "metrics": split(metrics) or None,
+        **judges,
         "overrides": overrides_of(settings) or None,
         "output": output,
     }

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-import sys
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from noisette.sweep.choice import inline, split
+from noisette_flows.cli.reaching import logged
 from noisette_flows.cli.work import console_for_progress
 
 if TYPE_CHECKING:
     from noisette import Report
-    from noisette_flows.tracking import Store
 
 __all__ = ["Channels", "Features", "Fit", "Floor", "HeldOut", "Metrics", "Reference", "Seed", "Size", "Subject"]
 __all__ += ["evaluate_two", "judges", "only_for_two"]
@@ -81,13 +79,14 @@ def evaluate_two(
     from noisette_flows.display.result import mlflow_lines
     from noisette_flows.outcome import tracking_json
     from noisette_flows.tracking import Store
+    from noisette_flows.tracking.pairs import send_pair
 
     store = Store.of(tracking_uri) if tracking_uri else None
     with showing(console_for_progress()) as progress:
         if isinstance(progress, BarProgress):
             progress.wait_no_more()
         report = evaluate_pictures(pictures, real, **options, events=Events([progress]))
-    experiment = _tracked(report, store) if store is not None else ""
+    experiment = logged(lambda: send_pair(report, store), store) if store is not None else ""
     if json:
         print(jsonlib.dumps({**_facts(report), "tracking": tracking_json(store, experiment)}, indent=1))
     else:
@@ -117,18 +116,6 @@ def only_for_two(subject: str, options: dict[str, Any]) -> None:
     given = [name for name, value in options.items() if value]
     if given:
         raise typer.BadParameter(f"{given[0]} is for two sets of pictures: noisette evaluate PICTURES REAL")
-
-
-def _tracked(report: Report, store: Store) -> str:
-    """Return the id of the experiment in MLflow, or nothing: a store that does not answer costs no result."""
-    from noisette_flows.tracking.pairs import send_pair
-
-    try:
-        return send_pair(report, store)
-    except Exception as error:  # MLflow and what lies under it raise nearly anything
-        reason = shorten(store.hide(" ".join(str(error).split())), 200)
-        print(f"warning: not logged to {store.shown}: {reason}; the same command tries again", file=sys.stderr)
-        return ""
 
 
 def _facts(report: Report) -> dict[str, Any]:
