@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, Schema
 
 from noisette import NoisetteError
@@ -29,7 +29,7 @@ from noisette.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
     from numpy.typing import NDArray
 
     from noisette.process import Painter
@@ -52,7 +52,7 @@ class _Way(NamedTuple):
     labelled: bool
 
 
-class Drawer(PythonModel):  # type: ignore[misc]
+class Drawer(PythonModel):
     """Draws with the weights that were registered."""
 
     def load_context(self, context: Any) -> None:

@@ -148,7 +148,7 @@ def _mirror(order: dict[str, Any]) -> Mirror | ShowMirror:
     store = Store.of(order["uri"])
     if store is None:
         raise ValueError("expected the URI of a store")
-    sys.stderr = _Hidden(sys.stderr, store)  # type: ignore[assignment]  # before MLflow's log is made
+    sys.stderr = _Hidden(sys.stderr, store)  # before MLflow's log is made
     config, directory = parse(order["experiment"]), Path(order["directory"])
     if isinstance(config, Experiment):
         return Mirror(config, directory, store, order["overrides"])
