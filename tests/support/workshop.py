@@ -29,6 +29,10 @@ class Workshop:
         return {**kept, **home, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
     @property
+    def command(self) -> Path:
+        return COMMAND
+
+    @property
     def runs(self) -> list[Path]:
         """Run directories, without that of the data."""
         return sorted(path for path in (self.folder / "runs").iterdir() if path.name.startswith("tiny-"))

@@ -1,0 +1,168 @@
+"""Flows that are started through a real Prefect server: shown, cancelled, killed, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.prefect_server import Site, serving, until
+
+from noisette.checkpoint import latest
+
+pytestmark = pytest.mark.slow
+
+LONG = 100_000
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with serving(tmp_path_factory.mktemp("deployed")) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def finished(site: Site) -> str:
+    """A flow run that is finished, started by the short command."""
+    done = site.workshop.noisette(
+        "deploy", "run", "train-and-eval", "-p", "config=tiny", "--set", "training.grid_every=6", "--watch"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "finished successfully" in done.stdout
+    (run,) = site.ask("/api/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+    return str(run["id"])
+
+
+def mlflow(site: Site) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(site.workshop.folder / "mlflow.db")) as database:
+        return set(database.execute("select name, status from runs").fetchall())
+
+
+def step(run: Path) -> int:
+    checkpoint = latest(run)
+    return 0 if checkpoint is None else checkpoint.step
+
+
+def test_parameters_are_a_typed_form_with_descriptions(site: Site) -> None:
+    for flow, needed in {
+        "train-and-eval": "config",
+        "compare-samplers": "checkpoint",
+        "evaluate": "config",
+    }.items():
+        schema = site.ask(f"/api/deployments/name/{flow}/local")["parameter_openapi_schema"]
+        assert schema["required"] == [needed]
+        assert all(field["description"] for field in schema["properties"].values()), flow
+        assert all(field.get("type") or field["anyOf"] for field in schema["properties"].values()), flow
+
+
+def test_what_deployments_count_on_is_installed_once(site: Site) -> None:
+    names = [automation["name"] for automation in site.ask("/api/automations/filter", {})]
+    assert names.count("noisette: silent flow runs have crashed") == 1
+    assert site.ask("/api/concurrency_limits/tag/gpu")["concurrency_limit"] == 1
+    again = site.workshop.noisette("deploy", "prepare", "--gpus", "2")
+    assert again.returncode == 0, again.stderr
+    assert site.ask("/api/concurrency_limits/tag/gpu")["concurrency_limit"] == 2
+    assert len(site.ask("/api/automations/filter", {})) == len(names)
+    site.workshop.noisette("deploy", "prepare", "--gpus", "1")
+
+
+def test_a_finished_flow_run_shows_progress_grids_and_the_comparison(site: Site, finished: str) -> None:
+    assert site.ask(f"/api/flow_runs/{finished}")["name"] == "tiny: train 12 steps, evaluate"
+    shown = site.artifacts(finished)
+    assert shown["train-tiny"]["type"] == "progress"
+    assert shown["train-tiny"]["data"] == 100
+    assert "12/12 steps" in shown["train-tiny"]["description"]
+    page = shown["train-tiny-page"]["data"]
+    assert "| 12 |" in page
+    assert "data:image/png;base64," in page
+    comparison = shown["tiny-comparison"]["data"]
+    assert comparison.count("data:image/png;base64,") == 2
+    assert "| ddim-5 |" in comparison
+    rows = json.loads(shown["tiny-comparison-table"]["data"])
+    assert [row["sampler"] for row in rows][1:3] == ["ddim-5", "ddpm-4"]
+    experiments = site.workshop.noisette("run", "configs/tiny.yaml", "--set", "training.grid_every=6", "--json")
+    link = json.loads(experiments.stdout)["tracking"]["link"]
+    assert link.startswith("http://127.0.0.1:")
+    assert "127.0.0.1:5000" not in link  # the server that is up, at its own port
+    assert shown["tiny-mlflow"]["data"] == f"[tiny in MLflow]({link})"
+
+
+def test_a_wrong_config_fails_by_name_and_lists_what_there_is(site: Site) -> None:
+    run = site.start(config="tinny")
+    site.reaches(run, "FAILED")
+    assert "a name in configs/: tiny" in site.ask(f"/api/flow_runs/{run}")["state"]["message"]
+
+
+def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -> None:
+    run = site.start(config="tiny", steps=LONG)
+    place = site.trains(run)
+    began = time.monotonic()
+    state = {"type": "CANCELLING", "name": "Cancelling"}
+    site.ask(f"/api/flow_runs/{run}/set_state", {"state": state})
+    site.reaches(run, "CANCELLED")
+    until(lambda: not site.engines(), "no process is left")
+    took = time.monotonic() - began
+    stopped = step(place)
+    assert 0 < stopped < LONG
+    assert {status for name, status in mlflow(site) if name == "training"} >= {"KILLED"}
+    assert took < 60, took  # seconds, on a machine that may be busy; measured alone: see docs/deploy.md
+
+    again = site.start(config="tiny", steps=LONG)
+    assert site.trains(again, len((place / "metrics.jsonl").read_text().splitlines())) == place
+    assert not list(place.glob(f".flow-{run}"))
+    journal = [json.loads(line)["step"] for line in (place / "metrics.jsonl").read_text().splitlines()]
+    assert journal == sorted(set(journal))
+    assert max(journal) > stopped
+    site.ask(f"/api/flow_runs/{again}/set_state", {"state": state})
+    site.reaches(again, "CANCELLED")
+
+
+def test_what_serves_is_ended_or_killed_and_the_next_goes_on_with_its_flow_run(site: Site) -> None:
+    run = site.start(config="tiny", steps=LONG + 1)
+    place = site.trains(run)
+    site.end(signal.SIGTERM)
+    first = step(place)
+    assert 0 < first < LONG
+    assert site.state(run) == "CRASHED"
+    assert not site.engines()
+
+    site.serve()
+    assert site.reaches(run, "RUNNING")
+    site.trains(run, len((place / "metrics.jsonl").read_text().splitlines()))
+    site.end(signal.SIGKILL)
+    until(lambda: not site.engines(), "the flow run notices, and stops")
+    site.reaches(run, "CRASHED")
+    second = step(place)
+    assert first < second < LONG
+
+    site.serve()
+    site.trains(run, len((place / "metrics.jsonl").read_text().splitlines()))
+    (engine,) = site.engines()
+    os.kill(engine, signal.SIGKILL)
+    site.reaches(run, "CRASHED")
+
+
+def test_two_trainings_do_not_share_a_gpu(site: Site) -> None:
+    first = site.start(config="tiny", steps=LONG + 2)
+    site.trains(first)
+    second = site.start(config="tiny", steps=LONG + 3)
+    tasks = {"flow_runs": {"id": {"any_": [second]}}}
+    until(
+        lambda: [task for task in site.ask("/api/task_runs/filter", tasks) if task["name"].startswith("train")],
+        "the second comes to its training",
+    )
+    (place,) = (locked.parent for locked in site.runs.glob(f"*/.flow-{second}"))
+    time.sleep(5)
+    assert not (place / "metrics.jsonl").exists()
+    cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+    site.ask(f"/api/flow_runs/{first}/set_state", cancelling)
+    assert site.trains(second) == place  # the control: it waited for nothing else
+    site.ask(f"/api/flow_runs/{second}/set_state", cancelling)
+    site.reaches(first, "CANCELLED")
+    site.reaches(second, "CANCELLED")
