@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from support.tracked import picture_of, runs_of
 from support.workshop import Finished
 
-from noisette import Experiment, Samples, evaluate
+from noisette import Experiment, Prepared, Samples, evaluate
 from noisette.evaluation import Report
 from noisette.journal import read_journal
 from noisette_flows.tracking import Memory, Mirror, Store, behind
@@ -50,6 +50,29 @@ def test_few_telling_parameters_and_the_whole_config_beside_them(client: MlflowC
     assert Experiment.parse(config) == Experiment.load(finished.workshop.folder / "tiny.yaml")
     assert parent.data.tags["noisette.backbone"].startswith("unet (noisette ")
     assert children["ddim-5"].data.tags["noisette.sampler"].startswith("ddim (noisette ")
+
+
+def test_the_training_has_every_option_that_decides_the_network(client: MlflowClient) -> None:
+    _, children = runs_of(client)
+    told = children["training"].data.params
+    assert told["backbone.channels"] == "8"
+    assert told["training.lr"] == "0.001"
+    assert told["timesteps"] == "20"
+    assert not [path for path in told if path.startswith(("sampling.", "evaluation.")) or path == "training.keep"]
+
+
+def test_data_sets_are_inputs_with_their_counts(client: MlflowClient, finished: Finished) -> None:
+    parent, children = runs_of(client)
+    (data,) = (finished.run.parent / "data").iterdir()
+    counts = Prepared.open(data).about["counts"]
+    for run in (parent, children["training"]):
+        inputs = {given.dataset.name: given for given in run.inputs.dataset_inputs}
+        assert set(inputs) == {"digits train", "digits test"}
+        for split, context in (("train", "training"), ("test", "evaluation")):
+            given = inputs[f"digits {split}"]
+            assert json.loads(given.dataset.profile)["num_rows"] == counts[split]["accepted"]
+            assert Prepared.open(data).digest.startswith(given.dataset.digest)
+            assert given.tags[0].value == context
 
 
 def test_the_curves_are_those_of_the_journal(client: MlflowClient, finished: Finished) -> None:
