@@ -39,7 +39,10 @@ __all__ = ["FeatureCache"]
 
 log = logging.getLogger(__name__)
 
-_VERSION = 2
+_VERSION = 1
+_STATISTICS = 2
+"""Version of the statistics that the built-in metrics keep; features stay when it rises."""
+
 _FEATURES = "features.npy"
 _STATE = "state.safetensors"
 
@@ -145,7 +148,7 @@ class FeatureCache:
         return self.folder / f"{name}-{key}"
 
     def _state_place(self, metric: Metric, pictures: PictureSet) -> Path | None:
-        return self._place(f"{metric.name}-{self.label}", _identity(metric), pictures.identity)
+        return self._place(f"{metric.name}-{self.label}", _STATISTICS, _identity(metric), pictures.identity)
 
     def _kept(self, target: Path | None, kind: str, file: str) -> Path | None:
         if target is None or not target.exists():
