@@ -10,11 +10,13 @@ from noisette_plugins.datasets.cifar10 import Cifar10
 from noisette_plugins.datasets.digits import Digits
 from noisette_plugins.datasets.fashion_mnist import FashionMnist
 from noisette_plugins.datasets.flowers102 import Flowers102
+from noisette_plugins.datasets.glyphs import Glyphs
 from noisette_plugins.datasets.hugging_face import HuggingFace
 from noisette_plugins.datasets.image_folder import ImageFolder
 from noisette_plugins.datasets.lsun import Lsun
 from noisette_plugins.datasets.mnist import Mnist
 from noisette_plugins.datasets.mnist_5k import Mnist5k
+from noisette_plugins.datasets.patches import Patches
 
 __all__ = [
     "CelebA",
@@ -22,11 +24,13 @@ __all__ = [
     "Digits",
     "FashionMnist",
     "Flowers102",
+    "Glyphs",
     "HuggingFace",
     "ImageFolder",
     "Lsun",
     "Mnist",
     "Mnist5k",
+    "Patches",
 ]
 
 
@@ -36,6 +40,8 @@ def plugins() -> Iterator[type[Dataset]]:
     yield from (
         Digits,
         Mnist5k,
+        Glyphs,
+        Patches,
         FashionMnist,
         Mnist,
         Cifar10,
