@@ -19,7 +19,7 @@ def ready_schedules() -> list[Schedule]:
 
 
 def by_row(schedules: Iterable[Schedule]) -> dict[str, Schedule]:
-    """Return schedules by what their rows are called: the name, and the options that are not the default."""
+    """Return schedules by what their rows are called: the name, and the options that were given and differ."""
     return {_row(schedule): schedule for schedule in schedules}
 
 
@@ -27,6 +27,7 @@ def _row(schedule: Schedule) -> str:
     changed = {
         key: getattr(schedule, key)
         for key, field in type(schedule).model_fields.items()
-        if getattr(schedule, key) != field.get_default(call_default_factory=True)
+        if key in schedule.model_fields_set
+        and getattr(schedule, key) != field.get_default(call_default_factory=True)
     }
     return " ".join([schedule.name, *(f"{key}={getattr(value, 'name', value)}" for key, value in changed.items())])
