@@ -26,7 +26,8 @@ from statistics import median
 from support.servers import Server
 from support.tiny import tiny, write_prepared
 
-from noisette import Events, Experiment, train
+from noisette import Events, Experiment, Run, hookimpl, train
+from noisette.hooks import Status
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette_flows.tracking import Store, Tracker, behind, catch_up
@@ -34,6 +35,7 @@ from noisette_flows.tracking import Store, Tracker, behind, catch_up
 __all__ = ["FAULTS", "Fault", "Outcome", "direct", "experiment", "job_of", "suffer", "until"]
 
 _LOG_EVERY = 4
+_PACE = "pace"
 _TESTS = Path(__file__).parents[1]
 _PATIENCE = 300.0
 
@@ -73,7 +75,9 @@ class Outcome:
         twice: metrics that the server has more than once.
         runs: MLflow runs; there should be two.
         states: their states.
-        slower: time of a step after the fault began, over that before.
+        slower: processor time of a step after the fault began, over that before; other work on the machine, which
+            moves a step's time by more than any fault, does not count.
+        blocked: share of the training's time that it spent in the tracker.
         waited: seconds between the last step and the end of the process.
         behind: whether the run knew in the end that the server lacked something.
     """
@@ -84,6 +88,7 @@ class Outcome:
     runs: int
     states: set[str]
     slower: float
+    blocked: float
     waited: float
     behind: bool
 
@@ -251,9 +256,9 @@ def _counted(run: Path, database: Path, times_of: tuple[float, float, float], la
             of = "training" if name == "training" else "parent"
             rows = connection.execute("select key, step, value from metrics where run_uuid = ?", (run_id,))
             stored.update((of, key, step, value) for key, step, value in rows if key.startswith("train/"))
-    times = [entry["time"] for entry in entries]
-    steps = [(late - early, late > began) for early, late in pairwise(times) if early > settled]
-    before, after = (median(seconds for seconds, late in steps if late is side) for side in (False, True))
+    paces = [tuple(map(float, line.split())) for line in (run / _PACE).read_text().splitlines()]
+    costs = [(late[1] - early[1], late[0] > began) for early, late in pairwise(paces) if early[0] > settled]
+    before, after = (median(cost for cost, late in costs if late is side) for side in (False, True))
     return Outcome(
         told=len(told),
         lost=len(told.keys() - stored.keys()),
@@ -261,7 +266,8 @@ def _counted(run: Path, database: Path, times_of: tuple[float, float, float], la
         runs=len(runs),
         states={status for _, _, status in runs},
         slower=after / before,
-        waited=ended - times[-1],
+        blocked=paces[-1][2] / (paces[-1][0] - paces[0][0]),
+        waited=ended - paces[-1][0],
         behind=lacking,
     )
 
@@ -291,13 +297,47 @@ def direct(server: Server, fault: Fault, count: int) -> int:
     return count - len(client.get_metric_history(run_id, "loss"))
 
 
+class _Timed:
+    """Adds up the time that a training spends in its tracker."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker, self.seconds = tracker, 0.0
+
+    def _call(self, hook: Callable[..., None], *arguments: object) -> None:
+        start = time.perf_counter()
+        hook(*arguments)
+        self.seconds += time.perf_counter() - start
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        self._call(self._tracker.on_run_start, run)
+
+    @hookimpl
+    def on_run_end(self, run: Run, status: Status) -> None:
+        self._call(self._tracker.on_run_end, run, status)
+
+
+class _Pace:
+    """Writes time, processor time, and time in the tracker, whenever there are metrics."""
+
+    def __init__(self, path: Path, timed: _Timed) -> None:
+        self._path, self._timed = path, timed
+
+    @hookimpl
+    def on_metrics(self, run: Run) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{time.time()} {time.process_time()} {self._timed.seconds}\n")
+
+
 def _main(root: str, uri: str, steps: str) -> None:
     import torch
 
     torch.set_num_threads(1)
     planned, folder = experiment(int(steps)), Path(root)
-    with Tracker.following(planned, training_directory(planned, folder), uri, {}) as trackers:
-        train(planned, folder, events=Events(trackers, installed=False))
+    run = training_directory(planned, folder)
+    with Tracker.following(planned, run, uri, {}) as (tracker,):
+        timed = _Timed(tracker)
+        train(planned, folder, events=Events([timed, _Pace(run / _PACE, timed)], installed=False))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""Debian's Chromium, to look at pages as a person does."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ASSISTANT", "browsing", "close_assistant", "missing_browser", "shown", "until_it_holds"]
+
+_CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+_PATIENCE = 120.0
+
+ASSISTANT = "Ask questions about your"
+"""What is written in the panel that MLflow opens."""
+
+
+def missing_browser() -> str:
+    """Return why there is no browser to try; empty if there is one."""
+    if not Path(_CHROMIUM).exists():
+        return "chromium is not installed (Debian: apt-get install chromium)"
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        return "playwright is not installed (pip install playwright)"
+    return ""
+
+
+@contextmanager
+def browsing(width: int = 1400, height: int = 860) -> Iterator[Any]:
+    """Give a page of a fresh browser: no cookies, no memory, and nothing but this machine to reach."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = chromium.new_context(viewport={"width": width, "height": height}).new_page()
+        page.set_default_timeout(_PATIENCE * 1000)
+        page.route("**/*", lambda route: route.continue_() if "//127.0.0.1" in route.request.url else route.abort())
+        try:
+            yield page
+        finally:
+            chromium.close()
+
+
+def close_assistant(page: Any) -> None:
+    """Close the panel that MLflow opens on a first visit; it stays closed."""
+    page.get_by_text(ASSISTANT).first.wait_for()
+    page.get_by_role("button", name="Close").first.click()
+    page.get_by_text(ASSISTANT).first.wait_for(state="hidden")
+
+
+def until_it_holds(what: Callable[[], bool]) -> None:
+    """Wait for something to be so on a page, which draws itself bit by bit."""
+    deadline = time.monotonic() + _PATIENCE
+    while not what():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.3)
+
+
+def shown(page: Any, selector: str) -> int:
+    """Return how many pictures of a kind are there, loaded and in sight."""
+    script = """selector => [...document.querySelectorAll(selector)].filter(image => {
+        const box = image.getBoundingClientRect();
+        return image.complete && image.naturalWidth > 1 && box.width > 40 && box.height > 20;
+    }).length"""
+    return int(page.evaluate(script, selector))
