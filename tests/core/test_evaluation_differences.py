@@ -40,6 +40,8 @@ def test_a_difference_of_three_errors_is_told_and_one_of_one_is_not() -> None:
     assert found.p == pytest.approx(erfc(3 / sqrt(2)))
     assert found.difference == pytest.approx(-3 * 0.1 * sqrt(2))
     assert differences(report("higher", a=near, b=far))[0].better == "b"
+    [neither] = differences(report("neither", a=near, b=far))
+    assert (neither.larger, neither.better) == (True, None)
     [alike] = differences(report(a=near, b=Estimate(1.1, 0.1)))
     assert (alike.larger, alike.better) == (False, None)
 

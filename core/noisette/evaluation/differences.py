@@ -38,7 +38,7 @@ class Difference:
         stderr: of the difference.
         p: the chance of so large a difference between equals, corrected for the number of pairs.
         larger: whether that is below `LEVEL`: the difference is larger than its error.
-        better: label of the better row, if it is.
+        better: label of the better row, if it is and the result says which way is better.
     """
 
     column: str
@@ -62,8 +62,8 @@ def differences(report: Report) -> list[Difference]:
         known = [row for row in report.rows if row.kind in ("sampler", "pictures") and _has_error(row, column)]
         pairs = list(combinations(known, 2))
         corrected = holm([_p(*_apart(first, second, column)) for first, second in pairs])
-        lower = report.better[column] == "lower"
-        found += [_tested(*pair, column, p, lower) for pair, p in zip(pairs, corrected, strict=True)]
+        better = report.better[column]
+        found += [_tested(*pair, column, p, better) for pair, p in zip(pairs, corrected, strict=True)]
     return found
 
 
@@ -93,8 +93,9 @@ def _p(difference: float, stderr: float) -> float:
     return erfc(abs(difference) / stderr / sqrt(2))
 
 
-def _tested(first: Row, second: Row, column: str, p: float, lower: bool) -> Difference:
+def _tested(first: Row, second: Row, column: str, p: float, better: str) -> Difference:
     difference, stderr = _apart(first, second, column)
     larger = p < LEVEL
-    better = (first.label if (difference < 0) == lower else second.label) if larger else None
-    return Difference(column, first.label, second.label, difference, stderr, p, larger, better)
+    low, high = (first.label, second.label) if difference < 0 else (second.label, first.label)
+    winner = {"lower": low, "higher": high}.get(better) if larger else None
+    return Difference(column, first.label, second.label, difference, stderr, p, larger, winner)

@@ -128,6 +128,7 @@ def _facts(report: Report) -> dict[str, Any]:
         "protocol": dict(report.protocol),
         "sides": report.details["sides"],
         "notes": list(report.notes),
+        "neighbours": {label: os.fspath(path) for label, path in report.pictures_of_neighbours.items()},
         "report": os.fspath(report.directory / "report.json"),
     }
 
@@ -143,5 +144,6 @@ def _show(report: Report, mlflow: list[str]) -> None:
         if side.get("rejected")
     ]
     show_lines("left out", left_out, console)
+    show_lines("nearest", [str(path) for path in report.pictures_of_neighbours.values()], console)
     show_lines("report", [str(report.directory / "report.json")], console)
     show_lines("MLflow", mlflow, console)

@@ -38,7 +38,7 @@ def verdicts(report: Report) -> list[str]:
     lines = []
     for column in report.columns:
         pairs = [one for one in report.details["differences"] if one["column"] == column]
-        if not pairs:
+        if not pairs or report.better[column] not in ("lower", "higher"):
             continue
         rows = list(dict.fromkeys(label for one in pairs for label in (one["first"], one["second"])))
         values = {row.label: row.results[column].value for row in report.rows if column in row.results}
