@@ -1,4 +1,4 @@
-"""Shards on workers: threads, and a real Dask cluster of two; the same bits everywhere. (Processes: docs/deploy.md.)"""
+"""Shards on workers: threads, and a real Dask cluster of two (processes: docs/deploy.md). The same bits all over."""
 
 from __future__ import annotations
 
