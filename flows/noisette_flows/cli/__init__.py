@@ -37,34 +37,36 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    run,
-    prepare,
-    train,
-    sample,
-    evaluate,
-    pictures,
-    compare,
-    forward,
-    edit,
-    interpolate,
-    inpaint,
-    upscale,
-    average,
-    register,
-    schema,
-    up,
-    down,
-    serve,
-):
-    app.command()(command)
+_PICTURES, _SERVERS = "Pictures", "Servers"
+_COMMANDS = {
+    "Experiments": {
+        "run": run,
+        "prepare": prepare,
+        "train": train,
+        "sample": sample,
+        "evaluate": evaluate,
+        "compare": compare,
+        "schema": schema,
+    },
+    _PICTURES: {
+        "pictures": pictures,
+        "forward": forward,
+        "edit": edit,
+        "interpolate": interpolate,
+        "inpaint": inpaint,
+        "upscale": upscale,
+    },
+    "Models": {"average": average, "register": register, "export": export_, "import": import_},
+    _SERVERS: {"up": up, "down": down, "serve": serve},
+}
+for panel, commands in _COMMANDS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=panel)(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)
-app.command("export")(export_)
-app.command("import")(import_)
-app.add_typer(deploy, name="deploy")
-app.add_typer(process, name="process")
-app.add_typer(plugins, name="plugins")
+app.add_typer(process, name="process", rich_help_panel=_PICTURES)
+app.add_typer(deploy, name="deploy", rich_help_panel=_SERVERS)
+app.add_typer(plugins, name="plugins", rich_help_panel="Plugins")
 
 _BUG = "This is a bug in noisette or in a plugin. Please report it with the lines above."
 
