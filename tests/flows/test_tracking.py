@@ -13,6 +13,7 @@ from support.tracked import picture_of, runs_of
 from support.workshop import Finished
 
 from noisette import Experiment, Prepared, Samples, evaluate
+from noisette.checkpoint import Checkpoint
 from noisette.evaluation import Report
 from noisette.journal import read_journal
 from noisette_flows.tracking import Memory, Mirror, Store, behind
@@ -59,6 +60,16 @@ def test_the_training_has_every_option_that_decides_the_network(client: MlflowCl
     assert told["training.lr"] == "0.001"
     assert told["timesteps"] == "20"
     assert not [path for path in told if path.startswith(("sampling.", "evaluation.")) or path == "training.keep"]
+
+
+def test_what_training_chose_for_its_machine_is_told(client: MlflowClient, finished: Finished) -> None:
+    _, children = runs_of(client)
+    told = {name: value for name, value in children["training"].data.tags.items() if ".machine." in name}
+    about = Checkpoint.open(next(finished.run.glob("checkpoints/*"))).about
+    assert told["noisette.machine.threads"] == str(about["machine"]["threads"])
+    assert told["noisette.machine.memory_format"] == "channels_last"
+    assert told["noisette.machine.precision"] == "fp32"
+    assert told["noisette.machine.processes"] == "1"
 
 
 def test_data_sets_are_inputs_with_their_counts(client: MlflowClient, finished: Finished) -> None:

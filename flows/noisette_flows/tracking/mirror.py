@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette import Experiment, Report, Samples
-from noisette.checkpoint import finished
+from noisette.checkpoint import checkpoints, finished
 from noisette.evaluation import Row
 from noisette.journal import Entry, read_journal
 from noisette.layout import samples_directory
-from noisette.storage import MANIFEST
+from noisette.storage import MANIFEST, digest
 from noisette.sweep.asked import asked_in
 from noisette_flows.display.table import markdown, telling
 from noisette_flows.tracking import names
@@ -66,6 +66,7 @@ class Mirror(Connecting):
         self._parent(runs)
         self._journal(runs)
         self._machine(runs)
+        self._choices(runs)
         self._grids(runs)
         sweeps, own = list(asked_in(self.directory)), self._own()
         swept = {name for asked in sweeps for name in asked.samples} - own
@@ -138,6 +139,16 @@ class Mirror(Connecting):
                 runs.client.log_batch(self._train(runs), metrics=metrics)
             runs.memory.machine += len(lines)
             runs.save()
+
+    def _choices(self, runs: Runs) -> None:
+        """Send what training chose for its machine: tags, for a run may go on on another one."""
+        newest = next(checkpoints(self.directory), None)
+        chosen = {} if newest is None else names.machine_tags(newest.about)
+        what = f"machine {digest(chosen)}"
+        if chosen and runs.once(TRAIN, what):
+            for name, value in chosen.items():
+                runs.client.set_tag(self._train(runs), name, value)
+            runs.sent(TRAIN, what)
 
     def _grids(self, runs: Runs) -> None:
         for path in sorted((self.directory / "grids").glob("step-*.png")):

@@ -16,6 +16,7 @@ __all__ = [
     "SEEN",
     "differing",
     "flat",
+    "machine_tags",
     "metric_key",
     "parameters",
     "plugin_tags",
@@ -130,6 +131,14 @@ def tags(experiment: Experiment, run: Path) -> dict[str, str]:
         "noisette.directory": str(run.absolute()),
         **plugin_tags(registry().origins_of([*parts, *judges])),
     }
+
+
+def machine_tags(about: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of what a training chose for its machine, from what its checkpoint says."""
+    if "machine" not in about:  # a network that was imported
+        return {}
+    chosen = {**about["machine"], "precision": about["precision"], "device": about["device"]}
+    return {f"noisette.machine.{name}": str(value) for name, value in chosen.items() if value is not None}
 
 
 def plugin_tags(origins: Iterable[Mapping[str, str]]) -> dict[str, str]:
