@@ -282,6 +282,7 @@ def direct(server: Server, fault: Fault, count: int) -> int:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "2"  # of this process, which trains nothing
     client = MlflowClient(server.uri)
     run_id = client.create_run("0").info.run_id
     for number in range(count):
