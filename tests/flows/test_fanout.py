@@ -1,4 +1,4 @@
-"""Shards on workers: threads, and a real Dask cluster of two (processes: docs/deploy.md). The same bits all over."""
+"""Shards on workers: threads, and a real Dask cluster of two (processes: docs/deploy.md); always the same bits."""
 
 from __future__ import annotations
 
