@@ -110,5 +110,5 @@ def _line_of(source: str, new: str) -> str:
 
 def _words(text: str) -> list[list[str]]:
     """Return the words of each line that has some, decimals made alike."""
-    lines = [re.sub(r"\d+\.\d+", "#", line).split() for line in text.splitlines()]
+    lines = [re.sub(r"\d+\.\d+|\d+(?= ±)|(?<=± )\d+", "#", line).split() for line in text.splitlines()]
     return [line for line in lines if line]
