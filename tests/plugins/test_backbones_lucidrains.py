@@ -33,7 +33,7 @@ def trainers(state: dict[str, Tensor], averaged: dict[str, Tensor]) -> dict[str,
     ema = {f"ema_model.model.{name}": tensor for name, tensor in averaged.items()}
     return {
         "step": 700,
-        "model": {"betas": torch.zeros(5), **inside},
+        "model": {"betas": torch.full((5,), 0.1), **inside},
         "opt": {"state": {}, "param_groups": [{"lr": 8e-5, "betas": (0.9, 0.99)}]},
         "ema": {"initted": torch.tensor(True), "step": torch.tensor(700), "ema_model.betas": torch.zeros(5), **ema},
         "scaler": None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from noisette import Experiment, StorageError
+from noisette import DataError, Experiment, StorageError, registry
 from noisette.config import apply_overrides, read_yaml
 from noisette.exchange import export_checkpoint, import_checkpoint, imported_config, read_foreign
 from noisette_flows.cli.checkpoints import Trained, checkpoint_of
@@ -51,8 +51,22 @@ def import_(
         typer.Argument(help="A folder of diffusers' UNet2DModel, or a file of denoising-diffusion-pytorch."),
     ],
     config: Annotated[
-        str, typer.Argument(metavar="CONFIG", help="YAML file that says data, samplers and metrics.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[CONFIG]",
+            help="YAML file that says data, samplers and metrics. Default: every sampler, 64 pictures of 50 steps.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|FOLDER",
+            help="What the pictures are compared with, instead of CONFIG's data.",
+            show_default=False,
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="FILE", help="The config that is written. Default: named after SOURCE, here."),
@@ -62,7 +76,7 @@ def import_(
     json: AsJson = False,
 ) -> None:
     """Make a network that another library trained a model like any other: a config, and its finished training."""
-    base = apply_overrides(read_yaml(Path(config)), overrides_of(settings))
+    base = _base(config, data, overrides_of(settings))
     pretrained = read_foreign(source)
     target = to or Path(f"{named(source.resolve().stem)}.yaml")
     made = imported_config(pretrained, base, named(target.stem)[:_LONGEST])
@@ -74,9 +88,26 @@ def import_(
     if json:
         print(jsonlib.dumps({"config": str(target), "checkpoint": str(checkpoint.directory)}, indent=1))
         return
-    print(f"{target}: from {source}: {', '.join(said)}; the rest from {config}")
+    rest = f"; the rest from {config}" if config else ""
+    print(f"{target}: from {source}: {', '.join(said)}{rest}")
     print(f"{checkpoint.directory}: {checkpoint.about['parameters']:,} weights")
     print(f"\nnoisette sample {target}")
+
+
+def _base(config: str | None, data: str | None, settings: list[str]) -> dict[str, Any]:
+    """Return what the source of a network does not say: the data, and what is drawn.
+
+    Raises:
+        DataError: if nobody says what its pictures are to be compared with.
+    """
+    samplers = [{"name": found.plugin.name, "steps": 50} for found in registry().of_kind("sampler")]
+    base = dict(read_yaml(Path(config))) if config else {"sampling": {"count": 64, "samplers": samplers}}
+    if data is not None:
+        base["dataset"] = {"name": "image-folder", "path": data} if Path(data).is_dir() else data
+    base = apply_overrides(base, settings)
+    if "dataset" not in base:
+        raise DataError("import: expected what its pictures are compared with: a CONFIG with a dataset, or --data")
+    return base
 
 
 def _yaml(config: dict[str, Any]) -> str:

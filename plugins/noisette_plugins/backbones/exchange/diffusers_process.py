@@ -12,7 +12,7 @@ from torch import Tensor
 from noisette import DataError
 from noisette_plugins.schedules import Cosine, Linear, Quadratic, ScaledLinear, Sigmoid
 
-__all__ = ["process_of", "scheduler_config"]
+__all__ = ["named_schedule", "process_of", "scheduler_config"]
 
 _OBJECTIVES = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 
@@ -61,7 +61,7 @@ def process_of(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
 
 def _schedule(settings: Mapping[str, Any], source: Path) -> dict[str, Any]:
     if settings["trained_betas"] is not None:
-        return _named(settings["trained_betas"])
+        return named_schedule(settings["trained_betas"])
     ends = {"start": settings["beta_start"], "end": settings["beta_end"]}
     schedules = {
         "linear": {"name": "linear", **ends, "scaled": False},
@@ -74,11 +74,11 @@ def _schedule(settings: Mapping[str, Any], source: Path) -> dict[str, Any]:
     return schedules[named]
 
 
-def _named(betas: Sequence[float]) -> dict[str, Any]:
-    """Return the schedule with these betas by its name, if one has them as it comes; else the betas."""
+def named_schedule(betas: Sequence[float], rounding: float = 1e-9) -> dict[str, Any]:
+    """Return the schedule with these betas, up to rounding, by its name, if one has them as it comes; else them."""
     values = torch.tensor(betas, dtype=torch.float64)
     for schedule in (Linear(), Cosine(), Quadratic(), ScaledLinear(), Sigmoid()):
-        if torch.allclose(schedule.betas(len(values)), values, rtol=1e-9, atol=0):
+        if torch.allclose(schedule.betas(len(values)), values, rtol=rounding, atol=0):
             return {"name": schedule.name}
     return {"name": "given", "values": list(betas)}
 

@@ -1,6 +1,6 @@
 """Checkpoints of the denoising-diffusion-pytorch library, read into `linear-attention-unet`.
 
-Nothing but weights is in them: the options follow from names and shapes.
+Nothing but tensors is in them: the options follow from names and shapes, and the process from its tables.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from noisette import DataError
 from noisette.training.pretrained import Pretrained
+from noisette_plugins.backbones.exchange.lucidrains_process import process_in
 from noisette_plugins.backbones.exchange.tensors import read_tensors
 from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
 
@@ -61,7 +62,8 @@ def load_lucidrains(path: Path | str, *, ema: bool = True) -> Pretrained:
         DataError: if it is no such file, or of a network that we cannot build.
     """
     path = Path(path)
-    theirs = _network_in(_read(path), path, ema)
+    read = _read(path)
+    theirs = _network_in(read, path, ema)
     state = from_lucidrains(theirs)
     backbone = _options(state, path)
     inputs, outputs = state["enter.weight"].shape[1], len(state["leave.bias"])
@@ -69,7 +71,8 @@ def load_lucidrains(path: Path | str, *, ema: bool = True) -> Pretrained:
         raise DataError(
             f"{path}: takes {inputs} channels and gives {outputs}: a self-conditioned network, which we cannot run"
         )
-    return Pretrained(path, backbone, inputs, outputs, 0, None, state).checked()
+    process = process_in(read.get("model", read), path)
+    return Pretrained(path, backbone, inputs, outputs, 0, None, state, process).checked()
 
 
 def from_lucidrains(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
