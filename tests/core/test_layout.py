@@ -121,6 +121,9 @@ COSMETIC_CHANGES = [
     "training.evaluate_every=7",
     "training.evaluate_count=7",
     "training.best_by=kid",
+    "training.pictures=640000",  # which are the default's steps
+    "training.processes=2",
+    "training.parallel=fsdp",
 ]
 HARDWARE = ["sampling.batch=3", "threads=3"]
 
