@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -32,11 +33,12 @@ def compare_several(places: list[str], options: dict[str, Any], tracking_uri: st
 
     console, store = console_for_progress(), Store.of(tracking_uri)
     contest = Contest.of(places, **options)
-    done = _drawn(contest, console, tracking_uri)
-    for sweep in done if store is not None else ():
-        catch_up(sweep.trained, sweep.run, store, {})
-    decided = contest.decide()
-    experiment = logged(lambda: send_contest(decided, store), store) if store is not None else ""
+    before = _drawn(contest, console, tracking_uri)
+    decided, experiment = contest.decide(), ""
+    if store is not None:
+        for sweep in before:
+            catch_up(sweep.trained, sweep.run, store, {})
+        experiment = logged(partial(send_contest, decided, store), store)
     if json:
         print(jsonlib.dumps(facts(decided, store, experiment), indent=1))
     else:

@@ -99,7 +99,7 @@ class Classifier(Features):
     def classifier(self) -> Logits:
         """Return the function to the logits of the data set's classes."""
         last = self._trained().network().last.requires_grad_(False)
-        return lambda features: last(features)  # type: ignore[no-any-return]
+        return lambda features: last(features)
 
     def _prepare(self, pictures: Tensor) -> Tensor:
         from noisette_plugins.features.resize import clean

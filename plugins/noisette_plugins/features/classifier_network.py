@@ -53,7 +53,7 @@ def trained(
         rows = order()
         loss = F.cross_entropy(network.last(network(_seen(train, rows))), torch.from_numpy(labels[rows]))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     return network.eval().requires_grad_(False)

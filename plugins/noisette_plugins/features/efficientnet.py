@@ -70,7 +70,7 @@ class EfficientNetLite0(Features):
     def classifier(self) -> Classifier:
         """Return the function to the logits of ImageNet's 1000 classes."""
         last = self._network()._fc.requires_grad_(False)
-        return lambda features: last(features)  # type: ignore[no-any-return]
+        return lambda features: last(features)
 
     def _network(self) -> EfficientNetLite:
         from noisette_plugins.features.efficientnet_network import EfficientNetLite

@@ -45,9 +45,10 @@ def of_transformers(model_type: str, folder: Path) -> nn.Module:
         import transformers
     except ImportError:
         raise _missing("transformers", folder) from None
-    build, options = getattr(transformers, _CLASSES[model_type]), {}
+    build = getattr(transformers, _CLASSES[model_type])
+    options: dict[str, Any] = {}
     if model_type == "clip":  # the whole of CLIP says at its top how wide the projection is
-        whole = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
+        whole: Any = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
         whole.vision_config.projection_dim = whole.projection_dim
         options = {"config": whole.vision_config}
     options |= {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
