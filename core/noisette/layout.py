@@ -38,8 +38,8 @@ __all__ = [
 COSMETIC = {"log_every", "save_every", "save_seconds", "grid_every", "keep", "pictures", "processes", "parallel"}
 """Training options that change what is written and when, but no weight.
 
-Several processes add the same numbers in another order: a run may go on in more or fewer of them. `pictures` decides
-`steps`, which is not among these.
+Several processes add the same numbers in another order: a run may go on in more or fewer of them. `pictures`
+decides `steps`, which is not among these.
 """
 
 WATCHING = {"evaluate_every", "evaluate_count", "best_by"}
