@@ -41,17 +41,25 @@ def main() -> None:
         print(f"== {name}", flush=True)
         run["measurements"][name] = measured = _measured(name, options)
         print("\n".join(MEASUREMENTS[name].table(measured["result"])), flush=True)
-    if options.quick and options.to is None:
-        return  # figures that mean nothing are shown, and not kept beside those that do
+        if options.to is not None or not options.quick:  # figures that mean nothing are shown, and not kept
+            _keep(run, folder, path)
+            if options.to is None:
+                _publish(run, {page_of(name)})
+            else:
+                _show(run, folder)
+
+
+def _keep(run: dict[str, Any], folder: Path, path: Path) -> None:
+    """Write what there is so far: measurements take long, and may be stopped."""
     run["measurements"] = {name: run["measurements"][name] for name in MEASUREMENTS if name in run["measurements"]}
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-    if options.to is None:
-        _publish(run, {page_of(name) for name in options.only or MEASUREMENTS})
-    else:
-        for name in PAGES:
-            (folder / name).write_text(page(run, name), encoding="utf-8")
-        draw_plots(run, folder)
+
+
+def _show(run: dict[str, Any], folder: Path) -> None:
+    for name in PAGES:
+        (folder / name).write_text(page(run, name), encoding="utf-8")
+    draw_plots(run, folder)
 
 
 def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -22,12 +22,15 @@ from noisette_plugins.features import EfficientNetLite0, Inception
 from noisette_plugins.features.inception_network import InceptionV3
 from noisette_plugins.metrics import KID, Frechet
 
-__all__ = ["measured", "table"]
+__all__ = ["measure", "table"]
+
+TITLE = "The feature network"
+PAGE = "metrics.md"
 
 _CPU = torch.device("cpu")
 
 
-def measured(setting: Setting) -> dict[str, Any]:
+def measure(setting: Setting) -> dict[str, Any]:
     """Return times, how far the features are apart, and how far bf16 moves the metrics beside their errors."""
     weights = _random_weights(setting.folder)
     pictures = _pictures(setting)
@@ -37,7 +40,7 @@ def measured(setting: Setting) -> dict[str, Any]:
     if installed(FIDELITY):
         arms[FIDELITY] = _fidelity(weights)
     seconds = interleaved(
-        {name: lambda arm=arm: arm(batch) for name, arm in arms.items()}, setting.rounds(8), warmup=1
+        {name: lambda arm=arm: arm(batch) for name, arm in arms.items()}, setting.rounds(4), warmup=1
     )
     expected = own(batch)
     spread = float(expected.std())
@@ -68,7 +71,7 @@ def _moved(pictures: Tensor) -> dict[str, dict[str, float]]:
 def _pictures(setting: Setting) -> Tensor:
     experiment = Experiment.parse({"name": "bench", "dataset": "mnist-5k", "preparation": {"limit": 1024}})
     data = prepare(experiment, setting.root)
-    return torch.from_numpy(data.pictures("train")[: 64 if setting.quick else 800].copy())
+    return torch.from_numpy(data.pictures("train")[: 64 if setting.quick else 400].copy())
 
 
 def _random_weights(folder: Path) -> Path:

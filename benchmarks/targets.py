@@ -56,11 +56,11 @@ def _whole(results: Results) -> float:
 
 
 def _metric(name: str, tool: str) -> Callable[[Results], float]:
-    return lambda results: float(results["metrics"]["speed"][name]["ratios"][tool]["p20"])
+    return lambda results: float(results["metrics-speed"][name]["ratios"][tool]["p20"])
 
 
 def _inception(results: Results) -> float:
-    return float(results["metrics"]["network"]["ratios"]["torch-fidelity"]["p20"])
+    return float(results["metrics-network"]["ratios"]["torch-fidelity"]["p20"])
 
 
 def _start(results: Results) -> float:

@@ -88,14 +88,16 @@ def test_a_page_has_its_own_measurements(benchmarks: ModuleType) -> None:
     }
     speed = {"pictures": 3, "dimensions": 4, "kid": {"times": {}, "ratios": {}}}
     network = {"pictures": 1, "times": {}, "ratios": {}, "apart": {}, "moved": {}}
-    result = {"equal": [], "speed": speed, "network": network, "memory": {"kid": {"5": 1.0}}}
     ratio = {"p20": 2.0, "median": 2.0, "spread": [1.0, 3.0]}
     run = {
         "machine": {**machine, "date": "then"},
-        "measurements": {"metrics": {"result": result, "load": 1.0, "date": "now"}},
+        "measurements": {
+            "metrics-speed": {"result": speed, "load": 1.0, "date": "now"},
+            "metrics-network": {"result": network, "load": 1.0, "date": "now"},
+        },
     }
     speed["kid"]["ratios"] = {"torchmetrics": ratio}
     page = report.page(run, "metrics.md")
     assert "Measured now on p" in page
     assert "| KID, against torchmetrics | at least 3.0x | 2.0x | **missed** |" in page
-    assert "## Metrics" not in report.page(run, "benchmarks.md")
+    assert "## Speed" not in report.page(run, "benchmarks.md")
