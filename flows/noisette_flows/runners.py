@@ -87,7 +87,7 @@ def _processes(workers: Workers) -> TaskRunner[Any]:
 
 
 def _dask(workers: Workers) -> TaskRunner[Any]:
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if workers.address:
         return DaskTaskRunner(address=workers.address)
@@ -96,12 +96,12 @@ def _dask(workers: Workers) -> TaskRunner[Any]:
 
 
 def _ray(workers: Workers) -> TaskRunner[Any]:
-    from prefect_ray import RayTaskRunner
+    from prefect_ray.task_runners import RayTaskRunner
 
-    if workers.address:
-        return RayTaskRunner(address=workers.address)
     local = {"num_cpus": workers.count, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    return RayTaskRunner(init_kwargs=local)
+    found = RayTaskRunner(address=workers.address) if workers.address else RayTaskRunner(init_kwargs=local)
+    runner: TaskRunner[Any] = found
+    return runner
 
 
 _RUNNERS: dict[str, Callable[[Workers], TaskRunner[Any]]] = {

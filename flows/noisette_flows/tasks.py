@@ -8,7 +8,7 @@ Training is never tried again by itself: a run that is started again resumes.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
@@ -114,7 +114,7 @@ def shard_task(
     last: int,
 ) -> str:
     """Draw pictures `first` to `last` (left out) of one sampler, wherever this runs; all values are plain."""
-    parsed, drawn_by = Experiment.parse(experiment), make_plugin("sampler", sampler)
+    parsed, drawn_by = Experiment.parse(experiment), cast(Sampler, make_plugin("sampler", sampler))
     return str(draw_shard(parsed, Checkpoint.open(Path(checkpoint)), drawn_by, range(first, last), root))
 
 

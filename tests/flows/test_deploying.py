@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.browser import browsing, missing_browser, shown, until_it_holds
 from support.prefect_server import Site, serving, until
 
 from noisette.checkpoint import latest
@@ -166,3 +167,29 @@ def test_two_trainings_do_not_share_a_gpu(site: Site) -> None:
     site.ask(f"/api/flow_runs/{second}/set_state", cancelling)
     site.reaches(first, "CANCELLED")
     site.reaches(second, "CANCELLED")
+
+
+@pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "it is there")
+def test_prefects_page_shows_what_a_person_looks_for(site: Site, finished: str) -> None:
+    with browsing() as page:
+        page.goto(f"{site.url}/runs/flow-run/{finished}")
+        page.get_by_text("tiny: train 12 steps, evaluate").first.wait_for()
+        for words in ("Completed", "train-and-eval", "5 Task runs"):
+            page.get_by_text(words).first.wait_for()
+        page.get_by_text("Task Runs", exact=True).first.click()
+        for task in ("prepare digits", "train 12 steps", "sample ddim-5", "sample ddpm-4", "evaluate tiny"):
+            page.get_by_text(task, exact=True).first.wait_for()
+        page.get_by_text("Artifacts", exact=True).first.click()
+        page.get_by_text("tiny-comparison", exact=True).first.wait_for()
+        page.get_by_text("12/12 steps, loss").first.wait_for()
+
+        page.goto(f"{site.url}/artifacts/artifact/{site.artifacts(finished)['tiny-comparison']['id']}")
+        page.get_by_text("tiny: the comparison").first.wait_for()
+        page.get_by_role("cell", name="ddim-5").first.wait_for()
+        until_it_holds(lambda: shown(page, "img[src^='data:image/png']") == 2)
+        assert page.get_by_role("link", name="Charts and pictures in MLflow").get_attribute("href")
+
+        deployment = site.ask("/api/deployments/name/train-and-eval/local")["id"]
+        page.goto(f"{site.url}/deployments/deployment/{deployment}/run")
+        page.get_by_text("the experiment: a YAML file, or its name in configs/.").first.wait_for()
+        page.get_by_text("training steps; the config's, if empty.").first.wait_for()

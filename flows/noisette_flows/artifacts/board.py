@@ -111,7 +111,9 @@ def key_of(run: Run) -> str:
 def _table(measured: list[tuple[int, dict[str, float]]]) -> str:
     """Return measurements, evenly chosen, the last ones included, as a table in markdown."""
     chosen = measured[:: -max(1, len(measured) // _LINES)][:_LINES][::-1]
-    names = [name for name in ("loss", "lr", "gradient_norm", "pictures_per_second") if name in measured[-1][1]]
+    names: list[str] = [
+        name for name in ("loss", "lr", "gradient_norm", "pictures_per_second") if name in measured[-1][1]
+    ]
     names += [name for name in measured[-1][1] if name not in names][: 6 - len(names)]
     head = f"| step | {' | '.join(name.replace('_', ' ') for name in names)} |\n|{' ---: |' * (len(names) + 1)}"
     rows = [

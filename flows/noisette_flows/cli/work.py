@@ -109,9 +109,30 @@ def start(flow: str, parameters: Mapping[str, Any], console: Console, tracking_u
             with starting_server():
                 from noisette_flows import pipeline  # imports torch meanwhile
             getattr(pipeline, flow)(**parameters)
+    except Exception as error:
+        _tell_of_outage(error)
+        raise
     except (KeyboardInterrupt, SystemExit):
         console.print("stopped; the same command goes on from here", **_PLAIN)
         raise
+
+
+def _tell_of_outage(error: Exception) -> None:
+    """Raise what a person needs to know, if it was Prefect's server that no longer answers.
+
+    Raises:
+        ServerError: in the place of its client's error.
+    """
+    import httpx
+
+    from noisette_flows.server import ServerError
+
+    if isinstance(error, httpx.TransportError):
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ServerError(
+            f"Prefect's server no longer answers ({reason}). What is finished is kept: start the server, and the "
+            "same command goes on from here"
+        ) from None
 
 
 _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}

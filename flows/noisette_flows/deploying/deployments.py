@@ -28,7 +28,7 @@ def deployments(cron: str | None = None, config: str | None = None) -> list[Runn
         config: what it trains then.
     """
     from prefect.client.schemas.schedules import CronSchedule
-    from prefect.deployments.runner import EntrypointType
+    from prefect.types.entrypoint import EntrypointType
 
     from noisette_flows import pipeline
 

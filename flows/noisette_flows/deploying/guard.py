@@ -52,10 +52,10 @@ def _limited(client: SyncPrefectClient) -> bool:
 
 
 def _automation() -> AutomationCore:
+    from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
-    from prefect.states import StateType
 
     ended = [f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")]
     trigger = EventTrigger(
