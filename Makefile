@@ -45,6 +45,10 @@ figures-pictures: $(READY) ## Make the pictures of docs/pictures.md with the dem
 figures-compare: $(READY) ## Train on Fashion-MNIST and compare all samplers for docs/; ARGS="--count 1000"
 	@$(BIN)/python scripts/figures_compare.py $(ARGS)
 
+.PHONY: gallery
+gallery: $(READY) ## Train what needs no GPU and no download, and make docs/gallery.md
+	@$(BIN)/python scripts/gallery.py $(ARGS)
+
 .PHONY: setup
 setup: $(READY) ## Make .venv with the pinned requirements and noisette
 	@echo "$(VENV) is ready: $(BIN)/noisette --help"

@@ -94,14 +94,15 @@ def import_(
     print(f"\nnoisette sample {target}")
 
 
-def _base(config: str | None, data: str | None, settings: list[str]) -> dict[str, Any]:
+def _base(config: str | None, data: str | None, settings: dict[str, Any]) -> dict[str, Any]:
     """Return what the source of a network does not say: the data, and what is drawn.
 
     Raises:
         DataError: if nobody says what its pictures are to be compared with.
     """
     samplers = [{"name": found.plugin.name, "steps": 50} for found in registry().of_kind("sampler")]
-    base = dict(read_yaml(Path(config))) if config else {"sampling": {"count": 64, "samplers": samplers}}
+    every = {"sampling": {"count": 64, "samplers": samplers}}
+    base: dict[str, Any] = dict(read_yaml(Path(config))) if config else every
     if data is not None:
         base["dataset"] = {"name": "image-folder", "path": data} if Path(data).is_dir() else data
     base = apply_overrides(base, settings)

@@ -1,0 +1,198 @@
+"""Make docs/gallery.md: run the experiments that need neither a GPU nor a download, and show what came out.
+
+    make gallery                            trains what is not trained; hours on two cores
+    make gallery ARGS="--output elsewhere"  where the results lie; runs, if not said
+
+What is finished is found again, so a second call only writes the page anew.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import numpy as np
+from figures import processor
+from PIL import Image
+
+from noisette import Experiment, Report
+from noisette.checkpoint import Checkpoint, finished
+from noisette.journal import read_journal
+from noisette.layout import training_directory
+from noisette.pictures import columns_of, grid
+from noisette.sampling import Samples
+from noisette.stages import plan
+from noisette_flows.display.table import markdown
+
+HERE = Path(__file__).parent.parent
+PAGE = HERE / "docs" / "gallery.md"
+IMAGES = HERE / "docs" / "images" / "gallery"
+COMMAND = str(Path(sys.executable).with_name("noisette"))
+
+SHOWN = {
+    "glyphs": (
+        "Emoji",
+        "Colours, outlines and plain shapes are those of emoji; few are whole. The set has one picture of each "
+        "kind, 1,283 in all.",
+    ),
+    "patches": (
+        "Patches of photographs",
+        "Each column has the colours and the texture of its photograph. Details that come once (a star of the "
+        "flag, an epaulette) are not learned. Photographs are drawn in equal shares, which the data has not: "
+        "a part of the distance is that.",
+    ),
+    "mnist-5k": ("Digits of MNIST", "Nearly all are what they were asked to be."),
+    "fashion-mnist": (
+        "Clothes",
+        "Nearly all are clothes at first sight; prints are patchy, and a few are nothing.",
+    ),
+    "digits": ("Small digits", "The demo of the README."),
+}
+"""The experiments, by their configs: the headings of the page, and what a person saw in the pictures."""
+
+_CELL, _COLUMNS = 64, 12
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An experiment that has run to its end.
+
+    Attributes:
+        checkpoint: the last one of its training.
+        samples: of every sampler.
+    """
+
+    name: str
+    experiment: Experiment
+    checkpoint: Checkpoint
+    samples: list[Samples]
+    report: Report
+
+    @classmethod
+    def run(cls, name: str, root: Path) -> Finished:
+        """Run `configs/<name>.yaml`, as far as it has not run yet."""
+        config = HERE / "configs" / f"{name}.yaml"
+        subprocess.run([COMMAND, "run", str(config), "--output", str(root)], cwd=HERE, check=True)
+        experiment = Experiment.load(config)
+        checkpoint = finished(training_directory(experiment, root), experiment.training.steps)
+        at = {stage.name: stage.directory for stage in plan(experiment, root)}
+        samples = [at[f"sample {sampler.label}"] for sampler in experiment.sampling.samplers]
+        if checkpoint is None or at["evaluate"] is None:
+            sys.exit(f"{config}: has not run to its end")
+        opened = [Samples.open(directory) for directory in samples if directory is not None]
+        return cls(name, experiment, checkpoint, opened, Report.open(at["evaluate"]))
+
+    @property
+    def best(self) -> Samples:
+        """The samples that are nearest by the first column of the table."""
+        column = self.report.columns[0]
+        distances = {row.label: row.results[column].value for row in self.report.rows if column in row.results}
+        return min(self.samples, key=lambda samples: distances[samples.label])
+
+    @property
+    def columns(self) -> int:
+        """Pictures in a row of the grid: one of each class, where it knows classes."""
+        classes = len(self.checkpoint.about["classes"]) if self.experiment.training.labels else 0
+        return columns_of(classes) if classes else 16
+
+    def minutes(self) -> float:
+        """Return how long the training took: seconds a step, from the journal, times steps."""
+        training = self.experiment.training
+        entries = read_journal(self.checkpoint.directory.parents[1])
+        rates = [entry["metrics"]["pictures_per_second"] for entry in entries if entry["stage"] == "train"]
+        return float(np.mean(training.batch / np.array(rates))) * training.steps / 60
+
+
+def main() -> None:
+    """Run the experiments; write the page, its pictures, and the strip of the README."""
+    arguments = sys.argv[1:]
+    root = HERE / (arguments[arguments.index("--output") + 1] if "--output" in arguments else "runs")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    shown = [Finished.run(name, root) for name in SHOWN]
+    sections = [_section(one, root) for one in shown]
+    _composite(shown).save(IMAGES / "strip.webp", lossless=True)
+    PAGE.write_text("\n".join([_head(), *sections]), encoding="utf-8")
+    size = sum(path.stat().st_size for path in IMAGES.iterdir())
+    print(f"{PAGE}, and {size / 2**20:.2f} MB of pictures in {IMAGES}")
+
+
+def _head() -> str:
+    trained = (
+        "What comes of the configs that need neither a GPU nor a download (clothes and emoji are Debian packages). Each "
+        "was trained on one core of "
+        f"{processor()}, {os.cpu_count()} cores, which other work shared; times are seconds a step, as the "
+        "journal has them, times steps. `make gallery` trains what is not trained, and writes this page."
+    )
+    shown = (
+        "Pictures are the first ones that a sampler drew, not chosen ones: of the sampler with the least Fréchet "
+        "distance. The strips show x_t on its way from noise, above, and below the x_0 that the network sees in it."
+    )
+    return f"# Gallery\n\n{fill(trained, 116)}\n\n{fill(shown, 116)}\n"
+
+
+def _section(shown: Finished, root: Path) -> str:
+    """Write the pictures of an experiment; return its part of the page."""
+    best, name, (heading, remark) = shown.best, shown.name, SHOWN[shown.name]
+    pictures = grid(best.pictures[: 5 * shown.columns], shown.columns, 640)
+    pictures.save(IMAGES / f"{name}.webp", lossless=True)
+    _strip(shown, root).save(IMAGES / f"{name}-denoising.webp", lossless=True)
+    labelled = shown.experiment.training.labels
+    classes = f", a column a class ({', '.join(shown.checkpoint.about['classes'])})" if labelled else ""
+    return f"""## {heading}
+
+{fill(_facts(shown), 116, break_on_hyphens=False)}
+
+![{heading} drawn by {best.label}](images/gallery/{name}.webp)
+
+{fill(f"By `{best.label}`{classes}. {remark}", 116, break_on_hyphens=False)}
+
+![{heading} on their way from noise](images/gallery/{name}-denoising.webp)
+
+{markdown(shown.report)}"""
+
+
+def _facts(shown: Finished) -> str:
+    """Return what was trained, how long, on what."""
+    training, dataset = shown.experiment.training, shown.experiment.dataset
+    _, height, width = shown.checkpoint.about["shape"]
+    return (
+        f"[configs/{shown.name}.yaml](../configs/{shown.name}.yaml): {height}x{width} pixels, "
+        f"{shown.checkpoint.about['parameters']:,} weights, {training.steps:,} steps of {training.batch} pictures "
+        f"in {shown.minutes():.0f} minutes. Data: {dataset.source}; {dataset.licence}."
+    )
+
+
+def _strip(shown: Finished, root: Path) -> Image.Image:
+    """Return the strip of two pictures on their way, as `noisette process denoise` draws it."""
+    config = HERE / "configs" / f"{shown.name}.yaml"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [COMMAND, "process", "denoise", str(config), "--output", str(root), "--to", folder]
+        subprocess.run([*command, "--count", "2", "--sampler", "ddim"], cwd=HERE, check=True)
+        with Image.open(next(Path(folder).glob("*.png"))) as strip:
+            return strip.copy()
+
+
+def _composite(shown: Sequence[Finished]) -> Image.Image:
+    """Return a row of each experiment's best sampler, every picture enlarged by a whole factor."""
+    rows = [np.stack([_cell(picture) for picture in one.best.pictures[:_COLUMNS]]) for one in shown]
+    return grid(np.concatenate(rows), _COLUMNS, _COLUMNS * (_CELL + 2))
+
+
+def _cell(picture: np.ndarray) -> np.ndarray:
+    """Return a picture (C, H, W) as RGB in the middle of a cell, (3, 64, 64)."""
+    factor = max(_CELL // picture.shape[-1], 1)
+    large = np.broadcast_to(
+        picture.repeat(factor, 1).repeat(factor, 2), (3, *(factor * n for n in picture.shape[1:]))
+    )
+    rest = [_CELL - side for side in large.shape[1:]]
+    return np.pad(large, [(0, 0), *((side // 2, side - side // 2) for side in rest)])
+
+
+if __name__ == "__main__":
+    main()
