@@ -210,3 +210,15 @@ def test_both_roots_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.approx(by_eigenvectors.value, rel=1e-10),
         pytest.approx(by_eigenvectors.stderr, rel=1e-8),
     )
+
+
+def test_dimensions_in_which_nothing_varies_move_neither_value_nor_error() -> None:
+    x, y = features(700, 20, 4), features(700, 20, 5, scale=1.2)
+    turn = torch.linalg.qr(
+        torch.randn(560, 20, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    ).Q.T
+    few = Frechet().compute(state(x.double()), state(y.double()), {})["frechet"]
+    many = Frechet().compute(state(x.double() @ turn), state(y.double() @ turn), {})["frechet"]
+    assert few.stderr is not None
+    assert many.value == pytest.approx(few.value, rel=1e-5)
+    assert many.stderr == pytest.approx(few.stderr, rel=1e-3)

@@ -143,9 +143,11 @@ def _leading(inner: Tensor, most: int) -> tuple[Transport, Tensor]:
     for _ in range(3):
         basis = torch.linalg.qr(inner @ basis).Q
     found, turn = torch.linalg.eigh(basis.T @ inner @ basis)
-    scales, turn = found[-_LEADING:].clamp(min=0).sqrt(), basis @ turn[:, -_LEADING:]
+    found, turn = found[-_LEADING:], turn[:, -_LEADING:]
+    kept = found > _ZERO * found[-1]
+    scales, turn = found[kept].sqrt(), basis @ turn[:, kept]
     sums = values.sqrt().sum()
-    left, squares = float(sums - scales.sum()), float(values.sum() - scales.square().sum())
+    left, squares = max(0.0, float(sums - scales.sum())), float(values.sum() - scales.square().sum())
     ahead = left / squares if squares > _ZERO * float(values.sum()) else 0.0
     return Transport(scales, turn, (ahead, left / (most - _LEADING))), sums
 
