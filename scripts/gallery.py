@@ -124,8 +124,8 @@ def main() -> None:
 
 def _head() -> str:
     trained = (
-        "What comes of the configs that need neither a GPU nor a download (clothes and emoji are Debian packages). Each "
-        "was trained on one core of "
+        "What comes of the configs that need neither a GPU nor a download (clothes and emoji are Debian packages). "
+        "Each was trained on one core of "
         f"{processor()}, {os.cpu_count()} cores, which other work shared; times are seconds a step, as the "
         "journal has them, times steps. `make gallery` trains what is not trained, and writes this page."
     )
