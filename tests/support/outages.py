@@ -185,10 +185,11 @@ def suffer(folder: Path, server: Server, fault: Fault, steps: int, *, timed: boo
         if timed:
             until(lambda: '"lines"' in _memory(run) and '"lines": 0' not in _memory(run), job)
             settled = time.time()
-        until(lambda: _told(run) >= steps // _LOG_EVERY // 3, job)
+        total, base = steps // _LOG_EVERY, _told(run)
+        until(lambda: _told(run) >= base + (total - base) // 3, job)
         began = time.time()
         fault.begins(server)
-        until(lambda: _told(run) >= steps // _LOG_EVERY * 2 // 3, job)
+        until(lambda: _told(run) >= base + (total - base) * 2 // 3, job)
         fault.ends(server)
         assert job.wait(_PATIENCE) == 0, job.communicate()
         ended = time.time()

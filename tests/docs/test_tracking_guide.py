@@ -1,0 +1,61 @@
+"""docs/tracking.md says what is so."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from support.tiny import tiny
+from typer.main import get_command
+
+from noisette_flows.cli import app
+from noisette_flows.registering.registered import ASKED, GIVEN
+from noisette_flows.tracking.names import parameters, run_name
+
+PAGE = Path(__file__).parents[2] / "docs" / "tracking.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_its_commands_are_there_with_their_options() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    named = re.findall(r"noisette (\w+)([^`\n]*)", TEXT)
+    seen = set()
+    for command, rest in named:
+        if command not in commands:
+            continue
+        options = {option for parameter in commands[command].params for option in parameter.opts}
+        assert set(re.findall(r"--[\w-]+", rest)) <= options, (command, rest)
+        seen.add(command)
+    assert seen >= {"run", "register", "compare", "sample"}
+
+
+def test_the_columns_of_a_served_model_are_listed() -> None:
+    table = TEXT.partition("| column | if it is left out |")[2].partition("\n\n")[0]
+    firsts = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    listed = [name for first in firsts for name in re.findall(r"`(\w+)`", first)]
+    assert sorted(listed) == sorted(ASKED.input_names())
+    assert all(f"`{name}`" in TEXT for name in GIVEN.input_names())
+    (request,) = re.findall(r"-d '(.*)'", TEXT)
+    assert set(json.loads(request)["dataframe_records"][0]) <= set(ASKED.input_names())
+
+
+def test_names_are_as_they_are_shown() -> None:
+    experiment = tiny("training.steps=2000", "training.lr=0.0003", "objective=v", "schedule=cosine")
+    assert f"`{run_name(experiment, {'training.lr': 0.0003})}`" in TEXT
+    assert len(parameters(experiment)) == 6
+    assert "only six parameters" in " ".join(TEXT.split())
+
+
+def test_its_pictures_are_there_and_small() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert (PAGE.parent / picture).stat().st_size < 150_000
+
+
+def test_its_table_is_that_of_its_json() -> None:
+    found = json.loads((PAGE.parent / "outages.json").read_text())["results"]
+    assert {row["held"] == row["trials"] and row["seen"]["lost"] == 0 for row in found} == {True}
+    for row in found:
+        assert f"| {row['fault']} | {row['trials']} | {row['held']} |" in TEXT
