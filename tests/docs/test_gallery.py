@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noisette import Experiment
+from noisette import Experiment, evaluate, prepare, sample, train
 
 HERE = Path(__file__).parents[2]
 PAGE = (HERE / "docs" / "gallery.md").read_text(encoding="utf-8")
@@ -62,3 +62,30 @@ def test_a_cell_holds_the_picture_by_a_whole_factor(gallery, channels: int, side
     inside = cell[:, edge : 64 - edge, edge : 64 - edge]
     assert (inside[:, ::factor, ::factor] == picture).all()
     assert cell.astype(int).sum() == inside.astype(int).sum()  # black around it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["glyphs", "patches"])
+def test_the_colour_configs_run_to_their_end(name: str, tmp_path: Path) -> None:
+    if name == "glyphs" and not Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf").is_file():
+        pytest.skip("needs the Debian package fonts-noto-color-emoji")
+    if name == "patches":
+        pytest.importorskip("skimage")
+    scaled = [
+        "preparation.limit=24",
+        "training.steps=2",
+        "training.batch=4",
+        "sampling.count=4",
+        "backbone.channels=16",
+    ]
+    heads = ["backbone.head_channels=16", "sampling.samplers=[{name: ddim, steps: 2}, {name: ddpm, steps: 2}]"]
+    experiment = Experiment.load(HERE / "configs" / f"{name}.yaml", [*scaled, *heads])
+    assert prepare(experiment, tmp_path).shape == (3, 16, 16)
+    checkpoint = train(experiment, tmp_path)
+    samples = [sample(experiment, checkpoint, sampler, tmp_path) for sampler in experiment.sampling.samplers]
+    assert [row.label for row in evaluate(experiment, samples, tmp_path).rows] == [
+        "held-out",
+        "ddim-2",
+        "ddpm-2",
+        "noise",
+    ]
