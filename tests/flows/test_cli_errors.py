@@ -92,7 +92,9 @@ def test_the_users_mistakes_end_in_2_with_one_message(
 
 
 def test_a_bug_shows_its_traceback_and_says_what_it_is(workshop: Workshop) -> None:
-    broken = PROBE.replace("main()", "import noisette_flows.cli.work as w; w.Order.experiment = None; main()", 1)
+    broken = PROBE.replace(
+        "main()", "import noisette_flows.cli.work as w; w.Order.config_or_show = None; main()", 1
+    )
     done = subprocess.run(
         [sys.executable, "-c", broken, "run", "tiny.yaml"],
         cwd=workshop.folder,
