@@ -57,5 +57,5 @@ class NoisetteArm:
     def denoiser(self) -> NetworkDenoiser:
         """Return what a sampler calls; the network is placed anew for it."""
         machine = Machine.here(self.experiment.training.precision)
-        network = machine.place(self.network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format))
+        network = machine.place(self.network.eval().to(memory_format=torch.contiguous_format))
         return NetworkDenoiser(network, self.experiment.objective, self.tables, None, machine.autocast)
