@@ -125,9 +125,10 @@ def main() -> None:
 def _head() -> str:
     trained = (
         "What comes of the configs that need neither a GPU nor a download (clothes and emoji are Debian packages). "
-        f"Each was trained on one core of {processor()}, {os.cpu_count()} cores. Other work shared the machine, so "
-        "times are longer than alone, those a picture too; a training's are seconds a step, as the journal has "
-        "them, times steps. `make gallery` trains what is not trained, and writes this page."
+        f"Each was trained on one core of {processor()}, {os.cpu_count()} cores. Other work shared the machine, "
+        "more for some than for others, so times, those a picture too, are longer than alone and do not compare "
+        "between parts; a training's are seconds a step, as the journal has them, times steps. `make gallery` "
+        "trains what is not trained, and writes this page."
     )
     shown = (
         "Pictures are the first ones that a sampler drew, not chosen ones: of the sampler with the least Fréchet "
