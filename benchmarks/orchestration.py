@@ -90,14 +90,15 @@ def _under_a_flow(watch: _Watch, parameters: dict[str, Any]) -> None:
 
     from noisette_flows.display.progress import showing
     from noisette_flows.environment import quiet_prefect
-    from noisette_flows.observing import listening
     from noisette_flows.server import starting_server
 
     quiet_prefect()
-    with showing(Console(stderr=True, force_terminal=True)) as progress, listening(watch, progress):
+    with showing(Console(stderr=True, force_terminal=True)) as progress:
         with starting_server():
             from noisette_flows import pipeline
-        pipeline.train(**parameters)
+            from noisette_flows.observing import listening
+        with listening(watch, progress):
+            pipeline.train(**parameters)
 
 
 def _timed_calls(events: type[Events]) -> list[float]:

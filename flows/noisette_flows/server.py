@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -47,18 +48,23 @@ class ServerError(NoisetteError):
 def starting_server() -> Iterator[None]:
     """Start the embedded server, unless Prefect is set up to use another, while the block does something else.
 
+    Only Prefect knows all the places where that can be set up, and its import takes half a second: the server, which
+    takes two, is started before, and ended again where it is not wanted.
+
     Raises:
         ServerError: at the end of the block, if there is no server to run a flow with.
     """
+    server = None if "PREFECT_API_URL" in os.environ else _Embedded()
     from prefect.settings import PREFECT_API_URL
 
-    if PREFECT_API_URL.value():
-        yield
-        _check()
-        return
-    server = _Embedded()
+    if server is not None and PREFECT_API_URL.value():
+        server.end()
+        server = None
     yield
-    server.use()
+    if server is None:
+        _check()
+    else:
+        server.use()
 
 
 class _Embedded:
@@ -68,10 +74,8 @@ class _Embedded:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._url = f"http://127.0.0.1:{probe.getsockname()[1]}/api"
-        import prefect
-
         self._said = TemporaryFile()  # noqa: SIM115  # its last words may be wanted as long as it starts
-        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(Path(prefect.__file__).parent)]
+        command = [sys.executable, "-m", "uvicorn", "--app-dir", _place_of_prefect()]
         command += ["--factory", "prefect.server.api.server:create_app", "--lifespan", "on", "--log-level", "error"]
         command += ["--host", "127.0.0.1", "--port", self._url.rpartition(":")[2].partition("/")[0]]
         mode = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
@@ -100,6 +104,11 @@ class _Embedded:
         os.environ["PREFECT_API_URL"] = self._url
         refresh_global_settings_context()
 
+    def end(self) -> None:
+        """Have it ended by its keeper."""
+        _KEPT.remove(self._keeper)
+        self._keeper.communicate()
+
     def _last_words(self) -> str:
         self._said.seek(0)
         return (self._said.read().decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
@@ -107,6 +116,14 @@ class _Embedded:
 
 _KEPT: list[subprocess.Popen[bytes]] = []
 """Keepers, whose pipes stay open as long as this process lives."""
+
+
+def _place_of_prefect() -> str:
+    """Return the folder of the package, without importing it."""
+    found = find_spec("prefect")
+    if found is None or found.origin is None:
+        raise ServerError("expected the package prefect, which is not installed: install noisette again")
+    return str(Path(found.origin).parent)
 
 
 def _answers(url: str) -> bool:

@@ -22,6 +22,15 @@ def test_a_server_that_is_not_there_is_named(workshop: Workshop, long: tuple[str
     assert "Traceback" not in done.stderr
 
 
+def test_a_server_of_a_profile_is_used(workshop: Workshop, long: tuple[str, ...]) -> None:
+    there = workshop.folder / "prefect"
+    address = "http://127.0.0.1:9/api"
+    (there / "profiles.toml").write_text(f'active = "work"\n[profiles.work]\nPREFECT_API_URL = "{address}"\n')
+    done = workshop.noisette(*long)
+    assert done.returncode == 2
+    assert f"Prefect's server at {address} does not answer" in done.stderr
+
+
 def test_a_server_that_does_not_start_says_why(workshop: Workshop, long: tuple[str, ...]) -> None:
     nowhere = f"sqlite+aiosqlite:///{workshop.folder}/nowhere/prefect.db"
     done = workshop.noisette(*long, PREFECT_API_DATABASE_CONNECTION_URL=nowhere)

@@ -98,17 +98,18 @@ def start(flow: str, parameters: Mapping[str, Any], console: Console, tracking_u
     from noisette_flows.serving import connect
 
     connect()
-    from noisette_flows.observing import listening
     from noisette_flows.server import starting_server
 
     if tracking_uri is not None:  # not a parameter of the flow, which is stored: it may hold a password
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
     quiet_prefect()
     try:
-        with showing(console) as progress, listening(progress):
+        with showing(console) as progress:
             with starting_server():
                 from noisette_flows import pipeline  # imports torch meanwhile
-            getattr(pipeline, flow)(**parameters)
+                from noisette_flows.observing import listening
+            with listening(progress):
+                getattr(pipeline, flow)(**parameters)
     except Exception as error:
         _tell_of_outage(error)
         raise

@@ -76,6 +76,7 @@ class BarProgress:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[facts]}"),
             console=console,
+            refresh_per_second=4,  # each drawing takes a training's interpreter lock for 2 ms
         )
         self._waiting: TaskID | None = None
         self.wait("starting Prefect")
