@@ -48,8 +48,8 @@ class ServerError(NoisetteError):
 def starting_server() -> Iterator[None]:
     """Start the embedded server, unless Prefect is set up to use another, while the block does something else.
 
-    Only Prefect knows all the places where that can be set up, and its import takes half a second: the server, which
-    takes two, is started before, and ended again where it is not wanted.
+    Only Prefect knows all the places where that can be set up, and its import takes half a second: the server,
+    which takes two, is started before, and ended again where it is not wanted.
 
     Raises:
         ServerError: at the end of the block, if there is no server to run a flow with.
