@@ -145,6 +145,29 @@ def test_pickled_weights_are_read_as_tensors_alone(
     assert mark.exists()  # control: the trap works
 
 
+@pytest.mark.parametrize("place", ["", "unet"])
+def test_code_in_the_folder_of_a_pipeline_is_not_run(pipeline: Path, tmp_path: Path, place: str) -> None:
+    copy, mark = Path(shutil.copytree(pipeline, tmp_path / "copy")), tmp_path / "run"
+    base = "UNet2DConditionModel" if place else "LDMTextToImagePipeline"
+    code = f"import pathlib, diffusers\npathlib.Path({str(mark)!r}).touch()\nclass Mine(diffusers.{base}): pass\n"
+    (copy / place / "mine.py").write_text(code)
+    index = json.loads((copy / "model_index.json").read_text())
+    (copy / "model_index.json").write_text(json.dumps({**index, place or "_class_name": ["mine", "Mine"]}))
+    with pytest.raises(DataError, match="contains custom code"):
+        drawn(tmp_path / "runs", show_of(copy, prompts=PROMPTS[:1]))
+    assert not mark.exists()
+    exec(code)
+    assert mark.exists()  # control: the code would have left its mark
+
+
+def test_a_diffusers_that_runs_such_code_is_refused(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("noisette.process.pretrained.version", lambda name: "0.37.1")
+    with pytest.raises(DataError, match=r"needs diffusers 0\.38 or newer; got 0\.37\.1"):
+        drawn(tmp_path, show_of(pipeline))
+
+
 def test_what_is_no_pipeline_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "empty").mkdir()

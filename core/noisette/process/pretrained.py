@@ -11,6 +11,7 @@ import contextlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Pipeline"]
 
 _NEEDED = ("diffusers", "transformers")
+_OLDEST = (0, 38)
+"""Version of diffusers before which the code that lies in a local folder is run unasked."""
 _EXTRA = "noisette[text-to-image]"
 _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CAPTION = 96
@@ -55,8 +58,8 @@ class Pipeline:
         """Load a pipeline, from its folder or from the hub.
 
         Raises:
-            DataError: if a library is missing, the pipeline cannot be had or read, takes no such option, or is too
-                large for the GPU.
+            DataError: if a library is missing or too old, the pipeline cannot be had or read, takes no such option, or
+                is too large for the GPU.
         """
         missing = [name for name in _NEEDED if find_spec(name) is None]
         if missing:
@@ -64,6 +67,7 @@ class Pipeline:
                 f"text-to-image needs {' and '.join(missing)}, which noisette does without elsewhere: "
                 f"pip install '{_EXTRA}'"
             )
+        _require_a_careful_library()
         machine = Machine.here("fp32")
         with _quietly(), _enough_memory(scene):
             pipe = _loaded(scene)
@@ -116,6 +120,15 @@ class Pipeline:
         strange = [key for key in ("prompt", "generator", *self._options()) if key not in taken]
         if strange:
             raise DataError(f"{self.scene.pipeline}: {type(self.pipe).__name__} does not take {', '.join(strange)}")
+
+
+def _require_a_careful_library() -> None:
+    there = version("diffusers")
+    if tuple(map(int, there.split(".")[:2])) < _OLDEST:
+        raise DataError(
+            f"text-to-image needs diffusers {'.'.join(map(str, _OLDEST))} or newer; got {there}, which runs code that "
+            f"lies in a pipeline's folder: pip install '{_EXTRA}'"
+        )
 
 
 def _loaded(scene: TextToImage) -> Any:
