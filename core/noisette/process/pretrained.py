@@ -58,8 +58,8 @@ class Pipeline:
         """Load a pipeline, from its folder or from the hub.
 
         Raises:
-            DataError: if a library is missing or too old, the pipeline cannot be had or read, takes no such option, or
-                is too large for the GPU.
+            DataError: if a library is missing or too old, the pipeline cannot be had or read, takes no such
+                option, or is too large for the GPU.
         """
         missing = [name for name in _NEEDED if find_spec(name) is None]
         if missing:
@@ -126,8 +126,8 @@ def _require_a_careful_library() -> None:
     there = version("diffusers")
     if tuple(map(int, there.split(".")[:2])) < _OLDEST:
         raise DataError(
-            f"text-to-image needs diffusers {'.'.join(map(str, _OLDEST))} or newer; got {there}, which runs code that "
-            f"lies in a pipeline's folder: pip install '{_EXTRA}'"
+            f"text-to-image needs diffusers {'.'.join(map(str, _OLDEST))} or newer; got {there}, which runs code "
+            f"that lies in a pipeline's folder: pip install '{_EXTRA}'"
         )
 
 
