@@ -297,3 +297,65 @@ def test_a_shipped_config_is_valid(path: Path) -> None:
     config = load(path)
     assert config.name == read_yaml(path).get("name", path.stem)
     assert parse(config.options()) == config
+
+
+LABELS = {"labels": True}
+ALWAYS_TOLD = {"labels": True, "label_dropout": 0}
+GUIDED = {"name": "ddim", "guidance": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "message"),
+    [
+        (
+            {"training": LABELS, "sampling": {"labels": "none", "samplers": [GUIDED]}},
+            "sampling.samplers.0.guidance",
+            "needs sampling.labels=balanced",
+        ),
+        (
+            {"training": ALWAYS_TOLD, "sampling": {"samplers": [GUIDED]}},
+            "sampling.samplers.0.guidance",
+            "needs training.label_dropout above 0",
+        ),
+        (
+            {"training": ALWAYS_TOLD, "sampling": {"labels": "none"}},
+            "sampling.labels",
+            "needs training.label_dropout above 0",
+        ),
+        (
+            {"training": ALWAYS_TOLD, "pictures": ["classes"]},
+            "pictures.0.guidance",
+            "needs training.label_dropout above 0",
+        ),
+        (
+            {"training": LABELS, "sampling": {"samplers": [{**GUIDED, "guidance_interval": [200, 800]}]}},
+            "sampling.samplers.0.guidance_interval",
+            "expected the first step before the last, as walks descend; got [200, 800]",
+        ),
+        (
+            {"training": LABELS, "sampling": {"samplers": [{**GUIDED, "guidance_interval": [3000, 1000]}]}},
+            "sampling.samplers.0.guidance_interval",
+            "expected steps within 0 to 999; got 3000 to 1000",
+        ),
+        (
+            {"training": {"ema": None}, "sampling": {"ema": 0.99}},
+            "sampling.ema",
+            "expected a decay of training.ema, which keeps none; got 0.99",
+        ),
+    ],
+)
+def test_what_sampling_could_not_do_is_refused_before_training(
+    changes: dict[str, Any], path: str, message: str
+) -> None:
+    found = problems(**changes)
+    assert set(found) == {path}
+    assert found[path].startswith(message)
+
+
+def test_what_sampling_can_do_is_not_refused() -> None:
+    walks = [{**GUIDED, "guidance_interval": [3000, 200]}, {**GUIDED, "guidance_interval": [300, 300]}]
+    Experiment.parse({**CONFIG, "training": LABELS, "sampling": {"samplers": walks}})
+    Experiment.parse({**CONFIG, "training": ALWAYS_TOLD, "pictures": [{"name": "classes", "guidance": [0]}]})
+    Experiment.parse({**CONFIG, "training": LABELS, "sampling": {"labels": "none"}})
+    Experiment.parse({**CONFIG, "training": {"ema": None}, "sampling": {"ema": False}})
+    Experiment.parse({**CONFIG, "training": {"ema": [0.9, 0.99]}, "sampling": {"ema": 0.99}})

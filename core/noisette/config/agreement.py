@@ -7,6 +7,7 @@ from typing import Any
 
 from noisette.config.scenes import Classes, Enlarge, Forward, Scene
 from noisette.config.sections import Sampling
+from noisette.config.training import Training
 from noisette.contracts import Objective, Sampler, Schedule
 from noisette.diffusion.spacing import descending
 from noisette.errors import Problem
@@ -36,7 +37,7 @@ def shortened(samplers: tuple[Sampler, ...], timesteps: int) -> tuple[Sampler, .
 
 def problems_of_sampling(sampling: Sampling, others: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with the sampling, given the sections that were valid by name."""
-    problems = list(_of_averages(sampling, others))
+    problems = [*_of_averages(sampling, others), *_of_labels(sampling, others)]
     for index, sampler in enumerate(sampling.samplers):
         problems += [
             Problem(f"samplers.{index}{problem.path}", problem.message) for problem in _of_sampler(sampler, others)
@@ -79,6 +80,8 @@ def _of_drawing(scene: Scene, others: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"sampler{problem.path}", problem.message)
     if "training" not in others:
         return
+    if isinstance(scene, Classes) and any(scene.guidance):
+        yield from _of_guidance(others["training"], "guidance")
     if (isinstance(scene, Classes) or getattr(scene, "become", None)) and not others["training"].labels:
         yield Problem("", "needs training.labels=true: the network knows no classes")
     if isinstance(scene, Enlarge) != (others["training"].low_resolution is not None) and scene.needs_model:
@@ -95,22 +98,50 @@ def _of_steps(scene: Scene, timesteps: int) -> Iterator[Problem]:
 
 
 def _of_averages(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Problem]:
-    decays = others["training"].decays if "training" in others else ()
-    if not isinstance(sampling.ema, bool) and decays and sampling.ema not in decays:
-        known = ", ".join(map(str, decays))
+    if "training" not in others or isinstance(sampling.ema, bool):
+        return
+    decays = others["training"].decays
+    if sampling.ema not in decays:
+        known = ", ".join(map(str, decays)) or "which keeps none"
         yield Problem("ema", f"expected a decay of training.ema, {known}; got {sampling.ema}")
+
+
+def _of_labels(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is asked of a network without labels that needs some, or that never learned to do without."""
+    if sampling.labels != "none":
+        return
+    for index, sampler in enumerate(sampling.samplers):
+        if sampler.guidance:
+            yield Problem(f"samplers.{index}.guidance", "needs sampling.labels=balanced: it guides to the labels")
+    if "training" in others:
+        yield from _of_guidance(others["training"], "labels")
+
+
+def _of_guidance(training: Training, path: str) -> Iterator[Problem]:
+    """Yield that a network which was always told its labels cannot do without."""
+    if training.labels and not training.label_dropout:
+        yield Problem(
+            path, "needs training.label_dropout above 0: the network never learns to draw without a label"
+        )
 
 
 def _of_sampler(sampler: Sampler, others: Mapping[str, Any]) -> Iterator[Problem]:
     if "timesteps" in others:
         yield from _of_walk(sampler, others["timesteps"])
-    if sampler.guidance and "training" in others and not others["training"].labels:
-        yield Problem(".guidance", "needs training.labels=true: a network without labels has no guidance")
+    if sampler.guidance and "training" in others:
+        if not others["training"].labels:
+            yield Problem(".guidance", "needs training.labels=true: a network without labels has no guidance")
+        yield from _of_guidance(others["training"], ".guidance")
     if sampler.needs_learned_variance and "objective" in others and others["objective"].outputs == 1:
         yield Problem("", "needs objective.bound=hybrid or full, which learn the variance")
 
 
 def _of_walk(sampler: Sampler, timesteps: int) -> Iterator[Problem]:
+    interval = sampler.guidance_interval
+    if interval is not None and interval[1] >= timesteps:
+        yield Problem(
+            ".guidance_interval", f"expected steps within 0 to {timesteps - 1}; got {interval[0]} to {interval[1]}"
+        )
     try:
         # whether there is such a walk does not hang on the schedule: any rising ratios will do
         descending(timesteps, sampler.steps, sampler.spacing, range(1, timesteps + 1))

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from noisette.contracts.plugin import Plugin
 
@@ -53,6 +53,13 @@ class Sampler(Plugin):
     threshold: float | None = Field(
         None, gt=0, le=1, description="quantile of dynamic thresholding, such as 0.995; null clips; applied by core"
     )
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _descends(cls, interval: tuple[int, int] | None) -> tuple[int, int] | None:
+        if interval is not None and interval[0] < interval[1]:
+            raise ValueError(f"expected the first step before the last, as walks descend; got {list(interval)}")
+        return interval
 
     @abstractmethod
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
