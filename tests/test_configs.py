@@ -349,3 +349,20 @@ def test_settings_are_the_documents(name: str) -> None:
         for word in path.split("."):
             found = found[int(word)] if word.isdigit() else getattr(found, word)
         assert found == value, path
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("cifar10", 1000),
+        ("flowers", 1000),
+        ("mnist-annotated", 1000),
+        ("mnist-conditional", 400),
+        ("mnist-from-scratch", 1000),
+    ],
+)
+def test_betas_are_the_documents_whatever_the_number_of_steps(name: str, steps: int) -> None:
+    config = Experiment.load(CONFIGS / f"{name}.yaml")
+    betas = config.schedule.betas(config.timesteps)
+    assert len(betas) == steps
+    assert betas[[0, -1]].tolist() == pytest.approx([1e-4, 0.02])
