@@ -73,6 +73,23 @@ def test_watching_changes_no_weight_and_no_directory(root: Path) -> None:
     assert about["best"]["by"] == "held_out_loss"
 
 
+@pytest.mark.parametrize(
+    ("change", "deciding"),
+    [
+        ("evaluation.metrics=[frechet]", "frechet_efficientnet-lite0"),
+        ("training.best_by=held_out_loss", "held_out_loss"),
+    ],
+)
+def test_the_best_begins_anew_where_another_result_decides(root: Path, change: str, deciding: str) -> None:
+    first = train(tiny(*WATCHED), root)
+    assert first.about["best"]["by"] == "kid_efficientnet-lite0"
+    longer = train(tiny(*WATCHED, change, "training.steps=20"), root)
+    assert (longer.step, longer.about["best"]["by"]) == (20, deciding)
+    values = [entry["metrics"] for entry in read_journal(longer.run) if entry["step"] > first.step]
+    assert longer.about["best"]["value"] == min(found[deciding] for found in values if deciding in found)
+    assert find_checkpoint(longer.run / "best").step == longer.about["best"]["step"]
+
+
 def test_without_improvement_it_ends_and_counts_as_finished(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([3.0, 2.0, 2.5, 2.0, 9.0])
     monkeypatch.setattr("noisette.training.engine.Validation", lambda state, *_: _Told(values, state))

@@ -103,12 +103,15 @@ class Validation:
     def note(self, results: dict[str, float], step: int) -> bool:
         """Take note of results in the state's `best`; return whether they are the best.
 
+        A best by another result begins anew: metrics and `training.best_by` decide no weight, and may have changed
+        since the checkpoint that the training goes on from.
+
         Raises:
             ConfigError: if the result that decides is not among them.
         """
-        best = self.state.best
-        if best is None:
-            best = self.state.best = Best(self._deciding(results))
+        best, deciding = self.state.best, self._deciding(results)
+        if best is None or best.by != deciding:
+            best = self.state.best = Best(deciding)
         return best.note(results[best.by], step, higher=self.better[best.by] == "higher")
 
     def _of_pictures(self, model: Model, count: int, stop: Stop) -> dict[str, float]:
