@@ -174,7 +174,7 @@ def finished(run: Path, steps: int) -> Checkpoint | None:
     directory = checkpoint_path(run, steps)
     if is_complete(directory, "checkpoint"):
         return Checkpoint(directory, read_manifest(directory, "checkpoint"))
-    newest = next(checkpoints(run), None)
+    newest = next((found for found in checkpoints(run) if is_complete(found.directory, "checkpoint")), None)
     return newest if newest is not None and newest.about.get("ended") and newest.step <= steps else None
 
 

@@ -45,6 +45,18 @@ def test_a_run_without_checkpoints_has_no_latest(tmp_path: Path) -> None:
     assert latest(tmp_path / "nowhere") is None
 
 
+def test_an_early_end_whose_file_is_cut_is_no_end(tmp_path: Path) -> None:
+    save(tmp_path, 4)
+    target = checkpoint_path(tmp_path, 8)
+    with committed(target, "checkpoint", {"step": 8, "ended": "its time is over"}) as staging:
+        (staging / "network.safetensors").write_bytes(b"weights")
+    done = finished(tmp_path, 100)
+    assert done is not None
+    assert done.step == 8
+    (target / "network.safetensors").write_bytes(b"weigh")
+    assert finished(tmp_path, 100) is None  # so the training goes on from step 4
+
+
 def test_what_is_no_checkpoint_is_not_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(tmp_path, 1)
     for name in ("step-final", "step-00000002.bak", ".staging-step-00000003-1", "step--0000005"):
