@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from support.stopping import StopAt
 from support.tiny import tiny
 from torch import nn
 
-from noisette import CheckpointError, Events, Model, sample, train
+from noisette import CheckpointError, DataError, Events, Model, Prepared, prepare, sample, train
 from noisette.config import Training
-from noisette.machine import threads
+from noisette.layout import data_directory
+from noisette.machine import Machine, threads
 from noisette.training.ema import EMA
 from noisette.training.rate import learning_rate
+from noisette.training.state import TrainingState
 from noisette.training.stop import graceful_stop
 
 
@@ -103,3 +107,41 @@ def test_several_decays_are_averaged_kept_resumed_and_drawn_with(root: Path) -> 
     assert len({samples.digest for samples in drawn.values()}) == 3
     with pytest.raises(CheckpointError, match=r"averaged with decay 0\.7; it has 0\.9, 0\.5"):
         Model.load(checkpoint, ema=0.7)
+
+
+def test_networks_are_built_without_a_look_at_gpus(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forked: list[list[int] | None] = []
+    fork = torch.random.fork_rng
+
+    def told(devices: list[int] | None = None) -> AbstractContextManager[None]:
+        forked.append(devices)
+        return fork(devices=[])
+
+    monkeypatch.setattr("torch.random.fork_rng", told)
+    monkeypatch.setattr("torch.manual_seed", lambda seed: pytest.fail("seeds the generators of all GPUs"))
+    experiment = tiny()
+    data, machine = Prepared.open(data_directory(experiment, root)), Machine.here("fp32")
+    before = torch.get_rng_state()
+    state = TrainingState(experiment, data, machine)
+    checkpoint = state.save(root / "run")
+    Model.load(checkpoint)
+    assert forked == [[], []]
+    assert torch.equal(torch.get_rng_state(), before)
+    again = TrainingState(experiment, data, machine)
+    assert all(
+        torch.equal(a, b) for a, b in zip(state.network.parameters(), again.network.parameters(), strict=True)
+    )
+
+
+def test_labels_that_the_pictures_have_not_are_not_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(40):
+        Image.new("L", (8, 8), number).save(folder / f"{number}.png")
+    experiment = tiny(f"dataset={{name: image-folder, path: {folder}}}", "training.labels=true")
+    prepare(experiment, tmp_path)
+    with pytest.raises(
+        DataError, match=r"training\.labels: expected a data set with classes; image-folder has none"
+    ):
+        train(experiment, tmp_path)
+    assert train(tiny(f"dataset={{name: image-folder, path: {folder}}}"), tmp_path).step == 12

@@ -64,7 +64,7 @@ class Model:
         inputs = Inputs.of(about["experiment"]["training"])
         schedule = cast(Schedule, stored_plugin(checkpoint, "schedule"))
         objective = cast(Objective, stored_plugin(checkpoint, "objective"))
-        with torch.random.fork_rng():  # the first weights are drawn, then replaced
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
             backbone = cast(Backbone, stored_plugin(checkpoint, "backbone"))
             network = build_network(backbone, objective, shape, len(classes), inputs)
         load_weights(network, checkpoint.directory / weights_of(checkpoint, ema))

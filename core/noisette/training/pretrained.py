@@ -48,7 +48,7 @@ class Pretrained:
         size = size or self.size
         if size is None:
             raise DataError(f"{self.source}: does not say for which size of pictures; give one")
-        with torch.random.fork_rng():  # the first weights are drawn, then replaced
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
             network = self.backbone.build((self.inputs, *size), self.classes, self.outputs)
         self._check(network)
         network.load_state_dict(self.state)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from noisette.checkpoint import Checkpoint, checkpoint_path, prune
 from noisette.diffusion.noise import derive_seed
-from noisette.errors import NotFiniteError
+from noisette.errors import DataError, NotFiniteError
 from noisette.plugins import registry
 from noisette.storage import committed
 from noisette.storage.tensors import Stored
@@ -40,9 +40,12 @@ _ALONE = Group()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generators for the block (initial weights, dropout); then put them back."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    """Seed the generator that networks are built with, the CPU's, for the block; then put it back.
+
+    Those of GPUs are not touched: to look at them would begin work on each GPU of the machine, in every process.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield
 
 
@@ -66,7 +69,7 @@ class TrainingState:
     def __init__(self, experiment: Experiment, data: Prepared, machine: Machine, group: Group = _ALONE) -> None:
         options, self.group = experiment.training, group
         self.experiment, self.data, self.machine, self.step = experiment, data, machine, 0
-        self.classes = data.classes if options.labels else ()
+        self.classes = _classes(experiment, data)
         self.inputs = Inputs.of(options.model_dump())
         self.times = times_of(options, experiment.timesteps)
         self.best: Best | None = None
@@ -214,6 +217,15 @@ class TrainingState:
             }
             step = stored.like(f"{index}.step", torch.tensor(0.0))
             self.optimizer.state[parameter] = {"step": step, **moments}
+
+
+def _classes(experiment: Experiment, data: Prepared) -> tuple[str, ...]:
+    if experiment.training.labels and not data.classes:
+        raise DataError(
+            f"training.labels: expected a data set with classes; {experiment.dataset.name} has none as it is "
+            "configured: set training.labels=false, or the data set's own option for labels, if it has one"
+        )
+    return data.classes if experiment.training.labels else ()
 
 
 def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

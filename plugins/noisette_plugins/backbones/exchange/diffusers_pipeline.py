@@ -87,7 +87,7 @@ def _of_one_label(model: Model, backbone: UNet, label: str | None) -> nn.Module:
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     number = len(model.classes) if label is None else model.classes.index(label)
     state["embedding.outer.bias"] += state.pop("embedding.label.weight")[number]
-    with torch.random.fork_rng():  # the first weights are drawn, then replaced
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
         network = backbone.build(model.shape, 0, model.shape[0])
     network.load_state_dict(state)
     return network.eval()
