@@ -3,13 +3,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.tiny import tiny
+from support.tiny import tiny, write_prepared
 from torch import Tensor
 
 from noisette import Events, Model, NotFiniteError, PluginError, Run, Sampler, hookimpl, sample, train
@@ -17,6 +18,7 @@ from noisette.checkpoint import Checkpoint
 from noisette.journal import read_journal
 from noisette.sampling.draw import draw, to_bytes
 from noisette.sampling.stack import stacked
+from noisette_plugins.samplers import DDIM, PNDM, Heun
 
 
 class Broken(Sampler):
@@ -33,8 +35,6 @@ class Broken(Sampler):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    from support.tiny import write_prepared
-
     root = tmp_path_factory.mktemp("trained")
     write_prepared(root, tiny())
     return train(tiny(), root)
@@ -97,6 +97,23 @@ def test_what_is_written_says_what_it_is(trained: Checkpoint) -> None:
         assert grid.width >= 512
     entries = [entry for entry in read_journal(trained.directory.parent.parent) if entry["name"] == "ddim-5"]
     assert entries[-1]["metrics"] == {"seconds_per_picture": samples.about["seconds_per_picture"]}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "calls"),
+    [
+        (Heun(steps=5), 8),  # from pure noise its first step is Euler's
+        (PNDM(steps=5), 5),  # and there is nothing to warm up with
+        (DDIM(steps=5), 5),
+        (Heun(steps=5, guidance=1.0, guidance_interval=(14, 10)), 8 + 3),  # it looks at 14 once and at 10 twice
+    ],
+)
+def test_network_calls_are_those_that_were_made(tmp_path: Path, sampler: Sampler, calls: int) -> None:
+    process = ("schedule=zero-terminal", "objective=v", "training.labels=true", "training.steps=1")
+    experiment = tiny(*process, "sampling.count=4", "sampling.batch=4")
+    write_prepared(tmp_path, experiment)
+    checkpoint = train(experiment, tmp_path)
+    assert sample(experiment, checkpoint, sampler, tmp_path).about["network_calls"] == calls
 
 
 def test_finished_samples_are_returned_without_work(trained: Checkpoint) -> None:

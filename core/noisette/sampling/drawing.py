@@ -46,6 +46,9 @@ class Drawing:
         part: which pictures; it begins at a batch's first one.
         run, events: who is told, in pictures from the beginning of the part.
         data: the prepared pictures, for a model that enlarges some.
+
+    Attributes:
+        calls: how often the network was called for the last batch that was drawn.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Drawing:
         data: Prepared | None,
     ) -> None:
         self.experiment, self.model, self.sampler, self.run, self.events = experiment, model, sampler, run, events
-        self.part, self.data = part, data
+        self.part, self.data, self.calls = part, data, 0
         self.size = experiment.sampling.batch or BATCH[model.machine.device.type]
 
     def go_on(self, partial: Partial) -> None:
@@ -103,13 +106,21 @@ class Drawing:
         model, batch = self.model, self._numbers(within)
         hint = hints_of(model, self.data, batch)
         denoise = stacked(model, self.sampler, self.experiment.sampling, batch, hint)
-        drawn = draw(denoise, self.sampler, model.shape, batch, self.experiment.seed, model.machine.device)
+        self.calls = 0
+        counter = model.network.register_forward_pre_hook(self._count)
+        try:
+            drawn = draw(denoise, self.sampler, model.shape, batch, self.experiment.seed, model.machine.device)
+        finally:
+            counter.remove()
         pictures: NDArray[np.uint8] = to_bytes(drawn).cpu().numpy()
         return pictures
 
+    def _count(self, *_: object) -> None:
+        self.calls += 1
+
 
 def about_of(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler: Sampler) -> dict[str, Any]:
-    """Return what a sampler's pictures are: JSON values."""
+    """Return what a sampler's pictures are: JSON values; `network_calls` as the sampler declares them."""
     steps = _steps(model, sampler)
     return {
         "label": sampler.label,

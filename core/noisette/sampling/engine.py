@@ -101,6 +101,7 @@ def _sample(checkpoint: Checkpoint, drawing: Drawing) -> Samples:
     with resumable(run.directory, "samples", about) as staging:
         partial = Partial(staging, (run.total, *model.shape), {**about, "batch": drawing.size})
         drawing.go_on(partial)
+        about["network_calls"] = drawing.calls
         about["seconds_per_picture"] = sum(partial.batches.values()) / run.total
         partial.pictures.flush()
         labels = labels_of(model, experiment.sampling, range(run.total))

@@ -83,7 +83,8 @@ def draw_shard(
         partial = Partial(staging, (len(part), *model.shape), {**about, "batch": drawing.size})
         drawing.go_on(partial)
         partial.pictures.flush()
-        about |= {"seconds": sum(partial.batches.values()), "classes": len(model.classes)}
+        about |= {"network_calls": drawing.calls, "classes": len(model.classes)}
+        about["seconds"] = sum(partial.batches.values())
         if labels is not None:
             np.save(staging / "labels.npy", labels.numpy())
     return directory
