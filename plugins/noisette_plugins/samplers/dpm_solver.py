@@ -23,6 +23,12 @@ class DPMSolverPP(Sampler):
     """DPM-Solver++(2M): the exact linear part, and x0 extrapolated from the step before; one call a step.
 
     With lambda = log(alpha / sigma) and h = lambda_s - lambda_t. The first and the last step are of first order.
+
+    What is extrapolated is only good where h changes little from step to step. Of few steps ``linspace`` ends in a
+    long one, to t = 0: take ``karras`` for a process that ends at a sigma / alpha of about 100, as linear's does
+    (157), and ``trailing`` for one that ends in nearly pure noise, as cosine's does (20,000), where ``karras``
+    spends most steps. For digits under cosine in 10 steps KID is 0.18 with ``linspace``, 0.59 with ``karras`` and
+    0.07 with ``trailing``.
     """
 
     name: ClassVar[str] = "dpmpp-2m"

@@ -56,7 +56,7 @@ class UniPC(Sampler):
     """UniPC-2 with B(h) = e^h - 1, predicting x0: the view at the end of a step corrects the step.
 
     The corrector adds one to the predictor's order, 2, as the paper proves. The first and the last step are of
-    first order, and the last one is not corrected.
+    first order, and the last one is not corrected. Which spacing suits few steps is as for ``dpmpp-2m``.
     """
 
     name: ClassVar[str] = "unipc"
