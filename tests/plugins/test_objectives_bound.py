@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from noisette import Experiment, Objective, PluginError, Prediction, Tables
+from noisette import Experiment, Objective, PluginError, Prediction, Schedule, Tables
 from noisette.diffusion.bound import Bound
 from noisette.diffusion.variance import log_variance, read_fractions
 from noisette.errors import ConfigError
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import DDPM
-from noisette_plugins.schedules import Constant
+from noisette_plugins.schedules import Constant, Cosine, Linear
 
 TINY = Tables.of(Constant(beta=0.2), 5)
 ALL = pytest.mark.parametrize("kind", [Eps, X0, V], ids=lambda kind: kind.name)
@@ -112,6 +113,30 @@ def test_a_direct_log_variance_is_read_as_the_fraction_that_gives_it() -> None:
     fractions = read_fractions(told, t, TINY, direct=True)
     back = [log_variance(fractions[i], TINY, step, step - 1) for i, step in enumerate(t.tolist())]
     assert torch.allclose(torch.stack(back), told)
+
+
+@pytest.mark.parametrize("timesteps", [1000, 4000])
+def test_a_direct_log_variance_survives_float32(timesteps: int) -> None:
+    """Late in the process the ends of the range are nearer to each other than float32 tells them apart."""
+    tables = Tables.of(Linear(), timesteps)
+    t = torch.arange(1, timesteps)
+    least = torch.tensor([math.log(tables.posterior(step, step - 1).variance) for step in t.tolist()])
+    told = (least + 0.5).view(-1, 1, 1, 1)
+    back = Bound(tables).log_variance(t, told, read_fractions(told, t, tables, direct=True))
+    assert torch.allclose(back, told, atol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", [Linear(), Cosine()])
+@pytest.mark.parametrize("error", [-0.05, 0.05])
+def test_a_direct_log_variance_serves_for_jumps(schedule: Schedule, error: float) -> None:
+    tables = Tables.of(schedule, 1000)
+    for t, s in pairwise(tables.timesteps(10)[:-1]):
+        exact = math.log(tables.posterior(t, t - 1).variance)
+        fractions = read_fractions(torch.full((1, 1, 1, 1), exact + error), t, tables, direct=True)
+        found = float(log_variance(fractions, tables, t, s).exp())
+        assert tables.posterior(t, s).variance * 0.999 <= found <= tables.jump(t, s) * 1.001
+        one = float(log_variance(fractions, tables, t, t - 1))
+        assert one == pytest.approx(exact + error, abs=1e-4)  # a single step takes what was told
 
 
 def test_a_network_without_variance_is_refused() -> None:

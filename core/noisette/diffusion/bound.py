@@ -43,6 +43,7 @@ class Bound:
         self._of_x0 = torch.tensor([row.x0 for row in rows], dtype=torch.float64)
         self._smallest = posterior.log()
         self._largest = torch.cat([posterior[:1], schedule.betas[1:]]).log()
+        self._width = self._largest - self._smallest  # in float32 the difference of both would be rounding, late on
 
     def prior(self, x0: Tensor) -> Tensor:
         """Return L_T of pictures (N, C, H, W) in [-1, 1], (N,) in bits per dimension."""
@@ -67,10 +68,9 @@ class Bound:
 
     def log_variance(self, t: Tensor, like: Tensor, fractions: Tensor | None = None) -> Tensor:
         """Return the log of p's variance, (N, 1, 1, 1), or (N, C, H, W) where fractions are given."""
-        smallest, largest = (_rows(table, t, like) for table in (self._smallest, self._largest))
         if fractions is not None:
-            return torch.lerp(smallest.expand_as(fractions), largest.expand_as(fractions), fractions)
-        return smallest if self.variance == "fixed-small" else largest
+            return _rows(self._smallest, t, like) + fractions * _rows(self._width, t, like)
+        return _rows(self._smallest if self.variance == "fixed-small" else self._largest, t, like)
 
     def _divergence(self, x0: Tensor, t: Tensor, seen: Tensor, log_variance: Tensor) -> Tensor:
         true = _rows(self._smallest, t, x0)

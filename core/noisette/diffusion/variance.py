@@ -38,6 +38,10 @@ def read_fractions(told: Tensor, t: int | Tensor, schedule: Tables, *, direct: b
 def log_variance(fractions: Tensor | None, schedule: Tables, t: int, s: int) -> Tensor:
     """Return the log of the variance of the reverse step from t to s, 0 <= s < t, like `fractions`.
 
+    Of a jump, fractions are bounded to 0 and 1: a variance beyond the ends is that of no law of pictures. Late in
+    the process the ends of a single step are all but equal, so that the slightest error of a network that tells
+    logarithms is thousands of fractions, which would be no small error over a jump, whose ends lie further apart.
+
     Raises:
         PluginError: if there are no fractions, because the network learned no variance.
     """
@@ -46,6 +50,8 @@ def log_variance(fractions: Tensor | None, schedule: Tables, t: int, s: int) -> 
             "the denoiser tells no variance: expected a network trained with objective.bound=hybrid or full"
         )
     least, largest = log(schedule.posterior(t, s).variance), log(schedule.jump(t, s))
+    if s < t - 1:
+        fractions = fractions.clamp(0, 1)
     return least + fractions * (largest - least)
 
 
