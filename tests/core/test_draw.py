@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from noisette import Noise, registry
 from noisette.diffusion.denoiser import NetworkDenoiser
 from noisette.diffusion.tables import Tables
+from noisette.process.walk import recorded
 from noisette.sampling.draw import walked
 
 
@@ -50,3 +51,6 @@ def test_a_walk_casts_the_weights_once() -> None:
             last = state
     assert calls.count == 5  # the control
     assert torch.equal(x, last)
+    with Casts((1, 1, 3, 3)) as shown:
+        recorded(denoise, sampler, (1, 8, 8), [0, 1], 0)
+    assert shown.count == 1

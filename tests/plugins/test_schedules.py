@@ -133,8 +133,10 @@ def test_given_betas_are_taken_for_their_own_length_alone() -> None:
     walk = {"samplers": [{"name": "ddim", "steps": 2}]}
     assert Given(values=(0.1, 0.2)).betas(2).tolist() == [0.1, 0.2]
     assert Experiment.parse({**config, "timesteps": 2, "sampling": walk}).timesteps == 2
-    with pytest.raises(ConfigError, match="timesteps: expected 2, for which the schedule was made; got 3"):
-        Experiment.parse({**config, "timesteps": 3, "sampling": walk})
+    rescaled = {**config, "schedule": {"name": "zero-terminal", "of": config["schedule"]}, "objective": "v"}
+    for wrong in (config, rescaled):
+        with pytest.raises(ConfigError, match="timesteps: expected 2, for which the schedule was made; got 3"):
+            Experiment.parse({**wrong, "timesteps": 3, "sampling": walk})
 
 
 @pytest.mark.parametrize(

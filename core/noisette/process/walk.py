@@ -20,7 +20,7 @@ from noisette.diffusion.prediction import Prediction
 from noisette.diffusion.spacing import CLEAN
 from noisette.process.animation import MOVING, evenly
 from noisette.process.sheets import sheet
-from noisette.sampling.draw import finished_walk, to_bytes
+from noisette.sampling.draw import finished_walk, to_bytes, weights_cast_once
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,14 +132,15 @@ def recorded(
     wanted = {*evenly(last + 1, frames), *_nearest(timesteps[:-1], at)} - {last}
     steps, noisy, seen = [], [], []
     x, before = None, _bytes(start)
-    for number, x in enumerate(sampler.trajectory(watched, start, noise)):
-        if number in wanted:
-            steps.append(watched.t)
-            noisy.append(before)
-            seen.append(_bytes(watched.x0))
-        watched.fresh = True
-        if number + 1 in wanted:
-            before = _bytes(x)
+    with weights_cast_once(start):
+        for number, x in enumerate(sampler.trajectory(watched, start, noise)):
+            if number in wanted:
+                steps.append(watched.t)
+                noisy.append(before)
+                seen.append(_bytes(watched.x0))
+            watched.fresh = True
+            if number + 1 in wanted:
+                before = _bytes(x)
     pictures = _bytes(finished_walk(x, start, sampler))
     return Walk(sampler.label, (*steps, CLEAN), np.stack([*noisy, pictures]), np.stack([*seen, pictures]))
 

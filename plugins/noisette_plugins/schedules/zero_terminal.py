@@ -36,6 +36,11 @@ class ZeroTerminal(Schedule):
         """True: the last beta is 1."""
         return True
 
+    @property
+    def length(self) -> int | None:
+        """That of the schedule that is rescaled."""
+        return self.of.length
+
     def betas(self, timesteps: int) -> Tensor:
         """Return the betas of the rescaled schedule, (T,) float64; the last one is 1.
 
