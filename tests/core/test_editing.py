@@ -44,6 +44,15 @@ def test_the_start_is_noised_to_the_first_step_of_the_walk() -> None:
         assert float(x.std()) == pytest.approx(TABLES(first)[1], rel=0.05)
 
 
+def test_given_steps_do_not_change_where_an_edit_starts() -> None:
+    zeros = torch.zeros(500, 1, 2, 2, dtype=torch.float64)
+    for given in ((90, 40, 10), (90, 70)):
+        denoise = Knows(zeros)
+        edit(denoise, DDIM(spacing=given), zeros, 60, range(500), seed=0)
+        assert [step for step, _ in denoise.asked] == [60, *(t for t in given if t < 60)]
+        assert float(denoise.asked[0][1].std()) == pytest.approx(TABLES(60)[1], rel=0.05)
+
+
 def test_the_noise_belongs_to_the_picture() -> None:
     denoise = Knows(torch.zeros(1, 1, 1, 1, dtype=torch.float64))
     edit(denoise, DDPM(steps=3), PICTURES, 50, [4, 5, 6], seed=0)

@@ -194,6 +194,9 @@ def test_a_walk_may_start_at_a_step(linear: Tables) -> None:
     assert later.timesteps(4) == [99, 66, 33, 0, -1]
     assert later.timesteps(1000) == list(range(99, -2, -1))
     assert later.timesteps(5, (999, 99, 98)) == [99, 98, -1]
+    assert later.timesteps(5, (999, 120, 50)) == [99, 50, -1]
+    assert later.timesteps(5, (999, 120)) == [99, -1]
+    assert linear.starting_at(999).timesteps(5, (900, 50)) == [900, 50, -1]
     assert later(500) == linear(500)
     assert len(later) == 1000
     assert linear.starting_at(0).timesteps(10) == [0, -1]

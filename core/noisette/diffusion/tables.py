@@ -113,12 +113,15 @@ class Tables:
     def timesteps(self, steps: int, spacing: Spacing = "linspace") -> list[int]:
         """Return a descending walk of `steps` steps that ends at -1; see `noisette.diffusion.spacing`.
 
-        A table that starts below T-1 spreads the steps over the part that is left.
+        A table that starts below T-1 spreads the steps over the part that is left; of steps that are given, those
+        below its start are left, behind the start.
         """
+        left = self.start + 1
         if isinstance(spacing, str):
-            left = self.start + 1
             return descending(left, min(steps, left) if left < len(self) else steps, spacing, self.ratios)
-        return descending(len(self), steps, tuple(t for t in spacing if t <= self.start))
+        if left < len(self):
+            spacing = (self.start, *(t for t in spacing if t < self.start))
+        return descending(len(self), steps, spacing)
 
     def starting_at(self, t: int) -> Tables:
         """Return the same tables with walks that begin at step t: for pictures noised to t, not to T-1."""
