@@ -11,7 +11,6 @@ A flow run that a worker or `noisette serve` started stops, with a checkpoint, w
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import signal
 import threading
@@ -24,11 +23,11 @@ from uuid import UUID
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
 
-__all__ = ["alive", "end_with_parent", "killed", "mark"]
+__all__ = ["PARENT", "alive", "end_with_parent", "killed", "mark"]
 
-log = logging.getLogger(__name__)
+PARENT = "NOISETTE_PARENT"
+"""Environment variable with the process that started a flow run, which may be gone before the flow run looks."""
 
 _FILE = ".flow-"
 _MESSAGE = "Its process was killed. Started again, it goes on from its last checkpoint."
@@ -62,12 +61,13 @@ def killed(root: Path) -> Iterator[tuple[str, Path]]:
             yield path.name.removeprefix(_FILE), path
 
 
-def mark(root: Path, *, again: bool = False) -> list[str]:
+def mark(root: Path, *, again: bool = False, own: str = "") -> list[str]:
     """Tell Prefect which flow runs were killed; return their names.
 
     Args:
         root: folder of all results.
         again: whether those of a deployment are to be run again, which goes on where they stopped.
+        own: the flow run that asks: of its earlier tries, the tasks are ended.
     """
     gone = list(killed(root))
     if not gone:
@@ -78,8 +78,10 @@ def mark(root: Path, *, again: bool = False) -> list[str]:
     with get_client(sync_client=True) as client:
         for flow_run, path in gone:
             with suppress(ValueError):
-                name = _mark(client, UUID(flow_run), again)
-                names += [name] if name else []
+                if flow_run == own:
+                    _end_tasks(client, UUID(own))
+                elif name := _mark(client, UUID(flow_run), again):
+                    names.append(name)
             path.unlink(missing_ok=True)
     return names
 
@@ -87,7 +89,8 @@ def mark(root: Path, *, again: bool = False) -> list[str]:
 def end_with_parent() -> None:
     """Stop this process, as SIGTERM does, when the worker that started it is gone; without a worker do nothing."""
     if "PREFECT__FLOW_RUN_ID" in os.environ:
-        threading.Thread(target=_watch, args=(os.getppid(),), name="parent", daemon=True).start()
+        parent = int(os.environ.pop(PARENT, os.getppid()))  # what this process starts has it for a parent
+        threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
 
 
 def _watch(parent: int) -> None:
@@ -122,9 +125,11 @@ def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
     state = flow_run.state
     if state is None or state.is_completed() or state.is_failed() or state.is_cancelled():
         return None
-    _end_tasks(client, flow_run)
+    _end_tasks(client, identity)
     if state.is_cancelling():
         client.set_flow_run_state(identity, Cancelled(), force=True)
+        return None
+    if state.is_scheduled():  # somebody has asked for it again
         return None
     if again and flow_run.deployment_id is not None:
         client.set_flow_run_state(identity, AwaitingRetry(message=_MESSAGE), force=True)
@@ -133,12 +138,12 @@ def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
     return flow_run.name
 
 
-def _end_tasks(client: SyncPrefectClient, flow_run: FlowRun) -> None:
+def _end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
     """Mark what the killed process was at, which also gives back its slots of a concurrency limit."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed
 
-    tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
+    tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])))
     for task in tasks:
         if task.state is not None and not task.state.is_final():
             client.set_task_run_state(task.id, Crashed(message=_MESSAGE), force=True)

@@ -63,7 +63,7 @@ def observed(
 
     directory, identity = run or run_directory(experiment, root), str(flow_run.id)
     end_with_parent()
-    mark(root)
+    mark(root, own=identity)
     poster = Poster(UUID(identity))
     try:
         with (

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.browser import browsing, missing_browser, shown, until_it_holds
-from support.prefect_server import Site, serving, until
+from support.prefect_server import CANCEL, Site, serving, until
 
 from noisette.checkpoint import latest
 
@@ -38,11 +36,6 @@ def finished(site: Site) -> str:
     assert "finished successfully" in done.stdout
     (run,) = site.ask("/api/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
     return str(run["id"])
-
-
-def mlflow(site: Site) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(site.workshop.folder / "mlflow.db")) as database:
-        return set(database.execute("select name, status from runs").fetchall())
 
 
 def step(run: Path) -> int:
@@ -104,14 +97,13 @@ def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -
     run = site.start(config="tiny", steps=LONG)
     place = site.trains(run)
     began = time.monotonic()
-    state = {"type": "CANCELLING", "name": "Cancelling"}
-    site.ask(f"/api/flow_runs/{run}/set_state", {"state": state})
+    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
     site.reaches(run, "CANCELLED")
     until(lambda: not site.engines(), "no process is left")
     took = time.monotonic() - began
     stopped = step(place)
     assert 0 < stopped < LONG
-    assert {status for name, status in mlflow(site) if name == "training"} >= {"KILLED"}
+    assert {status for name, status in site.tracked() if name == "training"} >= {"KILLED"}
     assert took < 60, took  # seconds, on a machine that may be busy; about 7 by hand, the command itself included
 
     again = site.start(config="tiny", steps=LONG)
@@ -120,7 +112,7 @@ def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -
     journal = [json.loads(line)["step"] for line in (place / "metrics.jsonl").read_text().splitlines()]
     assert journal == sorted(set(journal))
     assert max(journal) > stopped
-    site.ask(f"/api/flow_runs/{again}/set_state", {"state": state})
+    site.ask(f"/api/flow_runs/{again}/set_state", CANCEL)
     site.reaches(again, "CANCELLED")
 
 
@@ -161,10 +153,9 @@ def test_two_trainings_do_not_share_a_gpu(site: Site) -> None:
     (place,) = (locked.parent for locked in site.runs.glob(f"*/.flow-{second}"))
     time.sleep(5)
     assert not (place / "metrics.jsonl").exists()
-    cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
-    site.ask(f"/api/flow_runs/{first}/set_state", cancelling)
+    site.ask(f"/api/flow_runs/{first}/set_state", CANCEL)
     assert site.trains(second) == place  # the control: it waited for nothing else
-    site.ask(f"/api/flow_runs/{second}/set_state", cancelling)
+    site.ask(f"/api/flow_runs/{second}/set_state", CANCEL)
     site.reaches(first, "CANCELLED")
     site.reaches(second, "CANCELLED")
 

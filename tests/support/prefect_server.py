@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from support.servers import Server, free_port, running
+from support.stranger import REPOSITORY
 from support.tiny import TINY
 from support.workshop import Workshop, workshop_in
 
-__all__ = ["PATIENCE", "Site", "alive", "free_ports", "serving", "until"]
+__all__ = ["CANCEL", "PATIENCE", "RETRY", "Site", "alive", "free_ports", "pooled", "serving", "until"]
 
 PATIENCE = 180.0  # seconds; the machine may be busy
+
+_OURS = (b"prefect.engine", b"noisette_flows.", b"noisette.training.", b"torch.distributed.run")
+
+CANCEL = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+RETRY = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
+"""What Prefect's page asks for when one presses Cancel, or Retry."""
 
 T = TypeVar("T")
 
@@ -57,11 +68,11 @@ def alive(pid: int) -> bool:
 
 @dataclass
 class Site:
-    """A folder with servers that are up, and the process that serves flows, if there is one."""
+    """A folder with servers that are up, and the process that serves flows or works, if there is one."""
 
     workshop: Workshop
     url: str
-    server: int
+    deployment: str = "local"
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -76,10 +87,18 @@ class Site:
         return None
 
     def serve(self, *arguments: str) -> None:
+        self._begin([str(self.workshop.command), "serve", *arguments], "serving ")
+
+    def work(self) -> None:
+        """Start a worker of the pool."""
+        self._begin(["prefect", "worker", "start", "--pool", "noisette"], "Worker ")
+
+    def _begin(self, command: list[str], sign: str) -> None:
+        """Start what runs flows; it is ready when a line of its log begins with the sign."""
         log = self.workshop.folder / "serve.log"
         with log.open("w") as written:
             self.process = subprocess.Popen(
-                [self.workshop.command, "serve", *arguments],
+                command,
                 cwd=self.workshop.folder,
                 env=self.workshop.environment,
                 stdout=written,
@@ -88,7 +107,7 @@ class Site:
                 start_new_session=True,
             )
         process = self.process
-        until(lambda: process.poll() is not None or "\nserving " in f"\n{log.read_text()}", "it serves")
+        until(lambda: process.poll() is not None or f"\n{sign}" in f"\n{log.read_text()}", "it serves")
         assert process.poll() is None, log.read_text()
 
     def end(self, number: signal.Signals) -> None:
@@ -98,10 +117,11 @@ class Site:
         self.process.wait(PATIENCE)
         self.process = None
 
-    def start(self, **parameters: Any) -> str:
+    def start(self, job: dict[str, Any] | None = None, **parameters: Any) -> str:
         """Start train-and-eval; return the id of its flow run."""
-        deployment = self.ask("/api/deployments/name/train-and-eval/local")["id"]
-        return str(self.ask(f"/api/deployments/{deployment}/create_flow_run", {"parameters": parameters})["id"])
+        deployment = self.ask(f"/api/deployments/name/train-and-eval/{self.deployment}")["id"]
+        asked = {"parameters": parameters, "job_variables": job or {}}
+        return str(self.ask(f"/api/deployments/{deployment}/create_flow_run", asked)["id"])
 
     def state(self, run: str) -> str:
         told = self.ask(f"/api/flow_runs/{run}")
@@ -118,20 +138,30 @@ class Site:
                 journal = locked.parent / "metrics.jsonl"
                 if journal.exists() and len(journal.read_text().splitlines()) > beyond:
                     return locked.parent
+            assert self.state(run) != "FAILED", (self.workshop.folder / "serve.log").read_text()
             return None
 
         return until(lines, f"{run} trains")
 
     def engines(self) -> list[int]:
         """Processes of flow runs in this folder."""
+        return self.processes(b"prefect.engine")
+
+    def processes(self, *words: bytes) -> list[int]:
+        """Processes in this folder with one of some words in their command; by default all that flow runs start."""
         found = []
         for entry in Path("/proc").iterdir():
             with suppress(OSError, ValueError):
                 if entry.joinpath("cwd").readlink() != self.workshop.folder or not alive(int(entry.name)):
                     continue
-                if b"prefect.engine" in entry.joinpath("cmdline").read_bytes():
+                if any(word in entry.joinpath("cmdline").read_bytes() for word in words or _OURS):
                     found.append(int(entry.name))
         return found
+
+    def tracked(self) -> set[tuple[str, str]]:
+        """Names and states of the runs in MLflow's store."""
+        with closing(sqlite3.connect(self.workshop.folder / "mlflow.db")) as database:
+            return set(database.execute("select name, status from runs").fetchall())
 
     def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
         asked = {"artifacts": {"flow_run_id": {"any_": [run]}}}
@@ -141,23 +171,53 @@ class Site:
 @contextmanager
 def serving(folder: Path) -> Iterator[Site]:
     """Give a folder with a tiny config, servers, and flows that are served."""
-    workshop = workshop_in(folder)
-    (folder / "configs").mkdir()
-    config = {**TINY, "preparation": {"limit": 64}}
-    config["training"] = {**TINY["training"], "save_every": 100_000}
-    (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
+    workshop = _with_config(folder)
     prefect, mlflow = map(str, free_ports(2))
     up = workshop.noisette("up", "--prefect-port", prefect, "--mlflow-port", mlflow, "--json")
     assert up.returncode == 0, up.stderr
-    standing = json.loads(up.stdout)
-    site = Site(workshop, standing[0]["url"], standing[0]["pid"])
+    site = Site(workshop, json.loads(up.stdout)[0]["url"])
     try:
         site.serve()
         yield site
     finally:
-        if site.process is not None and site.process.poll() is None:
-            site.process.kill()
-        for pid in site.engines():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _clear(site)
         workshop.noisette("down")
+
+
+@contextmanager
+def pooled(folder: Path) -> Iterator[Site]:
+    """Give a folder with a tiny config, Prefect's server alone, and prefect.yaml's pool without a worker."""
+    workshop, port = _with_config(folder), free_port()
+    shutil.copy(REPOSITORY / "prefect.yaml", folder)
+    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+    home = {"PREFECT_HOME": workshop.environment["PREFECT_HOME"]}
+    with running(Server([*command, "--port", str(port)], port, folder, home, "/api/health")) as server:
+        workshop.settings["PREFECT_API_URL"] = f"{server.uri}/api"
+        workshop.settings["PWD"] = str(folder)  # which prefect.yaml names, and a shell would set
+        workshop.settings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        for words in ("work-pool create noisette --type process", "--no-prompt deploy --all"):
+            done = [command[0], *words.split()]
+            subprocess.run(done, cwd=folder, env=workshop.environment, check=True, capture_output=True)
+        site = Site(workshop, server.uri, "pool")
+        try:
+            yield site
+        finally:
+            _clear(site)
+
+
+def _with_config(folder: Path) -> Workshop:
+    """Return a workshop whose trainings save when they are stopped, and at their end."""
+    (folder / "configs").mkdir()
+    config = {**TINY, "preparation": {"limit": 64}}
+    config["training"] = {**TINY["training"], "save_every": 100_000}
+    (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return workshop_in(folder)
+
+
+def _clear(site: Site) -> None:
+    """End what runs flows, and the flow runs."""
+    if site.process is not None and site.process.poll() is None:
+        site.process.kill()
+    for pid in site.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

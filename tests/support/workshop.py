@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -18,15 +18,21 @@ COMMAND = Path(sys.executable).with_name("noisette")
 
 @dataclass(frozen=True)
 class Workshop:
-    """A working directory with a tiny config, and Prefect's home beside it."""
+    """A working directory with a tiny config, and Prefect's home beside it.
+
+    Attributes:
+        folder: the directory.
+        settings: what is added to the environment of its commands.
+    """
 
     folder: Path
+    settings: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
         home = {"HOME": str(self.folder / "home"), "PREFECT_HOME": str(self.folder / "prefect")}
-        return {**kept, **home, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+        return {**kept, **home, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **self.settings}
 
     @property
     def command(self) -> Path:

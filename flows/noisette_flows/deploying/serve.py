@@ -9,7 +9,7 @@ from pathlib import Path
 from noisette import NoisetteError
 from noisette_flows.deploying.deployments import DEPLOYED, deployments
 from noisette_flows.deploying.guard import HEARTBEAT, install
-from noisette_flows.liveness import mark
+from noisette_flows.liveness import PARENT, mark
 
 __all__ = ["ServeError", "serve"]
 
@@ -33,6 +33,7 @@ def serve(
         ServeError: if no Prefect server answers.
     """
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT))
+    os.environ[PARENT] = str(os.getpid())
     url = reach()
     import asyncio
 

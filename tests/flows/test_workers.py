@@ -1,0 +1,56 @@
+"""A worker of a pool is ended while its flow run trains: nothing is lost, and a retry goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.prefect_server import CANCEL, RETRY, Site, pooled, until
+
+from noisette.checkpoint import latest
+
+pytestmark = pytest.mark.slow
+
+LONG = 100_000
+UNSHELTERED = {"command": "python -m prefect.engine"}  # Prefect's own
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with pooled(tmp_path_factory.mktemp("pooled")) as there:
+        yield there
+
+
+def steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_worker_that_is_ended_lets_its_training_save_and_a_retry_goes_on(site: Site) -> None:
+    site.work()
+    run = site.start(config="tiny", steps=LONG)
+    place = site.trains(run)
+    lost = site.start(UNSHELTERED, config="tiny", steps=LONG + 1)
+    other = site.trains(lost)
+    site.end(signal.SIGTERM)
+    site.reaches(run, "CRASHED")
+    until(lambda: not site.processes(), "no process is left")
+    stopped = latest(place)
+    assert stopped is not None
+    assert 0 < stopped.step < LONG
+    assert {status for _, status in site.tracked()} == {"KILLED"}
+    assert latest(other) is None  # the control: killed as it was
+    assert site.state(lost) == "RUNNING"
+
+    site.work()
+    site.ask(f"/api/flow_runs/{run}/set_state", RETRY)
+    assert site.trains(run, len(steps(place))) == place
+    assert site.state(run) == "RUNNING"
+    assert site.state(lost) == "CRASHED"  # marked by what started beside it
+    assert min(step for step in steps(place) if step > stopped.step) == stopped.step + 1
+    assert steps(place) == sorted(set(steps(place)))
+    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
+    site.reaches(run, "CANCELLED")
+    until(lambda: not site.processes(), "no process is left")
