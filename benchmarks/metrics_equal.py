@@ -13,9 +13,10 @@ from benchmarks import metrics_peers as peers
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
 from noisette import Batch, DataError, Estimate, Metric
+from noisette.evaluation.compare import _Growing
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
 
-__all__ = ["measure", "measured", "ours", "rows", "table"]
+__all__ = ["measure", "measured", "ours", "rows", "state", "table"]
 
 TITLE = "Values beside the public tools'"
 PAGE = "metrics.md"
@@ -49,16 +50,17 @@ def rows(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: floa
 
 def ours(metric: Metric, x: Tensor, y: Tensor) -> dict[str, Estimate]:
     """Return what a metric of noisette makes of the features, or logits, of judged and reference pictures."""
-    states = [_state(metric, some) for some in (x, y)]
-    return metric.compute(states[0], states[1], {})
+    alone = isinstance(metric, InceptionScore)  # looks at no reference
+    return metric.compute(state(metric, x), {} if alone else state(metric, y), {})
 
 
-def _state(metric: Metric, some: Tensor) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
+def state(metric: Metric, some: Tensor) -> dict[str, Tensor]:
+    """Return the statistics of features, or logits, (N, D), as an evaluation grows them."""
+    growing = _Growing(metric)
     for part in some.float().split(128):
         pictures = torch.zeros(len(part), 1, 1, 1, dtype=torch.uint8)
-        state = metric.merge(state, metric.update({}, Batch(pictures, part, logits=part)))
-    return state
+        growing.add(Batch(pictures, part, logits=part))
+    return growing.state
 
 
 def _frechet(quick: bool) -> Iterator[Row]:

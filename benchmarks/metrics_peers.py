@@ -18,6 +18,7 @@ __all__ = [
     "PYTORCH_FID",
     "TORCHMETRICS",
     "frechet",
+    "frechet_of_many",
     "inception",
     "kid",
     "manifolds",
@@ -36,7 +37,7 @@ _BATCH = 128
 Tool = Callable[[Tensor, Tensor], Any]
 
 
-def _installed(tools: dict[str, Tool]) -> dict[str, Tool]:
+def _installed(tools: dict[str, Any]) -> dict[str, Any]:
     return {name: tool for name, tool in tools.items() if importlib.util.find_spec(_MODULES.get(name, name))}
 
 
@@ -45,6 +46,31 @@ def frechet() -> dict[str, Tool]:
     return _installed(
         {PYTORCH_FID: _pytorch_fid, CLEAN_FID: _clean_fid, FIDELITY: _fidelity, TORCHMETRICS: _torchmetrics}
     )
+
+
+def frechet_of_many() -> dict[str, Callable[[list[Tensor], Tensor], list[float]]]:
+    """Return Fréchet distances of several sets to one reference, whose statistics the tool makes once."""
+
+    def fidelity(sets: list[Tensor], y: Tensor) -> list[float]:
+        from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+        real = fid_features_to_statistics(y)
+        every = [fid_statistics_to_metric(fid_features_to_statistics(x), real, verbose=False) for x in sets]
+        return [float(found["frechet_inception_distance"]) for found in every]
+
+    def metrics(sets: list[Tensor], y: Tensor) -> list[float]:
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
+        metric = FrechetInceptionDistance(feature=_Identity(y), reset_real_features=False)
+        _see(metric, y, real=True)
+        found = []
+        for x in sets:
+            _see(metric, x, real=False)
+            found.append(float(metric.compute()))
+            metric.reset()
+        return found
+
+    return _installed({FIDELITY: fidelity, TORCHMETRICS: metrics})
 
 
 def kid(subsets: int, size: int) -> dict[str, Tool]:
@@ -150,10 +176,14 @@ class _Identity(nn.Module):
 
 
 def _seen(metric: Any, x: Tensor, y: Tensor) -> Any:
-    for rows, real in ((x, False), (y, True)):
-        for part in rows.split(_BATCH):
-            metric.update(part, real=real)
+    _see(metric, x, real=False)
+    _see(metric, y, real=True)
     return metric
+
+
+def _see(metric: Any, rows: Tensor, *, real: bool) -> None:
+    for part in rows.split(_BATCH):
+        metric.update(part, real=real)
 
 
 def _numpy_moments(rows: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -1,18 +1,29 @@
-"""noisette's metrics beside the public tools on the same features: updates in batches of 128, and the result."""
+"""noisette's metrics beside the public tools on the same features: statistics of batches of 128, and the result.
+
+noisette's statistics grow as in an evaluation, and every result has its error. What the Fréchet distance takes
+without its error has rows of its own, and so have several sets against one reference, whose statistics each tool
+makes once, as its interface lets it.
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks import metrics_peers as peers
-from benchmarks.metrics_equal import ours, rows
+from benchmarks.metrics_equal import ours, rows, state
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
 from benchmarks.timing import against, interleaved, summary
+from noisette import Metric
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
+from noisette_plugins.metrics.gaussian import Gaussian
+from noisette_plugins.metrics.gaussians import distance
+from noisette_plugins.metrics.transport import Pair
 
 __all__ = ["measure", "table"]
 
@@ -20,6 +31,9 @@ TITLE = "Speed of the metrics"
 PAGE = "metrics.md"
 
 _OWN = "noisette"
+_SETS = 5
+
+Arms = dict[str, Callable[[], object]]
 
 
 def measure(setting: Setting) -> dict[str, Any]:
@@ -28,30 +42,52 @@ def measure(setting: Setting) -> dict[str, Any]:
     x, y = rows(n, d, 1, 1.1).float(), rows(n, d, 2).float()
     logits = 2 * torch.randn(n, classes, generator=torch.Generator().manual_seed(5))
     size = n // 2
-    work = {
-        "frechet": (Frechet(), _quick(peers.frechet()), x.double(), y.double()),
-        "kid": (KID(size=size), _quick(peers.kid(100, size)), x, y),
-        "inception-score": (InceptionScore(), peers.inception(10), logits, logits),
-        "precision-recall": (PrecisionRecall(), peers.manifolds(3), x, y),
-        "density-coverage": (
-            DensityCoverage(),
-            {k: v for k, v in peers.manifolds(5).items() if k == peers.PRDC},
-            x,
-            y,
-        ),
-    }
+    prdc = {name: tool for name, tool in peers.manifolds(5).items() if name == peers.PRDC}
     found: dict[str, Any] = {"pictures": n, "dimensions": d}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name, (metric, tools, a, b) in work.items():
-            arms = {_OWN: lambda metric=metric, a=a, b=b: ours(metric, a.clone(), b.clone())}
-            arms |= {tool: lambda f=f, a=a, b=b: f(a, b) for tool, f in tools.items()}
+    for name, arms in {
+        **_frechet(x, y),
+        "kid": _arms(KID(size=size), _quick(peers.kid(100, size)), x, y),
+        "inception-score": _arms(InceptionScore(), peers.inception(10), logits, logits),
+        "precision-recall": _arms(PrecisionRecall(), peers.manifolds(3), x, y),
+        "density-coverage": _arms(DensityCoverage(), prdc, x, y),
+    }.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             seconds = interleaved(arms, setting.rounds(3), warmup=1)
-            found[name] = {
-                "times": {arm: summary(taken) for arm, taken in seconds.items()},
-                "ratios": against(seconds, _OWN),
-            }
+        found[name] = {
+            "times": {arm: summary(taken) for arm, taken in seconds.items()},
+            "ratios": against(seconds, _OWN),
+        }
     return found
+
+
+def _arms(metric: Metric, tools: dict[str, peers.Tool], x: Tensor, y: Tensor) -> Arms:
+    own = {_OWN: lambda: ours(metric, x.clone(), y.clone())}
+    return own | {name: lambda tool=tool: tool(x, y) for name, tool in tools.items()}
+
+
+def _frechet(x: Tensor, y: Tensor) -> dict[str, Arms]:
+    """Return the distance with its error, that without it, and those of several sets; the tools see float64."""
+    x, y = x.double(), y.double()
+    whole = _arms(Frechet(), _quick(peers.frechet()), x, y)
+    sets = [x * scale for scale in torch.linspace(1, 1.2, _SETS).tolist()]
+    many = {_OWN: lambda: _of_many(sets, y)}
+    many |= {name: lambda tool=tool: tool(sets, y) for name, tool in peers.frechet_of_many().items()}
+    return {
+        "frechet": whole,
+        "frechet, the value without its error": {**whole, _OWN: lambda: _value_alone(x, y)},
+        f"frechet, {_SETS} sets and one reference": many,
+    }
+
+
+def _of_many(sets: list[Tensor], y: Tensor) -> list[object]:
+    metric = Frechet()
+    reference = state(metric, y)
+    return [metric.compute(state(metric, x), reference, {}) for x in sets]
+
+
+def _value_alone(x: Tensor, y: Tensor) -> float:
+    return distance(Pair(*(Gaussian.of(state(Frechet(), rows)) for rows in (x, y))))
 
 
 def _quick(tools: dict[str, peers.Tool]) -> dict[str, peers.Tool]:

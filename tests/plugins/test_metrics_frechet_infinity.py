@@ -8,8 +8,10 @@ from torch import Tensor
 from noisette import Batch, DataError, Estimate
 from noisette_plugins.metrics import Frechet, FrechetInfinity
 from noisette_plugins.metrics.extrapolation import _weights
-from noisette_plugins.metrics.gaussians import distance_of_rows, frechet_distance
-from noisette_plugins.metrics.moments import moments, moments_of_many
+from noisette_plugins.metrics.gaussian import Gaussian
+from noisette_plugins.metrics.gaussians import distance
+from noisette_plugins.metrics.moments import moments_of_many
+from noisette_plugins.metrics.transport import Pair
 
 State = dict[str, Tensor]
 
@@ -20,6 +22,10 @@ def state(features: Tensor) -> State:
 
 def infinity(x: Tensor, y: Tensor, metric: FrechetInfinity | None = None) -> Estimate:
     return (metric or FrechetInfinity()).compute(state(x), state(y), {})["frechet_infinity"]
+
+
+def frechet_distance(x: Tensor, y: Tensor) -> float:
+    return distance(Pair(Gaussian.of_rows(x), Gaussian.of_rows(y)))
 
 
 def features(count: int, seed: int, dimensions: int = 16, scale: float = 1.0, shift: float = 0.0) -> Tensor:
@@ -43,8 +49,8 @@ def test_it_is_the_distance_of_unlimited_pictures(law: dict[str, float]) -> None
     truth, plain, found = [], [], []
     for i in range(24):
         x, y = features(300, 1000 + i, **law), features(2000, 5000 + i)
-        truth.append(frechet_distance(moments(features(100_000, i % 2, **law)), moments(y)))
-        plain.append(frechet_distance(moments(x), moments(y)))
+        truth.append(frechet_distance(features(100_000, i % 2, **law), y))
+        plain.append(frechet_distance(x, y))
         found.append(infinity(x, y))
     values = np.array([one.value for one in found])
     spread = values.std(ddof=1)
@@ -54,11 +60,13 @@ def test_it_is_the_distance_of_unlimited_pictures(law: dict[str, float]) -> None
 
 
 def test_few_rows_give_the_distance_of_their_moments() -> None:
-    y = features(200, 1, 40)
-    reference = moments_of_many(y)
+    theirs = Gaussian.of_rows(features(200, 1, 40))
     for count in (2, 10, 39, 40, 41, 90):
         x = features(count, 2, 40, scale=1.2)
-        assert distance_of_rows(x, reference) == pytest.approx(frechet_distance(moments(x), reference), rel=1e-10)
+        whole = moments_of_many(x)
+        by_moments = Gaussian(count, whole["mean"], x[:1], whole["scatter"])
+        found = distance(Pair(Gaussian.of_rows(x), theirs))
+        assert found == pytest.approx(distance(Pair(by_moments, theirs)), rel=1e-10)
 
 
 def test_order_decides_nothing_and_the_seed_something() -> None:
@@ -75,9 +83,8 @@ def test_order_decides_nothing_and_the_seed_something() -> None:
 def test_a_set_that_does_not_vary_is_a_point() -> None:
     x, y = torch.full((60, 4), 3.0), torch.full((30, 4), 1.0)
     assert infinity(x, y) == (pytest.approx(16), pytest.approx(0, abs=1e-9))
-    plain = Frechet().compute(
-        Frechet().update({}, Batch(torch.zeros(60, 1, 1, 1, dtype=torch.uint8), x)), {**moments(y), "sample": y}, {}
-    )
+    seen = (Frechet().update({}, Batch(torch.zeros(len(z), 1, 1, 1, dtype=torch.uint8), z)) for z in (x, y))
+    plain = Frechet().compute(*seen, {})
     assert plain["frechet"].value == pytest.approx(16)
 
 

@@ -116,6 +116,14 @@ def test_a_set_beside_itself_and_repeated_pictures() -> None:
     assert 0 < one["recall"].stderr < 0.1
 
 
+@pytest.mark.parametrize(("count", "dimensions"), [(200, 16), (700, 40)])
+def test_a_border_belongs_to_its_ball_also_where_it_was_rounded(count: int, dimensions: int) -> None:
+    """In a set beside itself each ball holds its own picture and k others, one of them on its border."""
+    x = features(count, 14, dimensions, shift=3)
+    for k in (3, 5):
+        assert results(DensityCoverage(k=k), x, x)["density"].value == pytest.approx(1 + 1 / k, abs=1e-12)
+
+
 def test_what_moves_apart_is_told_apart() -> None:
     """A broad generator recalls all and is rarely right; one that repeats itself the other way round."""
     y = features(300, 9)

@@ -40,7 +40,7 @@ __all__ = ["FeatureCache"]
 log = logging.getLogger(__name__)
 
 _VERSION = 1
-_STATISTICS = 2
+_STATISTICS = 3
 """Version of the statistics that the built-in metrics keep; features stay when it rises."""
 
 _FEATURES = "features.npy"

@@ -34,12 +34,16 @@ def summed(logits: Tensor | None) -> State:
         raise DataError("expected logits (N, K) of a classifier over the features; got none")
     logits = logits.detach().to("cpu", torch.float32)
     groups = content_keys(logits) % _GROUPS
-    logs = logits.to(torch.float64).log_softmax(dim=1)
-    p = logs.exp()
+    logits = logits.to(torch.float64)
+    logits = logits - logits.amax(dim=1, keepdim=True)
+    p = logits.exp()
+    total = p.sum(dim=1, keepdim=True)
+    p /= total
+    p_log_p = (p * logits).sum(dim=1) - total[:, 0].log()
     return {
         "count": groups.bincount(minlength=_GROUPS),
         "p": torch.zeros(_GROUPS, p.shape[1], dtype=torch.float64).index_add_(0, groups, p),
-        "p_log_p": torch.zeros(_GROUPS, dtype=torch.float64).index_add_(0, groups, (p * logs).sum(dim=1)),
+        "p_log_p": torch.zeros(_GROUPS, dtype=torch.float64).index_add_(0, groups, p_log_p),
     }
 
 
@@ -64,23 +68,22 @@ def score(state: State, splits: int) -> Estimate:
     """
     count = state["count"] if state else torch.zeros(_GROUPS, dtype=torch.int64)
     found = torch.arange(_GROUPS)[count > 0]
-    parts = [found[found * splits // _GROUPS == split] for split in range(splits)]
-    if min(map(len, parts)) < 2:
+    split = found * splits // _GROUPS
+    least = int(split.bincount(minlength=splits).min())
+    if least < 2:
         raise DataError(
             f"expected pictures of at least 2 of {_GROUPS // splits} kinds in each of {splits} splits, chosen by "
             f"content; got {int(count.sum())} pictures of {len(found)} kinds in all: take fewer splits"
         )
-    scores = [_score(state, part) for part in parts]
-    left = [
-        sum(scores) - whole + _score(state, part[part != group])
-        for whole, part in zip(scores, parts, strict=True)
-        for group in part
-    ]
-    return Estimate(sum(scores) / splits, sqrt(variance(torch.tensor(left, dtype=torch.float64) / splits)))
+    groups = [state[key][found].to(torch.float64) for key in ("count", "p", "p_log_p")]
+    whole = [one.new_zeros(splits, *one.shape[1:]).index_add_(0, split, one) for one in groups]
+    scores = _scores(*whole)
+    without = _scores(*(sums[split] - own for sums, own in zip(whole, groups, strict=True)))
+    left = scores.sum() - scores[split] + without
+    return Estimate(float(scores.mean()), sqrt(variance(left / splits)))
 
 
-def _score(state: State, groups: Tensor) -> float:
-    """Return the score of the pictures of some groups."""
-    count = state["count"][groups].sum()
-    q = state["p"][groups].sum(dim=0) / count
-    return float((state["p_log_p"][groups].sum() / count - torch.xlogy(q, q).sum()).exp())
+def _scores(count: Tensor, p: Tensor, p_log_p: Tensor) -> Tensor:
+    """Return scores (S,) from sums over pictures, (S,), (S, K) and (S,)."""
+    q = (p / count[:, None]).clamp(min=0)  # one group's sums taken from all may leave less than nothing
+    return (p_log_p / count - torch.xlogy(q, q).sum(dim=1)).exp()

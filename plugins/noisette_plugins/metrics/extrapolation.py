@@ -21,11 +21,13 @@ from torch import Tensor
 
 from noisette import Estimate
 from noisette.diffusion import derive_seed
-from noisette_plugins.metrics.gaussians import distance_of_rows, influences
+from noisette_plugins.metrics.gaussian import Gaussian
+from noisette_plugins.metrics.gaussians import distance, influences
 from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.moments import moments_of_many
+from noisette_plugins.metrics.moments import same_length
 from noisette_plugins.metrics.neighbours import rows_of
 from noisette_plugins.metrics.rows import canonical_order
+from noisette_plugins.metrics.transport import Pair
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
@@ -44,18 +46,20 @@ def extrapolated(generated: State, reference: State, divisions: int, resamples: 
     """
     rows, real = rows_of(generated, "judged", divisions * _LEAST), rows_of(reference, "reference", 2)
     rows = _shuffled(rows, seed)
-    theirs: State = _WHOLE.get(real, "moments", lambda: {**moments_of_many(real), "sample": real})
-    pulls, their_pulls = influences({**moments_of_many(rows), "sample": rows}, theirs)
+    theirs: Gaussian = _WHOLE.get(real, "gaussian", lambda: Gaussian.of_rows(real))
+    same_length(rows, real)
+    pulls, their_pulls = influences(Pair(Gaussian.of_rows(rows), theirs))
     parts = [part for k in range(1, divisions + 1) for part in torch.arange(len(rows)).tensor_split(k)]
     k = torch.tensor([k for k in range(1, divisions + 1) for _ in range(k)], dtype=torch.float64)
-    distances = torch.tensor([distance_of_rows(rows[part], theirs) for part in parts], dtype=torch.float64)
+    distances = [distance(Pair(Gaussian.of_rows(rows[part]), theirs)) for part in parts]
+    apart = torch.tensor(distances, dtype=torch.float64)
     own = torch.stack([pulls[part].mean() for part in parts]) - pulls.mean()
     weights = _weights(k)
-    left = _left_over(distances - own, k) / k
+    left = _left_over(apart - own, k) / k
     generator = torch.Generator().manual_seed(derive_seed(seed, "frechet-infinity", "bootstrap"))
     drawn = left[torch.randint(len(k), (resamples, len(k)), generator=generator)] * k @ weights
     drawn += _means(pulls, resamples, generator) + _means(their_pulls, resamples, generator)
-    return Estimate(float(weights @ distances), float(drawn.std()))
+    return Estimate(float(weights @ apart), float(drawn.std()))
 
 
 _WHOLE = Memory()

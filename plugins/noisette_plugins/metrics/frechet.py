@@ -32,22 +32,19 @@ class Frechet(Metric):
     def update(self, state: State, batch: Batch) -> State:
         """Return the statistics with those of `batch` added.
 
-        They are count (), mean (D,) and scatter (D, D) of the features in float64, and a sample of at most 2048
-        of them that is chosen by content.
+        They are a sample of at most 2048 of the features that is chosen by content, (k, D), and the moments of the
+        others: count (), mean (D,) and scatter (D, D) in float64.
         """
-        from noisette_plugins.metrics.moments import moments
         from noisette_plugins.metrics.rows import features_of
         from noisette_plugins.metrics.sample import sample
 
-        features = features_of(batch)
-        return self.merge(state, {**moments(features), **sample(features)} if len(features) else {})
+        return self.merge(state, sample(features_of(batch)))
 
     def merge(self, a: State, b: State) -> State:
         """Return the statistics of both sets together."""
-        from noisette_plugins.metrics.moments import merged
-        from noisette_plugins.metrics.sample import samples_merged
+        from noisette_plugins.metrics.sample import merged_samples
 
-        return {**merged(a, b), **samples_merged(a, b)} if a and b else dict(a or b)
+        return merged_samples(a, b)
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `frechet`.

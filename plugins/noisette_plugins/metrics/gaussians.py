@@ -16,7 +16,6 @@ where they all lie.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -24,102 +23,57 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
-from noisette_plugins.metrics.moments import CHUNK, moments_of_many, same_length
-from noisette_plugins.metrics.transport import Transport, inner_of, root_of, shared, transport_of
+from noisette_plugins.metrics.gaussian import SAMPLED, Gaussian
+from noisette_plugins.metrics.memory import Memory
+from noisette_plugins.metrics.moments import same_length
+from noisette_plugins.metrics.sample import count_of
+from noisette_plugins.metrics.transport import Pair
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["distance_of_rows", "frechet", "frechet_distance", "influences"]
+__all__ = ["distance", "frechet", "influences"]
+
+_REFERENCES = Memory()
+"""Every row of a table is compared with the same reference: its root and what it whitens are made once."""
 
 
 def frechet(generated: State, reference: State) -> Estimate:
-    """Return the squared distance of two sets with its standard error, the latter from their samples.
+    """Return the squared distance of two sets with its standard error, the latter from a sample of each.
 
     Args:
-        generated: count, mean, scatter, and a sample of the vectors.
+        generated: statistics as `sample` makes them.
         reference: the same of the others.
 
     Raises:
         DataError: if a set has fewer than 2 vectors, or vectors of another length.
     """
-    _check(generated, reference)
-    transport, overlap = transport_of(generated, reference)
-    ours, theirs = _influences(transport, generated, reference)
-    variance = ours.var() / int(generated["count"]) + theirs.var() / int(reference["count"])
-    return Estimate(_distance(generated, reference, overlap), sqrt(float(variance)))
-
-
-def frechet_distance(generated: State, reference: State) -> float:
-    """Return the squared distance of two sets of at least 2 vectors; never negative.
-
-    A covariance of n vectors has at most n - 1 eigenvalues that are not zero. Those that must be zero are left
-    out, not rounded: with fewer vectors than dimensions as many digits are right as with more.
-
-    Raises:
-        DataError: if a set has fewer than 2 vectors, or vectors of another length.
-    """
-    _check(generated, reference)
-    values = torch.linalg.eigvalsh(inner_of(root_of(reference).root, generated))
-    return _distance(generated, reference, values[-shared(generated, reference) :].clamp(min=0).sqrt().sum())
-
-
-def distance_of_rows(rows: Tensor, reference: State) -> float:
-    """Return the squared distance of some vectors (n, D) to a set; quicker where they are few.
-
-    Raises:
-        DataError: if a set has fewer than 2 vectors, or vectors of another length.
-    """
-    root = root_of(reference).root
-    if len(rows) >= len(root):
-        return frechet_distance(moments_of_many(rows), reference)
-    mean = rows.mean(dim=0, dtype=torch.float64)
-    centred = (rows - mean) / sqrt(len(rows) - 1)
-    inner = centred @ root.T  # its products with itself have the eigenvalues of R C_1 Rᵀ
-    most = min(len(rows), int(reference["count"])) - 1
-    overlap = torch.linalg.eigvalsh(inner @ inner.T)[-most:].clamp(min=0).sqrt().sum()
-    shift = (mean - reference["mean"]).square().sum()
-    spread = centred.square().sum() + reference["scatter"].trace() / (int(reference["count"]) - 1)
-    return max(0.0, float(shift + spread - 2 * overlap))
-
-
-def influences(generated: State, reference: State) -> tuple[Tensor, Tensor]:
-    """Return the influences g of the sampled vectors of both sets, (n,) and (m,), each apart from a constant.
-
-    Raises:
-        DataError: if a set has fewer than 2 vectors, or vectors of another length.
-    """
-    _check(generated, reference)
-    return _influences(transport_of(generated, reference)[0], generated, reference)
-
-
-def _influences(transport: Transport, generated: State, reference: State) -> tuple[Tensor, Tensor]:
-    root, shift = root_of(reference), generated["mean"] - reference["mean"]
-    ahead = [transport.ahead(x @ root.root.T) for x in _centred(generated)]
-    back = [transport.back(white) for white in root.whitened(reference)]
-    ours = [x.square().sum(dim=1) + 2 * x @ shift for x in _centred(generated)]
-    theirs = [y.square().sum(dim=1) - 2 * y @ shift for y in _centred(reference)]
-    return torch.cat(ours) - torch.cat(ahead), torch.cat(theirs) - torch.cat(back)
-
-
-def _centred(state: State) -> Iterator[Tensor]:
-    yield from (part - state["mean"] for part in torch.split(state["sample"], CHUNK))
-
-
-def _check(generated: State, reference: State) -> None:
-    """Refuse what has no covariance, or another length.
-
-    Raises:
-        DataError: if a set has fewer than 2 vectors, or vectors of another length.
-    """
     for state, whose in ((generated, "judged"), (reference, "reference")):
-        found = int(state["count"]) if state else 0
-        if found < 2:
-            raise DataError(f"expected at least 2 {whose} pictures for a covariance; got {found}")
-    same_length(generated, reference)
+        if count_of(state) < 2:
+            raise DataError(f"expected at least 2 {whose} pictures for a covariance; got {count_of(state)}")
+    same_length(generated["sample"], reference["sample"])
+    theirs: Gaussian = _REFERENCES.get(reference["sample"], "gaussian", lambda: Gaussian.of(reference))
+    pair = Pair(Gaussian.of(generated), theirs)
+    ours, others = influences(pair, SAMPLED)
+    variance = ours.var() / pair.ours.count + others.var() / theirs.count
+    return Estimate(distance(pair), sqrt(float(variance)))
 
 
-def _distance(generated: State, reference: State, overlap: Tensor) -> float:
-    shift = (generated["mean"] - reference["mean"]).square().sum()
-    traces = [state["scatter"].trace() / (int(state["count"]) - 1) for state in (generated, reference)]
-    return max(0.0, float(shift + traces[0] + traces[1] - 2 * overlap))
+def distance(pair: Pair) -> float:
+    """Return the squared distance; never negative."""
+    traces = pair.ours.variance + pair.theirs.variance
+    return max(0.0, float(pair.shift.square().sum() + traces - 2 * pair.squares.sqrt().sum()))
+
+
+def influences(pair: Pair, most: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return the influences g of the vectors of both sets, or of so many of each, apart from a constant.
+
+    Returns:
+        (n,) of ours and (m,) of theirs.
+    """
+    ours, theirs, shift = pair.ours, pair.theirs, pair.shift
+    ahead = [pair.transport.ahead(seen) for seen in pair.sighted(most)]
+    back = [pair.transport.back(white) for white in theirs.whitened(most)]
+    from_ours = [x.square().sum(dim=1) + 2 * x @ shift for x in ours.centred(most)]
+    from_theirs = [y.square().sum(dim=1) - 2 * y @ shift for y in theirs.centred(most)]
+    return torch.cat(from_ours) - torch.cat(ahead), torch.cat(from_theirs) - torch.cat(back)

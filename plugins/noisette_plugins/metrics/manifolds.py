@@ -16,9 +16,9 @@ from torch import Tensor
 
 from noisette import Estimate
 from noisette_plugins.metrics.jackknife import binomial, groups_of, variance, without_each
-from noisette_plugins.metrics.neighbours import among, blocks
+from noisette_plugins.metrics.neighbours import among, blocks, rounding
 
-__all__ = ["Balls", "inside", "least_pictures"]
+__all__ = ["Balls", "inside", "least_pictures", "shares"]
 
 
 def least_pictures(k: int) -> int:
@@ -45,6 +45,7 @@ class Balls(NamedTuple):
         """Return the balls that reach to the k-th neighbour."""
         groups = groups_of(rows)
         squares, places = among(rows, min(4 * k + 8, len(rows) - 1))
+        squares = squares + rounding(rows)  # a border is inside, whatever rounding made of it
         radii = [squares[:, k - 1]]
         for group in range(int(groups.max()) + 1):
             nearer = ((groups[places] != group).cumsum(dim=1) < k).sum(dim=1, keepdim=True)
@@ -68,13 +69,10 @@ class Inside(NamedTuple):
     reach: Tensor
     balls: Balls
 
-    def share(self) -> Estimate:
-        """Return the share of points that are in any ball."""
-        return self._estimate((self.counts > 0).to(torch.float64), share=True)
-
     def density(self, k: int) -> Estimate:
         """Return the mean number of balls that a point is in, divided by k."""
-        return self._estimate(self.counts.to(torch.float64) / k, share=False)
+        value, error = _mean(self.counts.to(torch.float64) / k, self.points)
+        return Estimate(value, max(error, 1 / len(self.points)))
 
     def coverage(self) -> Estimate:
         """Return the share of balls that any point is in."""
@@ -87,11 +85,6 @@ class Inside(NamedTuple):
         value = float(hit[0].mean())
         error = sqrt(variance(from_points) + variance(hit[1:].sum(dim=1) / left))
         return Estimate(value, max(error, binomial(value, len(groups))))
-
-    def _estimate(self, scores: Tensor, *, share: bool) -> Estimate:
-        value = float(scores[0].mean())
-        error = sqrt(variance(without_each(scores[0], self.points)) + variance(scores[1:].mean(dim=1)))
-        return Estimate(value, max(error, binomial(value, len(self.points)) if share else 1 / len(self.points)))
 
 
 def inside(points: Tensor, balls: Balls) -> Inside:
@@ -109,3 +102,28 @@ def inside(points: Tensor, balls: Balls) -> Inside:
         index = groups[places][:, None].expand_as(squares)
         reach.scatter_reduce_(0, index, squares, "amin")
     return Inside(torch.cat(counts, dim=1), groups, reach, balls)
+
+
+def shares(ours: Balls, theirs: Balls) -> tuple[Estimate, Estimate]:
+    """Return the share of our rows that are in any of their balls, and that of theirs in ours, in one pass.
+
+    Raises:
+        DataError: if their rows have different lengths.
+    """
+    found, back = [], torch.zeros(len(ours.squares), len(theirs.rows), dtype=torch.bool)
+    for places, squares in blocks(ours.rows, theirs.rows):
+        found.append(torch.stack([(squares <= radii).any(dim=1) for radii in theirs.squares]))
+        back |= torch.stack([(squares <= radii[places, None]).any(dim=0) for radii in ours.squares])
+    return _share(torch.cat(found, dim=1), ours.groups), _share(back, theirs.groups)
+
+
+def _share(found: Tensor, points: Tensor) -> Estimate:
+    """Return the share of points in any ball from whether they are, with all balls and without each group."""
+    value, error = _mean(found.to(torch.float64), points)
+    return Estimate(value, max(error, binomial(value, len(points))))
+
+
+def _mean(scores: Tensor, points: Tensor) -> tuple[float, float]:
+    """Return the mean score (1 + G, n) of points of some groups, with its error."""
+    error = sqrt(variance(without_each(scores[0], points)) + variance(scores[1:].mean(dim=1)))
+    return float(scores[0].mean()), error

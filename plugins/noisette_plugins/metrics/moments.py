@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from noisette import DataError
+from noisette_plugins.metrics.products import gram
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["CHUNK", "merged", "moments", "moments_of_many", "rank", "same_length"]
+__all__ = ["CHUNK", "merged", "moments", "moments_of_many", "same_length"]
 
 CHUNK = 4096
 """Rows that are held in float64 at once."""
@@ -32,7 +33,7 @@ def moments(features: Tensor) -> State:
     rows = features.to(torch.float64)
     mean = rows.mean(dim=0)
     centred = rows - mean
-    return {"count": torch.tensor(len(rows)), "mean": mean, "scatter": centred.T @ centred}
+    return {"count": torch.tensor(len(rows)), "mean": mean, "scatter": gram(centred)}
 
 
 def moments_of_many(features: Tensor) -> State:
@@ -51,7 +52,7 @@ def merged(a: State, b: State) -> State:
     """
     if not a or not b:
         return dict(a or b)
-    same_length(a, b)
+    same_length(a["mean"], b["mean"])
     n_a, n_b = int(a["count"]), int(b["count"])
     total = n_a + n_b
     step = b["mean"] - a["mean"]
@@ -59,16 +60,11 @@ def merged(a: State, b: State) -> State:
     return {"count": torch.tensor(total), "mean": a["mean"] + step * (n_b / total), "scatter": scatter}
 
 
-def rank(state: State) -> int:
-    """Return how many eigenvalues of the covariance can differ from zero."""
-    return min(int(state["count"]) - 1, len(state["mean"]))
-
-
-def same_length(a: State, b: State) -> None:
-    """Refuse vectors of different lengths.
+def same_length(a: Tensor, b: Tensor) -> None:
+    """Refuse vectors of different lengths, (..., D).
 
     Raises:
         DataError: naming both.
     """
-    if a["mean"].shape != b["mean"].shape:
-        raise DataError(f"expected features of one length; got {len(a['mean'])} and {len(b['mean'])}")
+    if a.shape[-1] != b.shape[-1]:
+        raise DataError(f"expected features of one length; got {a.shape[-1]} and {b.shape[-1]}")

@@ -7,22 +7,26 @@ is left of the difference but rounding: such rows are taken for equal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from noisette import DataError
 from noisette_plugins.metrics.memory import Memory
+from noisette_plugins.metrics.moments import same_length
 from noisette_plugins.metrics.rows import count
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["among", "blocks", "nearest", "rows_of"]
+__all__ = ["among", "blocks", "nearest", "rounding", "rows_of"]
 
 _BLOCK = 1 << 22
 """Distances that are held at once."""
+
+_ROWS = 512
+"""Rows of a set that are held against the rest of it at once: fewer leave out more of what was seen before."""
 
 _EQUAL = 1e-12
 
@@ -48,18 +52,28 @@ def blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
     Raises:
         DataError: if the rows have different lengths.
     """
-    if x.shape[1] != y.shape[1]:
-        raise DataError(f"expected features of one length; got {x.shape[1]} and {y.shape[1]}")
+    same_length(x, y)
     middle = y.mean(dim=0, dtype=torch.float64)
-    columns = (y - middle).T
-    lengths = columns.square().sum(dim=0)
+    columns = y - middle
     size = max(1, _BLOCK // len(y))
     for start in range(0, len(x), size):
         places = slice(start, min(start + size, len(x)))
-        rows = x[places] - middle
-        scale = rows.square().sum(dim=1)[:, None] + lengths
-        squares = torch.addmm(scale, rows, columns, alpha=-2)
-        yield places, squares.masked_fill_(squares < _EQUAL * scale, 0)
+        yield places, _squares(x[places] - middle, columns)
+
+
+def _squares(x: Tensor, y: Tensor) -> Tensor:
+    """Return the squared distances of rows about their mean, (n, m)."""
+    from_x, from_y = x.square().sum(dim=1)[:, None], y.square().sum(dim=1)
+    squares = torch.addmm(from_y, x, y.T, alpha=-2).add_(from_x)
+    if bool(squares.amin() < _EQUAL * (from_x.amax() + from_y.amax())):
+        squares.masked_fill_(squares < _EQUAL * (from_x + from_y), 0)
+    return squares
+
+
+def rounding(rows: Tensor) -> Tensor:
+    """Return by how much squared distances of rows may differ, and are taken for equal, ()."""
+    lengths = (rows - rows.mean(dim=0, dtype=torch.float64)).square().sum(dim=1)
+    return 2 * _EQUAL * lengths.amax()
 
 
 def nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -79,11 +93,38 @@ _AMONG = Memory()
 
 
 def _among(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    found = []
-    for places, squares in blocks(rows, rows):
-        own = torch.arange(places.start, places.stop)[:, None]
-        found.append(_least(squares.scatter_(1, own, torch.inf), k))
-    return torch.cat([squares for squares, _ in found]), torch.cat([places for _, places in found])
+    """Return the k nearest others of each row: each distance is taken once, for both of its rows."""
+    found = _Nearest.none(len(rows), k)
+    centred = rows - rows.mean(dim=0, dtype=torch.float64)
+    size = min(_ROWS, max(1, _BLOCK // len(rows)))
+    for start in range(0, len(rows), size):
+        squares = _squares(centred[start : start + size], centred[start:])
+        squares.fill_diagonal_(torch.inf)
+        found.see(start, squares, start)
+        found.see(start + size, squares[:, size:].T, start)
+    return found.squares, found.places
+
+
+class _Nearest(NamedTuple):
+    """The k nearest that each row has seen, ascending: squared distances and places, (n, k)."""
+
+    squares: Tensor
+    places: Tensor
+
+    @classmethod
+    def none(cls, rows: int, k: int) -> _Nearest:
+        return cls(torch.full((rows, k), torch.inf, dtype=torch.float64), torch.zeros(rows, k, dtype=torch.int64))
+
+    def see(self, first: int, squares: Tensor, others: int) -> None:
+        """Let the rows from `first` on see squared distances (r, c) to those from `others` on."""
+        if not squares.numel():
+            return
+        rows, k = slice(first, first + len(squares)), self.squares.shape[1]
+        values, places = _least(squares, min(k, squares.shape[1]))
+        values = torch.cat([self.squares[rows], values], dim=1)
+        places = torch.cat([self.places[rows], places + others], dim=1)
+        values, order = _least(values, k)
+        self.squares[rows], self.places[rows] = values, places.gather(1, order)
 
 
 def _least(squares: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -38,12 +38,10 @@ class PrecisionRecall(FeatureRows):
         Raises:
             DataError: if a set has fewer than 2k + 2 pictures, or features of another length.
         """
-        from noisette_plugins.metrics.manifolds import Balls, inside, least_pictures
+        from noisette_plugins.metrics.manifolds import Balls, least_pictures, shares
         from noisette_plugins.metrics.neighbours import rows_of
 
         ours = rows_of(generated, "judged", least_pictures(self.k))
         theirs = rows_of(reference, "reference", least_pictures(self.k))
-        return {
-            "precision": inside(ours, Balls.of(theirs, self.k)).share(),
-            "recall": inside(theirs, Balls.of(ours, self.k)).share(),
-        }
+        precision, recall = shares(Balls.of(ours, self.k), Balls.of(theirs, self.k))
+        return {"precision": precision, "recall": recall}

@@ -1,65 +1,32 @@
-"""How two Gaussians lie to each other: roots of covariances, and the eigenvectors of their product.
+"""How two Gaussians lie to each other, by the eigenvectors of the product of their covariances.
 
-The notation is that of `gaussians`: R a root of C_2, Rᵀ R = C_2, and R C_1 Rᵀ = V s² Vᵀ.
+The notation is that of `gaussians`: R a root of C_2, Rᵀ R = C_2, and R C_1 Rᵀ = V s² Vᵀ. Of few vectors x_i of the
+first set, R x_i are the rows of an n x r matrix whose products among themselves have the same eigenvalues.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.moments import CHUNK, rank
+from noisette_plugins.metrics.gaussian import ZERO, Gaussian
+from noisette_plugins.metrics.moments import CHUNK
+from noisette_plugins.metrics.products import gram
 
-if TYPE_CHECKING:
-    from noisette.contracts.metric import State
-
-__all__ = ["Root", "Transport", "inner_of", "root_of", "shared", "transport_of"]
-
-_SINGULAR = 1e-10
-"""Share of the largest variance below which a pivot of Cholesky is taken for a sign of dimensions that are none."""
+__all__ = ["Pair", "Transport"]
 
 _LEADING, _BESIDE = 256, 16
 """Eigenvectors that the error is told by, of more than twice as many, and those that help to find them."""
 
-_ZERO = 1e-14
-"""Share of the largest eigenvalue below which one is taken for a zero that was rounded."""
-
-
-class Root(NamedTuple):
-    """A root of C_2 and how to undo it.
-
-    Attributes:
-        root: R, (r, D), Rᵀ R = C_2.
-        kind: of Cholesky where C_2 is far from singular; else the vectors themselves about their mean where they
-            are few; else its eigenvectors times the roots of the eigenvalues.
-        inverse: one over the squared lengths of the rows of the last kind, (r,), 0 for those that are zero.
-    """
-
-    root: Tensor
-    kind: Literal["cholesky", "vectors", "eigenvectors"]
-    inverse: Tensor | None = None
-
-    def whitened(self, state: State) -> Iterator[Tensor]:
-        """Yield the sampled vectors, about their mean, as they are where C_2 is the unit matrix, (n, r)."""
-        if self.kind == "vectors":  # each is a row of R, and R carries it to a corner of a simplex
-            count = len(self.root)
-            yield sqrt(count - 1) * (torch.eye(count, dtype=torch.float64) - 1 / count)
-            return
-        for part in torch.split(state["sample"], CHUNK):
-            x = part - state["mean"]
-            if self.inverse is None:
-                yield torch.linalg.solve_triangular(self.root.T, x.T, upper=False).T
-            else:
-                yield x @ self.root.T * self.inverse
-
 
 class Transport(NamedTuple):
-    """How two Gaussians lie to each other: s and V, of which there may be the largest alone.
+    """The eigenvectors, of which there may be the largest alone.
 
     Attributes:
         scales: s, (k,), none of them zero.
@@ -83,91 +50,75 @@ class Transport(NamedTuple):
         return (turned * self.scales).sum(dim=1) + self.rest[1] * (white.square().sum(dim=1) - turned.sum(dim=1))
 
 
-_ROOTS = Memory()
-"""Every row of a table is compared with the same reference."""
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two Gaussians; what is computed of them is kept."""
+
+    ours: Gaussian
+    theirs: Gaussian
+
+    @cached_property
+    def shift(self) -> Tensor:
+        """Difference of the means, (D,)."""
+        return self.ours.mean - self.theirs.mean
+
+    @cached_property
+    def seen(self) -> Tensor | None:
+        """R x for all vectors x of the first set about their mean, (n, r); None where they are many."""
+        if self.ours.scatter is not None or self.ours.count > CHUNK:
+            return None
+        return self.theirs.root.times(next(self.ours.centred()))
+
+    def sighted(self, most: int | None = None) -> Iterator[Tensor]:
+        """Yield R x for the vectors x of the first set that are there, or so many of them, (n, r)."""
+        if self.seen is not None:
+            yield self.seen[:most]
+        else:
+            yield from (self.theirs.root.times(x) for x in self.ours.centred(most))
+
+    @cached_property
+    def product(self) -> Tensor:
+        """What has the eigenvalues s²: R C_1 Rᵀ, (r, r), or the products of fewer vectors, (n, n)."""
+        if self.seen is None:
+            root = self.theirs.root
+            return root.times(root.times(self.ours.covariance()).T)
+        rows = self.seen if len(self.seen) > self.seen.shape[1] else self.seen.T
+        return gram(rows) / (self.ours.count - 1)
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """s², ascending, as many as can differ from zero: the others are left out, not rounded."""
+        shared = min(self.ours.rank, self.theirs.rank)
+        values: Tensor = torch.linalg.eigvalsh(self.product)
+        return values[-shared:].clamp(min=0)
+
+    @cached_property
+    def transport(self) -> Transport:
+        """How the first is carried to the second: by all eigenvectors or, where they are many, the largest."""
+        number, largest = len(self.squares), self.squares[-1]
+        if number <= 2 * _LEADING or not largest:
+            vectors = torch.linalg.eigh(self.product).eigenvectors
+        else:
+            number, vectors = _LEADING, _leading((self.product / largest).to(torch.float32))
+        squares, others = self.squares[-number:], self.squares[:-number]
+        kept = squares > ZERO * largest
+        scales, turn = squares[kept].sqrt(), vectors[:, -number:][:, kept]
+        if self.seen is not None and len(self.seen) == len(self.product):  # they are those of few vectors
+            turn = self.seen.T @ turn / (scales * sqrt(self.ours.count - 1))
+        left = float(others.sqrt().sum())
+        return Transport(scales, turn, (left / float(others.sum()), left / len(others)) if left else (0.0, 0.0))
 
 
-def root_of(state: State) -> Root:
-    """Return the root of a set's covariance, remembered as long as the set's statistics are."""
-    found: Root = _ROOTS.get(state["scatter"], "root", lambda: _made(state))
+def _leading(matrix: Tensor) -> Tensor:
+    """Return the vectors of the largest eigenvalues of a matrix (r, r) float32, ascending, (r, k) float64.
+
+    As s² is what they weigh in the variance, the others hardly do. One repeated product is enough for that
+    (subspace iteration; Halko, Martinsson & Tropp 2011, algorithm 4.4); all vectors take as long as the values
+    twice over.
+    """
+    start = torch.randn(len(matrix), _LEADING + _BESIDE, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(matrix @ start).Q
+    basis = torch.linalg.qr(matrix @ basis).Q
+    turn = torch.linalg.eigh(basis.T @ (matrix @ basis)).eigenvectors
+    found: Tensor = basis.to(torch.float64) @ turn.to(torch.float64)
     return found
-
-
-def _made(state: State) -> Root:
-    covariance = state["scatter"] / (int(state["count"]) - 1)
-    if rank(state) == len(covariance):
-        lower, failed = torch.linalg.cholesky_ex(covariance)
-        if not failed and lower.diagonal().min().square() > _SINGULAR * covariance.diagonal().max():
-            return Root(lower.T, "cholesky")
-    if complete(state) and int(state["count"]) <= len(covariance):
-        return Root((state["sample"] - state["mean"]) / sqrt(int(state["count"]) - 1), "vectors")
-    values, vectors = torch.linalg.eigh(covariance)
-    values, vectors = values[-rank(state) :].clamp(min=0), vectors.T[-rank(state) :]
-    inverse = torch.where(values > _ZERO * values[-1], 1 / values, 0.0)
-    return Root(vectors * values.sqrt()[:, None], "eigenvectors", inverse)
-
-
-def complete(state: State) -> bool:
-    """Return whether the sample is all vectors of the set."""
-    return "sample" in state and len(state["sample"]) == int(state["count"])
-
-
-def transport_of(generated: State, reference: State) -> tuple[Transport, Tensor]:
-    """Return how the sets lie to each other, and the sum of all s."""
-    root = root_of(reference).root
-    if int(generated["count"]) <= min(len(root), 2 * _LEADING) and complete(generated):
-        values, vectors = _of_rows(root, generated)
-    else:
-        inner = inner_of(root, generated)
-        if shared(generated, reference) > 2 * _LEADING:
-            return _leading(inner, shared(generated, reference))
-        values, vectors = torch.linalg.eigh(inner)
-    most = shared(generated, reference)
-    values, vectors = values[-most:].clamp(min=0), vectors[:, -most:]
-    kept = values > _ZERO * values[-1]
-    return Transport(values[kept].sqrt(), vectors[:, kept]), values.sqrt().sum()
-
-
-def _leading(inner: Tensor, most: int) -> tuple[Transport, Tensor]:
-    """Return the same with the largest s alone: as s² is what they weigh in the variance, the others hardly do.
-
-    Eigenvalues without vectors take a third of the time. The vectors come from repeated products (subspace
-    iteration; Halko, Martinsson & Tropp 2011, algorithm 4.4).
-    """
-    values = torch.linalg.eigvalsh(inner)
-    values = values[-most:].clamp(min=0)
-    start = torch.randn(
-        len(inner), _LEADING + _BESIDE, generator=torch.Generator().manual_seed(0), dtype=inner.dtype
-    )
-    basis = torch.linalg.qr(inner @ start).Q
-    for _ in range(3):
-        basis = torch.linalg.qr(inner @ basis).Q
-    found, turn = torch.linalg.eigh(basis.T @ inner @ basis)
-    found, turn = found[-_LEADING:], turn[:, -_LEADING:]
-    kept = found > _ZERO * found[-1]
-    scales, turn = found[kept].sqrt(), basis @ turn[:, kept]
-    sums = values.sqrt().sum()
-    left, squares = max(0.0, float(sums - scales.sum())), float(values.sum() - scales.square().sum())
-    ahead = left / squares if squares > _ZERO * float(values.sum()) else 0.0
-    return Transport(scales, turn, (ahead, left / (most - _LEADING))), sums
-
-
-def _of_rows(root: Tensor, state: State) -> tuple[Tensor, Tensor]:
-    """Return the eigenvalues of R C_1 Rᵀ, ascending, and its eigenvectors (r, n), from the few vectors themselves.
-
-    Their products with one another have the same eigenvalues, where they are not zero.
-    """
-    rows = (state["sample"] - state["mean"]) @ root.T / sqrt(int(state["count"]) - 1)
-    values, vectors = torch.linalg.eigh(rows @ rows.T)
-    scales = values.clamp(min=0).sqrt()
-    return values, rows.T @ vectors / torch.where(scales > 0, scales, 1.0)
-
-
-def inner_of(root: Tensor, state: State) -> Tensor:
-    """Return R C Rᵀ, (r, r), for the covariance C of a set."""
-    return root @ (state["scatter"] @ root.T) / (int(state["count"]) - 1)
-
-
-def shared(generated: State, reference: State) -> int:
-    """Return how many eigenvalues of R C_1 Rᵀ can differ from zero."""
-    return min(rank(generated), rank(reference))
