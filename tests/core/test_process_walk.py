@@ -150,3 +150,20 @@ def test_an_animation_has_the_frames_and_holds_the_last(tmp_path: Path, suffix: 
         # WebP loses nothing; GIF has 256 colours
         assert np.abs(came - frame).mean() <= (0 if suffix == ".webp" or channels == 1 else 12)
     assert [path.name for path in path.parent.iterdir()] == [f"walk{suffix}"]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "side"),
+    [
+        (DDIM(spacing=tuple(range(98, -1, -2))), 2),  # a label of 180 letters
+        (DDIM(steps=7, eta=0.125, guidance=1.5, guidance_interval=(90, 20), threshold=0.995), 460),  # a wide title
+    ],
+)
+def test_frames_are_of_one_size_whatever_stands_above_them(tmp_path: Path, sampler: Sampler, side: int) -> None:
+    frames = list(recorded(Grows(), sampler, (1, side, side), [0], seed=0, frames=7).frames())
+    assert len({frame.size for frame in frames}) == 1
+    assert frames[0].width < 800
+    path = save_animation(frames, tmp_path / "walk.webp")
+    with Image.open(path) as moving:
+        assert moving.size == frames[0].size
+        assert getattr(moving, "n_frames", 1) == len(frames)

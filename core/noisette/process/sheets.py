@@ -28,6 +28,7 @@ def sheet(
     *,
     group: int = 1,
     title: str = "",
+    titles: Sequence[str] = (),
     width: int = 1000,
 ) -> Image.Image:
     """Lay out rows of pictures, each enlarged by a whole factor so that the sheet is about `width` pixels wide.
@@ -38,6 +39,7 @@ def sheet(
         rows: what is written before each row, or nothing.
         group: rows that belong together; there is more room after each such group.
         title: a line above all.
+        titles: those of other sheets of such pictures that this one shall be as wide as.
         width: the width to come near to; pictures are never made smaller, so that many large ones are wider.
     """
     count, channels, high, wide = pictures.shape[1:]
@@ -48,7 +50,8 @@ def sheet(
     top = line * bool(title) + line * bool(columns) or _GAP
     tops = [top + row * tall + row // group * 2 * _GAP * (group > 1) for row in range(len(pictures))]
     mode = "L" if channels == 1 else "RGB"
-    size = (max(left + count * broad, _width(title) + _GAP), tops[-1] + tall)
+    told = max(map(_width, (title, *titles))) + _GAP
+    size = (max(left + count * broad, told), tops[-1] + tall)
     canvas = Image.new(mode, size, (_PAPER,) * len(mode))
     for y, row_of_pictures in zip(tops, pictures, strict=True):
         for column, picture in enumerate(row_of_pictures):

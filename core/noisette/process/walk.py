@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Walk", "record", "recorded"]
 
+_LABEL = 60
+"""Letters of a sampler's label in a title: one of listed steps has thousands."""
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -70,12 +73,12 @@ class Walk:
 
     def frames(self, columns: int = 10) -> Iterator[Image.Image]:
         """Draw each frame: rows of x_t, each above the x0 that was seen in it."""
-        width = max(len(_title(self.label, step)) for step in self.steps)
-        for step, x_t, x0 in zip(self.steps, self.x_t, self.x0, strict=True):
+        label = self.label if len(self.label) <= _LABEL else f"{self.label[: _LABEL - 2]}.."
+        titles = [f"{label}, {_caption(step)}" for step in self.steps]
+        for title, x_t, x0 in zip(titles, self.x_t, self.x0, strict=True):
             rows = [row for pair in zip(_rows(x_t, columns), _rows(x0, columns), strict=True) for row in pair]
-            title = _title(self.label, step).ljust(width)
             labels = ["x_t", "x0"] * (len(rows) // 2)
-            yield sheet(np.stack(rows), (), labels, group=2, title=title, width=MOVING)
+            yield sheet(np.stack(rows), (), labels, group=2, title=title, titles=titles, width=MOVING)
 
 
 def record(
@@ -178,7 +181,3 @@ def _rows(pictures: NDArray[np.uint8], columns: int) -> list[NDArray[np.uint8]]:
 
 def _caption(t: int) -> str:
     return "picture" if t == CLEAN else f"t = {t}"
-
-
-def _title(label: str, t: int) -> str:
-    return f"{label}, {_caption(t)}"
