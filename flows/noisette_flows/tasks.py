@@ -39,8 +39,18 @@ _DAY = 24 * 60 * 60.0
 
 
 def may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """Return whether an error may be gone the next time."""
+    """Return whether an error, or what it was made of, may be gone the next time."""
     error = state.result(raise_on_failure=False)
+    while isinstance(error, BaseException):
+        if _passes(error):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | PermissionError):
+        return False  # a person has to see to it
     return isinstance(error, OSError | MemoryError | DownloadError) or type(error).__name__ == "OutOfMemoryError"
 
 
