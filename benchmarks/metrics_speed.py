@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from benchmarks import metrics_peers as peers
@@ -51,7 +52,7 @@ def measure(setting: Setting) -> dict[str, Any]:
         "precision-recall": _arms(PrecisionRecall(), peers.manifolds(3), x, y),
         "density-coverage": _arms(DensityCoverage(), prdc, x, y),
     }.items():
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(setting.threads):  # numpy's as well as torch's
             warnings.simplefilter("ignore")
             seconds = interleaved(arms, setting.rounds(3), warmup=1)
         found[name] = {
