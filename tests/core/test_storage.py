@@ -107,6 +107,32 @@ def test_a_replacement_that_fails_puts_the_old_state_back(target: Path, monkeypa
     assert only(target)
 
 
+@pytest.mark.parametrize("moment", [".staging-", "target"])
+def test_one_that_another_process_was_faster_with_is_replaced(
+    target: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Another process renames between our look at the target and our own renaming of it."""
+    rename, apart, came = Path.rename, target.with_name("apart"), []
+    write(apart)
+    if moment == "target":
+        write(target)
+
+    def later(self: Path, to: Path) -> Path:
+        if self.name.startswith(moment) and not came:
+            came.append(self.name)
+            if moment == "target":
+                rename(target, target.with_name("theirs"))  # they set the old one aside
+            else:
+                rename(apart, target)  # they are done
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", later)
+    write(target, {"new": b"x"}, {"step": 6})
+    assert came
+    assert verify(target, "samples").about == {"step": 6}
+    assert not list(target.parent.glob(".*"))
+
+
 def test_the_target_appears_only_when_all_is_there(target: Path) -> None:
     with committed(target, "samples", {}) as staging:
         (staging / "a").write_bytes(b"half")

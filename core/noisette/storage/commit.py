@@ -7,6 +7,7 @@ are their writer's own, and no part of it.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
@@ -25,6 +26,7 @@ __all__ = ["committed", "resumable"]
 _STAGING = ".staging-"
 _PARTIAL = ".partial-"
 _REPLACED = ".replaced-"
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @contextmanager
@@ -85,18 +87,30 @@ def _commit(staging: Path, target: Path, kind: str, about: dict[str, Any]) -> No
 
 
 def _put_in_place(staging: Path, target: Path) -> None:
-    if target.exists():
-        aside = target.with_name(f"{_REPLACED}{target.name}-{os.getpid()}")
-        target.rename(aside)
-        try:
-            staging.rename(target)
-        except OSError:
-            aside.rename(target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        staging.rename(target)
+    aside = target.with_name(f"{_REPLACED}{target.name}-{os.getpid()}")
+    while not _placed(staging, target, aside):
+        pass  # another process put its own there in between: that is replaced like any other
+    shutil.rmtree(aside, ignore_errors=True)
     sync(target.parent)
+
+
+def _placed(staging: Path, target: Path, aside: Path) -> bool:
+    """Rename, with what is at the target set aside; return whether no other process came in between."""
+    if target.exists():
+        try:
+            target.rename(aside)
+        except FileNotFoundError:
+            return False
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            shutil.rmtree(aside, ignore_errors=True)
+            return False
+        if aside.exists():
+            aside.rename(target)
+        raise
+    return True
 
 
 def _sweep(target: Path) -> None:
