@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 from support.browser import browsing, missing_browser, shown, until_it_holds
-from support.prefect_server import CANCEL, Site, serving, until
+from support.prefect_server import CANCEL, RETRY, Site, serving, until
+from support.tiny import TINY
 
 from noisette.checkpoint import latest
 
 pytestmark = pytest.mark.slow
 
 LONG = 100_000
+EVERY = TINY["training"]["log_every"]
+WORKER = b"noisette.training.worker"  # also among the arguments of torchrun
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,31 @@ def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -
     assert max(journal) > stopped
     site.ask(f"/api/flow_runs/{again}/set_state", CANCEL)
     site.reaches(again, "CANCELLED")
+
+
+def test_a_training_in_two_processes_is_told_of_cancelled_and_tried_again(site: Site) -> None:
+    run = site.start(config="tiny", steps=LONG + 4, overrides={"training.processes": 2})
+    place = site.trains(run)
+    assert len(site.processes(WORKER)) == 3
+    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
+    site.reaches(run, "CANCELLED")
+    until(lambda: not site.processes(b"prefect.engine", WORKER), "no process is left")
+    stopped = step(place)
+    assert 0 < stopped < LONG
+    until(lambda: {status for _, status in site.tracked()} <= {"KILLED", "FINISHED"}, "MLflow is told")
+    logs = site.ask("/api/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
+    said = "\n".join(line["message"] for line in logs)
+    assert "train tiny: started" in said
+    assert f"train tiny: stopped, state saved, {stopped}/{LONG + 4} steps" in said
+
+    site.ask(f"/api/flow_runs/{run}/set_state", RETRY)
+    before = (place / "metrics.jsonl").read_text().splitlines()
+    assert site.trains(run, len(before)) == place
+    first = (place / "metrics.jsonl").read_text().splitlines()[len(before)]
+    assert stopped < json.loads(first)["step"] <= stopped + EVERY
+    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
+    site.reaches(run, "CANCELLED")
+    until(lambda: not site.processes(WORKER), "no process is left")
 
 
 def test_what_serves_is_ended_or_killed_and_the_next_goes_on_with_its_flow_run(site: Site) -> None:

@@ -12,7 +12,7 @@ from noisette.config import apply_overrides
 from noisette.layout import data_directory
 from noisette.storage import committed
 
-TINY = {
+TINY: dict[str, Any] = {
     "name": "tiny",
     "dataset": "digits",
     "timesteps": 20,
