@@ -181,8 +181,6 @@ def test_more_pictures_than_the_sample_holds_keep_their_error(monkeypatch: pytes
     assert torch.equal(grown["sample"], whole["sample"])
     sampled = Frechet().compute(whole, state(y), {})["frechet"]
     monkeypatch.setattr(sample, "KEPT", len(x))
-    monkeypatch.setattr(gaussian, "SAMPLED", len(x))
-    monkeypatch.setattr(gaussians, "SAMPLED", len(x))
     full = Frechet().compute(state(x), state(y), {})["frechet"]
     assert sampled.value == pytest.approx(full.value, rel=1e-12)
     assert sampled.stderr == pytest.approx(full.stderr, rel=0.1)
@@ -230,3 +228,13 @@ def test_dimensions_in_which_nothing_varies_move_neither_value_nor_error() -> No
     assert few.stderr is not None
     assert many.value == pytest.approx(few.value, rel=1e-5)
     assert many.stderr == pytest.approx(few.stderr, rel=1e-3)
+
+
+@pytest.mark.parametrize(("n", "m"), [(700, 700), (560, 700), (700, 560)])
+def test_variances_that_fall_off_to_nothing_move_neither_value_nor_error(n: int, m: int) -> None:
+    """As those of features that never fire: down to 1e-40 of the largest, where every root is rounding."""
+    fall = torch.logspace(0, -20, 600)
+    x, y = features(n, 600, 7) * fall, features(m, 600, 8, scale=1.2) * fall
+    few, many = (Frechet().compute(state(x[:, :kept]), state(y[:, :kept]), {})["frechet"] for kept in (200, 600))
+    assert many.value == pytest.approx(few.value, rel=1e-6)
+    assert many.stderr == pytest.approx(few.stderr, rel=1e-2)

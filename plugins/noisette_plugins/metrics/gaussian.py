@@ -17,13 +17,10 @@ from noisette_plugins.metrics.products import gram, times_lower
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["SAMPLED", "ZERO", "Gaussian", "Root"]
+__all__ = ["ZERO", "Gaussian", "Root"]
 
 _SINGULAR = 1e-10
 """Share of the largest variance below which a pivot of Cholesky is taken for a sign of dimensions that are none."""
-
-SAMPLED = 1024
-"""Vectors of each set that tell the error: enough to tell a standard deviation to about 3 %."""
 
 ZERO = 1e-14
 """Share of the largest eigenvalue below which one is taken for a zero that was rounded."""
@@ -83,12 +80,12 @@ class Gaussian:
         """How many eigenvalues of the covariance can differ from zero."""
         return min(self.count - 1, len(self.mean))
 
-    def centred(self, most: int | None = None) -> Iterator[Tensor]:
-        """Yield the vectors, or so many of them, about the mean, in parts (n, D) of bounded size, float64."""
+    def centred(self) -> Iterator[Tensor]:
+        """Yield the vectors about the mean, float64, in parts (n, D) of bounded size; a single one is remembered."""
         if len(self.vectors) <= CHUNK:
-            yield self._centred[:most]
+            yield self._centred
         else:
-            yield from (part - self.mean for part in torch.split(self.vectors[:most], CHUNK))
+            yield from (part - self.mean for part in torch.split(self.vectors, CHUNK))
 
     @cached_property
     def _centred(self) -> Tensor:
@@ -109,37 +106,32 @@ class Gaussian:
     @cached_property
     def root(self) -> Root:
         """The root of the covariance."""
-        if self.scatter is None and self.count <= len(self.mean):
-            return Root(torch.cat(list(self.centred())) / sqrt(self.count - 1), "vectors")
+        if self.scatter is None and self.count <= min(len(self.mean), CHUNK):
+            return Root(self._centred / sqrt(self.count - 1), "vectors")
         covariance = self.covariance()
         if self.rank == len(covariance):
             lower, failed = torch.linalg.cholesky_ex(covariance)
             if not failed and lower.diagonal().min().square() > _SINGULAR * covariance.diagonal().max():
                 return Root(lower.T, "cholesky")
         values, vectors = torch.linalg.eigh(covariance)
-        values, vectors = values[-self.rank :].clamp(min=0), vectors.T[-self.rank :]
-        inverse = torch.where(values > ZERO * values[-1], 1 / values, 0.0)
+        values = values.clamp(min=0)
+        there = values >= ZERO * values[-1]
+        values, vectors = values[there], vectors.T[there]
+        inverse = torch.where(values > 0, 1 / values, 0.0)
         return Root(vectors * values.sqrt()[:, None], "eigenvectors", inverse)
 
-    def whitened(self, most: int | None = None) -> Iterator[Tensor]:
-        """Yield the vectors, or so many of them, as they are where the covariance is the unit matrix, (n, r).
-
-        The first `SAMPLED` are remembered.
-        """
-        yield from [self._white] if most == SAMPLED else self._whitened(most)
+    def whitened(self) -> Iterator[Tensor]:
+        """Yield the vectors as they are where the covariance is the unit matrix, (n, r), likewise."""
+        yield from [self._whitened] if len(self.vectors) <= CHUNK else map(self._white, self.centred())
 
     @cached_property
-    def _white(self) -> Tensor:
-        return torch.cat(list(self._whitened(SAMPLED)))
+    def _whitened(self) -> Tensor:
+        return self._white(self._centred)
 
-    def _whitened(self, most: int | None) -> Iterator[Tensor]:
+    def _white(self, x: Tensor) -> Tensor:
         matrix, kind, inverse = self.root
         if kind == "vectors":  # each is a row of R, and R carries it to a corner of a simplex
-            corners = torch.eye(self.count, dtype=torch.float64)[:most] - 1 / self.count
-            yield sqrt(self.count - 1) * corners
-            return
-        for x in self.centred(most):
-            if inverse is None:
-                yield torch.linalg.solve_triangular(matrix.T, x.T, upper=False).T
-            else:
-                yield x @ matrix.T * inverse
+            return sqrt(self.count - 1) * (torch.eye(self.count, dtype=torch.float64) - 1 / self.count)
+        if inverse is None:
+            return torch.linalg.solve_triangular(matrix.T, x.T, upper=False).T
+        return x @ matrix.T * inverse

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
-from noisette_plugins.metrics.gaussian import SAMPLED, Gaussian
+from noisette_plugins.metrics.gaussian import Gaussian
 from noisette_plugins.metrics.memory import Memory
 from noisette_plugins.metrics.moments import same_length
 from noisette_plugins.metrics.sample import count_of
@@ -54,7 +54,7 @@ def frechet(generated: State, reference: State) -> Estimate:
     same_length(generated["sample"], reference["sample"])
     theirs: Gaussian = _REFERENCES.get(reference["sample"], "gaussian", lambda: Gaussian.of(reference))
     pair = Pair(Gaussian.of(generated), theirs)
-    ours, others = influences(pair, SAMPLED)
+    ours, others = influences(pair)
     variance = ours.var() / pair.ours.count + others.var() / theirs.count
     return Estimate(distance(pair), sqrt(float(variance)))
 
@@ -65,15 +65,15 @@ def distance(pair: Pair) -> float:
     return max(0.0, float(pair.shift.square().sum() + traces - 2 * pair.squares.sqrt().sum()))
 
 
-def influences(pair: Pair, most: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return the influences g of the vectors of both sets, or of so many of each, apart from a constant.
+def influences(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Return the influences g of the vectors of both sets that are there, each apart from a constant.
 
     Returns:
         (n,) of ours and (m,) of theirs.
     """
     ours, theirs, shift = pair.ours, pair.theirs, pair.shift
-    ahead = [pair.transport.ahead(seen) for seen in pair.sighted(most)]
-    back = [pair.transport.back(white) for white in theirs.whitened(most)]
-    from_ours = [x.square().sum(dim=1) + 2 * x @ shift for x in ours.centred(most)]
-    from_theirs = [y.square().sum(dim=1) - 2 * y @ shift for y in theirs.centred(most)]
+    ahead = [pair.transport.ahead(seen) for seen in pair.sighted()]
+    back = [pair.transport.back(white) for white in theirs.whitened()]
+    from_ours = [x.square().sum(dim=1) + 2 * x @ shift for x in ours.centred()]
+    from_theirs = [y.square().sum(dim=1) - 2 * y @ shift for y in theirs.centred()]
     return torch.cat(from_ours) - torch.cat(ahead), torch.cat(from_theirs) - torch.cat(back)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["KEPT", "count_of", "merged_samples", "sample"]
 
 KEPT = 2048
-"""Rows of a sample."""
+"""Rows of a sample: enough to tell a variance to about 5 %."""
 
 
 def sample(rows: Tensor) -> State:

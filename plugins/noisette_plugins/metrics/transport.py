@@ -24,6 +24,12 @@ __all__ = ["Pair", "Transport"]
 _LEADING, _BESIDE = 256, 16
 """Eigenvectors that the error is told by, of more than twice as many, and those that help to find them."""
 
+_ROUNDED = 1e-15
+"""Share of the largest s² below which one is a zero that was rounded."""
+
+_NOTHING = 1e-12
+"""Share of all s² below which those of the other eigenvectors are no more than what the largest leave over."""
+
 
 class Transport(NamedTuple):
     """The eigenvectors, of which there may be the largest alone.
@@ -69,12 +75,9 @@ class Pair:
             return None
         return self.theirs.root.times(next(self.ours.centred()))
 
-    def sighted(self, most: int | None = None) -> Iterator[Tensor]:
-        """Yield R x for the vectors x of the first set that are there, or so many of them, (n, r)."""
-        if self.seen is not None:
-            yield self.seen[:most]
-        else:
-            yield from (self.theirs.root.times(x) for x in self.ours.centred(most))
+    def sighted(self) -> Iterator[Tensor]:
+        """Yield R x for the vectors x of the first set that are there, (n, r)."""
+        yield from map(self.theirs.root.times, self.ours.centred()) if self.seen is None else [self.seen]
 
     @cached_property
     def product(self) -> Tensor:
@@ -87,38 +90,46 @@ class Pair:
 
     @cached_property
     def squares(self) -> Tensor:
-        """s², ascending, as many as can differ from zero: the others are left out, not rounded."""
-        shared = min(self.ours.rank, self.theirs.rank)
+        """s², ascending, as many as can differ from zero: the others are left out, and so is what rounding made."""
+        shared = min(self.ours.rank, self.theirs.rank, len(self.theirs.root.matrix))
         values: Tensor = torch.linalg.eigvalsh(self.product)
-        return values[-shared:].clamp(min=0)
+        return torch.where(values > _ROUNDED * values[-1], values, 0.0)[-shared:]
 
     @cached_property
     def transport(self) -> Transport:
         """How the first is carried to the second: by all eigenvectors or, where they are many, the largest."""
-        number, largest = len(self.squares), self.squares[-1]
-        if number <= 2 * _LEADING or not largest:
-            vectors = torch.linalg.eigh(self.product).eigenvectors
+        number = len(self.squares)
+        if number <= 2 * _LEADING or not self.squares[-1]:
+            values, vectors = torch.linalg.eigh(self.product)
         else:
-            number, vectors = _LEADING, _leading((self.product / largest).to(torch.float32))
-        squares, others = self.squares[-number:], self.squares[:-number]
-        kept = squares > ZERO * largest
-        scales, turn = squares[kept].sqrt(), vectors[:, -number:][:, kept]
+            number, (values, vectors) = _LEADING, _leading(self.product, self.squares[-1])
+        values, vectors = values[-number:], vectors[:, -number:]
+        kept = values > ZERO * values[-1]
+        scales, turn = values[kept].sqrt(), vectors[:, kept]
         if self.seen is not None and len(self.seen) == len(self.product):  # they are those of few vectors
             turn = self.seen.T @ turn / (scales * sqrt(self.ours.count - 1))
-        left = float(others.sqrt().sum())
-        return Transport(scales, turn, (left / float(others.sum()), left / len(others)) if left else (0.0, 0.0))
+        return Transport(scales, turn, self._rest(scales, number))
+
+    def _rest(self, scales: Tensor, number: int) -> tuple[float, float]:
+        """Return what stands for one over s and for s of all but so many of the eigenvectors."""
+        others = len(self.squares) - number
+        left = max(0.0, float(self.squares.sqrt().sum() - scales.sum()))
+        squares = float(self.squares.sum() - scales.square().sum())
+        if not others or squares <= _NOTHING * float(self.squares.sum()):
+            return 0.0, 0.0
+        return left / squares, left / others
 
 
-def _leading(matrix: Tensor) -> Tensor:
-    """Return the vectors of the largest eigenvalues of a matrix (r, r) float32, ascending, (r, k) float64.
+def _leading(matrix: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest eigenvalues of a matrix (r, r), ascending, (k,), and their vectors, (r, k).
 
-    As s² is what they weigh in the variance, the others hardly do. One repeated product is enough for that
-    (subspace iteration; Halko, Martinsson & Tropp 2011, algorithm 4.4); all vectors take as long as the values
-    twice over.
+    As s² is what they weigh in the variance, the others hardly do. One repeated product in float32 is enough for
+    that (subspace iteration; Halko, Martinsson & Tropp 2011, algorithm 4.4), not for telling what is left from
+    nothing.
     """
+    single = (matrix / largest).to(torch.float32)
     start = torch.randn(len(matrix), _LEADING + _BESIDE, generator=torch.Generator().manual_seed(0))
-    basis = torch.linalg.qr(matrix @ start).Q
-    basis = torch.linalg.qr(matrix @ basis).Q
-    turn = torch.linalg.eigh(basis.T @ (matrix @ basis)).eigenvectors
-    found: Tensor = basis.to(torch.float64) @ turn.to(torch.float64)
-    return found
+    basis = single @ torch.linalg.qr(single @ start).Q
+    basis = torch.linalg.qr(basis.to(torch.float64)).Q
+    values, turn = torch.linalg.eigh(basis.T @ (matrix @ basis))
+    return values, basis @ turn
