@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 __all__ = ["DEFAULTS", "quiet_prefect", "set_defaults"]
@@ -32,5 +33,7 @@ def set_defaults() -> None:
 
 
 def quiet_prefect() -> None:
-    """Keep Prefect's log off the console, for a command that shows progress of its own."""
+    """Keep Prefect's log, and what it cannot send, off the console of a command that shows progress of its own."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")  # a server that is gone is told of once
+    logging.raiseExceptions = False  # nor is each line that does not reach it worth another

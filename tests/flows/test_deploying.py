@@ -211,3 +211,17 @@ def test_prefects_page_shows_what_a_person_looks_for(site: Site, finished: str) 
         page.goto(f"{site.url}/deployments/deployment/{deployment}/run")
         page.get_by_text("the experiment: a YAML file, or its name in configs/.").first.wait_for()
         page.get_by_text("training steps; the config's, if empty.").first.wait_for()
+
+
+@pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "it is there")
+def test_a_training_is_cancelled_in_prefects_page(site: Site) -> None:
+    run = site.start(config="tiny", steps=LONG + 5)
+    place = site.trains(run)
+    with browsing() as page:
+        page.goto(f"{site.url}/runs/flow-run/{run}")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        page.get_by_role("button", name="Confirm").click()
+        page.get_by_text("Cancelled", exact=True).first.wait_for()
+        page.get_by_role("button", name="Retry", exact=True).first.wait_for()
+    assert site.state(run) == "CANCELLED"
+    assert 0 < step(place) < LONG

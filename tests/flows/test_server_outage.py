@@ -80,7 +80,9 @@ def test_a_server_that_is_killed_in_mid_flow_costs_no_work(workshop: Workshop, k
         assert checkpoint is not None
         assert checkpoint.step == 800, said  # the stage that was at work has finished
         assert process.returncode == (2 if killed else 0), said
-        assert ("Prefect's server no longer answers" in said) == killed, said
+        assert said.count("Prefect's server no longer answers") == killed, said
+        for noise in ("Traceback", "prefect._internal", "Error logging to API"):
+            assert noise not in said, said
         if killed:
             assert workshop.noisette("up", "--prefect-port", prefect, "--mlflow-port", mlflow).returncode == 0
         again = workshop.noisette(*LONG)
