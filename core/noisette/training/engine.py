@@ -22,6 +22,7 @@ from noisette.journal import Journal
 from noisette.layout import data_directory, training_directory
 from noisette.machine import Machine, threads
 from noisette.storage import owned
+from noisette.training.adopting import adopt
 from noisette.training.batches import Batches
 from noisette.training.course import beginning
 from noisette.training.grids import draw_grid
@@ -79,10 +80,15 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
         joined(experiment.training.parallel) as group,
         owned(directory) if group.is_first else nullcontext(),
         graceful_stop() as stop,
-        torch.random.fork_rng(),
+        torch.random.fork_rng(_here()),
         threads(experiment.threads),
     ):
         return _Training(experiment, data, directory, events or Events(), group).run(AgreedStop(stop, group))
+
+
+def _here() -> list[int]:
+    """Return the GPU that this process computes on, in a list; to look at others would begin work on them."""
+    return [torch.cuda.current_device()] if torch.cuda.is_available() else []
 
 
 class _Training:
@@ -125,7 +131,7 @@ class _Training:
             if run == self.directory:
                 self.last = checkpoint
             elif self.journal is not None:
-                self.journal.adopt(run, "train", checkpoint.step)
+                adopt(self.directory, run, checkpoint.step, self.journal)
 
     def _loop(self, stop: Stop) -> Checkpoint:
         if self._missed_evaluation():

@@ -32,8 +32,8 @@ class Channel(logging.Handler):
         """Write one message."""
         line = json.dumps({"kind": kind, "content": content}, default=str).encode() + b"\n"
         try:
-            if self._is_open:
-                os.write(self._handle, line)
+            while self._is_open and line:
+                line = line[os.write(self._handle, line) :]
         except BrokenPipeError:
             self._is_open = False
             os.kill(os.getpid(), signal.SIGTERM)
