@@ -81,7 +81,7 @@ class Gaussian:
         return min(self.count - 1, len(self.mean))
 
     def centred(self) -> Iterator[Tensor]:
-        """Yield the vectors about the mean, float64, in parts (n, D) of bounded size; a single one is remembered."""
+        """Yield the vectors about the mean, float64, in parts (n, D) of bounded size; a single one is kept."""
         if len(self.vectors) <= CHUNK:
             yield self._centred
         else:
@@ -133,5 +133,6 @@ class Gaussian:
         if kind == "vectors":  # each is a row of R, and R carries it to a corner of a simplex
             return sqrt(self.count - 1) * (torch.eye(self.count, dtype=torch.float64) - 1 / self.count)
         if inverse is None:
-            return torch.linalg.solve_triangular(matrix.T, x.T, upper=False).T
+            white: Tensor = torch.linalg.solve_triangular(matrix.T, x.T, upper=False)
+            return white.T
         return x @ matrix.T * inverse
