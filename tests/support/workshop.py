@@ -15,6 +15,9 @@ __all__ = ["Finished", "Workshop", "workshop_in"]
 
 COMMAND = Path(sys.executable).with_name("noisette")
 
+_PROMPT = {"PREFECT_RUNNER_POLL_FREQUENCY": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
+"""Seconds between two looks for flow runs that are asked for; ten by default."""
+
 
 @dataclass(frozen=True)
 class Workshop:
@@ -32,7 +35,7 @@ class Workshop:
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
         home = {"HOME": str(self.folder / "home"), "PREFECT_HOME": str(self.folder / "prefect")}
-        return {**kept, **home, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **self.settings}
+        return {**kept, **home, **_PROMPT, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **self.settings}
 
     @property
     def command(self) -> Path:
