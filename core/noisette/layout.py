@@ -72,7 +72,7 @@ def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: 
 
 
 def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) -> Path:
-    """Return where a comparison lies; `samples` are the digests of the samples' manifests."""
+    """Return where a comparison lies; `samples` are the identities of the samples."""
     evaluation = experiment.evaluation
     plugins = [_identity(part) for part in (evaluation.features, *evaluation.metrics)]
     others = evaluation.model_dump(mode="json", exclude={"features", "metrics"})

@@ -83,8 +83,8 @@ def _pictures(config: Experiment | Show, run: Path, checkpoint: Checkpoint | Non
 
 def _evaluation(experiment: Experiment, run: Path, sampling: list[Stage]) -> Stage:
     samples = [Samples.finished(stage.directory) if stage.directory else None for stage in sampling]
-    digests = [drawn.digest for drawn in samples if drawn is not None]
-    if len(digests) < len(sampling):
+    drawn = [found.identity for found in samples if found is not None]
+    if len(drawn) < len(sampling):
         return Stage("evaluate", None, False)
-    directory = evaluation_directory(run, digests, experiment)
+    directory = evaluation_directory(run, drawn, experiment)
     return Stage("evaluate", directory, is_complete(directory, "evaluation"))

@@ -196,6 +196,17 @@ def test_twice_gives_the_same_bits(report: Report, prepared: tuple[Path, list[Sa
     assert other.rows[3].results != again.rows[3].results  # control: another seed is other noise
 
 
+def test_the_same_pictures_under_another_label_are_another_report(
+    report: Report, prepared: tuple[Path, list[Samples]]
+) -> None:
+    root, (good, smeared_ones) = prepared
+    twin = draw(root, "twin", np.load(good.directory / "pictures.npy"))
+    assert twin.digest == good.digest
+    other = evaluate(small(), [twin, smeared_ones], root)
+    assert [row.label for row in other.rows if row.kind == "sampler"] == ["twin", "smeared"]
+    assert other.rows[1].results == report.rows[1].results
+
+
 def test_kept_features_do_without_the_network(
     report: Report, prepared: tuple[Path, list[Samples]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ def write_everything(root: Path) -> Path:
     checkpoint = write_checkpoint(root, EXPERIMENT.training.steps)
     samples = [write_samples(root, checkpoint, index) for index in (0, 1)]
     run = training_directory(EXPERIMENT, root)
-    directory = evaluation_directory(run, [drawn.digest for drawn in samples], EXPERIMENT)
+    directory = evaluation_directory(run, [drawn.identity for drawn in samples], EXPERIMENT)
     directory.parent.mkdir(parents=True)
     with committed(directory, "evaluation", {}) as staging:
         (staging / "report.json").write_text(json.dumps({}))

@@ -54,7 +54,7 @@ def evaluate(
     if not samples:
         raise DataError("evaluate: expected the samples of at least one sampler; got none")
     run_directory = run or training_directory(experiment, root)
-    directory = evaluation_directory(run_directory, [drawn.digest for drawn in samples], experiment)
+    directory = evaluation_directory(run_directory, [drawn.identity for drawn in samples], experiment)
     done = Report.finished(directory)
     if done is not None:
         return done

@@ -60,6 +60,11 @@ class Samples:
         return self.manifest.files["pictures.npy"].sha256
 
     @property
+    def identity(self) -> str:
+        """Whose pictures these are, and which: two samplers may draw the same ones."""
+        return f"{self.label} {self.digest}"
+
+    @property
     def grid(self) -> Path:
         """The picture grid, a PNG file."""
         return self.directory / "grid.png"

@@ -160,7 +160,7 @@ class Sweep:
         swept, drawn = Swept.open(self.directory), self.judged()
         if swept is None or len(drawn) < len(self.experiment.sampling.samplers):
             return None
-        evaluation = evaluation_directory(self.run, [samples.digest for samples in drawn], self.experiment)
+        evaluation = evaluation_directory(self.run, [samples.identity for samples in drawn], self.experiment)
         return swept if swept.report.directory.name == evaluation.name else None
 
     def begin(self) -> None:
