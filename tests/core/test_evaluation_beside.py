@@ -76,6 +76,6 @@ def test_metrics_of_one_class_of_state_are_given_one_state(cache: FeatureCache) 
     kid, frechet, precision, nearest, other = statistics(some(20, 2), metrics, cache)
     assert kid["features"] is precision["features"] is nearest["features"] is other["features"]
     assert kid["features"].shape == (20, cache.features.dimensions)
-    assert "scatter" in frechet
+    assert "sample" in frechet
     alone = statistics(some(20, 2), [PrecisionRecall()], cache)[0]
     assert torch.equal(alone["features"], precision["features"])

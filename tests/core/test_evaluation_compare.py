@@ -16,7 +16,8 @@ from noisette import DataError, Estimate, Metric, PluginError
 from noisette.evaluation import PictureSet, compare, compare_sets
 from noisette.evaluation.cache import FeatureCache
 from noisette.evaluation.compare import statistics
-from noisette_plugins.metrics import KID, Frechet, Recognised
+from noisette_plugins.metrics import KID, Frechet, Recognised, sample
+from noisette_plugins.metrics.gaussian import Gaussian
 
 
 class Recorder(Metric):
@@ -92,11 +93,14 @@ def test_a_network_that_nothing_reads_is_not_touched() -> None:
 def test_growing_states_merge_to_those_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = FeatureCache(Convolutions(), torch.device("cpu"), None)
     metrics = [Frechet(), KID(), Recorder()]
+    monkeypatch.setattr(sample, "KEPT", 100)
     monkeypatch.setattr(compare, "_PASS", 1000)
     whole = statistics(some(333), metrics, cache)
     monkeypatch.setattr(compare, "_PASS", 7)
     parts = statistics(some(333), metrics, cache)
-    assert torch.allclose(whole[0]["scatter"], parts[0]["scatter"], rtol=1e-10)
+    assert int(whole[0]["count"]) == int(parts[0]["count"]) == 233
+    covariances = [Gaussian.of(states[0]).covariance() for states in (whole, parts)]
+    assert torch.allclose(*covariances, rtol=1e-10)
     assert torch.allclose(whole[1]["features"], parts[1]["features"], atol=1e-6)
     assert torch.equal(whole[2]["pictures"], parts[2]["pictures"])
 
