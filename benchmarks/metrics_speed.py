@@ -22,8 +22,8 @@ from benchmarks.table import markdown, ms, times
 from benchmarks.timing import against, interleaved, summary
 from noisette import Metric
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
+from noisette_plugins.metrics.frechet_distance import distance
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.gaussians import distance
 from noisette_plugins.metrics.transport import Pair
 
 __all__ = ["measure", "table"]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from noisette import Batch, DataError
-from noisette_plugins.metrics import Frechet, gaussian, gaussians, sample, transport
+from noisette_plugins.metrics import Frechet, gaussian, sample, transport
+from noisette_plugins.metrics.frechet_distance import distance as value_alone
 from noisette_plugins.metrics.gaussian import Gaussian
 from noisette_plugins.metrics.moments import merged, moments
 from noisette_plugins.metrics.sample import KEPT
@@ -27,7 +28,7 @@ def distance(x: Tensor, y: Tensor) -> float:
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
-    return gaussians.distance(Pair(Gaussian.of_rows(x), Gaussian.of_rows(y)))
+    return value_alone(Pair(Gaussian.of_rows(x), Gaussian.of_rows(y)))
 
 
 def features(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:

@@ -5,9 +5,9 @@ With d_kj the distance of part j of k and d_k their mean, the line d_k = a + b k
 a is the value: a = sum c_k d_k with sum c_k = 1 and sum k c_k = 0.
 
 To first order a moves with the pictures as the distance of the whole set does, because every division has every
-picture once: by the mean of their influences (see `gaussians`). The bootstrap draws these anew from both sets. What
-is left of d_kj when the influences of its own pictures are taken off, and the line, is noise of higher order, about
-in proportion to k: it is drawn anew as well.
+picture once: by the mean of their influences (see `frechet_distance`). The bootstrap draws these anew from both
+sets. What is left of d_kj when the influences of its own pictures are taken off, and the line, is noise of higher
+order, about in proportion to k: it is drawn anew as well.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch import Tensor
 
 from noisette import Estimate
 from noisette.diffusion import derive_seed
+from noisette_plugins.metrics.frechet_distance import distance, influences
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.gaussians import distance, influences
 from noisette_plugins.metrics.memory import Memory
 from noisette_plugins.metrics.moments import same_length
 from noisette_plugins.metrics.neighbours import rows_of

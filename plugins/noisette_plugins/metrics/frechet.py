@@ -52,6 +52,6 @@ class Frechet(Metric):
         Raises:
             DataError: if a set has fewer than 2 pictures, or features of another length.
         """
-        from noisette_plugins.metrics.gaussians import frechet
+        from noisette_plugins.metrics.frechet_distance import frechet
 
         return {"frechet": frechet(generated, reference)}

@@ -1,7 +1,7 @@
 """How two Gaussians lie to each other, by the eigenvectors of the product of their covariances.
 
-The notation is that of `gaussians`: R a root of C_2, Rᵀ R = C_2, and R C_1 Rᵀ = V s² Vᵀ. Of few vectors x_i of the
-first set, R x_i are the rows of an n x r matrix whose products among themselves have the same eigenvalues.
+The notation is that of `frechet_distance`: R a root of C_2, Rᵀ R = C_2, and R C_1 Rᵀ = V s² Vᵀ. Of few vectors x_i
+of the first set, R x_i are the rows of an n x r matrix whose products among themselves have the same eigenvalues.
 """
 
 from __future__ import annotations
