@@ -12,6 +12,7 @@ __all__ = [
     "DownloadError",
     "NoisetteError",
     "NotFiniteError",
+    "OwnedError",
     "PluginError",
     "Problem",
     "StorageError",
@@ -59,6 +60,10 @@ class DownloadError(DataError):
 
 class StorageError(NoisetteError):
     """A directory that cannot be written, or whose manifest does not hold."""
+
+
+class OwnedError(StorageError):
+    """A directory that another process is working in."""
 
 
 class CheckpointError(StorageError):

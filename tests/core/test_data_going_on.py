@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +18,7 @@ from noisette import Dataset, Example, Experiment, Prepared, StorageError, prepa
 from noisette.config import Preparation
 from noisette.data import intake
 from noisette.data.growing import GrowingArray
+from noisette.storage import owned
 
 
 class Counted(Dataset):
@@ -188,3 +191,18 @@ def test_the_bar_knows_its_length_where_the_data_set_does(tmp_path: Path, monkey
     prepare(experiment(), tmp_path / "known", events=events)
     prepare(experiment(limit=20), tmp_path / "limited", events=events)
     assert totals == [0, 100, 40]
+
+
+def test_the_second_of_two_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):
+    whole = prepare(experiment(), tmp_path / "whole")
+    monkeypatch.setattr("noisette.data.engine._PAUSE", 0.01)
+    caplog.set_level("INFO")
+    left = interrupted(tmp_path / "runs", 20, monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        with owned(left):
+            second = pool.submit(prepare, experiment(), tmp_path / "runs")
+            while "waiting: " not in caplog.text:
+                assert not second.done()
+            assert Counted.read == []  # nothing is read, let alone written, beside the first
+        assert hashes(second.result(60)) == hashes(whole)
+    assert caplog.text.count(f"process {os.getpid()} is working in it") == 1

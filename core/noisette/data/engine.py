@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from noisette.contracts import Split
 from noisette.data.cache import cache_directory
 from noisette.data.prepared import Prepared
-from noisette.errors import DataError
+from noisette.errors import DataError, OwnedError
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import data_directory
@@ -22,6 +23,8 @@ __all__ = ["prepare"]
 
 log = logging.getLogger(__name__)
 
+_PAUSE = 1.0  # seconds between two looks at what another process prepares
+
 
 def prepare(
     experiment: Experiment,
@@ -33,8 +36,8 @@ def prepare(
     """Read the experiment's data set, make its pictures uniform and write them; finished ones are returned at once.
 
     Memory is bounded: pictures are streamed to disk one by one. After a call that was stopped or killed the next
-    goes on behind what it had read. Files that are no pictures are left out, counted, and listed with their reasons
-    in `rejected.jsonl`.
+    goes on behind what it had read. Of two processes that want the same pictures, the second waits for the first.
+    Files that are no pictures are left out, counted, and listed with their reasons in `rejected.jsonl`.
 
     Args:
         experiment: its `dataset` and `preparation` decide the pictures.
@@ -48,19 +51,31 @@ def prepare(
         StorageError: if the disk is full or cannot be written. Nothing half-done is left, whatever happens.
     """
     directory = data_directory(experiment, Path(root))
-    done = Prepared.finished(directory)
-    if done is not None:
-        return done
-    events = events or Events()
+    others: set[str] = set()
+    while (done := Prepared.finished(directory)) is None:
+        try:
+            return _prepared(experiment, Path(root), events or Events(), cache or cache_directory())
+        except OwnedError as error:
+            if str(error) not in others:
+                log.info("waiting: %s", error)
+            others.add(str(error))
+            time.sleep(_PAUSE)
+    return done
+
+
+def _prepared(experiment: Experiment, root: Path, events: Events, cache: Path) -> Prepared:
+    directory, begun = data_directory(experiment, root), False
     run = Run("prepare", experiment.dataset.name, directory, _total(experiment), _options(experiment))
-    events.run_start(run)
     try:
         with resumable(directory, "prepared", about := dict(run.options)) as staging:
-            about.update(_take_in(experiment, staging, cache or cache_directory(), run, events))
-            if data_directory(experiment, Path(root)) != directory:
+            events.run_start(run)
+            begun = True
+            about.update(_take_in(experiment, staging, cache, run, events))
+            if data_directory(experiment, root) != directory:
                 raise DataError(f"{run.name}: changed while it was read; start again when it is at rest")
     except BaseException as error:
-        events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
+        if begun:
+            events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
         raise
     events.run_end(run, "finished")
     prepared = Prepared.open(directory)

@@ -59,7 +59,8 @@ def resumable(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
     directory is removed. It has one owner.
 
     Raises:
-        StorageError: as `committed`; and if another process is writing the same target, with its id.
+        OwnedError: if another process is writing the same target, with its id.
+        StorageError: as `committed`.
     """
     staging = target.with_name(f"{_PARTIAL}{target.name}")
     with writing(target), owned(staging):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from noisette.errors import StorageError
+from noisette.errors import OwnedError
 from noisette.storage.flush import make_directory
 from noisette.storage.refusal import writing
 
@@ -22,7 +22,8 @@ def owned(directory: Path) -> Iterator[None]:
     The kernel drops the lock when the process ends, however it ends.
 
     Raises:
-        StorageError: if another process owns it, with its process id; or if it cannot be written.
+        OwnedError: if another process owns it, with its process id.
+        StorageError: if it cannot be written.
     """
     with writing(directory):
         handle = _locked(directory)
@@ -41,7 +42,7 @@ def _locked(directory: Path) -> int:
     except BlockingIOError:
         owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(handle)
-        raise StorageError(f"{directory}: process {owner} is working in it; wait for it or end it") from None
+        raise OwnedError(f"{directory}: process {owner} is working in it; wait for it or end it") from None
     except OSError:
         os.close(handle)
         raise
