@@ -100,7 +100,7 @@ def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -
     run = site.start(config="tiny", steps=LONG)
     place = site.trains(run)
     began = time.monotonic()
-    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
+    site.sets(run, CANCEL)
     site.reaches(run, "CANCELLED")
     until(lambda: not site.engines(), "no process is left")
     took = time.monotonic() - began
@@ -115,7 +115,7 @@ def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -
     journal = [json.loads(line)["step"] for line in (place / "metrics.jsonl").read_text().splitlines()]
     assert journal == sorted(set(journal))
     assert max(journal) > stopped
-    site.ask(f"/api/flow_runs/{again}/set_state", CANCEL)
+    site.sets(again, CANCEL)
     site.reaches(again, "CANCELLED")
 
 
@@ -123,7 +123,7 @@ def test_a_training_in_two_processes_is_told_of_cancelled_and_tried_again(site: 
     run = site.start(config="tiny", steps=LONG + 4, overrides={"training.processes": 2})
     place = site.trains(run)
     assert len(site.processes(WORKER)) == 3
-    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
+    site.sets(run, CANCEL)
     site.reaches(run, "CANCELLED")
     until(lambda: not site.processes(b"prefect.engine", WORKER), "no process is left")
     stopped = step(place)
@@ -134,12 +134,12 @@ def test_a_training_in_two_processes_is_told_of_cancelled_and_tried_again(site: 
     assert "train tiny: started" in said
     assert f"train tiny: stopped, state saved, {stopped}/{LONG + 4} steps" in said
 
-    site.ask(f"/api/flow_runs/{run}/set_state", RETRY)
+    site.sets(run, RETRY)
     before = (place / "metrics.jsonl").read_text().splitlines()
     assert site.trains(run, len(before)) == place
     first = (place / "metrics.jsonl").read_text().splitlines()[len(before)]
     assert stopped < json.loads(first)["step"] <= stopped + EVERY
-    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
+    site.sets(run, CANCEL)
     site.reaches(run, "CANCELLED")
     until(lambda: not site.processes(WORKER), "no process is left")
 
@@ -181,9 +181,9 @@ def test_two_trainings_do_not_share_a_gpu(site: Site) -> None:
     (place,) = (locked.parent for locked in site.runs.glob(f"*/.flow-{second}"))
     time.sleep(5)
     assert not (place / "metrics.jsonl").exists()
-    site.ask(f"/api/flow_runs/{first}/set_state", CANCEL)
+    site.sets(first, CANCEL)
     assert site.trains(second) == place  # the control: it waited for nothing else
-    site.ask(f"/api/flow_runs/{second}/set_state", CANCEL)
+    site.sets(second, CANCEL)
     site.reaches(first, "CANCELLED")
     site.reaches(second, "CANCELLED")
 

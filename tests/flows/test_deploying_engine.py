@@ -47,12 +47,12 @@ def test_a_worker_that_is_ended_lets_its_training_save_and_a_retry_goes_on(site:
     assert site.state(lost) == "RUNNING"
 
     site.work()
-    site.ask(f"/api/flow_runs/{run}/set_state", RETRY)
+    site.sets(run, RETRY)
     assert site.trains(run, len(steps(place))) == place
     assert site.state(run) == "RUNNING"
     assert site.state(lost) == "CRASHED"  # marked by what started beside it
     assert stopped.step < min(step for step in steps(place) if step > stopped.step) <= stopped.step + EVERY
     assert steps(place) == sorted(set(steps(place)))
-    site.ask(f"/api/flow_runs/{run}/set_state", CANCEL)
+    site.sets(run, CANCEL)
     site.reaches(run, "CANCELLED")
     until(lambda: not site.processes(), "no process is left")

@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import yaml
 from support.servers import Server, free_port, running
@@ -119,9 +120,15 @@ class Site:
 
     def start(self, job: dict[str, Any] | None = None, **parameters: Any) -> str:
         """Start train-and-eval; return the id of its flow run."""
-        deployment = self.ask(f"/api/deployments/name/train-and-eval/{self.deployment}")["id"]
-        asked = {"parameters": parameters, "job_variables": job or {}}
-        return str(self.ask(f"/api/deployments/{deployment}/create_flow_run", asked)["id"])
+        named = f"/api/deployments/name/train-and-eval/{self.deployment}"
+        deployment = until(lambda: self.ask(named), f"{named} is there")["id"]
+        asked = {"parameters": parameters, "job_variables": job or {}, "idempotency_key": str(uuid4())}
+        path = f"/api/deployments/{deployment}/create_flow_run"
+        return str(until(lambda: self.ask(path, asked), "a busy server takes the order")["id"])
+
+    def sets(self, run: str, state: dict[str, Any]) -> None:
+        """Give a flow run a state; a busy server is asked again."""
+        until(lambda: self.ask(f"/api/flow_runs/{run}/set_state", state), f"{run} gets another state")
 
     def state(self, run: str) -> str:
         told = self.ask(f"/api/flow_runs/{run}")

@@ -18,6 +18,9 @@ from noisette.errors import PluginError
 
 __all__ = ["log_variance", "read_fractions"]
 
+_SPREAD = 4.0
+"""The largest variance of values of x_0 where x_t is known."""
+
 
 def read_fractions(told: Tensor, t: int | Tensor, schedule: Tables, *, direct: bool = False) -> Tensor:
     """Return the fractions that a network tells, (N, C, H, W).
@@ -38,9 +41,10 @@ def read_fractions(told: Tensor, t: int | Tensor, schedule: Tables, *, direct: b
 def log_variance(fractions: Tensor | None, schedule: Tables, t: int, s: int) -> Tensor:
     """Return the log of the variance of the reverse step from t to s, 0 <= s < t, like `fractions`.
 
-    Of a jump, fractions are bounded to 0 and 1: a variance beyond the ends is that of no law of pictures. Late in
-    the process the ends of a single step are all but equal, so that the slightest error of a network that tells
-    logarithms is thousands of fractions, which would be no small error over a jump, whose ends lie further apart.
+    That of a jump is bounded to what a law can ask for whose values have a variance of at most 4 where x_t is known
+    (that of pictures in [-1, 1] is at most 1): the posterior's variance, and that of its mean. Late in the process
+    the ends of a single step are all but equal, so that the slightest error of a network that tells logarithms is
+    thousands of fractions, which would be no small error over a jump, whose ends lie further apart.
 
     Raises:
         PluginError: if there are no fractions, because the network learned no variance.
@@ -49,10 +53,10 @@ def log_variance(fractions: Tensor | None, schedule: Tables, t: int, s: int) -> 
         raise PluginError(
             "the denoiser tells no variance: expected a network trained with objective.bound=hybrid or full"
         )
-    least, largest = log(schedule.posterior(t, s).variance), log(schedule.jump(t, s))
-    if s < t - 1:
-        fractions = fractions.clamp(0, 1)
-    return least + fractions * (largest - least)
+    posterior = schedule.posterior(t, s)
+    least, largest = log(posterior.variance), log(schedule.jump(t, s))
+    told = least + fractions * (largest - least)
+    return told if s == t - 1 else told.clamp(least, log(posterior.variance + _SPREAD * posterior.x0**2))
 
 
 @lru_cache(maxsize=8)
