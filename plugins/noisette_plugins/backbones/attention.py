@@ -62,5 +62,6 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Mix the positions of x, (N, C, H, W)."""
         mixed = attend(*heads_of(self.qkv(self.norm(x)), self.heads))
-        out: Tensor = x + self.project(joined(mixed, x))
+        out: Tensor = self.project(joined(mixed, x))
+        out += x
         return out

@@ -59,7 +59,7 @@ class GroupNormSiLU(GroupNorm):
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """Normalise x as `GroupNorm` does, and activate it."""
-        return F.silu(super().forward(x, scale, shift))
+        return F.silu(super().forward(x, scale, shift), inplace=not torch.is_grad_enabled())
 
 
 class _BySums(torch.autograd.Function):

@@ -15,7 +15,9 @@ __all__ = ["ResidualBlock"]
 class ResidualBlock(nn.Module):
     """Two convolutions beside a skip; between them the embedding has its say.
 
-    It is added (Ho et al. 2020), or scales and shifts what was normalised (Nichol & Dhariwal 2021).
+    Sums are taken in the place of a convolution's result, which its backward does without.
+
+    The embedding is added (Ho et al. 2020), or scales and shifts what was normalised (Nichol & Dhariwal 2021).
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class ResidualBlock(nn.Module):
         if resize is not None:
             hidden, x = resize(hidden), resize(x)
         hidden = self._told(self.conv1(hidden), self.embed(embedding))
-        out: Tensor = self.skip(x) + self.conv2(self.dropout(hidden))
+        out: Tensor = self.conv2(self.dropout(hidden))
+        out += self.skip(x)
         return out
 
     def _told(self, hidden: Tensor, told: Tensor) -> Tensor:
@@ -56,5 +59,6 @@ class ResidualBlock(nn.Module):
         if self.scale_shift:
             activated: Tensor = self.norm2(hidden, *told.chunk(2, dim=1))
         else:
-            activated = self.norm2(hidden + told[:, :, None, None])
+            hidden += told[:, :, None, None]
+            activated = self.norm2(hidden)
         return activated
