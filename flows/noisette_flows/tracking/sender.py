@@ -67,6 +67,8 @@ class _Sender:
     """
 
     def __init__(self, mirror: Mirror | ShowMirror) -> None:
+        import mlflow  # noqa: F401  # whole, before the gauge's thread imports parts of it
+
         self._mirror = mirror
         self._gauge = Gauge(mirror.directory)
         self._seen = ""
