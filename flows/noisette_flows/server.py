@@ -54,7 +54,7 @@ def starting_server() -> Iterator[None]:
     Raises:
         ServerError: at the end of the block, if there is no server to run a flow with.
     """
-    server = None if "PREFECT_API_URL" in os.environ else _Embedded()
+    server = None if os.environ.get("PREFECT_API_URL") else _Embedded()
     from prefect.settings import PREFECT_API_URL
 
     if server is not None and PREFECT_API_URL.value():
