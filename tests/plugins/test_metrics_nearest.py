@@ -34,6 +34,16 @@ def test_the_distance_is_the_mean_of_the_nearest() -> None:
     assert found.stderr == pytest.approx(float(apart.std(correction=0)) / math.sqrt(30), rel=1e-9)
 
 
+def test_a_reference_that_was_freed_is_not_taken_for_the_next_one() -> None:
+    judged, shifts = state(features(20, 0)), [float(shift) for shift in range(30)]
+    for shift in shifts:  # each reference is freed before the next, which may come to lie in its place
+        reference = state(features(20, 1, shift=shift))
+        found = Nearest().compute(judged, reference, {})["nearest_distance"].value
+        apart = torch.cdist(judged["features"].double(), reference["features"].double()).amin(dim=1)
+        assert found == pytest.approx(float(apart.mean()), rel=1e-9)
+        del reference
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
 def test_copies_are_counted(share: float) -> None:
     """Of 200 pictures some are training pictures with a little noise; as many new ones are not counted."""

@@ -28,12 +28,13 @@ def distances(state: State, reference: State, whose: str) -> Tensor:
         DataError: if there are no pictures, fewer than 2 in the reference, or features of another length.
     """
     rows, others = rows_of(state, whose, 1), rows_of(reference, "reference", 2)
-    squares: Tensor = _NEAREST.get(rows, id(others), lambda: nearest(rows, others, 2)[0])
+    of_rows: Memory = _NEAREST.get(rows, "by reference", Memory)
+    squares: Tensor = of_rows.get(others, "squares", lambda: nearest(rows, others, 2)[0])
     return squares.sqrt()
 
 
 _NEAREST = Memory()
-"""Held-out pictures are beside every row of a table."""
+"""Held-out pictures are beside every row of a table. Both sets are held weakly: an `id` is given out again."""
 
 
 def memorised(found: Tensor) -> Estimate:
