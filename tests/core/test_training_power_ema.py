@@ -13,8 +13,10 @@ from support.tiny import tiny, write_prepared
 from torch import nn
 
 from noisette import CheckpointError, DataError, Events, Model, find_checkpoint, sample, train
+from noisette.checkpoint import Checkpoint
 from noisette.layout import training_directory
 from noisette.training.power_ema import LENGTHS, PowerEMA, averaged, exponent, shares
+from noisette.training.slim import slim
 
 
 def test_exponents_are_the_papers() -> None:
@@ -66,9 +68,34 @@ def test_any_length_comes_out_of_the_snapshots(length: float) -> None:
     mixed = sum(float(f) * part for f, part in zip(factors, parts, strict=True))
     wanted = walked(1000, length, network)[1000]
     error = float((mixed - wanted).norm() / wanted.norm())
-    assert float(factors.sum()) == pytest.approx(1, abs=1e-2)
+    assert float(factors.sum()) == pytest.approx(1, abs=1e-12)
     nearest = min(float((kept[value][1000] - wanted).norm() / wanted.norm()) for value in LENGTHS)
     assert error < 0.15 * nearest  # control: no snapshot alone is near
+
+
+@pytest.mark.parametrize("length", [0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.28])
+@pytest.mark.parametrize(
+    "taken", [(1000, 2000, 3000, 4000, 5000), (1000, 2000), (400, 800, 1200, 1600, 1900), (7,)]
+)
+def test_a_weight_that_never_changes_is_its_own_average(taken: tuple[int, ...], length: float) -> None:
+    factors = shares([step for step in taken for _ in LENGTHS], list(LENGTHS) * len(taken), taken[-1], length)
+    assert float(factors.sum()) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_checkpoint_between_two_snapshots_is_averaged_up_to_its_own_step() -> None:
+    """Snapshots every 400 steps and a checkpoint at 1900: without its own averages the mean is far off."""
+    network, length, end = nn.Linear(20, 20, bias=False), 0.07, 1900
+    kept = {value: walked(end, value, network) for value in LENGTHS}
+    wanted = walked(end, length, network)[end]
+
+    def error(taken: list[int]) -> float:
+        factors = shares([step for step in taken for _ in LENGTHS], list(LENGTHS) * len(taken), end, length)
+        parts = [kept[value][step] for step in taken for value in LENGTHS]
+        mixed = sum(float(factor) * part for factor, part in zip(factors, parts, strict=True))
+        return float((mixed - wanted).norm() / wanted.norm())
+
+    assert error([400, 800, 1200, 1600, end]) < 0.03
+    assert error([400, 800, 1200, 1600]) > 0.15
 
 
 def test_a_run_is_averaged_anew_and_draws(tmp_path: Path) -> None:
@@ -94,8 +121,47 @@ def test_a_run_is_averaged_anew_and_draws(tmp_path: Path) -> None:
     assert samples.directory.parent.parent == run / "averaged" / "0.2"
 
 
+def own_average(checkpoint: Checkpoint, length: float) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint.directory / f"power-{length}.safetensors")
+
+
+def test_any_checkpoint_is_averaged_up_to_its_own_step(tmp_path: Path) -> None:
+    """Last, best and stopped, all between two snapshots: the length that was kept comes back as it was."""
+    watched = ("training.evaluate_every=3", "training.evaluate_count=6", "evaluation.metrics=[held-out-loss]")
+    experiment = tiny("training.snapshot_every=4", "training.steps=11", *watched)
+    write_prepared(tmp_path, experiment)
+    run = training_directory(experiment, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, tmp_path, events=Events([StopAt(6)]))
+    stopped = find_checkpoint(run)
+    made = {stopped.step: averaged(stopped, 0.1)}
+    assert stopped.step == 6
+    wanted = {6: own_average(stopped, 0.1)}
+    last = train(experiment, tmp_path)
+    for checkpoint in (last, find_checkpoint(run / "best")):
+        made[checkpoint.step] = averaged(checkpoint, 0.1)
+        wanted[checkpoint.step] = own_average(checkpoint, 0.1)
+    assert len(made) == 3
+    for step, tensors in wanted.items():
+        mixed = load_file(made[step].directory / "ema.safetensors")
+        assert all(torch.allclose(mixed[name], weight, atol=1e-5) for name, weight in tensors.items())
+    assert made[last.step].run == run / "averaged" / "0.1"
+    assert not all(torch.allclose(wanted[11][name], wanted[6][name], atol=1e-5) for name in wanted[6])  # control
+
+
+def test_a_checkpoint_without_its_averages_is_refused(tmp_path: Path) -> None:
+    experiment = tiny("training.snapshot_every=4")
+    write_prepared(tmp_path, experiment)
+    slimmed = slim(train(experiment, tmp_path), tmp_path / "slim" / "checkpoints" / "step-00000012")
+    with pytest.raises(CheckpointError, match=r"expected the averages of step 12, .*; there are none"):
+        averaged(slimmed, 0.1)
+
+
 def test_without_snapshots_it_says_what_to_do(tmp_path: Path) -> None:
     experiment = tiny()
     write_prepared(tmp_path, experiment)
-    with pytest.raises(CheckpointError, match=r"no snapshots up to step 12: train with training\.snapshot_every"):
-        averaged(train(experiment, tmp_path), 0.1)
+    checkpoint = train(experiment, tmp_path)
+    with pytest.raises(CheckpointError, match=r"there are none\. Train with training\.snapshot_every"):
+        averaged(checkpoint, 0.1)
+    with pytest.raises(DataError, match=r"at most 0\.28"):
+        averaged(checkpoint, 0.5)

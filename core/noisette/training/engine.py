@@ -150,7 +150,7 @@ class _Training:
             path = draw_grid(self.state, self.tables, self.directory, stop)
             if path is not None:
                 self.events.pictures(self.run_info, step, "training/grid", path)
-        if options.snapshot_every and (step % options.snapshot_every == 0 or step == options.steps):
+        if options.snapshot_every and step % options.snapshot_every == 0:
             keep_snapshot(self.state, self.directory)
         if options.evaluate_every and step % options.evaluate_every == 0 and not stop:
             self._evaluate(stop)

@@ -2,7 +2,8 @@
 
 A power-function average gives the weights of step s a share that rises as s^gamma: its length grows with the
 training, and stays the same part of it, sigma_rel. Two of them, of lengths 0.05 and 0.1, are kept as snapshots on
-the way; a weighted sum of snapshots comes near to the average of any length in between and some way beyond.
+the way and in every checkpoint; a weighted sum of these comes near to the average of any length in between and some
+way beyond.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ def keep_snapshot(state: TrainingState, run: Path) -> None:
 
 
 def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: float) -> NDArray[np.float64]:
-    """Return the factors of snapshots whose sum is nearest to the average of another length (algorithm 3).
+    """Return the factors, of sum 1, of the snapshots' mean that is nearest to an average of another length.
+
+    The least squares of algorithm 3, divided by their sum as in the authors' code: without that a weight that never
+    changed would not come out as it is.
 
     Args:
         steps: when each snapshot was taken.
@@ -97,29 +101,27 @@ def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: floa
     own_t, own_gamma = np.array(steps, dtype=float), np.array([exponent(value) for value in lengths])
     among = _overlaps(own_t[:, None], own_gamma[:, None], own_t[None], own_gamma[None])
     wanted = _overlaps(own_t, own_gamma, np.full(len(own_t), float(at)), np.full(len(own_t), exponent(length)))
-    return np.asarray(np.linalg.lstsq(among, wanted, rcond=None)[0], dtype=np.float64)
+    factors = np.asarray(np.linalg.lstsq(among, wanted, rcond=None)[0], dtype=np.float64)
+    return factors / factors.sum()
 
 
 def averaged(checkpoint: Checkpoint, length: float) -> Checkpoint:
-    """Write a checkpoint whose averaged weights have a length chosen now, from the snapshots up to its step.
+    """Write a checkpoint whose averaged weights have a length chosen now.
 
-    It lies in `<run>/averaged/<length>` and draws like any other.
+    It is mixed from the averages that the checkpoint itself holds and from the snapshots before it. It lies in
+    `<run>/averaged/<length>` and draws like any other.
 
     Raises:
-        CheckpointError: if the run kept no snapshots; DataError: if there is no such length.
-        StorageError: if a snapshot is damaged, or the checkpoint cannot be written.
+        CheckpointError: if the checkpoint is damaged, or holds no averages to mix; DataError: if there is no such
+            length.
+        StorageError: if a snapshot is damaged, or the new checkpoint cannot be written.
     """
-    run, step = checkpoint.run, checkpoint.step
-    found = _snapshots(run, step)
-    if not found:
-        raise CheckpointError(
-            f"{run}: has no snapshots up to step {step}: train with training.snapshot_every, such as a twentieth "
-            "of its steps"
-        )
-    target = checkpoint_path(run / "averaged" / f"{length:g}", step)
+    exponent(length)
+    checkpoint = Checkpoint.open(checkpoint.directory)
+    target = checkpoint_path(checkpoint.run / "averaged" / f"{length:g}", checkpoint.step)
     if is_complete(target, "checkpoint"):
         return Checkpoint.open(target)
-    mixed = _mixed(found, step, length)
+    mixed = _mixed([*_snapshots(checkpoint), *_own(checkpoint)], checkpoint.step, length)
     network = load_file(checkpoint.directory / "network.safetensors")
     about: dict[str, Any] = {**checkpoint.about, "averaged": length}
     with committed(target, "checkpoint", about) as staging:
@@ -128,22 +130,41 @@ def averaged(checkpoint: Checkpoint, length: float) -> Checkpoint:
     return Checkpoint.open(target)
 
 
-def _snapshots(run: Path, step: int) -> list[tuple[int, float, Path]]:
-    """Return step, length and file of every snapshot of a run up to a step."""
+def _own(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
+    """Return step, length and file of each average that a checkpoint holds.
+
+    Raises:
+        CheckpointError: if it holds none.
+    """
+    files = {length: checkpoint.directory / _file(length) for length in LENGTHS}
+    if not all(file.exists() for file in files.values()):
+        names = ", ".join(file.name for file in files.values())
+        raise CheckpointError(
+            f"{checkpoint.directory}: expected the averages of step {checkpoint.step}, {names}, which every "
+            "checkpoint of a training with training.snapshot_every holds; there are none. Train with training.snapshot_every, "
+            "such as a twentieth of the steps, and choose a checkpoint of the training itself"
+        )
+    return [(checkpoint.step, length, file) for length, file in files.items()]
+
+
+def _snapshots(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
+    """Return step, length and file of every snapshot of a checkpoint's training before its step."""
+    run = checkpoint.run.parent if checkpoint.run.name == "best" else checkpoint.run
     folders = sorted((run / "snapshots").glob("step-*"))
     taken = [(int(folder.name.removeprefix("step-")), folder) for folder in folders]
-    return [(when, length, folder / _file(length)) for when, folder in taken if when <= step for length in LENGTHS]
+    before = [(step, folder) for step, folder in taken if step < checkpoint.step]
+    for _, folder in before:
+        verify(folder, _KIND)
+    return [(step, length, folder / _file(length)) for step, folder in before for length in LENGTHS]
 
 
 def _mixed(found: list[tuple[int, float, Path]], step: int, length: float) -> dict[str, Tensor]:
-    for folder in {file.parent for _, _, file in found}:
-        verify(folder, _KIND)
     factors = shares([when for when, _, _ in found], [kept for _, kept, _ in found], step, length)
     total: dict[str, Tensor] = {}
     for factor, (_, _, file) in zip(factors.tolist(), found, strict=True):
-        for name, weight in load_file(file).items():
-            part = factor * weight.double()
-            total[name] = total[name] + part if name in total else part
+        weights = load_file(file)
+        names = total or [name for name, weight in weights.items() if weight.is_floating_point()]
+        total = {name: factor * weights[name].double() + total.get(name, 0) for name in names}
     return {name: weight.to(torch.float32) for name, weight in total.items()}
 
 
