@@ -176,15 +176,16 @@ class Site:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Site]:
-    """Give a folder with a tiny config, servers, and flows that are served."""
+def serving(folder: Path, *arguments: str, **settings: str) -> Iterator[Site]:
+    """Give a folder with a tiny config, servers, and flows that are served with some arguments and environment."""
     workshop = _with_config(folder)
+    workshop.settings.update(settings)
     prefect, mlflow = map(str, free_ports(2))
     up = workshop.noisette("up", "--prefect-port", prefect, "--mlflow-port", mlflow, "--json")
     assert up.returncode == 0, up.stderr
     site = Site(workshop, json.loads(up.stdout)[0]["url"])
     try:
-        site.serve()
+        site.serve(*arguments)
         yield site
     finally:
         _clear(site)

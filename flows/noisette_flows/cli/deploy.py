@@ -28,7 +28,8 @@ def serve(
     limit: Annotated[int, typer.Option(min=1, help="How many flow runs go on at once.")] = 2,
     gpus: Gpus = None,
     cron: Annotated[
-        str | None, typer.Option(metavar="WHEN", help='Train by itself, such as "0 2 * * *" for each night at two.')
+        str | None,
+        typer.Option(metavar="WHEN", help='Train by itself, such as "0 2 * * *" for each night at two, UTC.'),
     ] = None,
     config: Annotated[str | None, typer.Option(help="What to train then: a name in configs/ or a path.")] = None,
     output: Output = "runs",

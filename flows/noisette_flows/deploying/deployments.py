@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from noisette import NoisetteError
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.schedules import CronSchedule
     from prefect.deployments.runner import RunnerDeployment
 
-__all__ = ["DEPLOYED", "LOCAL", "POOL", "deployments"]
+__all__ = ["DEPLOYED", "LOCAL", "POOL", "ScheduleError", "cron_schedule", "deployments"]
 
 DEPLOYED = ("train-and-eval", "compare-samplers", "evaluate")
 """Names of the flows that are deployed."""
@@ -20,36 +23,51 @@ POOL = "pool"
 """Those of prefect.yaml, which workers run."""
 
 
-def deployments(cron: str | None = None, config: str | None = None) -> list[RunnerDeployment]:
+class ScheduleError(NoisetteError):
+    """A cron expression that cannot be understood."""
+
+
+def deployments(schedule: CronSchedule | None = None, config: str | None = None) -> list[RunnerDeployment]:
     """Return what `noisette serve` serves.
 
     Args:
-        cron: when train-and-eval starts by itself, such as "0 2 * * *".
+        schedule: when train-and-eval starts by itself.
         config: what it trains then.
     """
-    from prefect.client.schemas.schedules import CronSchedule
     from prefect.types.entrypoint import EntrypointType
 
     from noisette_flows import pipeline
 
     flows = {flow.name: flow for flow in vars(pipeline).values() if getattr(flow, "name", None) in DEPLOYED}
-    served = [
+    scheduled: dict[str, Any] = (
+        {"schedule": schedule, "parameters": {"config": config}} if schedule is not None else {}
+    )
+    return [
         flows[name].to_deployment(
-            LOCAL, tags=["noisette"], entrypoint_type=EntrypointType.MODULE_PATH, description=_described(name)
-        )
-        for name in DEPLOYED
-    ]
-    if cron is not None:
-        schedule = CronSchedule(cron=cron)
-        served[0] = flows[DEPLOYED[0]].to_deployment(
             LOCAL,
             tags=["noisette"],
             entrypoint_type=EntrypointType.MODULE_PATH,
-            description=_described(DEPLOYED[0]),
-            schedule=schedule,
-            parameters={"config": config},
+            description=_described(name),
+            **(scheduled if name == DEPLOYED[0] else {}),
         )
-    return served
+        for name in DEPLOYED
+    ]
+
+
+def cron_schedule(cron: str) -> CronSchedule:
+    """Return the schedule of a cron expression, in UTC.
+
+    Raises:
+        ScheduleError: if it is none.
+    """
+    from prefect.client.schemas.schedules import CronSchedule
+
+    try:
+        return CronSchedule(cron=cron)
+    except ValueError:
+        raise ScheduleError(
+            f'--cron: expected five fields, minute hour day month weekday, such as "0 2 * * *"; got {cron!r}'
+        ) from None
 
 
 def _described(name: str) -> str:

@@ -6,8 +6,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from noisette import NoisetteError
-from noisette_flows.deploying.deployments import DEPLOYED, deployments
+from noisette import Experiment, NoisetteError
+from noisette_flows.asked import config_file
+from noisette_flows.deploying.deployments import DEPLOYED, cron_schedule, deployments
 from noisette_flows.deploying.guard import HEARTBEAT, install
 from noisette_flows.liveness import PARENT, mark
 
@@ -30,8 +31,13 @@ def serve(
         cron, config: when to train what, without being asked.
 
     Raises:
+        ScheduleError: if `cron` cannot be understood.
+        ConfigError: if `config` cannot.
         ServeError: if no Prefect server answers.
     """
+    schedule = None if cron is None else cron_schedule(cron)
+    if config is not None:
+        Experiment.load(config_file(config))
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT))
     os.environ[PARENT] = str(os.getpid())
     url = reach()
@@ -40,7 +46,7 @@ def serve(
     from noisette_flows.deploying.runner import GracefulRunner
 
     install(gpus)
-    served = deployments(cron, config)
+    served = deployments(schedule, config)
     for name in mark(root, again=True):
         print(f"goes on with {name}", flush=True)
     runner = GracefulRunner(name="noisette", limit=limit)

@@ -1,0 +1,46 @@
+"""A schedule creates flow runs by itself, and what serves runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.prefect_server import Site, serving, until
+from support.workshop import Workshop
+
+PROMPT = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}  # sixty by default
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with serving(tmp_path, "--cron", "* * * * *", "--config", "tiny", **PROMPT) as there:
+        yield there
+
+
+@pytest.mark.slow
+def test_a_scheduled_flow_run_is_created_and_run(site: Site) -> None:
+    deployment = site.ask("/api/deployments/name/train-and-eval/local")
+    asked = {"deployments": {"id": {"any_": [deployment["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    first = until(lambda: site.ask("/api/flow_runs/filter", asked), "the scheduler creates flow runs")[0]
+    assert first["auto_scheduled"]
+    assert first["parameters"] == {"config": "tiny"}
+    site.reaches(first["id"], "COMPLETED")
+    (place,) = site.runs.glob("tiny-*")
+    assert list(place.glob("evaluations/*/report.json"))
+
+
+@pytest.mark.parametrize("cron", ["every night", "61 * * * *", "0 2 * *", ""])
+def test_a_schedule_that_is_none_is_refused_in_one_line(workshop: Workshop, cron: str) -> None:
+    done = workshop.noisette("serve", "--cron", cron, "--config", "tiny.yaml")
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        f'--cron: expected five fields, minute hour day month weekday, such as "0 2 * * *"; got {cron!r}'
+    )
+
+
+def test_a_schedule_of_no_config_is_refused_before_it_is_served(workshop: Workshop) -> None:
+    done = workshop.noisette("serve", "--cron", "0 2 * * *", "--config", "tinny.yaml")
+    assert done.returncode == 2
+    assert "tinny.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
