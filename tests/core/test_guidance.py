@@ -59,20 +59,18 @@ def test_outside_its_interval_the_unconditional_network_rests() -> None:
     seen, blind = Gaussian(1.0, 0.2), Gaussian(0.0, 1.0)
     guided = Guided(seen, blind, 2.0, interval=(300, 100))
     list(DDIM(steps=10).trajectory(guided, X, lambda: X))
-    steps = TABLES.timesteps(10)
-    inside = sum(100 <= t <= 300 for t in steps)
+    inside = sum(100 <= t <= 300 for t in TABLES.timesteps(10))
     assert (seen.calls, blind.calls) == (10, inside)
     walker = DDIM(steps=10, guidance=2.0, guidance_interval=(300, 100))
-    assert network_calls(walker, steps) == 10 + inside
+    assert network_calls(walker, TABLES) == 10 + inside
 
 
 def test_strength_zero_costs_nothing() -> None:
     blind = Gaussian(0.0, 1.0)
     Guided(Gaussian(1.0, 0.2), blind, 0.0)(X, 5)
     assert blind.calls == 0
-    steps = TABLES.timesteps(10)
-    assert network_calls(Heun(steps=10), steps) == 19
-    assert network_calls(Heun(steps=10, guidance=1.0), steps) == 38
+    assert network_calls(Heun(steps=10), TABLES) == 19
+    assert network_calls(Heun(steps=10, guidance=1.0), TABLES) == 38
 
 
 def test_a_gradient_turns_the_prior_into_the_posterior() -> None:

@@ -94,6 +94,12 @@ def test_trailing_rounds_as_the_paper_does(data: st.DataObject, timesteps: int) 
     assert descending(timesteps, steps, "trailing")[:-1] == (np.round(exact).astype(int) - 1).tolist()
 
 
+@pytest.mark.parametrize("spacing", NAMES)
+@pytest.mark.parametrize("timesteps", [1, 2, 50, 1000])
+def test_a_single_step_begins_where_the_noise_is(spacing: Spacing, timesteps: int) -> None:
+    assert descending(timesteps, 1, spacing, rising(timesteps)) == [timesteps - 1, CLEAN]
+
+
 def test_given_steps_are_taken_as_they_are() -> None:
     assert descending(1000, 50, (999, 500, 3)) == [999, 500, 3, CLEAN]
     assert descending(1000, 50, (0,)) == [0, CLEAN]

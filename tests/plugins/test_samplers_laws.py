@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from noisette import Denoiser, Noise, Prediction, Sampler, Tables
-from noisette_plugins.samplers import DDIM, DDPM
-from noisette_plugins.schedules import Cosine, Linear
+from noisette.sampling.stack import network_calls
+from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC
+from noisette_plugins.schedules import Cosine, Linear, ZeroTerminal
 
 MEAN, DEVIATION = 0.4, 0.3
 
@@ -88,6 +89,40 @@ def _deviation(sampler: Sampler, tables: Tables, steps: int) -> float:
     draws = iter(torch.nn.functional.pad(rows, (1, 0)))
     *_, last = sampler.trajectory(Gaussian(tables), next(draws), lambda: next(draws))  # type: ignore[arg-type]
     return (last[1:] - last[0]).norm().item()
+
+
+class Velocity(Gaussian):
+    """The same denoiser where no signal is left too, where eps cannot tell x0."""
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        found, (alpha, sigma) = super().__call__(x_t, t), self.schedule(t)
+        return Prediction.from_v(x_t, alpha, sigma, (alpha * x_t - found.x0) / sigma)
+
+
+PROCESSES = {
+    "linear": LINEAR,
+    "cosine": COSINE,
+    "zero-terminal": Tables.of(ZeroTerminal(), 1000),
+    "zero-terminal-50": Tables.of(ZeroTerminal(of=Cosine()), 50),
+    "begins-later": Tables.of(ZeroTerminal(), 1000).starting_at(400),
+}
+ZERO = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
+SAMPLERS = [DDPM(), DDIM(), DPMSolverPP(), UniPC(), Heun(), PNDM(), PNDM(warmup="runge-kutta")]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.label)
+def test_network_calls_are_declared_for_every_walk(sampler: Sampler, process: str) -> None:
+    tables, wrong = PROCESSES[process], {}
+    for spacing in ("linspace", "leading", "trailing", "quadratic", "karras", (49, 30, 2), (0,)):
+        for steps in (1, 2, 3, 4, 5, 10):
+            walker = sampler.model_copy(update={"spacing": spacing, "steps": steps})
+            denoise = Velocity(tables)
+            list(walker.trajectory(denoise, ZERO, lambda: ZERO))  # type: ignore[arg-type]
+            declared = network_calls(walker, tables)
+            if declared != len(denoise.calls):
+                wrong[spacing, steps] = (declared, len(denoise.calls))
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing", "quadratic", "karras", (999, 700, 30, 2)])

@@ -78,8 +78,14 @@ class Sampler(Plugin):
         """Whether `Prediction.fractions` must be there: core then refuses networks that learned no variance."""
         return False
 
-    def network_calls(self, steps: int) -> int:
-        """Return how often the denoiser is called in a walk of `steps` steps."""
+    def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
+        """Return how often the denoiser is called in a walk of `steps` steps.
+
+        Args:
+            steps: the length of the walk.
+            from_noise: whether alpha is 0 at its first step (zero terminal signal), from which no rule in
+                sigma / alpha can step: some methods call less often there.
+        """
         return steps
 
     @property

@@ -37,7 +37,8 @@ def descending(
     ``quadratic`` 800, 632, ..., 0 (Song et al. 2021, appendix D.2). ``karras``: the steps whose sigma / alpha are
     nearest to a line in its seventh root (Karras et al. 2022, eq. 5); from noise without signal it goes on at the
     step before. It is made for processes whose ratio ends at about 100: under cosine's, which ends at 20,000, a few
-    steps are nearly all spent on noise.
+    steps are nearly all spent on noise. A single step is T-1 under every name: a walk begins in noise, which a
+    network that is told t = 0 would take for an image.
 
     Args:
         timesteps: T.
@@ -61,6 +62,8 @@ def descending(
 
 def _spread(timesteps: int, steps: int, spacing: str) -> list[int]:
     last = timesteps - 1
+    if steps == 1:
+        return [last]
     if spacing == "leading":
         return [i * (timesteps // steps) for i in range(steps)]
     if spacing == "trailing":
@@ -68,8 +71,8 @@ def _spread(timesteps: int, steps: int, spacing: str) -> list[int]:
     if spacing == "quadratic":
         # tau_i = floor(c i²) with c such that the last is 0.8 T; when steps are many, floors coincide
         # and the spacing falls back on the nearest distinct steps.
-        return _distinct([int((0.8 * timesteps) * (i / max(steps - 1, 1)) ** 2) for i in range(steps)], last)
-    return [last] if steps == 1 else [round(i * last / (steps - 1)) for i in range(steps)]
+        return _distinct([int((0.8 * timesteps) * (i / (steps - 1)) ** 2) for i in range(steps)], last)
+    return [round(i * last / (steps - 1)) for i in range(steps)]
 
 
 def _nearest(ratios: Sequence[float], steps: int) -> list[int]:

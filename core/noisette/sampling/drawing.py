@@ -127,7 +127,7 @@ def about_of(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampl
         "sampler": sampler.options(),
         "plugin": registry().origin_of(sampler),
         "steps": len(steps) - 1,
-        "network_calls": network_calls(sampler, steps),
+        "network_calls": network_calls(sampler, model.tables),
         "count": experiment.sampling.count,
         "seed": experiment.seed,
         "clip": experiment.sampling.clip,

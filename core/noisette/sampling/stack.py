@@ -15,6 +15,7 @@ from noisette.errors import PluginError
 if TYPE_CHECKING:
     from noisette.config import Sampling
     from noisette.contracts import Sampler
+    from noisette.diffusion.tables import Tables
     from noisette.training.model import Model
 
 __all__ = ["labels_of", "network_calls", "stacked", "with_labels"]
@@ -65,13 +66,14 @@ def labels_of(model: Model, options: Sampling, indices: Sequence[int]) -> Tensor
     return torch.tensor([index % len(model.classes) for index in indices])
 
 
-def network_calls(sampler: Sampler, steps: list[int]) -> int:
-    """Return how often the network is called in a walk over `steps`: guided steps call it twice.
+def network_calls(sampler: Sampler, tables: Tables) -> int:
+    """Return how often the network is called in a walk over a process: guided steps call it twice.
 
     For a sampler that calls its denoiser several times a step, all calls of a step count as guided or not.
     """
+    steps = tables.timesteps(sampler.steps, sampler.spacing)
     walked = len(steps) - 1
-    calls = sampler.network_calls(walked)
+    calls = sampler.network_calls(walked, from_noise=tables(steps[0])[0] == 0)
     if not sampler.guidance:
         return calls
     if sampler.guidance_interval is None:

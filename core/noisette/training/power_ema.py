@@ -101,8 +101,8 @@ def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: floa
     own_t, own_gamma = np.array(steps, dtype=float), np.array([exponent(value) for value in lengths])
     among = _overlaps(own_t[:, None], own_gamma[:, None], own_t[None], own_gamma[None])
     wanted = _overlaps(own_t, own_gamma, np.full(len(own_t), float(at)), np.full(len(own_t), exponent(length)))
-    factors = np.asarray(np.linalg.lstsq(among, wanted, rcond=None)[0], dtype=np.float64)
-    return factors / factors.sum()
+    factors = np.linalg.lstsq(among, wanted, rcond=None)[0]
+    return np.asarray(factors / factors.sum(), dtype=np.float64)
 
 
 def averaged(checkpoint: Checkpoint, length: float) -> Checkpoint:
@@ -141,8 +141,8 @@ def _own(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
         names = ", ".join(file.name for file in files.values())
         raise CheckpointError(
             f"{checkpoint.directory}: expected the averages of step {checkpoint.step}, {names}, which every "
-            "checkpoint of a training with training.snapshot_every holds; there are none. Train with training.snapshot_every, "
-            "such as a twentieth of the steps, and choose a checkpoint of the training itself"
+            "checkpoint of a training with training.snapshot_every holds; there are none. Train with "
+            "training.snapshot_every, such as a twentieth of the steps; a checkpoint that was slimmed has none"
         )
     return [(checkpoint.step, length, file) for length, file in files.items()]
 

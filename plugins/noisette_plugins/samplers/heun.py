@@ -43,6 +43,6 @@ class Heun(Sampler):
                 x = x + bend * (there.eps - here.eps)
             yield x
 
-    def network_calls(self, steps: int) -> int:
-        """Return two a step, and one for the last."""
-        return 2 * steps - 1
+    def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
+        """Return two a step, and one for the last and for one from pure noise."""
+        return 2 * steps - 1 - (from_noise and steps > 1)

@@ -55,10 +55,11 @@ class PNDM(Sampler):
                 x = _transfer(schedule, x, _mixed(seen), t, s)
             yield x
 
-    def network_calls(self, steps: int) -> int:
-        """Return one a step and those of the warm-up, which never happens in the last step."""
-        warm = min(3 if self.warmup == "runge-kutta" else 1, steps - 1)
-        return steps + warm * (3 if self.warmup == "runge-kutta" else 1)
+    def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
+        """Return one a step and those of the warm-up, of which the last step and one from pure noise have none."""
+        first, more = (3, 3) if self.warmup == "runge-kutta" else (1, 1)
+        warm = min(first, steps - 1) - from_noise
+        return steps + max(warm, 0) * more
 
 
 def _transfer(schedule: Tables, x: Tensor, eps: Tensor, t: int, s: int) -> Tensor:

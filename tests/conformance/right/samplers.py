@@ -33,7 +33,7 @@ class Heun(Sampler):
                     x = x + (alpha_s * sigma_t / alpha_t - sigma_s) / 2 * (seen.eps - ahead.eps)
             yield x
 
-    def network_calls(self, steps: int) -> int:
+    def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
         return 2 * steps - 1
 
 

@@ -74,7 +74,7 @@ class HeunAtTheClean(Heun):
         denoise(end, -1)
         yield end
 
-    def network_calls(self, steps):
+    def network_calls(self, steps, *, from_noise=False):
         return 2 * steps
 
 
@@ -85,12 +85,12 @@ class HeunGoesOn(Heun):
         yield from super().trajectory(denoise, x, noise)
         denoise(x, 0)
 
-    def network_calls(self, steps):
+    def network_calls(self, steps, *, from_noise=False):
         return 2 * steps
 
 
 class HeunMiscounts(Heun):
-    def network_calls(self, steps):
+    def network_calls(self, steps, *, from_noise=False):
         return steps
 
 

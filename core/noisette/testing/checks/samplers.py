@@ -45,16 +45,17 @@ def check_walks_the_listed_steps(plugin: Sampler) -> None:
 
 
 def check_network_calls_as_declared(plugin: Sampler) -> None:
-    """`network_calls(n)` is the number of calls of a walk of n steps, for every spacing."""
-    for sampler, schedule in _walks(plugin, processes.linear()):
-        calls = Calls(Slope(schedule))
-        x = start(1, _SHAPE)
-        walk(sampler, calls, x, Stream(0, x))
-        steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
-        declared = sampler.network_calls(steps)
-        require(
-            len(calls.steps) == declared, sampler, f"network calls of {steps} steps", declared, len(calls.steps)
-        )
+    """`network_calls(n)` is the number of calls of a walk of n steps: for every spacing, and from pure noise."""
+    for tables in (processes.linear(), processes.zero_terminal()):
+        for sampler, schedule in _walks(plugin, tables):
+            calls, x = Calls(Slope(schedule)), start(1, _SHAPE)
+            walk(sampler, calls, x, Stream(0, x))
+            listed = schedule.timesteps(sampler.steps, sampler.spacing)
+            declared, made = declared_calls(sampler, schedule, listed), len(calls.steps)
+            what = f"network calls of {len(listed) - 1} steps" + (
+                " from pure noise" * (schedule(listed[0])[0] == 0)
+            )
+            require(made == declared, sampler, what, declared, made)
 
 
 def check_yields_one_state_a_step(plugin: Sampler) -> None:
@@ -223,6 +224,11 @@ def check_variants_are_other_methods(plugin: Sampler) -> None:
             seen[own] = what
 
 
+def declared_calls(sampler: Sampler, schedule: Tables, listed: list[int]) -> int:
+    """Return what a sampler declares for a walk over listed steps."""
+    return sampler.network_calls(len(listed) - 1, from_noise=schedule(listed[0])[0] == 0)
+
+
 def in_steps(sampler: Walker, steps: int) -> Walker:
     """Return the sampler for a walk of `steps` even steps."""
     return changed(sampler, steps=steps, spacing="linspace")
@@ -244,7 +250,7 @@ def _walks_as_listed(sampler: Sampler, schedule: Tables) -> None:
     with torch.no_grad():
         for _ in sampler.trajectory(calls, x, Stream(0, x)):
             made.append(len(calls.steps))
-    if sampler.network_calls(len(listed) - 1) == len(listed) - 1:
+    if declared_calls(sampler, schedule, listed) == len(listed) - 1:
         require(calls.steps == listed[:-1], sampler, "steps of the calls", listed[:-1], calls.steps)
         return
     missing = sorted(set(listed[:-1]) - set(calls.steps), reverse=True)
