@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from noisette import ConfigError, Experiment
 from noisette.config import load, parse, read_yaml
@@ -359,3 +360,23 @@ def test_what_sampling_can_do_is_not_refused() -> None:
     Experiment.parse({**CONFIG, "training": LABELS, "sampling": {"labels": "none"}})
     Experiment.parse({**CONFIG, "training": {"ema": None}, "sampling": {"ema": False}})
     Experiment.parse({**CONFIG, "training": {"ema": [0.9, 0.99]}, "sampling": {"ema": 0.99}})
+
+
+@pytest.mark.parametrize("schedule", ["zero-terminal", {"name": "given", "values": [0.5, 1.0]}])
+@pytest.mark.parametrize("name", ["v", "x0"])
+@pytest.mark.parametrize("weight", ["min-snr", "p2"])
+def test_a_weight_of_zero_where_sampling_starts_is_refused(schedule: object, name: str, weight: str) -> None:
+    config = {
+        **CONFIG,
+        "schedule": schedule,
+        "timesteps": 2,
+        "objective": {"name": name, "weight": weight},
+    }
+    with pytest.raises(ConfigError, match=rf"objective: expected weight: none; got {weight}.*never be trained"):
+        Experiment.parse(config)
+    Experiment.parse({**config, "schedule": "cosine"})
+    Experiment.parse({**config, "objective": name})
+    Experiment.parse({**config, "objective": {"name": name, "weight": weight, "bound": "full"}})
+    objective = Experiment.parse({**config, "schedule": "cosine"}).objective
+    zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    assert float(objective.weights(zero, one)) == 0  # the reason: the weight is 0 where no signal is left

@@ -68,8 +68,9 @@ def small(*overrides: str, **evaluation: Any) -> Experiment:
 
 def draw(root: Path, label: str, pictures: np.ndarray, **about: Any) -> Samples:
     """Write pictures as a sampler would."""
+    sampler = {"name": label, "steps": 50, "spacing": "linspace"}
     told = {
-        "label": label, "sampler": {"name": label}, "steps": 50, "network_calls": 50, "count": len(pictures),
+        "label": label, "sampler": sampler, "steps": 50, "network_calls": 50, "count": len(pictures),
         "seconds_per_picture": 0.01, "seed": 0, "clip": 1.0, "ema": True, "checkpoint": "c" * 64, "step": 1500,
     }  # fmt: skip
     directory = root / "drawn" / label

@@ -17,11 +17,21 @@ __all__ = ["problems_of_pictures", "problems_of_sampling", "shortened", "without
 
 def without_signal(objective: Objective, schedule: Schedule) -> str:
     """Return why an objective cannot be used with a schedule, or nothing."""
-    if not (objective.needs_signal and schedule.ends_in_noise):
+    if not schedule.ends_in_noise:
+        return ""
+    if objective.needs_signal:
+        return (
+            f"expected one that works without signal, such as v or x0; got {objective.name}: the schedule ends "
+            "in pure noise, from which predicted noise leads to no picture (x0 = (x_t - sigma eps) / 0)"
+        )
+    if (
+        objective.weight == "none" or objective.bound == "full"
+    ):  # the full bound is the whole loss, without a weight
         return ""
     return (
-        f"expected one that works without signal, such as v or x0; got {objective.name}: the schedule ends "
-        "in pure noise, from which predicted noise leads to no picture (x0 = (x_t - sigma eps) / 0)"
+        f"expected weight: none; got {objective.weight}, which falls to 0 with the signal: the schedule ends in "
+        "pure noise, so the step that sampling starts from would weigh nothing and never be trained. "
+        "Take weight: none, or a schedule that keeps a little signal, such as cosine"
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from noisette.diffusion.signal import remarks_on_schedule, remarks_on_start
+from noisette.diffusion.tables import Tables
 from noisette.errors import DataError
 from noisette.evaluation import baselines
 from noisette.evaluation.beside import draw_neighbours
@@ -124,7 +126,7 @@ class Table:
         return self.gathered.add(label, compare_states(judged, real, held, self.metrics, self.cache))
 
     def _notes(self) -> list[str]:
-        notes = []
+        notes = self._remarks()
         held, most = len(self.heldout), max(map(len, self.drawn))
         if held < most:
             notes.append(
@@ -137,6 +139,17 @@ class Table:
         lacks = lacking(self.experiment.evaluation.metrics, **self.has)
         notes += [f"{name} is left out: {reason}" for name, reason in lacks.items()]
         return notes + self.gathered.notes()
+
+    def _remarks(self) -> list[str]:
+        """Return what is wrong with the ends of the process, and with where the samplers begin."""
+        tables = Tables.of(self.experiment.schedule, self.experiment.timesteps)
+        remarks = remarks_on_schedule(tables)
+        for some in self.samples:
+            spacing: Any = some.about["sampler"]["spacing"]  # a list in JSON
+            listed = tuple(spacing) if isinstance(spacing, list) else spacing
+            walk = tables.timesteps(some.about["sampler"]["steps"], listed)
+            remarks += [f"{some.label} {remark}" for remark in remarks_on_start(tables, walk)]
+        return remarks
 
 
 def _drawn(samples: Samples, data: Prepared) -> PictureSet:

@@ -12,6 +12,7 @@ import torch
 from noisette.checkpoint import Checkpoint
 from noisette.contracts import Sampler
 from noisette.data import Prepared
+from noisette.diffusion.signal import remarks_on_start
 from noisette.errors import PluginError
 from noisette.events import Events
 from noisette.hooks import Run
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 BATCH = {"cpu": 64, "cuda": 256}
 """Pictures drawn at once, by kind of device, if the config does not say."""
 
+_FAR = 10.0
+"""Values of an image that lies within [-1, 1] are this far out of bounds only if a sampler diverged."""
+
 
 class Drawing:
     """The batches of some pictures of a sampler, drawn one after another.
@@ -49,6 +53,7 @@ class Drawing:
 
     Attributes:
         calls: how often the network was called for the last batch that was drawn.
+        reach: the largest absolute value that was drawn, before it was cut to [-1, 1].
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class Drawing:
         data: Prepared | None,
     ) -> None:
         self.experiment, self.model, self.sampler, self.run, self.events = experiment, model, sampler, run, events
-        self.part, self.data, self.calls = part, data, 0
+        self.part, self.data, self.calls, self.reach = part, data, 0, 0.0
         self.size = experiment.sampling.batch or BATCH[model.machine.device.type]
 
     def go_on(self, partial: Partial) -> None:
@@ -77,6 +82,20 @@ class Drawing:
                 drawn = self._draw(batch)
                 partial.add(batch, drawn, time.perf_counter() - start)
             self.events.step(self.run, batch.stop, {})
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say that the sampler begins where it should not, or went out of bounds."""
+        tables, sampler = self.model.tables, self.sampler
+        for remark in remarks_on_start(tables, tables.timesteps(sampler.steps, sampler.spacing)):
+            log.warning("%s %s", sampler.label, remark)
+        if self.reach > _FAR:
+            log.warning(
+                "%s diverged: values of its images reach %.2g, and are cut to [-1, 1]. Take more steps, or another "
+                "spacing or sampler",
+                sampler.label,
+                self.reach,
+            )
 
     def _warm_up(self, batch: range) -> None:
         """Call the network once, untimed: the first call of a process pays for what all others use."""
@@ -112,6 +131,7 @@ class Drawing:
             drawn = draw(denoise, self.sampler, model.shape, batch, self.experiment.seed, model.machine.device)
         finally:
             counter.remove()
+        self.reach = max(self.reach, float(drawn.abs().max()))
         pictures: NDArray[np.uint8] = to_bytes(drawn).cpu().numpy()
         return pictures
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from noisette.checkpoint import Checkpoint, finished
 from noisette.data import Prepared
+from noisette.diffusion.signal import remarks_on_schedule
 from noisette.diffusion.tables import Tables
 from noisette.errors import CheckpointError, DataError, NotFiniteError
 from noisette.events import Events
@@ -112,6 +113,9 @@ class _Training:
 
     def run(self, stop: Stop) -> Checkpoint:
         """Train to the last step, or to a stop, and return the last checkpoint."""
+        if self.group.is_first:
+            for remark in remarks_on_schedule(self.tables):
+                log.warning("%s", remark)
         self._resume()
         self.events.run_start(self.run_info)
         try:
