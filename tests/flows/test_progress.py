@@ -56,6 +56,16 @@ def test_speed_follows_a_change_within_half_a_minute() -> None:
     assert 8.5 < float(pace.speed.split()[0]) <= 10.0
 
 
+@pytest.mark.parametrize(("stage", "left"), [("evaluate", "computing metrics"), ("train", "")])
+def test_when_all_is_counted_no_speed_and_no_time_is_claimed(stage: str, left: str) -> None:
+    clock = Clock()
+    pace = Pace(Run(stage, "tiny", Path("runs/tiny"), 100, {}), clock)
+    for step in (1, 100):  # features that were kept are read at once
+        clock.now += 0.01
+        pace.update(step)
+    assert (pace.done.split()[0], pace.speed, pace.left) == ("100/100", "", left)
+
+
 def test_before_the_second_step_nothing_is_claimed() -> None:
     pace = Pace(training(), Clock())
     pace.update(1)

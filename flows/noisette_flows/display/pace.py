@@ -57,8 +57,8 @@ class Pace:
 
     @property
     def speed(self) -> str:
-        """The speed, or nothing before there is one."""
-        return rate(self._speed, self.unit) if self._speed else ""
+        """The speed, or nothing before there is one, and when all is done that is counted."""
+        return rate(self._speed, self.unit) if self._speed and not self._counted else ""
 
     @property
     def loss(self) -> str:
@@ -67,10 +67,16 @@ class Pace:
 
     @property
     def left(self) -> str:
-        """The time left, or nothing while it cannot be told."""
+        """The time left, or nothing while it cannot be told; how long metrics take behind the last image cannot."""
+        if self._counted:
+            return "computing metrics" if self.run.stage == "evaluate" else ""
         if not self._speed or not self.run.total:
             return ""
         return f"{duration(max(0, self.run.total - self.step) / self._speed)} left"
+
+    @property
+    def _counted(self) -> bool:
+        return bool(self.run.total) and self.step >= self.run.total
 
     @property
     def done(self) -> str:
