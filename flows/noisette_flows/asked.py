@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from noisette import ConfigError
+from noisette.config import load
 from noisette.errors import Problem
 from noisette.sweep.choice import chosen
+from noisette_flows.runners import Workers
 
-__all__ = ["asked", "config_file"]
+__all__ = ["FIELDS", "asked", "changes_of", "check", "config_file"]
+
+FIELDS = ("steps", "samplers", "seed")
+"""Parameters of train-and-eval that are changes of its config."""
 
 _FOLDER = Path("configs")
 
@@ -50,3 +55,26 @@ def asked(
     drawn = None if samplers is None else [sampler.options() for sampler in chosen(samplers)]
     fields = {"training.steps": steps, "sampling.samplers": drawn, "seed": seed}
     return {**(overrides or {}), **{path: value for path, value in fields.items() if value is not None}}
+
+
+def changes_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes of a config that the parameters of any flow with a config ask for, by path.
+
+    Raises:
+        ConfigError: if a sampler is not known.
+    """
+    return asked(parameters.get("overrides"), *(parameters.get(field) for field in FIELDS))
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters of a flow that would be refused when it runs, and cost minutes until then.
+
+    Raises:
+        ConfigError: if the config, a sampler or the workers cannot be understood.
+        NoisetteError: if the package of the workers is not installed.
+    """
+    Workers.check(parameters.get("workers") or "")
+    if "config" in parameters:
+        load(config_file(parameters["config"]), changes_of(parameters))
+    elif "checkpoint" in parameters and not Path(parameters["checkpoint"]).exists():
+        load(config_file(parameters["checkpoint"]), parameters.get("overrides") or {})

@@ -11,9 +11,10 @@ from noisette.checkpoint import Checkpoint
 from noisette.layout import samples_directory
 from noisette.sampling import join, parts_of
 from noisette_flows.runners import Workers
-from noisette_flows.tasks import sample_task, shard_task
+from noisette_flows.tasks import join_task, sample_task, shard_task
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import RunInput
     from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
@@ -76,8 +77,11 @@ def _begun(
         "label": sampler.label,
         "root": str(root.absolute()),
     }
+    from prefect.utilities.engine import collect_task_run_inputs_sync
+
+    behind: dict[str, set[RunInput]] = {"checkpoint": {*collect_task_run_inputs_sync(checkpoint)}}
     return [
-        (part, runner.submit(shard_task, {**common, "first": part.start, "last": part.stop}))
+        (part, runner.submit(shard_task, {**common, "first": part.start, "last": part.stop}, dependencies=behind))
         for part in parts_of(experiment, most)
     ]
 
@@ -101,7 +105,8 @@ def _joined(
             drawn.append(Path(future.result()))
             done += len(part)
             events.step(run, done, {})
-        return join(experiment, checkpoint, sampler, drawn, events=events)
+        futures = [future for _, future in shards]
+        return join_task(experiment, checkpoint, sampler, drawn, events, wait_for=futures)
     except BaseException as error:
         events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
         raise

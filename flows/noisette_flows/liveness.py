@@ -129,7 +129,7 @@ def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
     if state.is_cancelling():
         client.set_flow_run_state(identity, Cancelled(), force=True)
         return None
-    if state.is_scheduled():  # somebody has asked for it again
+    if state.is_scheduled() or state.is_paused():  # somebody has asked for it again, or will
         return None
     if again and flow_run.deployment_id is not None:
         client.set_flow_run_state(identity, AwaitingRetry(message=_MESSAGE), force=True)
@@ -139,7 +139,7 @@ def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
 
 
 def _end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
-    """Mark what the killed process was at, which also gives back its slots of a concurrency limit."""
+    """Mark what the killed process was at."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed
 

@@ -5,6 +5,7 @@ A flow's parameters are plain values, so that it can be started from anywhere; l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,7 +17,10 @@ from noisette import Events, Experiment
 from noisette.config import Show
 from noisette.layout import run_directory
 from noisette_flows.artifacts import Board, Poster
+from noisette_flows.gpus import Hold
 from noisette_flows.liveness import alive, end_with_parent, mark
+from noisette_flows.suspension import stopping_when_suspended
+from noisette_flows.tasks import wait_task
 from noisette_flows.tracking import Tracker
 
 __all__ = ["Observed", "listening", "observed"]
@@ -45,6 +49,25 @@ class Observed(Events):
     def __init__(self, listeners: Sequence[object], poster: Poster) -> None:
         super().__init__(listeners)
         self.poster = poster
+        self._hold: Hold | None = None
+
+    def hold_gpus(self, count: int = 1) -> None:
+        """Wait until GPUs of this machine are free, and hold them to the end of this flow run.
+
+        Only what Prefect started waits: a command is started by a person, who knows what else is at work.
+        """
+        from prefect.runtime import flow_run
+
+        if "PREFECT__FLOW_RUN_ID" not in os.environ or self._hold is not None:
+            return
+        self._hold = Hold(count, f"{flow_run.name} (flow run {flow_run.id})")
+        if not self._hold.take():
+            wait_task(self._hold, " and ".join(self._hold.others()) or "another flow run")
+
+    def release_gpus(self) -> None:
+        """Give back what is held."""
+        if self._hold is not None:
+            self._hold.release()
 
 
 @contextmanager
@@ -67,10 +90,15 @@ def observed(
     poster = Poster(UUID(identity))
     try:
         with (
+            stopping_when_suspended(UUID(identity)),
             alive(directory, identity),
             Tracker.following(experiment, directory, tracking_uri, overrides) as trackers,
         ):
-            yield Observed([*trackers, Board(poster), *(_LISTENERS.get() or [_log_lines()])], poster)
+            events = Observed([*trackers, Board(poster), *(_LISTENERS.get() or [_log_lines()])], poster)
+            try:
+                yield events
+            finally:
+                events.release_gpus()
     finally:
         poster.close()
 

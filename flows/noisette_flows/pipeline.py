@@ -11,15 +11,17 @@ from typing import Any
 from prefect import flow
 
 from noisette import Experiment
-from noisette.config import load
+from noisette.config import Show, load
 from noisette.layout import run_directory
+from noisette.stages import plan
 from noisette.sweep import STEPS, Sweep
 from noisette_flows.artifacts import conclude
 from noisette_flows.asked import asked, config_file
 from noisette_flows.fanout import draw_all
-from noisette_flows.names import compared, named
-from noisette_flows.observing import observed
+from noisette_flows.names import current_name
+from noisette_flows.observing import Observed, observed
 from noisette_flows.results import drawn_samples, trained
+from noisette_flows.runners import Workers
 from noisette_flows.tasks import chart_task, evaluate_task, pictures_task, prepare_task, train_task
 from noisette_flows.tracking import Store
 
@@ -28,7 +30,7 @@ __all__ = ["compare_samplers", "draw_pictures", "evaluate", "prepare_data", "sam
 Overrides = dict[str, Any] | None
 
 
-@flow(name="prepare-data", flow_run_name=named("prepare {experiment.dataset.name}"), persist_result=False)
+@flow(name="prepare-data", flow_run_name=current_name, persist_result=False)
 def prepare_data(config: str, overrides: Overrides = None, output: str = "runs") -> str:
     """Make the pictures of an experiment uniform.
 
@@ -42,7 +44,7 @@ def prepare_data(config: str, overrides: Overrides = None, output: str = "runs")
         return str(prepare_task(experiment, root, events).directory)
 
 
-@flow(name="train", flow_run_name=named("train {experiment.training.steps} steps"), persist_result=False)
+@flow(name="train", flow_run_name=current_name, persist_result=False)
 def train(config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "") -> str:
     """Train the network of an experiment on its prepared pictures, or go on training it.
 
@@ -55,10 +57,11 @@ def train(config: str, overrides: Overrides = None, output: str = "runs", tracki
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
+        _hold_gpus(events, experiment, root, "train")
         return str(train_task(experiment, root, events).directory)
 
 
-@flow(name="sample", flow_run_name=named("sample {experiment.sampling.count} pictures"), persist_result=False)
+@flow(name="sample", flow_run_name=current_name, persist_result=False)
 def sample(
     config: str,
     overrides: Overrides = None,
@@ -76,14 +79,16 @@ def sample(
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
     """
+    Workers.check(workers)
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     checkpoint = trained(experiment, root)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
+        _hold_gpus(events, experiment, root, "sample")
         drawn = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers)
         return [str(samples.directory) for samples in drawn]
 
 
-@flow(name="evaluate", flow_run_name=named("evaluate"), persist_result=False)
+@flow(name="evaluate", flow_run_name=current_name, persist_result=False)
 def evaluate(config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "") -> str:
     """Compare the drawn pictures of an experiment with real ones.
 
@@ -97,6 +102,7 @@ def evaluate(config: str, overrides: Overrides = None, output: str = "runs", tra
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     samples = drawn_samples(experiment, root)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
+        _hold_gpus(events, experiment, root, "evaluate")
         report = evaluate_task(experiment, samples, root, events)
         run = run_directory(experiment, root)
         conclude(events.poster, experiment.name, report, samples, run, Store.of(tracking_uri))
@@ -105,7 +111,7 @@ def evaluate(config: str, overrides: Overrides = None, output: str = "runs", tra
 
 @flow(
     name="train-and-eval",
-    flow_run_name=named("train {experiment.training.steps} steps, evaluate"),
+    flow_run_name=current_name,
     persist_result=False,
 )
 def train_and_eval(
@@ -132,11 +138,13 @@ def train_and_eval(
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
     """
+    Workers.check(workers)
     changes = asked(overrides, steps, samplers, seed)
     experiment, root = Experiment.load(config_file(config), changes), Path(output)
     with observed(experiment, root, tracking_uri, changes) as events:
-        prepare_task(experiment, root, events)
-        checkpoint = train_task(experiment, root, events)
+        prepared = prepare_task(experiment, root, events)
+        _hold_gpus(events, experiment, root, "train", "sample", "pictures", "evaluate")
+        checkpoint = train_task(experiment, root, events, wait_for=[prepared])
         samples = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers)
         for scene in experiment.pictures:
             pictures_task(experiment, scene, root, events, checkpoint)
@@ -145,7 +153,7 @@ def train_and_eval(
         return str(report.directory)
 
 
-@flow(name="draw-pictures", flow_run_name=named("pictures"), persist_result=False)
+@flow(name="draw-pictures", flow_run_name=current_name, persist_result=False)
 def draw_pictures(
     config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = ""
 ) -> list[str]:
@@ -162,11 +170,12 @@ def draw_pictures(
     needed = isinstance(loaded, Experiment) and any(scene.needs_model for scene in loaded.pictures)
     checkpoint = trained(loaded, root) if needed and isinstance(loaded, Experiment) else None
     with observed(loaded, root, tracking_uri, overrides or {}) as events:
+        _hold_gpus(events, loaded, root, "pictures")
         made = [pictures_task(loaded, scene, root, events, checkpoint) for scene in loaded.pictures]
         return [str(shown.directory) for shown in made]
 
 
-@flow(name="compare-samplers", flow_run_name=compared, persist_result=False)
+@flow(name="compare-samplers", flow_run_name=current_name, persist_result=False)
 def compare_samplers(
     checkpoint: str,
     samplers: list[str | dict[str, Any]] | None = None,
@@ -194,6 +203,7 @@ def compare_samplers(
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
     """
+    Workers.check(workers)
     sweep = Sweep.of(
         checkpoint if Path(checkpoint).exists() else config_file(checkpoint),
         samplers or (),
@@ -206,7 +216,17 @@ def compare_samplers(
     )
     sweep.begin()
     with observed(sweep.trained, sweep.root, tracking_uri, overrides or {}, sweep.run) as events:
+        if sweep.finished() is None:
+            events.hold_gpus()
         draw_all(sweep.experiment, sweep.checkpoint, sweep.samplers, sweep.root, events, workers)
         report = evaluate_task(sweep.experiment, sweep.judged(), sweep.root, events, sweep.run)
         conclude(events.poster, sweep.trained.name, report, sweep.judged(), sweep.run, Store.of(tracking_uri))
         return str(chart_task(sweep, report).directory)
+
+
+def _hold_gpus(events: Observed, config: Experiment | Show, root: Path, *kinds: str) -> None:
+    """Have the flow run hold GPUs, if a stage of these kinds is not finished: what is finished waits for nobody."""
+    todo = {stage.name.split()[0] for stage in plan(config, root) if not stage.finished} & set(kinds)
+    if todo:
+        processes = config.training.processes if isinstance(config, Experiment) and "train" in todo else 1
+        events.hold_gpus(processes)

@@ -10,6 +10,7 @@ ray:ray://host:10001
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -54,6 +55,17 @@ class Workers:
             return cls(kind, 0, rest)
         raise ConfigError("workers", [Problem("", f"expected {_EXPECTED}; got {text!r}")])
 
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Refuse workers before anything is computed for them; empty text asks for none.
+
+        Raises:
+            ConfigError: if they cannot be understood.
+            NoisetteError: if their package is not installed.
+        """
+        if text:
+            cls.of(text).runner()
+
     @property
     def shards(self) -> int:
         """Into how many parts a sampler's pictures are split, at most."""
@@ -91,7 +103,13 @@ def _dask(workers: Workers) -> TaskRunner[Any]:
 
     if workers.address:
         return DaskTaskRunner(address=workers.address)
-    local = {"n_workers": workers.count, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    local = {
+        "n_workers": workers.count,
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "silence_logs": logging.ERROR,  # else sixty lines of its coming and going
+    }
     return DaskTaskRunner(cluster_class="distributed.LocalCluster", cluster_kwargs=local)
 
 

@@ -7,34 +7,38 @@ What may pass by itself is tried again: a download, a full memory, a busy disk. 
 Training is never tried again by itself: a run that is started again resumes.
 """
 
+import time
 from pathlib import Path
 from typing import Any, cast
 
-from prefect import Task, task
+from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from noisette import Events, Experiment, Prepared, Report, Sampler, Samples, evaluate, prepare, sample, train
-from noisette.checkpoint import Checkpoint, finished
+from noisette.checkpoint import Checkpoint
 from noisette.config import Scene, Show
 from noisette.config.reference import make_plugin
 from noisette.errors import DownloadError
-from noisette.layout import training_directory
 from noisette.process import Shown, depict
-from noisette.sampling import draw_shard
+from noisette.sampling import draw_shard, join
 from noisette.sweep import Sweep, Swept
+from noisette_flows.gpus import Hold
 
 __all__ = [
     "chart_task",
     "evaluate_task",
+    "join_task",
     "pictures_task",
     "prepare_task",
     "sample_task",
     "shard_task",
     "train_task",
+    "wait_task",
 ]
 
 _PAUSES = [10.0, 60.0]  # seconds before it is tried again
+_LOOK = 1.0  # seconds between two looks whether a GPU is free
 _DAY = 24 * 60 * 60.0
 
 
@@ -75,18 +79,10 @@ def prepare_task(experiment: Experiment, root: Path, events: Events) -> Prepared
     task_run_name="train {experiment.training.steps} steps",
     cache_policy=NO_CACHE,
     persist_result=False,
-    tags=["gpu"],
 )
-def _train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint:
+def train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint:
     """Train, or go on training."""
     return train(experiment, root, events=events)
-
-
-def train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint:
-    """Train, or go on training; a finished training waits for no GPU."""
-    done = finished(training_directory(experiment, root), experiment.training.steps)
-    chosen = _train_task if done is None else _train_task.with_options(tags=[])
-    return chosen(experiment, root, events)
 
 
 @task(
@@ -128,6 +124,14 @@ def shard_task(
     return str(draw_shard(parsed, Checkpoint.open(Path(checkpoint)), drawn_by, range(first, last), root))
 
 
+@task(name="join", task_run_name="join {sampler.label}", cache_policy=NO_CACHE, persist_result=False)
+def join_task(
+    experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, shards: list[Path], events: Events
+) -> Samples:
+    """Put the shards of one sampler together."""
+    return join(experiment, checkpoint, sampler, shards, events=events)
+
+
 @task(name="pictures", task_run_name="pictures {scene.label}", cache_policy=NO_CACHE, persist_result=False)
 def pictures_task(
     config: Experiment | Show, scene: Scene, root: Path, events: Events, checkpoint: Checkpoint | None = None
@@ -156,3 +160,11 @@ def evaluate_task(
 def chart_task(sweep: Sweep, report: Report) -> Swept:
     """Draw quality against cost."""
     return sweep.show(report)
+
+
+@task(name="wait", task_run_name="wait for {holder}", cache_policy=NO_CACHE, persist_result=False)
+def wait_task(hold: Hold, holder: str) -> None:
+    """Wait until the GPUs of this machine that a flow run wants are free."""
+    get_run_logger().info("waits for a GPU of this machine, held by %s", holder)
+    while not hold.take():
+        time.sleep(_LOOK)

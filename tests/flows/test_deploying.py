@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.browser import browsing, missing_browser, shown, until_it_holds
-from support.prefect_server import CANCEL, RETRY, Site, serving, until
+from support.prefect_server import CANCEL, RETRY, SUSPEND, Site, serving, until
 from support.tiny import TINY
 
 from noisette.checkpoint import latest
@@ -59,18 +60,14 @@ def test_parameters_are_a_typed_form_with_descriptions(site: Site) -> None:
 
 
 def test_what_deployments_count_on_is_installed_once(site: Site) -> None:
+    again = site.workshop.noisette("deploy", "prepare")
+    assert again.returncode == 0, again.stderr
     names = [automation["name"] for automation in site.ask("/api/automations/filter", {})]
     assert names.count("noisette: silent flow runs have crashed") == 1
-    assert site.ask("/api/concurrency_limits/tag/gpu")["concurrency_limit"] == 1
-    again = site.workshop.noisette("deploy", "prepare", "--gpus", "2")
-    assert again.returncode == 0, again.stderr
-    assert site.ask("/api/concurrency_limits/tag/gpu")["concurrency_limit"] == 2
-    assert len(site.ask("/api/automations/filter", {})) == len(names)
-    site.workshop.noisette("deploy", "prepare", "--gpus", "1")
 
 
 def test_a_finished_flow_run_shows_progress_grids_and_the_comparison(site: Site, finished: str) -> None:
-    assert site.ask(f"/api/flow_runs/{finished}")["name"] == "tiny: train 12 steps, evaluate"
+    assert site.ask(f"/api/flow_runs/{finished}")["name"] == "tiny: 12 steps eps linear"
     shown = site.artifacts(finished)
     assert shown["train-tiny"]["type"] == "progress"
     assert shown["train-tiny"]["data"] == 100
@@ -94,6 +91,44 @@ def test_a_wrong_config_fails_by_name_and_lists_what_there_is(site: Site) -> Non
     run = site.start(config="tinny")
     site.reaches(run, "FAILED")
     assert "a name in configs/: tiny" in site.ask(f"/api/flow_runs/{run}")["state"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (["-p", "config=tinny"], "a name in configs/: tiny"),
+        (["-p", "config=tiny", "--set", "training.stepz=5"], "stepz"),
+        (["-p", "config=tiny", "-p", "workers=foo:2"], "expected threads:2, processes:2"),
+        (["-p", "config=tiny", "-p", 'samplers=["dddim"]'], "did you mean"),
+        (["-p", "config=tiny", "-p", "stepz=5"], "stepz"),
+        (["-p", "config"], "expected NAME=VALUE"),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_it_is_sent(site: Site, asked: list[str], reason: str) -> None:
+    before = site.ask("/api/flow_runs/count", {})
+    done = site.workshop.noisette("deploy", "run", "train-and-eval", *asked)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    assert site.ask("/api/flow_runs/count", {}) == before
+
+
+def test_a_deployment_that_there_is_not_is_named(site: Site) -> None:
+    done = site.workshop.noisette("deploy", "run", "train-and-eval", "--deployment", "pool", "-p", "config=tiny")
+    assert done.returncode == 2
+    assert "no deployment train-and-eval/pool" in done.stderr
+
+
+def test_what_is_watched_ends_with_the_numbers_or_with_the_reason(site: Site, finished: str) -> None:
+    asked = ["deploy", "run", "train-and-eval", "-p", "config=tiny", "--watch"]
+    done = site.workshop.noisette(*asked, "--set", "training.grid_every=6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("tiny: 12 steps eps linear\nid: ")
+    assert re.search(r"^ddim-5 +5 +", done.stdout, flags=re.M), done.stdout
+    assert len(done.stdout.splitlines()) < 50, done.stdout
+    failed = site.workshop.noisette("deploy", "run", "evaluate", "-p", "config=tiny", "--set", "seed=9", "--watch")
+    assert failed.returncode == 1
+    assert "run `noisette train` first" in failed.stdout.splitlines()[-1]
 
 
 def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -> None:
@@ -169,18 +204,19 @@ def test_what_serves_is_ended_or_killed_and_the_next_goes_on_with_its_flow_run(s
     site.reaches(run, "CRASHED")
 
 
-def test_two_trainings_do_not_share_a_gpu(site: Site) -> None:
+def test_two_trainings_do_not_share_a_gpu_and_what_is_finished_waits_for_nobody(site: Site, finished: str) -> None:
     first = site.start(config="tiny", steps=LONG + 2)
     site.trains(first)
     second = site.start(config="tiny", steps=LONG + 3)
-    tasks = {"flow_runs": {"id": {"any_": [second]}}}
+    name = site.ask(f"/api/flow_runs/{first}")["name"]
     until(
-        lambda: [task for task in site.ask("/api/task_runs/filter", tasks) if task["name"].startswith("train")],
-        "the second comes to its training",
+        lambda: f"waits for a GPU of this machine, held by {name}" in site.log(second), "it says what it waits for"
     )
+    third = site.start(config="tiny", overrides={"training.grid_every": 6})
+    site.reaches(third, "COMPLETED")
     (place,) = (locked.parent for locked in site.runs.glob(f"*/.flow-{second}"))
-    time.sleep(5)
     assert not (place / "metrics.jsonl").exists()
+    assert site.state(first) == "RUNNING"
     site.sets(first, CANCEL)
     assert site.trains(second) == place  # the control: it waited for nothing else
     site.sets(second, CANCEL)
@@ -188,11 +224,44 @@ def test_two_trainings_do_not_share_a_gpu(site: Site) -> None:
     site.reaches(second, "CANCELLED")
 
 
+def test_a_suspended_training_saves_its_state_stays_suspended_and_goes_on_when_resumed(site: Site) -> None:
+    run = site.start(config="tiny", steps=LONG + 6)
+    place = site.trains(run)
+    site.sets(run, SUSPEND)
+    until(lambda: not site.engines(), "the flow run notices, and stops")
+    assert 0 < step(place) < LONG
+    assert site.state(run) == "PAUSED"
+    assert "RUNNING" not in {status for _, status in site.tracked()}
+
+    before = len((place / "metrics.jsonl").read_text().splitlines())
+    until(lambda: site.ask(f"/api/flow_runs/{run}/resume", {}), "it is resumed")
+    assert site.trains(run, before) == place
+    assert site.state(run) == "RUNNING"
+    site.sets(run, CANCEL)
+    site.reaches(run, "CANCELLED")
+
+
+def test_a_training_under_which_the_server_was_killed_gives_its_gpu_back(site: Site) -> None:
+    first = site.start(config="tiny", steps=LONG + 7)
+    site.trains(first)
+    server = json.loads((site.workshop.folder / ".noisette" / "prefect.json").read_text())
+    os.kill(server["pid"], signal.SIGKILL)
+    until(lambda: site.ask("/api/health") is None, "the server is gone")
+    again = site.workshop.noisette("up", "--prefect-port", server["url"].rpartition(":")[2])
+    assert again.returncode == 0, again.stderr
+    (engine,) = site.engines()
+    os.kill(engine, signal.SIGTERM)
+    second = site.start(config="tiny", steps=LONG + 8)
+    site.trains(second)
+    site.sets(second, CANCEL)
+    site.reaches(second, "CANCELLED")
+
+
 @pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "it is there")
 def test_prefects_page_shows_what_a_person_looks_for(site: Site, finished: str) -> None:
     with browsing() as page:
         page.goto(f"{site.url}/runs/flow-run/{finished}")
-        page.get_by_text("tiny: train 12 steps, evaluate").first.wait_for()
+        page.get_by_text("tiny: 12 steps eps linear").first.wait_for()
         for words in ("Completed", "train-and-eval", "5 Task runs"):
             page.get_by_text(words).first.wait_for()
         page.get_by_text("Task Runs", exact=True).first.click()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.prefect_server import CANCEL, RETRY, Site, pooled, until
+from support.prefect_server import CANCEL, RETRY, SUSPEND, Site, pooled, until
 from support.tiny import TINY
 
 from noisette.checkpoint import latest
@@ -23,6 +23,7 @@ UNSHELTERED = {"command": "python -m prefect.engine"}  # Prefect's own
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pooled(tmp_path_factory.mktemp("pooled")) as there:
+        there.workshop.settings["NOISETTE_GPUS"] = "2"  # two trainings at once
         yield there
 
 
@@ -56,3 +57,30 @@ def test_a_worker_that_is_ended_lets_its_training_save_and_a_retry_goes_on(site:
     site.sets(run, CANCEL)
     site.reaches(run, "CANCELLED")
     until(lambda: not site.processes(), "no process is left")
+    site.end(signal.SIGTERM)
+
+
+def test_a_worker_that_is_killed_lets_its_training_save_too(site: Site) -> None:
+    site.work()
+    run = site.start(config="tiny", steps=LONG + 2)
+    place = site.trains(run)
+    site.end(signal.SIGKILL)
+    until(lambda: not site.processes(), "no process is left")
+    site.reaches(run, "CRASHED")
+    stopped = latest(place)
+    assert stopped is not None
+    assert 0 < stopped.step < LONG
+    assert {status for _, status in site.tracked()} == {"KILLED"}
+    assert steps(place) == sorted(set(steps(place)))
+
+
+def test_only_silent_flow_runs_of_noisette_are_marked_and_none_that_is_suspended(site: Site) -> None:
+    done = site.workshop.noisette("deploy", "prepare")
+    assert done.returncode == 0, done.stderr
+    foreign, suspended, silent = (site.running(*tags) for tags in ([], ["noisette"], ["noisette"]))
+    for run, tags in ((foreign, []), (suspended, ["noisette"]), (silent, ["noisette"])):
+        site.beats(run, *tags)
+    site.sets(suspended, SUSPEND)
+    site.reaches(silent, "CRASHED")  # the control
+    assert site.state(foreign) == "RUNNING"
+    assert site.state(suspended) == "PAUSED"

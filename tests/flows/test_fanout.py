@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ print(json.dumps(said))
 class Drawn:
     workshop: Workshop
     places: dict[str, list[Path]]
+    log: str
 
     def pictures(self, workers: str) -> list[np.ndarray[Any, Any]]:
         return [np.load(place / "pictures.npy") for place in self.places[workers]]
@@ -63,7 +65,9 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
-    return Drawn(workshop, {name: [workshop.folder / path for path in paths] for name, paths in said.items()})
+    return Drawn(
+        workshop, {name: [workshop.folder / path for path in paths] for name, paths in said.items()}, done.stderr
+    )
 
 
 @pytest.mark.slow
@@ -83,10 +87,33 @@ def test_each_shard_is_a_task_of_its_own_with_a_name(drawn: Drawn) -> None:
     import sqlite3
 
     with sqlite3.connect(drawn.workshop.folder / "prefect" / "prefect.db") as database:
-        names = [name for (name,) in database.execute("select name from task_run where name like 'draw %'")]
+        names = [name for (name,) in database.execute("select name from task_run")]
     for label in ("ddim-5", "ddpm-4"):
         assert names.count(f"draw {label}, pictures 0 to 4") == len(CLUSTERS)
         assert names.count(f"draw {label}, pictures 4 to 7") == len(CLUSTERS)
+        assert names.count(f"join {label}") == len(CLUSTERS)
+
+
+@pytest.mark.slow
+def test_what_joins_shards_stands_behind_them_in_the_graph(drawn: Drawn) -> None:
+    import sqlite3
+
+    with sqlite3.connect(drawn.workshop.folder / "prefect" / "prefect.db") as database:
+        rows = database.execute("select id, name, task_inputs from task_run").fetchall()
+    names = {str(UUID(identity)): name for identity, name, _ in rows}
+    joins = [(name, json.loads(inputs)["wait_for"]) for _, name, inputs in rows if name.startswith("join ")]
+    assert len(joins) == 2 * len(CLUSTERS)
+    for name, behind in joins:
+        label = name.removeprefix("join ")
+        assert {names[one["id"]] for one in behind} == {
+            f"draw {label}, pictures 0 to 4",
+            f"draw {label}, pictures 4 to 7",
+        }
+
+
+@pytest.mark.slow
+def test_a_cluster_that_comes_and_goes_says_nothing(drawn: Drawn) -> None:
+    assert "distributed" not in drawn.log
 
 
 @pytest.mark.parametrize(
@@ -101,6 +128,26 @@ def test_workers_are_counted_or_addressed() -> None:
     assert Workers.of("threads:3") == Workers("threads", 3)
     assert Workers.of("dask:tcp://host:8786") == Workers("dask", 0, "tcp://host:8786")
     assert Workers.of("ray:ray://host:10001").shards == 8
+
+
+@pytest.mark.parametrize("workers", ["foo:2", "dask", "ray:2"])
+def test_workers_that_there_are_not_are_refused_before_anything_is_computed(
+    workshop: Workshop, workers: str
+) -> None:
+    if workers == "ray:2" and find_spec("ray") is not None:
+        pytest.skip("Ray is installed")
+    script = f"from noisette_flows import pipeline; pipeline.train_and_eval('tiny.yaml', workers={workers!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=workshop.folder,
+        env=workshop.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "expected threads:2, processes:2" in done.stderr or "pip install 'noisette[ray]'" in done.stderr
+    assert not (workshop.folder / "runs").exists()
 
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")

@@ -10,9 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from support.workshop import Finished, Workshop, workshop_in
+
+from noisette_flows.names import name_of
 
 pytestmark = pytest.mark.slow
 
@@ -85,13 +88,9 @@ def test_a_wrong_config_is_the_flows_own_failure(called: Called) -> None:
 
 def test_names_tell_what_ran_and_states_how_it_went(called: Called) -> None:
     assert called.names() == [
-        ("tiny: train 8 steps", "FAILED"),
-        ("tiny: prepare digits", "COMPLETED"),
-        ("tiny: train 8 steps", "COMPLETED"),
-        ("tiny: sample 4 pictures", "COMPLETED"),
-        ("tiny: evaluate", "COMPLETED"),
-        ("tiny: evaluate", "COMPLETED"),
-        (f"{called.workshop.runs[0].name}: compare ddim, heun", "COMPLETED"),
+        ("tiny: 8 steps eps linear count=4", "FAILED"),
+        *[("tiny: 8 steps eps linear count=4", "COMPLETED")] * 5,
+        (f"{called.workshop.runs[0].name}: compare ddim,heun steps=2,5 count=4", "COMPLETED"),
         ("tiny: config with problems", "FAILED"),
     ]
 
@@ -100,6 +99,38 @@ def test_without_the_command_progress_goes_to_prefects_log(called: Called) -> No
     assert "train tiny: started" in called.log
     assert "sample ddim-5: done, 4/4 pictures" in called.log
     assert "Task run 'train 8 steps'" in called.log
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({}, "tiny: 12 steps eps linear"),
+        ({"steps": 40}, "tiny: 40 steps eps linear"),
+        ({"seed": 3}, "tiny: seed=3 12 steps eps linear"),
+        ({"overrides": {"training.lr": 0.002, "schedule": "cosine"}}, "tiny: lr=0.002 12 steps eps cosine"),
+        ({"overrides": {"sampling.count": 4}}, "tiny: 12 steps eps linear count=4"),
+        ({"samplers": ["ddim:steps=4", "heun:steps=4"]}, "tiny: 12 steps eps linear samplers=ddim,heun"),
+        ({"overrides": {"training.stepz": 4}}, "tiny: config with problems"),
+    ],
+)
+def test_flow_runs_of_one_config_are_told_apart_by_what_was_changed(
+    workshop: Workshop, parameters: dict[str, Any], name: str
+) -> None:
+    config = str(workshop.folder / "tiny.yaml")
+    assert name_of("train-and-eval", {"config": config, **parameters}) == name
+
+
+def test_the_graph_shows_what_each_stage_is_made_of(finished: Finished) -> None:
+    with closing(sqlite3.connect(finished.workshop.folder / "prefect" / "prefect.db")) as database:
+        rows = database.execute("select id, name, task_inputs from task_run").fetchall()
+    names = {str(UUID(identity)): name for identity, name, _ in rows}
+    behind = {
+        name: {names[one["id"]] for given in json.loads(inputs).values() for one in given if "id" in one}
+        for _, name, inputs in rows
+    }
+    assert behind["train 12 steps"] == {"prepare digits"}
+    assert behind["sample ddim-5"] == behind["sample ddpm-4"] == {"train 12 steps"}
+    assert behind["evaluate tiny"] == {"sample ddim-5", "sample ddpm-4"}
 
 
 def test_tracking_can_be_off(called: Called, finished: Finished) -> None:

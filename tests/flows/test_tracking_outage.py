@@ -64,7 +64,7 @@ def mlflow_runs(workshop: Workshop) -> dict[str, str]:
 
 
 def test_prefect_shows_names_that_a_person_can_read(finished: Finished) -> None:
-    assert states(finished.workshop, "flow_run") == [("tiny: train 12 steps, evaluate", "COMPLETED")]
+    assert states(finished.workshop, "flow_run") == [("tiny: 12 steps eps linear", "COMPLETED")]
     assert {name for name, _ in states(finished.workshop, "task_run")} <= {
         "prepare digits",
         "train 12 steps",

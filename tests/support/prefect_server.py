@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -26,15 +27,16 @@ from support.stranger import REPOSITORY
 from support.tiny import TINY
 from support.workshop import Workshop, workshop_in
 
-__all__ = ["CANCEL", "PATIENCE", "RETRY", "Site", "alive", "free_ports", "pooled", "serving", "until"]
+__all__ = ["CANCEL", "PATIENCE", "RETRY", "SUSPEND", "Site", "alive", "free_ports", "pooled", "serving", "until"]
 
 PATIENCE = 180.0  # seconds; the machine may be busy
 
 _OURS = (b"prefect.engine", b"noisette_flows.", b"noisette.training.", b"torch.distributed.run")
 
 CANCEL = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+SUSPEND = {"state": {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}}
 RETRY = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
-"""What Prefect's page asks for when one presses Cancel, or Retry."""
+"""What Prefect's page asks for when one presses Cancel, Suspend, or Retry."""
 
 T = TypeVar("T")
 
@@ -84,7 +86,7 @@ class Site:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"content-type": "application/json"})
         with suppress(urllib.error.URLError), urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or b"true")
         return None
 
     def serve(self, *arguments: str) -> None:
@@ -125,6 +127,24 @@ class Site:
         asked = {"parameters": parameters, "job_variables": job or {}, "idempotency_key": str(uuid4())}
         path = f"/api/deployments/{deployment}/create_flow_run"
         return str(until(lambda: self.ask(path, asked), "a busy server takes the order")["id"])
+
+    def running(self, *tags: str) -> str:
+        """Create a flow run that no process stands behind; return its id."""
+        flow = self.ask("/api/flows/", {"name": "somebodys"})["id"]
+        asked = {"flow_id": flow, "tags": tags, "state": {"type": "RUNNING", "name": "Running"}}
+        return str(self.ask("/api/flow_runs/", asked)["id"])
+
+    def beats(self, run: str, *tags: str) -> None:
+        """Send one sign of life of a flow run, as Prefect's engine does."""
+        related = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags]
+        event = {
+            "event": "prefect.flow-run.heartbeat",
+            "occurred": datetime.now(UTC).isoformat(),
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run}"},
+            "related": related,
+            "id": str(uuid4()),
+        }
+        self.ask("/api/events", [event])
 
     def sets(self, run: str, state: dict[str, Any]) -> None:
         """Give a flow run a state; a busy server is asked again."""
@@ -169,6 +189,11 @@ class Site:
         """Names and states of the runs in MLflow's store."""
         with closing(sqlite3.connect(self.workshop.folder / "mlflow.db")) as database:
             return set(database.execute("select name, status from runs").fetchall())
+
+    def log(self, run: str) -> str:
+        """What a flow run has said to Prefect."""
+        lines = self.ask("/api/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}}) or []
+        return "\n".join(line["message"] for line in lines)
 
     def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
         asked = {"artifacts": {"flow_run_id": {"any_": [run]}}}
@@ -219,7 +244,10 @@ def _with_config(folder: Path) -> Workshop:
     config = {**TINY, "preparation": {"limit": 64}}
     config["training"] = {**TINY["training"], "save_every": 100_000}
     (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
-    return workshop_in(folder)
+    workshop = workshop_in(folder)
+    (folder / "tmp").mkdir()
+    workshop.settings["TMPDIR"] = str(folder / "tmp")  # its flow runs share a GPU with one another alone
+    return workshop
 
 
 def _clear(site: Site) -> None:

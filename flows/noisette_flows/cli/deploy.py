@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +17,10 @@ deploy = typer.Typer(name="deploy", help="Start flows of `noisette serve` and of
 Gpus = Annotated[
     int | None,
     typer.Option(
-        min=1, help="How many trainings may go on at once; 1 if there is no limit yet.", show_default=False
+        min=1,
+        envvar="NOISETTE_GPUS",
+        help="How many flow runs compute at once on this machine; by default one for each GPU.",
+        show_default=False,
     ),
 ]
 
@@ -59,20 +60,24 @@ def run(
     deployment: Annotated[str, typer.Option(help="Of `noisette serve`: local; of prefect.yaml: pool.")] = "local",
     watch: Annotated[bool, typer.Option(help="Wait for the end; exit with 1 if it fails.")] = False,
 ) -> None:
-    """Start a flow: short for `prefect deployment run FLOW/local`."""
+    """Start a flow, as `prefect deployment run FLOW/local` does; a wrong config or option is refused at once."""
     from noisette_flows.serving import connect
 
     connect()
-    name = flow if "/" in flow else f"{flow}/{deployment}"
-    given = [word for parameter in parameters or [] for word in ("-p", parameter)]
+    from rich.console import Console
+
+    from noisette_flows.deploying.request import parse_parameters, request
+
+    name, _, given = flow.partition("/")
+    asked = parse_parameters(parameters or [])
     if settings:
-        given += ["-p", f"overrides={jsonlib.dumps(overrides_of(settings))}"]
-    command = [sys.executable, "-P", "-m", "prefect", "deployment", "run", name, *given]
-    sys.exit(subprocess.run([*command, "--watch"] if watch else command, check=False).returncode)
+        asked["overrides"] = {**asked.get("overrides", {}), **overrides_of(settings)}
+    if not request(name, given or deployment, asked, watch, Console()):
+        sys.exit(1)
 
 
 @deploy.command("prepare")
-def prepare(gpus: Gpus = None) -> None:
+def prepare() -> None:
     """Install at the server what deployments count on, for work pools; `noisette serve` does it by itself."""
     from noisette_flows.serving import connect
 
@@ -81,5 +86,5 @@ def prepare(gpus: Gpus = None) -> None:
     from noisette_flows.deploying.serve import reach
 
     reach()
-    install(gpus)
-    print(f'installed: the automation "{AUTOMATION}", and the limit of trainings (tag gpu)')
+    install()
+    print(f'installed: the automation "{AUTOMATION}"')

@@ -37,6 +37,7 @@ def up(
         return
     for name, one in zip(("Prefect", "MLflow"), standing, strict=True):
         print(f"{name:8} {one.url}  (process {one.pid})")
+    print(f"For Prefect's own commands: export PREFECT_API_URL={standing[0].url}/api")
     for line in _exposed([one.listens for one in standing]):
         print(line)
 

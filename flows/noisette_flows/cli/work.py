@@ -106,9 +106,12 @@ def start(flow: str, parameters: Mapping[str, Any], console: Console, tracking_u
     try:
         with showing(console) as progress:
             with starting_server():
+                from prefect import tags
+
                 from noisette_flows import pipeline  # imports torch meanwhile
+                from noisette_flows.deploying.guard import TAG
                 from noisette_flows.observing import listening
-            with listening(progress):
+            with listening(progress), tags(TAG):
                 getattr(pipeline, flow)(**parameters)
     except Exception as error:
         _tell_of_outage(error)

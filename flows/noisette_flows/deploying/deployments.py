@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette import NoisetteError
+from noisette_flows.deploying.guard import TAG
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
@@ -45,7 +46,7 @@ def deployments(schedule: CronSchedule | None = None, config: str | None = None)
     return [
         flows[name].to_deployment(
             LOCAL,
-            tags=["noisette"],
+            tags=[TAG],
             entrypoint_type=EntrypointType.MODULE_PATH,
             description=_described(name),
             **(scheduled if name == DEPLOYED[0] else {}),

@@ -1,7 +1,8 @@
-"""What deployments count on at the server: a limit for trainings, and an end for flow runs that died unseen.
+"""What deployments count on at the server: an end for flow runs that died unseen.
 
 Each flow run says every half minute that it is alive (PREFECT_FLOWS_HEARTBEAT_FREQUENCY). One that has been silent
-for two minutes is marked as crashed by an automation of the server: its machine is gone.
+for two minutes is marked as crashed by an automation of the server: its machine is gone. Other people's flow runs,
+which may be silent for longer, lack the tag and are left alone.
 """
 
 from __future__ import annotations
@@ -10,45 +11,34 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
     from prefect.events.schemas.automations import AutomationCore
 
-__all__ = ["AUTOMATION", "GPU", "HEARTBEAT", "install"]
+__all__ = ["AUTOMATION", "HEARTBEAT", "TAG", "install"]
 
 AUTOMATION = "noisette: silent flow runs have crashed"
-GPU = "gpu"
-"""Tag of tasks that need a GPU for themselves."""
+TAG = "noisette"
+"""Tag of every flow run of a deployment or of a command."""
 
 HEARTBEAT = 30
 """Seconds between two heartbeats, the fewest that Prefect takes."""
 
 _SILENCE = timedelta(seconds=4 * HEARTBEAT)
 
+_SILENT = (
+    *("Completed", "Failed", "Cancelled", "Crashed"),
+    *("Suspended", "Paused", "Scheduled", "Resuming", "AwaitingRetry"),
+)
+"""States in which no process is expected to give a sign of life."""
 
-def install(gpus: int | None = None) -> None:
-    """Install both, as often as you like; a limit that is there stays unless another is asked for.
 
-    Args:
-        gpus: how many trainings may go on at once; one, if there is no limit yet.
-    """
+def install() -> None:
+    """Install it, as often as you like."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
         for automation in client.read_automations_by_name(AUTOMATION):
             client.delete_automation(automation.id)
         client.create_automation(_automation())
-        if gpus is not None or not _limited(client):
-            client.create_concurrency_limit(GPU, gpus or 1)
-
-
-def _limited(client: SyncPrefectClient) -> bool:
-    from prefect.exceptions import ObjectNotFound
-
-    try:
-        client.read_concurrency_limit_by_tag(GPU)
-    except ObjectNotFound:
-        return False
-    return True
 
 
 def _automation() -> AutomationCore:
@@ -57,11 +47,14 @@ def _automation() -> AutomationCore:
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
-    ended = [f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")]
+    ended = [f"prefect.flow-run.{name}" for name in _SILENT]
     trigger = EventTrigger(
         after={"prefect.flow-run.heartbeat"},
         expect={"prefect.flow-run.heartbeat", *ended},
         match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+        match_related=ResourceSpecification(
+            {"prefect.resource.role": ["tag"], "prefect.resource.id": [f"prefect.tag.{TAG}"]}
+        ),
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,

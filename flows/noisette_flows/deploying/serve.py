@@ -10,6 +10,7 @@ from noisette import Experiment, NoisetteError
 from noisette_flows.asked import config_file
 from noisette_flows.deploying.deployments import DEPLOYED, cron_schedule, deployments
 from noisette_flows.deploying.guard import HEARTBEAT, install
+from noisette_flows.gpus import COUNT
 from noisette_flows.liveness import PARENT, mark
 
 __all__ = ["ServeError", "serve"]
@@ -27,7 +28,7 @@ def serve(
     Args:
         root: folder of all results, in which flow runs that were killed are looked for.
         limit: how many flow runs go on at once.
-        gpus: how many of them may train.
+        gpus: how many of them compute at once; one for each GPU of this machine, if None.
         cron, config: when to train what, without being asked.
 
     Raises:
@@ -40,12 +41,14 @@ def serve(
         Experiment.load(config_file(config))
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT))
     os.environ[PARENT] = str(os.getpid())
+    if gpus is not None:
+        os.environ[COUNT] = str(gpus)
     url = reach()
     import asyncio
 
     from noisette_flows.deploying.runner import GracefulRunner
 
-    install(gpus)
+    install()
     served = deployments(schedule, config)
     for name in mark(root, again=True):
         print(f"goes on with {name}", flush=True)

@@ -1,0 +1,159 @@
+"""`noisette deploy run`: a flow run is asked for, after what can be refused is refused, and watched to its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+
+from noisette_flows.asked import check
+from noisette_flows.deploying.deployments import LOCAL
+from noisette_flows.deploying.serve import ServeError, reach
+from noisette_flows.display.numbers import compact
+from noisette_flows.names import name_of
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.responses import DeploymentResponse
+
+__all__ = ["parse_parameters", "request"]
+
+_EVERY = 2.0  # seconds between two looks at a flow run
+_PAGE = 200  # log lines asked for at once
+
+
+def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
+    """Return parameters that are written NAME=VALUE, the value as JSON, or else as text.
+
+    Raises:
+        ServeError: if one has no name.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ServeError(f"--param: expected NAME=VALUE, such as config=digits; got {text!r}")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def request(flow: str, deployment: str, parameters: dict[str, Any], watch: bool, console: Console) -> bool:
+    """Ask for a flow run; return whether it ended well, or True if it is not watched.
+
+    Args:
+        flow: name of the flow.
+        deployment: name of its deployment. What `noisette serve` runs here is checked before it is sent.
+        parameters: of the flow.
+        watch: whether to wait for its end.
+        console: what is told.
+
+    Raises:
+        ConfigError: if a config, a sampler or the workers cannot be understood.
+        NoisetteError: if the package of the workers is not installed.
+        ServeError: if there is no server or no such deployment, or the server refuses the parameters.
+    """
+    if deployment == LOCAL:
+        check(parameters)
+    url = reach().removesuffix("/api")
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        found = _deployment(client, f"{flow}/{deployment}")
+        flow_run = _created(
+            client, found.id, parameters, name_of(flow, parameters) if deployment == LOCAL else None
+        )
+        for line in (flow_run.name, f"id: {flow_run.id}", f"page: {url}/runs/flow-run/{flow_run.id}"):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return not watch or _watch(client, flow_run, console)
+
+
+def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        raise ServeError(
+            f"Prefect's server has no deployment {name}: `noisette serve` makes those called local, "
+            "`prefect deploy --all` those of prefect.yaml"
+        ) from None
+
+
+def _created(client: SyncPrefectClient, deployment: UUID, parameters: dict[str, Any], name: str | None) -> FlowRun:
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        return client.create_flow_run_from_deployment(deployment, parameters=parameters, name=name)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code not in (409, 422):
+            raise
+        raise ServeError(f"Prefect's server refuses the parameters: {_detail(error.response.json())}") from None
+
+
+def _detail(answer: Mapping[str, Any]) -> str:
+    detail = answer.get("detail", answer.get("exception_detail", answer))
+    return detail if isinstance(detail, str) else json.dumps(detail)
+
+
+def _watch(client: SyncPrefectClient, flow_run: FlowRun, console: Console) -> bool:
+    """Tell the states and the log of a flow run until it ends, then its comparison or why it failed."""
+    state, logged = "", 0
+    while True:
+        found = client.read_flow_run(flow_run.id)
+        for line in _logged(client, flow_run.id, logged):
+            logged += 1
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if found.state is not None and found.state.name != state:
+            state = found.state.name or ""
+            console.print(state, markup=False, highlight=False)
+        if found.state is not None and found.state.is_final():
+            break
+        time.sleep(_EVERY)
+    if not found.state.is_completed():
+        console.print(
+            f"{found.name}: {found.state.message or state}", markup=False, highlight=False, soft_wrap=True
+        )
+        return False
+    for table in _tables(client, flow_run.id):
+        console.print(table)
+    console.print(f"{found.name}: finished successfully", markup=False, highlight=False, soft_wrap=True)
+    return True
+
+
+def _logged(client: SyncPrefectClient, flow_run: UUID, offset: int) -> Iterator[str]:
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import LogSort
+
+    chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run]))
+    for line in client.read_logs(chosen, limit=_PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC):
+        yield line.message
+
+
+def _tables(client: SyncPrefectClient, flow_run: UUID) -> Iterator[Table]:
+    """Yield the tables that a flow run has left at the server, wherever it ran."""
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
+
+    chosen = ArtifactFilter(
+        flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run]), type=ArtifactFilterType(any_=["table"])
+    )
+    for artifact in client.read_artifacts(artifact_filter=chosen):
+        rows = json.loads(str(artifact.data))
+        table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+        for number, column in enumerate(rows[0] if rows else ()):
+            table.add_column(column, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*map(_cell, row.values()))
+        yield table
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else compact(value, 4) if isinstance(value, float) else str(value)

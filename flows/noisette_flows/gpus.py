@@ -1,0 +1,116 @@
+"""GPUs that flow runs of one machine share: each flow run computes on GPUs that no other holds.
+
+A GPU is a locked file in the machine's folder for temporary files. The kernel frees it when the process that holds
+it ends, however that ends, and no server is asked: the death of a server cannot leave a GPU taken for ever, and two
+machines have two limits. A machine without a GPU counts as one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["COUNT", "Hold"]
+
+COUNT = "NOISETTE_GPUS"
+"""Environment variable: how many flow runs of this machine compute at once; one for each GPU by default."""
+
+
+class Hold:
+    """The GPUs that one flow run holds, or waits for.
+
+    Args:
+        count: how many it wants; all of the machine's, where there are fewer.
+        holder: what those that wait are told.
+    """
+
+    def __init__(self, count: int, holder: str) -> None:
+        self._gpus, self._slots = _visible(), _slots()
+        self._count, self._holder = min(count, len(self._slots)), holder
+        self._handles: list[int] = []
+
+    def take(self) -> bool:
+        """Take the GPUs if enough of them are free; return whether they were."""
+        taken: dict[str, int] = {}
+        for slot in self._slots:
+            handle = _locked(_file(slot))
+            if handle is not None:
+                taken[slot] = handle
+            if len(taken) == self._count:
+                return self._keep(taken)
+        for handle in taken.values():
+            os.close(handle)
+        return False
+
+    def release(self) -> None:
+        """Give them back."""
+        while self._handles:
+            os.close(self._handles.pop())
+
+    def others(self) -> list[str]:
+        """Return what holds GPUs of this machine."""
+        return sorted({text for text in map(_written, map(_file, self._slots)) if text})
+
+    def _keep(self, taken: dict[str, int]) -> bool:
+        self._handles = list(taken.values())
+        for handle in self._handles:
+            with suppress(OSError):  # another user's file can be locked, but not written
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, self._holder.encode(), 0)
+        if self._gpus:  # before CUDA starts in this process
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(slot.partition("+")[0] for slot in taken))
+        return True
+
+
+def _visible() -> list[str]:
+    """Return the GPUs that this process may use, by number or by what CUDA_VISIBLE_DEVICES calls them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip()]
+    found = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return sorted(found, key=lambda name: (len(name), name))
+
+
+def _slots() -> list[str]:
+    """Return a name for each flow run that may compute at once: that of a GPU, and ``0+1`` for its second."""
+    gpus = _visible() or ["cpu"]
+    count = os.environ.get(COUNT, "")
+    wanted = int(count) if count.isascii() and count.isdigit() and int(count) > 0 else len(gpus)
+    rounds = (divmod(index, len(gpus)) for index in range(wanted))
+    return [gpus[index] + (f"+{turn}" if turn else "") for turn, index in rounds]
+
+
+def _file(slot: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"noisette-gpu-{re.sub(r'[^A-Za-z0-9+-]', '-', slot)}.lock"
+
+
+def _locked(path: Path) -> int | None:
+    """Return a handle of the file that no other process has locked, now locked; else None."""
+    handle = _opened(path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _opened(path: Path) -> int:
+    """Open a file that all users of the machine share; who did not create it can read it at least."""
+    with suppress(PermissionError):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def _written(path: Path) -> str:
+    """Return what holds a GPU, in one line; empty if nothing does."""
+    handle = _locked(path)
+    if handle is not None:
+        os.close(handle)
+        return ""
+    text = path.read_bytes()[:200].decode(errors="replace")
+    return "".join(char for char in text if char.isprintable()) or "another process"

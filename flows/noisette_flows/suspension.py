@@ -1,0 +1,92 @@
+"""A flow run that somebody suspends in Prefect's page stops, with a checkpoint, and stays suspended.
+
+Prefect only changes the state, which nobody who computes looks at. So a thread looks at it now and then, and stops
+the flow run as SIGTERM does: a training saves its state. When it is resumed, Prefect starts the flow run anew, and
+the training goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+__all__ = ["stopping_when_suspended"]
+
+_EVERY = 10.0  # seconds between two looks
+
+
+@contextmanager
+def stopping_when_suspended(flow_run: UUID) -> Iterator[None]:
+    """Stop the block when the flow run is suspended. Without a worker, whose flow runs alone can be, do nothing.
+
+    Raises:
+        Pause: in the place of the signal that stopped the block; Prefect's engine then leaves the state alone.
+    """
+    if "PREFECT__FLOW_RUN_ID" not in os.environ:
+        yield
+        return
+    from prefect.exceptions import Pause, TerminationSignal
+
+    watch = _Watch(flow_run)
+    try:
+        yield
+    except TerminationSignal:
+        if watch.suspended is None:
+            raise
+        _say_so(flow_run)
+        raise Pause(state=watch.suspended) from None
+    finally:
+        watch.end()
+
+
+class _Watch:
+    def __init__(self, flow_run: UUID) -> None:
+        self.suspended: State[Any] | None = None
+        self._flow_run, self._ended = flow_run, threading.Event()
+        threading.Thread(target=self._look, name="suspension", daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def _look(self) -> None:
+        while not self._ended.wait(_EVERY):
+            state = _state(self._flow_run)
+            if state is not None and state.is_paused() and state.state_details.pause_reschedule:
+                self.suspended = state
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+
+def _state(flow_run: UUID) -> State[Any] | None:
+    """Return the state of a flow run as the server has it, or None if it does not say."""
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(flow_run).state
+    except (
+        Exception
+    ):  # a server that is gone suspends nothing; Prefect's client raises whatever its libraries raise
+        return None
+
+
+def _say_so(flow_run: UUID) -> None:
+    """Repeat the event of the suspension behind the last heartbeat, after which the automation expects one."""
+    from prefect.events import emit_event
+    from prefect.events.related import tags_as_related_resources
+
+    from noisette_flows.deploying.guard import TAG
+
+    emit_event(
+        "prefect.flow-run.Suspended",
+        resource={"prefect.resource.id": f"prefect.flow-run.{flow_run}"},
+        related=list(tags_as_related_resources([TAG])),
+    )
