@@ -1,10 +1,13 @@
 """noisette: diffusion models from pictures to a comparison you can trust, every part a plugin.
 
-`import noisette` imports neither torch nor any plugin; what needs them is imported when first used.
+`import noisette` imports neither torch nor any plugin; what needs them is imported when first used. Torch then
+finds OMP_WAIT_POLICY=PASSIVE in the environment, unless it is set: threads that spin while they wait for each other
+make a training many times slower as soon as another program wants a core.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from noisette.contracts import (
@@ -37,6 +40,8 @@ from noisette.errors import (
 )
 from noisette.hooks import Run, hookimpl
 from noisette.lazy import exports
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loads its threads
 
 if TYPE_CHECKING:
     from noisette.config import Experiment

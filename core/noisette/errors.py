@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 __all__ = [
     "CheckpointError",
@@ -32,18 +33,23 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.path}: " if self.path else ""
+        path = self.path if len(self.path) <= 200 else f"{self.path[:200]}..."
+        where = f"{path}: " if path else ""
         return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 class ConfigError(NoisetteError):
-    """A config that cannot be run; carries every problem found, not only the first."""
+    """A config that cannot be run; carries every problem found, not only the first, and shows up to twenty."""
+
+    SHOWN: ClassVar[int] = 20
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
+        shown = [f"  {problem}" for problem in problems[: self.SHOWN]]
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n".join([f"{source}: {count}", *(f"  {problem}" for problem in problems)]))
+        more = f"more than {self.SHOWN} problems, of which the first are"
+        super().__init__("\n".join([f"{source}: {count if len(shown) == len(problems) else more}", *shown]))
 
 
 class PluginError(NoisetteError):

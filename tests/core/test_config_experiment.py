@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from noisette import ConfigError, Experiment
-from noisette.config import load, parse, read_yaml
+from noisette.config import apply_overrides, load, parse, read_yaml
 
 CONFIG: dict[str, Any] = {"name": "x", "dataset": "digits"}
 
@@ -380,3 +380,24 @@ def test_a_weight_of_zero_where_sampling_starts_is_refused(schedule: object, nam
     objective = Experiment.parse({**config, "schedule": "cosine"}).objective
     zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
     assert float(objective.weights(zero, one)) == 0  # the reason: the weight is 0 where no signal is left
+
+
+def test_of_many_problems_the_first_twenty_are_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Experiment.parse({**CONFIG, **{f"unknown{number}": 1 for number in range(2000)}})
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "config: more than 20 problems, of which the first are"
+    assert len(lines) == 21
+
+
+def test_a_long_key_is_shortened_where_it_is_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Experiment.parse({**CONFIG, "k" * 100_000: 1})
+    assert "k" * 200 + "...: unknown key" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("key", ["training.batch", "training.processes", "threads"])
+def test_numbers_beyond_any_machine_are_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: expected a number less than or equal to"):
+        Experiment.parse(apply_overrides(CONFIG, {key: 1_000_000_000}))

@@ -91,7 +91,7 @@ def bomb(levels: int, width: int = 10) -> str:
 
 
 def test_aliases_that_explode_are_refused_and_others_are_not() -> None:
-    assert "at most 100000 values" in refused(bomb(9))
+    assert "at most 20000 values" in refused(bomb(9))
     assert len(parse_yaml(bomb(4), "here")) == 4
 
 
@@ -116,12 +116,35 @@ def test_nesting_that_exhausts_the_stack_is_refused(opening: str) -> None:
         ("a: !!python/object/apply:os.system [true]", "line 1, column 4: tags are not used in configs"),
         ("a: !!int abc", "line 1, column 4: tags are not used in configs"),
         ("!!map [1]", "line 1, column 1: tags are not used in configs"),
-        (f"a: {'1' * 5000}", "line 1, column 4: expected a number of bearable length; got 5000 digits"),
+        (f"a: {'1' * 5000}", "line 1, column 4: expected a whole number of at most 2^53; got 5000 digits"),
         ("a: \0", "no valid YAML: unacceptable character #x0000"),
     ],
 )
 def test_what_is_no_yaml_is_refused_with_its_place(text: str, message: str) -> None:
     assert refused(text).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 9007199254740993", "line 1, column 4: expected a whole number of at most 2^53; got 9007199254740993"),
+        (
+            "a: [" + "1, " * 20_000 + "]",
+            "line 1, column 59996: expected a config of at most 20000 values; got more",
+        ),
+    ],
+)
+def test_what_no_config_needs_is_refused(text: str, message: str) -> None:
+    assert refused(text) == message
+
+
+def test_a_file_of_more_than_a_mebibyte_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1 #" + "x" * (1 << 20))
+    with pytest.raises(ConfigError, match="at most 1 MiB"):
+        read_yaml(path)
+    path.write_text("a: 1 #" + "x" * ((1 << 20) - 6))
+    assert read_yaml(path) == {"a": 1}
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

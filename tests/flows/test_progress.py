@@ -66,6 +66,13 @@ def test_when_all_is_counted_no_speed_and_no_time_is_claimed(stage: str, left: s
     assert (pace.done.split()[0], pace.speed, pace.left) == ("100/100", "", left)
 
 
+@pytest.mark.parametrize(("load", "shown"), [(7.6, "machine busy (load 8 on 2 cores)"), (2.9, ""), (0.0, "")])
+def test_other_work_on_the_machine_is_said(monkeypatch: pytest.MonkeyPatch, load: float, shown: str) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    assert Pace(training(), Clock()).busy == shown
+
+
 def test_before_the_second_step_nothing_is_claimed() -> None:
     pace = Pace(training(), Clock())
     pace.update(1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError
 
 from noisette.config.base import Section
 from noisette.config.overrides import apply_overrides
@@ -22,8 +22,11 @@ class Document(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names its folder and its runs")
     seed: NonNegativeInt = Field(0, description="seed of everything random")
-    threads: PositiveInt | None = Field(
-        None, description="CPU threads; 1 is best for tiny networks beside other work; null takes a thread a core"
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads; 1 is best for tiny networks beside other work; null takes a thread a core",
     )
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from noisette.errors import Problem
+from noisette.errors import ConfigError, Problem
 from noisette.plugins.registry import nearest
 
 __all__ = ["nested", "problems_of"]
@@ -49,10 +49,10 @@ def nested(problems: Sequence[Problem]) -> PydanticCustomError:
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Return every problem of a failed validation of `model`.
 
-    A key of several types gives one problem, not one for each type.
+    A key of several types gives one problem, not one for each type. Beyond those that are shown none is looked at.
     """
     groups: dict[str, list[Problem]] = {}
-    for number, details in enumerate(error.errors()):
+    for number, details in enumerate(error.errors()[: ConfigError.SHOWN + 1]):
         where, union = _place(details["loc"], model)
         groups.setdefault(union or f"#{number}", []).extend(_problems(details, where, model))
     return [problem for key, group in groups.items() for problem in _merged(group, union=key[0] != "#")]

@@ -23,7 +23,7 @@ class Training(Section):
     """How the network is trained."""
 
     steps: NonNegativeInt = Field(10_000, description="optimizer steps; 0 for a network that was imported")
-    batch: PositiveInt = Field(64, description="pictures a step, of all processes together")
+    batch: int = Field(64, ge=1, le=1_000_000, description="pictures a step, of all processes together")
     pictures: PositiveInt | None = Field(
         None, description="pictures to train on, in place of steps or, with both, whichever ends first"
     )
@@ -81,7 +81,7 @@ class Training(Section):
     )
     seconds: PositiveFloat | None = Field(None, description="training time after which it ends; null never")
     keep: PositiveInt = Field(2, description="checkpoints that are kept")
-    processes: PositiveInt = Field(1, description="processes that share each batch; with GPUs one for each")
+    processes: int = Field(1, ge=1, le=4096, description="processes that share each batch; with GPUs one for each")
     parallel: Literal["ddp", "fsdp"] = Field(
         "ddp", description="what each process holds of the network: all of it (ddp), or a part of everything (fsdp)"
     )

@@ -19,16 +19,24 @@ _INT = "tag:yaml.org,2002:int"
 _OLD = {_BOOL, _FLOAT, _INT, "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
 
-_LARGEST = 100_000
-"""Values that a config may have with its aliases written out: more is a mistake or an attack."""
+_MOST_BYTES = 1 << 20
+_MOST_VALUES = 20_000
+"""Values that a config may have, with its aliases written out: more is a mistake or an attack."""
+_LARGEST = 2**53
+"""Up to here JSON, in which configs are stored and sent, keeps whole numbers exactly."""
 
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with YAML 1.2's scalars, no tags, no duplicate keys, and bounded aliases."""
 
+    values = 0
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node, unless it bears a tag: a config's values are what they look like."""
+        """Compose a node, unless it bears a tag (values are what they look like) or is one too many."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        self.values += 1
+        if self.values > _MOST_VALUES:
+            raise _fault(f"expected a config of at most {_MOST_VALUES} values; got more", event.start_mark)
         if getattr(event, "tag", None) is not None:
             raise _fault(f"tags are not used in configs; got {event.tag}", event.start_mark)
         return super().compose_node(parent, index)
@@ -54,10 +62,11 @@ class _Loader(yaml.SafeLoader):
         """Read a whole number: decimal, whatever zeros lead it, or 0x and 0o."""
         text = node.value.replace("_", "")
         base = {"0x": 16, "0o": 8}.get(text[:2], 10)
-        try:
-            return int(text, base)
-        except ValueError:
-            raise _fault(f"expected a number of bearable length; got {len(text)} digits", node.start_mark) from None
+        number = int(text, base) if len(text) < 100 else None
+        if number is None or abs(number) > _LARGEST:
+            came = f"{len(text)} digits" if number is None else number
+            raise _fault(f"expected a whole number of at most 2^53; got {came}", node.start_mark)
+        return number
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -96,7 +105,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: if the file is not there, cannot be read, or holds anything but a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError("expected a config of at most 1 MiB; it is larger")
+        text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(str(path), [Problem("", f"cannot be read: {_cause(error)}", _near(path))]) from None
     value = parse_yaml(text, str(path))
@@ -114,8 +127,8 @@ def _written_out(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -
         open_nodes.add(id(node))
         known[id(node)] = 1 + sum(_written_out(inner, known, open_nodes) for inner in _inside(node))
         open_nodes.remove(id(node))
-    if known[id(node)] > _LARGEST:
-        raise _fault(f"expected at most {_LARGEST} values with all aliases written out", node.start_mark)
+    if known[id(node)] > _MOST_VALUES:
+        raise _fault(f"expected at most {_MOST_VALUES} values with all aliases written out", node.start_mark)
     return known[id(node)]
 
 

@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 def train(experiment: Experiment, root: Path | str = "runs", *, events: Events | None = None) -> Checkpoint:
     """Train the experiment's network on its prepared pictures, or go on where an earlier run stopped.
 
-    A finished training is returned at once. SIGINT and SIGTERM end the step at work, write a checkpoint, and
-    then do what they always do. A run that is resumed ends in the same bits as one that was never stopped. More
+    A finished training is returned at once. SIGINT, SIGTERM and SIGHUP end the step at work, write a checkpoint,
+    and then do what they always do. A run that is resumed ends in the same bits as one that was never stopped. More
     steps than an earlier run of the same course had go on where it ended; see `noisette.training.course`. With
     `training.processes` it is trained in several, started here (`noisette.training.launch`), or as torchrun says.
 

@@ -1,18 +1,36 @@
-"""What to do when a batch is too much for the memory: take it in more parts, with the same gradient."""
+"""What to do when the memory does not suffice: a batch is taken in more parts, a network is refused."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from noisette.errors import DataError
 
-__all__ = ["smaller_parts"]
+__all__ = ["enough_memory", "smaller_parts"]
 
 log = logging.getLogger(__name__)
 
-_OF_THE_CPU = ("can't allocate memory", "not enough memory")
+_OF_THE_CPU = ("can't allocate memory", "not enough memory", "calculation overflowed", "Overflow when unpacking")
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Make `what` in the block.
+
+    Raises:
+        DataError: if the memory does not suffice for it, or could not on any machine.
+    """
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
+        if not _about_memory(error):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{what} takes more memory than there is: choose a smaller backbone ({reason})") from None
 
 
 def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = True) -> int:
@@ -51,5 +69,6 @@ def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = 
     return more
 
 
-def _about_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _OF_THE_CPU)
+def _about_memory(error: Exception) -> bool:
+    known = (MemoryError, OverflowError, torch.OutOfMemoryError)
+    return isinstance(error, known) or any(text in str(error) for text in _OF_THE_CPU)

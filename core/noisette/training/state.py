@@ -21,6 +21,7 @@ from noisette.storage.tensors import Stored
 from noisette.training.ema import EMA, averages_of
 from noisette.training.group import Group
 from noisette.training.inputs import Inputs
+from noisette.training.memory import enough_memory
 from noisette.training.model import build_network, load_weights
 from noisette.training.optimizer import AdamW
 from noisette.training.power_ema import power_averages
@@ -75,16 +76,11 @@ class TrainingState:
         self.best: Best | None = None
         self.seconds = 0.0
         self.ended = ""
-        with seeded(derive_seed(experiment.seed, "weights")):
-            network = build_network(
-                experiment.backbone, experiment.objective, data.shape, len(self.classes), self.inputs
-            )
-        self.network: nn.Module = machine.place(network.train())
-        if group.is_sharded:
-            shard(self.network)
-        self.averages = averages_of(self.network, options.decays)
-        if options.snapshot_every:
-            self.averages |= power_averages(self.network)
+        with enough_memory("the network, with its averaged weights,"):
+            self.network: nn.Module = self._build_network()
+            self.averages = averages_of(self.network, options.decays)
+            if options.snapshot_every:
+                self.averages |= power_averages(self.network)
         self.optimizer = AdamW(
             self.network.parameters(),
             lr=options.lr,
@@ -92,6 +88,18 @@ class TrainingState:
             weight_decay=options.weight_decay,
             fused=True,
         )
+
+    def _build_network(self) -> nn.Module:
+        """Build the network with the experiment's own initial weights, on the machine."""
+        experiment = self.experiment
+        with seeded(derive_seed(experiment.seed, "weights")):
+            network = build_network(
+                experiment.backbone, experiment.objective, self.data.shape, len(self.classes), self.inputs
+            )
+        network = self.machine.place(network.train())
+        if self.group.is_sharded:
+            shard(network)
+        return network
 
     @property
     def ema(self) -> EMA | None:

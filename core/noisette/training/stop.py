@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Stop", "graceful_stop"]
+__all__ = ["STOP_SIGNALS", "Stop", "graceful_stop"]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a training to stop: Ctrl-C, an orchestrator, a terminal that is closed."""
 
 
 class Stop:
@@ -32,7 +35,7 @@ class Stop:
 
 @contextmanager
 def graceful_stop() -> Iterator[Stop]:
-    """Hold back SIGINT and SIGTERM for the length of the block.
+    """Hold back SIGINT, SIGTERM and SIGHUP for the length of the block.
 
     A signal that came is delivered again behind the block, to the handlers that were there before: Python's
     KeyboardInterrupt, Prefect's cancellation, or the end of the process. One that is ignored, as Ctrl-C is by a job
@@ -42,7 +45,7 @@ def graceful_stop() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    asked = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+    asked = [n for n in STOP_SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, stop.request) for number in asked}
     try:
         yield stop

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from noisette import Events, Experiment, NoisetteError, train
+from noisette.training.stop import STOP_SIGNALS
 from noisette.training.telling import Channel, Teller
 
 __all__ = ["main"]
@@ -20,7 +21,7 @@ def main(order: Path) -> int:
     """Train as ordered; tell what happens through what was the standard output."""
     channel = Channel(os.dup(1))
     os.dup2(2, 1)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, _heeded)
     first = os.environ["RANK"] == "0"
     if first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import traceback
@@ -27,6 +28,7 @@ from noisette_flows.cli.scaffolding import new_plugin
 from noisette_flows.cli.schema import schema
 from noisette_flows.cli.servers import down, up
 from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
+from noisette_flows.cli.streams import lossy_streams
 
 __all__ = ["app", "main"]
 
@@ -69,21 +71,72 @@ app.add_typer(process, name="process", rich_help_panel=_PICTURES)
 app.add_typer(deploy, name="deploy", rich_help_panel=_SERVERS)
 app.add_typer(plugins, name="plugins", rich_help_panel="Plugins")
 
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SURROUNDINGS = {
+    getattr(errno, name)
+    for name in (
+        "EACCES",
+        "EDQUOT",
+        "EEXIST",
+        "EIO",
+        "EISDIR",
+        "ELOOP",
+        "EMFILE",
+        "ENAMETOOLONG",
+        "ENFILE",
+        "ENOSPC",
+        "ENOTDIR",
+        "EPERM",
+        "EROFS",
+        "ESTALE",
+    )
+}
+"""What is wrong with a disk, a path or a machine, and not with a program."""
 _BUG = "This is a bug in noisette or in a plugin. Please report it with the lines above."
 
 
 def main() -> None:
-    """Run the command; exit with 0, 2 (the user's mistake), 130 or 143 (stopped), 1 (a bug)."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run the command; exit with 0, 2 (the user's mistake), 128 + number (stopped by a signal), 1 (a bug)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _terminate)
+    with lossy_streams() as output:
+        status = _run()
+        for number in _STOPS:  # one more while Python ends would replace the exit code
+            signal.signal(number, signal.SIG_IGN)
+        if output is not None and status == 0 and (reason := output.loss()):
+            print(
+                f"standard output: cannot be written: {reason}; the results themselves are saved", file=sys.stderr
+            )
+            status = 2
+    sys.exit(status)
+
+
+def _run() -> int | str | None:
+    """Run the command; return its exit code."""
     try:
         app()
+    except SystemExit as end:
+        return end.code
+    except KeyboardInterrupt:  # a second one, while the first was dealt with
+        return 128 + signal.SIGINT
     except NoisetteError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        return 2
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS or error.filename is None:
+            return _report_bug()
+        print(f"{error.filename}: {error.strerror}; what is finished is kept", file=sys.stderr)
+        return 2
     except Exception:
-        traceback.print_exc()
-        print(_BUG, file=sys.stderr)
-        sys.exit(1)
+        return _report_bug()
+    return 0
+
+
+def _report_bug() -> int:
+    traceback.print_exc()
+    print(_BUG, file=sys.stderr)
+    return 1
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

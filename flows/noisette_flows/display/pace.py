@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -11,6 +12,7 @@ from noisette_flows.display.numbers import compact, duration, rate
 __all__ = ["Pace"]
 
 _HALF_LIFE = 10.0  # seconds after which an old speed counts half
+_BUSY = 1.5  # processes that want a core, for each core: more are not all ours
 
 
 class Pace:
@@ -77,6 +79,12 @@ class Pace:
     @property
     def _counted(self) -> bool:
         return bool(self.run.total) and self.step >= self.run.total
+
+    @property
+    def busy(self) -> str:
+        """Other work on this machine that slows the stage; nothing if there is little."""
+        cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+        return f"machine busy (load {load:.0f} on {cores} core{'s' * (cores > 1)})" if load > _BUSY * cores else ""
 
     @property
     def done(self) -> str:

@@ -49,7 +49,7 @@ class LineProgress:
         self._pace.update(step)
         if time.monotonic() - self._written >= self._every:
             self._written = time.monotonic()
-            facts = (self._pace.done, self._pace.loss, self._pace.speed, self._pace.left)
+            facts = (self._pace.done, self._pace.loss, self._pace.speed, self._pace.left, self._pace.busy)
             self._write(f"{self._pace.title}: {', '.join(fact for fact in facts if fact)}")
 
     @hookimpl
@@ -115,7 +115,7 @@ class BarProgress:
         if self._pace is None or self._task is None:
             return
         self._pace.update(step)
-        facts = (self._pace.done, self._pace.speed, self._pace.loss, self._pace.left)
+        facts = (self._pace.done, self._pace.speed, self._pace.loss, self._pace.left, self._pace.busy)
         self.progress.update(self._task, completed=step, facts="  ".join(fact for fact in facts if fact))
 
     @hookimpl

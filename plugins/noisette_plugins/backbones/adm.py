@@ -32,7 +32,7 @@ class ADM(Backbone):
         min_length=1,
         description="channels of each level, as multiples; each level halves the size",
     )
-    blocks: PositiveInt = Field(3, description="residual blocks a level")
+    blocks: int = Field(3, ge=1, le=1000, description="residual blocks a level")
     attention: tuple[NonNegativeInt, ...] = Field((1, 2, 3), description="levels with attention; 0 is full size")
     heads: PositiveInt | None = Field(None, description="attention heads; null: as many as head_channels gives")
     head_channels: PositiveInt | None = Field(64, description="channels of a head; null: heads says how many")

@@ -25,7 +25,7 @@ class DiT(Backbone):
     paper: ClassVar[str] = "Peebles & Xie 2023, section 3 and table 1"
 
     patch: PositiveInt = Field(2, description="side of a patch; one patch is one token")
-    depth: PositiveInt = Field(12, description="transformer blocks")
+    depth: int = Field(12, ge=1, le=1000, description="transformer blocks")
     width: int = Field(384, ge=4, description="channels of a token")
     heads: PositiveInt = Field(6, description="attention heads")
     expansion: PositiveFloat = Field(4.0, description="width of the hidden layer of a block, as a multiple")

@@ -26,7 +26,7 @@ class ScratchUNet(Backbone):
     paper: ClassVar[str] = "N. D., Diffusion-Models-from-Scratch (2024), after Ho, Jain & Abbeel 2020"
 
     channels: int = Field(64, ge=2, description="channels of the first layer")
-    levels: PositiveInt = Field(3, description="layers on the way down, and as many on the way up")
+    levels: int = Field(3, ge=1, le=32, description="layers on the way down, and as many on the way up")
     attention: tuple[PositiveInt, ...] = Field((2, 6), description="layers with attention, counted from 1")
     heads: PositiveInt = Field(8, description="attention heads")
     groups: PositiveInt = Field(32, description="groups of the normalisation")

@@ -31,7 +31,7 @@ class UNet(Backbone):
         min_length=1,
         description="channels of each level, as multiples; each level halves the size",
     )
-    blocks: PositiveInt = Field(2, description="residual blocks a level")
+    blocks: int = Field(2, ge=1, le=1000, description="residual blocks a level")
     attention: tuple[NonNegativeInt, ...] = Field((1,), description="levels with attention; 0 is full resolution")
     heads: PositiveInt = Field(1, description="attention heads")
     head_channels: PositiveInt | None = Field(None, description="channels of a head, instead of a number of heads")
