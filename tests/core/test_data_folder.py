@@ -13,8 +13,10 @@ from PIL import Image
 
 from noisette import DataError, Events, hookimpl
 from noisette.config import Preparation
+from noisette.data.duplicates import count_duplicates
 from noisette.data.folder import take_in_folder
 from noisette.data.mixed import MixedError
+from noisette.data.walk import listing, walk
 from noisette.storage import is_complete
 
 
@@ -109,5 +111,59 @@ def test_a_name_of_any_bytes_is_told_and_stored(tmp_path: Path) -> None:
     (odd / os.fsdecode(b"\xfe.png")).write_text("no")
     taken = take_in_folder(odd, Preparation(), tmp_path / "runs")
     assert is_complete(taken.directory, "folder")
-    assert taken.about["path"].endswith("\\xff od\nd")
+    assert taken.about["path"].endswith(r"\xff od\nd")
     assert list(rejected(taken.directory)) == ["\\xfe.png"]
+
+
+def test_a_name_moves_no_cursor_and_forges_no_line(tmp_path: Path) -> None:
+    there = tmp_path / "pictures"
+    there.mkdir()
+    for name in ("a\nERROR: forged.png", "b\rc.png", "\x1b[31mred.png"):
+        (there / name).write_text("no")
+    with pytest.raises(DataError) as refused:
+        take_in_folder(there, Preparation(), tmp_path / "runs")
+    first, *lines = str(refused.value).splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in (first, *lines))
+    assert r"a\nERROR: forged.png" in str(refused.value)
+
+
+def test_copies_are_taken_counted_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, grey in (("a", 10), ("b", 20), ("c", 30)):
+        path = tmp_path / "pictures" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4), grey).save(path)
+    alone = take_in_folder(tmp_path / "pictures", Preparation(), tmp_path / "runs")
+    assert alone.about["duplicates"] == {"pictures": 0, "shared": 0}
+    assert "copies" not in caplog.text  # control
+    shutil.copy(tmp_path / "pictures" / "a.png", tmp_path / "pictures" / "copy.png")
+    os.link(tmp_path / "pictures" / "b.png", tmp_path / "pictures" / "link.png")
+    taken = take_in_folder(tmp_path / "pictures", Preparation(), tmp_path / "runs")
+    assert taken.counts["accepted"] == 5
+    assert taken.about["duplicates"] == {"pictures": 2, "shared": 0}
+    assert taken.about["formats"] == {"pictures": {"PNG": 5}}
+    assert "exact copies of others, and are all used: 2 in pictures" in caplog.text
+
+
+def test_copies_of_training_images_among_held_out_ones_are_counted(tmp_path: Path) -> None:
+    for name, values in (("train", [1, 2, 2, 3]), ("test", [2, 2, 4])):
+        images = np.array(values, dtype=np.uint8).reshape(-1, 1, 1, 1)
+        np.save(tmp_path / f"{name}.npy", images)
+    files = {name: tmp_path / f"{name}.npy" for name in ("train", "test")}
+    assert count_duplicates(files) == {"train": 1, "test": 1, "shared": 2}
+
+
+def test_a_name_that_is_too_long_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a folder of pictures; there is none"):
+        take_in_folder(tmp_path / ("x" * 5000), Preparation(), tmp_path / "runs")
+
+
+def test_a_file_that_goes_while_a_folder_is_listed_changes_the_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    whole, found = listing(tmp_path), list(walk(tmp_path))
+    (tmp_path / "b.png").unlink()
+    monkeypatch.setattr("noisette.data.walk.walk", lambda root: found)  # looked at before the file went
+    assert listing(tmp_path) != whole

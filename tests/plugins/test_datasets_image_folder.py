@@ -309,7 +309,7 @@ def bad_files(root: Path) -> dict[str, str]:
     (root / ".hidden.png").write_bytes(b"not looked at")
     others = {
         "wide-float.tif": "[0, 1]",
-        "thirty-two-bits.tif": "mode I",
+        "thirty-two-bits.tif": "signed integers",
         "loop": "link",
         "pipe.png": "regular file",
     }
@@ -340,7 +340,7 @@ def test_the_kinds_of_one_picture_look_alike(tmp_path: Path):
     good_pictures(root)
     read = {example.source: example.image for example in found(ImageFolder(path=root, held_out=0.3))}
     plain = NOISE.astype(float)
-    for name in ("no suffix", "wrong suffix.jpg", "new\nline.png", "-rf.png", "deep/er/down.png"):
+    for name in ("no suffix", "wrong suffix.jpg", r"new\nline.png", "-rf.png", "deep/er/down.png"):
         assert (np.asarray(read[name]) == NOISE).all()
     assert np.abs(np.asarray(read["ycbcr.tif"]) - plain).mean() < 2
     assert read["rotated.jpg"].size == (40, 30)

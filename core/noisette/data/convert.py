@@ -1,7 +1,8 @@
 """One picture, from a file to 8-bit grey or RGB, upright; or the reason why there is none.
 
-Nothing is misread in silence: a file either has a defined conversion or is rejected. Of animated and
-many-paged files the first frame is taken.
+A file either has a defined conversion or is rejected. So is a damaged one as far as its format lets anyone know:
+PNG has checksums, JPEG a structure that much damage breaks, the others little or nothing. Of animated files and
+those of several pages the first is taken.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from noisette.contracts import Example
+from noisette.data.damage import check_file, check_palette, palette_size
+from noisette.data.jpeg import Jpeg
 from noisette.data.modes import UnreadableError, plain
+from noisette.data.stream import Content
 
-__all__ = ["FORMATS", "MAX_PIXELS", "decode_picture", "printable", "read_picture"]
+__all__ = ["FORMATS", "MAX_BYTES", "MAX_PIXELS", "decode_picture", "printable", "read_picture"]
+
+_JPEG = b"\xff\xd8\xff"
 
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 """File formats that are read, told by content, not by name; none runs another program (as EPS would)."""
@@ -28,15 +32,24 @@ FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000
 MAX_PIXELS = 89_478_485
 """More pixels than this are taken for a decompression bomb: where Pillow only begins to warn."""
 
+MAX_BYTES = 8 * MAX_PIXELS
+"""Larger files are not read: four channels of 16 bits for the largest image."""
+
 
 def read_picture(path: Path) -> Example:
     """Read one file as an example without a label; `rejected` says why there is no picture in it."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("no regular file")
+        if status.st_size > MAX_BYTES:
+            raise UnreadableError(f"{status.st_size} bytes are more than {MAX_BYTES}")
         # Given a path, Pillow maps some TIFFs into memory, and scrambles those that are stored lying on their side.
         with path.open("rb") as file:
-            return Example(_read(file), source=printable(path))
+            content = file.read(status.st_size + 1)
+        if len(content) > status.st_size:  # of a file that grows, or that the kernel makes up while it is read
+            raise UnreadableError("longer than the system says")
+        return Example(_read(content), source=printable(path))
     except Exception as error:  # decoders of damaged files raise nearly anything
         return Example(None, source=printable(path), rejected=_reason(error))
 
@@ -44,24 +57,41 @@ def read_picture(path: Path) -> Example:
 def decode_picture(content: bytes, source: str) -> Example:
     """Read the content of a file, one inside an archive or a database, as `read_picture` reads a file."""
     try:
-        return Example(_read(BytesIO(content)), source=printable(source))
+        return Example(_read(content), source=printable(source))
     except Exception as error:
         return Example(None, source=printable(source), rejected=_reason(error))
 
 
 def printable(path: Path | str) -> str:
-    """Return a path as text that can be printed and stored, whatever bytes are in it."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """Return a path as one line of text that moves no cursor, whatever bytes are in it."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else "".join(map(_printable, text))
 
 
-def _read(file: IO[bytes]) -> Image.Image:
-    with _strictly(), Image.open(file, formats=_known_formats()) as image:
+def _printable(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+
+
+def _read(content: bytes) -> Image.Image:
+    jpeg = Jpeg(content) if content.startswith(_JPEG) else None
+    header = Content(content)
+    with _strictly(), Image.open(jpeg.stream if jpeg else header, formats=_known_formats()) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise UnreadableError(f"{width}x{height} are more than {MAX_PIXELS} pixels: a decompression bomb?")
+        check_file(image, content)
+        if jpeg:
+            jpeg.check_work(width, height)
+        colours = palette_size(image)
+        header.allow()
         image.load()
+        if jpeg:
+            jpeg.check_end(image)
+        check_palette(image, colours)
         ImageOps.exif_transpose(image, in_place=True)
-        return plain(image)
+        read = plain(image)
+        read.format = image.format
+        return read
 
 
 def _known_formats() -> list[str]:
@@ -71,11 +101,12 @@ def _known_formats() -> list[str]:
 
 @contextmanager
 def _strictly() -> Iterator[None]:
-    """Let no global setting of Pillow, whoever made it, turn damage into grey pixels."""
+    """Let no global setting of Pillow turn damage into grey pixels, and reject what it warns of."""
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            warnings.simplefilter("error", UserWarning)
             yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
@@ -85,5 +116,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"no picture in a format that is read ({', '.join(FORMATS)})"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    first = (text.splitlines() or [""])[0]
+    first = printable((text.splitlines() or [""])[0])
     return first if isinstance(error, OSError | UnreadableError) and first else f"{type(error).__name__}: {first}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from noisette.contracts import Split
 from noisette.data.cache import cache_directory
+from noisette.data.duplicates import log_duplicates
 from noisette.data.prepared import Prepared
 from noisette.errors import DataError, OwnedError
 from noisette.events import Events
@@ -107,6 +109,22 @@ def _take_in(experiment: Experiment, staging: Path, cache: Path, run: Run, event
     return take_in(experiment.dataset, experiment.preparation, staging, cache, progress)
 
 
+def _log_unchecked(about: dict[str, Any]) -> None:
+    """Say how many files are of formats in which damage can go unnoticed."""
+    from noisette.data.damage import CHECKSUMS
+
+    formats = Counter[str]()
+    for part in about["formats"].values():
+        formats.update({name: count for name, count in part.items() if name not in CHECKSUMS})
+    if formats:
+        kinds = ", ".join(f"{count} {name}" for name, count in sorted(formats.items()))
+        log.info(
+            "damage inside %d files may go unnoticed, as their formats have no checksums: %s",
+            formats.total(),
+            kinds,
+        )
+
+
 def _warn(prepared: Prepared) -> None:
     """Say what a person should know before training on these pictures."""
     counts = prepared.about["counts"].values()
@@ -114,6 +132,8 @@ def _warn(prepared: Prepared) -> None:
     if rejected:
         reasons = prepared.directory / "rejected.jsonl"
         log.warning("%d of %d files are left out; the reasons are in %s", rejected, found, reasons)
+    log_duplicates(prepared.about["dataset"]["name"], prepared.about)
+    _log_unchecked(prepared.about)
     of_class = zip(prepared.classes, prepared.about["class_counts"]["train"], strict=True)
     empty = [name for name, count in of_class if not count]
     if empty:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from noisette.data.duplicates import log_duplicates
 from noisette.data.mixed import MixedError
-from noisette.data.walk import listing, walk
+from noisette.data.walk import is_folder, listing, walk
 from noisette.errors import DataError
 from noisette.events import Events
 from noisette.hooks import Run
@@ -29,7 +30,7 @@ __all__ = ["Folder", "take_in_folder"]
 
 KIND = "folder"
 _PART = "pictures"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Folder:
     Attributes:
         directory: holds `pictures.npy`, uint8 (N, C, H, W), and `rejected.jsonl`, one file that is no picture a
             line, with the reason.
-        manifest: hashes; `about` has path, preparation, shape, counts (found, accepted, rejected), and the sizes
-            and channels that the files had.
+        manifest: hashes; `about` has path, preparation, shape, counts (found, accepted, rejected), duplicates, and
+            the formats, sizes and channels that the files had.
     """
 
     directory: Path
@@ -94,7 +95,7 @@ def take_in_folder(
         StorageError: if the disk is full or cannot be written.
     """
     path = path.expanduser()
-    if not path.is_dir():
+    if not is_folder(path):
         raise DataError(f"{path}: expected a folder of pictures; there is none")
     directory = _place(path, preparation, Path(root))
     if is_complete(directory, KIND):
@@ -117,7 +118,9 @@ def take_in_folder(
         events.run_end(run, "failed")
         raise
     events.run_end(run, "finished")
-    return Folder(directory, verify(directory, KIND))
+    folder = Folder(directory, verify(directory, KIND))
+    log_duplicates(shown, folder.about)
+    return folder
 
 
 def _written(path: Path, preparation: Preparation, root: Path, run: Run, events: Events) -> Path:

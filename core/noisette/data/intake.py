@@ -17,6 +17,7 @@ import PIL
 
 from noisette.contracts import Dataset, Example, Split
 from noisette.data.check import Checker, Named
+from noisette.data.duplicates import count_duplicates
 from noisette.data.growing import GrowingArray
 from noisette.data.kept import Kept, KeptPart
 from noisette.errors import DataError
@@ -153,6 +154,8 @@ class Intake:
         return {
             "shape": list(self.checker.shape),
             "counts": {name: part.counts() for name, part in self._kept.parts.items()},
+            "formats": {name: part.formats for name, part in self._kept.parts.items()},
+            "duplicates": count_duplicates({name: self._directory / f"{name}.npy" for name in self._kept.parts}),
             "versions": _versions(),
         }
 
@@ -237,6 +240,8 @@ def _take(example: Example, part: str, tally: KeptPart, writer: _Writer, rejecti
     if example.image is not None:
         writer.write(example, example.image)
         tally.accepted += 1
+        if example.image.format:
+            tally.formats[example.image.format] = tally.formats.get(example.image.format, 0) + 1
         return
     tally.rejected += 1
     if len(tally.reasons) < _REASONS_SHOWN:

@@ -21,13 +21,14 @@ _FILE = ".intake.json"
 
 
 class KeptPart(BaseModel):
-    """What became of the examples of a part; `whole` when it was read to its end."""
+    """What became of the examples of a part, and their file formats; `whole` when it was read to its end."""
 
     found: NonNegativeInt = 0
     accepted: NonNegativeInt = 0
     rejected: NonNegativeInt = 0
     reasons: list[str] = []
     of_class: list[NonNegativeInt] = []
+    formats: dict[str, NonNegativeInt] = {}
     whole: bool = False
 
     def counts(self) -> dict[str, int]:

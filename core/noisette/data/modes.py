@@ -8,6 +8,7 @@
 | 12 and 16 bit grey                      | L, scaled: the largest value that the format has becomes 255 |
 | 32-bit float, finite and in [0, 1]      | L, scaled: 1 becomes 255                                    |
 | other floats, 32-bit or signed integers | rejected: nobody knows what is white                        |
+| 16-bit colour with a transparent colour | rejected: which pixels are clear is lost with the low bytes  |
 | LAB and everything else                 | rejected                                                    |
 
 16-bit colour is cut to 8 bits by Pillow while it reads (the high byte). Colour profiles are not applied.
@@ -21,13 +22,17 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-__all__ = ["UnreadableError", "plain"]
+__all__ = ["UnreadableError", "bands", "plain"]
 
 _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
+
+_BAND = 1 << 22
 
 _GREY = {"1", "L"}
 _COLOUR = {"RGB", "RGBX", "P", "CMYK", "YCbCr", "HSV"}
@@ -59,11 +64,19 @@ def plain(image: Image.Image) -> Image.Image:
     raise UnreadableError(f"colour mode {image.mode} of a {image.format} file has no defined conversion")
 
 
+def bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes that cover an image from top to bottom, each of a few million pixels."""
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
+
+
 def _over_white(image: Image.Image) -> Image.Image:
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    clear = image.convert("LA" if mode == "L" else "RGBA")
     paper = Image.new(mode, image.size, "white")
-    paper.paste(clear.convert(mode), mask=clear.getchannel("A"))
+    for box in bands(image):
+        clear = image.crop(box).convert("LA" if mode == "L" else "RGBA")
+        paper.paste(clear.convert(mode), box, clear.getchannel("A"))
     return paper
 
 
@@ -93,7 +106,8 @@ def _from_float(image: Image.Image) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 1:
         raise UnreadableError(f"expected float values in [0, 1]; they go from {low:g} to {high:g}")
-    return _grey(values * 255 + 0.5)
+    _, white_is_zero = _tiff_range(image)
+    return _grey((1 - values if white_is_zero else values) * 255 + 0.5)
 
 
 def _grey(values: NDArray[Any]) -> Image.Image:

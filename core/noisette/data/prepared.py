@@ -25,7 +25,8 @@ class Prepared:
             `test_labels.npy`, int64 (N,), where the set has labels; and `rejected.jsonl`, one file that is no
             picture a line, with the reason.
         manifest: hashes; `about` has dataset, preparation, shape, classes, counts (found, accepted and
-            rejected of each split), class_counts, licence, source, plugins and versions.
+            rejected of each split), formats (of the files of each split), duplicates (see
+            `noisette.data.duplicates`), class_counts, licence, source, plugins and versions.
     """
 
     directory: Path

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Entry", "listing", "natural", "walk"]
+__all__ = ["Entry", "is_folder", "listing", "natural", "walk"]
 
 
 class Entry(NamedTuple):
@@ -64,10 +64,27 @@ def listing(root: Path) -> str:
     """Return a hash of the names, sizes and times of change of the files below `root`."""
     state = blake2b(digest_size=16)
     for entry in walk(root):
-        status = None if entry.fault else (root / entry.name).stat()
-        facts = (status.st_size, status.st_mtime_ns) if status else entry.fault
-        state.update(os.fsencode(entry.name) + f"\0{facts}\0".encode())
+        state.update(os.fsencode(entry.name) + f"\0{_facts(root, entry)}\0".encode())
     return state.hexdigest()
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder; unlike Path.is_dir, False for a name that is too long."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _facts(root: Path, entry: Entry) -> tuple[int, int] | str:
+    """Return size and time of change of a file, or why there are none: it may go while others are looked at."""
+    if entry.fault:
+        return entry.fault
+    try:
+        status = (root / entry.name).stat()
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    return status.st_size, status.st_mtime_ns
 
 
 def _children(root: Path, name: str) -> list[_Child]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOENT
+from os import strerror
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,9 +30,9 @@ def open_picture(path: Path | str) -> Image.Image:
         DataError: with the reason, if there is no picture in it.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file; expected a picture")
     example = read_picture(path)
+    if example.rejected == strerror(ENOENT):
+        raise DataError(f"{path}: there is no such file; expected a picture")
     if example.image is None:
         raise DataError(f"{example.source}: cannot be read as a picture: {example.rejected}")
     return example.image

@@ -70,10 +70,10 @@ class HuggingFace(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of a local folder."""
-        from noisette.data.walk import listing
+        from noisette.data.walk import is_folder, listing
 
         folder = Path(self.path).expanduser()
-        return listing(folder) if folder.is_dir() else ""
+        return listing(folder) if is_folder(folder) else ""
 
     def _is_held_out(self, number: int) -> bool:
         place = int.from_bytes(blake2b(number.to_bytes(8, "big"), digest_size=8).digest())

@@ -82,7 +82,9 @@ class ImageFolder(Dataset):
         yield from walk(self._checked())
 
     def _checked(self) -> Path:
-        if not self._root().is_dir():
+        from noisette.data.walk import is_folder
+
+        if not is_folder(self._root()):
             raise DataError(f"{self.name}: expected a folder at {self._root()}; there is none (dataset.path)")
         return self._root()
 
