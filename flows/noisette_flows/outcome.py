@@ -14,7 +14,7 @@ from noisette.evaluation import Row
 from noisette.layout import run_directory
 from noisette.process.shown import Shown
 from noisette.stages import Stage, plan
-from noisette_flows.tracking import Memory, Store
+from noisette_flows.tracking import Store, experiment_of
 
 __all__ = ["Outcome", "Scenes", "row_json", "stage_json", "tracking_json"]
 
@@ -56,7 +56,7 @@ class Scenes:
     @property
     def mlflow_experiment(self) -> str:
         """The id of the experiment in MLflow; empty while it is not known."""
-        return Memory.load(self.directory, self.store).experiment if self.store else ""
+        return experiment_of(self.directory, self.store) if self.store else ""
 
     def json(self) -> dict[str, Any]:
         """Return everything as JSON values."""

@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from sqlalchemy.engine import make_url
 
+from noisette import ConfigError
 from noisette_flows.tracking import Store
+
+
+def unquotes() -> bool:
+    """Return whether the installed SQLAlchemy unquotes paths, as its releases from 2.1 do."""
+    return make_url("sqlite:///%25").database == "%"
 
 
 @pytest.fixture(autouse=True)
@@ -66,16 +74,32 @@ def test_messages_are_shown_without_the_password() -> None:
     assert store("http://127.0.0.1:5000").hide(said) == said
 
 
-def test_artifacts_of_a_file_store_lie_at_an_absolute_path(tmp_path: Path) -> None:
-    assert store("sqlite:///deep/mlflow.db").artifacts("digits") == f"{tmp_path}/deep/mlartifacts/digits"
+def test_artifacts_of_a_file_store_lie_at_an_absolute_place(tmp_path: Path) -> None:
+    assert store("sqlite:///deep/mlflow.db").artifacts("digits") == f"file://{tmp_path}/deep/mlartifacts/digits"
     assert store("http://127.0.0.1:5000").artifacts("digits") is None
 
 
-def test_a_store_whose_file_was_removed_is_gone(tmp_path: Path) -> None:
-    assert store().gone
-    (tmp_path / "mlflow.db").touch()
-    assert not store().gone
-    assert not store("http://127.0.0.1:5000").gone
+@pytest.mark.parametrize("name", ["per cent%20", "hash#", "question?", "100%", "a&b=c"])
+def test_a_folder_of_any_name_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    assert store().database == tmp_path / name / "mlflow.db"
+    assert store(store().uri) == store()
+    assert Path(make_url(store().for_client()).database or "").absolute() == tmp_path / name / "mlflow.db"
+    place = store().artifacts("digits") or ""
+    assert unquote(urlsplit(place).path) == f"{tmp_path / name}/mlartifacts/digits"
+
+
+def test_sqlalchemy_is_told_the_whole_path() -> None:
+    for name in ("per cent%20", "hash#", "100%"):
+        database = Path(f"/elsewhere/{name}/mlflow.db")
+        assert make_url(Store.in_file(database).for_client()).database == str(database)
+
+
+@pytest.mark.skipif(unquotes(), reason="this SQLAlchemy can be told every path")
+def test_a_path_that_sqlalchemy_cannot_be_told_is_refused() -> None:
+    with pytest.raises(ConfigError, match="without \\? in its path"):
+        Store.of("sqlite:////elsewhere/a%3Fb/mlflow.db")
 
 
 def test_the_command_opens_the_store_from_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ def test_pictures_table_and_report_are_there(client: MlflowClient) -> None:
 
 def test_files_lie_beside_the_store_and_not_in_a_temporary_folder(client: MlflowClient, finished: Finished) -> None:
     parent, _ = runs_of(client)
-    assert parent.info.artifact_uri.startswith(f"{finished.workshop.folder}/mlartifacts/tiny/")
+    assert parent.info.artifact_uri.startswith(f"file://{finished.workshop.folder}/mlartifacts/tiny/")
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_what_was_sent_is_not_sent_again_even_if_the_memory_is_half_lost(copy: t
     assert picture_of(MlflowClient(mirror.store.uri)) == once
     memory = Memory.load(mirror.directory, mirror.store)
     memory.lines = 0  # killed after sending, before remembering
-    memory.save(mirror.directory, mirror.store)
+    memory.save(mirror.directory)
     Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
     assert picture_of(MlflowClient(mirror.store.uri)) == once
 

@@ -93,7 +93,7 @@ def test_names_from_a_run_cannot_leave_the_folder_of_files(tmp_path: Path, store
     (run,) = client.search_runs(["1"], "attributes.run_name = 'training'")
     assert run.data.metrics == {"train/_/_/_/evil": 1.0, "train/loss _of a plugin_": 2.0}
     places = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
-    assert places == {"mlflow.db", "mlartifacts", "runs"}
+    assert places == {"mlflow.db", ".mlflow.db.lock", "mlartifacts", "runs"}
     with pytest.raises(ConfigError, match="name"):
         tiny("name=../../evil")
 

@@ -9,7 +9,7 @@ from noisette import Report, Samples
 from noisette_flows.artifacts.picture import embedded
 from noisette_flows.artifacts.poster import Note, Poster, slug
 from noisette_flows.display.table import markdown
-from noisette_flows.tracking import Memory, Store
+from noisette_flows.tracking import Store, experiment_of
 
 __all__ = ["conclude"]
 
@@ -50,5 +50,5 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _link(run: Path, store: Store | None) -> str:
-    experiment = Memory.load(run, store).experiment if store is not None else ""
+    experiment = experiment_of(run, store) if store is not None else ""
     return store.link(experiment) if store is not None and experiment else ""

@@ -11,7 +11,7 @@ from noisette.stages import Stage
 from noisette.sweep import Sweep, Swept, frontier, series_of
 from noisette_flows.display.result import mlflow_lines, show_lines, show_report
 from noisette_flows.outcome import row_json, stage_json, tracking_json
-from noisette_flows.tracking import Memory, Store
+from noisette_flows.tracking import Store, experiment_of
 
 __all__ = ["facts", "show"]
 
@@ -61,4 +61,4 @@ def facts(sweep: Sweep, swept: Swept, skipped: Collection[str], store: Store | N
 
 def _experiment(sweep: Sweep, store: Store | None) -> str:
     """Return the id of the experiment in MLflow; empty while it is not known."""
-    return Memory.load(sweep.run, store).experiment if store else ""
+    return experiment_of(sweep.run, store) if store else ""

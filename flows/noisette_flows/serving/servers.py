@@ -57,8 +57,8 @@ class Servers:
         here = store.database.parent if store.database else Path.cwd()
         command = [sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", self.exposure.address, "--port", str(self.mlflow_port)]
-        command += ["--artifacts-destination", str(here / "mlartifacts")]
-        settings = {"MLFLOW_BACKEND_STORE_URI": store.uri}
+        command += ["--artifacts-destination", (here.resolve() / "mlartifacts").as_uri()]
+        settings = {"MLFLOW_BACKEND_STORE_URI": store.for_client()}
         if self.exposure.password:
             command += ["--app-name", "basic-auth"]
             hosts = [f"{name}:{self.mlflow_port}" for name in self.exposure.names]
@@ -85,6 +85,7 @@ def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> 
             "MLFLOW_TRACKING_URI names no file: expected sqlite:///FILE, or nothing, for mlflow.db here"
         )
     folder.mkdir(mode=0o700, exist_ok=True)
+    store.prepare()
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     here = servers.exposure.here
     orders = {

@@ -1,4 +1,4 @@
-"""What of a run directory is in MLflow already: `mlflow.json` beside the journal, by store.
+"""What of a run directory is in MLflow already: `mlflow.json` beside the journal, by the store's identity.
 
 Without it a resumed run would make new MLflow runs, and a replay would send every picture again.
 """
@@ -9,14 +9,15 @@ import json
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from noisette import NoisetteError
 from noisette.journal import JOURNAL
 from noisette.storage import MANIFEST, digest
 from noisette_flows.tracking.machine import MACHINE
 from noisette_flows.tracking.store import Store
 
-__all__ = ["MEMORY", "Memory", "behind", "by_age", "fingerprint"]
+__all__ = ["MEMORY", "Memory", "behind", "by_age", "experiment_of", "fingerprint"]
 
 MEMORY = "mlflow.json"
 
@@ -25,6 +26,7 @@ class Memory(BaseModel):
     """What one store has of a run directory.
 
     Attributes:
+        store: identity of the store; empty if there is none yet.
         experiment: id of the MLflow experiment.
         runs: ids of MLflow runs: "parent", "train", and each directory of samples.
         statuses: the status that each of them was given last.
@@ -36,6 +38,7 @@ class Memory(BaseModel):
         mirrored: the `fingerprint` of the run directory when all of it had been sent.
     """
 
+    store: str = Field("", exclude=True)
     experiment: str = ""
     runs: dict[str, str] = {}
     statuses: dict[str, str] = {}
@@ -48,18 +51,23 @@ class Memory(BaseModel):
 
     @classmethod
     def load(cls, run: Path, store: Store) -> Memory:
-        """Return the memory of a store; empty if there is none, or if the store itself is gone."""
-        kept = _read(run).get(store.shown)
-        if kept is None or store.gone:
-            return cls()
-        try:
-            return cls.model_validate(kept)
-        except ValidationError:
-            return cls()
+        """Return the memory of a store; empty if there is none, or if the store itself is gone.
 
-    def save(self, run: Path, store: Store) -> None:
+        Raises:
+            UnusableDatabaseError: if the store is a file that cannot be read.
+        """
+        identity = store.identity
+        kept = _read(run).get(identity)
+        try:
+            memory = cls() if kept is None else cls.model_validate(kept)
+        except ValidationError:
+            memory = cls()
+        memory.store = identity
+        return memory
+
+    def save(self, run: Path) -> None:
         """Write the memory, whole or not at all."""
-        everything = {**_read(run), store.shown: self.model_dump(mode="json")}
+        everything = {**_read(run), self.store: self.model_dump(mode="json")}
         staging = run / f".{MEMORY}-{os.getpid()}"
         staging.write_text(json.dumps(everything, indent=1), encoding="utf-8")
         staging.replace(run / MEMORY)
@@ -89,7 +97,18 @@ def fingerprint(run: Path) -> str:
 
 def behind(run: Path, store: Store) -> bool:
     """Return whether the store lacks something of this run directory; instant, asks no server."""
-    return Memory.load(run, store).mirrored != fingerprint(run)
+    try:
+        return not store.ready or Memory.load(run, store).mirrored != fingerprint(run)
+    except NoisetteError:  # whoever sends will tell of it
+        return True
+
+
+def experiment_of(run: Path, store: Store) -> str:
+    """Return the id of the MLflow experiment that shows a run directory; empty while it is not known."""
+    try:
+        return Memory.load(run, store).experiment
+    except NoisetteError:
+        return ""
 
 
 def by_age(directory: Path) -> list[Path]:

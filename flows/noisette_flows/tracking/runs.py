@@ -28,10 +28,15 @@ _LONGEST = 500  # characters of a parameter, which every database takes
 
 
 def client_of(store: Store) -> MlflowClient:
-    """Return MLflow's client of a store; user and password go into this process's environment."""
+    """Return MLflow's client of a store; user and password go into this process's environment.
+
+    Raises:
+        UnusableDatabaseError: if the store is a file that MLflow cannot open.
+    """
     from mlflow import MlflowClient
     from mlflow.store.db import utils
 
+    store.prepare()
     utils.MAX_RETRY_COUNT = 1  # a dead database is noticed at once, like a dead server; noisette itself tries again
     os.environ.update(store.login())
     return MlflowClient(store.for_client())
@@ -163,7 +168,7 @@ class Runs:
 
     def save(self) -> None:
         """Write the memory to the run directory."""
-        self.memory.save(self._directory, self._store)
+        self.memory.save(self._directory)
 
 
 def _ms(seconds: float | None) -> int:

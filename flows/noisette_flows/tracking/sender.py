@@ -15,6 +15,7 @@ marked first. What libraries print goes into `mlflow.log`, without passwords.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import sys
@@ -25,6 +26,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, TextIO
 
+from noisette import NoisetteError
 from noisette.config import Experiment, parse
 from noisette_flows.tracking.machine import Gauge
 from noisette_flows.tracking.memory import fingerprint
@@ -64,6 +66,8 @@ class _Sender:
     Attributes:
         statuses: what the parent has said of its runs.
         failure: why the last attempt failed, or nothing.
+        lasting: whether the next attempt will fail as well, until a person has done something.
+        warnings: what the person who runs this should know.
     """
 
     def __init__(self, mirror: Mirror | ShowMirror) -> None:
@@ -75,17 +79,20 @@ class _Sender:
         self._next = 0.0
         self._buried = False
         self.statuses = {PARENT: "RUNNING"}
-        self.failure = ""
+        self.failure, self.lasting = "", False
+        self.warnings: list[str] = []
+        logging.getLogger("noisette_flows").addHandler(_Collector(self.warnings))
 
     def hear(self, statuses: dict[str, str]) -> None:
         """Take over what the parent says of its runs."""
         self.statuses |= statuses
         self._gauge.training(self.statuses.get(TRAIN) == "RUNNING")
 
-    def finish(self) -> None:
-        """Send the rest."""
+    def finish(self) -> dict[str, Any]:
+        """Send the rest; return what the parent is to tell."""
         self._gauge.end()
         self.send(at_once=True)
+        return {"failure": self.failure, "lasting": self.lasting, "warnings": self.warnings}
 
     def send(self, *, at_once: bool) -> None:
         """Send what is new; after a failure not before some time has passed, except at once."""
@@ -100,9 +107,21 @@ class _Sender:
             self._seen, self.failure = seen, ""
         except Exception as error:  # of many libraries; MLflow is a view, and is tried again
             traceback.print_exc()
+            self.lasting = isinstance(error, NoisetteError)
             told = self._mirror.store.hide(str(error).partition("\n")[0]) or type(error).__name__
-            self.failure = shorten(told, _LONGEST, placeholder=" ...")
+            self.failure = told if self.lasting else shorten(told, _LONGEST, placeholder=" ...")
             self._next = time.monotonic() + _PAUSE_AFTER_FAILURE
+
+
+class _Collector(logging.Handler):
+    """Keeps warnings in a list."""
+
+    def __init__(self, kept: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._kept = kept
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._kept.append(record.getMessage())
 
 
 class _Hidden:
@@ -124,7 +143,7 @@ class _Hidden:
 
 
 def main() -> int:
-    """Serve one parent; print why MLflow is behind, and return 1, if it is."""
+    """Serve one parent; print what it is to tell as JSON, and return 1 if MLflow is behind."""
     os.nice(10)
     parent = _Parent(sys.stdin.fileno())
     sender, ended = None, False
@@ -141,9 +160,9 @@ def main() -> int:
         return 1
     if not ended:  # the parent was killed
         sender.hear({key: "KILLED" for key, value in sender.statuses.items() if value == "RUNNING"})
-    sender.finish()
-    print(sender.failure)
-    return 1 if sender.failure else 0
+    answer = sender.finish()
+    print(json.dumps(answer))
+    return 1 if answer["failure"] else 0
 
 
 def _mirror(order: dict[str, Any]) -> Mirror | ShowMirror:

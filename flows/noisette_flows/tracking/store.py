@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -11,16 +13,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from noisette import ConfigError
 from noisette.errors import Problem
+from noisette_flows.tracking.database import is_ready, prepare, store_id
+from noisette_flows.tracking.sqlite_uri import database_of, for_sqlalchemy, quoted, relative
 
 __all__ = ["DEFAULT", "OFF", "Store"]
+
+log = logging.getLogger(__name__)
 
 DEFAULT = "sqlite:///mlflow.db"
 """The store of a user who has named none: a file in the working directory."""
 
 OFF = "off"
 """Given as a URI: no tracking."""
-
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,16 @@ class Store:
         if uri == OFF:
             return None
         _refuse_stray_passwords(uri)
-        if not uri.startswith(_SQLITE):
-            return cls(uri.rstrip("/"), None)
-        database = Path(uri.removeprefix(_SQLITE)).absolute()
-        return cls(f"{_SQLITE}{database}", database)
+        if uri == DEFAULT:
+            return cls.in_file(Path("mlflow.db"))
+        database = database_of(uri)
+        return cls(uri.rstrip("/"), None) if database is None else cls.in_file(database)
+
+    @classmethod
+    def in_file(cls, database: Path) -> Store:
+        """Return the store of an SQLite file; raises as `of`, where SQLAlchemy cannot be told its path."""
+        for_sqlalchemy(database.absolute())
+        return cls(quoted(database.absolute()), database.absolute())
 
     @property
     def shown(self) -> str:
@@ -69,7 +79,31 @@ class Store:
 
     def for_client(self) -> str:
         """Return the address for MLflow's client, which takes a server's user and password from `login`."""
+        if self.database is not None:
+            return for_sqlalchemy(self.database)
         return self.shown if self.login() else self.uri
+
+    def prepare(self) -> None:
+        """Make the database of a store in a file, or take over the one that is there; see `database.prepare`."""
+        aside = None if self.database is None else prepare(self.database)
+        if aside is not None:
+            log.warning(
+                "MLflow's database was half made and held nothing: it is now %s, and a new one was made", aside
+            )
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other stores, also after it was moved; empty for a file that was never prepared.
+
+        Raises:
+            UnusableDatabaseError: if the file cannot be read.
+        """
+        return self.shown if self.database is None else store_id(self.database)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is nothing to `prepare`; raises as `identity`."""
+        return self.database is None or is_ready(self.database)
 
     def hide(self, text: str) -> str:
         """Return a text, such as a library's message, without user, password and the values of options."""
@@ -87,20 +121,15 @@ class Store:
     def _is_server(self) -> bool:
         return self.uri.startswith(("http://", "https://"))
 
-    @property
-    def gone(self) -> bool:
-        """Whether the file of the store is not there."""
-        return self.database is not None and not self.database.exists()
-
     def artifacts(self, experiment: str) -> str | None:
         """Return where an experiment's files go; a server decides for itself.
 
-        The path is absolute: with a relative one, what a worker logs is lost with its temporary folder.
+        It is absolute: with a relative one, what a worker logs is lost with its temporary folder.
         """
         if self._is_server:
             return None
         beside = self.database.parent if self.database else Path.cwd()
-        return str(beside / "mlartifacts" / experiment)
+        return (beside.resolve() / "mlartifacts" / experiment).as_uri()  # MLflow unquotes plain paths, too
 
     @property
     def served(self) -> str:
@@ -113,8 +142,8 @@ class Store:
         """Return the command that opens MLflow's pages, from the working directory; None where a server does."""
         if self._is_server or self.served:
             return None
-        uri = f"{_SQLITE}{_relative(self.database)}" if self.database else self.shown
-        return f"{_mlflow()} ui --backend-store-uri {uri}"
+        uri = for_sqlalchemy(relative(self.database)) if self.database else self.shown
+        return f"{_mlflow()} ui --backend-store-uri {shlex.quote(uri)}"
 
     def link(self, experiment_id: str) -> str:
         """Return the address of an experiment's page, with the charts of its runs side by side."""
@@ -129,7 +158,7 @@ def _mlflow() -> str:
     found = shutil.which("mlflow")
     if found is not None and Path(found).resolve() == ours.resolve():
         return "mlflow"
-    return str(_relative(ours)) if ours.exists() else "mlflow"
+    return str(relative(ours)) if ours.exists() else "mlflow"
 
 
 def _refuse_stray_passwords(uri: str) -> None:
@@ -138,7 +167,3 @@ def _refuse_stray_passwords(uri: str) -> None:
     if parts.netloc and "@" in f"{parts.path}{parts.query}{parts.fragment}":
         reason = "expected SCHEME://USER:PASSWORD@HOST with / ? # @ in a password written as %2F %3F %23 %40"
         raise ConfigError("tracking URI", [Problem("", reason)])
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

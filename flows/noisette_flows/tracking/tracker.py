@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from noisette import Experiment, Run, hookimpl
+from noisette import Experiment, NoisetteError, Run, hookimpl
 from noisette.config import Show
 from noisette.hooks import Status
 from noisette_flows.tracking.claim import Claim
@@ -131,28 +131,27 @@ class Tracker:
 
     def _wait_for(self, sender: subprocess.Popen[bytes]) -> None:
         answer = self._answer(sender)
+        for warning in answer.get("warnings", []):
+            log.warning("%s", warning)
         if sender.returncode != 0:
-            reason = answer.decode(errors="replace").strip() or f"see {self._log}"
-            log.warning(
-                "MLflow at %s is behind: %s. Nothing is lost: `noisette run` sends the rest next time",
-                self._store.shown,
-                reason,
-            )
+            reason = answer.get("failure") or f"see {self._log}"
+            hope = "" if answer.get("lasting") else ". Nothing is lost: `noisette run` sends the rest next time"
+            log.warning("MLflow at %s is behind: %s%s", self._store.shown, reason, hope)
 
-    def _answer(self, sender: subprocess.Popen[bytes]) -> bytes:
+    def _answer(self, sender: subprocess.Popen[bytes]) -> dict[str, Any]:
         """Return what a sender says in the end; one that gets nothing across is killed."""
         patience = _PATIENCE if self._store.database is None else _PATIENCE_WITH_FILES
         deadline, stand = time.monotonic() + _PATIENCE_WITH_PROGRESS, self._stand()
         while True:
             try:
-                return sender.communicate(timeout=patience)[0]
+                return _parsed(sender.communicate(timeout=patience)[0])
             except subprocess.TimeoutExpired:
                 before, stand = stand, self._stand()
                 if stand == before or time.monotonic() > deadline:
                     break
         sender.kill()
         sender.communicate()
-        return f"no answer within {patience:.0f} seconds".encode()
+        return {"failure": f"no answer within {patience:.0f} seconds"}
 
     def _stand(self) -> float:
         """Return when something was last found to have reached the store; 0 if nothing ever did."""
@@ -165,6 +164,13 @@ class Tracker:
             _tell(self._sender, {"statuses": statuses})
 
 
+def _parsed(answer: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        found = json.loads(answer)
+        return found if isinstance(found, dict) else {}
+    return {}  # it was killed
+
+
 def _tell(sender: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
     with suppress(BrokenPipeError):  # a sender that died is started again at the end
         if sender.stdin is not None:
@@ -173,7 +179,11 @@ def _tell(sender: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
 
 def mark_killed(root: Path, store: Store) -> None:
     """Mark runs that MLflow shows as running, and whose processes were killed; without any it asks no server."""
-    if next(zombies(root, store), None) is None:
+    try:
+        if next(zombies(root, store), None) is None:
+            return
+    except NoisetteError as error:
+        log.warning("%s", error)
         return
     order = json.dumps({"root": str(root.absolute()), "uri": store.uri})
     command = [sys.executable, "-P", "-m", "noisette_flows.tracking.zombies"]

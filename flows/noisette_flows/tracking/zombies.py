@@ -57,7 +57,7 @@ def _mark(run: Path, store: Store) -> None:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
         memory.statuses[key] = "KILLED"
-    memory.save(run, store)
+    memory.save(run)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,225 @@
+"""MLflow's SQLite database: made whole or not at all, and known again after it was moved.
+
+MLflow makes its tables by some seventy migrations that SQLite does not roll back. Two processes that begin at once,
+or one that is killed, leave half of them, and no later command gets past that. So the tables are made in a file
+beside the database, under a lock, and renamed. A table of our own says that this was done, by which MLflow, what
+identifies the store, and in which folder it lay: a database in another folder was moved or copied, and the places
+that it names follow it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from noisette import NoisetteError
+from noisette.storage import make_directory, sync
+from noisette_flows.tracking.moving import relocate
+from noisette_flows.tracking.sqlite_uri import for_sqlalchemy
+
+__all__ = ["UnusableDatabaseError", "is_ready", "prepare", "store_id"]
+
+_BUSY = 30.0  # seconds that a reader waits for a writer
+_UNCHANGED = 10.0  # seconds after which nobody is at work on a half-made database
+_FRESH = {
+    "alembic_version": 1,
+    "experiments": 1,
+    "workspaces": 1,
+    "noisette_store": 1,
+}  # rows of a database that holds nothing
+
+
+class UnusableDatabaseError(NoisetteError):
+    """A database that MLflow cannot open, and that may hold runs; says which file to move away."""
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """The row of our own table.
+
+    Attributes:
+        identity: tells the store from all others, wherever it lies.
+        folder: the folder in which it lay when it was last prepared.
+        mlflow: the version of MLflow that has opened it.
+    """
+
+    identity: str
+    folder: str
+    mlflow: str
+
+
+def store_id(database: Path) -> str:
+    """Return what tells a database from all others, wherever it lies; empty if it was never prepared.
+
+    Raises:
+        UnusableDatabaseError: if it cannot be read.
+    """
+    signature = _read(database)
+    return signature.identity if signature else ""
+
+
+def is_ready(database: Path) -> bool:
+    """Return whether a database is whole, and its files are where it says; instant. Raises as `store_id`."""
+    signature = _read(database)
+    return signature is not None and signature == _signature(database, signature.identity)
+
+
+def prepare(database: Path) -> Path | None:
+    """Make a database, or take over one that is there; return where a half-made one was set aside, if one was.
+
+    Raises:
+        UnusableDatabaseError: if MLflow cannot open it, and it may hold something.
+        OSError: if it cannot be written.
+    """
+    if is_ready(database):
+        return None
+    make_directory(database.parent)
+    with _lock(database):
+        if is_ready(database):  # another process has just made it
+            return None
+        aside = _set_aside(database) if _is_half_made(database) else None
+        if database.exists():
+            _open(database)
+            _take_over(database)
+        else:
+            _make(database)
+    return aside
+
+
+@contextmanager
+def _lock(database: Path) -> Iterator[None]:
+    handle = os.open(database.with_name(f".{database.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _connect(database: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(database))}?mode=rw", uri=True, timeout=_BUSY)
+
+
+def _signature(database: Path, identity: str) -> _Signature:
+    return _Signature(identity, str(database.parent.resolve()), version("mlflow"))
+
+
+def _read(database: Path) -> _Signature | None:
+    if not database.exists():
+        return None
+    try:
+        with closing(_connect(database)) as connection:
+            row = connection.execute("select identity, folder, mlflow from noisette_store").fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise UnusableDatabaseError(f"{database}: {error}") from error
+    except sqlite3.DatabaseError:  # no database, or a damaged one
+        return None
+    return _Signature(*row) if row else None
+
+
+def _sign(connection: sqlite3.Connection, signature: _Signature) -> None:
+    connection.execute("create table if not exists noisette_store (identity text, folder text, mlflow text)")
+    connection.execute("delete from noisette_store")
+    connection.execute("insert into noisette_store values (?, ?, ?)", astuple(signature))
+
+
+def _make(database: Path) -> None:
+    staging = database.with_name(f".{database.name}.new")
+    for leftover in database.parent.glob(f"{staging.name}*"):  # of a process that was killed
+        leftover.unlink()
+    _open(staging)
+    _take_over(staging)
+    sync(staging)
+    staging.rename(database)
+    sync(database.parent)
+
+
+def _take_over(database: Path) -> None:
+    """Sign a whole database; the places that it names follow it."""
+    before = _read(database)
+    signature = _signature(database, before.identity if before else uuid4().hex)
+    with closing(_connect(database)) as connection, connection:
+        if before and before.folder != signature.folder:
+            relocate(connection, Path(before.folder), Path(signature.folder))
+        _sign(connection, signature)
+
+
+def _open(database: Path) -> None:
+    """Have MLflow open a database, which makes or upgrades its tables."""
+    store: Any = import_module("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore  # without types
+    uri = for_sqlalchemy(database)
+    try:
+        store(uri, (database.parent.resolve() / "mlartifacts").as_uri())
+    except Exception as error:
+        if _is_whole(database):  # on a full disk, for example
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UnusableDatabaseError(
+            f"{database}: MLflow {version('mlflow')} cannot open it ({reason}). All that noisette sent to it is in "
+            "the run directories: move this file away, and `noisette run` makes a new one and sends it again"
+        ) from error
+    finally:
+        if uri in store._engine_map:  # its connections would go on with a file that is moved away
+            store._engine_map.pop(uri).dispose()
+
+
+def _is_half_made(database: Path) -> bool:
+    """Return whether a database lacks tables, holds nothing, and nobody is at work on it."""
+    while database.exists() and not _is_whole(database) and _holds_nothing(database):
+        if abs(time.time() - database.stat().st_mtime) > _UNCHANGED:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _is_whole(database: Path) -> bool:
+    """Return whether all tables are there, as the installed MLflow has them."""
+    from sqlalchemy.exc import DatabaseError
+
+    utils: Any = import_module("mlflow.store.db.utils")  # without types
+    engine = utils.create_sqlalchemy_engine(for_sqlalchemy(database))
+    try:
+        newest = utils._get_latest_schema_revision()
+        return bool(utils._all_tables_exist(engine) and utils._get_schema_version(engine) == newest)
+    except DatabaseError as error:
+        if "locked" in str(error):
+            raise
+        return False
+    finally:
+        engine.dispose()
+
+
+def _holds_nothing(database: Path) -> bool:
+    """Return whether there are no rows but those that every new database has."""
+    try:
+        with closing(_connect(database)) as connection:
+            tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+            counts = {
+                name: connection.execute(f'select count(*) from "{name}"').fetchone()[0] for (name,) in tables
+            }
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # it cannot be known
+        return False
+    return all(count <= _FRESH.get(name, 0) for name, count in counts.items())
+
+
+def _set_aside(database: Path) -> Path:
+    """Move a half-made database away; the file is kept."""
+    number = 1
+    while (aside := database.with_name(f"{database.name}.half-made-{number}")).exists():
+        number += 1
+    return database.rename(aside)

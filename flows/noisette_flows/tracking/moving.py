@@ -1,0 +1,61 @@
+"""A store that was moved or copied together with its files: the places that its database names follow it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["relocate"]
+
+_PLACES = [
+    ("runs", "artifact_uri", ""),
+    ("logged_models", "artifact_location", ""),
+    ("model_versions", "source", ""),
+    ("model_versions", "storage_location", ""),
+    ("datasets", "dataset_source", ""),
+    ("tags", "value", "where key = 'noisette.directory'"),
+]
+
+
+def relocate(connection: sqlite3.Connection, old: Path, new: Path) -> None:
+    """Change every place inside one folder to the same place inside another.
+
+    What lies in the old folder and was not brought along keeps its place; only experiments always follow, for what
+    is made from now on belongs into the new folder.
+    """
+    _update(connection, "experiments", "artifact_location", "", (old, new), always=True)
+    for table, column, condition in _PLACES:
+        _update(connection, table, column, condition, (old, new), always=False)
+
+
+def _update(
+    connection: sqlite3.Connection,
+    table: str,
+    column: str,
+    condition: str,
+    move: tuple[Path, Path],
+    *,
+    always: bool,
+) -> None:
+    rows = connection.execute(f"select rowid, {column} from {table} {condition}").fetchall()
+    for row, place in rows:
+        followed = _follow(place or "", *move, always)
+        if followed != place:
+            connection.execute(f"update {table} set {column} = ? where rowid = ?", (followed, row))
+
+
+def _follow(place: str, old: Path, new: Path, always: bool) -> str:
+    """Return where a place is now: a path, a ``file:`` URI, or the JSON of a data set's source with one of them."""
+    if place.startswith("{"):
+        source = json.loads(place)
+        return json.dumps({**source, "uri": _follow(str(source.get("uri", "")), old, new, always)})
+    is_uri = place.startswith("file:")
+    path = Path(unquote(urlsplit(place).path) if is_uri else place)
+    if not path.is_relative_to(old):
+        return place
+    target = new / path.relative_to(old)
+    if path.exists() and not target.exists() and not always:
+        return place
+    return target.as_uri() if is_uri else str(target)
