@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from noisette.evaluation import Report, evaluate
     from noisette.events import Events
     from noisette.find import find_checkpoint
-    from noisette.plugins import registry
+    from noisette.plugins import register, registry
     from noisette.sampling import Samples, sample
     from noisette.training import Model, train
 
@@ -70,6 +70,7 @@ _LAZY = {
     "evaluate": "noisette.evaluation",
     "find_checkpoint": "noisette.find",
     "prepare": "noisette.data",
+    "register": "noisette.plugins",
     "registry": "noisette.plugins",
     "sample": "noisette.sampling",
     "train": "noisette.training",
@@ -117,6 +118,7 @@ __all__ = [
     "find_checkpoint",
     "hookimpl",
     "prepare",
+    "register",
     "registry",
     "sample",
     "train",

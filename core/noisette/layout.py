@@ -8,18 +8,22 @@
     <root>/<experiment>-<key>/pictures/<name>-<key>/ pictures of the process
     <root>/<show>/pictures/<name>-<key>/             those of a config without data
 
-The same experiment finds its finished stages again; another one never overwrites them.
+The same experiment finds its finished stages again; another one never overwrites them. A plugin enters a key with
+its options and its code (`noisette.plugins.code`): what an edited plugin makes is new, whoever wrote it. The name
+of an experiment is part of a directory's name and not of the key: a training under another name is found.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from noisette.config import Experiment, Scene, Show
 from noisette.contracts import Plugin, Sampler
 from noisette.plugins import registry
+from noisette.plugins.registry import plugins_in
 from noisette.sources import fingerprint
 from noisette.storage import digest
 
@@ -49,32 +53,34 @@ WATCHING = {"evaluate_every", "evaluate_count", "best_by"}
 def data_directory(experiment: Experiment, root: Path) -> Path:
     """Return where the experiment's prepared pictures lie."""
     dataset = experiment.dataset
-    key = digest(_identity(dataset), dataset.fingerprint(), experiment.preparation.model_dump(mode="json"))
+    key = digest(_identities(dataset), dataset.fingerprint(), experiment.preparation.model_dump(mode="json"))
     return root / "data" / f"{dataset.name}-{key}"
 
 
 def training_directory(experiment: Experiment, root: Path) -> Path:
-    """Return where the experiment is trained."""
-    plugins = [_identity(part) for part in (experiment.schedule, experiment.objective, experiment.backbone)]
+    """Return where the experiment is trained, or was trained under another name."""
     patient = experiment.training.patience is not None
     training = experiment.training.model_dump(mode="json", exclude=COSMETIC if patient else COSMETIC | WATCHING)
     data = data_directory(experiment, root).name
-    ending = [experiment.evaluation.model_dump(mode="json"), _identity(experiment.sampling.samplers[0])]
-    key = digest(data, plugins, experiment.seed, experiment.timesteps, training, *(ending if patient else ()))
-    return root / f"{experiment.name}-{key}"
+    evaluation = experiment.evaluation
+    judges = [evaluation.model_dump(mode="json"), _identities(evaluation, experiment.sampling.samplers[0])]
+    ending = judges if patient else []
+    key = digest(data, _identities(*_network(experiment)), experiment.seed, experiment.timesteps, training, *ending)
+    own = root / f"{experiment.name}-{key}"
+    return next((run for run in (own, *_under_other_names(root, key)) if _has_checkpoints(run)), own)
 
 
 def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: Experiment) -> Path:
     """Return where a sampler's pictures lie; `checkpoint` is the digest of the checkpoint's manifest."""
     sampling = experiment.sampling.model_dump(mode="json", include={"count", "clip", "ema", "labels"})
-    key = digest(checkpoint, _identity(sampler), sampling, experiment.seed)
+    key = digest(checkpoint, _identities(sampler, *_network(experiment)), sampling, experiment.seed)
     return run / "samples" / f"{_plain(sampler.label)}-{key}"
 
 
 def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) -> Path:
     """Return where a comparison lies; `samples` are the identities of the samples."""
     evaluation = experiment.evaluation
-    plugins = [_identity(part) for part in (evaluation.features, *evaluation.metrics)]
+    plugins = _identities(evaluation)
     others = evaluation.model_dump(mode="json", exclude={"features", "metrics"})
     key = digest(samples, plugins, others, experiment.seed)
     return run / "evaluations" / key
@@ -100,18 +106,32 @@ def pictures_directory(run: Path, checkpoint: str, scene: Scene, config: Experim
     """
     told = scene.model_dump(mode="json", exclude={"title"})
     begun = [fingerprint(source) for source in scene.sources]
-    facts: list[Any] = [told, begun, config.seed]
+    facts: list[Any] = [told, _identities(scene), begun, config.seed]
     if isinstance(config, Experiment):
         data = data_directory(config, Path()).name
-        process = [_identity(config.schedule), config.timesteps]
-        drawn = [checkpoint, config.sampling.clip, config.sampling.ema] if scene.needs_model else process
-        facts += [data, config.preparation.model_dump(mode="json"), *drawn]
+        process = [_identities(config.schedule), config.timesteps]
+        model = [checkpoint, _identities(*_network(config)), config.sampling.clip, config.sampling.ema]
+        facts += [data, config.preparation.model_dump(mode="json"), *(model if scene.needs_model else process)]
     return run / "pictures" / f"{_plain(scene.label)}-{digest(*facts)}"
 
 
-def _identity(plugin: Plugin) -> list[Any]:
-    """Return what tells a plugin from all others: two packages may give the same name."""
-    return [registry().origin_of(plugin)["distribution"], plugin.options()]
+def _network(experiment: Experiment) -> tuple[Plugin, ...]:
+    """Return the plugins that a trained network is made of."""
+    return experiment.schedule, experiment.objective, experiment.backbone
+
+
+def _identities(*values: Any) -> list[Any]:
+    """Return what tells the plugins that some values are or hold from all others, their code too."""
+    return [registry().identity_of(plugin) for plugin in plugins_in(values)]
+
+
+def _under_other_names(root: Path, key: str) -> Iterator[Path]:
+    """Yield the trainings of this key, such as from before an experiment's file was renamed."""
+    yield from sorted(root.glob(f"[!.]*-{key}"))
+
+
+def _has_checkpoints(run: Path) -> bool:
+    return any(run.glob("checkpoints/step-*"))
 
 
 def _plain(label: str) -> str:

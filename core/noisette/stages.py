@@ -11,6 +11,7 @@ from pathlib import Path
 
 from noisette.checkpoint import Checkpoint, finished
 from noisette.config import Experiment, Show
+from noisette.errors import ConfigError, Problem
 from noisette.layout import (
     data_directory,
     evaluation_directory,
@@ -19,10 +20,20 @@ from noisette.layout import (
     samples_directory,
     training_directory,
 )
+from noisette.plugins.registry import nearest
 from noisette.sampling.samples import Samples
 from noisette.storage import is_complete
 
-__all__ = ["Stage", "plan"]
+__all__ = ["Stage", "made_again", "plan"]
+
+_DEPENDENT = {
+    "prepare": ("train", "sample", "pictures", "evaluate"),
+    "train": ("sample", "pictures", "evaluate"),
+    "sample": ("evaluate",),
+    "pictures": (),
+    "evaluate": (),
+}
+"""The stages that depend on a stage."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,23 @@ class Stage:
     name: str
     directory: Path | None
     finished: bool
+
+    @property
+    def kind(self) -> str:
+        """Its name without what it is about, such as "sample"."""
+        return self.name.split()[0]
+
+
+def made_again(stage: str) -> frozenset[str]:
+    """Return the stages that are made anew with a stage: it and all that depend on it; none for "".
+
+    Raises:
+        ConfigError: if there is no such stage.
+    """
+    if stage and stage not in _DEPENDENT:
+        message = f"expected one of {', '.join(_DEPENDENT)}; got {stage!r}"
+        raise ConfigError("--again", [Problem("", message, nearest(stage, list(_DEPENDENT)))])
+    return frozenset({stage, *_DEPENDENT[stage]} if stage else ())
 
 
 def plan(config: Experiment | Show, root: Path) -> list[Stage]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisette import Events, Experiment, Run, Sampler, Samples
 from noisette.checkpoint import Checkpoint
+from noisette.edited import warn_of_edited_sampler
 from noisette.layout import samples_directory
 from noisette.sampling import join, parts_of
 from noisette_flows.runners import Workers
@@ -28,6 +29,7 @@ def draw_all(
     root: Path,
     events: Events,
     workers: str = "",
+    again: bool = False,
 ) -> list[Samples]:
     """Draw the pictures of some samplers; what is drawn is not drawn again.
 
@@ -36,21 +38,26 @@ def draw_all(
         samplers: in whose order they are begun.
         events: who is told.
         workers: as `Workers.of` takes it; empty to draw here, one sampler after another.
+        again: draw what is drawn anew.
 
     Raises:
         ConfigError: if the workers cannot be understood; else as `noisette.sample`.
     """
     if not workers:
-        return [sample_task(experiment, checkpoint, sampler, root, events) for sampler in samplers]
+        return [sample_task(experiment, checkpoint, sampler, root, events, again) for sampler in samplers]
     asked = Workers.of(workers)
     places = [samples_directory(checkpoint.run, checkpoint.digest, one, experiment) for one in samplers]
-    if all(Samples.finished(place) is not None for place in places):
+    wanted = [place for place in places if again or Samples.finished(place) is None]
+    if not wanted:
         return [join(experiment, checkpoint, sampler, []) for sampler in samplers]
+    for sampler, place in zip(samplers, places, strict=True):
+        if place in wanted:
+            warn_of_edited_sampler(experiment, checkpoint, sampler, place)
     with asked.runner() as runner:
         shards = {
             place: _begun(runner, experiment, checkpoint, sampler, root, asked.shards)
             for sampler, place in zip(samplers, places, strict=True)
-            if Samples.finished(place) is None
+            if place in wanted
         }
         return [
             _joined(experiment, checkpoint, sampler, events, place, shards.get(place, []))

@@ -13,8 +13,9 @@ from prefect import flow
 from noisette import Experiment
 from noisette.config import Show, load
 from noisette.layout import run_directory
-from noisette.stages import plan
+from noisette.stages import made_again, plan
 from noisette.sweep import STEPS, Sweep
+from noisette.training.anew import set_aside
 from noisette_flows.artifacts import conclude
 from noisette_flows.asked import asked, config_file
 from noisette_flows.fanout import draw_all
@@ -31,21 +32,24 @@ Overrides = dict[str, Any] | None
 
 
 @flow(name="prepare-data", flow_run_name=current_name, persist_result=False)
-def prepare_data(config: str, overrides: Overrides = None, output: str = "runs") -> str:
+def prepare_data(config: str, overrides: Overrides = None, output: str = "runs", again: bool = False) -> str:
     """Make the pictures of an experiment uniform.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"training.steps": 500}.
         output: folder of all results.
+        again: make it anew although it is finished; what was made before is replaced when that is complete.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     with observed(experiment, root, "off", {}) as events:
-        return str(prepare_task(experiment, root, events).directory)
+        return str(prepare_task(experiment, root, events, again).directory)
 
 
 @flow(name="train", flow_run_name=current_name, persist_result=False)
-def train(config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "") -> str:
+def train(
+    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
+) -> str:
     """Train the network of an experiment on its prepared pictures, or go on training it.
 
     Args:
@@ -54,8 +58,11 @@ def train(config: str, overrides: Overrides = None, output: str = "runs", tracki
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
+        again: train anew although it is trained; what was trained before is kept under another name.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
+    if again:
+        set_aside(experiment, root)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, experiment, root, "train")
         return str(train_task(experiment, root, events).directory)
@@ -68,6 +75,7 @@ def sample(
     workers: str = "",
     output: str = "runs",
     tracking_uri: str = "",
+    again: bool = False,
 ) -> list[str]:
     """Draw pictures with every sampler of an experiment, from its trained network.
 
@@ -78,18 +86,21 @@ def sample(
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
+        again: make it anew although it is finished; what was made before is replaced when that is complete.
     """
     Workers.check(workers)
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     checkpoint = trained(experiment, root)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
-        _hold_gpus(events, experiment, root, "sample")
-        drawn = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers)
+        _hold_gpus(events, experiment, root, "sample", again=again)
+        drawn = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers, again)
         return [str(samples.directory) for samples in drawn]
 
 
 @flow(name="evaluate", flow_run_name=current_name, persist_result=False)
-def evaluate(config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "") -> str:
+def evaluate(
+    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
+) -> str:
     """Compare the drawn pictures of an experiment with real ones.
 
     Args:
@@ -98,12 +109,13 @@ def evaluate(config: str, overrides: Overrides = None, output: str = "runs", tra
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
+        again: make it anew although it is finished; what was made before is replaced when that is complete.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     samples = drawn_samples(experiment, root)
     with observed(experiment, root, tracking_uri, overrides or {}) as events:
-        _hold_gpus(events, experiment, root, "evaluate")
-        report = evaluate_task(experiment, samples, root, events)
+        _hold_gpus(events, experiment, root, "evaluate", again=again)
+        report = evaluate_task(experiment, samples, root, events, again=again)
         run = run_directory(experiment, root)
         conclude(events.poster, experiment.name, report, samples, run, Store.of(tracking_uri))
         return str(report.directory)
@@ -123,6 +135,7 @@ def train_and_eval(
     workers: str = "",
     output: str = "runs",
     tracking_uri: str = "",
+    again: str = "",
 ) -> str:
     """Prepare, train, sample and evaluate an experiment, and make the pictures that it lists.
 
@@ -137,25 +150,29 @@ def train_and_eval(
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
+        again: a stage (prepare, train, sample, pictures or evaluate) to make anew, with all that depends on it.
     """
     Workers.check(workers)
-    changes = asked(overrides, steps, samplers, seed)
+    changes, anew = asked(overrides, steps, samplers, seed), made_again(again)
     experiment, root = Experiment.load(config_file(config), changes), Path(output)
+    if "train" in anew:
+        set_aside(experiment, root)
     with observed(experiment, root, tracking_uri, changes) as events:
-        prepared = prepare_task(experiment, root, events)
-        _hold_gpus(events, experiment, root, "train", "sample", "pictures", "evaluate")
+        prepared = prepare_task(experiment, root, events, "prepare" in anew)
+        _hold_gpus(events, experiment, root, "train", "sample", "pictures", "evaluate", again=bool(anew))
         checkpoint = train_task(experiment, root, events, wait_for=[prepared])
-        samples = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers)
+        drawn_by = experiment.sampling.samplers
+        samples = draw_all(experiment, checkpoint, drawn_by, root, events, workers, "sample" in anew)
         for scene in experiment.pictures:
-            pictures_task(experiment, scene, root, events, checkpoint)
-        report = evaluate_task(experiment, samples, root, events)
+            pictures_task(experiment, scene, root, events, checkpoint, "pictures" in anew)
+        report = evaluate_task(experiment, samples, root, events, again="evaluate" in anew)
         conclude(events.poster, experiment.name, report, samples, checkpoint.run, Store.of(tracking_uri))
         return str(report.directory)
 
 
 @flow(name="draw-pictures", flow_run_name=current_name, persist_result=False)
 def draw_pictures(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = ""
+    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> list[str]:
     """Make the pictures that a config lists, with its trained network where they need one.
 
@@ -165,13 +182,14 @@ def draw_pictures(
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
+        again: make it anew although it is finished; what was made before is replaced when that is complete.
     """
     loaded, root = load(config_file(config), overrides or {}), Path(output)
     needed = isinstance(loaded, Experiment) and any(scene.needs_model for scene in loaded.pictures)
     checkpoint = trained(loaded, root) if needed and isinstance(loaded, Experiment) else None
     with observed(loaded, root, tracking_uri, overrides or {}) as events:
-        _hold_gpus(events, loaded, root, "pictures")
-        made = [pictures_task(loaded, scene, root, events, checkpoint) for scene in loaded.pictures]
+        _hold_gpus(events, loaded, root, "pictures", again=again)
+        made = [pictures_task(loaded, scene, root, events, checkpoint, again) for scene in loaded.pictures]
         return [str(shown.directory) for shown in made]
 
 
@@ -224,9 +242,12 @@ def compare_samplers(
         return str(chart_task(sweep, report).directory)
 
 
-def _hold_gpus(events: Observed, config: Experiment | Show, root: Path, *kinds: str) -> None:
-    """Have the flow run hold GPUs, if a stage of these kinds is not finished: what is finished waits for nobody."""
-    todo = {stage.name.split()[0] for stage in plan(config, root) if not stage.finished} & set(kinds)
-    if todo:
+def _hold_gpus(events: Observed, config: Experiment | Show, root: Path, *kinds: str, again: bool = False) -> None:
+    """Have the flow run hold GPUs, if a stage of these kinds is not finished: what is finished waits for nobody.
+
+    With `again` something is made anew, finished or not.
+    """
+    todo = {stage.kind for stage in plan(config, root) if not stage.finished} & set(kinds)
+    if todo or again:
         processes = config.training.processes if isinstance(config, Experiment) and "train" in todo else 1
         events.hold_gpus(processes)

@@ -69,9 +69,9 @@ def _passes(error: BaseException) -> bool:
     retry_condition_fn=may_pass,
     timeout_seconds=_DAY,  # a download that hangs would hold up all behind it
 )
-def prepare_task(experiment: Experiment, root: Path, events: Events) -> Prepared:
+def prepare_task(experiment: Experiment, root: Path, events: Events, again: bool = False) -> Prepared:
     """Make the pictures uniform."""
-    return prepare(experiment, root, events=events)
+    return prepare(experiment, root, again=again, events=events)
 
 
 @task(
@@ -95,10 +95,15 @@ def train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint
     retry_condition_fn=may_pass,
 )
 def sample_task(
-    experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, root: Path, events: Events
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    sampler: Sampler,
+    root: Path,
+    events: Events,
+    again: bool = False,
 ) -> Samples:
     """Draw the pictures of one sampler."""
-    return sample(experiment, checkpoint, sampler, root, events=events)
+    return sample(experiment, checkpoint, sampler, root, again=again, events=events)
 
 
 @task(
@@ -129,15 +134,20 @@ def join_task(
     experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, shards: list[Path], events: Events
 ) -> Samples:
     """Put the shards of one sampler together."""
-    return join(experiment, checkpoint, sampler, shards, events=events)
+    return join(experiment, checkpoint, sampler, shards, again=True, events=events)
 
 
 @task(name="pictures", task_run_name="pictures {scene.label}", cache_policy=NO_CACHE, persist_result=False)
 def pictures_task(
-    config: Experiment | Show, scene: Scene, root: Path, events: Events, checkpoint: Checkpoint | None = None
+    config: Experiment | Show,
+    scene: Scene,
+    root: Path,
+    events: Events,
+    checkpoint: Checkpoint | None = None,
+    again: bool = False,
 ) -> Shown:
     """Make pictures of the process."""
-    return depict(config, scene, root, checkpoint=checkpoint, events=events)
+    return depict(config, scene, root, checkpoint=checkpoint, again=again, events=events)
 
 
 @task(
@@ -150,10 +160,15 @@ def pictures_task(
     retry_condition_fn=may_pass,
 )
 def evaluate_task(
-    experiment: Experiment, samples: list[Samples], root: Path, events: Events, run: Path | None = None
+    experiment: Experiment,
+    samples: list[Samples],
+    root: Path,
+    events: Events,
+    run: Path | None = None,
+    again: bool = False,
 ) -> Report:
     """Compare the samplers' pictures with real ones."""
-    return evaluate(experiment, samples, root, run=run, events=events)
+    return evaluate(experiment, samples, root, run=run, again=again, events=events)
 
 
 @task(name="chart", task_run_name="chart {sweep.experiment.name}", cache_policy=NO_CACHE, persist_result=False)

@@ -33,6 +33,7 @@ from noisette.config import Preparation
 from noisette.data import intake
 from noisette.data.cache import cache_directory
 from noisette.layout import data_directory
+from noisette.plugins import registry
 
 
 class Numbered(Dataset):
@@ -108,7 +109,7 @@ def test_pictures_labels_and_facts_are_written(tmp_path: Path):
     assert about["preparation"] == experiment.preparation.model_dump(mode="json")
     assert about["class_counts"] == {"train": [15, 15], "test": [5, 5]}
     assert (about["licence"], about["source"]) == ("free", "arithmetic")
-    assert about["plugin"] == {"kind": "dataset", "name": "numbered", "distribution": "unknown", "version": "?"}
+    assert about["plugin"] == registry().origin_of(Numbered())
     assert set(data.manifest.files) == {
         "train.npy", "test.npy", "train_labels.npy", "test_labels.npy", "rejected.jsonl"
     }  # fmt: skip

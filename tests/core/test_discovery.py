@@ -10,6 +10,7 @@ import pytest
 from support.packages import RALSTON, Site
 
 from noisette import PluginError
+from noisette.plugins.code import code_of
 
 CLASS = RALSTON.partition("@hookimpl")[0]
 
@@ -102,6 +103,7 @@ def test_a_whole_package_is_found_beside_the_built_in_ones(site: Site) -> None:
         "name": "ralston",
         "distribution": "acme-ralston",
         "version": "1.5",
+        "code": code_of(found.plugin),
     }
 
 

@@ -9,6 +9,7 @@ from noisette import Experiment, PluginError, Sampler
 from noisette.config import reference
 from noisette.layout import samples_directory
 from noisette.plugins import Registry
+from noisette.plugins.code import code_of
 from noisette.plugins.discovery import Broken, Found, Origin, Source
 from noisette.plugins.registry import nearest
 
@@ -88,11 +89,13 @@ def test_a_class_that_is_offered_twice_counts_once() -> None:
 
 
 def test_a_class_that_nobody_offers_has_no_origin() -> None:
-    assert registry().origin_of(sampler("heun")()) == {
+    stranger = sampler("heun")
+    assert registry().origin_of(stranger()) == {
         "kind": "sampler",
         "name": "heun",
         "distribution": "unknown",
         "version": "?",
+        "code": code_of(stranger),
     }
 
 

@@ -99,7 +99,9 @@ def test_a_missing_plugin_inside_another_is_the_one_to_install(known: Site) -> N
 
 
 def test_a_class_of_no_package_is_looked_for_by_name(known: Site) -> None:
-    with pytest.raises(CheckpointError, match="needs the schedule 'soft' of unknown") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"needs the schedule 'soft' of a script or notebook, .*noisette\.register"
+    ) as caught:
         stored_plugin(checkpoint(SOFTLY, ("soft", "unknown", "?")), "schedule")
     assert "pip install" not in str(caught.value)
     linear = checkpoint({"name": "linear"}, ("linear", "unknown", "?"))

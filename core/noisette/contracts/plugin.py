@@ -29,6 +29,7 @@ class Plugin(BaseModel, ABC):
         name: how a config calls it, in lower case with dashes.
         paper: where it comes from (authors, year, equation or section).
         api: the `API_VERSION` it was written for.
+        unkeyed_methods: methods that decide no result: their code is no part of the keys of what the plugin made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -37,6 +38,7 @@ class Plugin(BaseModel, ABC):
     name: ClassVar[str]
     paper: ClassVar[str] = ""
     api: ClassVar[int] = API_VERSION
+    unkeyed_methods: ClassVar[tuple[str, ...]] = ()
 
     def options(self) -> dict[str, Any]:
         """Return name and options as JSON values: what a config needs to say to get this plugin back."""

@@ -12,10 +12,12 @@ from noisette.contracts import Split
 from noisette.data.cache import cache_directory
 from noisette.data.duplicates import log_duplicates
 from noisette.data.prepared import Prepared
+from noisette.edited import warn_of_edits
 from noisette.errors import DataError, OwnedError
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import data_directory
+from noisette.plugins import registry
 from noisette.storage import resumable
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ __all__ = ["prepare"]
 
 log = logging.getLogger(__name__)
 
+_AGAIN = "preparing again; a training is kept if the pictures come out the same"
 _PAUSE = 1.0  # seconds between two looks at what another process prepares
 
 
@@ -32,6 +35,7 @@ def prepare(
     experiment: Experiment,
     root: Path | str = "runs",
     *,
+    again: bool = False,
     events: Events | None = None,
     cache: Path | None = None,
 ) -> Prepared:
@@ -44,6 +48,7 @@ def prepare(
     Args:
         experiment: its `dataset` and `preparation` decide the pictures.
         root: folder of all results.
+        again: prepare them anew; finished ones are replaced when the new ones are complete.
         events: who is told of the progress, in files read.
         cache: folder of downloads; see `noisette.data.cache`.
 
@@ -54,7 +59,7 @@ def prepare(
     """
     directory = data_directory(experiment, Path(root))
     others: set[str] = set()
-    while (done := Prepared.finished(directory)) is None:
+    while (done := Prepared.finished(directory)) is None or again:
         try:
             return _prepared(experiment, Path(root), events or Events(), cache or cache_directory())
         except OwnedError as error:
@@ -69,6 +74,7 @@ def _prepared(experiment: Experiment, root: Path, events: Events, cache: Path) -
     directory, begun = data_directory(experiment, root), False
     run = Run("prepare", experiment.dataset.name, directory, _total(experiment), _options(experiment))
     try:
+        warn_of_edits(directory, "prepared", [registry().origin_of(experiment.dataset)], run.options, _AGAIN)
         with resumable(directory, "prepared", about := dict(run.options)) as staging:
             events.run_start(run)
             begun = True

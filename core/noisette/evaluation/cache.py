@@ -3,7 +3,7 @@
     <root>/features/<label>-<key>/features.npy                  features of a set, float32 (N, D)
     <root>/features/<metric>-<label>-<key>/state.safetensors    statistics of a reference
 
-A key is a hash of the pictures, options and versions of features and metric, weights, device and this format.
+A key is a hash of the pictures, options and code of features and metric, weights, device and this format.
 Both are `committed` directories: whole or not there, and verified when they are read; a damaged one is made anew.
 """
 
@@ -28,7 +28,7 @@ from noisette.storage import committed, digest, new_array, verify
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from noisette.contracts import Features, Metric, Plugin
+    from noisette.contracts import Features, Metric
     from noisette.contracts.features import Classifier, Extractor
     from noisette.contracts.metric import State
     from noisette.evaluation.sets import PictureSet
@@ -144,11 +144,13 @@ class FeatureCache:
     def _place(self, name: str, *content: Any) -> Path | None:
         if self.folder is None:
             return None
-        key = digest(_VERSION, self.device.type, self.weights, _identity(self.features), *content)
+        key = digest(_VERSION, self.device.type, self.weights, registry().identity_of(self.features), *content)
         return self.folder / f"{name}-{key}"
 
     def _state_place(self, metric: Metric, pictures: PictureSet) -> Path | None:
-        return self._place(f"{metric.name}-{self.label}", _STATISTICS, _identity(metric), pictures.identity)
+        return self._place(
+            f"{metric.name}-{self.label}", _STATISTICS, registry().identity_of(metric), pictures.identity
+        )
 
     def _kept(self, target: Path | None, kind: str, file: str) -> Path | None:
         if target is None or not target.exists():
@@ -168,7 +170,3 @@ class FeatureCache:
             "device": self.device.type,
             "torch": torch.__version__,
         }
-
-
-def _identity(plugin: Plugin) -> list[Any]:
-    return [registry().origin_of(plugin), plugin.options()]

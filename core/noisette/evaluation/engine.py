@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noisette.data.prepared import Prepared
+from noisette.edited import warn_of_edits
 from noisette.errors import DataError
 from noisette.evaluation.report import CURVES, Report
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import data_directory, evaluation_directory, training_directory
+from noisette.plugins import registry
+from noisette.plugins.registry import plugins_in
 from noisette.sampling.samples import Samples
 from noisette.storage import committed
 
@@ -29,6 +32,7 @@ def evaluate(
     root: Path | str = Path("runs"),
     *,
     run: Path | None = None,
+    again: bool = False,
     events: Events | None = None,
 ) -> Report:
     """Compare the pictures of some samplers with the real ones; a finished report is returned at once.
@@ -43,6 +47,7 @@ def evaluate(
         samples: the pictures, one row each.
         root: folder of all results; features are kept in its `features`.
         run: the run directory to write to; the experiment's, if not given.
+        again: judge anew; a finished report is replaced when the new one is complete.
         events: who is told of the progress, in pictures.
 
     Raises:
@@ -56,7 +61,7 @@ def evaluate(
     run_directory = run or training_directory(experiment, root)
     directory = evaluation_directory(run_directory, [drawn.identity for drawn in samples], experiment)
     done = Report.finished(directory)
-    if done is not None:
+    if done is not None and not again:
         return done
     if Prepared.finished(data_directory(experiment, root)) is None:
         raise DataError(f"{data_directory(experiment, root)}: is not prepared; run the prepare stage first")
@@ -84,6 +89,9 @@ def _evaluated(
     table = Table(experiment, data, opened, root / "features", lambda done: events.step(run, done, {}))
     total = sum(map(len, table.sets)) + judged_pictures(experiment, data)
     run = Run("evaluate", experiment.name, directory, total, experiment.evaluation.model_dump(mode="json"))
+    asked = {"samples": [drawn.identity for drawn in samples], "asked": run.options}
+    origins = registry().origins_of(plugins_in(experiment.evaluation))
+    warn_of_edits(directory, "evaluation", origins, asked, "evaluating again")
     events.run_start(run)
     try:
         report = table.report(directory)
@@ -94,7 +102,8 @@ def _evaluated(
             curves=judgement.curves,
             notes=report.notes + [f"{name} is left out: {why}" for name, why in judgement.left_out.items()],
         )
-        with committed(directory, "evaluation", {"experiment": experiment.name, **report.protocol}) as staging:
+        about = {"experiment": experiment.name, **report.protocol, **asked, "plugins": origins}
+        with committed(directory, "evaluation", about) as staging:
             report = replace(report, neighbours=table.draw_neighbours(staging))
             report.write(staging)
             if report.curves:

@@ -65,7 +65,7 @@ class Pair:
     def directory(self, root: Path) -> Path:
         """Return where the report lies or will lie."""
         keys = [side.key if side else None for side in (self.generated, self.reference, self.heldout)]
-        plugins = [[registry().origin_of(part), part.options()] for part in (self.features, *self.metrics)]
+        plugins = [registry().identity_of(part) for part in (self.features, *self.metrics)]
         names = [self.generated.name, self.reference.name]
         return root / "evaluations" / digest(_VERSION, keys, names, plugins, self.evaluation.baselines, self.seed)
 

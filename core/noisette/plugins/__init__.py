@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from noisette.plugins.discovery import Broken, Found, discover
-from noisette.plugins.registry import Registry, registry
+from noisette.plugins.registry import Registry, register, registry
 
-__all__ = ["Broken", "Found", "Registry", "discover", "registry"]
+__all__ = ["Broken", "Found", "Registry", "discover", "register", "registry"]

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from noisette.contracts import KINDS, Plugin
 from noisette.errors import PluginError
-from noisette.plugins.discovery import Broken, Found, Source, discover
+from noisette.plugins.code import code_of
+from noisette.plugins.discovery import Broken, Found, Origin, Source, discover
+from noisette.plugins.faults import fault_of
 
-__all__ = ["UNKNOWN", "Registry", "nearest", "registry"]
+__all__ = ["UNKNOWN", "Registry", "nearest", "plugins_in", "register", "registry"]
+
+P = TypeVar("P", bound=Plugin)
 
 UNKNOWN = "unknown"
 """The distribution of a plugin that no package offers, such as a class in a script."""
@@ -72,22 +79,47 @@ class Registry:
         return f"{self.origin_of(plugin)['distribution']}:{plugin.name}"
 
     def origin_of(self, plugin: Plugin) -> dict[str, str]:
-        """Return kind, name, distribution and version of a plugin, as checkpoints store them."""
+        """Return kind, name, distribution, version and code (its hash) of a plugin, as checkpoints store them."""
         origin = next((found.origin for found in self.found if found.plugin is type(plugin)), None)
         return {
             "kind": plugin.kind,
             "name": plugin.name,
             "distribution": origin.distribution if origin else UNKNOWN,
             "version": origin.version if origin else "?",
+            "code": code_of(type(plugin)),
         }
+
+    def identity_of(self, plugin: Plugin) -> list[Any]:
+        """Return what tells a plugin from all others in a key, as JSON values: its package, code and options.
+
+        The packages and code of plugins that are options of it belong to it.
+        """
+        made_of = [[origin["distribution"], origin["code"]] for origin in self.origins_of([plugin])]
+        return [made_of, plugin.options()]
 
     def origins_of(self, plugins: Iterable[Plugin]) -> list[dict[str, str]]:
         """Return the origin of each plugin, followed by those of the plugins that are options of it."""
         origins = []
         for plugin in plugins:
-            inner = [value for key in type(plugin).model_fields for value in _plugins_in(getattr(plugin, key))]
-            origins += [self.origin_of(plugin), *self.origins_of(inner)]
+            origins += [self.origin_of(plugin), *self.origins_of(_options(plugin))]
         return origins
+
+    def add(self, plugin: type[Plugin]) -> None:
+        """Let a class that no package offers be found by its name; it replaces one of the same name added before.
+
+        Raises:
+            PluginError: if it is no plugin.
+        """
+        if fault := fault_of(plugin):
+            raise PluginError(f"register: {fault}")
+        origin = Origin(UNKNOWN, "?", plugin.__module__)
+        same = (plugin.kind, plugin.name, UNKNOWN)
+        others = [
+            source
+            for source in self.sources
+            if same not in [(one.plugin.kind, one.plugin.name, one.origin.distribution) for one in source.found]
+        ]
+        self.sources = (*others, Source(origin, found=[Found(plugin, origin)]))
 
     def _called(self, kind: str, name: str) -> list[Found]:
         """Return the plugins of this kind and name; a class that is offered twice counts once."""
@@ -103,15 +135,21 @@ class Registry:
         return "; ".join(part for part in parts if part)
 
 
-def _plugins_in(value: object) -> Iterator[Plugin]:
-    """Yield the plugins that the value of an option is or holds."""
+def plugins_in(value: object) -> Iterator[Plugin]:
+    """Yield the plugins that a value is or holds, such as an experiment or a section of it."""
     if isinstance(value, Plugin):
         yield value
     elif isinstance(value, tuple | list | frozenset):
         for inner in value:
-            yield from _plugins_in(inner)
+            yield from plugins_in(inner)
     elif isinstance(value, Mapping):
-        yield from _plugins_in(tuple(value.values()))
+        yield from plugins_in(tuple(value.values()))
+    elif isinstance(value, BaseModel):
+        yield from _options(value)
+
+
+def _options(model: BaseModel) -> Iterator[Plugin]:
+    return plugins_in([getattr(model, key) for key in type(model).model_fields])
 
 
 def _ambiguous(same: Sequence[Found]) -> str:
@@ -128,3 +166,17 @@ def _full(found: Found) -> str:
 def registry() -> Registry:
     """Return the registry of the installed packages; discovered once a process."""
     return Registry(discover())
+
+
+def register(plugin: type[P]) -> type[P]:
+    """Let a plugin class of a script or a notebook be found by its name in this process; usable as a decorator.
+
+    A checkpoint stores names, so a network, objective or schedule must be registered to be trained, and again in
+    every process that loads it. A class that is registered takes the place of one of the same kind and name that
+    was registered before, such as by an earlier run of a notebook's cell.
+
+    Raises:
+        PluginError: if it is no plugin.
+    """
+    registry().add(plugin)
+    return plugin

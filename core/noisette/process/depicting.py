@@ -23,10 +23,13 @@ from noisette.config.scenes import (
     TextToImage,
 )
 from noisette.diffusion import Tables
+from noisette.edited import warn_of_edits
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import pictures_directory, run_directory
 from noisette.machine import threads
+from noisette.plugins import registry
+from noisette.plugins.registry import plugins_in
 from noisette.process.classes import ClassWalks
 from noisette.process.completing import box, filled, small_shape, upscaled
 from noisette.process.forward import forward_strip
@@ -49,6 +52,7 @@ def depict(
     root: Path | str = "runs",
     *,
     checkpoint: Checkpoint | None = None,
+    again: bool = False,
     events: Events | None = None,
 ) -> Shown:
     """Make one item of a config's `pictures`; finished ones are returned at once.
@@ -58,6 +62,7 @@ def depict(
         scene: the item.
         root: folder of all results.
         checkpoint: the trained network, for what needs one; the pictures lie beside it.
+        again: make them anew; finished ones are replaced when the new ones are complete.
         events: who is told of it.
 
     Raises:
@@ -68,7 +73,7 @@ def depict(
     run = run_directory(config, Path(root)) if checkpoint is None else checkpoint.run
     directory = pictures_directory(run, "" if checkpoint is None else checkpoint.digest, scene, config)
     done = Shown.finished(directory)
-    if done is not None:
+    if done is not None and not again:
         return done
     events = events or Events()
     task = Run("pictures", scene.label, directory, _parts(scene), scene.model_dump(mode="json"))
@@ -96,6 +101,9 @@ def _made(
 
     begun = time.perf_counter()
     about = _about(config, scene, checkpoint)
+    origins = registry().origins_of(plugins_in(scene))
+    warn_of_edits(task.directory, "pictures", origins, about, "making its pictures again")
+    about["plugins"] = origins
     with committed(task.directory, "pictures", about) as staging, threads(config.threads):
         studio = Studio(config, root, staging, scene.label, step, checkpoint)
         _PAINTS[type(scene)](scene, studio)

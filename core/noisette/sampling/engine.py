@@ -10,6 +10,7 @@ import numpy as np
 from noisette.checkpoint import Checkpoint
 from noisette.contracts import Sampler
 from noisette.data import Prepared
+from noisette.edited import warn_of_edited_sampler
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
@@ -37,6 +38,7 @@ def sample(
     sampler: Sampler,
     root: Path | str = "runs",
     *,
+    again: bool = False,
     events: Events | None = None,
 ) -> Samples:
     """Draw `sampling.count` pictures from a checkpoint; finished ones are returned at once.
@@ -49,6 +51,7 @@ def sample(
         checkpoint: the trained network.
         sampler: how to draw them.
         root: folder of all results; the samples lie beside the checkpoint, wherever that is.
+        again: make them anew; finished ones are replaced when the new ones are complete.
         events: who is told of the progress, in pictures.
 
     Raises:
@@ -60,8 +63,9 @@ def sample(
     directory = checkpoint.run
     target = samples_directory(directory, checkpoint.digest, sampler, experiment)
     done = Samples.finished(target)
-    if done is not None:
+    if done is not None and not again:
         return done
+    warn_of_edited_sampler(experiment, checkpoint, sampler, target)
     model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=Machine.here(experiment.training.precision))
     data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_resolution else None
     events = events or Events()

@@ -96,6 +96,7 @@ def join(
     sampler: Sampler,
     drawn: Sequence[Path],
     *,
+    again: bool = False,
     events: Events | None = None,
 ) -> Samples:
     """Put the shards of a sampler together, with every hash verified, and remove them.
@@ -103,6 +104,7 @@ def join(
     Args:
         experiment, checkpoint, sampler: as `draw_shard` was given them.
         drawn: directories of all its shards.
+        again: replace finished samples by these shards.
         events: who is told of the pictures; of the start it was told before.
 
     Raises:
@@ -110,7 +112,7 @@ def join(
     """
     target, count = _target(experiment, checkpoint, sampler), experiment.sampling.count
     done = Samples.finished(target)
-    if done is not None:
+    if done is not None and not again:
         return done
     found = sorted(((verify(shard, _KIND).about, shard) for shard in drawn), key=lambda one: one[0]["part"])
     about = _agreed(target, [told for told, _ in found], count)

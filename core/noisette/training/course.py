@@ -2,7 +2,8 @@
 
 With a constant learning rate, `training.steps` says how far a run goes and nothing of its way: a run of 4,000 steps
 passes, bit for bit, where one of 2,000 ended, and goes on from there in a directory of its own. A rate that decays
-to zero over the steps makes every number of steps another course. So does any other option that decides a weight.
+to zero over the steps makes every number of steps another course. So does any other option that decides a weight,
+and other code of a plugin. What the experiment is called does not matter.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette.checkpoint import Checkpoint, checkpoints, latest
+from noisette.edited import changed_code, made_at
 from noisette.errors import CheckpointError
 from noisette.layout import COSMETIC, WATCHING
 from noisette.plugins import registry
+from noisette.training.anew import is_begun_anew
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
@@ -26,6 +29,8 @@ __all__ = ["beginning", "differing"]
 
 log = logging.getLogger(__name__)
 
+_RUN = re.compile(r"[^.].*-[0-9a-f]{10}")
+_CODE = "the code of "
 _DECIDING = ("seed", "timesteps", "schedule", "objective", "backbone", "training")
 
 
@@ -43,7 +48,10 @@ def beginning(experiment: Experiment, directory: Path, data: Prepared) -> Checkp
             )
         log.info("training goes on at step %d of %d", own.step, steps)
         return own
-    near: dict[Path, list[str]] = {}
+    if is_begun_anew(directory):
+        log.info("training begins at step 0, as was asked for")
+        return None
+    near: list[tuple[Checkpoint, list[str]]] = []
     for found in _elsewhere(experiment, directory):
         try:
             others = differing(found, experiment, data)
@@ -51,13 +59,27 @@ def beginning(experiment: Experiment, directory: Path, data: Prepared) -> Checkp
                 whole = Checkpoint.open(found.directory)
                 log.info("training goes on at step %d of %d, behind %s", whole.step, steps, whole.directory)
                 return whole
-            near[found.run] = others
+            if _is_named(found, experiment):
+                near.append((found, others))
         except CheckpointError as error:
             log.warning("damaged checkpoint passed over: %s", error)
     if near:
-        run, others = min(near.items(), key=lambda item: len(item[1]))
-        log.info("training begins at step 0: %s differs in %s", run, ", ".join(others))
+        _say_why(*min(near, key=lambda pair: len(pair[1])))
     return None
+
+
+def _say_why(near: Checkpoint, others: list[str]) -> None:
+    """Say why a training begins at step 0 beside one that is like it."""
+    if not all(other.startswith(_CODE) for other in others):
+        log.info("training begins at step 0: %s differs in %s", near.run, ", ".join(others))
+        return
+    log.warning(
+        "%s has changed since %s was trained (%s): training again from step 0; to use what was trained before, "
+        "give its directory instead of a config",
+        " and ".join(others),
+        near.run,
+        made_at(near.directory),
+    )
 
 
 def differing(checkpoint: Checkpoint, experiment: Experiment, data: Prepared) -> list[str]:
@@ -66,20 +88,30 @@ def differing(checkpoint: Checkpoint, experiment: Experiment, data: Prepared) ->
     stored, wanted = _deciding(about["experiment"]), _deciding(experiment.options())
     paths = [path for path in sorted(stored | wanted) if stored.get(path, ...) != wanted.get(path, ...)]
     parts = (experiment.schedule, experiment.objective, experiment.backbone)
-    if _packages(registry().origins_of(parts)) - _packages(about["plugins"]):
+    origins = registry().origins_of(parts)
+    if _packages(origins) - _packages(about["plugins"]):
         paths.append("the packages of its plugins")
+    paths += [f"{_CODE}{name}" for name in changed_code(origins, about["plugins"])]
     if about["data"] != data.digest:
         paths.append("dataset")
     return paths
 
 
 def _elsewhere(experiment: Experiment, directory: Path) -> Iterator[Checkpoint]:
-    """Yield what other runs of this name have within its steps, furthest first; unverified."""
-    name = re.compile(re.escape(experiment.name) + "-[0-9a-f]{10}")
-    runs = [run for run in directory.parent.glob("*") if name.fullmatch(run.name) and run != directory]
+    """Yield what other runs have within its steps, furthest first; unverified."""
+    runs = [run for run in directory.parent.glob("*") if _RUN.fullmatch(run.name) and run != directory]
     found = [checkpoint for run in runs for checkpoint in checkpoints(run)]
-    within = [checkpoint for checkpoint in found if checkpoint.step <= experiment.training.steps]
+    within = [
+        checkpoint
+        for checkpoint in found
+        if checkpoint.step <= experiment.training.steps
+        and (_is_named(checkpoint, experiment) or "imported" not in checkpoint.about)
+    ]
     return iter(sorted(within, key=lambda checkpoint: checkpoint.step, reverse=True))
+
+
+def _is_named(checkpoint: Checkpoint, experiment: Experiment) -> bool:
+    return bool(checkpoint.about["experiment"].get("name") == experiment.name)
 
 
 def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:

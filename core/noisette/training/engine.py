@@ -24,6 +24,7 @@ from noisette.layout import data_directory, training_directory
 from noisette.machine import Machine, threads
 from noisette.storage import owned
 from noisette.training.adopting import adopt
+from noisette.training.anew import set_aside
 from noisette.training.batches import Batches
 from noisette.training.course import beginning
 from noisette.training.grids import draw_grid
@@ -32,6 +33,7 @@ from noisette.training.power_ema import keep_snapshot
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
 from noisette.training.stop import Stop, graceful_stop
+from noisette.training.stored import require_findable
 from noisette.training.validation import Validation, keep_best
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ __all__ = ["train"]
 log = logging.getLogger(__name__)
 
 
-def train(experiment: Experiment, root: Path | str = "runs", *, events: Events | None = None) -> Checkpoint:
+def train(
+    experiment: Experiment, root: Path | str = "runs", *, again: bool = False, events: Events | None = None
+) -> Checkpoint:
     """Train the experiment's network on its prepared pictures, or go on where an earlier run stopped.
 
     A finished training is returned at once. SIGINT, SIGTERM and SIGHUP end the step at work, write a checkpoint,
@@ -53,14 +57,19 @@ def train(experiment: Experiment, root: Path | str = "runs", *, events: Events |
     Args:
         experiment: what to train.
         root: folder of all results; see `noisette.layout`.
+        again: train a finished network anew from step 0; its directory is kept under another name.
         events: who is told of steps, measurements, grids and checkpoints.
 
     Raises:
         DataError: if the pictures are not prepared, or are too few for the network.
+        PluginError: if a plugin could not be found again when the checkpoint is loaded.
         CheckpointError: if the checkpoint in its directory is of another experiment, or no step is asked for.
         NotFiniteError: if the loss is not finite; the last good checkpoint stays.
         StorageError: if another process trains here, the pictures are damaged, or the disk is full.
     """
+    require_findable(experiment)
+    if again:
+        set_aside(experiment, Path(root))
     directory = training_directory(experiment, Path(root))
     done = finished(directory, experiment.training.steps)
     if done is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,33 @@ from pydantic_core import PydanticCustomError
 
 from noisette.config.reference import make_plugin
 from noisette.contracts import Plugin
-from noisette.errors import CheckpointError
-from noisette.plugins.registry import UNKNOWN, registry
+from noisette.edited import changed_code
+from noisette.errors import CheckpointError, PluginError
+from noisette.plugins.registry import UNKNOWN, plugins_in, registry
 
 if TYPE_CHECKING:
     from noisette.checkpoint import Checkpoint
+    from noisette.config import Experiment
 
-__all__ = ["stored_plugin"]
+__all__ = ["require_findable", "stored_plugin"]
+
+log = logging.getLogger(__name__)
+
+
+def require_findable(experiment: Experiment) -> None:
+    """Refuse plugins whose names will not find them when the checkpoint is loaded.
+
+    Raises:
+        PluginError: naming the class, and what to do.
+    """
+    for plugin in plugins_in([experiment.schedule, experiment.objective, experiment.backbone]):
+        if all(found.plugin is not type(plugin) for found in registry().found):
+            name = type(plugin).__qualname__
+            raise PluginError(
+                f"{plugin.kind} {plugin.name!r}: its class {name} is of no installed package. A checkpoint stores "
+                f"the name alone, so the trained network could not be loaded. Call noisette.register({name}) "
+                "before training, and in every program that loads the network"
+            )
 
 
 def stored_plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
@@ -27,14 +48,16 @@ def stored_plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
     options: dict[str, Any] = checkpoint.about["experiment"][kind]
     origin = _origin(checkpoint, kind)
     try:
-        return make_plugin(kind, {**options, "name": _full_name(origin)})
+        plugin = make_plugin(kind, {**options, "name": _full_name(origin)})
     except PydanticCustomError as error:
         problems = "; ".join(str(problem) for problem in (error.context or {})["problems"])
-        package = f"{origin['distribution']} {origin['version']}"
         raise CheckpointError(
-            f"{checkpoint.directory}: needs the {kind} {origin['name']!r} of {package}: {problems}"
+            f"{checkpoint.directory}: needs the {kind} {origin['name']!r} {_whence(origin)}: {problems}"
             + _remedy(_missing(checkpoint) or [origin])
         ) from None
+    for name in changed_code(registry().origins_of([plugin]), checkpoint.about["plugins"]):
+        log.warning("%s: the code of %s has changed since it was trained", checkpoint.directory, name)
+    return plugin
 
 
 def _origin(checkpoint: Checkpoint, kind: str) -> dict[str, str]:
@@ -49,6 +72,12 @@ def _full_name(origin: Mapping[str, str]) -> str:
     """Return the name that means the plugin of this package, or the bare one if none offered it."""
     package, name = origin["distribution"], origin["name"]
     return name if package == UNKNOWN else f"{package}:{name}"
+
+
+def _whence(origin: Mapping[str, str]) -> str:
+    if origin["distribution"] != UNKNOWN:
+        return f"of {origin['distribution']} {origin['version']}"
+    return "of a script or notebook, which must define the class and call noisette.register(CLASS) first"
 
 
 def _missing(checkpoint: Checkpoint) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ import typer
 
 from noisette.config.overrides import parse_override
 
-__all__ = ["AsJson", "Config", "Output", "Set", "TrackingUri", "overrides_of"]
+__all__ = ["Again", "AsJson", "Config", "Output", "Set", "TrackingUri", "overrides_of"]
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the experiment.", show_default=False)]
 Set = Annotated[
@@ -16,6 +16,9 @@ Set = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change the config, such as training.steps=500; repeatable."),
 ]
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of all results.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Do it anew although it is finished; the old result stays until then.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 TrackingUri = Annotated[
     str | None,

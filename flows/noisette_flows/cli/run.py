@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json as jsonlib
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from noisette import Experiment
 from noisette.layout import run_directory
+from noisette.stages import made_again
 from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
 from noisette_flows.cli.work import Order
 
@@ -19,12 +22,22 @@ def run(
     config: Config,
     settings: Set = None,
     output: Output = "runs",
+    again: Annotated[
+        str,
+        typer.Option(
+            "--again",
+            metavar="STAGE",
+            help="Make a stage anew, and all that depends on it: prepare, train, sample, pictures or evaluate.",
+            show_default=False,
+        ),
+    ] = "",
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Prepare, train, sample and evaluate an experiment, then print the comparison.
 
-    What is finished is skipped; what was stopped goes on where it stopped. A config without a data set lists
+    What is finished is skipped, unless the code of its plugins has changed; what was stopped goes on where it
+    stopped. A config without a data set lists
     pictures that need no training, such as those of a pretrained pipeline; they are made.
     """
     from noisette_flows.display.result import show
@@ -34,8 +47,10 @@ def run(
     order = Order(config, overrides_of(settings), output)
     loaded = order.config_or_show()
     stages = order.stages()
-    flow = "train_and_eval" if isinstance(loaded, Experiment) else "draw_pictures"
-    skipped = order.run(flow, stages, tracking_uri)
+    if isinstance(loaded, Experiment):
+        skipped = order.run("train_and_eval", stages, tracking_uri, again)
+    else:
+        skipped = order.run("draw_pictures", stages, tracking_uri, "pictures" in made_again(again))
     store = Store.of(tracking_uri)
     if store is not None and len(skipped) == len(stages):
         catch_up(loaded, run_directory(loaded, Path(output)), store, order.overrides)

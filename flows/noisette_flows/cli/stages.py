@@ -13,16 +13,18 @@ from noisette import ConfigError
 from noisette.errors import Problem
 from noisette.stages import Stage
 from noisette_flows.cli import evaluating as two
-from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
+from noisette_flows.cli.options import Again, AsJson, Config, Output, Set, TrackingUri, overrides_of
 from noisette_flows.cli.work import Order
 
 __all__ = ["evaluate", "pictures", "prepare", "sample", "train"]
 
 
-def prepare(config: Config, settings: Set = None, output: Output = "runs", json: AsJson = False) -> None:
+def prepare(
+    config: Config, settings: Set = None, output: Output = "runs", again: Again = False, json: AsJson = False
+) -> None:
     """Make the pictures of an experiment uniform."""
     order = Order(config, overrides_of(settings), output)
-    skipped = order.run("prepare_data", order.stages("prepare"))
+    skipped = order.run("prepare_data", order.stages("prepare"), again=again)
     _tell(order.stages("prepare"), skipped, json)
 
 
@@ -34,12 +36,13 @@ def train(
         typer.Option("--nproc", help="Processes that share each batch, such as one a GPU: training.processes."),
     ] = None,
     output: Output = "runs",
+    again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Train an experiment's network on its prepared pictures, or go on training it."""
     order = Order(config, overrides_of(settings) | _in_processes(nproc), output)
-    skipped = order.run("train", order.stages("train"), tracking_uri)
+    skipped = order.run("train", order.stages("train"), tracking_uri, again)
     _tell(order.stages("train"), skipped, json)
 
 
@@ -52,13 +55,14 @@ def sample(
     steps: Annotated[int | None, typer.Option("--steps", help="Its steps.")] = None,
     count: Annotated[int | None, typer.Option("--count", help="How many pictures.")] = None,
     output: Output = "runs",
+    again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Draw pictures from an experiment's trained network."""
     overrides = overrides_of(settings) | _choice(sampler, steps, count)
     order = Order(config, overrides, output)
-    skipped = order.run("sample", order.stages("sample"), tracking_uri)
+    skipped = order.run("sample", order.stages("sample"), tracking_uri, again)
     _tell(order.stages("sample"), skipped, json)
 
 
@@ -75,6 +79,7 @@ def evaluate(
     seed: two.Seed = 0,
     settings: Set = None,
     output: Output = "runs",
+    again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -83,6 +88,8 @@ def evaluate(
     The latter needs no experiment; it is logged to MLflow only if --tracking-uri names a store.
     """
     judges = two.judges(features, metrics)
+    if real is not None and again:
+        raise typer.BadParameter("--again: expected the config of an experiment; got two folders of pictures")
     if real is not None:
         options = {
             "heldout": held_out,
@@ -104,7 +111,7 @@ def evaluate(
     }
     two.only_for_two(config, {**given, "--fit": fit != "crop"})
     order = Order(config, overrides_of(settings) | {f"evaluation.{key}": it for key, it in judges.items()}, output)
-    skipped = order.run("evaluate", order.stages("evaluate"), tracking_uri)
+    skipped = order.run("evaluate", order.stages("evaluate"), tracking_uri, again)
     (stage,) = order.stages("evaluate")
     if json or stage.directory is None:
         _tell([stage], skipped, json)
@@ -116,6 +123,7 @@ def pictures(
     config: Config,
     settings: Set = None,
     output: Output = "runs",
+    again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -125,7 +133,7 @@ def pictures(
         raise ConfigError(
             config, [Problem("pictures", "is empty: there is nothing to make; list some, such as denoise")]
         )
-    skipped = order.run("draw_pictures", order.stages("pictures"), tracking_uri)
+    skipped = order.run("draw_pictures", order.stages("pictures"), tracking_uri, again)
     _tell(order.stages("pictures"), skipped, json)
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from noisette import ConfigError, Experiment
 from noisette.config import Show, load
-from noisette.stages import Stage, plan
+from noisette.stages import Stage, made_again, plan
 from noisette_flows.cli.missing import with_packages
 from noisette_flows.environment import quiet_prefect
 
@@ -56,20 +56,30 @@ class Order:
         """Return the stages of one kind, such as "sample", or all."""
         alone = kind in ("", "pictures")  # all other stages are an experiment's
         everything = plan(self.config_or_show() if alone else self.experiment(), Path(self.output))
-        return [stage for stage in everything if not kind or stage.name.split()[0] == kind]
+        return [stage for stage in everything if not kind or stage.kind == kind]
 
-    def run(self, flow: str, stages: Sequence[Stage], tracking_uri: str | None = None) -> list[str]:
+    def run(
+        self, flow: str, stages: Sequence[Stage], tracking_uri: str | None = None, again: str | bool = ""
+    ) -> list[str]:
         """Run a flow of `noisette_flows.pipeline`, unless all its stages are finished.
+
+        Args:
+            flow: its name.
+            stages: its stages.
+            tracking_uri: as the command was given it.
+            again: the stage to make anew, for the flow of all stages; or whether to make those of this flow anew.
 
         Returns:
             The names of the stages that were finished before.
         """
         console = console_for_progress()
-        skipped = [stage for stage in stages if stage.finished]
+        anew = {stage.kind for stage in stages} if again is True else made_again(again or "")
+        skipped = [stage for stage in stages if stage.finished and stage.kind not in anew]
         for stage in skipped:
             console.print(f"{stage.name}: finished before, skipped ({stage.directory})", **_PLAIN)
         if len(skipped) < len(stages):
-            parameters = {"config": self.config, "overrides": self.overrides or None, "output": self.output}
+            parameters: dict[str, Any] = {"again": again} if again else {}
+            parameters |= {"config": self.config, "overrides": self.overrides or None, "output": self.output}
             start(flow, parameters, console, tracking_uri)
         else:
             _mark_killed(Path(self.output), tracking_uri)
@@ -117,7 +127,9 @@ def start(flow: str, parameters: Mapping[str, Any], console: Console, tracking_u
         _tell_of_outage(error)
         raise
     except (KeyboardInterrupt, SystemExit):
-        console.print("stopped; the same command goes on from here", **_PLAIN)
+        console.print(
+            "stopped; the same command goes on from here" + (_ADVICE if "again" in parameters else ""), **_PLAIN
+        )
         raise
 
 
@@ -139,6 +151,7 @@ def _tell_of_outage(error: Exception) -> None:
         ) from None
 
 
+_ADVICE = ", without --again where the stage is finished by now"
 _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 

@@ -1,0 +1,180 @@
+"""A hash of the code that a plugin is made of, so that results of an edited plugin are told from those before.
+
+The code of a class is that of the module that defines it, and of every module of the same top-level package that
+these import, directly or through one another, also inside functions. It is read from source; nothing is imported.
+The syntax tree is hashed, so comments, formatting, docstrings and the descriptions of options do not count. Nor do
+methods that the contract lists in `Plugin.unkeyed_methods`, imports for type checkers, and the `__init__` of a
+package on the way to a module. A class of a script or a notebook has no package: see `noisette.plugins.running`.
+
+Trees are hashed once: what was found is kept by the content of the file in the folder of `noisette.data.cache`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from noisette.contracts import Plugin
+from noisette.data.cache import cache_directory
+from noisette.plugins.running import running_code
+from noisette.storage import digest
+
+__all__ = ["code_of"]
+
+_VERSION = 1
+_CONTRACTS = Plugin.__module__.partition(".")[0]
+
+
+def code_of(plugin: type[Plugin]) -> str:
+    """Return ten hexadecimal digits that change when the code of a plugin's class does.
+
+    A class that inherits from plugins of other packages is made of their code too.
+    """
+    bases = [base for base in plugin.__mro__ if issubclass(base, Plugin) and _top(base.__module__) != _CONTRACTS]
+    return digest([_of_class(base) for base in bases])
+
+
+def _of_class(plugin: type[Plugin]) -> Any:
+    module = sys.modules.get(plugin.__module__)
+    if plugin.__module__ == "__main__" or getattr(module, "__spec__", None) is None:
+        return running_code(plugin)
+    if "<locals>" in plugin.__qualname__:  # a function made it, perhaps with values of its own
+        return [_of_module(plugin), running_code(plugin)]
+    return _of_module(plugin)
+
+
+@cache
+def _of_module(plugin: type[Plugin]) -> dict[str, str]:
+    """Return the hash of every module that a class is made of; as it was when it was first asked for."""
+    found: dict[str, str] = {}
+    pending = [plugin.__module__]
+    while pending:
+        name = pending.pop()
+        spec = None if name in found else _spec(name)
+        if spec is not None:
+            module = _read(spec, plugin.unkeyed_methods)
+            found[name] = module.code
+            pending += _imported(spec, module, _top(name))
+    return found
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Return where a module is, without importing it or the packages it is in."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    if isinstance(spec, ModuleSpec):
+        return spec
+    parent, _, _ = name.rpartition(".")
+    if not parent:
+        return find_spec(name)
+    package = _spec(parent)
+    places = package.submodule_search_locations if package is not None else None
+    return PathFinder.find_spec(name, list(places)) if places else None
+
+
+@dataclass(frozen=True)
+class _Module:
+    """The hash of a module's tree, and its imports: dots before the name, the name, and what is taken from it."""
+
+    code: str
+    imports: list[tuple[int, str, list[str]]]
+
+
+def _imported(spec: ModuleSpec, module: _Module, top: str) -> Iterator[str]:
+    """Yield the full names of the modules of the package `top` that a module imports."""
+    package = spec.name if spec.submodule_search_locations is not None else spec.name.rpartition(".")[0]
+    for level, name, taken in module.imports:
+        base = package.split(".")[: len(package.split(".")) + 1 - level] if level else []
+        full = ".".join([*base, *([name] if name else [])])
+        if _top(full) != top:
+            continue
+        inner = {word: _spec(f"{full}.{word}") for word in taken}
+        yield from (found.name for found in inner.values() if found is not None)
+        if not taken or None in inner.values():
+            yield full
+
+
+def _read(spec: ModuleSpec, without: tuple[str, ...]) -> _Module:
+    content = _content(spec)
+    if not (spec.origin or "").endswith(".py"):
+        return _Module(blake2b(content, digest_size=8).hexdigest(), [])
+    told = f"{_VERSION} {' '.join(without)}\0".encode()
+    kept = cache_directory() / "code" / blake2b(told + content, digest_size=16).hexdigest()
+    with suppress(OSError, ValueError, TypeError):
+        return _Module(**json.loads(kept.read_text(encoding="utf-8")))
+    module = _parsed(content, without)
+    with suppress(OSError):
+        _keep(kept, json.dumps(vars(module)))
+    return module
+
+
+def _content(spec: ModuleSpec) -> bytes:
+    """Return the content of a module's file, also of one in an archive; nothing for a package without a file."""
+    get_data = getattr(spec.loader, "get_data", None)
+    with suppress(OSError):
+        if get_data is not None and spec.origin:
+            return bytes(get_data(spec.origin))
+    return b""
+
+
+def _keep(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f"{path.name}-{os.getpid()}")
+    staging.write_text(text, encoding="utf-8")
+    staging.replace(path)
+
+
+def _parsed(content: bytes, without: tuple[str, ...]) -> _Module:
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError):  # a module that is imported in vain, or for another Python
+        return _Module(blake2b(content, digest_size=8).hexdigest(), [])
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            node.body = [one for one in node.body if getattr(one, "name", None) not in without]
+    text = json.dumps(_plain(tree), separators=(",", ":"))
+    return _Module(blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest(), list(_imports(tree)))
+
+
+def _plain(node: Any) -> Any:
+    """Return a syntax tree as JSON values, without what decides nothing: the same in every version of Python."""
+    if isinstance(node, list):
+        return [_plain(one) for one in node if not _is_text(one)]
+    if not isinstance(node, ast.AST):
+        return node if isinstance(node, str | int | None) else repr(node)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, []) and name != "ctx"}
+    return [type(node).__name__, {name: _plain(value) for name, value in fields.items()}]
+
+
+def _is_text(node: Any) -> bool:
+    """Return whether a statement is a text and no more, as docstrings are."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield the imports of a module, but for those that only a type checker sees."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or "", [alias.name for alias in node.names]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            yield from _imports(ast.Module(node.orelse, []))
+        else:
+            yield from _imports(node)
