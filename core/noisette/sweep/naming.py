@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from noisette.errors import DataError
 from noisette.layout import COSMETIC, WATCHING
 
 if TYPE_CHECKING:
+    from noisette.config import Experiment
+    from noisette.contracts import Plugin
     from noisette.sweep.engine import Sweep
 
-__all__ = ["told_apart_by"]
+    Trained = tuple[Experiment, Sequence[Mapping[str, str]]]
+    """An experiment, and the origins of the plugins that it was trained with."""
 
-_MOST = 3
+__all__ = ["by_options", "differing", "told_apart_by"]
+
+_MOST = 6
 """Options in a name; models that differ in more are called by their run directories."""
 
+_PLUGINS = ("dataset", "schedule", "objective", "backbone")
+_NAMES = {f"{kind}.name" for kind in _PLUGINS}
 _ASIDE = {"sampling", "evaluation", "pictures", "name"}
 _COSMETIC = {f"training.{key}" for key in COSMETIC | WATCHING}
 
@@ -32,7 +40,8 @@ def told_apart_by(sweeps: Sequence[Sweep]) -> list[str]:
     twice = [sweep for sweep, digest in zip(sweeps, digests, strict=True) if digests.count(digest) > 1]
     if twice:
         raise DataError(f"compare: expected different models; got {twice[0].checkpoint.directory} twice")
-    options = _by_options(sweeps)
+    trained = [(sweep.trained, sweep.checkpoint.about["plugins"]) for sweep in sweeps]
+    options = by_options(trained) if len(differing(trained)) <= _MOST else [""] * len(sweeps)
     candidates = [
         [sweep.experiment.name for sweep in sweeps],
         options,
@@ -45,29 +54,57 @@ def told_apart_by(sweeps: Sequence[Sweep]) -> list[str]:
     return next(names for names in candidates if len(set(names)) == len(sweeps) and all(names))
 
 
-def _by_options(sweeps: Sequence[Sweep]) -> list[str]:
-    """Return the options that are not the same everywhere; nothing if they are many."""
-    flat = [dict(_flattened(sweep.trained.options())) for sweep in sweeps]
-    known = dict.fromkeys(key for options in flat for key in options)
-    keys = [key for key in known if key not in _COSMETIC and _differs(flat, key)]
-    if not 0 < len(keys) <= _MOST:
-        return [""] * len(sweeps)
-    return [", ".join(f"{_short(key)}={options[key]}" for key in keys if key in options) for options in flat]
+def by_options(trained: Sequence[Trained]) -> list[str]:
+    """Return a text for each of several trainings, of the options that are not the same everywhere.
+
+    A plugin that not all have is told with its options that are not its defaults: ``schedule=linear end=0.01``.
+    """
+    facts, keys = [_facts(one) for one in trained], differing(trained)
+    return [", ".join(f"{_last(key)}={options[key]}" for key in keys if key in options) for options in facts]
 
 
-def _differs(flat: Sequence[Mapping[str, Any]], key: str) -> bool:
-    return len({repr(options.get(key)) for options in flat}) > 1
+def differing(trained: Sequence[Trained]) -> list[str]:
+    """Return the paths of what is not the same in all trainings; where a plugin differs, that of it alone."""
+    facts = [_facts(one) for one in trained]
+    known = dict.fromkeys(key for options in facts for key in options)
+    keys = [key for key in known if len({options.get(key) for options in facts}) > 1]
+    names = {key: {options[key].partition(" ")[0] for options in facts if key in options} for key in keys}
+    others = tuple(f"{key}." for key in keys if key in _PLUGINS and len(names[key]) > 1)
+    inner = tuple(key.removesuffix("name") for key in keys if key.endswith(".name"))
+    same = {key for key in keys if key in _PLUGINS and len(names[key]) == 1}
+    left_out = [key for key in keys if key.startswith(inner) and not key.endswith(".name")]
+    return [key for key in keys if key not in {*same, *left_out} and not key.startswith(others)]
 
 
-def _short(key: str) -> str:
-    return key.removesuffix(".name").rpartition(".")[2]
+def _last(path: str) -> str:
+    section, _, key = path.rpartition(".")
+    return f"{section} {key}" if key == "code" else section.rpartition(".")[2] if key == "name" else key
+
+
+def _facts(trained: Trained) -> dict[str, str]:
+    """Return what decided a training as texts by path: each plugin whole, and by its options and code."""
+    experiment, origins = trained
+    whole = {kind: _described(getattr(experiment, kind)) for kind in _PLUGINS}
+    options = {key: shorten(str(value), 40, placeholder="...") for key, value in _flattened(experiment.options())}
+    codes = {f"{one['kind']}.code": one["code"] for one in origins if "code" in one and one["kind"] in _PLUGINS}
+    return {**whole, **{key: value for key, value in options.items() if key not in _COSMETIC}, **codes}
+
+
+def _described(plugin: Plugin) -> str:
+    """Return a plugin's name and its options that are not the defaults: ``linear end=0.01``."""
+    options, fields = plugin.options(), type(plugin).model_fields
+    changed = [key for key in fields if getattr(plugin, key) != fields[key].get_default(call_default_factory=True)]
+    inner = {key: options[key] for key in changed}
+    told = {key: value.get("name", value) if isinstance(value, Mapping) else value for key, value in inner.items()}
+    return " ".join([plugin.name, *(f"{key}={value}" for key, value in told.items())])
 
 
 def _flattened(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in options.items():
-        if before == "" and key in _ASIDE:
+        path = f"{before}{key}"
+        if path in _ASIDE or path in _NAMES:
             continue
         if isinstance(value, Mapping):
-            yield from _flattened(value, f"{before}{key}.")
+            yield from _flattened(value, f"{path}.")
         else:
-            yield f"{before}{key}", value
+            yield path, value
