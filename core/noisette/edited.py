@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisette.errors import StorageError
 from noisette.plugins import registry
-from noisette.storage import MANIFEST, Manifest, read_manifest
+from noisette.storage import MANIFEST, Manifest, is_complete, read_manifest
 
 if TYPE_CHECKING:
     from noisette.checkpoint import Checkpoint
@@ -50,6 +50,8 @@ def warn_of_edits(target: Path, kind: str, origins: Origins, same: Mapping[str, 
         same: what its manifest will say of everything else that decides it.
         again: what is done now, such as "sampling again".
     """
+    if is_complete(target, kind):  # made anew by the same code
+        return
     for directory in sorted(target.parent.glob(f"*/{MANIFEST}"), key=_time, reverse=True):
         manifest = _read(directory.parent, kind)
         if manifest is None or any(manifest.about.get(key) != value for key, value in same.items()):
