@@ -12,6 +12,7 @@ from prefect import flow
 
 from noisette import Experiment
 from noisette.config import Show, load
+from noisette.evaluation.ready import require_ready
 from noisette.layout import run_directory
 from noisette.stages import made_again, plan
 from noisette.sweep import STEPS, Sweep
@@ -155,6 +156,7 @@ def train_and_eval(
     Workers.check(workers)
     changes, anew = asked(overrides, steps, samplers, seed), made_again(again)
     experiment, root = Experiment.load(config_file(config), changes), Path(output)
+    require_ready(experiment.evaluation)
     if "train" in anew:
         set_aside(experiment, root)
     with observed(experiment, root, tracking_uri, changes) as events:

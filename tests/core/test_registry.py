@@ -127,3 +127,23 @@ def test_the_name_of_a_built_in_plugin_cannot_be_taken_over(site: Site, monkeypa
     assert Experiment.parse(ours.options()) == ours
     folders = {samples_directory(site.folder, "key", e.sampling.samplers[0], e).name for e in (ours, theirs)}
     assert len(folders) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "hint"),
+    [
+        ("sampler", "dpm++", "did you mean 'dpmpp-2m'?"),
+        ("sampler", "DPM-Solver++", "did you mean 'dpmpp-2m'?"),
+        ("sampler", "euler", "did you mean 'ddim'?"),
+        ("sampler", "plms", "did you mean 'pndm'?"),
+        ("metric", "fid", "fid is 'frechet' with evaluation.features: inception"),
+        ("metric", "FID", "fid is 'frechet' with evaluation.features: inception"),
+        ("metric", "frechett", "did you mean 'frechet'?"),
+    ],
+)
+def test_the_names_of_the_field_lead_to_ours(kind: str, name: str, hint: str) -> None:
+    from noisette import registry as installed
+
+    with pytest.raises(PluginError) as caught:
+        installed().find(kind, name)
+    assert hint in str(caught.value)

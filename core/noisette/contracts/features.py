@@ -75,6 +75,15 @@ class Features(Plugin):
             DataError: if the weights are not there; the message says how to get them.
         """
 
+    def fetch_weights(self) -> None:
+        """Have the weights at hand, before anything long begins; features that are learned from the data have none.
+
+        Raises:
+            DataError: if they cannot be had; the message says how to get them.
+        """
+        if type(self).fitted is Features.fitted:
+            self.weights_sha256()
+
     @abstractmethod
     def load(self, device: torch.device) -> Extractor:
         """Return a function from pictures, uint8 (N, C, H, W) of any size, to float32 (N, D) on `device`.

@@ -28,6 +28,7 @@ class Plugin(BaseModel, ABC):
         kind: which contract it keeps; set by the contract, never by the plugin.
         name: how a config calls it, in lower case with dashes.
         paper: where it comes from (authors, year, equation or section).
+        also_called: other names that it is known by; a config that uses one is told the right one.
         api: the `API_VERSION` it was written for.
         unkeyed_methods: methods that decide no result: their code is no part of the keys of what the plugin made.
     """
@@ -37,6 +38,7 @@ class Plugin(BaseModel, ABC):
     kind: ClassVar[str]
     name: ClassVar[str]
     paper: ClassVar[str] = ""
+    also_called: ClassVar[tuple[str, ...]] = ()
     api: ClassVar[int] = API_VERSION
     unkeyed_methods: ClassVar[tuple[str, ...]] = ()
 

@@ -125,12 +125,23 @@ class Registry:
         """Return the plugins of this kind and name; a class that is offered twice counts once."""
         return list({f.plugin: f for f in self.of_kind(kind) if f.plugin.name == name}.values())
 
+    def _meant(self, kind: str, name: str) -> str:
+        """Return which plugin is known by another name, or nothing."""
+        word = name.rpartition(":")[2].lower().replace("_", "-").replace(" ", "-")
+        for found in self.of_kind(kind):
+            if word in found.plugin.also_called:
+                return f"did you mean {found.plugin.name!r}?"
+            published = getattr(found.plugin, "over_inception", {}).values()
+            if word in [one.replace("_", "-") for one in published]:
+                return f"{word} is {found.plugin.name!r} with evaluation.features: inception"
+        return ""
+
     def _missing(self, kind: str, name: str, same: Sequence[Found]) -> str:
         known = self.names(kind)
         parts = [f"no {kind} {name!r}; there is {', '.join(known) or 'none'}"]
         if same:
             parts = [f"no {kind} {name!r}; there is {' and '.join(_full(found) for found in same)}"]
-        parts += [nearest(name.rpartition(":")[2], known)]
+        parts += [self._meant(kind, name) or nearest(name.rpartition(":")[2], known)]
         parts += [f"broken: {broken.origin}: {broken.reason}" for broken in self.broken]
         return "; ".join(part for part in parts if part)
 

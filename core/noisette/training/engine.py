@@ -17,6 +17,7 @@ from noisette.data import Prepared
 from noisette.diffusion.signal import remarks_on_schedule
 from noisette.diffusion.tables import Tables
 from noisette.errors import CheckpointError, DataError, NotFiniteError
+from noisette.evaluation.ready import require_ready
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
@@ -68,6 +69,8 @@ def train(
         StorageError: if another process trains here, the pictures are damaged, or the disk is full.
     """
     require_findable(experiment)
+    if experiment.training.evaluate_every:
+        require_ready(experiment.evaluation)
     if again:
         set_aside(experiment, Path(root))
     directory = training_directory(experiment, Path(root))

@@ -92,7 +92,8 @@ _SURROUNDINGS = {
     )
 }
 """What is wrong with a disk, a path or a machine, and not with a program."""
-_BUG = "This is a bug in noisette or in a plugin. Please report it with the lines above."
+_BUG = "This is a bug in noisette. Please report it with the lines above."
+_PLUGIN_BUG = "This is a bug in the plugin. Please report it to its authors, with the lines above."
 
 
 def main() -> None:
@@ -125,17 +126,20 @@ def _run() -> int | str | None:
         return 2
     except OSError as error:
         if error.errno not in _SURROUNDINGS or error.filename is None:
-            return _report_bug()
+            return _report_bug(error)
         print(f"{error.filename}: {error.strerror}; what is finished is kept", file=sys.stderr)
         return 2
-    except Exception:
-        return _report_bug()
+    except Exception as error:
+        return _report_bug(error)
     return 0
 
 
-def _report_bug() -> int:
+def _report_bug(error: Exception) -> int:
+    from noisette.plugins.blame import blamed
+
     traceback.print_exc()
-    print(_BUG, file=sys.stderr)
+    plugin = blamed(error)
+    print(f"{plugin}\n{_PLUGIN_BUG}" if plugin else _BUG, file=sys.stderr)
     return 1
 
 

@@ -79,6 +79,17 @@ class Inception(Features):
         _WEIGHTS.check(path)
         return _WEIGHTS.sha256
 
+    def fetch_weights(self) -> None:
+        """Download the published weights unless they are in the cache; check a file that is given.
+
+        Raises:
+            DataError: if they cannot be had.
+        """
+        if self.weights is None:
+            self._download()
+        else:
+            self.weights_sha256()
+
     def load(self, device: torch.device) -> Extractor:
         """Return the extractor, uint8 (N, C, H, W) to float32 (N, 2048).
 
@@ -117,14 +128,16 @@ class Inception(Features):
     def _others(self) -> bool:
         return self.weights is not None and self.weights.suffix == ".safetensors"
 
+    def _download(self) -> Path:
+        from noisette.data.cache import cache_directory
+        from noisette.data.download import fetch
+
+        return fetch(_URLS, cache_directory() / "weights" / _FILE, sha256=_WEIGHTS.sha256, size=_BYTES)
+
     def _tensors(self) -> dict[str, Tensor]:
         path = self._path()
         if path is None:
-            from noisette.data.cache import cache_directory
-            from noisette.data.download import fetch
-
-            target = cache_directory() / "weights" / _FILE
-            return _WEIGHTS.load(fetch(_URLS, target, sha256=_WEIGHTS.sha256, size=_BYTES))
+            return _WEIGHTS.load(self._download())
         if not self._others():
             return _WEIGHTS.load(path)
         from safetensors import SafetensorError

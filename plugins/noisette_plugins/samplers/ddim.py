@@ -23,6 +23,7 @@ class DDIM(Sampler):
     """Denoising diffusion implicit models; eta 1 is ancestral sampling, eta 0 an ODE solved by Euler's rule."""
 
     name: ClassVar[str] = "ddim"
+    also_called: ClassVar[tuple[str, ...]] = ("euler",)
     paper: ClassVar[str] = "Song, Meng & Ermon 2021, eq. 12 and 16"
 
     eta: float = Field(0.0, ge=0, le=1, description="0 is deterministic, 1 ancestral")

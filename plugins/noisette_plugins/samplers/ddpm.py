@@ -26,6 +26,7 @@ class DDPM(Sampler):
     """
 
     name: ClassVar[str] = "ddpm"
+    also_called: ClassVar[tuple[str, ...]] = ("ancestral",)
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, algorithm 2 and eq. 7; learned: Nichol & Dhariwal 2021, eq. 15"
     stochastic: ClassVar[bool] = True
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"variance": "fixed-large"}, {"variance": "learned"})

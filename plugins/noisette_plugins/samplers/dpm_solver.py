@@ -32,6 +32,7 @@ class DPMSolverPP(Sampler):
     """
 
     name: ClassVar[str] = "dpmpp-2m"
+    also_called: ClassVar[tuple[str, ...]] = ("dpm++", "dpm++-2m", "dpmpp", "dpm-solver++", "dpm-solver")
     paper: ClassVar[str] = "Lu et al. 2022 (DPM-Solver++), algorithm 2; SDE form: appendix, eq. 18"
     order: ClassVar[int] = 2
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"sde": True}, {"spacing": "karras"})

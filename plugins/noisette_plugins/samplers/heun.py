@@ -26,6 +26,7 @@ class Heun(Sampler):
     """
 
     name: ClassVar[str] = "heun"
+    also_called: ClassVar[tuple[str, ...]] = ("edm",)
     paper: ClassVar[str] = "Karras, Aittala, Aila & Laine 2022, algorithm 1 without churn"
     order: ClassVar[int] = 2
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"spacing": "trailing"},)

@@ -35,6 +35,7 @@ class PNDM(Sampler):
     """
 
     name: ClassVar[str] = "pndm"
+    also_called: ClassVar[tuple[str, ...]] = ("plms",)
     paper: ClassVar[str] = "Liu, Ren, Lin & Zhao 2022, eq. 12 to 14 and algorithm 2"
     order: ClassVar[int] = 2
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"spacing": "trailing"},)

@@ -1,0 +1,63 @@
+"""What an evaluation needs, looked at before hours of training: weights, and results that differ in name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from noisette.contracts import Batch, Features
+from noisette.errors import NoisetteError, PluginError
+
+if TYPE_CHECKING:
+    from noisette.config.sections import Evaluation
+    from noisette.contracts import Metric
+
+__all__ = ["require_ready"]
+
+_IMAGES, _DIMENSIONS = 256, 4
+
+
+def require_ready(evaluation: Evaluation) -> None:
+    """Refuse an evaluation that would fail after all work is done; fetch weights that it needs.
+
+    Raises:
+        DataError: if weights are not there and cannot be had.
+        PluginError: if two results have one name.
+    """
+    if any(metric.needs == "features" for metric in evaluation.metrics):
+        evaluation.features.fetch_weights()
+    _refuse_twins(evaluation.metrics, evaluation.features)
+
+
+def _refuse_twins(metrics: Sequence[Metric], features: Features) -> None:
+    """Refuse metrics whose results have one name; only those of one class are looked at."""
+    kinds = [type(metric) for metric in metrics]
+    found: dict[str, int] = {}
+    for index, metric in enumerate(metrics):
+        if kinds.count(type(metric)) == 1 or metric.needs == "model":
+            continue
+        for column in _columns(metric, features):
+            if column in found:
+                first = found[column]
+                raise PluginError(
+                    f"evaluation.metrics: metrics {first} and {index} both give a result {column!r}; leave one out"
+                )
+            found[column] = index
+
+
+def _columns(metric: Metric, features: Features) -> Iterator[str]:
+    """Yield what a metric calls its results, from a try on noise; nothing where it cannot work on that."""
+    import torch
+
+    draw = torch.Generator().manual_seed(0)
+    batch = Batch(
+        torch.randint(0, 256, (_IMAGES, 3, 4, 4), generator=draw, dtype=torch.uint8),
+        torch.randn(_IMAGES, _DIMENSIONS, generator=draw) if metric.needs == "features" else None,
+        torch.arange(_IMAGES) % 2,
+        logits=torch.randn(_IMAGES, 2, generator=draw) if metric.needs_logits else None,
+    )
+    try:
+        state = metric.update({}, batch)
+        yield from (metric.column(result, features.name) for result in metric.compute(state, state, state))
+    except (NoisetteError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
+        return

@@ -1,0 +1,56 @@
+"""Whose defect an exception is: the plugin, its package, and the author's line."""
+
+from __future__ import annotations
+
+from traceback import walk_tb
+from types import FrameType
+
+from noisette.contracts import Plugin
+from noisette.plugins.discovery import Found
+from noisette.plugins.registry import registry
+
+__all__ = ["blamed"]
+
+_OWN = ("noisette", "noisette_flows")
+
+
+def blamed(error: BaseException) -> str:
+    """Return one message for an exception that came out of the code of a plugin; nothing for any other.
+
+    It names kind, plugin, package, and the innermost file and line of that package, such as
+    ``sampler 'adams' of noisette-adams 0.1.0 failed: ZeroDivisionError: division by zero
+    (adams.py, line 31, in trajectory)``.
+    """
+    frames = [(frame, line) for frame, line in walk_tb(error.__traceback__)]
+    packages = {_top(found.plugin.__module__) for found in registry().found} - set(_OWN)
+    inside = [(frame, line) for frame, line in frames if _top(frame.f_globals.get("__name__", "")) in packages]
+    if not inside:
+        return ""
+    frame, line = inside[-1]
+    code = frame.f_code
+    whose = _whose([one for one, _ in frames], _top(frame.f_globals["__name__"]))
+    text = " ".join(str(error).split())
+    return (
+        f"{whose} failed: {type(error).__name__}{': ' if text else ''}{text}\n"
+        f"  {code.co_filename}, line {line}, in {code.co_name}"
+    )
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _whose(frames: list[FrameType], package: str) -> str:
+    """Return what failed: the plugin whose method is innermost, or the package if none is there."""
+    for frame in reversed(frames):
+        plugin = frame.f_locals.get("self", frame.f_locals.get("cls"))
+        kind = plugin if isinstance(plugin, type) else type(plugin)
+        if issubclass(kind, Plugin) and _top(kind.__module__) == package:
+            return f"{kind.kind} {kind.name!r} of {_package(kind, package)}"
+    return f"a plugin of {_package(None, package)}"
+
+
+def _package(plugin: type[Plugin] | None, package: str) -> str:
+    same: list[Found] = [found for found in registry().found if _top(found.plugin.__module__) == package]
+    found = next((one for one in same if one.plugin is plugin), same[0])
+    return f"{found.origin.distribution} {found.origin.version}"
