@@ -13,7 +13,7 @@ from noisette.evaluation.ready import require_ready
 
 def test_weights_that_are_not_there_are_asked_for_before(tmp_path: Path) -> None:
     missing = f"evaluation.features={{name: inception, weights: {tmp_path / 'weights.pth'}}}"
-    with pytest.raises(DataError, match="weights.pth: expected the Inception weights"):
+    with pytest.raises(DataError, match=r"weights\.pth: expected the Inception weights"):
         require_ready(tiny(missing).evaluation)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from support.packages import RALSTON, Site
 
@@ -14,12 +12,12 @@ DEFECT = RALSTON.replace("        yield x\n", "        yield x / len(self.name[:
 
 
 @pytest.fixture
-def known(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+def known(site: Site, monkeypatch: pytest.MonkeyPatch) -> Registry:
     assert DEFECT != RALSTON
     site.install("acme-ralston", DEFECT)
     registry = site.registry()
     monkeypatch.setattr(blame, "registry", lambda: registry)
-    yield registry
+    return registry
 
 
 def test_the_plugin_its_package_and_the_line_are_named(known: Registry, site: Site) -> None:

@@ -6,7 +6,7 @@ from noisette.storage.arrays import new_array
 from noisette.storage.commit import committed, resumable
 from noisette.storage.flush import make_directory, sync
 from noisette.storage.keys import digest
-from noisette.storage.lock import owned
+from noisette.storage.lock import is_locked, owned
 from noisette.storage.manifest import MANIFEST, Manifest, is_complete, read_manifest, verify
 from noisette.storage.refusal import writing
 from noisette.storage.tensors import read_tensors
@@ -17,6 +17,7 @@ __all__ = [
     "committed",
     "digest",
     "is_complete",
+    "is_locked",
     "make_directory",
     "new_array",
     "owned",

@@ -12,7 +12,7 @@ from noisette.errors import OwnedError
 from noisette.storage.flush import make_directory
 from noisette.storage.refusal import writing
 
-__all__ = ["owned"]
+__all__ = ["is_locked", "owned"]
 
 
 @contextmanager
@@ -31,6 +31,21 @@ def owned(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a living process holds the lock of a file."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _locked(directory: Path) -> int:

@@ -24,6 +24,7 @@ from noisette_flows.cli.plugins import plugins
 from noisette_flows.cli.process import forward, process
 from noisette_flows.cli.registering import register
 from noisette_flows.cli.run import run
+from noisette_flows.cli.runs import runs
 from noisette_flows.cli.scaffolding import new_plugin
 from noisette_flows.cli.schema import schema
 from noisette_flows.cli.servers import down, up
@@ -67,6 +68,7 @@ for panel, commands in _COMMANDS.items():
         app.command(name, rich_help_panel=panel)(command)
 plugins.command("check")(check_plugin)
 plugins.command("new")(new_plugin)
+app.add_typer(runs, name="runs", rich_help_panel="Experiments")
 app.add_typer(process, name="process", rich_help_panel=_PICTURES)
 app.add_typer(deploy, name="deploy", rich_help_panel=_SERVERS)
 app.add_typer(plugins, name="plugins", rich_help_panel="Plugins")

@@ -1,0 +1,130 @@
+"""The trained runs in a folder of results: what they are, what differs between them, and their removal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from noisette.checkpoint import Checkpoint, checkpoints
+from noisette.config import Experiment
+from noisette.errors import ConfigError, OwnedError, StorageError
+from noisette.storage import is_locked, writing
+from noisette.sweep.naming import by_options
+
+__all__ = ["TrainedRun", "remove_run", "trained_runs"]
+
+State = Literal["finished", "training", "stopped"]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """One run directory.
+
+    Attributes:
+        directory: where it is.
+        experiment: the name of its experiment; that of the directory while there is no checkpoint.
+        state: "finished", "training" while a process works in it, or "stopped".
+        step, steps: training steps done, and asked for.
+        differs: the options in which it differs from the other runs of the same name; "" if there are none.
+        bytes: the size of all its files.
+        changed: when its newest checkpoint was written, in local time (ISO 8601); "" without one.
+    """
+
+    directory: Path
+    experiment: str
+    state: State
+    step: int
+    steps: int
+    differs: str
+    bytes: int
+    changed: str
+
+    def json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**asdict(self), "directory": str(self.directory)}
+
+
+def trained_runs(root: Path | str = "runs") -> list[TrainedRun]:
+    """Return the runs in a folder of results, by experiment and then by time; from manifests alone.
+
+    Raises:
+        StorageError: if there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise StorageError(f"{root}: there is no such folder of results")
+    newest = {run: next(checkpoints(run), None) for run in sorted(root.glob("[!.]*")) if _is_run(run)}
+    found = [_described(run, checkpoint) for run, checkpoint in newest.items()]
+    found.sort(key=lambda run: (run.experiment, run.changed))
+    groups = (list(group) for _, group in groupby(found, key=lambda run: run.experiment))
+    return [run for group in groups for run in _told_apart(group, newest)]
+
+
+def remove_run(directory: Path) -> None:
+    """Remove a run directory with its checkpoints, images and reports.
+
+    Raises:
+        OwnedError: if a process works in it.
+        StorageError: if it is no run, or cannot be removed.
+    """
+    if not _is_run(directory):
+        raise StorageError(f"{directory}: expected the directory of a run; it has no checkpoints")
+    if _is_busy(directory):
+        raise OwnedError(f"{directory}: a process is working in it; wait for it or end it")
+    aside = directory.with_name(f".removed-{directory.name}-{os.getpid()}")
+    with writing(directory):
+        directory.rename(aside)
+        shutil.rmtree(aside)
+
+
+def _is_run(directory: Path) -> bool:
+    return (directory / "checkpoints").is_dir() or (directory / ".owner").is_file()
+
+
+def _is_busy(run: Path) -> bool:
+    return any(is_locked(path) for path in run.rglob(".*") if path.is_file())
+
+
+def _described(run: Path, checkpoint: Checkpoint | None) -> TrainedRun:
+    about = {} if checkpoint is None else checkpoint.about
+    step, steps = int(about.get("step", 0)), int(about["experiment"]["training"]["steps"]) if about else 0
+    is_finished = checkpoint is not None and (step >= steps or bool(about.get("ended")))
+    size = sum(path.lstat().st_size for path in run.rglob("*") if path.is_file())
+    return TrainedRun(
+        directory=run,
+        experiment=about["experiment"].get("name", run.name) if about else run.name,
+        state="finished" if is_finished else "training" if _is_busy(run) else "stopped",
+        step=step,
+        steps=steps,
+        differs="",
+        bytes=size,
+        changed="" if checkpoint is None else _time(checkpoint.directory),
+    )
+
+
+def _time(directory: Path) -> str:
+    return datetime.fromtimestamp(directory.stat().st_mtime).isoformat(sep=" ", timespec="minutes")
+
+
+def _told_apart(runs: Sequence[TrainedRun], newest: dict[Path, Checkpoint | None]) -> Iterator[TrainedRun]:
+    """Yield the runs of one name with what differs between those whose plugins are installed."""
+    trained = {}
+    for run in runs:
+        checkpoint = newest[run.directory]
+        try:
+            if checkpoint is not None:
+                trained[run.directory] = _parsed(checkpoint), checkpoint.about["plugins"]
+        except ConfigError:
+            continue
+    texts = dict(zip(trained, by_options(list(trained.values())), strict=True))
+    yield from (replace(run, differs=texts.get(run.directory, "")) for run in runs)
+
+
+def _parsed(checkpoint: Checkpoint) -> Experiment:
+    return Experiment.parse(checkpoint.about["experiment"], str(checkpoint.directory))
