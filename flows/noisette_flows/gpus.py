@@ -19,6 +19,8 @@ __all__ = ["COUNT", "Hold"]
 COUNT = "NOISETTE_GPUS"
 """Environment variable: how many flow runs of this machine compute at once; one for each GPU by default."""
 
+_DEVICES = Path("/dev")
+
 
 class Hold:
     """The GPUs that one flow run holds, or waits for.
@@ -67,12 +69,12 @@ class Hold:
 
 
 def _visible() -> list[str]:
-    """Return the GPUs that this process may use, by number or by what CUDA_VISIBLE_DEVICES calls them."""
+    """Return the GPUs that this process may use, by CUDA's number or by what CUDA_VISIBLE_DEVICES calls them."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip()]
-    found = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
-    return sorted(found, key=lambda name: (len(name), name))
+    nodes = list(_DEVICES.glob("nvidia[0-9]*"))  # a container's only GPU may be nvidia3 there, and CUDA's number 0
+    return [str(number) for number in range(len(nodes))]
 
 
 def _slots() -> list[str]:
@@ -102,7 +104,9 @@ def _locked(path: Path) -> int | None:
 def _opened(path: Path) -> int:
     """Open a file that all users of the machine share; who did not create it can read it at least."""
     with suppress(PermissionError):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        os.fchmod(handle, 0o644)  # whatever the umask
+        return handle
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 

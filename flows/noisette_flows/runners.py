@@ -101,6 +101,7 @@ def _processes(workers: Workers) -> TaskRunner[Any]:
 def _dask(workers: Workers) -> TaskRunner[Any]:
     from prefect_dask.task_runners import DaskTaskRunner
 
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # else sixty lines of a cluster's coming and going
     if workers.address:
         return DaskTaskRunner(address=workers.address)
     local = {
@@ -108,7 +109,7 @@ def _dask(workers: Workers) -> TaskRunner[Any]:
         "threads_per_worker": 1,
         "host": "127.0.0.1",
         "dashboard_address": None,
-        "silence_logs": logging.ERROR,  # else sixty lines of its coming and going
+        "silence_logs": logging.ERROR,  # of its processes
     }
     return DaskTaskRunner(cluster_class="distributed.LocalCluster", cluster_kwargs=local)
 

@@ -100,7 +100,7 @@ def test_a_wrong_config_fails_by_name_and_lists_what_there_is(site: Site) -> Non
         (["-p", "config=tiny", "--set", "training.stepz=5"], "stepz"),
         (["-p", "config=tiny", "-p", "workers=foo:2"], "expected threads:2, processes:2"),
         (["-p", "config=tiny", "-p", 'samplers=["dddim"]'], "did you mean"),
-        (["-p", "config=tiny", "-p", "stepz=5"], "stepz"),
+        (["-p", "config=tiny", "-p", "stepz=5"], "did you mean 'steps'?"),
         (["-p", "config"], "expected NAME=VALUE"),
     ],
 )

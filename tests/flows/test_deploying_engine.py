@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 LONG = 100_000
 EVERY = TINY["training"]["log_every"]
+RUNNING = {"state": {"type": "RUNNING", "name": "Running"}, "force": True}
 UNSHELTERED = {"command": "python -m prefect.engine"}  # Prefect's own
 
 
@@ -77,8 +78,9 @@ def test_a_worker_that_is_killed_lets_its_training_save_too(site: Site) -> None:
 def test_only_silent_flow_runs_of_noisette_are_marked_and_none_that_is_suspended(site: Site) -> None:
     done = site.workshop.noisette("deploy", "prepare")
     assert done.returncode == 0, done.stderr
-    foreign, suspended, silent = (site.running(*tags) for tags in ([], ["noisette"], ["noisette"]))
+    foreign, suspended, silent = site.somebodys(), site.start(config="tiny"), site.start(config="tiny")
     for run, tags in ((foreign, []), (suspended, ["noisette"]), (silent, ["noisette"])):
+        site.sets(run, RUNNING)  # no process stands behind them
         site.beats(run, *tags)
     site.sets(suspended, SUSPEND)
     site.reaches(silent, "CRASHED")  # the control

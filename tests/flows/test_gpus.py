@@ -67,6 +67,17 @@ def test_a_machine_without_a_gpu_counts_as_one_and_a_number_may_be_given(
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpus.partition(",")[0]
 
 
+def test_gpus_are_counted_from_nought_whatever_the_kernel_calls_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr("noisette_flows.gpus._DEVICES", tmp_path)
+    for name in ("nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert Hold(4, "all of them").take()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
 def test_workers_with_a_gpu_each_do_not_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     one = Hold(1, "one")

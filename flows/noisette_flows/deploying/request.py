@@ -11,6 +11,7 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
+from noisette.plugins.registry import nearest
 from noisette_flows.asked import check
 from noisette_flows.deploying.deployments import LOCAL
 from noisette_flows.deploying.serve import ServeError, reach
@@ -68,6 +69,7 @@ def request(flow: str, deployment: str, parameters: dict[str, Any], watch: bool,
 
     with get_client(sync_client=True) as client:
         found = _deployment(client, f"{flow}/{deployment}")
+        _check_names(flow, parameters, (found.parameter_openapi_schema or {}).get("properties", {}))
         flow_run = _created(
             client, found.id, parameters, name_of(flow, parameters) if deployment == LOCAL else None
         )
@@ -86,6 +88,14 @@ def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
             f"Prefect's server has no deployment {name}: `noisette serve` makes those called local, "
             "`prefect deploy --all` those of prefect.yaml"
         ) from None
+
+
+def _check_names(flow: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for name in parameters:
+        if name not in known:
+            raise ServeError(
+                f"{flow} has no parameter {name!r}; {nearest(name, list(known))} It takes {', '.join(known)}"
+            )
 
 
 def _created(client: SyncPrefectClient, deployment: UUID, parameters: dict[str, Any], name: str | None) -> FlowRun:
