@@ -90,7 +90,7 @@ class Site:
         return None
 
     def serve(self, *arguments: str) -> None:
-        self._begin([str(self.workshop.command), "serve", *arguments], "serving ")
+        self._begin([str(self.workshop.command), "serve", "--limit", "3", *arguments], "serving ")
 
     def work(self) -> None:
         """Start a worker of the pool."""
