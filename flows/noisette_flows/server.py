@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -55,7 +56,13 @@ def starting_server() -> Iterator[None]:
         ServerError: at the end of the block, if there is no server to run a flow with.
     """
     server = None if os.environ.get("PREFECT_API_URL") else _Embedded()
-    from prefect.settings import PREFECT_API_URL
+    try:
+        from prefect.settings import PREFECT_API_URL
+    except tomllib.TOMLDecodeError as error:
+        home = os.environ.get("PREFECT_HOME", "~/.prefect")
+        raise ServerError(
+            f"Prefect's settings cannot be read: {error}; mend or remove {home}/profiles.toml, or prefect.toml here"
+        ) from None
 
     if server is not None and PREFECT_API_URL.value():
         server.end()

@@ -110,6 +110,9 @@ def test_each_row_says_how_it_is_drawn_and_is_drawn_alone(server: Server) -> Non
         ({"index": 0, "steps": 5000}, "expected 1 to 20, the trained ones; got 5000"),
         ({"index": 0, "sampler": "dimm"}, "did you mean 'ddim'?"),
         ({"index": 0, "label": "cat"}, "this network knows no classes"),
+        ({"index": 2**63}, "row 0: index: expected a whole number from 0 to 2^53; got"),
+        ({"index": 1.5}, "row 0: index: expected a whole number from 0 to 2^53; got 1.5"),
+        ({"index": 0, "guidance": 1e39}, "row 0: guidance: expected at most 1000; got 1e+39"),
     ],
 )
 def test_a_wish_that_cannot_be_had_is_a_reason_and_no_picture(
@@ -119,6 +122,13 @@ def test_a_wish_that_cannot_be_had_is_a_reason_and_no_picture(
         ask(server, row)
     assert refused.value.code == 400
     assert reason in refused.value.read().decode()
+
+
+def test_a_request_has_a_bounded_number_of_rows(server: Server) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(server, *({"index": index, "steps": 1} for index in range(1025)))
+    assert refused.value.code == 400
+    assert "expected 1 to 1024 rows; got 1025" in refused.value.read().decode()
 
 
 def test_a_store_that_does_not_answer_is_named_without_its_password(registered: Workshop) -> None:

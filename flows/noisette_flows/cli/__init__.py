@@ -94,6 +94,7 @@ _SURROUNDINGS = {
     )
 }
 """What is wrong with a disk, a path or a machine, and not with a program."""
+_MEND = "expected folders and files that this user may use (--output names another); what is finished is kept"
 _BUG = "This is a bug in noisette. Please report it with the lines above."
 _PLUGIN_BUG = "This is a bug in the plugin. Please report it to its authors, with the lines above."
 
@@ -129,7 +130,7 @@ def _run() -> int | str | None:
     except OSError as error:
         if error.errno not in _SURROUNDINGS or error.filename is None:
             return _report_bug(error)
-        print(f"{error.filename}: {error.strerror}; what is finished is kept", file=sys.stderr)
+        print(f"{error.filename}: cannot be written or read: {error.strerror}; {_MEND}", file=sys.stderr)
         return 2
     except Exception as error:
         return _report_bug(error)

@@ -10,7 +10,7 @@
 | `guidance` | double | the sampler's                                        |
 
 Every column may be left out, but not all of them. The answer has `index`, `label` and `png`, the file in base64.
-The same row gives the same picture, whichever rows are beside it.
+The same row gives the same picture, whichever rows are beside it. A request has at most 1,024 rows.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 
 from noisette import NoisetteError
 from noisette.checkpoint import Checkpoint
@@ -40,6 +41,9 @@ CHECKPOINT = "checkpoint"
 """Name of the artifact with the weights."""
 
 _TOGETHER = 64  # pictures that are drawn at once
+_MOST_ROWS = 1024  # of a request: it goes on after its client is gone
+_LARGEST = 2**53  # up to here JSON and pandas keep whole numbers
+_MOST_GUIDANCE = 1000.0
 
 
 class _Way(NamedTuple):
@@ -73,8 +77,8 @@ class Drawer(PythonModel):
         """
         import pandas as pd
 
-        rows = [_told(row) for row in model_input.to_dict("records")]
-        asked = [(int(row.get("index", number)), row.get("label")) for number, row in enumerate(rows)]
+        rows = _checked([_told(row) for row in model_input.to_dict("records")])
+        asked = [(row.get("index", number), row.get("label")) for number, row in enumerate(rows)]
         groups: dict[_Way, list[int]] = {}
         for number, row in enumerate(rows):
             groups.setdefault(_way(row), []).append(number)
@@ -87,7 +91,7 @@ class Drawer(PythonModel):
                     for number, picture in zip(batch, drawn, strict=True):
                         answer[number] = picture
         except NoisetteError as error:
-            raise MlflowException.invalid_parameter_value(str(error)) from None
+            raise _refusal(str(error)) from None
         return pd.DataFrame(answer, columns=[column.name for column in GIVEN.inputs])
 
     def _draw(self, way: _Way, asked: list[tuple[int, str | None]]) -> list[dict[str, Any]]:
@@ -118,9 +122,31 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None and value == value}
 
 
+def _checked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with whole numbers where they belong.
+
+    Raises:
+        MlflowException: if there are no rows or too many, or a number is not what its column holds.
+    """
+    if not 0 < len(rows) <= _MOST_ROWS:
+        raise _refusal(f"expected 1 to {_MOST_ROWS} rows; got {len(rows)}")
+    for number, row in enumerate(rows):
+        for key in {"index", "seed", "steps"} & row.keys():
+            value = row[key]
+            if not isinstance(value, int | float) or value != value // 1 or not 0 <= value <= _LARGEST:
+                raise _refusal(f"row {number}: {key}: expected a whole number from 0 to 2^53; got {value!r}")
+            row[key] = int(value)
+        if abs(row.get("guidance", 0.0)) > _MOST_GUIDANCE:
+            raise _refusal(f"row {number}: guidance: expected at most {_MOST_GUIDANCE:g}; got {row['guidance']}")
+    return rows
+
+
+def _refusal(reason: str) -> MlflowException:
+    return MlflowException.invalid_parameter_value(reason)
+
+
 def _way(row: dict[str, Any]) -> _Way:
-    seed, steps = (None if row.get(key) is None else int(row[key]) for key in ("seed", "steps"))
-    return _Way(row.get("sampler"), steps, row.get("guidance"), seed, "label" in row)
+    return _Way(row.get("sampler"), row.get("steps"), row.get("guidance"), row.get("seed"), "label" in row)
 
 
 def _png(picture: NDArray[np.uint8]) -> str:
@@ -133,11 +159,12 @@ def _png(picture: NDArray[np.uint8]) -> str:
 
 ASKED = Schema(
     [
-        ColSpec(DataType.long, "index", required=False),
-        ColSpec(DataType.long, "seed", required=False),
+        # whole numbers come as they are: MLflow would cut 1.5 to 1, and 2^63 to -2^63, before they are seen
+        ColSpec(AnyType(), "index", required=False),
+        ColSpec(AnyType(), "seed", required=False),
         ColSpec(DataType.string, "label", required=False),
         ColSpec(DataType.string, "sampler", required=False),
-        ColSpec(DataType.long, "steps", required=False),
+        ColSpec(AnyType(), "steps", required=False),
         ColSpec(DataType.double, "guidance", required=False),
     ]
 )
