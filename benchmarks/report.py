@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks import (
     apart,
+    busy,
     growth,
     losses,
     memory,
@@ -34,6 +35,7 @@ MEASUREMENTS: dict[str, Any] = {
     "memory": memory,
     "orchestration": orchestration,
     "startup": startup,
+    "busy": busy,
     "metrics": metrics_equal,
     "metrics-speed": metrics_speed,
     "metrics-network": metrics_network,

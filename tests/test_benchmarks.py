@@ -20,6 +20,7 @@ IN_PROCESS = ["training", "apart", "sampling", "overhead", "losses", "growth", "
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the package, which lies beside the sources and is not installed."""
     monkeypatch.syspath_prepend(str(ROOT))
+    import benchmarks.busy
     import benchmarks.floor
     import benchmarks.orchestration
     import benchmarks.report
@@ -111,5 +112,8 @@ def test_tables_of_the_slow_measurements(benchmarks: ModuleType) -> None:
     shares = {"listening_share": 0.0123, "whole_ratio": 0.02, "least_ratio": 0.0}
     lines = benchmarks.orchestration.table({"steps": 7, "seconds": seconds, **shares})
     assert "1.23%" in lines[-1]
+    beside = {"demo": {"alone": [40.0], "busy": [60.0]}, "control": {"alone": [40.0], "busy": [800.0]}}
+    lines = benchmarks.busy.table({"seconds": beside, "ratios": {"demo": 1.5, "control": 20.0}, "patience": 20.0})
+    assert lines[-2:] == ["| demo | 40 | 60 | 1.5 |", "| control | 40 | more than 800 | more than 20.0 |"]
     lines = benchmarks.startup.table({"median": {"import torch": 2.0}, "ratio": {"import torch": 1.0}})
     assert lines[-1] == "| import torch | 2.00 | 1.0 |"

@@ -56,15 +56,7 @@ def starting_server() -> Iterator[None]:
         ServerError: at the end of the block, if there is no server to run a flow with.
     """
     server = None if os.environ.get("PREFECT_API_URL") else _Embedded()
-    try:
-        from prefect.settings import PREFECT_API_URL
-    except tomllib.TOMLDecodeError as error:
-        home = os.environ.get("PREFECT_HOME", "~/.prefect")
-        raise ServerError(
-            f"Prefect's settings cannot be read: {error}; mend or remove {home}/profiles.toml, or prefect.toml here"
-        ) from None
-
-    if server is not None and PREFECT_API_URL.value():
+    if server is not None and _configured_url():
         server.end()
         server = None
     yield
@@ -72,6 +64,19 @@ def starting_server() -> Iterator[None]:
         _check()
     else:
         server.use()
+
+
+def _configured_url() -> str | None:
+    """Return the address of the server that Prefect is set up to use, or None."""
+    try:
+        from prefect.settings import PREFECT_API_URL
+
+        return PREFECT_API_URL.value()
+    except tomllib.TOMLDecodeError as error:
+        home = os.environ.get("PREFECT_HOME", "~/.prefect")
+        raise ServerError(
+            f"Prefect's settings cannot be read: {error}; mend or remove {home}/profiles.toml"
+        ) from None
 
 
 class _Embedded:
