@@ -195,7 +195,7 @@ def test_what_no_backbone_can_read_is_refused_in_words(tmp_path: Path, trained: 
     for name, message in (
         ("nowhere", "there is no such file or folder"),
         ("folder", "no installed backbone knows it"),
-        ("strange.pt", "is no file of tensors alone"),
+        ("strange.pt", "expected an archive of tensors alone"),
         ("other", "expected a UNet2DModel; came UNet2DConditionModel"),
     ):
         with pytest.raises(DataError, match=message):

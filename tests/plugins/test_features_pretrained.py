@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -169,3 +171,91 @@ def test_neither_library_is_imported_before_the_network_is_needed(tmp_path: Path
         "assert not {'torch', 'numpy', 'timm', 'transformers'} & set(sys.modules), 'heavy'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The addresses that were asked for; none is reached."""
+    found: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> None:
+        found.append(arguments)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return found
+
+
+def spoilt(make: Callable, folder: Path, **settings: object) -> Pretrained:
+    """Return a plugin whose folder says something else."""
+    with torch.random.fork_rng():
+        plugin, _ = make(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **settings}))
+    return plugin
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "message"),
+    [
+        (dinov2_of_timm, {"architecture": "hf-hub:evil/dinov2"}, "architecture: String should match pattern"),
+        (dinov2_of_timm, {"architecture": "local-dir:/x/dinov2"}, "architecture: String should match pattern"),
+        (dinov2_of_timm, {"architecture": "dinov2_of_nobody"}, "dinov2_of_nobody"),
+        (dinov2_of_timm, {"model_args": {"checkpoint_path": "x.pth"}}, "model_args.checkpoint_path: Extra inputs"),
+        (dinov2_of_timm, {"model_args": {"depth": 10**6}}, "model_args.depth: Input should be less than"),
+        (dinov2_of_timm, {"model_args": {"num_heads": 5}}, ": "),
+        (dinov2_of_timm, {"model_args": ["depth"]}, "model_args: "),
+        (dinov2_of_timm, {"num_features": "many"}, "num_features: Input should be a valid integer"),
+        (dinov2_of_transformers, {"num_hidden_layers": 10**6}, "num_hidden_layers: Input should be less than"),
+        (dinov2_of_transformers, {"num_attention_heads": 7}, ": "),
+        (dinov2_of_transformers, {"hidden_act": "evil"}, "evil"),
+        (dinov2_of_transformers, {"hidden_size": [32]}, "hidden_size: Input should be a valid"),
+    ],
+)
+def test_a_config_of_a_stranger_is_refused_and_asks_no_network(
+    tmp_path: Path, asked: list[object], make: Callable, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        spoilt(make, tmp_path, **settings).load(CPU)
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"attn_implementation": "evil/kernels"},
+        {"_attn_implementation": "evil/kernels"},
+        {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+        {"dtype": "evil", "torch_dtype": "evil"},
+        {"auto_map": {"AutoModel": "evil/repository--module.Model"}},
+    ],
+)
+def test_what_leads_elsewhere_is_dropped(tmp_path: Path, asked: list[object], settings: dict[str, object]) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "spoilt").mkdir()
+    whole = spoilt(dinov2_of_transformers, tmp_path / "whole").load(CPU)
+    for file in (tmp_path / "whole").iterdir():
+        (tmp_path / "spoilt" / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "spoilt" / "config.json").read_text())
+    (tmp_path / "spoilt" / "config.json").write_text(json.dumps({**config, **settings}))
+    found = DINOv2(weights=tmp_path / "spoilt", size=28).load(CPU)(some())
+    assert torch.equal(found, whole(some()))
+    assert not asked
+
+
+@pytest.mark.parametrize("make", [dinov2_of_timm, dinov2_of_transformers])
+@pytest.mark.parametrize("content", [pickle.dumps({"a": 1}), b"PK\3\4", b"", b"\xff" * 100])
+def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path, make: Callable, content: bytes) -> None:
+    plugin = spoilt(make, tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match=f"{tmp_path}: "):
+        plugin.load(CPU)
+
+
+@pytest.mark.parametrize("content", ["[" * 500_000, "[]", '{"image_mean": "grey"}', '{"image_std": [1, 2]}'])
+def test_colours_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
+    plugin = spoilt(dinov2_of_timm, tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(content)
+    with pytest.raises(DataError, match=r"preprocessor_config\.json: "):
+        plugin.load(CPU)(some())

@@ -32,7 +32,7 @@ class DINOv2(Pretrained):
     def dimensions(self) -> int:  # type: ignore[override]
         """The width of the network."""
         config = self.config()
-        return int(config["num_features"] if "architecture" in config else config["hidden_size"])
+        return int(config["num_features"] if "architecture" in config else config.get("hidden_size", 768))
 
     @property
     def input_size(self) -> int:

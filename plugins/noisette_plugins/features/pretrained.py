@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from noisette import DataError, Features
+from noisette_plugins.features.pretrained_config import checked_colours, checked_config
 
 if TYPE_CHECKING:
     import torch
@@ -88,17 +89,14 @@ class Pretrained(Features):
         """
         path = self._folder() / "config.json"
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
+            config = _json(path)
         except OSError as error:
             raise DataError(f"{path}: expected {self._expected()}; {error.strerror}") from None
-        except ValueError as error:
-            raise DataError(f"{path}: expected JSON; {error}") from None
-        if config.get("model_type") in self.model_types:
-            return dict(config)
-        if any(word in str(config.get("architecture", "")) for word in self.architectures):
-            return dict(config)
-        came = config.get("model_type") or config.get("architecture") or "neither of both"
-        raise DataError(f"{path}: expected {self._expected()}; got {came}")
+        kind, architecture = str(config.get("model_type", "")), str(config.get("architecture", ""))
+        if kind in self.model_types or any(word in architecture for word in self.architectures):
+            return checked_config(config, path)
+        came = kind or architecture or "neither of both"
+        raise DataError(f"{path}: expected {self._expected()}; got {came:.80}")
 
     def files(self) -> list[Path]:
         """Return the files of the weights.
@@ -132,7 +130,7 @@ class Pretrained(Features):
         config, files = self.config(), self.files()
         if "architecture" in config:
             return pretrained_network.of_timm(config, files, self._timm_options(config))
-        return pretrained_network.of_transformers(config["model_type"], self._folder())
+        return pretrained_network.of_transformers(config, files)
 
     def _timm_options(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return further options of timm's network: how wide its last layer is, none where there is none."""
@@ -153,9 +151,19 @@ class Pretrained(Features):
         told = self.config().get("pretrained_cfg", {})
         path = self._folder() / "preprocessor_config.json"
         if path.is_file():
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = checked_colours(_json(path), path)
         mean, std = told.get("image_mean", told.get("mean")), told.get("image_std", told.get("std"))
         return tuple(mean or self.mean), tuple(std or self.std)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected JSON; {error}") from None
+    if not isinstance(read, dict):
+        raise DataError(f"{path}: expected a JSON object; got {type(read).__name__}")
+    return read
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from noisette import DataError
@@ -35,31 +36,42 @@ class _Pooled(nn.Module):
         return vectors
 
 
-def of_transformers(model_type: str, folder: Path) -> nn.Module:
+def of_transformers(config: dict[str, Any], files: Sequence[Path]) -> nn.Module:
     """Return a network of transformers.
 
+    Args:
+        config: what `pretrained_config` let through.
+        files: the weights.
+
     Raises:
-        DataError: if transformers is not installed, or the folder lacks a tensor.
+        DataError: if transformers is not installed, or the files lack a tensor.
     """
+    folder, kind = files[0].parent, config["model_type"]
     try:
         import transformers
     except ImportError:
         raise _missing("transformers", folder) from None
-    build = getattr(transformers, _CLASSES[model_type])
-    options: dict[str, Any] = {}
-    if model_type == "clip":  # the whole of CLIP says at its top how wide the projection is
-        whole: Any = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
-        whole.vision_config.projection_dim = whole.projection_dim
-        options = {"config": whole.vision_config}
-    options |= {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    build, said = getattr(transformers, _CLASSES[kind]), {**config, **config.get("vision_config", {})}
+    if kind == "clip":  # the whole of CLIP says at its top how wide the projection is
+        said = {**config.get("vision_config", {}), "projection_dim": config.get("projection_dim", 512)}
+    design = {
+        key: value for key, value in said.items() if key not in ("model_type", "vision_config", "_name_or_path")
+    }
     with torch.random.fork_rng(devices=[]), _quiet(transformers.logging):
         try:
-            model, told = build.from_pretrained(folder, dtype=torch.float32, **options)
-        except (OSError, RuntimeError, ValueError) as error:
+            model, told = build.from_pretrained(
+                None,
+                config=build.config_class(**design),
+                state_dict={name: tensor for file in files for name, tensor in load_file(file).items()},
+                attn_implementation="sdpa",
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except Exception as error:  # a library's, of numbers that do not go together
             raise DataError(f"{folder}: {_first(error)}") from None
     lacking = sorted([*told["missing_keys"], *(str(key) for key in told["mismatched_keys"])])
     if lacking:
-        raise DataError(f"{folder}: expected all weights of {_CLASSES[model_type]}; {lacking[0]} is missing")
+        raise DataError(f"{folder}: expected all weights of {_CLASSES[kind]}; {lacking[0]} is missing")
     return _Pooled(model)
 
 
@@ -83,7 +95,7 @@ def of_timm(config: dict[str, Any], files: Sequence[Path], options: dict[str, An
             network = timm.create_model(
                 config["architecture"], pretrained=True, pretrained_cfg_overlay=local, **arguments
             )
-        except (RuntimeError, ValueError, TypeError, OSError) as error:
+        except Exception as error:  # a library's, of numbers that do not go together
             raise DataError(f"{files[0].parent}: {_first(error)}") from None
     assert isinstance(network, nn.Module)
     return network

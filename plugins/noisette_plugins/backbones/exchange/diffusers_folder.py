@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from noisette.training.pretrained import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_names import from_diffusers, to_diffusers
 from noisette_plugins.backbones.exchange.diffusers_options import config_of, options_of
 from noisette_plugins.backbones.exchange.diffusers_process import process_of
+from noisette_plugins.backbones.exchange.schema import UNet2D, read_json
 from noisette_plugins.backbones.exchange.tensors import read_tensors
 from noisette_plugins.backbones.unet import UNet
 
@@ -37,12 +37,12 @@ def load_diffusers(folder: Path | str) -> Pretrained:
     """
     folder = Path(folder)
     home = folder / "unet" if (folder / "unet" / "config.json").is_file() else folder
-    config = _read_json(home / "config.json")
+    config = read_json(home / "config.json")
     if config.get("_class_name") != "UNet2DModel":
-        raise DataError(f"{home / 'config.json'}: expected a UNet2DModel; came {config.get('_class_name')}")
+        raise DataError(f"{home / 'config.json'}: expected a UNet2DModel; came {config.get('_class_name')!s:.80}")
     backbone, settings = options_of(config, home / "config.json")
-    labels = settings["num_class_embeds"] or 0
-    pretrained = _assembled(home, backbone, settings, config.get(_LABELS, labels))
+    classes = (settings.num_class_embeds or 0) if settings.classes is None else settings.classes
+    pretrained = _assembled(home, backbone, settings, classes)
     return replace(pretrained, process=_process(folder, home)).checked()
 
 
@@ -66,22 +66,28 @@ def export_unet(network: nn.Module, backbone: UNet, shape: Shape, classes: int, 
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _assembled(home: Path, backbone: UNet, settings: Mapping[str, Any], classes: int) -> Pretrained:
-    size = settings["sample_size"]
+def _assembled(home: Path, backbone: UNet, settings: UNet2D, classes: int) -> Pretrained:
+    size = settings.sample_size
     sides = (size, size) if isinstance(size, int) else size
-    inputs, outputs = settings["in_channels"], settings["out_channels"]
+    weights = _weights(home)
+    blocks = len(backbone.multipliers) * backbone.blocks
+    if len(weights) < blocks:  # before a network of the size that the config says is built
+        raise DataError(f"{home / _WEIGHTS}: {len(weights)} weights are too few for {blocks} blocks")
     with torch.device("meta"):
         side = 2 ** len(backbone.multipliers)
-        names = backbone.build((inputs, side, side), classes, outputs).state_dict()
-    state, strange = from_diffusers(_weights(home), names, cosine_first=settings["flip_sin_to_cos"])
+        network = backbone.build((settings.in_channels, side, side), classes, settings.out_channels)
+    try:
+        state, strange = from_diffusers(weights, network.state_dict(), cosine_first=settings.flip_sin_to_cos)
+        if classes and classes == settings.num_class_embeds and not strange:
+            table = state["embedding.label.weight"]
+            state["embedding.label.weight"] = torch.cat([table, torch.zeros_like(table[:1])])
+    except (RuntimeError, IndexError) as error:  # of tensors whose shapes cannot be joined
+        raise DataError(f"{home / _WEIGHTS}: weights do not fit the config: {error}") from None
     if strange:
         raise DataError(
             f"{home / _WEIGHTS}: {len(strange)} weights are missing or unknown: {', '.join(strange[:4])}"
         )
-    if classes and classes == settings["num_class_embeds"]:
-        table = state["embedding.label.weight"]
-        state["embedding.label.weight"] = torch.cat([table, torch.zeros_like(table[:1])])
-    return Pretrained(home, backbone, inputs, outputs, classes, sides and tuple(sides), state)
+    return Pretrained(home, backbone, settings.in_channels, settings.out_channels, classes, sides, state)
 
 
 def _weights(home: Path) -> dict[str, torch.Tensor]:
@@ -99,17 +105,5 @@ def _weights(home: Path) -> dict[str, torch.Tensor]:
 def _process(folder: Path, home: Path) -> dict[str, Any]:
     for path in (folder / "scheduler" / "scheduler_config.json", home / "scheduler_config.json"):
         if path.is_file():
-            return process_of(_read_json(path), path)
+            return process_of(read_json(path), path)
     return {}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: is missing; expected a folder that diffusers' save_pretrained wrote") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(read, dict):
-        raise DataError(f"{path}: expected a JSON object")
-    return read

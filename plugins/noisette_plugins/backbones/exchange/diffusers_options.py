@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from noisette import DataError, Shape
+from noisette_plugins.backbones.exchange.schema import UNet2D
 from noisette_plugins.backbones.unet import UNet
 
 __all__ = ["config_of", "options_of"]
@@ -28,36 +29,15 @@ _FIXED: dict[str, tuple[Any, ...]] = {
 }
 """Settings that `unet` has no option for, with the values that it keeps."""
 
-_DEFAULTS: dict[str, Any] = {
-    "attention_head_dim": 8,
-    "block_out_channels": (224, 448, 672, 896),
-    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
-    "downsample_padding": 1,
-    "dropout": 0.0,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
-    "in_channels": 3,
-    "layers_per_block": 2,
-    "norm_eps": 1e-5,
-    "norm_num_groups": 32,
-    "num_class_embeds": None,
-    "num_train_timesteps": None,
-    "out_channels": 3,
-    "sample_size": None,
-    "time_embedding_dim": None,
-    "up_block_types": ("AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-}
-"""Settings that are read, with what UNet2DModel takes where its config is silent (diffusers 0.42)."""
 
-
-def options_of(config: Mapping[str, Any], source: Path) -> tuple[UNet, dict[str, Any]]:
+def options_of(config: Mapping[str, Any], source: Path) -> tuple[UNet, UNet2D]:
     """Return the backbone that a UNet2DModel's config describes, and all settings that were read.
 
     Raises:
         DataError: naming the setting that `unet` cannot follow.
     """
     settings = _settings(config, source)
-    widths, blocks = settings["block_out_channels"], settings["down_block_types"]
+    widths, blocks = settings.block_out_channels, settings.down_block_types
     _require(
         all(width % widths[0] == 0 for width in widths),
         f"{source}: block_out_channels: expected multiples of the first; came {list(widths)}",
@@ -65,19 +45,18 @@ def options_of(config: Mapping[str, Any], source: Path) -> tuple[UNet, dict[str,
     attention = tuple(
         level for level, block in enumerate(blocks) if block.removeprefix("UNetRes").startswith("Attn")
     )
-    head = settings["attention_head_dim"]
     try:
         backbone = UNet(
             channels=widths[0],
             multipliers=tuple(width // widths[0] for width in widths),
-            blocks=settings["layers_per_block"],
+            blocks=settings.layers_per_block,
             attention=attention,
-            head_channels=head,
-            groups=settings["norm_num_groups"],
-            dropout=settings["dropout"],
-            epsilon=settings["norm_eps"],
-            time_shift=settings["freq_shift"],
-            padding="around" if settings["downsample_padding"] else "right",
+            head_channels=settings.attention_head_dim,
+            groups=settings.norm_num_groups,
+            dropout=settings.dropout,
+            epsilon=settings.norm_eps,
+            time_shift=settings.freq_shift,
+            padding="around" if settings.downsample_padding else "right",
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -85,38 +64,36 @@ def options_of(config: Mapping[str, Any], source: Path) -> tuple[UNet, dict[str,
     return backbone, settings
 
 
-def _settings(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
+def _settings(config: Mapping[str, Any], source: Path) -> UNet2D:
     """Return every setting that is read, after looking at those that are not."""
-    given = {key: value for key, value in config.items() if not key.startswith("_")}
-    for key, value in given.items():
-        _require(key in _FIXED or key in _DEFAULTS, f"{source}: {key}: unet knows no such setting of UNet2DModel")
+    for key, value in config.items():
+        if key.startswith("_"):
+            continue
+        _require(
+            key in _FIXED or key in UNet2D.model_fields,
+            f"{source}: {key:.80}: unet knows no such setting of UNet2DModel",
+        )
         allowed = _FIXED.get(key, (value,))
-        _require(value in allowed, f"{source}: {key}: expected {allowed[0]!r}, as unet has it; came {value!r}")
-    settings = {**_DEFAULTS, **given}
-    for key, allowed in (("downsample_padding", (0, 1)), ("freq_shift", (0, 1))):
-        _require(settings[key] in allowed, f"{source}: {key}: expected 0 or 1; came {settings[key]!r}")
-    widths = settings["block_out_channels"]
+        _require(value in allowed, f"{source}: {key}: expected {allowed[0]!r}, as unet has it; came {value!r:.80}")
+    settings = UNet2D.read(config, source)
+    wide = 4 * settings.block_out_channels[0]
     _require(
-        bool(widths) and all(isinstance(width, int) and width > 0 for width in widths),
-        f"{source}: block_out_channels: expected channels of each level; came {widths!r}",
-    )
-    wide = 4 * widths[0]
-    _require(
-        settings["time_embedding_dim"] in (None, wide),
-        f"{source}: time_embedding_dim: expected {wide}; came {settings['time_embedding_dim']}",
+        settings.time_embedding_dim in (None, wide),
+        f"{source}: time_embedding_dim: expected {wide}; came {settings.time_embedding_dim}",
     )
     _check_blocks(settings, source)
     return settings
 
 
-def _check_blocks(settings: Mapping[str, Any], source: Path) -> None:
+def _check_blocks(settings: UNet2D, source: Path) -> None:
     down, up = (
-        [block.removeprefix("UNetRes") for block in settings[f"{way}_block_types"]] for way in ("down", "up")
+        [block.removeprefix("UNetRes") for block in blocks]
+        for blocks in (settings.down_block_types, settings.up_block_types)
     )
     mirrored = [block.replace("Up", "Down") for block in reversed(up)]
     known = {"DownBlock2D", "AttnDownBlock2D"}
     _require(
-        set(down) <= known and down == mirrored and len(down) == len(settings["block_out_channels"]),
+        set(down) <= known and down == mirrored and len(down) == len(settings.block_out_channels),
         f"{source}: expected DownBlock2D and AttnDownBlock2D, one a level, and their mirror image on the way up; "
         f"came {', '.join(down)} and {', '.join(up)}",
     )

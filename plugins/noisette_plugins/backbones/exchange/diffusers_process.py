@@ -10,25 +10,12 @@ import torch
 from torch import Tensor
 
 from noisette import DataError
+from noisette_plugins.backbones.exchange.schema import Scheduler
 from noisette_plugins.schedules import Cosine, Linear, Quadratic, ScaledLinear, Sigmoid
 
 __all__ = ["named_schedule", "process_of", "scheduler_config"]
 
 _OBJECTIVES = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
-
-_DEFAULTS: dict[str, Any] = {
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
-    "beta_start": 1e-4,
-    "clip_sample": True,
-    "clip_sample_range": 1.0,
-    "num_train_timesteps": 1000,
-    "prediction_type": "epsilon",
-    "rescale_betas_zero_snr": False,
-    "trained_betas": None,
-    "variance_type": "fixed_small",
-}
-"""Settings of a scheduler that are read, with what diffusers takes where its config is silent (0.42)."""
 
 
 def process_of(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
@@ -39,36 +26,34 @@ def process_of(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
     Raises:
         DataError: naming a setting that we have nothing for.
     """
-    settings = {key: config.get(key, default) for key, default in _DEFAULTS.items()}
+    settings = Scheduler.read(config, source)
     named = {theirs: ours for ours, theirs in _OBJECTIVES.items()}
-    kind = settings["prediction_type"]
+    kind = settings.prediction_type
     if kind not in named:
         raise DataError(f"{source}: prediction_type: expected one of {', '.join(named)}; came {kind!r}")
-    if str(settings["variance_type"]).startswith("learned"):
-        raise DataError(
-            f"{source}: variance_type: a learned variance is not read; came {settings['variance_type']}"
-        )
+    if str(settings.variance_type).startswith("learned"):
+        raise DataError(f"{source}: variance_type: a learned variance is not read; came {settings.variance_type}")
     schedule = _schedule(settings, source)
-    if settings["rescale_betas_zero_snr"]:
+    if settings.rescale_betas_zero_snr:
         schedule = {"name": "zero-terminal", "of": schedule}
     return {
         "schedule": schedule,
-        "timesteps": settings["num_train_timesteps"],
+        "timesteps": settings.num_train_timesteps,
         "objective": named[kind],
-        "sampling": {"clip": settings["clip_sample_range"] if settings["clip_sample"] else None},
+        "sampling": {"clip": settings.clip_sample_range if settings.clip_sample else None},
     }
 
 
-def _schedule(settings: Mapping[str, Any], source: Path) -> dict[str, Any]:
-    if settings["trained_betas"] is not None:
-        return named_schedule(settings["trained_betas"])
-    ends = {"start": settings["beta_start"], "end": settings["beta_end"]}
-    schedules = {
+def _schedule(settings: Scheduler, source: Path) -> dict[str, Any]:
+    if settings.trained_betas is not None:
+        return named_schedule(settings.trained_betas)
+    ends = {"start": settings.beta_start, "end": settings.beta_end}
+    schedules: dict[str, dict[str, Any]] = {
         "linear": {"name": "linear", **ends, "scaled": False},
         "scaled_linear": {"name": "scaled-linear", **ends},
         "squaredcos_cap_v2": {"name": "cosine"},
     }
-    named = settings["beta_schedule"]
+    named = settings.beta_schedule
     if named not in schedules:
         raise DataError(f"{source}: beta_schedule: expected one of {', '.join(schedules)}; came {named!r}")
     return schedules[named]

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from noisette import DataError
 from noisette.training.pretrained import Pretrained
 from noisette_plugins.backbones.exchange.lucidrains_process import process_in
-from noisette_plugins.backbones.exchange.tensors import read_tensors
+from noisette_plugins.backbones.exchange.tensors import read_archive, read_tensors
 from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
 
 __all__ = ["from_lucidrains", "load_lucidrains"]
@@ -66,12 +65,13 @@ def load_lucidrains(path: Path | str, *, ema: bool = True) -> Pretrained:
     theirs = _network_in(read, path, ema)
     state = from_lucidrains(theirs)
     backbone = _options(state, path)
-    inputs, outputs = state["enter.weight"].shape[1], len(state["leave.bias"])
+    inputs, outputs = _size(state, "enter.weight", 1, 4, path), _size(state, "leave.bias", 0, 1, path)
     if inputs > outputs:
         raise DataError(
             f"{path}: takes {inputs} channels and gives {outputs}: a self-conditioned network, which we cannot run"
         )
-    process = process_in(read.get("model", read), path)
+    model = read.get("model", read)
+    process = process_in(model if isinstance(model, Mapping) else {}, path)
     return Pretrained(path, backbone, inputs, outputs, 0, None, state, process).checked()
 
 
@@ -80,7 +80,8 @@ def from_lucidrains(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     renamed = {_ours(name): tensor.float() for name, tensor in state.items()}
     for name, tensor in renamed.items():
         # linear attention keeps its memory with the positions last
-        if name.endswith(".memory") and name.replace(".memory", ".leave.gain") in renamed:
+        linear = name.endswith(".memory") and name.replace(".memory", ".leave.gain") in renamed
+        if linear and tensor.ndim > 1:
             renamed[name] = tensor.transpose(-1, -2).contiguous()
     return renamed
 
@@ -96,45 +97,50 @@ def _ours(name: str) -> str:
 
 def _options(state: Mapping[str, Tensor], path: Path) -> LinearAttentionUNet:
     """Return the backbone whose weights these are."""
-    levels = len({name.split(".")[1] for name in state if name.startswith("down.")})
+    levels = range(len({name.split(".")[1] for name in state if name.startswith("down.")}))
+    channels = _size(state, "embedding.inner.bias", 0, 1, path) // 4
+    memory = "middle_attention.memory"
+    heads, positions, head_channels = (_size(state, memory, axis, 4, path) for axis in (1, 2, 3))
+    rates = "embedding.waves.rates"
     try:
-        channels = len(state["embedding.inner.bias"]) // 4
-        widths = [len(_resize(state, level)) for level in range(levels)]
-        memory = state["middle_attention.memory"]
-        rates = state.get("embedding.waves.rates")
         return LinearAttentionUNet(
             channels=channels,
-            multipliers=tuple(width // channels for width in widths),
-            full_attention=tuple(
-                level for level in range(levels) if f"down.{level}.attention.leave.gain" not in state
+            multipliers=tuple(
+                _size(state, _resize(state, level), 0, 1, path) // max(channels, 1) for level in levels
             ),
-            heads=memory.shape[1],
-            memory=memory.shape[2],
-            head_channels=memory.shape[3],
-            time="fixed" if rates is None else "learned",
-            time_waves=8 if rates is None else len(rates),
+            full_attention=tuple(level for level in levels if f"down.{level}.attention.leave.gain" not in state),
+            heads=heads,
+            memory=positions,
+            head_channels=head_channels,
+            time="learned" if rates in state else "fixed",
+            time_waves=_size(state, rates, 0, 1, path) if rates in state else 8,
         )
-    except (KeyError, ValidationError) as error:
+    except ValidationError as error:
         raise DataError(f"{path}: is not like the library's Unet of today: {error}") from None
 
 
-def _resize(state: Mapping[str, Tensor], level: int) -> Tensor:
-    """Return the bias of the layer that ends a level."""
+def _resize(state: Mapping[str, Tensor], level: int) -> str:
+    """Return the name of the bias of the layer that ends a level."""
     name = f"down.{level}.resize"
-    return state.get(f"{name}.1.bias", state.get(f"{name}.bias", torch.empty(0)))
+    return f"{name}.1.bias" if f"{name}.1.bias" in state else f"{name}.bias"
 
 
 def _network_in(read: Mapping[str, Any], path: Path, ema: bool) -> dict[str, Tensor]:
     """Return the network's own weights, without the prefixes of what it was wrapped in."""
     averaged, plain = read.get("ema"), read.get("model", read)
     wrapped = averaged if ema and isinstance(averaged, Mapping) else plain
-    prefixes = [str(name).removesuffix(_ENTRY) for name in wrapped if str(name).endswith(_ENTRY)]
+    named = (
+        {name: value for name, value in wrapped.items() if isinstance(name, str)}
+        if isinstance(wrapped, Mapping)
+        else {}
+    )
+    prefixes = [name.removesuffix(_ENTRY) for name in named if name.endswith(_ENTRY)]
     if not prefixes:
         raise DataError(f"{path}: expected a Unet of denoising-diffusion-pytorch; there is no {_ENTRY} in it")
     prefix = next((each for each in prefixes if "ema" in each), prefixes[0])
     return {
         name.removeprefix(prefix): tensor
-        for name, tensor in wrapped.items()
+        for name, tensor in named.items()
         if name.startswith(prefix) and isinstance(tensor, Tensor) and _is_weight(name.removeprefix(prefix))
     }
 
@@ -144,15 +150,16 @@ def _is_weight(name: str) -> bool:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    if path.suffix == ".safetensors":
-        return read_tensors(path)
-    try:
-        read = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"{path}: is missing") from None
-    except Exception as error:  # what is not a pickle, or is one of code, can raise anything
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path}: is no file of tensors alone, or damaged: {first}") from None
-    if not isinstance(read, Mapping):
-        raise DataError(f"{path}: expected weights by name; came {type(read).__name__}")
-    return read
+    return read_tensors(path) if path.suffix == ".safetensors" else read_archive(path)
+
+
+def _size(state: Mapping[str, Tensor], name: str, axis: int, dimensions: int, path: Path) -> int:
+    """Return one side of a weight that must be there with so many dimensions."""
+    weight = state.get(name)
+    if weight is None or weight.ndim != dimensions:
+        came = "none" if weight is None else tuple(weight.shape)
+        raise DataError(
+            f"{path}: is not like the library's Unet of today: {name}: expected {dimensions} dimensions; "
+            f"came {came}"
+        )
+    return weight.shape[axis]

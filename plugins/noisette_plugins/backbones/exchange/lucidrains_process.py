@@ -36,7 +36,7 @@ def process_in(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
     betas = _table(state, "betas")
     if betas is None:
         return {}
-    if betas.ndim != 1 or not bool(((betas > 0) & (betas <= 1)).all()):
+    if betas.ndim != 1 or not len(betas) or not bool(((betas > 0) & (betas <= 1)).all()):
         raise DataError(f"{path}: betas: expected variances within 0 and 1, (T,); they are damaged")
     process = {"schedule": named_schedule(betas.tolist(), _ROUNDING), "timesteps": len(betas)}
     weight = _table(state, "loss_weight")

@@ -1,0 +1,102 @@
+"""Configs of other libraries: the types and bounds of what is read, so that nothing else reaches the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from noisette import DataError
+
+__all__ = ["Foreign", "Scheduler", "UNet2D", "read_json"]
+
+_MAX_BYTES = 10_000_000
+
+Channels = Annotated[int, Field(ge=1, le=65_536)]
+Levels = Annotated[int, Field(ge=1, le=100)]
+Side = Annotated[int, Field(ge=1, le=65_536)]
+Beta = Annotated[float, Field(ge=0, le=1)]
+Word = Annotated[str, Field(max_length=80)]
+Blocks = Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
+
+
+class Foreign(BaseModel):
+    """Settings of another library, with the values that it takes where its config is silent."""
+
+    model_config = ConfigDict(allow_inf_nan=False, frozen=True)
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], source: Path) -> Self:
+        """Return the settings that a config has.
+
+        Raises:
+            DataError: naming the first that is of another type or out of bounds.
+        """
+        try:
+            return cls.model_validate(dict(config))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DataError(f"{source}: {where}: {first['msg']}; came {str(first['input'])[:80]!r}") from None
+
+
+class UNet2D(Foreign):
+    """UNet2DModel of diffusers 0.42."""
+
+    attention_head_dim: Channels | None = 8
+    block_out_channels: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=20)] = (224, 448, 672, 896)
+    down_block_types: Blocks = ("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D")
+    downsample_padding: Annotated[int, Field(ge=0, le=1)] = 1
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    flip_sin_to_cos: bool = True
+    freq_shift: Annotated[int, Field(ge=0, le=1)] = 0
+    in_channels: Channels = 3
+    layers_per_block: Levels = 2
+    norm_eps: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    norm_num_groups: Channels = 32
+    num_class_embeds: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    num_train_timesteps: int | None = None
+    out_channels: Channels = 3
+    sample_size: Side | tuple[Side, Side] | None = None
+    time_embedding_dim: Channels | None = None
+    up_block_types: Blocks = ("AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D")
+    classes: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(None, alias="_noisette_classes")
+
+
+class Scheduler(Foreign):
+    """The schedulers of diffusers 0.42, as far as they say what a network was trained for."""
+
+    beta_end: Beta = 0.02
+    beta_schedule: Word = "linear"
+    beta_start: Beta = 1e-4
+    clip_sample: bool = True
+    clip_sample_range: Annotated[float, Field(gt=0)] = 1.0
+    num_train_timesteps: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    prediction_type: Word = "epsilon"
+    rescale_betas_zero_snr: bool = False
+    trained_betas: Annotated[tuple[Beta, ...], Field(min_length=1, max_length=1_000_000)] | None = None
+    variance_type: Word | None = "fixed_small"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read the JSON object in a file.
+
+    Raises:
+        DataError: if it is missing, too large, or something else.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path}: expected at most {_MAX_BYTES} bytes; it has {path.stat().st_size}")
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing; expected a folder that diffusers' save_pretrained wrote") from None
+    except RecursionError:
+        raise DataError(f"{path}: cannot be read: its brackets are nested too deeply") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(read, dict):
+        raise DataError(f"{path}: expected a JSON object")
+    return read
