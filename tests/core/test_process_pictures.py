@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 
 from noisette import DataError, Tables
+from noisette.config import Preparation
+from noisette.data.fit import Fit, uniform
 from noisette.process import fitted, forward_strip, open_picture, sheet
 from noisette.process.forward import noised, shown_steps
 from noisette.process.source import to_image
@@ -94,6 +96,23 @@ def test_a_picture_of_another_size_is_fitted_and_it_says_so(tmp_path: Path) -> N
     assert padded.shape == (1, 10, 10)
     assert padded[0, 0].max() == 0
     assert to_image(cropped).size == (10, 10)
+
+
+@pytest.mark.parametrize("fit", ["crop", "resize", "pad"])
+@pytest.mark.parametrize("size", [(6, 9), (40, 25), (200, 31), (16, 16), (7, 300)])
+def test_a_file_is_fitted_as_prepared_images_are(fit: Fit, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    trained_on = uniform(image, Preparation(size=16, channels=3, fit=fit))
+    assert np.array_equal(fitted(image, (3, 16, 16), fit)[0], trained_on)
+
+
+def test_padding_enlarges_nothing_and_says_so() -> None:
+    image = Image.new("L", (4, 6), 200)
+    padded, said = fitted(image, (1, 8, 10), "pad")
+    assert said == "padded from 4x6 to 10x8"
+    assert padded[0, 1:7, 3:7].min() == 200
+    assert int((padded > 0).sum()) == 24
 
 
 def test_what_is_no_picture_is_refused_in_words(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from errno import ENOENT
 from os import strerror
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from noisette.data.convert import read_picture
+from noisette.data.fit import Fit, fit_to, to_array
 from noisette.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from noisette.contracts import Shape
 
 __all__ = ["Fit", "fitted", "open_picture", "to_image"]
-
-Fit = Literal["crop", "resize", "pad"]
 
 
 def open_picture(path: Path | str) -> Image.Image:
@@ -44,7 +43,7 @@ def fitted(image: Image.Image, shape: Shape, fit: Fit = "crop") -> tuple[NDArray
     Args:
         image: of mode L or RGB.
         shape: channels (1 or 3), height and width.
-        fit: crop what is beyond the shape's proportions, resize without regard to them, or pad with black.
+        fit: as prepared images are fitted; see `noisette.data.fit.fit_to`.
 
     Raises:
         DataError: if pictures of the shape have neither one nor three channels.
@@ -55,14 +54,9 @@ def fitted(image: Image.Image, shape: Shape, fit: Fit = "crop") -> tuple[NDArray
     mode = "L" if channels == 1 else "RGB"
     done = [] if image.mode == mode else ["made grey" if mode == "L" else "made RGB"]
     if image.size != (width, height):
-        alike = abs(image.width * height - image.height * width) < max(width, height, *image.size)
-        words = "scaled" if alike else _WORDS[fit]
+        words = _words(image.size, (width, height), fit)
         done.append(f"{words} from {image.width}x{image.height} to {width}x{height}")
-    image = image.convert(mode)
-    if image.size != (width, height):
-        image = _FITS[fit](image, (width, height), Image.Resampling.BICUBIC)
-    values = np.asarray(image)
-    return values[None] if channels == 1 else np.ascontiguousarray(values.transpose(2, 0, 1)), ", ".join(done)
+    return to_array(fit_to(image.convert(mode), (width, height), fit)), ", ".join(done)
 
 
 def to_image(picture: NDArray[np.uint8]) -> Image.Image:
@@ -70,11 +64,15 @@ def to_image(picture: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(picture[0] if len(picture) == 1 else np.ascontiguousarray(picture.transpose(1, 2, 0)))
 
 
-_WORDS = {"crop": "cropped and scaled", "resize": "scaled out of proportion", "pad": "scaled and padded"}
+def _words(size: tuple[int, int], wanted: tuple[int, int], fit: Fit) -> str:
+    alike = abs(size[0] * wanted[1] - size[1] * wanted[0]) < max(*size, *wanted)
+    if fit == "pad" and size[0] <= wanted[0] and size[1] <= wanted[1]:
+        return "padded"
+    return "scaled" if alike else _WORDS[fit]
 
 
-def _resize(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:
-    return image.resize(size, method)
-
-
-_FITS = {"crop": ImageOps.fit, "resize": _resize, "pad": ImageOps.pad}
+_WORDS: dict[Fit, str] = {
+    "crop": "cropped and scaled",
+    "resize": "scaled out of proportion",
+    "pad": "scaled and padded",
+}
