@@ -18,6 +18,7 @@ from noisette.evaluation.protocol import details, protocol
 from noisette.evaluation.report import Report, Row
 from noisette.evaluation.sets import PictureSet
 from noisette.machine import Machine
+from noisette.sampling.timing import not_comparable
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
@@ -136,6 +137,8 @@ class Table:
         if len({len(some) for some in self.drawn}) > 1:
             counts = ", ".join(f"{some.name} {len(some)}" for some in self.drawn)
             notes.append(f"the samplers drew different numbers of pictures ({counts}): compare with care")
+        if apart := not_comparable({drawn.label: drawn.about for drawn in self.samples}):
+            notes.append(apart)
         lacks = lacking(self.experiment.evaluation.metrics, **self.has)
         notes += [f"{name} is left out: {reason}" for name, reason in lacks.items()]
         return notes + self.gathered.notes()

@@ -21,6 +21,7 @@ from noisette.sampling.drawing import Drawing, about_of
 from noisette.sampling.partial import Partial
 from noisette.sampling.samples import Samples
 from noisette.sampling.stack import labels_of
+from noisette.sampling.timing import conditions
 from noisette.storage import resumable
 from noisette.training.model import Model
 
@@ -104,7 +105,9 @@ def _sample(checkpoint: Checkpoint, drawing: Drawing) -> Samples:
     about = about_of(experiment, checkpoint, model, drawing.sampler)
     with resumable(run.directory, "samples", about) as staging:
         partial = Partial(staging, (run.total, *model.shape), {**about, "batch": drawing.size})
+        together = not partial.batches
         drawing.go_on(partial)
+        about["timed"] = conditions(together=together)
         about["network_calls"] = drawing.calls
         about["seconds_per_picture"] = sum(partial.batches.values()) / run.total
         partial.pictures.flush()

@@ -21,8 +21,8 @@ class Samples:
 
     Attributes:
         directory: holds `pictures.npy`, uint8 (N, C, H, W), `grid.png`, and `labels.npy` if classes were asked for.
-        manifest: hashes; `about` has label, sampler, network_calls, seconds_per_picture, count, seed, clip,
-            ema, checkpoint, step and versions.
+        manifest: hashes; `about` has label, sampler, network_calls, seconds_per_picture, timed, count, seed,
+            clip, ema, checkpoint, step and versions.
     """
 
     directory: Path

@@ -31,6 +31,7 @@ from noisette.sampling.engine import finish, tell
 from noisette.sampling.partial import Partial
 from noisette.sampling.samples import Samples
 from noisette.sampling.stack import labels_of
+from noisette.sampling.timing import conditions
 from noisette.storage import committed, is_complete, new_array, resumable, verify
 from noisette.training.model import Model
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_shard", "join", "parts_of"]
 
 _KIND = "shard"
-_OWN = ("part", "seconds", "classes")  # what one shard alone tells
+_OWN = ("part", "seconds", "classes", "timed")  # what one shard alone tells
 
 
 def parts_of(experiment: Experiment, most: int) -> list[range]:
@@ -84,6 +85,7 @@ def draw_shard(
         drawing.go_on(partial)
         partial.pictures.flush()
         about |= {"network_calls": drawing.calls, "classes": len(model.classes)}
+        about["timed"] = conditions(together=False)
         about["seconds"] = sum(partial.batches.values())
         if labels is not None:
             np.save(staging / "labels.npy", labels.numpy())
@@ -116,6 +118,7 @@ def join(
         return done
     found = sorted(((verify(shard, _KIND).about, shard) for shard in drawn), key=lambda one: one[0]["part"])
     about = _agreed(target, [told for told, _ in found], count)
+    about["timed"] = found[0][0]["timed"]
     about["seconds_per_picture"] = sum(told["seconds"] for told, _ in found) / count
     with committed(target, "samples", about) as staging:
         pieces = [np.load(shard / "pictures.npy", mmap_mode="r", allow_pickle=False) for _, shard in found]

@@ -11,6 +11,7 @@ from math import ceil, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from noisette.sampling.timing import not_comparable
 from noisette.sweep.series import series_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def draw(report: Report, column: str, title: str, *targets: Path) -> None:
         for panel in (calls, seconds):
             _floor(panel, report, column)
         calls.set_xlabel("network calls a picture")
-        seconds.set_xlabel(f"seconds a picture ({_machines(report)})")
+        apart = ", not measured together: do not compare" if not_comparable(report.details["samplers"]) else ""
+        seconds.set_xlabel(f"seconds a picture ({_machines(report)}{apart})")
         calls.set_ylabel(
             f"{_name(report, column)}  ({'lower' if report.better[column] == 'lower' else 'higher'} is better)"
         )

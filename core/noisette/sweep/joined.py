@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from noisette.errors import DataError
 from noisette.evaluation.differences import METHOD
 from noisette.evaluation.report import Report, Row
+from noisette.sampling.timing import not_comparable
 
 if TYPE_CHECKING:
     from noisette.sweep.engine import Sweep
@@ -54,7 +55,7 @@ def joined(reports: Mapping[str, Report], sweeps: Mapping[str, Sweep], directory
             "models": {name: _about(sweeps[name], report) for name, report in reports.items()},
             "test": METHOD,
         },
-        notes=_notes(reports),
+        notes=_notes(reports) + _of_times(reports, samplers),
         model={
             f"{result} of {name}": found
             for name, report in reports.items()
@@ -81,6 +82,13 @@ def _about(sweep: Sweep, report: Report) -> dict[str, Any]:
         "experiment": sweep.trained.name,
         "report": str(report.directory),
     }
+
+
+def _of_times(reports: Mapping[str, Report], samplers: Mapping[str, Any]) -> list[str]:
+    """Return the note that times of several models do not compare, unless a model's own notes say so."""
+    own = (not_comparable(report.details["samplers"]) for report in reports.values())
+    apart = not_comparable(samplers)
+    return [apart] if apart and not any(own) else []
 
 
 def _notes(reports: Mapping[str, Report]) -> list[str]:
