@@ -26,15 +26,19 @@ class NoisetteError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in a config: where it is, what is wrong with it, and what might have been meant."""
+    """One fault in a config: where it is, what is wrong with it, and what might have been meant.
+
+    `overridden` says that it is not in the file, but in a change of it by ``--set`` or an option of a command.
+    """
 
     path: str
     message: str
     hint: str = ""
+    overridden: bool = False
 
     def __str__(self) -> str:
         path = self.path if len(self.path) <= 200 else f"{self.path[:200]}..."
-        where = f"{path}: " if path else ""
+        where = f"{'--set ' if self.overridden else ''}{path}: " if path else ""
         return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
 
 

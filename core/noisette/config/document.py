@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +16,7 @@ from noisette.config.problems import problems_of
 from noisette.config.yaml import read_yaml
 from noisette.errors import ConfigError
 
-__all__ = ["Document", "read_document"]
+__all__ = ["Document", "read_document", "telling_overrides"]
 
 
 class Document(Section):
@@ -40,7 +42,8 @@ class Document(Section):
         Raises:
             ConfigError: with every problem: unknown keys, impossible values, missing plugins.
         """
-        return cls.parse(read_document(path, overrides), str(path))
+        with telling_overrides(overrides):
+            return cls.parse(read_document(path, overrides), str(path))
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], source: str = "config") -> Self:
@@ -67,3 +70,21 @@ def read_document(path: Path | str, overrides: Sequence[str] | Mapping[str, Any]
     """
     config = {"name": Path(path).stem, **read_yaml(Path(path))}
     return apply_overrides(config, overrides)
+
+
+@contextmanager
+def telling_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> Iterator[None]:
+    """Mark the problems of a config that come from its overrides, not from its file.
+
+    Raises:
+        ConfigError: that of the block.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        texts = (
+            overrides if isinstance(overrides, Mapping) else [text.partition("=")[0].strip() for text in overrides]
+        )
+        starts = tuple(f"{path}." for path in texts)
+        problems = [replace(one, overridden=f"{one.path}.".startswith(starts)) for one in error.problems]
+        raise ConfigError(error.source, problems) from None

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from noisette.config.agreement import problems_of_pictures
-from noisette.config.document import Document, read_document
+from noisette.config.document import Document, read_document, telling_overrides
 from noisette.config.experiment import Experiment
 from noisette.config.problems import nested
 from noisette.config.scenes import Scene, SceneRef
@@ -39,7 +39,8 @@ def load(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
     Raises:
         ConfigError: as `Experiment.load`.
     """
-    return parse(read_document(path, overrides), str(path))
+    with telling_overrides(overrides):
+        return parse(read_document(path, overrides), str(path))
 
 
 def parse(config: Mapping[str, Any], source: str = "config") -> Experiment | Show:

@@ -30,6 +30,7 @@ from noisette_flows.cli.schema import schema
 from noisette_flows.cli.servers import down, up
 from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
 from noisette_flows.cli.streams import lossy_streams
+from noisette_flows.cli.usage import Command
 
 __all__ = ["app", "main"]
 
@@ -65,9 +66,9 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 }
 for panel, commands in _COMMANDS.items():
     for name, command in commands.items():
-        app.command(name, rich_help_panel=panel)(command)
-plugins.command("check")(check_plugin)
-plugins.command("new")(new_plugin)
+        app.command(name, cls=Command, rich_help_panel=panel)(command)
+plugins.command("check", cls=Command)(check_plugin)
+plugins.command("new", cls=Command)(new_plugin)
 app.add_typer(runs, name="runs", rich_help_panel="Experiments")
 app.add_typer(process, name="process", rich_help_panel=_PICTURES)
 app.add_typer(deploy, name="deploy", rich_help_panel=_SERVERS)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from noisette_flows.cli.options import Output, Set, overrides_of
+from noisette_flows.cli.usage import Command
 
 __all__ = ["deploy", "serve"]
 
@@ -49,7 +50,7 @@ def serve(
     serve_all(Path(output), limit, gpus, cron, config)
 
 
-@deploy.command("run")
+@deploy.command("run", cls=Command)
 def run(
     flow: Annotated[str, typer.Argument(metavar="FLOW", help="train-and-eval, compare-samplers or evaluate.")],
     parameters: Annotated[
@@ -76,7 +77,7 @@ def run(
         sys.exit(1)
 
 
-@deploy.command("prepare")
+@deploy.command("prepare", cls=Command)
 def prepare() -> None:
     """Install at the server what deployments count on, for work pools; `noisette serve` does it by itself."""
     from noisette_flows.serving import connect

@@ -23,7 +23,7 @@ _LONGEST = 64
 
 def export_(
     trained: Trained,
-    folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.", show_default=False)],
     label: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +48,9 @@ def export_(
 def import_(
     source: Annotated[
         Path,
-        typer.Argument(help="A folder of diffusers' UNet2DModel, or a file of denoising-diffusion-pytorch."),
+        typer.Argument(
+            metavar="SOURCE", help="A folder of diffusers' UNet2DModel, or a file of denoising-diffusion-pytorch."
+        ),
     ],
     config: Annotated[
         str | None,

@@ -13,6 +13,7 @@ from noisette.contracts import KINDS
 from noisette.plugins import Found
 from noisette.plugins.registry import nearest
 from noisette_flows.cli.options import AsJson
+from noisette_flows.cli.usage import Command
 from noisette_flows.display import plugins as display
 
 __all__ = ["check_kind", "chosen", "plugins"]
@@ -20,7 +21,7 @@ __all__ = ["check_kind", "chosen", "plugins"]
 plugins = typer.Typer(name="plugins", help="See, check and write plugins.", no_args_is_help=True)
 
 
-@plugins.command("list")
+@plugins.command("list", cls=Command)
 def list_plugins(
     kind: Annotated[str | None, typer.Option("--kind", "-k", help=f"Only one of: {', '.join(KINDS)}.")] = None,
     json: AsJson = False,
@@ -36,7 +37,7 @@ def list_plugins(
         display.show_list(listed, Console())
 
 
-@plugins.command("show")
+@plugins.command("show", cls=Command)
 def show_plugin(
     name: Annotated[
         list[str],

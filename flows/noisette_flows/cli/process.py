@@ -14,6 +14,7 @@ from noisette.config.yaml import parse_yaml
 from noisette_flows.cli.checkpoints import Trained, checkpoint_of
 from noisette_flows.cli.drawing import At, Desk, Guidance, SamplerName, Seed, Steps, To, named, numbers
 from noisette_flows.cli.options import AsJson, Output, Set, overrides_of
+from noisette_flows.cli.usage import Command
 from noisette_flows.cli.work import Order
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def forward(
     forward_of(None, [picture], schedules, at, size, seed, None, output, to, json)
 
 
-@process.command("forward")
+@process.command("forward", cls=Command)
 def forward_of(
     config: Annotated[
         str | None,
@@ -97,7 +98,7 @@ def forward_of(
     desk.tell(json)
 
 
-@process.command("denoise")
+@process.command("denoise", cls=Command)
 def denoise(
     trained: Trained,
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 4,
@@ -124,7 +125,7 @@ def denoise(
     desk.tell(json)
 
 
-@process.command("classes")
+@process.command("classes", cls=Command)
 def classes(
     trained: Trained,
     strengths: Annotated[

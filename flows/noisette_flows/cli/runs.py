@@ -14,6 +14,7 @@ from rich.table import Table
 from noisette.errors import StorageError
 from noisette.runs import TrainedRun, remove_run, trained_runs
 from noisette_flows.cli.options import AsJson, Output
+from noisette_flows.cli.usage import Command
 
 __all__ = ["runs"]
 
@@ -34,7 +35,7 @@ def list_runs(context: typer.Context, output: Output = "runs", json: AsJson = Fa
         print(f"{output}: no trained runs")
 
 
-@runs.command("remove")
+@runs.command("remove", cls=Command)
 def remove(
     names: Annotated[
         list[str],

@@ -16,8 +16,11 @@ __all__ = ["new_plugin"]
 
 
 def new_plugin(
-    kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.", show_default=False)],
-    name: Annotated[str, typer.Argument(help="How configs will call it, such as my-sampler.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(KINDS)}.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="How configs will call it, such as my-sampler.", show_default=False),
+    ],
     directory: Annotated[
         Path, typer.Option("--directory", "-d", help="Where the package's folder is made.")
     ] = Path(),
