@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import pluggy
@@ -19,6 +20,9 @@ from noisette.hooks import PROJECT, HookSpecs, Run, Status
 __all__ = ["Events"]
 
 log = logging.getLogger(__name__)
+
+_OURS = {__file__, *map(str, Path(pluggy.__file__).parent.glob("*.py"))}
+"""Files between an engine and a listener."""
 
 
 class Events:
@@ -69,7 +73,7 @@ class Events:
             except Exception as error:
                 self._managers.remove(manager)
                 names = ", ".join(map(_name, manager.get_plugins()))
-                log.warning("listener %s failed in %s and is left out: %r", names, hook, error)
+                log.warning("listener %s failed in %s and is left out: %r%s", names, hook, error, _place(error))
 
 
 def _manager(listener: object) -> pluggy.PluginManager:
@@ -87,9 +91,14 @@ def _name(listener: object) -> str:
     return str(getattr(listener, "__name__", type(listener).__name__))
 
 
+def _place(error: Exception) -> str:
+    """Return the line of the listener's own file at which an error came out of it."""
+    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename not in _OURS]
+    own = [frame for frame in frames if frame.filename == frames[0].filename]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+
+
 def _installed() -> list[object]:
     from noisette.plugins import registry
 
-    hooks = [name for name in vars(HookSpecs) if name.startswith("on_")]
-    modules = [source.module for source in registry().sources if source.module is not None]
-    return [module for module in modules if any(hasattr(module, hook) for hook in hooks)]
+    return [source.module for source in registry().sources if source.hooks]

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from noisette_flows.locks import is_original, sign
+
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
@@ -44,6 +46,7 @@ def alive(run: Path, flow_run: str) -> Iterator[None]:
     handle = os.open(staging, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)  # before it has its name: nobody sees it unlocked
+        sign(handle)
         staging.replace(path)
         yield
         path.unlink(missing_ok=True)
@@ -57,7 +60,7 @@ def alive(run: Path, flow_run: str) -> Iterator[None]:
 def killed(root: Path) -> Iterator[tuple[str, Path]]:
     """Yield the flow runs in a folder of results whose process is gone, with their files."""
     for path in sorted(root.glob(f"*/{_FILE}*")):
-        if not _locked(path):
+        if _is_abandoned(path):
             yield path.name.removeprefix(_FILE), path
 
 
@@ -99,18 +102,19 @@ def _watch(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _locked(path: Path) -> bool:
+def _is_abandoned(path: Path) -> bool:
+    """Return whether a file is free, and no copy of one that is locked elsewhere."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return True  # another start has just dealt with it
+        return False  # another start has just dealt with it
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return is_original(handle)
     except OSError:
-        return True
+        return False
     finally:
         os.close(handle)
-    return False
 
 
 def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:

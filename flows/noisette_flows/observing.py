@@ -92,7 +92,7 @@ def observed(
         with (
             stopping_when_suspended(UUID(identity)),
             alive(directory, identity),
-            Tracker.following(experiment, directory, tracking_uri, overrides) as trackers,
+            Tracker.following(experiment, directory, tracking_uri, overrides, identity) as trackers,
         ):
             events = Observed([*trackers, Board(poster), *(_LISTENERS.get() or [_log_lines()])], poster)
             try:

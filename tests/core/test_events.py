@@ -92,6 +92,11 @@ def test_every_lifecycle_hook_can_be_told() -> None:
     assert hooks == {name for name in vars(Events) if not name.startswith("_")}
 
 
+def line_of(text: str) -> int:
+    lines = Path(__file__).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
 def test_a_failing_listener_is_named_once_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before, failing, after = Recorder(), Failing(ValueError("tracker is down")), Recorder()
     with caplog.at_level(logging.WARNING):
@@ -99,7 +104,8 @@ def test_a_failing_listener_is_named_once_and_left_out(tmp_path: Path, caplog: p
     assert before.calls == after.calls == EVERYTHING
     assert failing.steps == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "listener Failing failed in on_step and is left out: ValueError('tracker is down')"
+        "listener Failing failed in on_step and is left out: ValueError('tracker is down') "
+        f"({__file__}, line {line_of('raise self.')})"
     ]
 
 

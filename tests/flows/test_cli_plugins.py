@@ -122,3 +122,30 @@ def test_the_example_of_every_plugin_is_a_config_that_names_it(found: Any, tmp_p
     given = {key: option for key, option in value.items() if key not in ("name", *required)}
     filled = {key: [0.5] if kind.startswith("list") else str(tmp_path) for key, kind in required.items()}
     assert plugin.model_validate(given | filled) == plugin.model_validate(filled)
+
+
+CHATTY = """
+from noisette import hookimpl
+
+@hookimpl
+def on_run_start(run):
+    print(f"a stage starts: {run.name}")
+
+@hookimpl
+def on_run_end(run):
+    raise ValueError("no space for my notes")
+"""
+
+
+@pytest.mark.slow
+def test_a_package_that_listens_is_listed_and_does_not_break_json(workshop: Workshop) -> None:
+    install(workshop.folder, "noisette-chatty", CHATTY)
+    path = {"PYTHONPATH": str(workshop.folder)}
+    (line,) = [line for line in listed(workshop, **path) if line["distribution"] == "noisette-chatty"]
+    assert (line["kind"], line["status"]) == ("hooks", "ok")
+    assert line["description"] == "listens to on_run_start, on_run_end"
+    done = workshop.noisette("prepare", "tiny.yaml", "--json", **path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert "a stage starts: digits" in done.stderr
+    assert f"no space for my notes') ({workshop.folder}/noisette_chatty.py, line 10)" in done.stderr

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import sys
+from importlib.metadata import version
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import yaml
@@ -17,10 +21,12 @@ from noisette.checkpoint import Checkpoint
 from noisette.evaluation import Report
 from noisette.journal import read_journal
 from noisette_flows.tracking import Memory, Mirror, Store, behind
+from noisette_flows.tracking.provenance import provenance_of
 
 pytestmark = pytest.mark.slow
 
 CURVES = {"train/loss", "train/lr", "train/gradient_norm", "train/pictures_per_second"}
+HERE = {"noisette.host": "here"}
 CURVES |= {f"train/loss_q{quarter}" for quarter in range(4)}
 
 
@@ -43,23 +49,65 @@ def test_few_telling_parameters_and_the_whole_config_beside_them(client: MlflowC
         "schedule": "linear",
         "objective": "eps",
         "backbone": "unet",
-        "steps": "12",
-        "lr": "0.001",
+        "seed": "0",
+        "training.steps": "12",
+        "training.lr": "0.001",
+        "training.batch": parent.data.params["training.batch"],
+        "training.ema": parent.data.params["training.ema"],
+        "precision": "fp32",
+        "millions of parameters": parent.data.params["millions of parameters"],
     }
-    assert children["ddpm-4"].data.params["network_calls"] == "4"
+    assert float(parent.data.params["millions of parameters"]) > 0
+    assert children["training"].data.params == parent.data.params, (
+        "no more, or they push its pictures off their card"
+    )
     config = yaml.safe_load(Path(client.download_artifacts(parent.info.run_id, "config.yaml")).read_text())
     assert Experiment.parse(config) == Experiment.load(finished.workshop.folder / "tiny.yaml")
     assert parent.data.tags["noisette.backbone"].startswith("unet (noisette ")
     assert children["ddim-5"].data.tags["noisette.sampler"].startswith("ddim (noisette ")
 
 
-def test_the_training_has_every_option_that_decides_the_network(client: MlflowClient) -> None:
-    _, children = runs_of(client)
-    told = children["training"].data.params
-    assert told["backbone.channels"] == "8"
-    assert told["training.lr"] == "0.001"
-    assert told["timesteps"] == "20"
-    assert not [path for path in told if path.startswith(("sampling.", "evaluation.")) or path == "training.keep"]
+def test_a_sampler_says_which_model_it_sampled(client: MlflowClient) -> None:
+    parent, children = runs_of(client)
+    told = children["ddpm-4"].data.params
+    assert told.items() >= parent.data.params.items()
+    assert (told["sampler"], told["steps"], told["network_calls"]) == ("ddpm", "4", "4")
+    assert told["model"] == parent.info.run_name
+
+
+def test_the_best_sampler_stands_on_the_run_of_its_model(client: MlflowClient) -> None:
+    parent, children = runs_of(client)
+    samplers = {name: run for name, run in children.items() if name != "training"}
+    for result in ("frechet efficientnet-lite0", "kid efficientnet-lite0"):
+        values = {name: run.data.metrics[result] for name, run in samplers.items()}
+        assert parent.data.metrics[f"best/{result}"] == min(values.values())
+    first = {name: run.data.metrics["kid efficientnet-lite0"] for name, run in samplers.items()}
+    assert parent.data.tags["best_sampler"] in first
+
+
+def test_the_run_says_where_it_comes_from(client: MlflowClient) -> None:
+    parent, _ = runs_of(client)
+    tags = parent.data.tags
+    assert tags["noisette.host"] == socket.gethostname()
+    assert "run tiny.yaml" in tags["noisette.command"]
+    assert UUID(tags["noisette.flow_run"])
+    assert tags["noisette.torch"] == version("torch")
+    text = Path(client.download_artifacts(parent.info.run_id, "environment.txt")).read_text()
+    assert f"torch=={version('torch')}" in text.splitlines()
+
+
+def test_a_command_is_told_without_its_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["noisette", "run", "--tracking-uri", "http://ann:s3cret@127.0.0.1:5000"])
+    monkeypatch.setenv("PREFECT_API_URL", "http://ann:s3cret@127.0.0.1:4200/api")
+    told = provenance_of("an-id")
+    assert "s3cret" not in str(told)
+    assert told["noisette.flow_run.url"] == "http://127.0.0.1:4200/runs/flow-run/an-id"
+
+
+def test_an_experiment_is_of_the_kind_that_has_models(client: MlflowClient) -> None:
+    found = client.get_experiment_by_name("tiny")
+    assert found is not None
+    assert found.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_what_training_chose_for_its_machine_is_told(client: MlflowClient, finished: Finished) -> None:
@@ -143,7 +191,7 @@ def copy(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (directory / "mlflow.json").unlink()
     experiment = Experiment.load(finished.workshop.folder / "tiny.yaml")
     monkeypatch.chdir(tmp_path)
-    return Mirror(experiment, directory, store_in(tmp_path), {}), tmp_path
+    return Mirror(experiment, directory, store_in(tmp_path), {}, HERE), tmp_path
 
 
 def store_in(folder: Path) -> Store:
@@ -185,11 +233,11 @@ def test_a_sync_that_breaks_off_anywhere_is_completed_by_the_next(
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, method, _refuse)
             with pytest.raises(ConnectionError):
-                Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
+                Mirror(mirror.experiment, mirror.directory, mirror.store, {}, HERE).sync({"parent": "FINISHED"})
             failures += 1
         assert behind(mirror.directory, mirror.store)
     assert failures == 7
-    Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
+    Mirror(mirror.experiment, mirror.directory, mirror.store, {}, HERE).sync({"parent": "FINISHED"})
     assert picture_of(MlflowClient(mirror.store.uri)) == picture_of(client)
 
 

@@ -11,7 +11,7 @@ from support.tiny import tiny
 
 from noisette import ConfigError
 from noisette_flows.tracking import Mirror, Store
-from noisette_flows.tracking.names import SEEN, differing, metric_key, run_name
+from noisette_flows.tracking.names import SEEN, differing, metric_key, parameters, run_name
 
 
 def test_what_was_changed_comes_first_then_the_steps() -> None:
@@ -40,6 +40,15 @@ def test_what_two_configs_differ_in_can_come_first() -> None:
     assert run_name(ours, {}, ["training.steps"]) == "12 steps eps linear"
     assert run_name(ours, {}, ["objective.name", "schedule.name"]) == "eps linear 12 steps"
     assert differing(ours.options(), ours.options()) == []
+
+
+def test_every_changed_option_is_a_parameter() -> None:
+    changed = {"backbone.channels": 16, "training.ema": 0.9, "sampling.count": 3, "objective": "v"}
+    told = parameters(tiny("backbone.channels=16", "training.ema=0.9", "objective=v"), changed)
+    assert told["backbone.channels"] == 16
+    assert (told["training.ema"], told["objective"]) == (0.9, "v")
+    assert "sampling.count" not in told, "it decides no model"
+    assert set(parameters(tiny(), {})) == set(told) - {"backbone.channels"}
 
 
 @pytest.fixture

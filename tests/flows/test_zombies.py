@@ -21,6 +21,7 @@ from noisette.checkpoint import finished as finished_training
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette_flows.tracking import Memory, Store, Tracker, behind, catch_up, mark_killed
+from noisette_flows.tracking.claim import Claim
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +165,9 @@ def test_a_command_that_finds_all_finished_marks_what_was_killed_beside_it(
     (run,) = workshop.runs
     killed = run.with_name("other-0123456789")
     shutil.copytree(run, killed)
+    claim = Claim.take(killed)  # until its process was killed
+    assert claim is not None
+    claim.drop()
     memory = Memory.load(killed, store)
     memory.statuses["train"] = "RUNNING"
     memory.save(killed)

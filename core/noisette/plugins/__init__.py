@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from noisette.plugins.discovery import Broken, Found, discover
+from noisette.plugins.discovery import Broken, Found, Source, discover
 from noisette.plugins.registry import Registry, register, registry
 
-__all__ = ["Broken", "Found", "Registry", "discover", "register", "registry"]
+__all__ = ["Broken", "Found", "Registry", "Source", "discover", "register", "registry"]

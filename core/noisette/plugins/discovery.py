@@ -69,6 +69,11 @@ class Source:
     found: list[Found] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
 
+    @property
+    def hooks(self) -> list[str]:
+        """The lifecycle hooks by which it listens to runs."""
+        return [name for name in vars(HookSpecs) if name.startswith("on_") and hasattr(self.module, name)]
+
 
 def discover() -> list[Source]:
     """Load all entry points of the group `noisette`, ordered by distribution and name.

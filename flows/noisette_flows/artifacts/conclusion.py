@@ -30,7 +30,9 @@ def conclude(
     poster.post(Note(f"{key}-comparison", "markdown", "\n\n".join(parts), f"{name}: the comparison, with pictures"))
     poster.post(Note(f"{key}-comparison-table", "table", _rows(report), f"{name}: the comparison"))
     if link:
-        poster.post(Note(f"{key}-mlflow", "link", f"[{name} in MLflow]({link})", "charts of the runs side by side"))
+        poster.post(
+            Note(f"{key}-mlflow", "markdown", f"[{name} in MLflow]({link})", "charts of the runs side by side")
+        )
 
 
 def _rows(report: Report) -> str:

@@ -35,7 +35,7 @@ class Note:
 
     Attributes:
         key: what it is called in Prefect's pages; small letters, digits and dashes.
-        kind: "progress", "markdown", "table" or "link".
+        kind: "progress", "markdown" or "table".
         data: as Prefect stores that kind.
         description: markdown.
         task_run: whose it is; the flow run's own, if None.

@@ -26,11 +26,12 @@ def list_plugins(
     kind: Annotated[str | None, typer.Option("--kind", "-k", help=f"Only one of: {', '.join(KINDS)}.")] = None,
     json: AsJson = False,
 ) -> None:
-    """List all plugins, and what is broken."""
+    """List all plugins, the packages that listen to runs, and what is broken."""
     if kind is not None:
         check_kind(kind)
     found = registry().of_kind(kind) if kind else registry().found
-    listed = [*map(display.facts, found), *map(display.fault, registry().broken)]
+    hooks = [] if kind else [display.hooks(source) for source in registry().sources if source.hooks]
+    listed = [*map(display.facts, found), *hooks, *map(display.fault, registry().broken)]
     if json:
         print(jsonlib.dumps(listed, indent=1))
     else:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +116,8 @@ def start(flow: str, parameters: Mapping[str, Any], console: Console, tracking_u
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
     quiet_prefect()
     try:
-        with showing(console) as progress:
+        # standard output is for results: what a hook, a plugin or a library prints belongs to the progress
+        with showing(console) as progress, redirect_stdout(sys.stderr):
             with starting_server():
                 from prefect import tags
 

@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from noisette import Plugin, registry
-from noisette.plugins import Broken, Found
+from noisette.plugins import Broken, Found, Source
 
-__all__ = ["details", "facts", "fault", "show_details", "show_list"]
+__all__ = ["details", "facts", "fault", "hooks", "show_details", "show_list"]
 
 _LISTED = {"sampler": ("sampling", "samplers"), "metric": ("evaluation", "metrics")}
 _INSIDE = {"features": "evaluation"}
@@ -35,6 +35,19 @@ def facts(found: Found) -> dict[str, str]:
         "status": "ambiguous" if clash else "ok",
         "description": clash or _first_line(plugin),
         "entry_point": found.origin.entry_point,
+    }
+
+
+def hooks(source: Source) -> dict[str, str]:
+    """Return the line of an entry point whose hooks listen to runs."""
+    return {
+        "kind": "hooks",
+        "name": source.origin.entry_point,
+        "distribution": source.origin.distribution,
+        "version": source.origin.version,
+        "status": "ok",
+        "description": f"listens to {', '.join(source.hooks)}",
+        "entry_point": source.origin.entry_point,
     }
 
 

@@ -34,7 +34,7 @@ def send_contest(decided: Decided, store: Store) -> str:
     runs = Connecting(name, decided.directory, store).connected()
     done = (decided.directory / MANIFEST).stat().st_mtime
     parameters = {f"model {number}": label for number, label in enumerate(models, 1)}
-    tags = {"noisette.directory": str(decided.directory.absolute())}
+    tags = {"noisette.directory": str(decided.directory.resolve())}
     tags |= {f"noisette.model.{number}": about["checkpoint"] for number, about in enumerate(models.values(), 1)}
     parent = runs.make(PARENT, f"compare {', '.join(models)}"[:200], parameters, tags, done)
     if runs.once(PARENT, "report"):

@@ -22,12 +22,14 @@ from noisette.storage import MANIFEST, digest
 from noisette.sweep.asked import asked_in
 from noisette_flows.display.table import markdown, telling
 from noisette_flows.tracking import names
+from noisette_flows.tracking.best import send_best
 from noisette_flows.tracking.connecting import Connecting
 from noisette_flows.tracking.inputs import pictures_of
 from noisette_flows.tracking.machine import measured
 from noisette_flows.tracking.memory import by_age, fingerprint
 from noisette_flows.tracking.pictures import open_picture
 from noisette_flows.tracking.protocol import send_protocol, send_table
+from noisette_flows.tracking.provenance import send_provenance
 from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
 from noisette_flows.tracking.scenes import send_pictures
 from noisette_flows.tracking.store import Store
@@ -49,11 +51,19 @@ class Mirror(Connecting):
         directory: its run directory.
         store: where it is shown.
         overrides: how its config was changed; they begin its name.
+        provenance: tags of the command that runs it.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        directory: Path,
+        store: Store,
+        overrides: Mapping[str, Any],
+        provenance: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(experiment.name, directory, store)
-        self.experiment, self.overrides = experiment, overrides
+        self.experiment, self.overrides, self.provenance = experiment, overrides, provenance or {}
 
     def sync(self, statuses: Mapping[str, str]) -> None:
         """Send what is missing, then set the given statuses of "parent" and "train".
@@ -90,10 +100,14 @@ class Mirror(Connecting):
     def _parent(self, runs: Runs) -> None:
         name = "" if PARENT in runs.memory.runs else self._name_of_its_own(runs)
         tags = names.tags(self.experiment, self.directory)
-        parent = runs.make(PARENT, name, names.parameters(self.experiment), tags, self._began())
+        parent = runs.make(PARENT, name, self._parameters(), tags, self._began())
         if runs.once(PARENT, "config"):
             runs.client.log_dict(parent, self.experiment.options(), "config.yaml")
             runs.sent(PARENT, "config")
+        send_provenance(runs, self.provenance)
+
+    def _parameters(self) -> dict[str, Any]:
+        return names.parameters(self.experiment, self.overrides)
 
     def _name_of_its_own(self, runs: Runs) -> str:
         """Return a name whose first letters no other run of the MLflow experiment has, as far as there is one."""
@@ -106,7 +120,7 @@ class Mirror(Connecting):
         return name
 
     def _train(self, runs: Runs) -> str:
-        train = runs.make(TRAIN, "training", names.training_parameters(self.experiment), {}, self._began())
+        train = runs.make(TRAIN, "training", self._parameters(), {}, self._began())
         if runs.once(TRAIN, "data"):
             inputs = pictures_of(self.experiment, self.directory)
             if inputs:
@@ -143,12 +157,23 @@ class Mirror(Connecting):
     def _choices(self, runs: Runs) -> None:
         """Send what training chose for its machine: tags, for a run may go on on another one."""
         newest = next(checkpoints(self.directory), None)
-        chosen = {} if newest is None else names.machine_tags(newest.about)
+        if newest is None:
+            return
+        for key in (PARENT, TRAIN):
+            if key in runs.memory.runs and runs.once(key, "network"):
+                runs.add_parameters(key, self._known())
+                runs.sent(key, "network")
+        chosen = names.machine_tags(newest.about)
         what = f"machine {digest(chosen)}"
         if chosen and runs.once(TRAIN, what):
             for name, value in chosen.items():
                 runs.client.set_tag(self._train(runs), name, value)
             runs.sent(TRAIN, what)
+
+    def _known(self) -> dict[str, Any]:
+        """Return what is known of the network once it is there."""
+        newest = next(checkpoints(self.directory), None)
+        return {} if newest is None else names.network_parameters(newest.about)
 
     def _grids(self, runs: Runs) -> None:
         for path in sorted((self.directory / "grids").glob("step-*.png")):
@@ -185,7 +210,9 @@ class Mirror(Connecting):
         about, done = samples.about, (samples.directory / MANIFEST).stat().st_mtime
         tags = names.plugin_tags([about["plugin"]])
         start = done - about["seconds_per_picture"] * about["count"]
-        child = runs.make(key, samples.label, names.sampler_parameters(about), tags, start)
+        parameters = {**self._parameters(), **self._known(), **names.sampler_parameters(about)}
+        parameters["model"] = runs.name_of(PARENT)
+        child = runs.make(key, samples.label, parameters, tags, start)
         speed = _metrics({"seconds_per_picture": about["seconds_per_picture"]}, samples.directory)
         runs.client.log_batch(child, metrics=speed)
         self._grid(runs, key, key, "drawn", samples)
@@ -228,6 +255,7 @@ class Mirror(Connecting):
                 send_protocol(runs, children[row.label], report)
         together |= {f"model/{name}": found.value for name, found in report.model.items()}
         runs.client.log_batch(runs.memory.runs[PARENT], metrics=_metrics(together, report.directory))
+        send_best(runs, report)
         self._curves(runs, report)
 
     def _curves(self, runs: Runs, report: Report) -> None:

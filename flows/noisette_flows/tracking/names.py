@@ -18,17 +18,19 @@ __all__ = [
     "flat",
     "machine_tags",
     "metric_key",
+    "network_parameters",
     "parameters",
     "plugin_tags",
     "result_key",
     "run_name",
     "sampler_parameters",
     "tags",
-    "training_parameters",
 ]
 
 _LONGEST = 30  # characters of an option in a name
 _LONGEST_KEY = 200
+_PLUGINS = ("dataset", "schedule", "objective", "backbone")
+_TELLING = ("seed", "training.steps", "training.lr", "training.batch", "training.ema")
 
 SEEN = 20
 """Characters of a run's name that MLflow's pages show at least; they show 25 at most."""
@@ -93,21 +95,19 @@ def _short(value: Any) -> str:
     return shorten(str(told), _LONGEST, placeholder="...")
 
 
-def parameters(experiment: Experiment) -> dict[str, Any]:
-    """Return the six parameters that tell experiments apart; MLflow's cards list every one they are given."""
-    return {
-        "dataset": experiment.dataset.name,
-        "schedule": experiment.schedule.name,
-        "objective": experiment.objective.name,
-        "backbone": experiment.backbone.name,
-        "steps": experiment.training.steps,
-        "lr": experiment.training.lr,
+def parameters(experiment: Experiment, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells models apart, by path: a few options, and whatever was changed.
+
+    MLflow's cards list every parameter that a run has, and have no space for the whole config.
+    """
+    options = flat(experiment.options())
+    plugins = {kind: getattr(experiment, kind).name for kind in _PLUGINS}
+    changed = {
+        path: options[path]
+        for path in flat(overrides)
+        if path in options and _tells(path) and _section(path) not in plugins
     }
-
-
-def training_parameters(experiment: Experiment) -> dict[str, Any]:
-    """Return every option that decides a network, by path: what two trainings differ in, MLflow's page shows."""
-    return {path: value for path, value in flat(experiment.options()).items() if _tells(path)}
+    return plugins | {path: options[path] for path in _TELLING} | changed
 
 
 def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,13 +122,21 @@ def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def network_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a network once it is there, from what its checkpoint says."""
+    known = {"precision": about.get("precision")}
+    if "parameters" in about:
+        known["millions of parameters"] = round(about["parameters"] / 1e6, 3)
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def tags(experiment: Experiment, run: Path) -> dict[str, str]:
     """Return the tags of an experiment's run: the hash of its config, its directory, its plugins by kind."""
     parts = (experiment.dataset, experiment.schedule, experiment.objective, experiment.backbone)
     judges = (experiment.evaluation.features, *experiment.evaluation.metrics)
     return {
         "noisette.config": digest(experiment.options()),
-        "noisette.directory": str(run.absolute()),
+        "noisette.directory": str(run.resolve()),
         **plugin_tags(registry().origins_of([*parts, *judges])),
     }
 

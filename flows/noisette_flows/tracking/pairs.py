@@ -29,7 +29,7 @@ def send_pair(report: Report, store: Store) -> str:
     done = (report.directory / MANIFEST).stat().st_mtime
     parameters = {role: side["name"] for role, side in sides.items()}
     name = f"{sides['generated']['name']} beside {sides['reference']['name']}"
-    tags = {"noisette.directory": str(report.directory.absolute()), **names.plugin_tags(report.details["plugins"])}
+    tags = {"noisette.directory": str(report.directory.resolve()), **names.plugin_tags(report.details["plugins"])}
     parent = runs.make(PARENT, name, {**parameters, "features": features}, tags, done)
     if runs.once(PARENT, "report"):
         values = {

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["PARENT", "TRAIN", "Runs", "client_of"]
+__all__ = ["DIRECTORY", "PARENT", "TRAIN", "Runs", "client_of"]
 
 PARENT, TRAIN = "parent", "train"
+
+DIRECTORY = "noisette.directory"
+"""Tag of the directory that a run shows."""
+
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # for which MLflow's menu has models, not prompts
 _MARK = "noisette.part"
 _BESIDE = 500  # other runs that a name is told apart from
 _TOGETHER = 100  # parameters in one request
@@ -56,18 +61,34 @@ class Runs:
         self.client, self._store, self._directory, self.memory = client, store, directory, memory
 
     def check(self, experiment: str) -> None:
-        """Find the MLflow experiment, or make it; forget runs that somebody has deleted."""
+        """Find the MLflow experiment, or make it; forget runs that somebody has deleted.
+
+        A directory that was moved keeps its runs. One that was copied, beside the original, gets runs of its own.
+        """
         self.memory.experiment = self._experiment(experiment)
         gone = [key for key, run_id in self.memory.runs.items() if not self._exists(run_id)]
         if PARENT in gone:  # children without a parent are of no use
             gone = list(self.memory.runs)
         for key in gone:
             self.memory.forget(key)
+        if PARENT in self.memory.runs:
+            self._follow()
+
+    def _follow(self) -> None:
+        parent, here = self.memory.runs[PARENT], str(self._directory.resolve())
+        before = self.client.get_run(parent).data.tags.get(DIRECTORY, here)
+        if before == here:
+            return
+        if Memory.load(Path(before), self._store).runs.get(PARENT) == parent:
+            self.memory = Memory(store=self.memory.store, experiment=self.memory.experiment)
+        else:
+            self.client.set_tag(parent, DIRECTORY, here)
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            return str(self.client.create_experiment(name, artifact_location=self._store.artifacts(name)))
+            place = self._store.artifacts(name)
+            return str(self.client.create_experiment(name, artifact_location=place, tags=_KIND))
         return str(found.experiment_id)
 
     def _exists(self, run_id: str) -> bool:
@@ -89,7 +110,7 @@ class Runs:
 
         for run in self.client.search_runs([self.memory.experiment], max_results=_BESIDE):
             told, name = run.data.tags, run.info.run_name or ""
-            if "noisette.config" not in told or told["noisette.directory"] == tags["noisette.directory"]:
+            if "noisette.config" not in told or told[DIRECTORY] == tags[DIRECTORY]:
                 continue
             if name.startswith(beginning):
                 try:
@@ -121,7 +142,7 @@ class Runs:
             self.memory.statuses[key] = "RUNNING"
             self.save()
         if self.once(key, "parameters"):
-            self._parameters(self.memory.runs[key], parameters)
+            self.add_parameters(key, parameters)
             self.sent(key, "parameters")
         return self.memory.runs[key]
 
@@ -139,8 +160,15 @@ class Runs:
         self.save()
         return None
 
-    def _parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
+    def name_of(self, key: str) -> str:
+        """Return the name of a run, as it is in MLflow now."""
+        return str(self.client.get_run(self.memory.runs[key]).info.run_name)
+
+    def add_parameters(self, key: str, parameters: Mapping[str, Any]) -> None:
+        """Log parameters of a run that is there."""
         from mlflow.entities import Param
+
+        run_id = self.memory.runs[key]
 
         given = [Param(key, str(value)[:_LONGEST]) for key, value in parameters.items()]
         for start in range(0, len(given), _TOGETHER):

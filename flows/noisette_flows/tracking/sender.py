@@ -172,8 +172,12 @@ def _mirror(order: dict[str, Any]) -> Mirror | ShowMirror:
     sys.stderr = _Hidden(sys.stderr, store)  # before MLflow's log is made
     config, directory = parse(order["experiment"]), Path(order["directory"])
     if isinstance(config, Experiment):
-        return Mirror(config, directory, store, order["overrides"])
+        return Mirror(config, directory, store, order["overrides"], _without_passwords(order, store))
     return ShowMirror(config, directory, store)
+
+
+def _without_passwords(order: dict[str, Any], store: Store) -> dict[str, str]:
+    return {name: store.hide(value) for name, value in order.get("provenance", {}).items()}
 
 
 if __name__ == "__main__":

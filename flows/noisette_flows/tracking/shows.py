@@ -33,7 +33,7 @@ class ShowMirror(Connecting):
         """Send what is missing, then set the status of "parent"; raises as `Mirror.sync`."""
         seen, runs, options = fingerprint(self.directory), self.connected(), self._show.options()
         labels = ", ".join(scene.label for scene in self._show.pictures)
-        tags = {"noisette.config": digest(options), "noisette.directory": str(self.directory.absolute())}
+        tags = {"noisette.config": digest(options), "noisette.directory": str(self.directory.resolve())}
         parent = runs.make(PARENT, labels, {"pictures": labels, "seed": self._show.seed}, tags)
         if runs.once(PARENT, "config"):
             runs.client.log_dict(parent, options, "config.yaml")

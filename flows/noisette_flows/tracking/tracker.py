@@ -22,6 +22,7 @@ from noisette.config import Show
 from noisette.hooks import Status
 from noisette_flows.tracking.claim import Claim
 from noisette_flows.tracking.memory import MEMORY, behind
+from noisette_flows.tracking.provenance import provenance_of
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.zombies import zombies
@@ -46,14 +47,21 @@ class Tracker:
         directory: its run directory.
         store: where it is shown.
         overrides: how its config was changed.
+        flow_run: id of the flow run; empty if nothing is run but what was missed is sent.
     """
 
     def __init__(
-        self, experiment: Experiment | Show, directory: Path, store: Store, overrides: Mapping[str, Any]
+        self,
+        experiment: Experiment | Show,
+        directory: Path,
+        store: Store,
+        overrides: Mapping[str, Any],
+        flow_run: str = "",
     ) -> None:
         self._directory, self._store, self._log = directory, store, directory / _LOG
         order = {"experiment": experiment.options(), "directory": str(directory.absolute()), "uri": store.uri}
-        self._order = {**order, "overrides": dict(overrides)}
+        provenance = provenance_of(flow_run) if flow_run else {}
+        self._order = {**order, "overrides": dict(overrides), "provenance": provenance}
         self._statuses: dict[str, str] = {}
         self._claim = Claim.take(directory)
         self._log.unlink(missing_ok=True)
@@ -77,7 +85,12 @@ class Tracker:
     @classmethod
     @contextmanager
     def following(
-        cls, experiment: Experiment | Show, directory: Path, uri: str | None, overrides: Mapping[str, Any]
+        cls,
+        experiment: Experiment | Show,
+        directory: Path,
+        uri: str | None,
+        overrides: Mapping[str, Any],
+        flow_run: str = "",
     ) -> Iterator[list[Tracker]]:
         """Give the tracker of a flow run in a list, empty for the URI "off"; then tell how the run ended."""
         store = Store.of(uri)
@@ -85,7 +98,7 @@ class Tracker:
             yield []
             return
         directory.mkdir(parents=True, exist_ok=True)
-        tracker = cls(experiment, directory, store, overrides)
+        tracker = cls(experiment, directory, store, overrides, flow_run)
         status = "KILLED"
         try:
             yield [tracker]

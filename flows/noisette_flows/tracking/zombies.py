@@ -22,7 +22,7 @@ def zombies(root: Path, store: Store) -> Iterator[Path]:
     for place in _PLACES:
         for file in sorted(root.glob(place)):
             if "RUNNING" in Memory.load(file.parent, store).statuses.values():
-                claim = Claim.take(file.parent)
+                claim = Claim.of_killed(file.parent)
                 if claim is not None:
                     claim.drop()
                     yield file.parent
@@ -35,7 +35,7 @@ def bury(root: Path, store: Store) -> None:
         MlflowException: or whatever else the client raises when its store does not answer.
     """
     for run in list(zombies(root, store)):
-        claim = Claim.take(run)
+        claim = Claim.of_killed(run)
         if claim is None:
             continue
         try:
