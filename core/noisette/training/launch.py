@@ -99,8 +99,13 @@ def _environment(environment: Mapping[str, str], meeting: Path, count: int) -> d
         "GLOO_SOCKET_IFNAME": "lo",
         "NCCL_SOCKET_IFNAME": "lo",
     }
-    # torchrun would open a port to all interfaces for the workers to meet at; they meet at a file
-    return {**defaults, **environment, MEETING: str(meeting), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    ours = {
+        MEETING: str(meeting),
+        # torchrun would open a port to all interfaces for the workers to meet at; they meet at a file
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+        "PYTHONSAFEPATH": "1",  # torchrun starts them without -P: modules of the working folder would be theirs
+    }
+    return {**defaults, **environment, **ours}
 
 
 def _follow(process: subprocess.Popen[bytes], told: _Told, stop: Stop) -> None:

@@ -66,7 +66,8 @@ def check_imports_nothing_heavy(plugin: Plugin) -> None:
         "print(json.dumps([name for name in json.loads(sys.argv[3]) if name in sys.modules]))"
     )
     arguments = [json.dumps(sys.path), module, json.dumps(_HEAVY)]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         if lines[-1] == f"ModuleNotFoundError: No module named {module.partition('.')[0]!r}":
