@@ -18,13 +18,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from noisette_flows.locks import is_original, sign
 
 if TYPE_CHECKING:
+    from prefect import Flow, State
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 __all__ = ["PARENT", "alive", "end_with_parent", "killed", "mark"]
 
@@ -32,14 +34,18 @@ PARENT = "NOISETTE_PARENT"
 """Environment variable with the process that started a flow run, which may be gone before the flow run looks."""
 
 _FILE = ".flow-"
+_HELD: dict[str, tuple[Path, int]] = {}
+"""Files of flow runs of this process whose end Prefect does not know, with their locks."""
+
 _MESSAGE = "Its process was killed. Started again, it goes on from its last checkpoint."
 
 
 @contextmanager
 def alive(run: Path, flow_run: str) -> Iterator[None]:
-    """Show, for the length of the block, that the process of a flow run is alive.
+    """Show, until Prefect knows how the flow run ended, that its process is alive.
 
-    The file stays behind a block that was stopped by a signal: whoever starts next asks Prefect why.
+    The file stays behind a block that was stopped by a signal, and behind a server that could not be told of the
+    end: whoever starts next asks Prefect.
     """
     run.mkdir(parents=True, exist_ok=True)
     path, staging = run / f"{_FILE}{flow_run}", run / f".starting-{flow_run}"
@@ -48,12 +54,33 @@ def alive(run: Path, flow_run: str) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX)  # before it has its name: nobody sees it unlocked
         sign(handle)
         staging.replace(path)
+        _HELD[flow_run] = path, handle
+        _have_prefect_tell_of_the_end()
         yield
-        path.unlink(missing_ok=True)
     except Exception:
-        path.unlink(missing_ok=True)
         raise
-    finally:
+    except BaseException:  # a signal
+        _HELD.pop(flow_run, None)
+        os.close(handle)
+        raise
+
+
+def _have_prefect_tell_of_the_end() -> None:
+    """Have Prefect call `_told_of_the_end` when it has taken the final state of the flow run at work."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    if context is not None and context.flow is not None:
+        for hooks in (context.flow.on_completion_hooks, context.flow.on_failure_hooks):
+            if _told_of_the_end not in hooks:
+                hooks.append(_told_of_the_end)
+
+
+def _told_of_the_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    held = _HELD.pop(str(flow_run.id), None)
+    if held is not None:
+        path, handle = held
+        path.unlink(missing_ok=True)
         os.close(handle)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +37,19 @@ def training(workshop: Workshop) -> bool:
     return bool(list(workshop.folder.glob("runs/tiny-*/metrics.jsonl")))
 
 
-def test_an_embedded_server_does_not_outlive_a_command_that_is_killed(workshop: Workshop) -> None:
+def states(workshop: Workshop) -> list[str]:
+    """Return the states of all flow runs."""
+    asked = [sys.executable, "-c", ASK, str(workshop.folder / "prefect" / "prefect.db")]
+    return sorted(json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout))
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_an_embedded_server_does_not_outlive_a_command_that_is_killed(workshop: Workshop, hangs: bool) -> None:
     process = workshop.start(*LONG)
     until(lambda: training(workshop), "it trains")
-    assert servers(workshop.folder)  # the control
+    (server,) = servers(workshop.folder)  # the control
+    if hangs:
+        os.kill(server, signal.SIGSTOP)
     process.kill()
     process.communicate()
     until(lambda: not servers(workshop.folder), "the server has ended")
@@ -47,13 +57,43 @@ def test_an_embedded_server_does_not_outlive_a_command_that_is_killed(workshop: 
     done = workshop.noisette(*LONG)  # what was killed is marked, and goes on
     assert done.returncode == 0, done.stderr
     assert not left.exists()
-    states = subprocess.run(
-        [sys.executable, "-c", ASK, str(workshop.folder / "prefect" / "prefect.db")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert sorted(json.loads(states.stdout)) == ["COMPLETED", "CRASHED"]
+    assert states(workshop) == ["COMPLETED", "CRASHED"]
+
+
+def test_an_embedded_server_that_is_killed_is_started_again(workshop: Workshop) -> None:
+    process = workshop.start(*LONG)
+    try:
+        until(lambda: training(workshop), "it trains")
+        (first,) = servers(workshop.folder)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: set(servers(workshop.folder)) - {first}, "another is started")
+        _, said = process.communicate(timeout=600)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert states(workshop) == ["COMPLETED"]
+    assert not list(workshop.folder.glob("runs/*/.flow-*"))
+
+
+def test_a_flow_run_that_was_killed_behind_its_last_stage_is_marked(workshop: Workshop) -> None:
+    process = workshop.start("prepare", "tiny.yaml")
+    while not list(workshop.folder.glob("runs/data/*/MANIFEST.json")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    until(lambda: not servers(workshop.folder), "the server has ended")
+    (left,) = workshop.folder.glob("runs/*/.flow-*")
+    assert states(workshop) == ["RUNNING"]  # the control
+    done = workshop.noisette("prepare", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "finished before, skipped" in done.stderr
+    assert "marked as crashed: prepare digits" in done.stderr
+    assert states(workshop) == ["CRASHED"]
+    assert not left.exists()
+    again = workshop.noisette("prepare", "tiny.yaml", PREFECT_API_URL="http://127.0.0.1:9/api")  # nobody is asked
+    assert again.returncode == 0, again.stderr
+    assert "Prefect" not in again.stderr
 
 
 ASK = """
@@ -83,11 +123,14 @@ def test_a_server_that_is_killed_in_mid_flow_costs_no_work(workshop: Workshop, k
         assert said.count("Prefect's server no longer answers") == killed, said
         for noise in ("Traceback", "prefect._internal", "Error logging to API"):
             assert noise not in said, said
+        assert bool(list(run.glob(".flow-*"))) == killed  # the end could not be told
         if killed:
             assert workshop.noisette("up", "--prefect-port", prefect, "--mlflow-port", mlflow).returncode == 0
         again = workshop.noisette(*LONG)
         assert again.returncode == 0, again.stderr
         assert "train: finished before, skipped" in again.stderr
+        assert not list(run.glob(".flow-*"))
+        assert "RUNNING" not in states(workshop)
     finally:
         process.kill()
         workshop.noisette("down")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from uuid import UUID
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-__all__ = ["Note", "Poster", "slug"]
+__all__ = ["Note", "Poster", "pause", "slug"]
 
 log = logging.getLogger(__name__)
 
 _AGAIN = 30.0  # seconds after a server that did not answer is asked again
+_SLOWEST = 30.0  # seconds between two rounds of a long run: each leaves an event in Prefect's database
 
 
 def slug(text: str) -> str:
@@ -53,7 +55,7 @@ class Poster:
 
     Args:
         flow_run: its id.
-        every: seconds between two rounds.
+        every: seconds between the first rounds; with time they become less frequent.
         client: gives a client of Prefect's server.
     """
 
@@ -80,8 +82,9 @@ class Poster:
         self._thread.join(patience)
 
     def _go_on(self) -> None:
+        began = time.monotonic()
         while not self._ending:
-            self._wake.wait(self._every)
+            self._wake.wait(pause(time.monotonic() - began, self._every))
             if self._round():
                 continue
             if not self._ending:
@@ -122,6 +125,11 @@ class Poster:
             task_run_id=note.task_run,
         )
         self._known[note.key] = client.create_artifact(order).id
+
+
+def pause(age: float, first: float) -> float:
+    """Return the seconds between two rounds of a run that has gone on for some seconds."""
+    return max(first, min(age / 60, _SLOWEST))
 
 
 def _client() -> SyncPrefectClient:

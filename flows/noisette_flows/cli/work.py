@@ -85,6 +85,7 @@ class Order:
             start(flow, parameters, console, tracking_uri)
         else:
             _mark_killed(Path(self.output), tracking_uri)
+            _mark_killed_flow_runs(Path(self.output), console)
         return [stage.name for stage in skipped]
 
 
@@ -95,6 +96,28 @@ def _mark_killed(root: Path, tracking_uri: str | None) -> None:
     store = Store.of(tracking_uri)
     if store is not None:
         mark_killed(root, store)
+
+
+def _mark_killed_flow_runs(root: Path, console: Console) -> None:
+    """Tell Prefect of those that were killed behind their last stage; without any it needs no server."""
+    from noisette_flows.liveness import killed, mark
+
+    if next(killed(root), None) is None:
+        return
+    from noisette_flows.serving import connect
+
+    connect()
+    from noisette_flows.server import ServerError, starting_server
+
+    quiet_prefect()
+    try:
+        with starting_server():
+            pass
+    except ServerError as error:  # it is asked again by the next command; what was asked for is finished
+        console.print(f"warning: {error}", **_PLAIN)
+        return
+    for name in mark(root):
+        console.print(f"marked as crashed: {name}, whose process was killed", **_PLAIN)
 
 
 def console_for_progress() -> Console:
@@ -144,13 +167,14 @@ def _tell_of_outage(error: Exception) -> None:
     """
     import httpx
 
-    from noisette_flows.server import ServerError
+    from noisette_flows.server import ServerError, embedded
 
     if isinstance(error, httpx.TransportError):
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        what, remedy = ("embedded server", "the") if embedded() else ("server", "start the server, and the")
         raise ServerError(
-            f"Prefect's server no longer answers ({reason}). What is finished is kept: start the server, and the "
-            "same command goes on from here"
+            f"Prefect's {what} no longer answers ({reason}). What is finished is kept: {remedy} same command goes "
+            "on from here"
         ) from None
 
 
