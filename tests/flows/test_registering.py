@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
-from support.servers import Server, serving
+from support.servers import MLFLOW, Server, free_port, running, serving
 from support.workshop import Finished, Workshop
 
 from noisette import Samples
@@ -35,6 +35,15 @@ def registered(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> 
     assert "mlflow models serve -m models:/tiny@current --env-manager local" in done.stdout
     assert done.stderr == ""
     return workshop
+
+
+def test_the_command_that_is_printed_serves_where_no_environment_is_activated(registered: Workshop) -> None:
+    printed = registered.noisette("register", "tiny.yaml").stdout.partition("\n\n")[2]
+    port = free_port()
+    command = ["sh", "-ec", printed.replace("--port 5001", f"--host 127.0.0.1 --port {port}")]
+    with running(Server(command, port, registered.folder, {"PATH": "/usr/bin:/bin"}, "/ping")) as server:
+        assert server.process is not None
+    assert "PATH=" not in registered.noisette("register", "tiny.yaml", PATH=str(MLFLOW.parent)).stdout
 
 
 @pytest.fixture(scope="module")

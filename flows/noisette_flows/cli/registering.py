@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json as jsonlib
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,4 +49,14 @@ def register(
         return
     said = "" if made.new else " (it was there before)"
     print(f"{made.name} version {made.version}{said}: {checkpoint.directory}")
-    print(f"\nMLFLOW_TRACKING_URI={store.shown} mlflow models serve -m {made.uri} --env-manager local --port 5001")
+    print(f"\n{_path()}MLFLOW_TRACKING_URI={store.shown} \\")
+    print(f"  mlflow models serve -m {made.uri} --env-manager local --port 5001")
+
+
+def _path() -> str:
+    """Return the setting of PATH in which `mlflow models serve` finds uvicorn; empty if it does already."""
+    ours = Path(sys.executable).parent
+    found = shutil.which("uvicorn")
+    if found is not None and Path(found).parent.resolve() == ours.resolve():
+        return ""
+    return f"PATH={shlex.quote(str(ours))}:$PATH "
