@@ -4,11 +4,15 @@ Prefect would start one itself, but only behind the import of the whole server i
 which a terminal sends to every process of the command, ends the server before the flow: the flow then calls for
 minutes, and its run stays "Running" for ever. So the server is the child of a keeper in a session of its own, which
 waits for the end of a pipe that this process holds open and the kernel closes.
+
+Any page in a browser can send requests to a server on this machine, and so can its other users. The server answers
+only those that know its password, which is made for this process and handed on in the environment.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -23,22 +27,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from noisette import NoisetteError
+from noisette_flows import keeper
+from noisette_flows.environment import warn_of_server_named_here
 
-__all__ = ["ServerError", "starting_server"]
+__all__ = ["ServerError", "check_server", "embedded", "starting_server"]
 
 _PAUSE = 0.05  # seconds between two looks whether it answers
-
-_KEEPER = """
-import os, subprocess, sys, threading
-server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-threading.Thread(target=lambda: os._exit(server.wait() and 1), daemon=True).start()
-sys.stdin.buffer.read()
-server.terminate()
-try:
-    server.wait(5)
-except subprocess.TimeoutExpired:
-    server.kill()
-"""
 
 
 class ServerError(NoisetteError):
@@ -57,11 +51,12 @@ def starting_server() -> Iterator[None]:
     """
     server = None if os.environ.get("PREFECT_API_URL") else _Embedded()
     if server is not None and _configured_url():
+        warn_of_server_named_here()
         server.end()
         server = None
     yield
     if server is None:
-        _check()
+        check_server()
     else:
         server.use()
 
@@ -79,24 +74,55 @@ def _configured_url() -> str | None:
         ) from None
 
 
+def embedded() -> bool:
+    """Return whether this process uses a server of its own."""
+    return bool(_KEPT)
+
+
+def check_server() -> None:
+    """Ask the server that Prefect is set up to use.
+
+    Raises:
+        ServerError: if it does not answer, or not without a password.
+    """
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    try:
+        get_client(sync_client=True).hello()
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code in (401, 403):
+            raise ServerError(
+                f"Prefect's server at {url} asks for a password: set PREFECT_API_AUTH_STRING=USER:PASSWORD. For "
+                "`noisette up` it is noisette:PASSWORD, and the password is in .noisette/password where it began"
+            ) from None
+    except Exception as error:  # whatever its client's libraries raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ServerError(
+            f"Prefect's server at {url} does not answer ({reason}); start it, or unset PREFECT_API_URL"
+        ) from None
+
+
 class _Embedded:
     """A server that is starting; it ends when the pipe to its keeper does."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self._url = f"http://127.0.0.1:{probe.getsockname()[1]}/api"
+            port = probe.getsockname()[1]
+        self._url, self._login = f"http://127.0.0.1:{port}/api", f"noisette:{secrets.token_urlsafe(18)}"
         self._said = TemporaryFile()  # noqa: SIM115  # its last words may be wanted as long as it starts
-        command = [sys.executable, "-m", "uvicorn", "--app-dir", _place_of_prefect()]
+        command = [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _place_of_prefect()]
         command += ["--factory", "prefect.server.api.server:create_app", "--lifespan", "on", "--log-level", "error"]
-        command += ["--host", "127.0.0.1", "--port", self._url.rpartition(":")[2].partition("/")[0]]
-        mode = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        command += ["--host", "127.0.0.1", "--port", str(port)]
         self._keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _KEEPER, *command],
+            [sys.executable, "-I", "-S", keeper.__file__, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
-            env={**os.environ, **mode},
+            env={**os.environ, **_settings(self._url, self._login)},
             start_new_session=True,
         )
         _KEPT.append(self._keeper)
@@ -113,7 +139,7 @@ class _Embedded:
             if time.monotonic() > deadline:
                 raise ServerError(_advice(f"no answer within {PATIENCE.value()} seconds"))
             time.sleep(_PAUSE)
-        os.environ["PREFECT_API_URL"] = self._url
+        os.environ |= {"PREFECT_API_URL": self._url, "PREFECT_API_AUTH_STRING": self._login}
         refresh_global_settings_context()
 
     def end(self) -> None:
@@ -128,6 +154,19 @@ class _Embedded:
 
 _KEPT: list[subprocess.Popen[bytes]] = []
 """Keepers, whose pipes stay open as long as this process lives."""
+
+
+def _settings(url: str, login: str) -> dict[str, str]:
+    return {
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+        # nobody looks at its events, of which each artifact that is updated makes one of 7 kB
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+        "PREFECT_SERVER_API_AUTH_STRING": login,
+        # without a list of origins every page in a browser may read the answers
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
+    }
 
 
 def _place_of_prefect() -> str:
@@ -145,21 +184,6 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _check() -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL
-
-    try:
-        failure = get_client(sync_client=True).api_healthcheck()
-    except Exception as error:
-        failure = error
-    if failure is not None:
-        url, reason = PREFECT_API_URL.value(), (str(failure) or type(failure).__name__).splitlines()[0]
-        raise ServerError(
-            f"Prefect's server at {url} does not answer ({reason}); start it, or unset PREFECT_API_URL"
-        )
 
 
 def _advice(reason: str) -> str:

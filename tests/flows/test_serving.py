@@ -16,7 +16,8 @@ from support.prefect_server import alive, free_ports, until
 from support.workshop import Workshop
 
 from noisette_flows.serving import Background
-from noisette_flows.serving.exposure import Exposure, ServingError, is_loopback
+from noisette_flows.serving.exposure import Exposure, is_loopback
+from noisette_flows.serving.password import ServingError
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 
@@ -62,14 +63,37 @@ ELSEWHERE = ("0.0.0.0", "::", "192.168.0.4", "myhost")
 
 
 @pytest.mark.parametrize("address", [*HERE, *ELSEWHERE])
-def test_a_password_is_asked_for_beyond_loopback(address: str, tmp_path: Path) -> None:
-    only_here = address in HERE
-    assert is_loopback(address) == only_here
+def test_a_password_is_asked_for_everywhere(address: str, tmp_path: Path) -> None:
+    assert is_loopback(address) == (address in HERE)
     exposure = Exposure.of(address, tmp_path)
-    assert bool(exposure.password) != only_here
+    assert len(exposure.password) >= 12
     assert Exposure.of(address, tmp_path) == exposure  # it is kept
-    if not only_here:
-        assert (tmp_path / "password").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "password").stat().st_mode & 0o077 == 0
+
+
+def test_a_password_that_others_may_know_is_refused(tmp_path: Path) -> None:
+    kept = tmp_path / "password"
+    kept.write_text("planted-planted-planted")
+    kept.chmod(0o644)
+    with pytest.raises(ServingError, match="remove the file"):
+        Exposure.of("127.0.0.1", tmp_path)
+    kept.chmod(0o600)  # the control
+    assert Exposure.of("127.0.0.1", tmp_path).password == "planted-planted-planted"
+
+
+def test_a_folder_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(0o777)
+    Exposure.of("127.0.0.1", folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_address_to_listen_at_is_refused(workshop: Workshop) -> None:
+    done = workshop.noisette("up", "--listen", "")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "--listen: expected an address, such as 127.0.0.1; got nothing"
+    assert not (workshop.folder / ".noisette").exists()
 
 
 def test_a_password_can_be_given_and_must_be_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +145,14 @@ def test_up_and_down_with_a_password_beyond_loopback(workshop: Workshop) -> None
         assert told.returncode == 0, told.stderr
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
         assert "correct-horse-battery" not in listed
+        for users in (workshop.folder / ".noisette").glob("*.db"):
+            assert users.stat().st_mode & 0o077 == 0
+        server = Background("mlflow", workshop.folder / ".noisette").standing
+        assert server is not None
+        session = ["ps", "-o", "args", "--no-headers", "--sid", str(server.pid)]
+        members = subprocess.run(session, capture_output=True, text=True, check=True).stdout
+        assert "mlflow" in members
+        assert "job" not in members  # nobody needs MLflow's eight processes for jobs
     finally:
         down = workshop.noisette("down")
     assert down.stdout.splitlines() == ["prefect: stopped", "mlflow: stopped"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 __all__ = ["ASSISTANT", "browsing", "close_assistant", "missing_browser", "shown", "until_it_holds"]
 
@@ -30,15 +31,27 @@ def missing_browser() -> str:
 
 
 @contextmanager
-def browsing(width: int = 1400, height: int = 860) -> Iterator[Any]:
-    """Give a page of a fresh browser: no cookies, no memory, and nothing but this machine to reach."""
+def browsing(width: int = 1400, height: int = 860, names: Sequence[str] = (), **context: Any) -> Iterator[Any]:
+    """Give a page of a fresh browser: no cookies, no memory, and nothing but this machine to reach.
+
+    Args:
+        width, height: of the window, in pixels.
+        names: that stand for this machine too.
+        context: more about the browser, such as http_credentials.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = chromium.new_context(viewport={"width": width, "height": height}).new_page()
+        known = ",".join(f"MAP {name} 127.0.0.1" for name in names)
+        arguments = ["--no-sandbox", "--disable-gpu", *([f"--host-resolver-rules={known}"] if known else [])]
+        chromium = play.chromium.launch(executable_path=_CHROMIUM, args=arguments)
+        page = chromium.new_context(viewport={"width": width, "height": height}, **context).new_page()
         page.set_default_timeout(_PATIENCE * 1000)
-        page.route("**/*", lambda route: route.continue_() if "//127.0.0.1" in route.request.url else route.abort())
+        here = {"127.0.0.1", *names}
+        page.route(
+            "**/*",
+            lambda route: route.continue_() if urlsplit(route.request.url).hostname in here else route.abort(),
+        )
         try:
             yield page
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -82,9 +83,18 @@ class Site:
     def runs(self) -> Path:
         return self.workshop.folder / "runs"
 
+    @property
+    def login(self) -> dict[str, str]:
+        """The header with the password of `noisette up`, if there is one."""
+        kept = self.workshop.folder / ".noisette" / "password"
+        if not kept.exists():
+            return {}
+        return {"authorization": f"Basic {base64.b64encode(f'noisette:{kept.read_text()}'.encode()).decode()}"}
+
     def ask(self, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"content-type": "application/json"})
+        headers = {"content-type": "application/json", **self.login}
+        request = urllib.request.Request(self.url + path, data, headers)
         with suppress(urllib.error.URLError), urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"true")
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -16,7 +17,7 @@ __all__ = ["down", "up"]
 
 def up(
     listen: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Such as 0.0.0.0 for other machines; with a password then.")
+        str, typer.Option(metavar="ADDRESS", help="Such as 0.0.0.0 for other machines.")
     ] = "127.0.0.1",
     prefect_port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
@@ -24,7 +25,8 @@ def up(
 ) -> None:
     """Start Prefect's and MLflow's servers for the working folder, and leave them running.
 
-    They listen on this machine alone. What is up stays up. `noisette run` and the like use them from now on.
+    They listen on this machine alone, and ask for a password. What is up stays up. `noisette run` and the like use
+    them from now on.
     """
     from noisette_flows.serving.exposure import Exposure
     from noisette_flows.serving.servers import Servers
@@ -37,8 +39,7 @@ def up(
         return
     for name, one in zip(("Prefect", "MLflow"), standing, strict=True):
         print(f"{name:8} {one.url}  (process {one.pid})")
-    print(f"For Prefect's own commands: export PREFECT_API_URL={standing[0].url}/api")
-    for line in _exposed([one.listens for one in standing]):
+    for line in [*_login(standing[0].url), *_exposed([one.listens for one in standing])]:
         print(line)
 
 
@@ -54,16 +55,29 @@ def down(json: AsJson = False) -> None:
         print(f"{name}: {'stopped' if was_up else 'was not up'}")
 
 
+def _login(prefect: str) -> list[str]:
+    """Return how one signs in."""
+    from noisette_flows.serving.background import FOLDER
+    from noisette_flows.serving.password import USER
+
+    given = "NOISETTE_PASSWORD" in os.environ
+    place, word = ("NOISETTE_PASSWORD", "$NOISETTE_PASSWORD") if given else (FOLDER / "password", "")
+    login = f"{USER}:{word or f'$(cat {place})'}"
+    return [
+        f"Both ask for a password: it is in {place}, and the user is {USER}.",
+        f"Prefect's pages want them in one line: echo {login}",
+        f"For Prefect's own commands: export PREFECT_API_URL={prefect}/api PREFECT_API_AUTH_STRING={login}",
+    ]
+
+
 def _exposed(listens: list[str]) -> list[str]:
     """Return what a person must know of servers that other machines reach."""
-    from noisette_flows.serving.background import FOLDER
-    from noisette_flows.serving.exposure import USER, is_loopback
+    from noisette_flows.serving.exposure import is_loopback
 
     reached = [address for address in listens if not is_loopback(address.rpartition(":")[0])]
     if not reached:
         return []
     return [
         f"Other machines reach {' and '.join(reached)}, with all results and the right to start trainings.",
-        f"User {USER}; the password is that of NOISETTE_PASSWORD, or in {FOLDER / 'password'}.",
         "They speak plain HTTP: beyond a network that you trust, put a proxy with TLS before them, or use ssh -L.",
     ]

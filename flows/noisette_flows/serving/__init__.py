@@ -5,7 +5,7 @@
       prefect.log
       mlflow.json        the same of MLflow
       mlflow.log
-      password           where they listen beyond this machine
+      password           asked for by both, of the user noisette
 
 `noisette run` and the like use them when they are up.
 """

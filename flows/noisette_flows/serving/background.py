@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["FOLDER", "Background", "Standing"]
+__all__ = ["FOLDER", "Background", "Standing", "private_folder"]
 
 FOLDER = Path(".noisette")
 
@@ -74,7 +74,7 @@ class Background:
         self, command: Sequence[str], environment: Mapping[str, str], url: str, listens: str, store: str = ""
     ) -> subprocess.Popen[bytes] | None:
         """Start a server; return its process, or None if one is up or being started."""
-        self._file.parent.mkdir(mode=0o700, exist_ok=True)
+        private_folder(self._file.parent)
         handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if not _locked(handle):
@@ -113,6 +113,12 @@ class Background:
         with suppress(OSError):
             return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
         return ""
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can look into; one that is there is closed to others."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
 
 
 def _locked(handle: int) -> bool:

@@ -1,32 +1,25 @@
 """Where servers listen, and who is let in.
 
-On this machine alone (loopback) no password is asked for: whoever is logged in here may look. Anywhere else both
-servers ask for one. They speak plain HTTP, so what is beyond a trusted network belongs behind a proxy with TLS.
+Both servers ask for a password, on this machine alone (loopback) too: other users of the machine reach them there,
+and so does every page in a browser, by blind requests or by a name that it has stand for 127.0.0.1. Prefect's
+starts what it is told to, and MLflow's hands out any file that its owner can read. They speak plain HTTP, so what
+is beyond a trusted network belongs behind a proxy with TLS.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from noisette import NoisetteError
 from noisette_flows.serving.background import FOLDER
+from noisette_flows.serving.password import ServingError, made_password
 
-__all__ = ["USER", "Exposure", "ServingError", "is_loopback"]
+__all__ = ["Exposure", "is_loopback"]
 
-USER = "noisette"
-
-_PASSWORD = "password"
 _ANYWHERE = ("0.0.0.0", "::")
-
-
-class ServingError(NoisetteError):
-    """Servers that cannot be started as asked for."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class Exposure:
 
     Attributes:
         address: an IP address or a name of this machine.
-        password: asked for by both servers, of the user "noisette"; empty on loopback.
+        password: asked for by both servers, of the user "noisette".
     """
 
     address: str
@@ -43,16 +36,14 @@ class Exposure:
 
     @classmethod
     def of(cls, address: str, folder: Path = FOLDER) -> Self:
-        """Return the exposure of an address, with the folder's password, made if need be, where it needs one.
-
-        The password is that of NOISETTE_PASSWORD, if it is set.
+        """Return the exposure of an address, with the folder's password, which is made if need be.
 
         Raises:
-            ServingError: if the password is too short, or cannot stand in an address.
+            ServingError: without an address; or if the password cannot be used, see `made_password`.
         """
-        if is_loopback(address):
-            return cls(address, "")
-        return cls(address, _password(folder))
+        if not address:
+            raise ServingError("--listen: expected an address, such as 127.0.0.1; got nothing")
+        return cls(address, made_password(folder))
 
     @property
     def here(self) -> str:
@@ -64,7 +55,7 @@ class Exposure:
     def names(self) -> list[str]:
         """The names and addresses that a browser may call it by."""
         names = [self.here, "localhost" if is_loopback(self.address) or self.address in _ANYWHERE else ""]
-        if self.password:
+        if not is_loopback(self.address):
             names += [socket.gethostname(), socket.getfqdn(), *_addresses()]
         return list(dict.fromkeys(name for name in names if name))
 
@@ -79,20 +70,6 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
-
-
-def _password(folder: Path) -> str:
-    given = os.environ.get("NOISETTE_PASSWORD", "")
-    if given:
-        if len(given) < 12 or any(letter in given for letter in ":%\n"):  # MLflow takes 12 and more
-            raise ServingError("NOISETTE_PASSWORD: expected 12 characters and more, without : and %")
-        return given
-    path = folder / _PASSWORD
-    if not path.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(18))
-    return path.read_text(encoding="utf-8").strip()
 
 
 def _addresses() -> list[str]:

@@ -15,9 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from noisette_flows.serving.background import FOLDER, Background, Standing
-from noisette_flows.serving.exposure import USER, Exposure, ServingError
+from noisette_flows.serving.background import FOLDER, Background, Standing, private_folder
+from noisette_flows.serving.exposure import Exposure
+from noisette_flows.serving.password import USER, ServingError
 from noisette_flows.tracking import Store
+from noisette_flows.tracking.sqlite_uri import for_sqlalchemy
 
 __all__ = ["Servers", "down", "up"]
 
@@ -46,9 +48,8 @@ class Servers:
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.exposure.origins(self.prefect_port)),
             "PREFECT_SERVER_UI_API_URL": "/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_API_AUTH_STRING": f"{USER}:{self.exposure.password}",
         }
-        if self.exposure.password:
-            settings["PREFECT_SERVER_API_AUTH_STRING"] = f"{USER}:{self.exposure.password}"
         left_out = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_SERVER_LOGGING_LEVEL")
         return [*command, "--port", str(self.prefect_port)], _environment(settings, left_out)
 
@@ -57,19 +58,20 @@ class Servers:
         here = store.database.parent if store.database else Path.cwd()
         command = [sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", self.exposure.address, "--port", str(self.mlflow_port)]
-        command += ["--artifacts-destination", (here.resolve() / "mlartifacts").as_uri()]
-        settings = {"MLFLOW_BACKEND_STORE_URI": store.for_client()}
-        if self.exposure.password:
-            command += ["--app-name", "basic-auth"]
-            hosts = [f"{name}:{self.mlflow_port}" for name in self.exposure.names]
-            settings |= {
-                "MLFLOW_AUTH_CONFIG_PATH": str(_auth_config(self.exposure, folder)),
-                "MLFLOW_AUTH_ADMIN_USERNAME": USER,
-                "MLFLOW_AUTH_ADMIN_PASSWORD": self.exposure.password,
-                "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
-                "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *self.exposure.names]),
-                "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.exposure.origins(self.mlflow_port)),
-            }
+        command += ["--artifacts-destination", (here.resolve() / "mlartifacts").as_uri(), "--app-name", "basic-auth"]
+        hosts = [f"{name}:{self.mlflow_port}" for name in self.exposure.names]
+        settings = {
+            "MLFLOW_BACKEND_STORE_URI": store.for_client(),
+            "MLFLOW_AUTH_CONFIG_PATH": str(_auth_config(self.exposure, folder)),
+            "MLFLOW_AUTH_ADMIN_USERNAME": USER,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self.exposure.password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
+            # by default MLflow also answers to names such as 10.evil.example
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *self.exposure.names]),
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.exposure.origins(self.mlflow_port)),
+            # eight processes for its language models' jobs, which nothing here uses
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
         return command, _environment(settings, ("MLFLOW_TRACKING_URI",))
 
 
@@ -84,7 +86,7 @@ def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> 
         raise ServingError(
             "MLFLOW_TRACKING_URI names no file: expected sqlite:///FILE, or nothing, for mlflow.db here"
         )
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_folder(folder)
     store.prepare()
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     here = servers.exposure.here
@@ -152,11 +154,14 @@ def _refuse_taken(address: str, port: int, name: str) -> None:
 
 def _auth_config(exposure: Exposure, folder: Path) -> Path:
     """Write MLflow's configuration of its users; return where. A changed password begins a new list of them."""
-    users = f"mlflow-users-{hashlib.sha256(exposure.password.encode()).hexdigest()[:8]}.db"
+    users = (folder / f"mlflow-users-{hashlib.sha256(exposure.password.encode()).hexdigest()[:8]}.db").absolute()
+    users.touch(mode=0o600)
+    users.chmod(0o600)
+    uri = for_sqlalchemy(users).replace("%", "%%")  # which stands for one % in the file
     lines = [
         "[mlflow]",
         "default_permission = READ",
-        f"database_uri = sqlite:///{(folder / users).absolute()}",
+        f"database_uri = {uri}",
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
     ]
     path = (folder / "mlflow-auth.ini").absolute()

@@ -6,20 +6,26 @@ import os
 from pathlib import Path
 
 from noisette_flows.serving.background import FOLDER, Background, Standing
-from noisette_flows.serving.exposure import USER, Exposure, is_loopback
+from noisette_flows.serving.password import USER, kept_password
 
 __all__ = ["connect", "prefect_up", "shown_by"]
 
 
 def connect(folder: Path = FOLDER) -> None:
-    """Have Prefect use the server that is up here, unless the user has named one; call it before its import."""
+    """Have Prefect use the server that is up here, unless the user has named another; call it before its import.
+
+    Raises:
+        ServingError: if its password cannot be used.
+    """
     standing = prefect_up(folder)
-    if standing is None or "PREFECT_API_URL" in os.environ:
+    if standing is None:
         return
-    os.environ["PREFECT_API_URL"] = f"{standing.url}/api"
-    address = standing.listens.rpartition(":")[0]
-    if not is_loopback(address):
-        os.environ.setdefault("PREFECT_API_AUTH_STRING", f"{USER}:{Exposure.of(address, folder).password}")
+    url = f"{standing.url}/api"
+    if os.environ.setdefault("PREFECT_API_URL", url).replace("//localhost:", "//127.0.0.1:").rstrip("/") != url:
+        return
+    password = kept_password(folder)
+    if password:
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", f"{USER}:{password}")
 
 
 def prefect_up(folder: Path = FOLDER) -> Standing | None:

@@ -1,0 +1,61 @@
+"""The keeper of Prefect's embedded server, a process between a command and the server: run by its path, on its own.
+
+It starts the server; starts it again if a signal ended it; ends it when the pipe on standard input is closed, which
+the kernel does when the command ends, however that ends. On Linux the server ends with the keeper in the same way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+__all__ = ["main"]
+
+_STARTS = 5  # of a server that is killed again and again, as by a machine out of memory
+_PAUSE = 0.2  # seconds between two looks at the server
+_GRACE = 5.0  # seconds that the server has to end by itself
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Keep the server whose command stands in the arguments; return 1 if it ended by itself."""
+    for _ in range(_STARTS):
+        server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_die_with(os.getpid()))
+        while server.poll() is None:
+            if select.select([sys.stdin], [], [], _PAUSE)[0]:
+                _end(server)
+                return 0
+        if server.returncode >= 0:
+            break
+    return 1
+
+
+def _die_with(keeper: int) -> Callable[[], None]:
+    """Return what has the kernel kill the process that calls it when the keeper is gone."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def ask() -> None:
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != keeper:  # it was gone before
+                os._exit(1)
+
+    return ask
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The password of a working folder's servers: that of NOISETTE_PASSWORD, or one that is made up and kept there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from noisette import NoisetteError
+from noisette_flows.serving.background import FOLDER, private_folder
+
+__all__ = ["USER", "ServingError", "kept_password", "made_password"]
+
+USER = "noisette"
+
+_FILE = "password"
+
+
+class ServingError(NoisetteError):
+    """Servers that cannot be started, or used, as asked for."""
+
+
+def made_password(folder: Path = FOLDER) -> str:
+    """Return the password of a folder's servers, made up if there is none yet.
+
+    Raises:
+        ServingError: if it is too short, cannot stand in an address, or others may have read or written it.
+    """
+    password = kept_password(folder)
+    if not password:
+        private_folder(folder)
+        password = secrets.token_urlsafe(18)
+        with os.fdopen(os.open(folder / _FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(password)
+    return password
+
+
+def kept_password(folder: Path = FOLDER) -> str:
+    """Return the password of a folder's servers; empty if there is none yet; raises as `made_password`."""
+    given = os.environ.get("NOISETTE_PASSWORD", "")
+    if given:
+        if len(given) < 12 or any(letter in given for letter in ":%\n"):  # MLflow takes 12 and more
+            raise ServingError("NOISETTE_PASSWORD: expected 12 characters and more, without : and %")
+        return given
+    path = folder / _FILE
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return ""
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ServingError(
+            f"{path}: expected a file that only you can read and write; others may know this password: "
+            "`noisette down`, remove the file, and `noisette up` makes another"
+        )
+    return path.read_text(encoding="utf-8").strip()
