@@ -12,6 +12,7 @@ from noisette_flows.deploying.deployments import DEPLOYED, cron_schedule, deploy
 from noisette_flows.deploying.guard import HEARTBEAT, install
 from noisette_flows.gpus import COUNT
 from noisette_flows.liveness import PARENT, mark
+from noisette_flows.server import check_server
 
 __all__ = ["ServeError", "serve"]
 
@@ -67,7 +68,7 @@ def reach() -> str:
     """Return the address of Prefect's server, which answers.
 
     Raises:
-        ServeError: if none is named, or it does not answer.
+        ServeError: if none is named; ServerError: if it does not answer, or not without a password.
     """
     url = os.environ.get("PREFECT_API_URL", "")
     if not url:
@@ -76,10 +77,5 @@ def reach() -> str:
         url = PREFECT_API_URL.value() or ""
     if not url:
         raise ServeError("there is no Prefect server: run `noisette up` first, or set PREFECT_API_URL")
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        failure = client.api_healthcheck()
-    if failure is not None:
-        raise ServeError(f"Prefect's server at {url} does not answer ({failure}); start it, or run `noisette up`")
+    check_server()
     return url
