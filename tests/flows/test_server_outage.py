@@ -94,7 +94,7 @@ def test_a_flow_run_that_was_killed_behind_its_last_stage_is_marked(workshop: Wo
     done = workshop.noisette("prepare", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     assert "finished before, skipped" in done.stderr
-    assert "marked as crashed: prepare digits" in done.stderr
+    assert "marked as crashed: tiny" in done.stderr
     assert states(workshop) == ["CRASHED"]
     assert not left.exists()
     again = workshop.noisette("prepare", "tiny.yaml", PREFECT_API_URL="http://127.0.0.1:9/api")  # nobody is asked
