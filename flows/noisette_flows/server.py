@@ -66,12 +66,13 @@ def _configured_url() -> str | None:
     try:
         from prefect.settings import PREFECT_API_URL
 
-        return PREFECT_API_URL.value()
+        url: str | None = PREFECT_API_URL.value()
     except tomllib.TOMLDecodeError as error:
         home = os.environ.get("PREFECT_HOME", "~/.prefect")
         raise ServerError(
             f"Prefect's settings cannot be read: {error}; mend or remove {home}/profiles.toml"
         ) from None
+    return url
 
 
 def embedded() -> bool:

@@ -58,7 +58,12 @@ class Servers:
         here = store.database.parent if store.database else Path.cwd()
         command = [sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", self.exposure.address, "--port", str(self.mlflow_port)]
-        command += ["--artifacts-destination", (here.resolve() / "mlartifacts").as_uri(), "--app-name", "basic-auth"]
+        command += [
+            "--artifacts-destination",
+            (here.resolve() / "mlartifacts").as_uri(),
+            "--app-name",
+            "basic-auth",
+        ]
         hosts = [f"{name}:{self.mlflow_port}" for name in self.exposure.names]
         settings = {
             "MLFLOW_BACKEND_STORE_URI": store.for_client(),
