@@ -11,8 +11,20 @@ import pytest
 from support.tiny import tiny, write_prepared
 
 import noisette
-from noisette import Backbone, CheckpointError, Experiment, Model, PluginError, Sampler, evaluate, sample, train
+from noisette import (
+    Backbone,
+    CheckpointError,
+    Experiment,
+    Model,
+    PluginError,
+    Sampler,
+    Schedule,
+    evaluate,
+    sample,
+    train,
+)
 from noisette.checkpoint import Checkpoint
+from noisette.layout import samples_directory, training_directory
 from noisette.stages import plan
 
 
@@ -222,3 +234,31 @@ def _judged_by(experiment: Experiment, value: float) -> Experiment:
 
     evaluation = experiment.evaluation.model_copy(update={"metrics": (Level(),)})
     return experiment.model_copy(update={"evaluation": evaluation})
+
+
+def soft(end: float) -> type[Schedule]:
+    class Soft(Schedule):
+        """Betas of one value."""
+
+        name: ClassVar[str] = "soft"
+
+        def betas(self, timesteps):
+            import torch
+
+            return torch.full((timesteps,), end, dtype=torch.float64)
+
+    return Soft
+
+
+def test_the_code_of_a_plugin_behind_an_option_is_part_of_every_key(root: Path) -> None:
+    outer = noisette.registry().find("schedule", "zero-terminal").plugin
+
+    def trained_in(end: float) -> list[Path]:
+        update = {"schedule": outer(of=soft(end)())}
+        experiment = tiny("objective=v").model_copy(update=update)
+        run = training_directory(experiment, root)
+        sampler = experiment.sampling.samplers[0]
+        return [run, samples_directory(root, "c", sampler, experiment)]
+
+    assert trained_in(0.1) == trained_in(0.1)
+    assert not set(trained_in(0.1)) & set(trained_in(0.2))

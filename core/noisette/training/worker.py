@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from noisette import Events, Experiment, NoisetteError, train
+from noisette.plugins.blame import blamed
 from noisette.training.stop import STOP_SIGNALS
 from noisette.training.telling import Channel, Teller
 
@@ -39,7 +40,8 @@ def main(order: Path) -> int:
         channel.send("error", {"name": type(error).__name__, "message": str(error)})
         return 2
     except Exception as error:  # a defect, ours or a plugin's: told in a line, and in full to the log
-        channel.send("defect", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        plain = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        channel.send("defect", " ".join(blamed(error).split()) or plain)
         raise
     if first:
         channel.send("end", str(checkpoint.directory))
