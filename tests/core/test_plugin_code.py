@@ -99,6 +99,7 @@ NOTHING = {
     "formatting": ("step", "x * HALF", "(x\n        * HALF)"),
     "a docstring": ("sampler", "Euler.", "Euler's method."),
     "a new docstring": ("step", "    return", "    'Half a step.'\n    return"),
+    "its paper": ("sampler", "    churn:", '    paper: ClassVar[str] = "Euler 1768"\n    churn:'),
     "the description of an option": ("sampler", "how much", "how much noise"),
     "a module that nobody imports": ("other", "1", "2"),
 }

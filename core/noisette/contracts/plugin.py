@@ -30,7 +30,7 @@ class Plugin(BaseModel, ABC):
         paper: where it comes from (authors, year, equation or section).
         also_called: other names that it is known by; a config that uses one is told the right one.
         api: the `API_VERSION` it was written for.
-        unkeyed_methods: methods that decide no result: their code is no part of the keys of what the plugin made.
+        unkeyed: methods and class attributes that decide no result, and are no part of the keys of what it made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -40,7 +40,7 @@ class Plugin(BaseModel, ABC):
     paper: ClassVar[str] = ""
     also_called: ClassVar[tuple[str, ...]] = ()
     api: ClassVar[int] = API_VERSION
-    unkeyed_methods: ClassVar[tuple[str, ...]] = ()
+    unkeyed: ClassVar[tuple[str, ...]] = ("paper", "also_called")
 
     def options(self) -> dict[str, Any]:
         """Return name and options as JSON values: what a config needs to say to get this plugin back."""

@@ -3,7 +3,7 @@
 The code of a class is that of the module that defines it, and of every module of the same top-level package that
 these import, directly or through one another, also inside functions. It is read from source; nothing is imported.
 The syntax tree is hashed, so comments, formatting, docstrings and the descriptions of options do not count. Nor do
-methods that the contract lists in `Plugin.unkeyed_methods`, imports for type checkers, and the `__init__` of a
+what the contract lists in `Plugin.unkeyed`, imports for type checkers, and the `__init__` of a
 package on the way to a module. A class of a script or a notebook has no package: see `noisette.plugins.running`.
 
 Trees are hashed once: what was found is kept by the content of the file in the folder of `noisette.data.cache`.
@@ -63,7 +63,7 @@ def _of_module(plugin: type[Plugin]) -> dict[str, str]:
         name = pending.pop()
         spec = None if name in found else _spec(name)
         if spec is not None:
-            module = _read(spec, plugin.unkeyed_methods)
+            module = _read(spec, plugin.unkeyed)
             found[name] = module.code
             pending += _imported(spec, module, _top(name))
     return found
@@ -145,9 +145,15 @@ def _parsed(content: bytes, without: tuple[str, ...]) -> _Module:
         return _Module(blake2b(content, digest_size=8).hexdigest(), [])
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            node.body = [one for one in node.body if getattr(one, "name", None) not in without]
+            node.body = [one for one in node.body if _defined(one) not in without]
     text = json.dumps(_plain(tree), separators=(",", ":"))
     return _Module(blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest(), list(_imports(tree)))
+
+
+def _defined(node: ast.stmt) -> str:
+    """Return the name of the function or annotated variable that a statement defines, or nothing."""
+    name = getattr(node, "name", getattr(getattr(node, "target", None), "id", ""))
+    return str(name)
 
 
 def _plain(node: Any) -> Any:
