@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser import browsing, missing_browser
+from support.browser import browsing, missing_browser, sign_in
 from support.prefect_server import free_ports
 from support.servers import Server, free_port, mlflow_server, running
 from support.workshop import Workshop, workshop_in
@@ -214,12 +214,9 @@ def test_another_user_of_the_machine_gets_no_file_from_mlflow(
 
 
 def test_a_person_signs_in_to_prefects_pages(page: Any, up: tuple[Attacked, Attacked]) -> None:
-    page.goto(up[0].url)
-    page.locator("input[type=password]").fill(up[0].login)
     with page.expect_response(lambda answer: "/api/flow_runs/" in answer.url) as answer:
-        page.get_by_role("button", name="Login").click()
+        sign_in(page, up[0].url, up[0].login)
     assert answer.value.status == 200
-    page.wait_for_url("**/dashboard**")
 
 
 def test_a_person_signs_in_to_mlflows_pages(up: tuple[Attacked, Attacked]) -> None:

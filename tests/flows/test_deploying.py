@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.browser import browsing, missing_browser, shown, until_it_holds
+from support.browser import browsing, missing_browser, shown, sign_in, until_it_holds
 from support.prefect_server import CANCEL, RETRY, SUSPEND, Site, serving, until
 from support.tiny import TINY
 
@@ -260,6 +260,7 @@ def test_a_training_under_which_the_server_was_killed_gives_its_gpu_back(site: S
 @pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "it is there")
 def test_prefects_page_shows_what_a_person_looks_for(site: Site, finished: str) -> None:
     with browsing() as page:
+        sign_in(page, site.url, site.login)
         page.goto(f"{site.url}/runs/flow-run/{finished}")
         page.get_by_text("tiny: 12 steps eps linear").first.wait_for()
         for words in ("Completed", "train-and-eval", "5 Task runs"):
@@ -287,6 +288,7 @@ def test_a_training_is_cancelled_in_prefects_page(site: Site) -> None:
     run = site.start(config="tiny", steps=LONG + 5)
     place = site.trains(run)
     with browsing() as page:
+        sign_in(page, site.url, site.login)
         page.goto(f"{site.url}/runs/flow-run/{run}")
         page.get_by_role("button", name="Cancel", exact=True).click()
         page.get_by_role("button", name="Confirm").click()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["ASSISTANT", "browsing", "close_assistant", "missing_browser", "shown", "until_it_holds"]
+__all__ = ["ASSISTANT", "browsing", "close_assistant", "missing_browser", "shown", "sign_in", "until_it_holds"]
 
 _CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 _PATIENCE = 120.0
@@ -56,6 +56,14 @@ def browsing(width: int = 1400, height: int = 860, names: Sequence[str] = (), **
             yield page
         finally:
             chromium.close()
+
+
+def sign_in(page: Any, url: str, login: str) -> None:
+    """Sign in to the pages of Prefect's server as USER:PASSWORD."""
+    page.goto(url)
+    page.locator("input[type=password]").fill(login)
+    page.get_by_role("button", name="Login").click()
+    page.wait_for_url("**/dashboard**")
 
 
 def close_assistant(page: Any) -> None:

@@ -84,16 +84,16 @@ class Site:
         return self.workshop.folder / "runs"
 
     @property
-    def login(self) -> dict[str, str]:
-        """The header with the password of `noisette up`, if there is one."""
+    def login(self) -> str:
+        """User and password of `noisette up`; empty for a server without."""
         kept = self.workshop.folder / ".noisette" / "password"
-        if not kept.exists():
-            return {}
-        return {"authorization": f"Basic {base64.b64encode(f'noisette:{kept.read_text()}'.encode()).decode()}"}
+        return f"noisette:{kept.read_text()}" if kept.exists() else ""
 
     def ask(self, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"content-type": "application/json", **self.login}
+        headers = {"content-type": "application/json"}
+        if self.login:
+            headers["authorization"] = f"Basic {base64.b64encode(self.login.encode()).decode()}"
         request = urllib.request.Request(self.url + path, data, headers)
         with suppress(urllib.error.URLError), urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"true")
