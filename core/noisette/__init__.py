@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from noisette.plugins import register, registry
     from noisette.sampling import Samples, sample
     from noisette.training import Model, train
+    from noisette.version import __version__
 
 _LAZY = {
     "Clipped": "noisette.diffusion",
@@ -67,6 +68,7 @@ _LAZY = {
     "Report": "noisette.evaluation",
     "Samples": "noisette.sampling",
     "Tables": "noisette.diffusion",
+    "__version__": "noisette.version",
     "evaluate": "noisette.evaluation",
     "find_checkpoint": "noisette.find",
     "prepare": "noisette.data",
@@ -114,6 +116,7 @@ __all__ = [
     "Split",
     "StorageError",
     "Tables",
+    "__version__",
     "evaluate",
     "find_checkpoint",
     "hookimpl",

@@ -9,7 +9,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +76,7 @@ class Checkpoint:
     """
 
     directory: Path
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
 
     @property
     def step(self) -> int:

@@ -21,6 +21,6 @@ def exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any
         return value
 
     def names() -> list[str]:
-        return sorted(homes)
+        return sorted({*homes, *modules[package].__all__})
 
     return get, names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Prepared:
     """
 
     directory: Path
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
 
     @classmethod
     def open(cls, directory: Path) -> Prepared:

@@ -31,6 +31,7 @@ from noisette_flows.cli.servers import down, up
 from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
 from noisette_flows.cli.streams import lossy_streams
 from noisette_flows.cli.usage import Command
+from noisette_flows.cli.version import options
 
 __all__ = ["app", "main"]
 
@@ -38,10 +39,10 @@ app = typer.Typer(
     name="noisette",
     help="Diffusion models from pictures to a comparison you can trust, every part a plugin.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.callback()(options)
 _PICTURES, _SERVERS = "Pictures", "Servers"
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Experiments": {
