@@ -50,6 +50,10 @@ class Events:
         """Call `on_step`."""
         self._call("on_step", run=run, step=step, metrics=metrics)
 
+    def activity(self, run: Run, activity: str) -> None:
+        """Call `on_activity`."""
+        self._call("on_activity", run=run, activity=activity)
+
     def pictures(self, run: Run, step: int, key: str, path: Path) -> None:
         """Call `on_pictures`."""
         self._call("on_pictures", run=run, step=step, key=key, path=path)

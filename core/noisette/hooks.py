@@ -77,6 +77,10 @@ class HookSpecs:
         """
 
     @hookspec
+    def on_activity(self, run: Run, activity: str) -> None:
+        """Be told what a stage does from now on that no step counts, such as ``computing kid of ddim-50``."""
+
+    @hookspec
     def on_pictures(self, run: Run, step: int, key: str, path: Path) -> None:
         """Be told of a picture file, such as the grid drawn at a step of training."""
 

@@ -107,7 +107,7 @@ def _log_lines() -> object:
     """Return a listener for a flow that nobody watches: lines in Prefect's log."""
     from prefect import get_run_logger
 
-    from noisette_flows.display.progress import LineProgress
+    from noisette.progress import LineProgress
 
     logger = get_run_logger()
     return LineProgress(lambda line: logger.info("%s", line))

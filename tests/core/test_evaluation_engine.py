@@ -49,6 +49,10 @@ class Listener:
         self.calls.append(("step", step))
 
     @hookimpl
+    def on_activity(self, run: Run, activity: str) -> None:
+        self.calls.append(("activity", activity))
+
+    @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: dict[str, float]) -> None:
         self.calls.append(("metrics", dict(metrics)))
 
@@ -172,6 +176,8 @@ def test_progress_and_results_are_told_and_kept(prepared: tuple[Path, list[Sampl
     assert steps == sorted(steps)
     assert steps[-1] == run.total
     assert len(set(steps)) == len(steps)
+    rows = [row.label for row in done.rows]
+    assert listener.of("activity") == [f"computing kid of {label}" for label in rows]
     [metrics] = listener.of("metrics")
     row = done.rows[2]
     assert metrics["kid_efficientnet-lite0/smeared"] == row.results["kid_efficientnet-lite0"].value

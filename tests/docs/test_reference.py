@@ -44,7 +44,7 @@ def documented_hooks(markdown: str) -> dict[str, str]:
 
 def test_every_hook_is_documented_with_exactly_its_arguments() -> None:
     hooks = signatures(HookSpecs)
-    assert len(hooks) == 7
+    assert len(hooks) == 8
     assert hooks["on_step"] == "run, step, metrics"
     assert documented_hooks(HOOKS) == hooks
 

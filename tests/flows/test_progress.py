@@ -7,8 +7,15 @@ import pytest
 from rich.console import Console
 
 from noisette import Events, Run
-from noisette_flows.display.pace import Pace
-from noisette_flows.display.progress import BarProgress, LineProgress, showing
+from noisette.pace import Pace
+from noisette.progress import LineProgress
+from noisette_flows.display.progress import BarProgress, showing
+
+
+@pytest.fixture(autouse=True)
+def _idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test say that the machine is busy."""
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
 
 
 class Clock:
@@ -56,14 +63,13 @@ def test_speed_follows_a_change_within_half_a_minute() -> None:
     assert 8.5 < float(pace.speed.split()[0]) <= 10.0
 
 
-@pytest.mark.parametrize(("stage", "left"), [("evaluate", "computing metrics"), ("train", "")])
-def test_when_all_is_counted_no_speed_and_no_time_is_claimed(stage: str, left: str) -> None:
+def test_when_all_is_counted_no_speed_and_no_time_is_claimed() -> None:
     clock = Clock()
-    pace = Pace(Run(stage, "tiny", Path("runs/tiny"), 100, {}), clock)
+    pace = Pace(Run("evaluate", "tiny", Path("runs/tiny"), 100, {}), clock)
     for step in (1, 100):  # features that were kept are read at once
         clock.now += 0.01
         pace.update(step)
-    assert (pace.done.split()[0], pace.speed, pace.left) == ("100/100", "", left)
+    assert (pace.done.split()[0], pace.speed, pace.left) == ("100/100", "", "")
 
 
 @pytest.mark.parametrize(("load", "shown"), [(7.6, "machine busy (load 8 on 2 cores)"), (2.9, ""), (0.0, "")])
@@ -77,6 +83,19 @@ def test_before_the_second_step_nothing_is_claimed() -> None:
     pace = Pace(training(), Clock())
     pace.update(1)
     assert (pace.speed, pace.left, pace.loss) == ("", "", "")
+
+
+def test_while_something_is_computed_no_time_left_is_claimed() -> None:
+    clock = Clock()
+    pace = Pace(Run("evaluate", "tiny", Path("runs/tiny"), 1000, {}), clock)
+    for step in (100, 200):
+        clock.now += 0.01
+        pace.update(step)
+    assert pace.left == "0:00 left"  # control: so it stood for a minute
+    pace.begin("computing kid of ddim")
+    assert pace.facts == ["200/1000 pictures", "computing kid of ddim"]
+    pace.update(300)
+    assert "computing kid of ddim" not in pace.facts
 
 
 def test_the_loss_is_smoothed() -> None:
@@ -107,6 +126,26 @@ def test_lines_are_few() -> None:
     lines: list[str] = []
     tell(Events([LineProgress(lines.append, every=60)], installed=False))
     assert len(lines) == 2
+
+
+def test_lines_say_what_is_computed_once_a_stage_unless_time_passes() -> None:
+    lines: list[str] = []
+    events, run = Events([LineProgress(lines.append, every=60)], installed=False), training(3)
+    for _ in range(2):
+        events.run_start(run)
+        for metric in ("kid", "frechet"):
+            events.activity(run, f"computing {metric}")
+        events.run_end(run, "finished")
+    assert [line for line in lines if "computing" in line] == ["train tiny: 0/3 steps, computing kid"] * 2
+
+
+def test_a_bar_says_what_is_computed() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bars = BarProgress(console)
+    events, run = Events([bars], installed=False), training(3)
+    events.run_start(run)
+    events.activity(run, "computing kid")
+    assert bars.progress.tasks[-1].fields["facts"] == "0/3 steps  computing kid"
 
 
 @pytest.mark.parametrize(("status", "word"), [("stopped", "state saved"), ("failed", "failed")])

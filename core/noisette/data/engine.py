@@ -18,6 +18,7 @@ from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import data_directory
 from noisette.plugins import registry
+from noisette.progress import default_events
 from noisette.storage import resumable
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def prepare(
     others: set[str] = set()
     while (done := Prepared.finished(directory)) is None or again:
         try:
-            return _prepared(experiment, Path(root), events or Events(), cache or cache_directory())
+            return _prepared(experiment, Path(root), events or default_events(), cache or cache_directory())
         except OwnedError as error:
             if str(error) not in others:
                 log.info("waiting: %s", error)

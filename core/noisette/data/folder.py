@@ -17,6 +17,7 @@ from noisette.data.walk import is_folder, listing, walk
 from noisette.errors import DataError
 from noisette.events import Events
 from noisette.hooks import Run
+from noisette.progress import default_events
 from noisette.storage import Manifest, committed, digest, is_complete, verify
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def take_in_folder(
         return Folder(directory, verify(directory, KIND))
     from noisette.data.convert import printable  # Pillow, which a folder that was read does without
 
-    events, shown = events or Events(), printable(path)
+    events, shown = events or default_events(), printable(path)
     run = Run("prepare", shown, directory, 0, {"path": shown, "preparation": _options(preparation)})
     events.run_start(run)
     try:

@@ -156,9 +156,15 @@ def _group(metric: Metric, index: int) -> Hashable:
 
 
 def compare_states(
-    generated: States, reference: States, heldout: States | None, metrics: Sequence[Metric], cache: FeatureCache
+    generated: States,
+    reference: States,
+    heldout: States | None,
+    metrics: Sequence[Metric],
+    cache: FeatureCache,
+    *,
+    begin: Callable[[str], None] = lambda metric: None,
 ) -> Comparison:
-    """Return what the metrics make of the states of two sets.
+    """Return what the metrics make of the states of two sets; `begin` is called with each metric's name.
 
     Raises:
         PluginError: if two results have one name.
@@ -167,6 +173,7 @@ def compare_states(
     label = cache.label if any(map(_reads, metrics)) else ""
     states = zip(metrics, generated, reference, heldout or [{} for _ in metrics], strict=True)
     for index, (metric, judged, real, held) in enumerate(states):
+        begin(metric.name)
         try:
             found = finite(metric.compute(judged, real, held))
         except DataError as error:

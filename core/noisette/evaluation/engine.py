@@ -17,6 +17,7 @@ from noisette.journal import Journal
 from noisette.layout import data_directory, evaluation_directory, training_directory
 from noisette.plugins import registry
 from noisette.plugins.registry import plugins_in
+from noisette.progress import default_events
 from noisette.sampling.samples import Samples
 from noisette.storage import committed
 
@@ -68,7 +69,7 @@ def evaluate(
     from noisette.machine import threads
 
     with threads(experiment.threads):
-        return _evaluated(experiment, samples, root, directory, run_directory, events or Events())
+        return _evaluated(experiment, samples, root, directory, run_directory, events or default_events())
 
 
 def _evaluated(
@@ -86,7 +87,14 @@ def _evaluated(
 
     data = Prepared.open(data_directory(experiment, root))
     opened = [Samples.open(drawn.directory) for drawn in samples]
-    table = Table(experiment, data, opened, root / "features", lambda done: events.step(run, done, {}))
+    table = Table(
+        experiment,
+        data,
+        opened,
+        root / "features",
+        lambda done: events.step(run, done, {}),
+        lambda activity: events.activity(run, activity),
+    )
     total = sum(map(len, table.sets)) + judged_pictures(experiment, data)
     run = Run("evaluate", experiment.name, directory, total, experiment.evaluation.model_dump(mode="json"))
     asked = {"samples": [drawn.identity for drawn in samples], "asked": run.options}

@@ -24,6 +24,7 @@ from noisette.evaluation.sides import Side, sides
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.plugins import registry
+from noisette.progress import default_events
 from noisette.storage import committed, digest
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def evaluate_pictures(
         DataError: if a path stands for no usable pictures, weights are missing, or no metric can be computed.
         StorageError: if something is damaged or cannot be written.
     """
-    root, events = Path(root), events or Events()
+    root, events = Path(root), events or default_events()
     evaluation = _evaluation(features, metrics, floor)
     places = [generated, reference, *([heldout] if heldout is not None else [])]
     asked = Preparation(size=size, fit=fit, channels=channels)
@@ -127,7 +128,12 @@ def evaluate_pictures(
         return done
     from noisette.evaluation.rows import Rows  # torch, which a finished report does without
 
-    rows = Rows(pair, root / "features", lambda done: events.step(run, done, {}))
+    rows = Rows(
+        pair,
+        root / "features",
+        lambda done: events.step(run, done, {}),
+        lambda activity: events.activity(run, activity),
+    )
     run = Run("evaluate", pair.generated.name, directory, rows.total, evaluation.model_dump(mode="json"))
     events.run_start(run)
     try:

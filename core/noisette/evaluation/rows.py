@@ -20,6 +20,7 @@ from noisette.evaluation.report import Report, Row
 from noisette.machine import Machine
 
 if TYPE_CHECKING:
+    from noisette.contracts import Estimate
     from noisette.contracts.metric import State
     from noisette.evaluation.pair import Pair
     from noisette.evaluation.sets import PictureSet
@@ -37,10 +38,17 @@ class Rows:
         pair: what is compared.
         folder: where features are kept.
         tick: called with the pictures done so far.
+        begin: called with what is computed next.
     """
 
-    def __init__(self, pair: Pair, folder: Path, tick: Callable[[int], None]) -> None:
-        self.pair, self.tick, self.done = pair, tick, 0
+    def __init__(
+        self,
+        pair: Pair,
+        folder: Path,
+        tick: Callable[[int], None],
+        begin: Callable[[str], None] = lambda activity: None,
+    ) -> None:
+        self.pair, self.tick, self.begin, self.done = pair, tick, begin, 0
         self.generated, self.reference = pair.generated.pictures(), pair.reference.pictures()
         test = pair.heldout.pictures() if pair.heldout is not None else pair.reference.test()
         features = pair.features.fitted(self.reference, test, folder)
@@ -96,13 +104,24 @@ class Rows:
             judged, against = self.floor
             states = held if judged is self.heldout and held is not None else self._states(judged)
             others = real if against is self.reference else self._states(against)
-            results = compare_states(states, others, states, self.metrics, self.cache)
-            yield Row("floor", judged.name, results=self.gathered.add(judged.name, results))
+            yield Row("floor", judged.name, results=self._results(judged.name, states, others, states))
         side = self.pair.generated
-        results = compare_states(self._states(self.generated), real, held, self.metrics, self.cache)
         drawn = side.about.get("samples", {})
         cost = (drawn.get("steps"), drawn.get("network_calls"), drawn.get("seconds_per_picture"))
-        yield Row("pictures", side.name, *cost, self.gathered.add(side.name, results))
+        yield Row("pictures", side.name, *cost, self._results(side.name, self._states(self.generated), real, held))
+
+    def _results(
+        self, label: str, judged: list[State], real: list[State], held: list[State] | None
+    ) -> dict[str, Estimate]:
+        found = compare_states(
+            judged,
+            real,
+            held,
+            self.metrics,
+            self.cache,
+            begin=lambda metric: self.begin(f"computing {metric} of {label}"),
+        )
+        return self.gathered.add(label, found)
 
     def _states(self, some: PictureSet, *, keep: bool = False) -> list[State]:
         before = self.done

@@ -39,6 +39,7 @@ class Table:
         samples: the samplers' pictures.
         folder: where features are kept.
         tick: called with the pictures done so far.
+        begin: called with what is computed next.
 
     Raises:
         DataError: if samples have another shape than the data.
@@ -51,7 +52,9 @@ class Table:
         samples: Sequence[Samples],
         folder: Path,
         tick: Callable[[int], None],
+        begin: Callable[[str], None] = lambda activity: None,
     ) -> None:
+        self.begin = begin
         self.experiment, self.data, self.samples, self.tick, self.done = experiment, data, samples, tick, 0
         evaluation = experiment.evaluation
         self.reference = baselines.reference(data)
@@ -124,7 +127,15 @@ class Table:
     def _results(
         self, label: str, judged: list[State], real: list[State], held: list[State]
     ) -> dict[str, Estimate]:
-        return self.gathered.add(label, compare_states(judged, real, held, self.metrics, self.cache))
+        found = compare_states(
+            judged,
+            real,
+            held,
+            self.metrics,
+            self.cache,
+            begin=lambda metric: self.begin(f"computing {metric} of {label}"),
+        )
+        return self.gathered.add(label, found)
 
     def _notes(self) -> list[str]:
         notes = self._remarks()

@@ -40,6 +40,7 @@ from noisette.process.shown import Shown
 from noisette.process.source import open_picture, to_image
 from noisette.process.studio import Studio
 from noisette.process.walk import record
+from noisette.progress import default_events
 from noisette.sources import located
 from noisette.storage import committed
 
@@ -75,7 +76,7 @@ def depict(
     done = Shown.finished(directory)
     if done is not None and not again:
         return done
-    events = events or Events()
+    events = events or default_events()
     task = Run("pictures", scene.label, directory, _parts(scene), scene.model_dump(mode="json"))
     events.run_start(task)
     try:

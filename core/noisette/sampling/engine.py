@@ -17,6 +17,7 @@ from noisette.journal import Journal
 from noisette.layout import data_directory, samples_directory
 from noisette.machine import Machine, threads
 from noisette.pictures import columns_of, grid, save_png
+from noisette.progress import default_events
 from noisette.sampling.drawing import Drawing, about_of
 from noisette.sampling.partial import Partial
 from noisette.sampling.samples import Samples
@@ -69,7 +70,7 @@ def sample(
     warn_of_edited_sampler(experiment, checkpoint, sampler, target)
     model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=Machine.here(experiment.training.precision))
     data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_resolution else None
-    events = events or Events()
+    events = events or default_events()
     run = Run("sample", sampler.label, target, experiment.sampling.count, sampler.options())
     events.run_start(run)
     try:

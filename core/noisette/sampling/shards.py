@@ -26,6 +26,7 @@ from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import data_directory, samples_directory
 from noisette.machine import Machine, threads
+from noisette.progress import default_events
 from noisette.sampling.drawing import BATCH, Drawing, about_of
 from noisette.sampling.engine import finish, tell
 from noisette.sampling.partial import Partial
@@ -131,7 +132,7 @@ def join(
     for shard in (checkpoint.run / "shards").glob(f"*{target.name}-*"):
         shutil.rmtree(shard, ignore_errors=True)  # those of another split that was begun, too
     samples = Samples.open(target)
-    tell(samples, Run("sample", sampler.label, target, count, sampler.options()), events or Events())
+    tell(samples, Run("sample", sampler.label, target, count, sampler.options()), events or default_events())
     return samples
 
 

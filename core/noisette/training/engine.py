@@ -23,6 +23,7 @@ from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import data_directory, training_directory
 from noisette.machine import Machine, threads
+from noisette.progress import default_events
 from noisette.storage import owned
 from noisette.training.adopting import adopt
 from noisette.training.anew import set_aside
@@ -87,7 +88,7 @@ def train(
     if experiment.training.processes > 1 and not is_joined():
         from noisette.training.launch import launched
 
-        return launched(experiment, Path(root), directory, events or Events())
+        return launched(experiment, Path(root), directory, events or default_events())
     data = Prepared.open(data_directory(experiment, Path(root)))
     with (
         joined(experiment.training.parallel) as group,
@@ -96,7 +97,8 @@ def train(
         torch.random.fork_rng(_here()),
         threads(experiment.threads),
     ):
-        return _Training(experiment, data, directory, events or Events(), group).run(AgreedStop(stop, group))
+        training = _Training(experiment, data, directory, events or default_events(), group)
+        return training.run(AgreedStop(stop, group))
 
 
 def _here() -> list[int]:
@@ -189,6 +191,7 @@ class _Training:
         if self.validation is None:
             self.validation = Validation(self.state, self.tables, self.directory.parent / "features")
         step, patience = self.state.step, self.options.patience
+        self.events.activity(self.run_info, "evaluating")
         results = self.validation(stop)
         if not results:
             return

@@ -60,6 +60,11 @@ class Teller:
         self._send("step", {"step": step, "metrics": dict(metrics)})
 
     @hookimpl
+    def on_activity(self, activity: str) -> None:
+        """Tell of an activity."""
+        self._send("activity", {"activity": activity})
+
+    @hookimpl
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Tell of measurements."""
         self._send("metrics", {"step": step, "metrics": dict(metrics)})

@@ -8,11 +8,11 @@ from pathlib import Path
 from uuid import UUID
 
 from noisette import Run, hookimpl
+from noisette.formatting import compact
 from noisette.hooks import Status
+from noisette.pace import Pace
 from noisette_flows.artifacts.picture import embedded
 from noisette_flows.artifacts.poster import Note, Poster, slug
-from noisette_flows.display.numbers import compact
-from noisette_flows.display.pace import Pace
 
 __all__ = ["Board", "key_of"]
 
@@ -55,6 +55,13 @@ class Board:
             self._tell()
 
     @hookimpl
+    def on_activity(self, activity: str) -> None:
+        """Say what is done while the bar stands."""
+        if self._pace is not None:
+            self._pace.begin(activity)
+            self._tell()
+
+    @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
         """Note what was measured, and show that of a training."""
         if self._pace is None:
@@ -83,9 +90,9 @@ class Board:
         if pace is None:
             return
         self._told = time.monotonic()
-        facts = (word, pace.done, pace.loss, pace.speed, "" if word else pace.left)
+        known = [fact for fact in pace.facts if not word or fact != pace.left]
         share = 100.0 if done else 100.0 * pace.step / pace.run.total if pace.run.total else 0.0
-        text = f"**{pace.title}**: {', '.join(fact for fact in facts if fact)}"
+        text = f"**{pace.title}**: {', '.join([word, *known] if word else known)}"
         self._poster.post(Note(key_of(pace.run), "progress", min(share, 100.0), text, self._task))
 
     def _page(self) -> None:

@@ -1,69 +1,22 @@
-"""Progress of the stages: bars on a terminal, now and then a line elsewhere. Both are listeners."""
+"""Progress of the stages: bars on a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from noisette import Run, hookimpl
+from noisette.formatting import duration
 from noisette.hooks import Status
-from noisette_flows.display.numbers import duration
-from noisette_flows.display.pace import Pace
+from noisette.pace import Pace
+from noisette.progress import ENDS, LineProgress
 
-__all__ = ["BarProgress", "LineProgress", "showing"]
+__all__ = ["BarProgress", "showing"]
 
 _BARS = 12  # at once
-
-_ENDS: dict[Status, str] = {"finished": "done", "stopped": "stopped, state saved", "failed": "failed"}
-
-
-class LineProgress:
-    """Writes a line when a stage starts and ends, and one every few seconds between.
-
-    Args:
-        write: takes one line.
-        every: seconds between two lines.
-    """
-
-    def __init__(self, write: Callable[[str], None], every: float = 15.0) -> None:
-        self._write = write
-        self._every = every
-        self._pace: Pace | None = None
-        self._written = 0.0
-
-    @hookimpl
-    def on_run_start(self, run: Run) -> None:
-        """Say that a stage starts."""
-        self._pace, self._written = Pace(run), time.monotonic()
-        self._write(f"{self._pace.title}: started")
-
-    @hookimpl
-    def on_step(self, step: int) -> None:
-        """Write a line if the last one is old enough."""
-        if self._pace is None:
-            return
-        self._pace.update(step)
-        if time.monotonic() - self._written >= self._every:
-            self._written = time.monotonic()
-            facts = (self._pace.done, self._pace.loss, self._pace.speed, self._pace.left, self._pace.busy)
-            self._write(f"{self._pace.title}: {', '.join(fact for fact in facts if fact)}")
-
-    @hookimpl
-    def on_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Note the loss."""
-        if self._pace is not None:
-            self._pace.measure(metrics)
-
-    @hookimpl
-    def on_run_end(self, status: Status) -> None:
-        """Say how a stage ended."""
-        if self._pace is not None:
-            took = duration(self._pace.elapsed)
-            self._write(f"{self._pace.title}: {_ENDS[status]}, {self._pace.done} in {took}")
 
 
 class BarProgress:
@@ -115,8 +68,15 @@ class BarProgress:
         if self._pace is None or self._task is None:
             return
         self._pace.update(step)
-        facts = (self._pace.done, self._pace.speed, self._pace.loss, self._pace.left, self._pace.busy)
-        self.progress.update(self._task, completed=step, facts="  ".join(fact for fact in facts if fact))
+        self.progress.update(self._task, completed=step, facts="  ".join(self._pace.facts))
+
+    @hookimpl
+    def on_activity(self, activity: str) -> None:
+        """Show what is done while the bar stands."""
+        if self._pace is None or self._task is None:
+            return
+        self._pace.begin(activity)
+        self.progress.update(self._task, facts="  ".join(self._pace.facts))
 
     @hookimpl
     def on_metrics(self, metrics: Mapping[str, float]) -> None:
@@ -134,7 +94,7 @@ class BarProgress:
         if status == "finished":
             self.progress.update(self._task, total=1, completed=1, facts=shown)
         else:
-            self.progress.update(self._task, facts=f"{shown}  [yellow]{_ENDS[status]}")
+            self.progress.update(self._task, facts=f"{shown}  [yellow]{ENDS[status]}")
             self.progress.stop_task(self._task)
         self.wait("finishing")
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from noisette import Report
 from noisette.evaluation import Row
-from noisette_flows.display.numbers import compact, measured
+from noisette.formatting import compact, measured
 
 __all__ = ["Mark", "caption", "comparison", "markdown", "short_header", "telling"]
 

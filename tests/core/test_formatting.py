@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from noisette_flows.display.numbers import compact, duration, measured, rate
+from noisette.formatting import compact, duration, measured, rate
 
 
 @pytest.mark.parametrize(

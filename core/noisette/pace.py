@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from noisette import Run
-from noisette_flows.display.numbers import compact, duration, rate
+from noisette.formatting import compact, duration, rate
+from noisette.hooks import Run
 
 __all__ = ["Pace"]
 
@@ -28,6 +28,7 @@ class Pace:
         self.unit = "steps" if run.stage == "train" else "pictures"
         self.title = f"{run.stage} {run.name}"
         self.step = 0
+        self.activity = ""
         self._clock = clock
         self._began = self._last = clock()
         self._first: int | None = None
@@ -44,7 +45,11 @@ class Pace:
             weight = 1.0 if self._speed is None else 1 - 0.5 ** ((now - self._last) / _HALF_LIFE)
             self._speed = current if self._speed is None else self._speed + weight * (current - self._speed)
             self._last = now
-        self.step = step
+        self.step, self.activity = step, ""
+
+    def begin(self, activity: str) -> None:
+        """Take in what is done from now on that no step counts; until the next step no speed is claimed."""
+        self.activity = activity
 
     def measure(self, metrics: Mapping[str, float]) -> None:
         """Take in what was measured; a loss counts for a third against the ones before."""
@@ -59,8 +64,8 @@ class Pace:
 
     @property
     def speed(self) -> str:
-        """The speed, or nothing before there is one, and when all is done that is counted."""
-        return rate(self._speed, self.unit) if self._speed and not self._counted else ""
+        """The speed, or nothing before there is one, and while nothing is counted."""
+        return rate(self._speed, self.unit) if self._speed and not self._uncounted else ""
 
     @property
     def loss(self) -> str:
@@ -69,16 +74,15 @@ class Pace:
 
     @property
     def left(self) -> str:
-        """The time left, or nothing while it cannot be told; how long metrics take behind the last image cannot."""
-        if self._counted:
-            return "computing metrics" if self.run.stage == "evaluate" else ""
-        if not self._speed or not self.run.total:
+        """The time left, or nothing while it cannot be told."""
+        if not self._speed or not self.run.total or self._uncounted:
             return ""
-        return f"{duration(max(0, self.run.total - self.step) / self._speed)} left"
+        return f"{duration((self.run.total - self.step) / self._speed)} left"
 
     @property
-    def _counted(self) -> bool:
-        return bool(self.run.total) and self.step >= self.run.total
+    def _uncounted(self) -> bool:
+        """Whether what goes on is no step: something else, or what follows the last one."""
+        return bool(self.activity) or 0 < self.run.total <= self.step
 
     @property
     def busy(self) -> str:
@@ -91,3 +95,9 @@ class Pace:
         """How much is done, in the stage's unit."""
         total = f"/{self.run.total}" if self.run.total else ""
         return f"{self.step}{total} {self.unit}"
+
+    @property
+    def facts(self) -> list[str]:
+        """All that is known: how much is done, loss, speed, time left, activity, load."""
+        facts = (self.done, self.loss, self.speed, self.left, self.activity, self.busy)
+        return [fact for fact in facts if fact]
