@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from noisette import ConfigError, NoisetteError
 from noisette.errors import Problem
+from noisette.extras import install_command
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
@@ -81,8 +82,7 @@ class Workers:
             return _RUNNERS[self.kind](self)
         except ModuleNotFoundError as error:
             raise NoisetteError(
-                f"workers {self.kind} need {error.name}, which is not installed: "
-                f"pip install 'noisette[{self.kind}]'"
+                f"workers {self.kind} need {error.name}, which is not installed: {install_command(self.kind)}"
             ) from None
 
 

@@ -227,7 +227,7 @@ def test_without_the_libraries_the_message_says_what_to_install(
     from noisette.process import pretrained
 
     monkeypatch.setattr(pretrained, "find_spec", lambda name: None if name == "transformers" else object())
-    with pytest.raises(DataError, match=r"needs transformers, .*pip install 'noisette\[text-to-image\]'"):
+    with pytest.raises(DataError, match=r"needs transformers, .*pip install 'diffusers>=\S+' 'transformers>="):
         drawn(tmp_path, show_of(pipeline))
 
 

@@ -154,5 +154,5 @@ def test_workers_that_there_are_not_are_refused_before_anything_is_computed(
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
 def test_workers_whose_package_is_missing_say_which() -> None:
-    with pytest.raises(NoisetteError, match=r"pip install 'noisette\[ray\]'"):
+    with pytest.raises(NoisetteError, match=r"pip install 'prefect-ray<"):
         Workers.of("ray:2").runner()

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from noisette import Estimate, Report
 from noisette.evaluation import Row
+from noisette.evaluation.text import caption, short_header, telling
 from noisette_flows.display.result import show_report
-from noisette_flows.display.table import caption, markdown, short_header, telling
+from noisette_flows.display.table import markdown
 
 LITE = "efficientnet-lite0"
 PROTOCOL: dict[str, Any] = {
@@ -53,6 +54,23 @@ def shown(some: Report, width: int = 100) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
     show_report(some, console)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_a_report_prints_as_plain_text_that_says_the_same() -> None:
+    lines = str(report()).splitlines()
+    header, floor, sampler, noise, *below = lines
+    assert header.split("  ")[0] == "sampler"
+    assert "Frechet ↓" in header
+    assert [line.split("  ")[0] for line in (floor, sampler, noise)] == [
+        "real, held out", "ddim-25-guidance=0.5", "pure noise",
+    ]  # fmt: skip
+    assert "0.0062 ± 0.0012" in sampler
+    assert header.index("Frechet ↓") + len("Frechet ↓") == sampler.index("21.39") + len("21.39")
+    assert below == ["", *caption(report()), "note: look out"]
+
+
+def test_the_repr_of_a_report_says_where_it_is() -> None:
+    assert repr(report()) == f"Report(directory={Path('evaluations/1')!r})"
 
 
 def test_the_table_fits_a_hundred_columns() -> None:

@@ -160,7 +160,7 @@ def test_without_the_library_the_message_says_what_to_install(tmp_path: Path, mo
     import noisette_plugins.datasets.hugging_face as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"needs the library datasets.*pip install 'noisette\[hugging-face\]'"):
+    with pytest.raises(DataError, match=r"needs the library datasets.*pip install 'datasets>="):
         prepared(tmp_path, path="animals", label="kind")
 
 

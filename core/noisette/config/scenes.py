@@ -188,7 +188,7 @@ class Enlarge(_Drawn):
 
 
 class TextToImage(Scene):
-    """Pictures for prompts, by a pretrained pipeline of diffusers; needs noisette[text-to-image]."""
+    """Pictures for prompts, by a pretrained pipeline of diffusers; needs diffusers and transformers."""
 
     needs_model: ClassVar[bool] = False
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from noisette.contracts.metric import Curve, Estimate
 from noisette.errors import StorageError
+from noisette.evaluation.text import table
 from noisette.storage import is_complete, verify
 
 __all__ = ["CURVES", "REPORT", "Report", "Row"]
@@ -59,15 +60,15 @@ class Report:
     """
 
     directory: Path
-    rows: list[Row]
-    columns: list[str]
-    better: dict[str, str]
-    protocol: dict[str, Any]
-    details: dict[str, Any]
-    notes: list[str]
-    model: dict[str, Estimate] = field(default_factory=dict)
-    curves: dict[str, Curve] = field(default_factory=dict)
-    neighbours: dict[str, str] = field(default_factory=dict)
+    rows: list[Row] = field(repr=False)
+    columns: list[str] = field(repr=False)
+    better: dict[str, str] = field(repr=False)
+    protocol: dict[str, Any] = field(repr=False)
+    details: dict[str, Any] = field(repr=False)
+    notes: list[str] = field(repr=False)
+    model: dict[str, Estimate] = field(default_factory=dict, repr=False)
+    curves: dict[str, Curve] = field(default_factory=dict, repr=False)
+    neighbours: dict[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, directory: Path, kind: str = "evaluation") -> Report:
@@ -116,6 +117,10 @@ class Report:
     def pictures_of_neighbours(self) -> dict[str, Path]:
         """The files that show pictures beside the reference's nearest, by the row's label."""
         return {label: self.directory / name for label, name in self.neighbours.items()}
+
+    def __str__(self) -> str:
+        """Return the table as plain text, with how it was measured and the notes beneath."""
+        return table(self)
 
     def write(self, directory: Path) -> None:
         """Write `report.json` into a directory."""

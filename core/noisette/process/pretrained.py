@@ -21,6 +21,7 @@ import torch
 from noisette.config.scenes import TextToImage
 from noisette.diffusion.noise import seeded_generator
 from noisette.errors import DataError, NotFiniteError
+from noisette.extras import install_command
 from noisette.machine import Machine
 from noisette.process.sheets import sheet
 from noisette.sources import located
@@ -35,7 +36,6 @@ __all__ = ["Pipeline"]
 _NEEDED = ("diffusers", "transformers")
 _OLDEST = (0, 38)
 """Version of diffusers before which the code that lies in a local folder is run unasked."""
-_EXTRA = "noisette[text-to-image]"
 _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CAPTION = 96
 """Letters of a prompt above its pictures."""
@@ -65,7 +65,7 @@ class Pipeline:
         if missing:
             raise DataError(
                 f"text-to-image needs {' and '.join(missing)}, which noisette does without elsewhere: "
-                f"pip install '{_EXTRA}'"
+                f"{install_command('text-to-image')}"
             )
         _require_a_careful_library()
         machine = Machine.here("fp32")
@@ -127,7 +127,7 @@ def _require_a_careful_library() -> None:
     if tuple(map(int, there.split(".")[:2])) < _OLDEST:
         raise DataError(
             f"text-to-image needs diffusers {'.'.join(map(str, _OLDEST))} or newer; got {there}, which runs code "
-            f"that lies in a pipeline's folder: pip install '{_EXTRA}'"
+            f"that lies in a pipeline's folder: {install_command('text-to-image')}"
         )
 
 

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from noisette import Report
 from noisette.evaluation.differences import LEVEL
+from noisette.evaluation.text import short_header
 from noisette.sweep import Decided, frontier
 from noisette_flows.display.result import mlflow_lines, show_lines, show_report
-from noisette_flows.display.table import short_header
 from noisette_flows.outcome import row_json, tracking_json
 from noisette_flows.tracking import Store
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from noisette import Report
-from noisette_flows.display.table import Mark, caption, comparison
+from noisette.evaluation.text import Mark, caption
+from noisette_flows.display.table import comparison
 from noisette_flows.outcome import Outcome, Scenes
 from noisette_flows.tracking import Store
 

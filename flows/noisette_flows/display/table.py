@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from rich.table import Table
 
 from noisette import Report
-from noisette.evaluation import Row
-from noisette.formatting import compact, measured
+from noisette.evaluation.text import APART, ARROWS, Mark, caption, cells, headers
 
-__all__ = ["Mark", "caption", "comparison", "markdown", "short_header", "telling"]
-
-Mark = tuple[str, str]
-"""The label of a row and a column: one result."""
-
-_APART = {"floor": "real, held out", "noise": "pure noise"}
-_FID_FAMILY = ("fid", "kid", "fid_infinity", "inception_score")
-"""Names that results bear over Inception alone."""
-
-_ARROWS = {"lower": "↓", "higher": "↑", "neither": "·"}
+__all__ = ["comparison", "markdown"]
 
 
 def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Collection[Mark] = ()) -> Table:
@@ -32,7 +21,7 @@ def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Co
         best: label and column of the results to be marked.
     """
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
-    first, *others = _headers(report)
+    first, *others = headers(report)
     table.add_column(first, vertical="bottom", no_wrap=True)
     for header in others:
         table.add_column(_stacked(header), justify="right", vertical="bottom", no_wrap=True)
@@ -42,162 +31,24 @@ def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Co
         if before is not None and before != group:
             table.add_row()
         before = group
-        cells = _cells(report, row, best, "{} *" if best else "{}", "{}  " if best else "{}")
-        table.add_row(*cells, style="dim" if row.kind in _APART else "")
+        shown = cells(report, row, best, "{} *" if best else "{}", "{}  " if best else "{}")
+        table.add_row(*shown, style="dim" if row.kind in APART else "")
     return table
 
 
 def markdown(report: Report, best: Collection[Mark] = ()) -> str:
     """Return the table in markdown, the best results in bold, with the protocol and the notes beneath."""
-    headers = _headers(report)
-    lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
-    lines += [list(_cells(report, row, best, "**{}**")) for row in report.rows]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    heads = headers(report)
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    lines += [list(cells(report, row, best, "**{}**")) for row in report.rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     below = "\n".join(f"- {line}" for line in [*caption(report), *report.notes])
     return f"{table}\n\n{below}\n"
-
-
-def caption(report: Report) -> list[str]:
-    """Return how the numbers were measured: what they are over, what was compared, what was drawn."""
-    protocol = report.protocol
-    features = str(protocol["features"])
-    shared = [f"{short_header(column, features)} {_shown(report.rows[0], column)}" for column in _shared(report)]
-    sets = _of_two(protocol) if "generated" in protocol else _of_samplers(protocol)
-    return [*_over_features(report), sets, *shared, *_of_the_model(report), *_computed_by(protocol)]
-
-
-def _over_features(report: Report) -> list[str]:
-    """Return what the distances are over: the network, its hash, what it says of itself, how pictures reach it."""
-    protocol = report.protocol
-    features = str(protocol["features"])
-    over = [short_header(column, features) for column in report.columns if _over(column, features)]
-    known = [
-        f"{key.removeprefix('features_').replace('_', ' ')} {value}"
-        for key, value in protocol.items()
-        if key.startswith("features_") and key != "features_package"
-    ]
-    weights = ", ".join([f"sha256 {protocol['weights_sha256'][:8]}", str(protocol["precision"]), *known])
-    return (
-        [f"{_listed(over)} over {features} ({weights}), pictures resized by {protocol['resize']}"] if over else []
-    )
-
-
-def _of_samplers(protocol: Mapping[str, Any]) -> str:
-    reference = f"{protocol['reference_count']} of {protocol['dataset']} {protocol['reference_split']}"
-    heldout = f"{protocol['heldout_count']} of {protocol['heldout_split']}"
-    return (
-        f"{protocol['generated_count']} pictures each against {reference}; held out: {heldout}; {_drawn(protocol)}"
-    )
-
-
-def _of_two(protocol: Mapping[str, Any]) -> str:
-    """Return what two sets of pictures are."""
-    reference = f"{protocol['reference']}" + (" of train" if protocol["reference_split"] == "train" else "")
-    sets = f"{protocol['generated']}, against {protocol['dataset']}, {reference}"
-    floor = f"held out: {protocol['heldout_count']} of {protocol['heldout_split']}, seed {protocol['floor_seed']}"
-    drawn = [f"{protocol['samplers']}, {_drawn(protocol)}"] if "samplers" in protocol else []
-    return "; ".join([sets, *([floor] if protocol["heldout_count"] else []), *drawn])
-
-
-def _drawn(protocol: Mapping[str, Any]) -> str:
-    return f"drawn at step {protocol['step']} with {_weighted(protocol['ema'])}, seed {protocol['seed']}"
-
-
-def _computed_by(protocol: Mapping[str, Any]) -> list[str]:
-    """Return the versions of what computed, and where; reports of older versions do not say it."""
-    if "noisette" not in protocol:
-        return []
-    names = [f"{name} {protocol[name]}" for name in ("noisette", "torch", "python")]
-    return [f"Computed by {', '.join(names)} on {protocol['device']}"]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _weighted(ema: Any) -> str:
-    """Return which weights drew the pictures, in words; several samples' are a text."""
-    if isinstance(ema, bool):
-        return "averaged weights" if ema else "weights not averaged"
-    return f"weights averaged with decay {ema}" if isinstance(ema, float) else "mixed weights"
-
-
-def _of_the_model(report: Report) -> list[str]:
-    """Return what was found of the model itself, a line a metric: the parts of a result follow it in brackets."""
-    lines: list[str] = []
-    for name, estimate in report.model.items():
-        whole = next((other for other in report.model if name.startswith(f"{other}_")), None)
-        shown = f"{name.removeprefix(f'{whole}_').replace('_', ' ')} {measured(*estimate)}"
-        if whole is None:
-            lines.append(f"the model's {shown}")
-        else:
-            lines[-1] = f"{lines[-1][:-1]}, {shown})" if lines[-1].endswith(")") else f"{lines[-1]} ({shown})"
-    return lines
-
-
-def short_header(column: str, features: str) -> str:
-    """Return a column's name without the features', which stand beneath the table: ``Frechet``, ``KID``."""
-    name = column.removesuffix(f"_{features}").replace("_", " ")
-    return name.upper() if len(name) <= 3 else name[0].upper() + name[1:]
-
-
-def _over(column: str, features: str) -> bool:
-    """Return whether a result is over the feature network: it bears its name, or is the FID family's."""
-    return column.endswith(f"_{features}") or (features == "inception" and column in _FID_FAMILY)
-
-
-def _shared(report: Report) -> list[str]:
-    """Return the columns whose value is one and the same in every row: about the measuring, not the pictures."""
-    values = {column: [row.results.get(column) for row in report.rows] for column in report.columns}
-    return [column for column, found in values.items() if len(found) > 1 and len(set(found)) == 1]
-
-
-def _compared(report: Report) -> list[str]:
-    return [column for column in report.columns if column not in _shared(report)]
-
-
-def telling(report: Report) -> set[str]:
-    """Return the columns worth a chart: no counts, which saturate, and nothing that all rows share."""
-    values = {
-        column: [row.results[column].value for row in report.rows if column in row.results]
-        for column in _compared(report)
-    }
-    return {column for column, found in values.items() if not all(value.is_integer() for value in found)}
-
-
-def _headers(report: Report) -> list[str]:
-    features = str(report.protocol["features"])
-    columns = [f"{short_header(column, features)} {_ARROWS[report.better[column]]}" for column in _compared(report)]
-    if not _costs(report):
-        return ["pictures", *columns]
-    return ["sampler", "steps", "calls", "s per picture", *columns]
-
-
-def _costs(report: Report) -> bool:
-    """Return whether the table says what pictures cost: not if it is known of none."""
-    return any(row.network_calls is not None for row in report.rows)
 
 
 def _stacked(header: str) -> str:
     """Return a header on two lines if it has several words; an arrow stays with the word before it."""
     words = header.split(" ")
-    last = words[-2:] if words[-1] in _ARROWS.values() else words[-1:]
+    last = words[-2:] if words[-1] in ARROWS.values() else words[-1:]
     first = words[: -len(last)]
     return "\n".join(" ".join(line) for line in (first, last) if line)
-
-
-def _cells(
-    report: Report, row: Row, best: Collection[Mark] = (), marked: str = "{}", others: str = "{}"
-) -> Iterator[str]:
-    yield _APART.get(row.kind, row.label)
-    if _costs(report):
-        yield "" if row.steps is None else str(row.steps)
-        yield "" if row.network_calls is None else str(row.network_calls)
-        yield "" if row.seconds_per_picture is None else compact(row.seconds_per_picture, 3)
-    for column in _compared(report):
-        yield (marked if (row.label, column) in best else others).format(_shown(row, column))
-
-
-def _shown(row: Row, column: str) -> str:
-    estimate = row.results.get(column)
-    return "" if estimate is None else measured(*estimate)

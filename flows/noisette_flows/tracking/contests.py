@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from noisette.evaluation.text import telling
 from noisette.storage import MANIFEST
 from noisette.sweep import Decided
 from noisette_flows.display.contest import verdicts
-from noisette_flows.display.table import markdown, telling
+from noisette_flows.display.table import markdown
 from noisette_flows.tracking import names
 from noisette_flows.tracking.connecting import Connecting
 from noisette_flows.tracking.pictures import open_picture

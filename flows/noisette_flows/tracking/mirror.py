@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from noisette import Experiment, Report, Samples
 from noisette.checkpoint import checkpoints, finished
 from noisette.evaluation import Row
+from noisette.evaluation.text import telling
 from noisette.journal import Entry, read_journal
 from noisette.layout import samples_directory
 from noisette.storage import MANIFEST, digest
 from noisette.sweep.asked import asked_in
-from noisette_flows.display.table import markdown, telling
+from noisette_flows.display.table import markdown
 from noisette_flows.tracking import names
 from noisette_flows.tracking.best import send_best
 from noisette_flows.tracking.connecting import Connecting

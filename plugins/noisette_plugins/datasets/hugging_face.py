@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from noisette import DataError, Dataset
+from noisette.extras import install_command
 
 if TYPE_CHECKING:
     from noisette import Example, Split
@@ -83,7 +84,7 @@ class HuggingFace(Dataset):
         if find_spec("datasets") is None:
             raise DataError(
                 f"{self.name}: needs the library datasets, which noisette does without elsewhere: "
-                "pip install 'noisette[hugging-face]'"
+                f"{install_command('hugging-face')}"
             )
         wanted = self.train if split == "train" or self.test is None else self.test
         tables = _loaded(self.path, self.config, self.revision, self.fingerprint())

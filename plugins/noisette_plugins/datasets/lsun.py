@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from noisette import DataError, Dataset
+from noisette.extras import install_command
 
 if TYPE_CHECKING:
     from noisette import Example, Split
@@ -143,7 +144,7 @@ class Lsun(Dataset):
         if find_spec("lmdb") is None:
             raise DataError(
                 f"{self.name}: its databases need lmdb, which noisette does without elsewhere: "
-                "pip install 'noisette[lsun]'"
+                f"{install_command('lsun')}"
             )
         local = self._local(split)
         if local is None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from noisette import DataError
+from noisette.extras import install_command
 
 __all__ = ["of_timm", "of_transformers"]
 
@@ -117,8 +118,7 @@ def _quiet(logging: Any) -> Iterator[None]:
 
 def _missing(package: str, folder: Path) -> DataError:
     return DataError(
-        f"{folder}: this network is one of {package}, which is not installed: pip install {package} "
-        "(or noisette[features])"
+        f"{folder}: this network is one of {package}, which is not installed: {install_command('features')}"
     )
 
 
