@@ -18,6 +18,7 @@ from noisette_flows.cli.begun import edit, interpolate
 from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.compare import compare
 from noisette_flows.cli.deploy import deploy, serve
+from noisette_flows.cli.dry_run import check
 from noisette_flows.cli.exchange import export_, import_
 from noisette_flows.cli.filling import inpaint, upscale
 from noisette_flows.cli.plugins import plugins
@@ -47,6 +48,7 @@ _PICTURES, _SERVERS = "Pictures", "Servers"
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Experiments": {
         "run": run,
+        "check": check,
         "prepare": prepare,
         "train": train,
         "sample": sample,

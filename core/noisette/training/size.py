@@ -1,0 +1,67 @@
+"""How large a training is before it starts: the parameters of its network, and the memory that its state takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from noisette.data.prepared import Prepared
+from noisette.training.inputs import Inputs
+from noisette.training.model import build_network
+from noisette.training.power_ema import LENGTHS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from noisette.config import Experiment
+    from noisette.contracts import Shape
+
+__all__ = ["Size", "size_of"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a training.
+
+    Attributes:
+        parameters: numbers that are trained.
+        state_bytes: memory of weights, gradients, the two moments of Adam and the averages, all float32. What a
+            batch takes in the network comes on top, and is not known before it is tried.
+    """
+
+    parameters: int
+    state_bytes: int
+
+
+def size_of(experiment: Experiment, data: Path) -> Size | None:
+    """Return the size of an experiment's training, or None while the shape of its images is not known.
+
+    Args:
+        experiment: its network is built, untrained.
+        data: the directory of its prepared images, which say their shape; if they are not prepared, the
+            preparation must say size and channels.
+
+    Raises:
+        DataError: if the backbone cannot work at this shape.
+    """
+    prepared = Prepared.finished(data)
+    shape = _shape(experiment) if prepared is None else prepared.shape
+    if shape is None:
+        return None
+    classes = experiment.dataset.classes() if prepared is None else prepared.classes
+    training = experiment.training
+    network = build_network(
+        experiment.backbone,
+        experiment.objective,
+        shape,
+        len(classes) if training.labels else 0,
+        Inputs.of(training.model_dump()),
+    )
+    weights = list(network.parameters())
+    copies = 4 + len(training.decays) + (len(LENGTHS) if training.snapshot_every else 0)
+    return Size(sum(weight.numel() for weight in weights), copies * sum(weight.nbytes for weight in weights))
+
+
+def _shape(experiment: Experiment) -> Shape | None:
+    size, channels = experiment.preparation.size, experiment.preparation.channels
+    return None if size is None or channels is None else (channels, size, size)

@@ -1,0 +1,66 @@
+"""`noisette check`: what a config would do, without doing it."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from noisette import Experiment
+from noisette.formatting import compact
+from noisette.layout import data_directory, run_directory
+from noisette_flows.cli.options import AsJson, Config, Output, Set, overrides_of
+from noisette_flows.cli.work import Order
+from noisette_flows.outcome import stage_json
+
+if TYPE_CHECKING:
+    from noisette.training.size import Size
+
+__all__ = ["check"]
+
+
+def check(config: Config, settings: Set = None, output: Output = "runs", json: AsJson = False) -> None:
+    """Check a config and show what `noisette run` would do: every option, the network's size, the stages.
+
+    The output is a config itself, with all defaults spelt out and the rest as comments.
+    """
+    order = Order(config, overrides_of(settings), output)
+    loaded = order.config_or_show()
+    done = [stage.name for stage in order.stages() if stage.finished]
+    facts: dict[str, Any] = {
+        "directory": str(run_directory(loaded, Path(output))),
+        "stages": [stage_json(stage, done) for stage in order.stages()],
+    }
+    size = _size(loaded, Path(output)) if isinstance(loaded, Experiment) else None
+    if json:
+        numbers = {} if size is None else {"parameters": size.parameters, "state_bytes": size.state_bytes}
+        print(jsonlib.dumps({"config": loaded.options(), **facts, **numbers}, indent=1))
+        return
+    print(yaml.safe_dump(loaded.options(), sort_keys=False, allow_unicode=True), end="")
+    for line in (*_of_network(loaded, size), *_of_stages(facts)):
+        print(f"# {line}")
+
+
+def _size(experiment: Experiment, root: Path) -> Size | None:
+    from noisette.training.size import size_of
+
+    return size_of(experiment, data_directory(experiment, root))
+
+
+def _of_network(loaded: object, size: Size | None) -> Iterator[str]:
+    if size is not None:
+        state = compact(size.state_bytes / 1e6, 3)
+        yield f"network: {size.parameters:,} parameters"
+        yield f"memory: {state} MB for weights, averages, gradients and optimizer; that of a batch comes on top"
+    elif isinstance(loaded, Experiment):
+        yield "network: its size is known when the images are prepared (noisette prepare)"
+
+
+def _of_stages(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"results: {facts['directory']}"
+    words = {"skipped": "finished, will be skipped", "open": "to do"}
+    for stage in facts["stages"]:
+        yield "  ".join(filter(None, [f"{stage['name']}: {words[stage['status']]}", stage["directory"]]))
