@@ -12,8 +12,11 @@ import typer
 from noisette import ConfigError
 from noisette.errors import Problem
 from noisette.stages import Stage
+from noisette.sweep.choice import inline
 from noisette_flows.cli import evaluating as two
+from noisette_flows.cli.checkpoints import checkpoint_of
 from noisette_flows.cli.options import Again, AsJson, Config, Output, Set, TrackingUri, overrides_of
+from noisette_flows.cli.sampling import only_for_files, sample_files
 from noisette_flows.cli.work import Order
 
 __all__ = ["evaluate", "pictures", "prepare", "sample", "train"]
@@ -47,19 +50,58 @@ def train(
 
 
 def sample(
-    config: Config,
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG",
+            help="YAML file of the experiment; with --to also a run's or a checkpoint's directory.",
+            show_default=False,
+        ),
+    ],
     settings: Set = None,
     sampler: Annotated[
-        str | None, typer.Option("--sampler", help="Draw with this sampler instead of the config's.")
+        str | None,
+        typer.Option(
+            "--sampler",
+            metavar="SAMPLER",
+            help="Such as ddpm, or ddim:eta=1; by default the config's, with --to ddim.",
+            show_default=False,
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Its steps.")] = None,
-    count: Annotated[int | None, typer.Option("--count", help="How many pictures.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Its steps.", show_default=False)] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", min=1, help="How many images; with --to 16 by default.", show_default=False),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FOLDER", help="Save each image as a PNG file here.", show_default=False),
+    ] = None,
+    class_name: Annotated[
+        str | None,
+        typer.Option("--class", metavar="NAME", help="Class of all images, with --to.", show_default=False),
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            "--guidance", min=-1, help="Strength of classifier-free guidance, with --to.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Seed of the noise, with --to; the experiment's if not said."),
+    ] = None,
     output: Output = "runs",
     again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Draw pictures from an experiment's trained network."""
+    """Generate images with an experiment's trained network; with --to as image files, from any checkpoint."""
+    if to is not None:
+        checkpoint = checkpoint_of(config, settings, output)
+        sample_files(checkpoint, to, sampler or "ddim", steps, guidance, seed, class_name, count or 16, json)
+        return
+    only_for_files(config, {"--class": class_name, "--guidance": guidance, "--seed": seed})
     overrides = overrides_of(settings) | _choice(sampler, steps, count)
     order = Order(config, overrides, output)
     skipped = order.run("sample", order.stages("sample"), tracking_uri, again)
@@ -146,7 +188,9 @@ def _choice(sampler: str | None, steps: int | None, count: int | None) -> dict[s
         raise typer.BadParameter("--steps belongs to a sampler: give --sampler as well")
     chosen: dict[str, Any] = {}
     if sampler is not None:
-        chosen["sampling.samplers"] = [{"name": sampler, **({"steps": steps} if steps is not None else {})}]
+        named = inline(sampler)
+        options = named if isinstance(named, dict) else {"name": named}
+        chosen["sampling.samplers"] = [options | ({} if steps is None else {"steps": steps})]
     if count is not None:
         chosen["sampling.count"] = count
     return chosen

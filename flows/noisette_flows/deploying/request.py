@@ -11,11 +11,11 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
+from noisette.formatting import compact
 from noisette.plugins.registry import nearest
 from noisette_flows.asked import check
 from noisette_flows.deploying.deployments import LOCAL
 from noisette_flows.deploying.serve import ServeError, reach
-from noisette_flows.display.numbers import compact
 from noisette_flows.names import name_of
 
 if TYPE_CHECKING:
