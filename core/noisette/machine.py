@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
 
 from noisette.allocator import keep_freed_memory
+from noisette.errors import NoisetteError
 from noisette.hardware import processor
 
-__all__ = ["Machine", "threads"]
+__all__ = ["Machine", "device_type", "threads"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -23,7 +25,7 @@ class Machine:
     """Where and how networks compute.
 
     Attributes:
-        device: the first CUDA device, or the CPU.
+        device: the first CUDA device or the CPU; see `device_type`.
         autocast: dtype of convolutions and matrix products, or None for float32.
         channels_last: whether pictures lie in memory with their channels together.
     """
@@ -39,8 +41,11 @@ class Machine:
         For a single picture bf16 takes 0.98 to 1.06 of float32's time (docs/benchmarks.md), so the choice does not
         hang on the batch, and pictures do not either. On a CPU channels lie together in float32 too: a step takes
         0.9 of the time, a network call 0.8 to 0.9.
+
+        Raises:
+            NoisetteError: as `device_type`.
         """
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(device_type())
         if device.type == "cpu":
             keep_freed_memory()
         bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(device))
@@ -64,6 +69,20 @@ class Machine:
     def autocasting(self) -> torch.autocast:
         """Return the context in which the network computes."""
         return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
+
+
+def device_type() -> Literal["cpu", "cuda"]:
+    """Return where networks compute: what the environment's NOISETTE_DEVICE says, or a GPU if there is one.
+
+    Raises:
+        NoisetteError: if it says something else than "cpu" or "cuda", or there is no GPU that PyTorch can use.
+    """
+    asked, has_gpu = os.environ.get("NOISETTE_DEVICE", ""), torch.cuda.is_available()
+    if asked not in ("", "cpu", "cuda"):
+        raise NoisetteError(f"NOISETTE_DEVICE: expected cpu or cuda; got {asked!r}")
+    if asked == "cuda" and not has_gpu:
+        raise NoisetteError("NOISETTE_DEVICE=cuda: PyTorch finds no GPU here that it can use; try cpu")
+    return cast(Literal["cpu", "cuda"], asked) if asked else "cuda" if has_gpu else "cpu"
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from noisette import machine
-from noisette.machine import Machine
+from noisette import NoisetteError, machine
+from noisette.machine import Machine, device_type
 
 GIVEN_BACK = """
 import sys, torch
@@ -54,3 +54,23 @@ def test_precision_is_chosen_by_the_machine(
     here = Machine.here(precision)
     assert here.precision == expected
     assert here.channels_last
+
+
+@pytest.mark.parametrize(
+    ("asked", "has_gpu", "chosen"),
+    [("", True, "cuda"), ("", False, "cpu"), ("cpu", True, "cpu"), ("cpu", False, "cpu"), ("cuda", True, "cuda")],
+)
+def test_the_environment_chooses_the_device(
+    monkeypatch: pytest.MonkeyPatch, asked: str, has_gpu: bool, chosen: str
+) -> None:
+    monkeypatch.setenv("NOISETTE_DEVICE", asked)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    assert device_type() == chosen
+
+
+@pytest.mark.parametrize(("asked", "message"), [("cuda", "finds no GPU"), ("tpu", "expected cpu or cuda")])
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, asked: str, message: str) -> None:
+    monkeypatch.setenv("NOISETTE_DEVICE", asked)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(NoisetteError, match=message):
+        Machine.here()

@@ -30,3 +30,13 @@ def test_the_shell_completes_commands_and_options() -> None:
     assert completed("noisette sam", 1) == ["sample"]
     assert "--sampler" in completed("noisette sample --sam", 2)
     assert completed("noisette nothing", 1) == []  # control
+
+
+def test_the_device_is_chosen_before_the_command(tmp_path: Path) -> None:
+    shown = "import os; from noisette_flows.cli import app; app(standalone_mode=False); print(os.environ[NAME])"
+    command = [sys.executable, "-c", shown.replace("NAME", "'NOISETTE_DEVICE'")]
+    schema = ["schema", "--output", str(tmp_path / "schema.json")]
+    assert run(*command, "--device", "cpu", *schema).splitlines()[-1] == "cpu"
+    refused = subprocess.run([*SCRIPT, "--device", "tpu", "schema"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "'cpu'" in refused.stderr

@@ -22,7 +22,7 @@ from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import data_directory, training_directory
-from noisette.machine import Machine, threads
+from noisette.machine import Machine, device_type, threads
 from noisette.progress import default_events
 from noisette.storage import owned
 from noisette.training.adopting import adopt
@@ -103,7 +103,7 @@ def train(
 
 def _here() -> list[int]:
     """Return the GPU that this process computes on, in a list; to look at others would begin work on them."""
-    return [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    return [torch.cuda.current_device()] if device_type() == "cuda" else []
 
 
 class _Training:

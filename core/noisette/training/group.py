@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from noisette.machine import device_type
 from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def joined(parallel: Literal["ddp", "fsdp"]) -> Iterator[Group]:
     import torch.distributed as dist
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    cuda = torch.cuda.is_available()
+    cuda = device_type() == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     meeting = os.environ.get(MEETING)

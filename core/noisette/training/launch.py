@@ -29,6 +29,7 @@ from noisette import errors
 from noisette.checkpoint import Checkpoint
 from noisette.errors import ConfigError, NoisetteError, Problem
 from noisette.events import Events
+from noisette.machine import device_type
 from noisette.storage import make_directory
 from noisette.training.group import MEETING
 from noisette.training.stop import Stop, graceful_stop
@@ -53,7 +54,7 @@ def launched(experiment: Experiment, root: Path, directory: Path, events: Events
         NoisetteError: what the workers raise; or, if one dies, what was said last, and where the rest is.
     """
     count = experiment.training.processes
-    if torch.cuda.is_available() and count > torch.cuda.device_count():
+    if device_type() == "cuda" and count > torch.cuda.device_count():
         message = f"expected at most {torch.cuda.device_count()}, one for each GPU; got {count}"
         raise ConfigError("training", [Problem("training.processes", message)])
     make_directory(directory)

@@ -21,6 +21,7 @@ from noisette_flows.cli.deploy import deploy, serve
 from noisette_flows.cli.dry_run import check
 from noisette_flows.cli.exchange import export_, import_
 from noisette_flows.cli.filling import inpaint, upscale
+from noisette_flows.cli.general import options
 from noisette_flows.cli.plugins import plugins
 from noisette_flows.cli.process import forward, process
 from noisette_flows.cli.registering import register
@@ -32,7 +33,6 @@ from noisette_flows.cli.servers import down, up
 from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
 from noisette_flows.cli.streams import lossy_streams
 from noisette_flows.cli.usage import Command
-from noisette_flows.cli.version import options
 
 __all__ = ["app", "main"]
 
