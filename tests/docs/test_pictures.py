@@ -25,7 +25,7 @@ def test_its_commands_are_there_with_their_options() -> None:
     from noisette_flows.cli import app
 
     called = [block.text.split() for block in blocks(PAGE) if block.language == "sh"]
-    assert len(called) == 11
+    assert len(called) == 12
     for _, *words in called:
         command = get_command(app)
         while hasattr(command, "commands"):

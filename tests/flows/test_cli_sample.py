@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.workshop import Finished
+from support.tiny import write_prepared
+from support.workshop import Workshop, workshop_in
 
-from noisette import find_checkpoint
+from noisette import Events, Experiment, find_checkpoint, train
 from noisette.process import Painter
+from noisette_flows.cli.stages import _choice
 
 
-def pixels(finished: Finished, folder: str) -> np.ndarray:
-    paths = sorted((finished.workshop.folder / folder).iterdir())
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A working directory in which the tiny experiment is trained."""
+    workshop = workshop_in(tmp_path_factory.mktemp("workshop"))
+    experiment = Experiment.load(workshop.folder / "tiny.yaml")
+    write_prepared(workshop.folder / "runs", experiment)
+    train(experiment, workshop.folder / "runs", events=Events(installed=False))
+    return workshop
+
+
+def pixels(workshop: Workshop, folder: str) -> np.ndarray:
+    paths = sorted((workshop.folder / folder).iterdir())
     return np.stack([np.asarray(Image.open(path)) for path in paths])
 
 
-def test_images_of_a_run_are_files_that_a_seed_decides(finished: Finished) -> None:
-    run = str(finished.run)
+def test_images_of_a_run_are_files_that_a_seed_decides(workshop: Workshop) -> None:
+    run = str(workshop.runs[0])
     wanted = ["--sampler", "ddim:eta=1", "--steps", "4", "--count", "3"]
-    done = finished.workshop.noisette("sample", run, *wanted, "--seed", "5", "--to", "five", "--json")
+    done = workshop.noisette("sample", run, *wanted, "--seed", "5", "--to", "five", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["files"] == [f"five/0000{index}.png" for index in range(3)]
     sampler = {"name": "ddim", "eta": 1, "steps": 4}
     expected = Painter.open(find_checkpoint(run), sampler, seed=5).draw(range(3))[:, 0]
-    np.testing.assert_array_equal(pixels(finished, "five"), expected)
-    finished.workshop.noisette("sample", "tiny.yaml", *wanted, "--seed", "6", "--to", "six")
-    assert (pixels(finished, "six") != expected).any()  # control
+    np.testing.assert_array_equal(pixels(workshop, "five"), expected)
+    workshop.noisette("sample", "tiny.yaml", *wanted, "--seed", "6", "--to", "six")
+    assert (pixels(workshop, "six") != expected).any()  # control
 
 
-def test_a_folder_with_files_is_refused(finished: Finished) -> None:
-    full = finished.workshop.folder / "full"
+def test_a_folder_with_files_is_refused(workshop: Workshop) -> None:
+    full = workshop.folder / "full"
     full.mkdir()
     (full / "00000.png").write_bytes(b"")
-    done = finished.workshop.noisette("sample", str(finished.run), "--to", "full")
+    done = workshop.noisette("sample", str(workshop.runs[0]), "--to", "full")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("full: expected a folder that is empty")
     assert (full / "00000.png").read_bytes() == b""
@@ -49,15 +62,19 @@ def test_a_folder_with_files_is_refused(finished: Finished) -> None:
         (["tiny.yaml", "--class", "3", "--to", "classes"], "this network knows no classes"),
     ],
 )
-def test_what_cannot_be_done_is_said(finished: Finished, arguments: list[str], message: str) -> None:
-    done = finished.workshop.noisette("sample", *arguments)
+def test_what_cannot_be_done_is_said(workshop: Workshop, arguments: list[str], message: str) -> None:
+    done = workshop.noisette("sample", *arguments)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_samplers_have_options_without_files_too(finished: Finished) -> None:
-    done = finished.workshop.noisette(
-        "sample", "tiny.yaml", "--sampler", "ddim:eta=1", "--steps", "4", "--tracking-uri", "off"
-    )
-    assert done.returncode == 0, done.stderr
-    assert "sample ddim-4-eta=1: finished" in done.stdout
+@pytest.mark.parametrize(
+    ("sampler", "steps", "chosen"),
+    [
+        ("ddim:eta=1", 4, {"name": "ddim", "eta": 1, "steps": 4}),
+        ("ddim", 4, {"name": "ddim", "steps": 4}),
+        ("ddim", None, {"name": "ddim"}),
+    ],
+)
+def test_samplers_have_options_without_files_too(sampler: str, steps: int | None, chosen: dict[str, Any]) -> None:
+    assert _choice(sampler, steps, None) == {"sampling.samplers": [chosen]}
