@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from noisette import Report
 from noisette.evaluation import Row
+from noisette.evaluation.text import telling
 from noisette.storage import MANIFEST
-from noisette_flows.display.table import telling
 from noisette_flows.tracking import names
 from noisette_flows.tracking.runs import PARENT, Runs
 
