@@ -249,6 +249,7 @@ def test_a_training_under_which_the_server_was_killed_gives_its_gpu_back(site: S
     until(lambda: site.ask("/api/health") is None, "the server is gone")
     again = site.workshop.noisette("up", "--prefect-port", server["url"].rpartition(":")[2])
     assert again.returncode == 0, again.stderr
+    assert f"export PREFECT_API_URL={site.url}/api" in again.stdout
     (engine,) = site.engines()
     os.kill(engine, signal.SIGTERM)
     second = site.start(config="tiny", steps=LONG + 8)
