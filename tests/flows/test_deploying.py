@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.browser import browsing, missing_browser, shown, sign_in, until_it_holds
-from support.prefect_server import CANCEL, RETRY, SUSPEND, Site, serving, until
+from support.prefect_server import CANCEL, RETRY, SUSPEND, Site, alive, serving, until
 from support.tiny import TINY
 
 from noisette.checkpoint import latest
@@ -246,7 +246,7 @@ def test_a_training_under_which_the_server_was_killed_gives_its_gpu_back(site: S
     site.trains(first)
     server = json.loads((site.workshop.folder / ".noisette" / "prefect.json").read_text())
     os.kill(server["pid"], signal.SIGKILL)
-    until(lambda: site.ask("/api/health") is None, "the server is gone")
+    until(lambda: not alive(server["pid"]), "the server is gone")
     again = site.workshop.noisette("up", "--prefect-port", server["url"].rpartition(":")[2])
     assert again.returncode == 0, again.stderr
     assert f"export PREFECT_API_URL={site.url}/api" in again.stdout

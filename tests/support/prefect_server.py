@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -95,7 +94,7 @@ class Site:
         if self.login:
             headers["authorization"] = f"Basic {base64.b64encode(self.login.encode()).decode()}"
         request = urllib.request.Request(self.url + path, data, headers)
-        with suppress(urllib.error.URLError), urllib.request.urlopen(request, timeout=30) as answer:
+        with suppress(OSError), urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"true")
         return None
 
