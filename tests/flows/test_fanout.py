@@ -22,7 +22,10 @@ from noisette_flows.runners import Workers
 SCRIPT = """
 import json, shutil, sys, sqlite3
 from pathlib import Path
-from noisette_flows import pipeline
+from noisette_flows.server import starting_server
+
+with starting_server():  # one for all workers, as with the command
+    from noisette_flows import pipeline
 
 plain = {"config": "tiny.yaml", "overrides": {"sampling.count": 7, "sampling.batch": 2}, "tracking_uri": "off"}
 pipeline.prepare_data("tiny.yaml")
