@@ -76,6 +76,7 @@ def draw(root: Path, label: str, pictures: np.ndarray, **about: Any) -> Samples:
     told = {
         "label": label, "sampler": sampler, "steps": 50, "network_calls": 50, "count": len(pictures),
         "seconds_per_picture": 0.01, "seed": 0, "clip": 1.0, "ema": True, "checkpoint": "c" * 64, "step": 1500,
+        "timed": {"session": "one", "at": "2026-12-01 10:00", "host": "here", "threads": 1, "load": 0.5},
     }  # fmt: skip
     directory = root / "drawn" / label
     with committed(directory, "samples", told | about) as staging:

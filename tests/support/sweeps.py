@@ -29,7 +29,11 @@ def made_up(directory: Path) -> Report:
                 "classes": Estimate(10.0),
             }
             rows.append(Row("sampler", sampler.label, steps, calls, 0.001 * calls, results))
-            about[sampler.label] = {"sampler": sampler.options(), "device": "cpu"}
+            about[sampler.label] = {
+                "sampler": sampler.options(),
+                "device": "cpu",
+                "timed": {"session": "one", "threads": 1},
+            }
     return Report(
         directory=directory,
         rows=[*rows, Row("noise", "noise", results={"fid": Estimate(300.0)})],
