@@ -73,6 +73,30 @@ def test_the_chart_is_a_picture_with_every_sampler_in_it(report: Report, tmp_pat
     assert "a title: 500 pictures a point" in words
 
 
+@pytest.mark.parametrize(
+    ("floor", "scale"),
+    [(Estimate(1e-7, 2e-4), "symlog"), (Estimate(-1e-4, 2e-4), "symlog"), (Estimate(3e-3, 2e-4), "log")],
+)
+def test_a_floor_that_is_near_zero_by_luck_does_not_squeeze_the_chart(
+    report: Report, floor: Estimate, scale: str
+) -> None:
+    from matplotlib.figure import Figure
+
+    from noisette.sweep.chart import _scaled
+
+    for row in report.rows:
+        if "kid" in row.results:
+            row.results["kid"] = floor if row.kind == "floor" else Estimate(row.results["kid"].value, 1e-4)
+    panel = Figure().subplots()
+    for row in report.rows:
+        if "kid" in row.results:
+            panel.plot([1.0], [row.results["kid"].value], "o")
+    _scaled(panel, report, "kid")
+    assert panel.get_yscale() == scale
+    heights = [panel.transAxes.inverted().transform(panel.transData.transform((1, y)))[1] for y in (1e-3, 0.04)]
+    assert heights[1] - heights[0] > 0.3  # what samplers reach takes up a good part of the height
+
+
 def test_a_sampler_that_is_not_there_is_not_in_the_chart(report: Report, tmp_path: Path) -> None:
     fewer = replace(report, rows=[row for row in report.rows if not row.label.startswith("heun")])
     _, words = drawn(fewer, "fid", tmp_path)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisette import Batch, DataError, Estimate, Neighbours
 from noisette_plugins.metrics import Nearest
-from noisette_plugins.metrics.copies import nearer
+from noisette_plugins.metrics.copies import Distances, nearer
 
 State = dict[str, Tensor]
 
@@ -31,7 +31,8 @@ def test_the_distance_is_the_mean_of_the_nearest() -> None:
     apart = torch.cdist(x.double(), y.double()).min(dim=1).values
     found = results(x, y)["nearest_distance"]
     assert found.value == pytest.approx(float(apart.mean()), rel=1e-12)
-    assert found.stderr == pytest.approx(float(apart.std(correction=0)) / math.sqrt(30), rel=1e-9)
+    own = float(apart.std(correction=0)) / math.sqrt(30)
+    assert own * (1 - 1e-9) <= found.stderr < 2 * own  # the reference has a part of it
 
 
 def test_a_reference_that_was_freed_is_not_taken_for_the_next_one() -> None:
@@ -70,8 +71,9 @@ def test_pictures_as_new_as_held_out_ones_are_nearer_half_the_time() -> None:
 def test_the_share_that_is_nearer_counts_equal_distances_half() -> None:
     ours, theirs = torch.tensor([1.0, 2.0, 2.0]), torch.tensor([2.0, 3.0])
     pairs = [1.0 if a < b else 0.5 if a == b else 0.0 for a in ours for b in theirs]
-    assert nearer(ours, theirs).value == pytest.approx(sum(pairs) / 6)
-    assert nearer(theirs, theirs).value == 0.5
+    sets = [Distances(some[None, :, None].expand(-1, -1, 2), torch.arange(len(some))) for some in (ours, theirs)]
+    assert nearer(*sets).value == pytest.approx(sum(pairs) / 6)
+    assert nearer(sets[1], sets[1]).value == 0.5
 
 
 def test_held_out_pictures_beside_themselves() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, PositiveInt
 
@@ -20,11 +21,33 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric", "Neighbours"]
 
 
-class Estimate(NamedTuple):
-    """A measured value with its standard error, where the metric knows it."""
-
+class _Measured(NamedTuple):
     value: float
     stderr: float | None = None
+
+
+class Estimate(_Measured):
+    """A measured value with its standard error, where the metric knows it: a pair, with a third thing beside it.
+
+    Attributes:
+        value: what was measured.
+        stderr: the standard deviation of the value over redrawn sets; None if it is not known.
+        shared: the part of the error that comes from the reference, as a vector: its squared length is that part of
+            the variance, and its product with the vector of another set beside the same reference their covariance.
+            Empty if it is not known: a difference of two values is then taken for less certain than it is.
+    """
+
+    shared: tuple[float, ...]
+
+    def __new__(cls, value: float, stderr: float | None = None, shared: Sequence[float] = ()) -> Self:
+        """Return the pair; `shared` may be a list, as JSON has it."""
+        self = super().__new__(cls, value, stderr)
+        self.shared = tuple(shared)
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Return it as JSON values, from which ``Estimate(**values)`` is made again."""
+        return {**self._asdict(), "shared": list(self.shared)} if self.shared else self._asdict()
 
 
 class Neighbours(NamedTuple):

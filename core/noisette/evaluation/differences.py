@@ -1,9 +1,10 @@
 """Which differences between the rows of a report are larger than their error.
 
-Two results a and b with standard errors s_a and s_b are held apart by z = (a - b) / sqrt(s_a^2 + s_b^2): a
-two-sided z test of unpaired results. All pairs of a column are tested together, so their p values are corrected
-after Holm (1979), which bounds the chance of even one false difference in the column. Rows that are judged by the
-same real pictures share a part of their error, which this test counts twice; it calls fewer differences, not more.
+Two results a and b with standard errors s_a and s_b are held apart by z = (a - b) / sqrt(s_a^2 + s_b^2 - 2 c): a
+two-sided z test, where c is the covariance that both have from the reference (`Estimate.shared`). All pairs of a
+column are tested together, so their p values are corrected after Holm (1979), which bounds the chance of even one
+false difference in the column. Of metrics that do not tell the reference's part of their error c is taken for 0:
+fewer differences are then called, not more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from math import erfc, sqrt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from noisette.contracts import Estimate
     from noisette.evaluation.report import Report, Row
 
 __all__ = ["LEVEL", "METHOD", "Difference", "differences", "holm"]
@@ -23,7 +25,8 @@ LEVEL = 0.05
 """Corrected p values below it are called larger than their error."""
 
 METHOD = (
-    "unpaired two-sided z test on the standard errors, p values corrected after Holm over all pairs of a result"
+    "two-sided z test on the standard errors, less what the results share of the reference, "
+    "p values corrected after Holm over all pairs of a result"
 )
 
 
@@ -81,10 +84,17 @@ def _has_error(row: Row, column: str) -> bool:
     return column in row.results and row.results[column].stderr is not None
 
 
+def stderr_of_difference(a: Estimate, b: Estimate) -> float:
+    """Return the standard error of a difference of two results whose errors are known, beside one reference."""
+    known = len(a.shared) == len(b.shared)
+    common = sum(x * y for x, y in zip(a.shared, b.shared, strict=True)) if known else 0.0
+    return sqrt(max(0.0, (a.stderr or 0.0) ** 2 + (b.stderr or 0.0) ** 2 - 2 * common))
+
+
 def _apart(first: Row, second: Row, column: str) -> tuple[float, float]:
     """Return a difference and its standard error."""
     a, b = first.results[column], second.results[column]
-    return a.value - b.value, sqrt((a.stderr or 0.0) ** 2 + (b.stderr or 0.0) ** 2)
+    return a.value - b.value, stderr_of_difference(a, b)
 
 
 def _p(difference: float, stderr: float) -> float:

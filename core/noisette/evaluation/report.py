@@ -132,7 +132,7 @@ class Report:
 
 
 def _json(row: Row) -> dict[str, Any]:
-    return {**asdict(row), "results": {column: result._asdict() for column, result in row.results.items()}}
+    return {**asdict(row), "results": {column: result.options() for column, result in row.results.items()}}
 
 
 def _row(content: dict[str, Any]) -> Row:

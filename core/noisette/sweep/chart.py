@@ -117,22 +117,26 @@ def _curve(panel: Axes, series: Series, column: str, cost: str, style: dict[str,
 
 
 def _scaled(panel: Axes, report: Report, column: str) -> None:
-    """Give the shared axis of a distance a logarithmic scale if it spans much; shares and scores stay linear."""
-    values = _values(report, column)
+    """Give the shared axis of a distance a logarithmic scale if it spans much; shares and scores stay linear.
+
+    Where the least value cannot be told from 0 the axis is linear up to twice its error: on a logarithmic one a
+    value that is near 0 by luck would squeeze all others together.
+    """
     if report.better[column] == "higher":
         return
-    if min(values) > 0 and max(values) > 5 * min(values):
-        panel.set_yscale("log")
-        _plain_numbers(panel.yaxis)
-    elif min(values) <= 0 and max(values) > 0:
-        # linear round zero up to what can hardly be told from it, logarithmic above
-        errors = [row.results[column].stderr or 0.0 for row in _judged(report, column)]
-        linear = max(2 * min(errors), -min(values), max(values) / 10_000)
-        if max(values) > 10 * linear:
-            panel.set_yscale("symlog", linthresh=linear, linscale=0.6)
-            powers = [10.0**power for power in range(ceil(log10(linear)), ceil(log10(max(values))) + 1)]
-            panel.set_yticks([0.0, *powers, *(-power for power in powers if power <= -min(values))])
-            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    least = min((row.results[column] for row in _judged(report, column)), key=lambda found: found.value)
+    most, close = max(_values(report, column)), 2 * (least.stderr or 0.0)
+    if least.value > close:
+        if most > 5 * least.value:
+            panel.set_yscale("log")
+            _plain_numbers(panel.yaxis)
+        return
+    linear = max(close, -least.value, most / 10_000)
+    if most > 10 * linear:
+        panel.set_yscale("symlog", linthresh=linear, linscale=0.6)
+        powers = [10.0**power for power in range(ceil(log10(linear)), ceil(log10(most)) + 1)]
+        panel.set_yticks([0.0, *powers, *(-power for power in powers if power <= -least.value)])
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _floor(panel: Axes, report: Report, column: str) -> None:

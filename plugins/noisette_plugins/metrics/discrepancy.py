@@ -4,12 +4,14 @@ For x of n pictures and y of m, with k(a, b) = (a·b / D + 1)³ (Gretton et al. 
 
     MMD² = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) - 2 mean_{ij} k(x_i, y_j).
 
-Picture x_i weighs in it by g_i = 2 (mean_{j≠i} k(x_i, x_j) - mean_j k(x_i, y_j)), y_j likewise, and to first order
+Picture x_i weighs in it by g_i = 2 (mean_{j≠i} k(x_i, x_j) - mean_j k(x_i, y_j)), y_j likewise. With Z the
+variances of the kernels' entries about their rows' and columns' means,
 
-    Var MMD² = Var g_x / n + Var g_y / m.
+    Var MMD² = V_x / n + V_y / m + 2 Z_xx / (n (n - 1)) + 2 Z_yy / (m (m - 1)) + 4 Z_xy / (n m)
 
-The weights are measured with noise of their own, so this errs on the large side: by up to 1.4 in the standard
-error where both sources are the same. The mean over B subsets adds the variance between subsets / B (law of total
+(Hoeffding; Serfling 1980, section 5.2), where V_x is the variance of g less what the g_i differ by alone because
+they are measured by few others, 4 (Z_xx / (n - 1) + Z_xy / m). Without that the variance is told twice as large
+where the sources are the same. The mean over B subsets adds the variance between subsets / B (law of total
 variance).
 """
 
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from noisette import DataError, Estimate
 from noisette.diffusion import derive_seed
+from noisette_plugins.metrics.jackknife import by_group, scaled
 from noisette_plugins.metrics.rows import canonical_order, count
 
 if TYPE_CHECKING:
@@ -47,6 +50,40 @@ class _Kernels(NamedTuple):
         return cls(polynomial(x, x), polynomial(y, y), polynomial(x, y))
 
 
+class _Parts(NamedTuple):
+    """What the variance is made of: see the head of this file.
+
+    Attributes:
+        own: V_x and V_y, (2,), which may be a little below 0.
+        pairs: Z_xx, Z_yy and Z_xy, (3,).
+    """
+
+    own: Tensor
+    pairs: Tensor
+
+    @classmethod
+    def of(cls, kernels: _Kernels, g: tuple[Tensor, Tensor]) -> _Parts:
+        (n, m), (xx, yy, xy) = kernels.xy.shape, kernels
+        pairs = torch.stack([_centred(xx, others=True), _centred(yy, others=True), _centred(xy)])
+        noise = 4 * torch.stack([pairs[0] / (n - 1) + pairs[2] / m, pairs[1] / (m - 1) + pairs[2] / n])
+        return cls(torch.stack([g[0].var(), g[1].var()]) - noise, pairs)
+
+    def variances(self, n: int, m: int) -> tuple[float, float]:
+        """Return the variance of the discrepancy of n and m pictures, and the part that the m have in it."""
+        own, (xx, yy, xy) = self.own.clamp(min=0).tolist(), self.pairs.tolist()
+        ours = own[0] / n + 2 * xx / (n * (n - 1)) + 2 * xy / (n * m)
+        theirs = own[1] / m + 2 * yy / (m * (m - 1)) + 2 * xy / (n * m)
+        return ours + theirs, theirs
+
+
+class _Found(NamedTuple):
+    """Estimates of the subsets (B,), what their variance is made of, and the weights of y (m,)."""
+
+    values: Tensor
+    parts: _Parts
+    weights: Tensor
+
+
 def discrepancy(generated: State, reference: State, subsets: int, size: int, seed: int) -> Estimate:
     """Return the mean estimate over subsets with its standard error; see the module's docstring.
 
@@ -61,11 +98,12 @@ def discrepancy(generated: State, reference: State, subsets: int, size: int, see
         subsets = 1
     picks = (_picks(len(x), size, subsets, seed, "judged"), _picks(len(y), size, subsets, seed, "reference"))
     compare = _at_once if max(len(x), len(y)) <= _ALL_PAIRS else _one_by_one
-    values, (spread_x, spread_y) = compare(x, y, *picks)
-    variance = spread_x / len(x) + spread_y / len(y)
+    found = compare(x, y, *picks)
+    variance, theirs = found.parts.variances(len(x), len(y))
     if subsets > 1:
-        variance += values.var() / subsets
-    return Estimate(float(values.mean()), sqrt(float(variance)))
+        variance += float(found.values.var()) / subsets
+    shared = scaled(by_group(found.weights), theirs)
+    return Estimate(float(found.values.mean()), sqrt(variance), shared)
 
 
 def polynomial(x: Tensor, y: Tensor) -> Tensor:
@@ -89,26 +127,33 @@ def _picks(total: int, size: int, subsets: int, seed: int, purpose: str) -> Tens
     return torch.stack([torch.randperm(total, generator=generator)[:size] for _ in range(subsets)])
 
 
-def _at_once(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the subsets' estimates (B,) and the variances of the weights (2,), from the kernel of all pairs.
+def _at_once(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _Found:
+    """Return what the kernel of all pairs tells.
 
     The sum over a subset's pairs is a quadratic form of its indicator.
     """
     kernels = _Kernels.of(x, y)
     in_x, in_y = _indicators(len(x), picks_x), _indicators(len(y), picks_y)
     across = ((kernels.xy.T @ in_x) * in_y).sum(dim=0) / picks_x.shape[1] ** 2
-    return _among(kernels.xx, in_x) + _among(kernels.yy, in_y) - 2 * across, _spread(kernels)
+    values = _among(kernels.xx, in_x) + _among(kernels.yy, in_y) - 2 * across
+    weights = _weights(kernels)
+    return _Found(values, _Parts.of(kernels, weights), weights[1])
 
 
-def _one_by_one(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> tuple[Tensor, Tensor]:
+def _one_by_one(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _Found:
     """Return the same from the kernel of each subset: memory does not grow with the sets."""
     whole = _indicators(picks_x.shape[1], torch.arange(picks_x.shape[1])[None])
-    values, spreads = [], []
+    values, parts = [], []
+    sums, counts = torch.zeros(2, len(y), dtype=torch.float64)
     for a, b in zip(picks_x, picks_y, strict=True):
         kernels = _Kernels.of(x[a], y[b])
         values.append(_among(kernels.xx, whole) + _among(kernels.yy, whole) - 2 * kernels.xy.mean())
-        spreads.append(_spread(kernels))
-    return torch.cat(values), torch.stack(spreads).mean(dim=0)
+        weights = _weights(kernels)
+        parts.append(_Parts.of(kernels, weights))
+        sums[b] += weights[1]
+        counts[b] += 1
+    own, pairs = (torch.stack(each).mean(dim=0) for each in zip(*parts, strict=True))
+    return _Found(torch.cat(values), _Parts(own, pairs), sums / counts.clamp(min=1))
 
 
 def _indicators(total: int, picks: Tensor) -> Tensor:
@@ -124,11 +169,20 @@ def _among(kernel: Tensor, indicators: Tensor) -> Tensor:
     return (pairs * indicators).sum(dim=0) / (size * (size - 1))
 
 
-def _spread(kernels: _Kernels) -> Tensor:
-    """Return the variances of the weights g_x and g_y, (2,)."""
+def _weights(kernels: _Kernels) -> tuple[Tensor, Tensor]:
+    """Return g of the pictures of both sets, (n,) and (m,)."""
     xx, yy, xy = kernels
-    g_x, g_y = 2 * (_others(xx) - xy.mean(dim=1)), 2 * (_others(yy) - xy.mean(dim=0))
-    return torch.stack([g_x.var(), g_y.var()])
+    return 2 * (_others(xx) - xy.mean(dim=1)), 2 * (_others(yy) - xy.mean(dim=0))
+
+
+def _centred(kernel: Tensor, *, others: bool = False) -> Tensor:
+    """Return the variance of a kernel's entries about their rows and columns, (); `others` leaves out i = j."""
+    if not others:
+        apart = kernel - kernel.mean(dim=0) - kernel.mean(dim=1, keepdim=True) + kernel.mean()
+        return apart.square().mean()
+    means = _others(kernel)
+    apart = (kernel - means - means[:, None] + means.mean()).fill_diagonal_(0)
+    return apart.square().sum() / (len(kernel) * (len(kernel) - 1))
 
 
 def _others(kernel: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from noisette import Estimate
+from noisette import DataError, Estimate
 from noisette.diffusion import derive_seed
-from noisette_plugins.metrics.frechet_distance import distance, influences
+from noisette_plugins.metrics.frechet_distance import counted_once, distance, influences
 from noisette_plugins.metrics.gaussian import Gaussian
+from noisette_plugins.metrics.jackknife import by_group, scaled
 from noisette_plugins.metrics.memory import Memory
 from noisette_plugins.metrics.moments import same_length
 from noisette_plugins.metrics.neighbours import rows_of
@@ -41,14 +42,17 @@ def extrapolated(generated: State, reference: State, divisions: int, resamples: 
     """Return the end of the line with its standard error; see the module's docstring.
 
     Raises:
-        DataError: if the smallest part has fewer than 10 pictures, the reference fewer than 2, or features have
-            another length.
+        DataError: if the smallest part has fewer than 10 pictures, the reference fewer than 2, features have
+            another length, or the distances are on no line.
     """
     rows, real = rows_of(generated, "judged", divisions * _LEAST), rows_of(reference, "reference", 2)
     rows = _shuffled(rows, seed)
     theirs: Gaussian = _WHOLE.get(real, "gaussian", lambda: Gaussian.of_rows(real))
     same_length(rows, real)
-    pulls, their_pulls = influences(Pair(Gaussian.of_rows(rows), theirs))
+    whole = Pair(Gaussian.of_rows(rows), theirs)
+    pulls, their_pulls = influences(whole)
+    once = counted_once(whole, float(pulls.var()) / len(pulls) + float(their_pulls.var()) / len(their_pulls))
+    pulls, their_pulls = pulls * sqrt(once), their_pulls[canonical_order(real)] * sqrt(once)
     parts = [part for k in range(1, divisions + 1) for part in torch.arange(len(rows)).tensor_split(k)]
     k = torch.tensor([k for k in range(1, divisions + 1) for _ in range(k)], dtype=torch.float64)
     distances = [distance(Pair(Gaussian.of_rows(rows[part]), theirs)) for part in parts]
@@ -59,7 +63,22 @@ def extrapolated(generated: State, reference: State, divisions: int, resamples: 
     generator = torch.Generator().manual_seed(derive_seed(seed, "frechet-infinity", "bootstrap"))
     drawn = left[torch.randint(len(k), (resamples, len(k)), generator=generator)] * k @ weights
     drawn += _means(pulls, resamples, generator) + _means(their_pulls, resamples, generator)
-    return Estimate(float(weights @ apart), float(drawn.std()))
+    found = Estimate(float(weights @ apart), float(drawn.std()))
+    _check(found, apart, k, rows)
+    shared = scaled(by_group(their_pulls), float(their_pulls.var()) / len(their_pulls))
+    return Estimate(*found, shared)
+
+
+def _check(found: Estimate, distances: Tensor, k: Tensor, rows: Tensor) -> None:
+    """Raise a DataError where the distances lie on a curve: one through them ends far from where the line does."""
+    correction = float(distances[0]) - found.value
+    curve = float(_weights(k, 2) @ distances) if k.max() > 2 else found.value
+    if abs(curve - found.value) > max(4 * (found.stderr or 0.0), abs(correction) / 2):
+        raise DataError(
+            f"cannot be extrapolated: a line through the distances of the parts ends at {found.value:.4g}, a curve "
+            f"at {curve:.4g}, the error is {found.stderr:.2g}: parts of {len(rows) // int(k.max())} pictures are "
+            f"too few for features of {rows.shape[1]} dimensions; take more pictures, or kid"
+        )
 
 
 _WHOLE = Memory()
@@ -71,11 +90,11 @@ def _shuffled(rows: Tensor, seed: int) -> Tensor:
     return rows[canonical_order(rows)[torch.randperm(len(rows), generator=generator)]]
 
 
-def _weights(k: Tensor) -> Tensor:
-    """Return what each distance weighs in the value: 1 / k of its division's, whose line is fitted to k."""
+def _weights(k: Tensor, degree: int = 1) -> Tensor:
+    """Return what each distance weighs in the value: 1 / k of its division's, a polynomial of which is fitted."""
     divisions = torch.arange(1, float(k.max()) + 1, dtype=k.dtype)
-    lines = torch.stack([torch.ones_like(divisions), divisions], dim=1)
-    ends: Tensor = torch.linalg.pinv(lines)[0]
+    powers = torch.stack([divisions**power for power in range(degree + 1)], dim=1)
+    ends: Tensor = torch.linalg.pinv(powers)[0]
     return ends[k.long() - 1] / k
 
 

@@ -12,6 +12,15 @@ where T carries the first Gaussian to the second (the derivative of tr (C_1^½ C
 with each reference picture likewise, T⁻¹ for T. Hence Var d² = Var g_1 / n + Var g_2 / m (the infinitesimal
 jackknife, Efron 1982, section 6.3). With fewer pictures than dimensions T is that of the span of the pictures,
 where they all lie.
+
+The influences are measured with noise of their own, as R, T and the means are: where the two laws are the same
+they are nothing but that noise, and the variance comes out twice as large (as with every jackknife, Efron & Stein
+1981). The part of second order that is so counted twice is, for Gaussians and 1 / k = 1 / n + 1 / m,
+
+    W = (2 sum s_i² + sum s_i² / 4 + sum_ij (s_i s_j / (s_i + s_j))²) / k²,
+
+from the second derivatives of the distance, |shift|² + sum_ij D_ij² / (2 (s_i + s_j)) for a difference D of the
+covariances. It is taken off, at most half of the whole.
 """
 
 from __future__ import annotations
@@ -24,6 +33,7 @@ from torch import Tensor
 
 from noisette import DataError, Estimate
 from noisette_plugins.metrics.gaussian import Gaussian
+from noisette_plugins.metrics.jackknife import by_group, scaled
 from noisette_plugins.metrics.memory import Memory
 from noisette_plugins.metrics.moments import same_length
 from noisette_plugins.metrics.sample import count_of
@@ -32,7 +42,7 @@ from noisette_plugins.metrics.transport import Pair
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["distance", "frechet", "influences"]
+__all__ = ["counted_once", "distance", "frechet", "influences"]
 
 _REFERENCES = Memory()
 """Every row of a table is compared with the same reference: its root and what it whitens are made once."""
@@ -55,8 +65,19 @@ def frechet(generated: State, reference: State) -> Estimate:
     theirs: Gaussian = _REFERENCES.get(reference["sample"], "gaussian", lambda: Gaussian.of(reference))
     pair = Pair(Gaussian.of(generated), theirs)
     ours, others = influences(pair)
-    variance = ours.var() / pair.ours.count + others.var() / theirs.count
-    return Estimate(distance(pair), sqrt(float(variance)))
+    from_theirs = float(others.var()) / theirs.count
+    raw = float(ours.var()) / pair.ours.count + from_theirs
+    once = counted_once(pair, raw)
+    return Estimate(distance(pair), sqrt(raw * once), scaled(by_group(others), from_theirs * once))
+
+
+def counted_once(pair: Pair, raw: float) -> float:
+    """Return the share of the variance of influences that is left when what it holds twice is taken off."""
+    s, weight = pair.squares.sqrt(), 1 / pair.ours.count + 1 / pair.theirs.count
+    s = s[s > 0]
+    crossed = s[:, None] * s / (s[:, None] + s)
+    twice = float(9 / 4 * s.square().sum() + crossed.square().sum()) * weight**2
+    return max(0.5, 1 - twice / raw) if raw else 1.0
 
 
 def distance(pair: Pair) -> float:

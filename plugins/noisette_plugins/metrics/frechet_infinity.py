@@ -24,7 +24,8 @@ class FrechetInfinity(FeatureRows):
     as it is, and so does its bias. It may be negative.
 
     The error is that of a bootstrap: of the pictures' influences in both sets, and of what the line leaves over.
-    The bias that a curve in place of the line leaves is not in it.
+    The bias that a curve in place of the line leaves is not in it: where a curve through the same distances ends
+    more than four errors and half of the correction away there is no value, as with fewer pictures than dimensions.
     """
 
     name: ClassVar[str] = "frechet-infinity"
@@ -39,8 +40,8 @@ class FrechetInfinity(FeatureRows):
         """Return `frechet_infinity`.
 
         Raises:
-            DataError: if the smallest part has fewer than 10 pictures, the reference fewer than 2, or features have
-                another length.
+            DataError: if the smallest part has fewer than 10 pictures, the reference fewer than 2, features have
+                another length, or the distances of the parts are on no line.
         """
         from noisette_plugins.metrics.extrapolation import extrapolated
 

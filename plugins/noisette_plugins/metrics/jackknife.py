@@ -14,9 +14,22 @@ from torch import Tensor
 
 from noisette_plugins.metrics.rows import canonical_order
 
-__all__ = ["GROUPS", "binomial", "groups_of", "variance", "without_each"]
+__all__ = [
+    "GROUPS",
+    "binomial",
+    "by_group",
+    "groups_of",
+    "interaction",
+    "scaled",
+    "shifts",
+    "variance",
+    "without_each",
+]
 
 GROUPS = 10
+
+_PARTS = 32
+"""Groups that influences are added up in, where they are known for each row: the more, the better a covariance."""
 
 
 def groups_of(rows: Tensor) -> Tensor:
@@ -35,9 +48,40 @@ def without_each(values: Tensor, groups: Tensor) -> Tensor:
     return (sums.sum() - sums) / (len(values) - sizes)
 
 
+def shifts(left: Tensor) -> Tensor:
+    """Return a vector (G,) as long as the error of a result, from what it was without each group."""
+    return (left - left.mean()) * sqrt((len(left) - 1) / len(left))
+
+
 def variance(left: Tensor) -> float:
     """Return the variance of a result from what it was without each group, (G,)."""
-    return float((left - left.mean()).square().sum() * (len(left) - 1) / len(left))
+    return float(shifts(left).square().sum())
+
+
+def interaction(left: Tensor) -> float:
+    """Return the part of the variance that two sets have together.
+
+    The jackknife over either set holds it (Efron & Stein 1981: it errs on the large side), so that their sum has it
+    twice.
+
+    Args:
+        left: the result without each group of one set and each of the other, (G, H).
+    """
+    alone = left - left.mean(dim=0) - left.mean(dim=1, keepdim=True) + left.mean()
+    g, h = left.shape
+    return float(alone.square().sum()) * (g - 1) * (h - 1) / (g * h)
+
+
+def by_group(influences: Tensor) -> Tensor:
+    """Return the sums over groups, (G,), of influences (N,) about their mean, of rows in a canonical order."""
+    groups = torch.arange(len(influences)) % _PARTS
+    return torch.zeros(_PARTS, dtype=torch.float64).index_add_(0, groups, influences - influences.mean())
+
+
+def scaled(vector: Tensor, variance: float) -> tuple[float, ...]:
+    """Return a vector as long as the root of a variance."""
+    length = float(vector.norm())
+    return tuple((vector * (sqrt(max(variance, 0.0)) / length)).tolist()) if length else ()
 
 
 def binomial(share: float, total: int) -> float:

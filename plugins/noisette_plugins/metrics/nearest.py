@@ -25,8 +25,9 @@ class Nearest(FeatureRows):
     - `nearer_than_heldout`: chance that a picture is nearer to the reference than a held-out one is, where there
       are any: a half for pictures as new as those, 1 for copies of everything, 0 for pictures that are far off.
 
-    Neither low nor high is good. The reference must be what the model was trained on. The errors are over the
-    judged (and held-out) pictures; the reference is given. The pictures that are nearest of all are shown beside
+    Neither low nor high is good. The reference must be what the model was trained on. The errors are those of other
+    pictures from all sources: over the judged and held-out ones, and over the reference by the jackknife, but for
+    `nearer_than_heldout`, which the reference hardly moves. The pictures that are nearest of all are shown beside
     their neighbours: if those are no copies, none are.
     """
 
@@ -46,17 +47,12 @@ class Nearest(FeatureRows):
         Raises:
             DataError: if there are no pictures, fewer than 2 in the reference, or features of another length.
         """
-        from noisette_plugins.metrics.copies import distances, memorised, nearer
+        from noisette_plugins.metrics.copies import distances, mean_distance, memorised, nearer
 
         ours = distances(generated, reference, "judged")
-        found = {
-            "nearest_distance": Estimate(
-                float(ours[:, 0].mean()), float(ours[:, 0].var(correction=0) / len(ours)) ** 0.5
-            ),
-            "memorised": memorised(ours),
-        }
+        found = {"nearest_distance": mean_distance(ours), "memorised": memorised(ours)}
         if heldout:
-            found["nearer_than_heldout"] = nearer(ours[:, 0], distances(heldout, reference, "held-out")[:, 0])
+            found["nearer_than_heldout"] = nearer(ours, distances(heldout, reference, "held-out"))
         return found
 
     def neighbours(self, generated: State, reference: State) -> list[Neighbours]:

@@ -27,11 +27,10 @@ class PNDM(Sampler):
     The first three steps, which have no history, are warmed up: by the pseudo Runge-Kutta rule (F-PNDM, four calls
     a step) or by the improved Euler rule and lower orders (S-PNDM, one more call in all).
 
-    Few steps from almost pure noise diverge: a step multiplies x by alpha_s / alpha_t, which is up to 1e4 at the
-    first step under cosine and sigmoid, and the error of the extrapolated noise with it; bounding the predicted image
-    does not help, nor does ``spacing: trailing``. Under these schedules take 20 steps or more, 50 with the
-    Runge-Kutta warm-up, or ``spacing: leading``, which begins later; or DPM-Solver++ or UniPC, which extrapolate the
-    image instead.
+    Few steps from almost pure noise diverge: a step multiplies x by alpha_s / alpha_t, up to 1e4 at the first step
+    under cosine and sigmoid, and the error of the extrapolated noise with it; bounding the predicted image does not
+    help, nor does ``spacing: trailing``. There take 20 steps or more, 50 with the Runge-Kutta warm-up, or
+    ``spacing: leading``, which begins later; or DPM-Solver++ or UniPC, which extrapolate the image instead.
     """
 
     name: ClassVar[str] = "pndm"
