@@ -46,7 +46,7 @@ def test_the_table_shows_both_and_says_what_differs(compared: Compared) -> None:
         "lr=0.01: ddim-5",
         "real, held out",
         "KID: best lr=",
-        "unpaired two-sided z test on the standard errors, p values corrected after Holm",
+        "two-sided z test on the standard errors, less what the results share of the reference, p values corrected",
         "kid_efficientnet-lite0.png",
         "mlflow ui --backend-store-uri",
     ):

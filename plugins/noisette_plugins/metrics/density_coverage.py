@@ -23,7 +23,7 @@ class DensityCoverage(FeatureRows):
     N pictures and M real ones (Naeem et al. 2020, lemma 2): it hangs on both counts, and is 0.969 for equal large
     counts and k of 5.
 
-    The errors are those of other pictures from both sources, by the jackknife: up to twice too large.
+    The errors are those of other pictures from both sources, by the jackknife: up to 1.6 times too large.
     """
 
     name: ClassVar[str] = "density-coverage"

@@ -19,8 +19,8 @@ class Frechet(Metric):
     compare only values of the same counts, beside that of real pictures.
 
     Its standard error says how far the value would move if other pictures were drawn from both sources, from the
-    influence of each picture: right where the sources differ, up to 1.5 times too large where they are the same,
-    for fewer pictures than dimensions as for more. The bias is not in it.
+    influence of each picture: right to a tenth where the sources differ, up to 1.3 times too large where they are
+    the same. The bias is not in it.
     """
 
     name: ClassVar[str] = "frechet"

@@ -23,8 +23,8 @@ class KID(FeatureRows):
     `size`, or as the smaller set; the same pictures give the same subsets in whatever order they come.
 
     Its standard error says how far the value would move if other pictures were drawn from both sources: the
-    variance of the complete U-statistic over the pictures, to first order (the jackknife's; up to 1.4 times too
-    large where the sources are the same), and that of having drawn only so many subsets. Other tools print the
+    variance of the complete U-statistic over the pictures (up to 1.3 times too large where the sources are the
+    same), and that of having drawn only so many subsets. Other tools print the
     standard deviation over subsets, which is neither, and is 0 for subsets as large as the sets.
     """
 

@@ -23,7 +23,7 @@ class PrecisionRecall(FeatureRows):
     draws everything, badly. One outlier among the real pictures has a large ball, which raises precision:
     `density-coverage` suffers less. Both hang on the counts of both sets.
 
-    The errors are those of other pictures from both sources, by the jackknife: up to twice too large.
+    The errors are those of other pictures from both sources, by the jackknife: up to 1.6 times too large.
     """
 
     name: ClassVar[str] = "precision-recall"
