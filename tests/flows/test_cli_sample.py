@@ -58,6 +58,7 @@ def test_a_folder_with_files_is_refused(workshop: Workshop) -> None:
     ("arguments", "message"),
     [
         (["tiny.yaml", "--seed", "0"], "--seed is for image files"),
+        (["tiny.yaml", "--again", "--to", "twice"], "for files give another --to FOLDER"),
         (["runs", "--count", "2"], "runs is a trained model"),
         (["tiny.yaml", "--class", "3", "--to", "classes"], "this network knows no classes"),
     ],

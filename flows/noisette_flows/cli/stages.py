@@ -98,6 +98,8 @@ def sample(
 ) -> None:
     """Generate images with an experiment's trained network; with --to as image files, from any checkpoint."""
     if to is not None:
+        if again:
+            raise typer.BadParameter("--again is for samples of an experiment; for files give another --to FOLDER")
         checkpoint = checkpoint_of(config, settings, output)
         sample_files(checkpoint, to, sampler or "ddim", steps, guidance, seed, class_name, count or 16, json)
         return
