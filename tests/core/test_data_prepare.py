@@ -42,7 +42,7 @@ class Numbered(Dataset):
     name: ClassVar[str] = "numbered"
     licence: ClassVar[str] = "free"
     source: ClassVar[str] = "arithmetic"
-    reads: ClassVar[list[str]] = []
+    _reads: ClassVar[list[str]] = []
 
     train: int = 30
     test: int = 10
@@ -52,7 +52,7 @@ class Numbered(Dataset):
         return ("even", "odd")
 
     def examples(self, split, cache: Path) -> Iterator[Example]:
-        self.reads.append(split)
+        self._reads.append(split)
         first, count = (0, self.train) if split == "train" else (100, self.test)
         for number in range(first, first + count):
             yield self.example(number)
@@ -130,15 +130,15 @@ def test_a_set_without_classes_has_no_labels(tmp_path: Path):
 
 
 def test_finished_pictures_are_returned_without_work(tmp_path: Path):
-    Numbered.reads.clear()
+    Numbered._reads.clear()
     first = prepare(experiment_of(Numbered()), tmp_path)
-    assert Numbered.reads == ["train", "test"]
+    assert Numbered._reads == ["train", "test"]
     again = prepare(experiment_of(Numbered()), tmp_path, events=Events([Listener(seen := [])], installed=False))
     assert again == first
-    assert Numbered.reads == ["train", "test"]
+    assert Numbered._reads == ["train", "test"]
     assert seen == []
     prepare(experiment_of(Numbered(side=7)), tmp_path)  # control: other options are other pictures
-    assert len(Numbered.reads) == 4
+    assert len(Numbered._reads) == 4
 
 
 def test_the_same_recipe_gives_the_same_digest_anywhere(tmp_path: Path):
