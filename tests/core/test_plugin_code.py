@@ -15,6 +15,7 @@ import pytest
 
 from noisette import Sampler, registry
 from noisette.plugins.code import _of_module, code_of
+from noisette.plugins.running import running_code
 
 PACKAGE = {
     "__init__": "",
@@ -189,3 +190,13 @@ def test_a_class_of_a_notebook_is_what_it_runs(old: str, new: str, same: bool) -
     before = code_of(of_a_notebook(NOTEBOOK))
     assert code_of(of_a_notebook(NOTEBOOK)) == before
     assert (code_of(of_a_notebook(NOTEBOOK.replace(old, new))) == before) is same
+
+
+def test_a_list_of_a_class_that_fills_while_it_runs_is_no_other_code() -> None:
+    class Recording:
+        seen: list[int] = [1]  # noqa: RUF012
+
+    before = running_code(Recording)
+    Recording.seen.append(2)
+    assert running_code(Recording) == before
+    assert "Recording.seen=" in " ".join(before)

@@ -25,7 +25,7 @@ class Backbone(Plugin):
     """The architecture of a network; the plugin is its configuration, the module its product."""
 
     kind: ClassVar[str] = "backbone"
-    unkeyed: ClassVar[tuple[str, ...]] = (*Plugin.unkeyed, "export", "read_foreign")
+    unkeyed = (*Plugin.unkeyed, "export", "read_foreign")
 
     @abstractmethod
     def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module:

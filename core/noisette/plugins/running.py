@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterator
+from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -34,7 +35,7 @@ def running_code(plugin: type) -> dict[str, Any]:
                 found[f"{used}="] = repr(value)
         if isinstance(thing, type):
             pending += [base for base in thing.__bases__ if base.__module__ == plugin.__module__]
-            found |= {f"{thing.__qualname__}.{k}=": repr(v) for k, v in _values(thing)}
+            found |= {f"{thing.__qualname__}.{name}=": value for name, value in _values(thing).items()}
     return found
 
 
@@ -50,9 +51,11 @@ def _functions(thing: type | FunctionType) -> Iterator[tuple[str, FunctionType]]
                 yield name, function
 
 
-def _values(plugin: type) -> Iterator[tuple[str, Any]]:
-    own = ((name, value) for name, value in vars(plugin).items() if not name.startswith("_"))
-    return ((name, value) for name, value in own if _is_plain(value))
+@cache
+def _values(plugin: type) -> dict[str, str]:
+    """Return the values of a class as they were when first asked for: a list may fill while it runs."""
+    own = {name: value for name, value in vars(plugin).items() if not name.startswith("_")}
+    return {name: repr(value) for name, value in own.items() if _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:

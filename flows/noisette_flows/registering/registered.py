@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
@@ -142,7 +143,7 @@ def _checked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _refusal(reason: str) -> MlflowException:
-    return MlflowException.invalid_parameter_value(reason)
+    return MlflowException(reason, error_code=INVALID_PARAMETER_VALUE)
 
 
 def _way(row: dict[str, Any]) -> _Way:
@@ -157,14 +158,16 @@ def _png(picture: NDArray[np.uint8]) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
+# whole numbers come as they are: MLflow would cut 1.5 to 1, and 2^63 to -2^63, before they are seen
+_AS_IT_IS = AnyType()  # type: ignore[no-untyped-call]
+
 ASKED = Schema(
     [
-        # whole numbers come as they are: MLflow would cut 1.5 to 1, and 2^63 to -2^63, before they are seen
-        ColSpec(AnyType(), "index", required=False),
-        ColSpec(AnyType(), "seed", required=False),
+        ColSpec(_AS_IT_IS, "index", required=False),
+        ColSpec(_AS_IT_IS, "seed", required=False),
         ColSpec(DataType.string, "label", required=False),
         ColSpec(DataType.string, "sampler", required=False),
-        ColSpec(AnyType(), "steps", required=False),
+        ColSpec(_AS_IT_IS, "steps", required=False),
         ColSpec(DataType.double, "guidance", required=False),
     ]
 )

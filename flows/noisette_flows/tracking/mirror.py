@@ -211,7 +211,9 @@ class Mirror(Connecting):
         about, done = samples.about, (samples.directory / MANIFEST).stat().st_mtime
         tags = names.plugin_tags([about["plugin"]])
         start = done - about["seconds_per_picture"] * about["count"]
-        parameters = {**self._parameters(), **self._known(), **names.sampler_parameters(about)}
+        parameters = {**self._parameters(), **self._known()}
+        parameters["training.steps"] = parameters.pop("steps")  # the sampler has steps of its own
+        parameters |= names.sampler_parameters(about)
         parameters["model"] = runs.name_of(PARENT)
         child = runs.make(key, samples.label, parameters, tags, start)
         speed = _metrics({"seconds_per_picture": about["seconds_per_picture"]}, samples.directory)

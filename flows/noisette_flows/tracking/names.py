@@ -30,7 +30,8 @@ __all__ = [
 _LONGEST = 30  # characters of an option in a name
 _LONGEST_KEY = 200
 _PLUGINS = ("dataset", "schedule", "objective", "backbone")
-_TELLING = ("seed", "training.steps", "training.lr", "training.batch", "training.ema")
+_TELLING = {"seed": "seed", "training.steps": "steps", "training.lr": "lr", "training.batch": "batch"}
+"""Options that every run tells, and their names: short, as a card of MLflow's has five lines for all of them."""
 
 SEEN = 20
 """Characters of a run's name that MLflow's pages show at least; they show 25 at most."""
@@ -107,7 +108,8 @@ def parameters(experiment: Experiment, overrides: Mapping[str, Any]) -> dict[str
         for path in flat(overrides)
         if path in options and _tells(path) and _section(path) not in plugins
     }
-    return plugins | {path: options[path] for path in _TELLING} | changed
+    changed = {path: value for path, value in changed.items() if path not in _TELLING}
+    return plugins | {name: options[path] for path, name in _TELLING.items()} | changed
 
 
 def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def network_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of a network once it is there, from what its checkpoint says."""
     known = {"precision": about.get("precision")}
     if "parameters" in about:
-        known["millions of parameters"] = round(about["parameters"] / 1e6, 3)
+        known["Mparams"] = round(about["parameters"] / 1e6, 3)
     return {name: value for name, value in known.items() if value is not None}
 
 
