@@ -11,6 +11,14 @@ from conformance.right.datasets import Stripes
 from conformance.right.features import Convolutions
 from conformance.right.metrics import Distance, Likeness, Subsets
 from conformance.right.samplers import Heun, Multistep
+from conformance.right.unusual_samplers import (
+    Churn,
+    EulerMaruyama,
+    EverySecond,
+    OwnLevels,
+    PredictorCorrector,
+    Restart,
+)
 
 from noisette import Plugin, registry
 from noisette.testing import parametrize_with_checks, run_checks
@@ -20,6 +28,7 @@ from noisette_plugins.datasets.image_folder import ImageFolder
 from noisette_plugins.schedules import Given, ScaledLinear
 
 TOYS = [Tiny(), Stripes(), Convolutions(), Distance(), Likeness(), Subsets(), Heun(), Multistep()]
+UNUSUAL = [Churn(), Restart(), PredictorCorrector(), OwnLevels(), EulerMaruyama(), EverySecond()]
 
 NEED_OPTIONS: dict[type[Plugin], list[Plugin]] = {
     ImageFolder: [],  # needs a folder: see the test below
@@ -46,7 +55,7 @@ def known(plugin: Plugin) -> Mapping[str, str]:
     return {}
 
 
-@parametrize_with_checks([*built_in(), *TOYS], known)
+@parametrize_with_checks([*built_in(), *TOYS, *UNUSUAL], known)
 def test_right(plugin: Plugin, check) -> None:
     check(plugin)
 

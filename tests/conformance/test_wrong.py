@@ -15,12 +15,17 @@ MODULES = (
     "schedules",
     "objectives",
     "backbones",
+    "objective_losses",
+    "backbone_inputs",
+    "sampler_inputs",
     "samplers",
     "sampler_laws",
     "features",
     "metrics",
+    "metric_sets",
     "model_metrics",
     "datasets",
+    "dataset_passes",
 )
 CASES: list[Case] = [case for module in MODULES for case in import_module(f"conformance.wrong.{module}").CASES]
 
@@ -37,6 +42,7 @@ def test_wrong_plugin_is_caught(case: Case) -> None:
     assert type(case.wrong).__name__ in message, "names the plugin"
     assert ": expected " in message
     assert "; came " in message
+    assert __file__.rpartition("/tests/")[0] in message or "in " not in message, "names a file"
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -14,6 +14,7 @@ from pydantic import Field
 from noisette import DataError, Features, PluginError, Sampler
 from noisette.contracts import KINDS
 from noisette.testing import Check, Result, Skip, checks_for, run_checks
+from noisette.testing.check import require
 from noisette_plugins.backbones import UNet
 from noisette_plugins.samplers import DDIM
 from noisette_plugins.schedules import Linear
@@ -141,13 +142,13 @@ def test_what_is_no_plugin_is_refused(thing: object) -> None:
 
 
 def test_a_check_passes_failures_and_skips_on() -> None:
-    def failing(plugin: object) -> None:
-        raise AssertionError("no")
+    def failing(plugin: Linear) -> None:
+        require(False, plugin, "all", "yes", "no")
 
     def skipping(plugin: object) -> None:
         raise Skip("not here")
 
-    with pytest.raises(AssertionError, match=r"^no$"):
+    with pytest.raises(AssertionError, match=r"^Linear\(\): all: expected yes; came no\nin .*linear.py:"):
         Check("failing", failing)(Linear())
     with pytest.raises(Skip, match="not here"):
         Check("skipping", skipping)(Linear())

@@ -107,7 +107,7 @@ def test_what_cannot_be_checked_here_is_skipped_with_its_reason_once(workshop: W
     assert done.returncode == 0, done.stdout
     assert done.stdout.count(f"expected a folder at {missing}; there is none") == 1
     assert " skipped  has-pictures\n          ImageFolder(" in done.stdout
-    assert " (for the same reason)\n" in done.stdout
+    assert " (for the same reason as " in done.stdout
 
 
 @pytest.mark.parametrize(("source", "came"), [(LEAVING, "SystemExit: 0 ("), (ASSERTING, "AssertionError (")])

@@ -130,8 +130,8 @@ def test_the_files_say_what_they_are_for(kind: str, tmp_path: Path) -> None:
     commands = [step["run"] for step in steps if "run" in step]
     assert commands == ['pip install ".[test]"', "pytest", f"noisette plugins check {kind} my-own"]
     assert steps[1]["with"]["python-version"] == "${{ matrix.python }}"
-    test = ast.parse(package["tests/test_conformance.py"])
-    assert "@parametrize_with_checks([MyOwn()])" in package["tests/test_conformance.py"]
+    test = ast.parse(package["tests/test_noisette_my_own.py"])
+    assert "@parametrize_with_checks([MyOwn()])" in package["tests/test_noisette_my_own.py"]
     assert len([node for node in test.body if isinstance(node, ast.FunctionDef)]) == 1
     assert f"The {kind} `my-own` for noisette." in package["README.md"]
     assert "No licence has been chosen" in package["LICENSE"]

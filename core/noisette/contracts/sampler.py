@@ -32,6 +32,13 @@ class Sampler(Plugin):
     Class attributes:
         order: how the error falls with the number of steps, for the deterministic part: error ~ steps^-order.
         stochastic: whether it draws noise at its default options.
+        needs_even_steps: whether `order` holds only where all steps are equally long; on uneven ones it is 1.
+        linear_exact: whether the linear part of a step is solved exactly, so that a law of a single image is met in
+            any number of steps. False for Euler-Maruyama; the error then falls as `order` says.
+        bias: error of the variance, as a share of it, that stays however many steps there are, such as 0.05 of
+            unadjusted Langevin steps; 0 for a method that tends to the law.
+        goes_back: whether it adds noise to go back to noisier levels on its way (churn, restart).
+        adaptive: whether it chooses its levels and their number on its way; `network_calls` is then an estimate.
         variants: options that make another method of it, worth a line of its own beside the default one where
             samplers are compared, such as ``({"variance": "fixed-large"},)``.
     """
@@ -39,6 +46,11 @@ class Sampler(Plugin):
     kind: ClassVar[str] = "sampler"
     order: ClassVar[int] = 1
     stochastic: ClassVar[bool] = False
+    needs_even_steps: ClassVar[bool] = False
+    linear_exact: ClassVar[bool] = True
+    bias: ClassVar[float] = 0.0
+    goes_back: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     steps: PositiveInt = Field(50, description="steps of the walk; fewer is faster")

@@ -18,9 +18,13 @@ class Schedule(Plugin):
 
     Only the betas differ from schedule to schedule; every table derived from them lives once, in
     `noisette.diffusion.Tables`, in float64.
+
+    Class attributes:
+        rises: whether no beta is below the one before at default options, as in nearly all schedules.
     """
 
     kind: ClassVar[str] = "schedule"
+    rises: ClassVar[bool] = True
 
     @property
     def ends_in_noise(self) -> bool:

@@ -19,6 +19,7 @@ from noisette.contracts import Sampler
 from noisette.diffusion import Denoiser
 from noisette.testing.laws import Mixture
 from noisette.testing.noises import Basis, Counted, Stream
+from noisette.testing.probes import walk
 
 __all__ = ["Moments", "NotAffineError", "propagate"]
 
@@ -49,13 +50,12 @@ def propagate(sampler: Sampler, denoise: Denoiser, start: Mixture) -> list[Momen
     """
     size = start.means.shape[1]
     counted = Counted(torch.zeros(1, *start.shape, dtype=torch.float64))
-    for _ in sampler.trajectory(denoise, counted(), counted):
-        pass
+    walk(sampler, denoise, counted(), counted)
     draws = counted.draws - 1
     units = torch.zeros(1 + size * (1 + draws), *start.shape, dtype=torch.float64)
     units.flatten(1)[1 : 1 + size] = torch.eye(size, dtype=torch.float64)
     noise = Basis(units, 1 + size)
-    states = [state.flatten(1) for state in sampler.trajectory(denoise, units, noise)]
+    states = [state.flatten(1) for state in walk(sampler, denoise, units, noise)]
     if noise.draws != draws or not _predicts(sampler, denoise, start, states[-1], draws):
         raise NotAffineError
     return [_moments(state, start) for state in states]
@@ -72,7 +72,7 @@ def _predicts(sampler: Sampler, denoise: Denoiser, start: Mixture, units: Tensor
     """Whether the end of a random walk is what the unit ones say."""
     like = torch.zeros(4, *start.shape, dtype=torch.float64)
     source, again = Stream(1, like), Stream(1, like)
-    *_, came = sampler.trajectory(denoise, 3 * source(), source)
+    *_, came = walk(sampler, denoise, 3 * source(), source)
     inputs = torch.cat([3 * again().flatten(1), *(again().flatten(1) for _ in range(draws))], dim=1)
     expected = units[0] + inputs @ (units[1:] - units[0])
     return torch.allclose(came.flatten(1), expected, rtol=1e-6, atol=1e-6)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 import unittest
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from noisette.contracts import Plugin
 from noisette.testing.options import shown
+from noisette.testing.places import line_of_method, line_that_raised
+from noisette.testing.wording import brief_pair
 
-__all__ = ["Check", "Outcome", "Result", "Skip", "checks_of", "require", "slow"]
+__all__ = [
+    "Check",
+    "CheckFailedError",
+    "Outcome",
+    "Result",
+    "Skip",
+    "about",
+    "checks_of",
+    "fail",
+    "require",
+    "slow",
+]
 
 Outcome = Literal["passed", "failed", "skipped", "expected"]
 """How a check ended; "expected" is a failure that was announced, with its reason."""
@@ -23,31 +35,48 @@ class Skip(unittest.SkipTest):
     """Raised by a check that cannot be made here; pytest knows it and shows the reason."""
 
 
+class CheckFailedError(AssertionError):
+    """Raised by a check that a plugin fails.
+
+    Attributes:
+        cause: what is the same in all failures of one cause, so that it is told once.
+    """
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 @dataclass(frozen=True)
 class Check:
-    """A function that raises `AssertionError` if a plugin does not keep a promise, under a readable name."""
+    """A function that raises `AssertionError` if a plugin does not keep a promise, under a readable name.
+
+    Attributes:
+        name: what it is called.
+        function: the check.
+        slow: whether it is made only when it is asked for.
+        method: the plugin's method that it is about, whose line a failure names; empty for the kind's main one.
+    """
 
     name: str
     function: Callable[[Any], None]
     slow: bool = False
+    method: str = ""
 
     def __call__(self, plugin: Plugin) -> None:
         """Make the check on one core; raises AssertionError naming plugin, expected and came, or `Skip`."""
-        from noisette.testing.probes import one_thread
+        from noisette.testing.settings import global_settings_kept, one_thread
 
         __tracebackhide__ = True
         try:
-            with one_thread():
+            with one_thread(), global_settings_kept(plugin):
                 self.function(plugin)
         except unittest.SkipTest:
             raise
+        except CheckFailedError as error:
+            raise self._with_place(plugin, error) from error.__cause__
         except (Exception, SystemExit) as error:
-            if isinstance(error, AssertionError) and str(error):
-                raise  # without a text it is a bare assert of the plugin's, which says neither who nor where
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            what = f"{type(error).__name__}: {error}".removesuffix(": ")
-            came = f"{what} ({where.filename}:{where.lineno})"
-            raise AssertionError(f"{shown(plugin)}: {self.name}: expected no error; came {came}") from error
+            raise self._error_of_plugin(plugin, error) from error
 
     def __str__(self) -> str:
         return self.name
@@ -56,6 +85,20 @@ class Check:
     def proves(self) -> str:
         """What it proves, with its tolerance and why."""
         return inspect.getdoc(self.function) or ""
+
+    def _with_place(self, plugin: Plugin, error: CheckFailedError) -> CheckFailedError:
+        """Return a failure with a second line that says where in the plugin's code to look."""
+        place, said = line_of_method(plugin, self.method), str(error)
+        if not said.startswith(type(plugin).__name__):
+            said = f"{shown(plugin)}: {said}"
+        return CheckFailedError(f"{said}\nin {place}" if place else said, error.cause)
+
+    def _error_of_plugin(self, plugin: Plugin, error: BaseException) -> CheckFailedError:
+        what = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raised = line_that_raised(error.__traceback__, plugin)
+        place = raised or line_of_method(plugin, self.method)
+        message = f"{shown(plugin)}: {self.name}: expected no error; came {what}"
+        return CheckFailedError(f"{message} ({place})" if place else message, f"{type(error).__name__} {place}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +111,7 @@ class Result:
         outcome: how it ended.
         message: why it failed or was skipped; empty if it passed.
         seconds: how long it took.
+        cause: of a failure, what is the same in all failures for one reason; not for people.
     """
 
     plugin: str
@@ -75,6 +119,7 @@ class Result:
     outcome: Outcome
     message: str = ""
     seconds: float = 0.0
+    cause: str = ""
 
     @property
     def ok(self) -> bool:
@@ -82,11 +127,31 @@ class Result:
         return self.outcome != "failed"
 
 
-def require(holds: bool, plugin: Plugin, what: str, expected: object, came: object) -> None:
+def require(
+    holds: bool, plugin: Plugin, what: str, expected: object, came: object, *, cause: str | None = None
+) -> None:
     """Raise an AssertionError that names plugin, expected and came, unless `holds`."""
     __tracebackhide__ = True
     if not holds:
-        raise AssertionError(f"{shown(plugin)}: {what}: expected {expected}; came {came}")
+        fail(plugin, what, expected, came, cause=cause)
+
+
+def fail(plugin: Plugin, what: str, expected: object, came: object, *, cause: str | None = None) -> NoReturn:
+    """Raise an AssertionError that names plugin, expected and came; `cause` is as in `CheckFailedError`."""
+    __tracebackhide__ = True
+    wanted, given = brief_pair(expected, came)
+    said = f"{what}: expected {wanted}; came {given}"
+    raise CheckFailedError(f"{shown(plugin)}: {said}", said if cause is None else cause)
+
+
+def about(method: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Mark a check as one of a method of the plugin, whose line a failure then names."""
+
+    def mark(function: Callable[[Any], None]) -> Callable[[Any], None]:
+        function.__dict__["method"] = method
+        return function
+
+    return mark
 
 
 def slow(function: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -103,6 +168,11 @@ def checks_of(module: ModuleType) -> list[Check]:
         if name.startswith("check_") and inspect.isfunction(member) and member.__module__ == module.__name__
     ]
     return [
-        Check(name.removeprefix("check_").replace("_", "-"), function, getattr(function, "slow", False))
+        Check(
+            name.removeprefix("check_").replace("_", "-"),
+            function,
+            getattr(function, "slow", False),
+            getattr(function, "method", ""),
+        )
         for name, function in found
     ]

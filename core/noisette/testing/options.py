@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from noisette.contracts import Plugin
 
-__all__ = ["alternatives", "at_defaults", "changed", "shown", "silent_options", "variants"]
+__all__ = ["alternatives", "at_defaults", "changed", "combinations", "shown", "silent_options", "variants"]
 
 P = TypeVar("P", bound=Plugin)
 
@@ -47,6 +47,29 @@ def variants(plugin: P, *, beside: Iterable[str] = ()) -> Iterator[P]:
     for key, field in type(plugin).model_fields.items():
         if key not in set(beside):
             yield from _with(plugin, key, _choices(field))
+
+
+def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> list[P]:
+    """Return the `variants`, then values inside closed ranges, then pairs of options that are both changed.
+
+    Args:
+        plugin: what is changed.
+        beside: options that stay as they are.
+        most: of more copies, some evenly spread ones are returned, `plugin` always among them.
+    """
+    names = [key for key in type(plugin).model_fields if key not in set(beside)]
+    tried = {key: [*_choices(field), *_inside(field)] for key, field in type(plugin).model_fields.items()}
+    single = {key: list(_with(plugin, key, tried[key])) for key in names}
+    pairs = [
+        both
+        for number, key in enumerate(names)
+        for one in single[key]
+        for other in names[number + 1 :]
+        for both in _with(one, other, tried[other])
+        if getattr(both, key) == getattr(one, key)
+    ]
+    alone = [plugin, *(one for key in names for one in single[key])]
+    return [*_some(alone, most), *_some(pairs, max(most - len(alone), 0))]
 
 
 def alternatives(plugin: P, *, beside: Iterable[str] = ()) -> dict[str, list[P]]:
@@ -94,6 +117,23 @@ def _choices(field: FieldInfo) -> list[Any]:
     values = list(_enumerated(field.annotation))
     low, high, closed = _range(field)
     return values + [end for end in (low, high) if closed and end is not None]
+
+
+def _inside(field: FieldInfo) -> list[Any]:
+    """Return values inside a closed range: none of them is a special one, such as its middle or a square root."""
+    low, high, closed = _range(field)
+    if not closed:
+        return []
+    whole = all(isinstance(end, int) for end in (low, high)) and field.annotation is int
+    inside = [low + share * (high - low) for share in (0.37, 0.81)]
+    return sorted({round(value) for value in inside}) if whole else inside
+
+
+def _some(items: list[P], most: int) -> list[P]:
+    """Return at most so many items, evenly spread from the first one on."""
+    if len(items) <= most:
+        return items
+    return [items[index * len(items) // most] for index in range(most)]
 
 
 def _enumerated(annotation: Any) -> Iterator[Any]:

@@ -17,15 +17,40 @@ from noisette.contracts import Plugin, Sampler
 from noisette.diffusion import Denoiser, Noise
 from noisette.testing.check import require
 
-__all__ = ["devices", "global_random_state_kept", "offline", "one_thread", "same_bits", "start", "walk"]
+__all__ = [
+    "devices",
+    "global_random_state_kept",
+    "global_seeds",
+    "offline",
+    "require_state",
+    "same_bits",
+    "seeded_generators",
+    "start",
+    "walk",
+]
 
 
-def walk(sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise) -> list[Tensor]:
-    """Return all states that a sampler yields."""
+def walk(sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise, what: str = "a walk") -> list[Tensor]:
+    """Return all states that a sampler yields: at least one, each finite and of x's shape."""
+    given = x.clone()
     with torch.no_grad():
-        states = list(sampler.trajectory(denoise, x, noise))
-    require(bool(states), sampler, "states of a walk", "one after each step", "none")
+        states = list(sampler.trajectory(denoise, given, noise))
+    unchanged = x.device.type == "meta" or same_bits(given, x)
+    require(unchanged, sampler, "x after a walk", "unchanged", "changed in place", cause="changes x in place")
+    require(bool(states), sampler, f"states of {what}", "one after each step", "none", cause="no states")
+    for number, state in enumerate(states):
+        require_state(sampler, state, x, f"state {number} of {what}")
     return states
+
+
+def require_state(sampler: Sampler, state: object, x: Tensor, what: str) -> None:
+    """Require a finite tensor of x's shape."""
+    is_tensor = isinstance(state, Tensor)
+    require(is_tensor, sampler, what, "a tensor", type(state).__name__, cause="no tensor")
+    assert isinstance(state, Tensor)
+    require(state.shape == x.shape, sampler, f"shape of {what}", tuple(x.shape), tuple(state.shape), cause="shape")
+    if state.device.type != "meta":
+        require(bool(state.isfinite().all()), sampler, what, "finite values", "NaN or infinity", cause="not finite")
 
 
 def start(count: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
@@ -59,21 +84,35 @@ def global_random_state_kept(plugin: Plugin, what: str) -> Iterator[None]:
         yield
         for name, (get, _) in _GENERATORS.items():
             same = _written(get()) == before[name]
-            require(same, plugin, f"global random state of {name} after {what}", "unchanged", "another")
+            came = "another: it draws from, or seeds, the global generator"
+            require(same, plugin, f"global random state of {name} after {what}", "unchanged", came)
     finally:
         for name, (_, put) in _GENERATORS.items():
             put(kept[name])
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute the block on one core: its tensors are so small that threads would wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def global_seeds(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch, NumPy and Python for the block, and put their states back."""
+    kept = {name: get() for name, (get, _) in _GENERATORS.items()}
     try:
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
         yield
     finally:
-        torch.set_num_threads(threads)
+        for name, (_, put) in _GENERATORS.items():
+            put(kept[name])
+
+
+def seeded_generators(act: Callable[[], object]) -> list[str]:
+    """Return the global generators that `act` seeds: their next number is the same under any seed."""
+    numbers = []
+    for seed in (1, 2):
+        with global_seeds(seed):
+            act()
+            numbers.append({"torch": float(torch.rand(1)), "numpy": np.random.rand(), "random": random.random()})
+    return [name for name in numbers[0] if numbers[0][name] == numbers[1][name]]
 
 
 @contextmanager

@@ -12,19 +12,20 @@ from pydantic import ValidationError
 from noisette.contracts import Plugin
 from noisette.errors import PluginError
 from noisette.plugins.registry import nearest
-from noisette.testing.check import Check, Outcome, Result, checks_of
+from noisette.testing.check import Check, CheckFailedError, Outcome, Result, checks_of
 from noisette.testing.options import shown
+from noisette.testing.places import line_of_class
 
-__all__ = ["HOMES", "Expected", "checks_for", "expectations", "instance", "run_checks"]
+__all__ = ["HOMES", "Expected", "checks_for", "expectations", "instance", "refused_default", "run_checks"]
 
 HOMES: dict[str, tuple[str, ...]] = {
     "schedule": ("common", "schedules"),
-    "objective": ("common", "objectives"),
-    "backbone": ("common", "backbones"),
-    "sampler": ("common", "samplers", "sampler_laws"),
+    "objective": ("common", "objectives", "objective_losses"),
+    "backbone": ("common", "backbones", "backbone_inputs"),
+    "sampler": ("common", "sampler_inputs", "samplers", "sampler_laws"),
     "features": ("common", "features"),
-    "metric": ("common", "metrics"),
-    "dataset": ("common", "datasets"),
+    "metric": ("common", "metrics", "metric_sets"),
+    "dataset": ("common", "datasets", "dataset_passes"),
 }
 """Modules of `noisette.testing.checks` that hold the checks of each kind."""
 
@@ -45,11 +46,34 @@ def instance(plugin: Plugin | type[Plugin]) -> Plugin:
     try:
         return plugin()
     except (ValidationError, TypeError) as error:
+        wrong_default = refused_default(plugin, error)
+        if wrong_default:
+            raise PluginError(wrong_default) from error
         reason = f"{error}".splitlines()[0]
         raise PluginError(
             f"{plugin.__name__}: cannot be made without options ({reason}): give an instance, "
             f"such as {plugin.__name__}(...)"
         ) from error
+
+
+def refused_default(plugin: type[Plugin], error: Exception, given: Collection[str] = ()) -> str:
+    """Return a message about a default value that its own option refuses; empty if no default is to blame.
+
+    Args:
+        plugin: class that could not be made.
+        error: what pydantic says of it.
+        given: options that somebody gave, whose values are no defaults.
+    """
+    for detail in error.errors() if isinstance(error, ValidationError) else ():
+        option = str(detail["loc"][0]) if detail["loc"] else ""
+        if detail["type"] != "missing" and option in plugin.model_fields and option not in given:
+            came = plugin.model_fields[option].get_default(call_default_factory=True)
+            place = line_of_class(plugin)
+            return (
+                f"{plugin.__name__}: option {option!r}: expected a default that the option itself allows; "
+                f"came {came!r}: {detail['msg']} ({place})"
+            )
+    return ""
 
 
 def checks_for(plugin: Plugin | type[Plugin]) -> list[Check]:
@@ -116,19 +140,19 @@ def _result(plugin: Plugin, check: Check, reason: str | None, slow: bool) -> Res
     if check.slow and not slow:
         return Result(shown(plugin), check.name, "skipped", "slow: made only when asked for")
     start = time.perf_counter()
-    outcome, message = _outcome(plugin, check)
+    outcome, message, cause = _outcome(plugin, check)
     if reason is not None and outcome == "passed":
         outcome, message = "failed", f"{shown(plugin)}: was expected to fail ({reason}), and passed"
     elif reason is not None and outcome == "failed":
         outcome, message = "expected", f"{reason}: {message}"
-    return Result(shown(plugin), check.name, outcome, message, time.perf_counter() - start)
+    return Result(shown(plugin), check.name, outcome, message, time.perf_counter() - start, cause)
 
 
-def _outcome(plugin: Plugin, check: Check) -> tuple[Outcome, str]:
+def _outcome(plugin: Plugin, check: Check) -> tuple[Outcome, str, str]:
     try:
         check(plugin)
     except unittest.SkipTest as skip:
-        return "skipped", str(skip)
-    except AssertionError as error:
-        return "failed", str(error)
-    return "passed", ""
+        return "skipped", str(skip), str(skip)
+    except CheckFailedError as error:
+        return "failed", str(error), error.cause
+    return "passed", "", ""

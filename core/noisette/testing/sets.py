@@ -6,6 +6,7 @@ are their likeness to each pattern. For metrics of models, models that know more
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ from noisette.machine import Machine
 from noisette.testing import processes
 from noisette.training.model import Model
 
-__all__ = ["Sets", "made", "made_for_models", "part_of"]
+__all__ = ["Sets", "drawn_sets", "made", "made_for_models", "part_of"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class Sets:
 def made(count: int) -> Sets:
     """Return the four sets of `count` pictures."""
     return Sets(_batch(count, 1), _batch(count, 2), _batch(count, 3), _batch(count, 4, grain=60.0, brighter=40.0))
+
+
+def drawn_sets(count: int, sets: int) -> Iterator[Sets]:
+    """Yield sets of `count` pictures drawn anew: `near` is as far from its reference as `far` is, halfway."""
+    for number in range(sets):
+        reference, heldout = _batch(count, 10 + 3 * number), _batch(count, 11 + 3 * number)
+        near = _batch(count, 12 + 3 * number, grain=40.0, brighter=15.0)
+        yield Sets(reference, heldout, near, near)
 
 
 def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) -> Batch:

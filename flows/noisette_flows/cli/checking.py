@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 from rich.console import Console
 
-from noisette import ConfigError, Plugin
+from noisette import ConfigError, Plugin, PluginError
 from noisette.config.reference import make_plugin
 from noisette.errors import Problem
 from noisette.plugins import Found
@@ -78,9 +79,22 @@ def _made(found: Found, options: dict[str, Any]) -> Plugin:
     try:
         return make_plugin(found.plugin.kind, {**options, "name": name})
     except PydanticCustomError as error:
+        _blame_default(found, options)
         problems = (error.context or {})["problems"]
         told = [replace(one, hint=_hint(one)) for one in problems]
         raise ConfigError(f"{found.plugin.kind} {found.plugin.name}", told) from None
+
+
+def _blame_default(found: Found, options: dict[str, Any]) -> None:
+    """Raise a PluginError if the plugin cannot be made because of a default value of its own."""
+    from noisette.testing.run import refused_default
+
+    try:
+        found.plugin(**options)
+    except ValidationError as error:
+        message = refused_default(found.plugin, error, options)
+        if message:
+            raise PluginError(message) from error
 
 
 def _hint(problem: Problem) -> str:

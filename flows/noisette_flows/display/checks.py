@@ -44,8 +44,11 @@ def shown(found: Found, results: Iterable[Result], console: Console) -> Iterator
     plugin, origin = found.plugin, found.origin
     console.print(f"[bold]{plugin.kind} {plugin.name}[/]  {origin.distribution} {origin.version}", highlight=False)
     seen: list[Result] = []
+    first: dict[str, str] = {}
     for result in results:
-        _print(result, console, again=bool(seen) and result.message == seen[-1].message)
+        _print(result, console, first.get(result.cause, ""))
+        if result.cause:
+            first.setdefault(result.cause, result.check)
         seen.append(result)
         yield result
     counts = _counts(seen)
@@ -53,16 +56,18 @@ def shown(found: Found, results: Iterable[Result], console: Console) -> Iterator
     console.print(f"{told}\n", style=_STYLES["failed"] if counts["failed"] else _STYLES["passed"], highlight=False)
 
 
-def _print(result: Result, console: Console, *, again: bool) -> None:
-    """Print the line of a check, and beneath it what it has to say, unless the one before said the same."""
+def _print(result: Result, console: Console, as_in: str) -> None:
+    """Print the line of a check, and its message, unless the check `as_in` failed for the same reason."""
     outcome = _WORDS.get(result.outcome, result.outcome)
     line = Text(f" {outcome:8} ", style=_STYLES[result.outcome])
     if result.outcome == "passed":
         line.append(f"{result.check:{_WIDTH}}", style="default").append(f"{result.seconds:6.1f} s", style="dim")
     else:
-        line.append(result.check, style="default").append(" (for the same reason)" if again else "", style="dim")
+        line.append(result.check, style="default").append(
+            f" (for the same reason as {as_in})" if as_in else "", style="dim"
+        )
     console.print(line, soft_wrap=True)
-    if result.message and not again:
+    if result.message and not as_in:
         wrapped = Padding(Text(result.message), (0, 0, 0, _INDENT))
         plain = Text(indent(result.message, " " * _INDENT))
         console.print(wrapped if console.is_terminal else plain, soft_wrap=not console.is_terminal)

@@ -21,6 +21,9 @@ __all__ = ["write_package"]
 
 _SUFFIX = ".template"
 
+_TESTS = Path("tests/test_module.py")
+"""Named after the module in a package: pytest takes two modules of one name for a mistake."""
+
 _EXAMPLES = {
     "sampler": "sampling:\n  samplers: [ddim, {name}]",
     "metric": "evaluation:\n  metrics: [frechet, {name}]",
@@ -51,7 +54,9 @@ def _content(names: Names) -> dict[Path, str]:
     """Return the text of each file by its path in the package."""
     templates = files("noisette_flows.scaffold") / "templates"
     module = dict(_found(templates / names.kind, Path("src") / names.module))
-    everything = {**dict(_found(templates / "package", Path())), **module}
+    package = dict(_found(templates / "package", Path()))
+    tests = package.pop(_TESTS)
+    everything = {**package, _TESTS.with_name(f"test_{names.module}.py"): tests, **module}
     values = {
         "kind": names.kind,
         "name": names.name,

@@ -37,6 +37,7 @@ class PNDM(Sampler):
     also_called: ClassVar[tuple[str, ...]] = ("plms",)
     paper: ClassVar[str] = "Liu, Ren, Lin & Zhao 2022, eq. 12 to 14 and algorithm 2"
     order: ClassVar[int] = 2
+    needs_even_steps: ClassVar[bool] = True
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"spacing": "trailing"},)
 
     warmup: Literal["euler", "runge-kutta"] = Field("euler", description="how the first three steps are taken")

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from conformance.case import Case
 from conformance.right.features import Convolutions
+from pydantic import Field
 
 
 class NamesItsFile(Convolutions):
@@ -78,13 +79,6 @@ class GreyIsRed(Convolutions):
         return super().extract(weights, pictures)
 
 
-class BlindToSides(Convolutions):
-    """Gives a mirrored picture the same vector."""
-
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures) + super().extract(weights, pictures.flip(-1))
-
-
 class Constant(Convolutions):
     def extract(self, weights, pictures):
         return super().extract(weights, pictures) * 0 + weights.mean(dim=(1, 2, 3))
@@ -125,9 +119,82 @@ CASES = [
     Case("same-vectors-every-time", NewWeightsEachTime(), Convolutions()),
     Case("pictures-are-independent", BatchStatistics(), Convolutions()),
     Case("grey-is-repeated", GreyIsRed(), Convolutions()),
-    Case("tells-pictures-apart", BlindToSides(), Convolutions()),
     Case("tells-pictures-apart", Constant(), Convolutions()),
     Case("classifies-as-declared", HidesItsClassifier(), Convolutions()),
     Case("classifies-as-declared", ClassifiesNothing(), ClassifiesSomething()),
     Case("leaves-its-inputs-alone", ChangesThePictures(), Convolutions()),
+]
+
+
+class TopHalf(Convolutions):
+    def extract(self, weights, pictures):
+        return super().extract(weights, pictures[..., : max(pictures.shape[-2] // 2, 1), :])
+
+
+class ViewsMemory(Convolutions):
+    def extract(self, weights, pictures):
+        return super().extract(weights, pictures.view(-1).view(pictures.shape))
+
+
+class ForgetsTheBias(Convolutions):
+    """Convolutions with an option that is forgotten."""
+
+    bias: float = Field(0.0, ge=0, le=1, description="added to the filters")
+
+
+class AddsTheBias(ForgetsTheBias):
+    """Convolutions with an option that is not forgotten."""
+
+    def weights(self):
+        return super().weights() + self.bias
+
+
+class NormalisesByTheFirstBatch(Convolutions):
+    """Takes the mean of the first batch from all vectors."""
+
+    def load(self, device):
+        extract, first = super().load(device), []
+
+        def moved(pictures):
+            vectors = extract(pictures)
+            first.append(vectors.mean(dim=0))
+            return vectors - first[0]
+
+        return moved
+
+
+CASES += [
+    Case("sees-the-whole-picture", TopHalf(), Convolutions()),
+    Case("however-pictures-lie-in-memory", ViewsMemory(), Convolutions()),
+    Case("every-option-counts", ForgetsTheBias(), AddsTheBias()),
+    Case("same-vectors-every-time", NormalisesByTheFirstBatch(), Convolutions()),
+]
+
+
+class SeedsAll(Convolutions):
+    def load(self, device):
+        import torch
+
+        torch.manual_seed(0)
+        return super().load(device)
+
+
+class WrapsBytes(Convolutions):
+    def extract(self, weights, pictures):
+        return super().extract(weights, pictures - 128)
+
+
+class NamedByItsName(AddsTheBias):
+    """One hash for all its options."""
+
+    def weights_sha256(self):
+        import hashlib
+
+        return hashlib.sha256(b"convolutions").hexdigest()
+
+
+CASES += [
+    Case("loading-seeds-nothing", SeedsAll(), Convolutions()),
+    Case("bytes-do-not-wrap", WrapsBytes(), Convolutions()),
+    Case("options-of-other-vectors-are-named", NamedByItsName(), AddsTheBias()),
 ]

@@ -126,3 +126,58 @@ CASES = [
     Case("same-betas-every-time", KeepsTheFirst(), Linear()),
     Case("every-option-counts", ForgetsTheEnd(), Linear()),
 ]
+
+
+class Backwards(Linear):
+    """The last beta first."""
+
+    def betas(self, timesteps):
+        return super().betas(timesteps).flip(0)
+
+
+class ShiftedByOne(Cosine):
+    """Begins a step too early, where the signal is whole, and lifts the first beta a little."""
+
+    def betas(self, timesteps):
+        import torch
+
+        betas = super().betas(timesteps)
+        return torch.cat([betas.new_tensor([1e-9]), betas[:-1]])
+
+
+class OddIsAnother(Linear):
+    """Halves T, and forgets that it may be odd: the last beta is left as the first."""
+
+    def betas(self, timesteps):
+        betas = super().betas(timesteps)
+        return betas if timesteps % 2 == 0 else betas * 1.2
+
+
+class AlphasInSingle(Cosine):
+    """Differences of alphas in float32."""
+
+    def betas(self, timesteps):
+        signal = (-super().betas(timesteps)).log1p().cumsum(dim=0).exp().float()
+        before = signal.new_ones(timesteps)
+        before[1:] = signal[:-1]
+        return (1 - signal / before).double().clamp(1e-7, 0.999) * (1 + 1e-13)
+
+
+CASES += [
+    Case("noise-rises-from-little", Backwards(), Linear()),
+    Case("noise-rises-from-little", ShiftedByOne(), Cosine()),
+    Case("neighbouring-lengths-agree", OddIsAnother(), Linear()),
+    Case("smooth-in-float64", AlphasInSingle(), Cosine()),
+]
+
+
+class PowerOfTheEnds(Linear):
+    """Takes the power of the ends too: at any but 1 hardly any noise is left."""
+
+    power: float = Field(1.0, gt=0, le=4, description="1 is linear")
+
+    def betas(self, timesteps):
+        return super().betas(timesteps) ** self.power
+
+
+CASES += [Case("options-leave-the-process-whole", PowerOfTheEnds(), Linear())]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from noisette.contracts import Backbone, Shape
 from noisette.errors import DataError
-from noisette.testing.check import Skip, require, slow
+from noisette.testing.check import CheckFailedError, Skip, fail, require, slow
 from noisette.testing.options import shown
 from noisette.testing.probes import devices, global_random_state_kept, same_bits
 
@@ -47,7 +47,8 @@ def check_gradient_reaches_every_parameter(plugin: Backbone) -> None:
     """Each parameter that asks for a gradient gets one that is not zero: none is left out of the network."""
     network, (x, t, label) = _ready(plugin)
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
-    (network(x, t, label) * weights).sum().backward()
+    for shift in (0, 77, 190):  # experts for parts of the process have theirs at some steps only
+        (network(x, (t + shift) % 1000, label) * weights).sum().backward()
     idle = [
         name
         for name, parameter in network.named_parameters()
@@ -92,8 +93,11 @@ def check_label_changes_the_output(plugin: Backbone) -> None:
     """Each two labels give different outputs, "none" (the number of classes) too; without classes none is asked."""
     network, (x, t, _) = _ready(plugin)
     labels = range(CLASSES + 1)
-    said = [_said(network, x, t, torch.full((len(x),), label)) for label in labels]
-    _all_differ(plugin, "outputs of labels", tuple(labels), said)
+    for steps, what in ((t, "outputs of labels"), (torch.full_like(t, 500), "outputs at one step of labels")):
+        said = [_said(network, x, steps, torch.full((len(x),), label)) for label in labels]
+        _all_differ(plugin, what, tuple(labels), said)
+    said_of_none, unlabelled = _said(network, x, t, torch.full((len(x),), CLASSES)), _said(network, x, t, None)
+    _near(plugin, f"output without a label, which means label {CLASSES}", said_of_none, unlabelled, 1e-4)
     plain = _built(plugin, tuple(x.shape[1:]), 0, x.shape[1])
     require(_said(plain, x, t, None).shape == x.shape, plugin, "network without classes", "an output", "none")
 
@@ -107,7 +111,7 @@ def check_state_comes_back(plugin: Backbone) -> None:
     try:
         stored = load(save({key: value.contiguous() for key, value in network.state_dict().items()}))
     except (RuntimeError, ValueError, AttributeError) as error:
-        raise AssertionError(f"{shown(plugin)}: state for safetensors: expected tensors; came {error}") from error
+        fail(plugin, "state for safetensors", "tensors", error)
     fresh = _built(plugin, tuple(x.shape[1:]), CLASSES, x.shape[1], seed=9)
     fresh.load_state_dict(stored)
     came, expected = _said(fresh, x, t, label), _said(network, x, t, label)
@@ -158,6 +162,21 @@ def check_bfloat16_agrees(plugin: Backbone) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             came = _said(network, x, t, label)
         _near(plugin, f"bfloat16 output at step {step}", expected, came.float(), 0.05)
+    _tells_steps_in_bfloat16(plugin, network, x, label)
+
+
+def _tells_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, label: Tensor) -> None:
+    """Require that outputs in bfloat16 are nearer to those of their own step than to those of the rounded one."""
+    own = rounded = 0.0
+    for step in (999, 901, 771, 643, 517, 397, 261):
+        t = torch.full((len(x),), step)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            came = _said(network, x, t, label).float()
+        nearest = int(torch.tensor(float(step)).bfloat16())
+        own += float((came - _said(network, x, t, label)).square().sum())
+        rounded += float((came - _said(network, x, torch.full_like(t, nearest), label)).square().sum())
+    what = "steps in bfloat16, such as 261 and 999"
+    require(own <= rounded, plugin, what, "told apart", "rounded to 8 bits, such as 260 and 1000, inside")
 
 
 @slow
@@ -197,7 +216,7 @@ def _base(plugin: Backbone) -> Shape:
         except DataError:
             continue
         return shape
-    raise AssertionError(f"{shown(plugin)}: expected to take one of the shapes {_BASES}; came a refusal of each")
+    return fail(plugin, "shapes", f"one of {_BASES}", "a refusal of each")
 
 
 def _built(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int = 0) -> nn.Module:
@@ -223,17 +242,31 @@ def _inputs(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _said(network: Any, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+    """Return what a network says without a gradient; it is a tensor with a row for each picture."""
+    given = x.clone()
     with torch.no_grad():
-        said: Tensor = network(x, t, label)
+        said = network(given, t, label)
+    if x.device.type != "meta" and not same_bits(given, x):
+        raise CheckFailedError("x after a call: expected unchanged; came changed in place", "changes x in place")
+    if not isinstance(said, Tensor) or len(said) != len(x):
+        came = tuple(said.shape) if isinstance(said, Tensor) else type(said).__name__
+        raise CheckFailedError(f"output: expected a tensor with {len(x)} rows; came {came}", "no tensor")
     return said
 
 
 def _near(plugin: Backbone, what: str, expected: Tensor, came: Tensor, limit: float) -> None:
+    _finite(plugin, what, expected, came)
     error = float((came - expected).square().mean().sqrt() / expected.std())
     require(error <= limit, plugin, what, f"within {limit:g} of the spread", f"{error:.2g} off")
 
 
+def _finite(plugin: Backbone, what: str, *outputs: Tensor) -> None:
+    finite = all(bool(one.isfinite().all()) for one in outputs)
+    require(finite, plugin, what, "finite values", "NaN or infinity", cause="not finite")
+
+
 def _all_differ(plugin: Backbone, what: str, names: tuple[int, ...], said: list[Tensor]) -> None:
+    _finite(plugin, what, *said)
     for i, j in _pairs(len(said)):
         apart = float((said[i] - said[j]).abs().max() / said[i].std())
         require(apart > 1e-6, plugin, f"{what} {names[i]} and {names[j]}", "different", "the same")

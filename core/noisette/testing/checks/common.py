@@ -8,7 +8,7 @@ import sys
 
 from noisette.contracts import Plugin
 from noisette.plugins.faults import fault_of
-from noisette.testing.check import Skip, require
+from noisette.testing.check import Skip, fail, require
 from noisette.testing.options import shown
 
 _HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "PIL", "transformers", "timm")
@@ -34,7 +34,7 @@ def check_options_come_back(plugin: Plugin) -> None:
     try:
         stored = json.loads(json.dumps(options))
     except (TypeError, ValueError) as error:
-        raise AssertionError(f"{shown(plugin)}: options(): expected JSON values; came {error}") from error
+        fail(plugin, "options()", "JSON values", error)
     stored.pop("name", None)
     again = type(plugin)(**stored)
     require(again == plugin, plugin, "plugin made from its own options", repr(plugin), repr(again))
@@ -45,7 +45,7 @@ def check_is_an_immutable_value(plugin: Plugin) -> None:
     try:
         hash(plugin)
     except TypeError as error:
-        raise AssertionError(f"{shown(plugin)}: hash(): expected a number; came {error}") from error
+        fail(plugin, "hash()", "a number", error)
     again = plugin.model_copy()
     require(again == plugin, plugin, "a copy", "an equal plugin", "another")
 
@@ -72,7 +72,7 @@ def check_imports_nothing_heavy(plugin: Plugin) -> None:
         lines = done.stderr.strip().splitlines() or ["no message"]
         if lines[-1] == f"ModuleNotFoundError: No module named {module.partition('.')[0]!r}":
             raise Skip(away)
-        raise AssertionError(f"{shown(plugin)}: import of {module}: expected success; came {lines[-1]}")
+        fail(plugin, f"import of {module}", "success", lines[-1])
     came = json.loads(done.stdout.splitlines()[-1])
     require(
         not came, plugin, f"heavy imports of {module}", "none (import them inside the methods)", ", ".join(came)

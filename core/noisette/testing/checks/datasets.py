@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from noisette.contracts import Dataset, Example, Split
 from noisette.errors import DataError
-from noisette.testing.check import Skip, require
+from noisette.testing.check import CheckFailedError, Skip, fail, require
 from noisette.testing.options import shown
 from noisette.testing.probes import global_random_state_kept, offline
 
@@ -37,10 +37,7 @@ def check_says_what_to_do_offline(plugin: Dataset) -> None:
                 told, plugin, "message offline", "what was looked for, where, and what to do", f"{str(refusal)!r}"
             )
         except Exception as error:
-            came = f"{type(error).__name__}: {error}"
-            raise AssertionError(
-                f"{shown(plugin)}: offline: expected pictures or a DataError; came {came}"
-            ) from error
+            fail(plugin, "offline", "pictures or a DataError", f"{type(error).__name__}: {error}")
 
 
 def check_names_licence_and_source(plugin: Dataset) -> None:
@@ -75,13 +72,15 @@ def check_labels_are_classes(plugin: Dataset) -> None:
     """Labels are indices into `classes()`, whose names differ, and each of up to 20 classes occurs; or none are."""
     with offline():
         classes = plugin.classes()
+    named = isinstance(classes, tuple) and all(isinstance(name, str) and name for name in classes)
+    require(named, plugin, "classes()", "a tuple of names", classes)
     require(len(set(classes)) == len(classes), plugin, "classes()", "names that differ", classes)
     for split in _SPLITS:
         labels = {fact.label for fact in _facts(plugin, split) if fact.mode}
         if not classes:
             require(labels == {None}, plugin, f"labels of {split} without classes", "none", labels)
             continue
-        wrong = [label for label in labels if not isinstance(label, int) or not 0 <= label < len(classes)]
+        wrong = [label for label in labels if type(label) is not int or not 0 <= label < len(classes)]
         require(not wrong, plugin, f"labels of {split}", f"whole numbers from 0 to {len(classes) - 1}", wrong[:3])
         complete = len(labels) == len(classes) or len(classes) > 20
         require(complete, plugin, f"classes seen in {split}", len(classes), len(labels))
@@ -143,12 +142,14 @@ class _Fact(NamedTuple):
 
     @classmethod
     def of(cls, example: Example) -> _Fact:
+        if not isinstance(example, Example):
+            raise CheckFailedError(f"examples: expected Example; came {type(example).__name__}", "no example")
         image = example.image
         if image is None:
             return cls(example.source, example.label, example.rejected, None, (0, 0), (), example.rejected)
         found: Any = image.getextrema()
         extrema = found if isinstance(found[0], int) else (end for pair in found for end in pair)
-        digest = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+        digest = hashlib.sha256(f"{image.size}".encode() + image.convert("RGB").tobytes()).hexdigest()
         return cls(example.source, example.label, "", image.mode, image.size, tuple(extrema), digest)
 
 

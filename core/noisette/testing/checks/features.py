@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from noisette.contracts import Features
 from noisette.errors import DataError
-from noisette.testing.check import Skip, require
-from noisette.testing.options import shown
-from noisette.testing.probes import global_random_state_kept, offline, same_bits
+from noisette.testing.check import CheckFailedError, Skip, about, require
+from noisette.testing.options import alternatives, shown, silent_options
+from noisette.testing.probes import global_random_state_kept, global_seeds, offline, same_bits, seeded_generators
 
 
 def check_weights_are_named_by_hash(plugin: Features) -> None:
@@ -38,13 +39,21 @@ def check_vectors_as_declared(plugin: Features) -> None:
 
 
 def check_same_vectors_every_time(plugin: Features) -> None:
-    """Two calls, and a network loaded anew, give the same bits and draw no random number."""
-    extract, pictures = _extractor(plugin), _pictures(3, (3, 32, 32))
+    """Two calls, and a network loaded anew, give the same bits and draw no random number.
+
+    Whatever they were given before, and whatever the global generators were seeded with.
+    """
+    with global_seeds(1):
+        extract, pictures = _extractor(plugin), _pictures(3, (3, 32, 32))
     with global_random_state_kept(plugin, "a call"):
         first = extract(pictures)
     require(same_bits(first, extract(pictures)), plugin, "vectors of a second call", "the same bits", "others")
-    again = _extractor(plugin)(pictures)
-    require(same_bits(first, again), plugin, "vectors of a network loaded anew", "the same bits", "others")
+    with global_seeds(2):
+        anew = _extractor(plugin)
+    anew(_pictures(5, (3, 20, 24), seed=7) // 3)
+    again = anew(pictures)
+    what = "vectors of a network loaded anew, after darker pictures"
+    require(same_bits(first, again), plugin, what, "the same bits", "others")
 
 
 def check_pictures_are_independent(plugin: Features) -> None:
@@ -71,16 +80,112 @@ def check_grey_is_repeated(plugin: Features) -> None:
 
 
 def check_tells_pictures_apart(plugin: Features) -> None:
-    """Different pictures have different vectors; a mirrored, darker or noisier one is another picture."""
+    """Different pictures have different vectors; a darker or noisier one is another picture."""
     extract, picture = _extractor(plugin), _pictures(1, (3, 32, 32))
     noisy = (picture.int() + _pictures(1, (3, 32, 32), seed=5).int() // 4).clamp(max=255).to(torch.uint8)
-    others = {"mirrored": picture.flip(-1), "darker": picture // 2, "noisier": noisy}
+    others = {"darker": picture // 2, "noisier": noisy}
     vector = extract(picture)
     for name, other in others.items():
         apart = float((extract(other) - vector).abs().max() / vector.std().clamp(min=1e-12))
         require(apart > 1e-4, plugin, f"vector of the {name} picture", "another", "the same")
 
 
+def check_loading_seeds_nothing(plugin: Features) -> None:
+    """Loading seeds no global generator: what is drawn afterwards does not repeat."""
+    _extractor(plugin)
+    seeded = seeded_generators(lambda: _extractor(plugin))
+    require(not seeded, plugin, "global generators that load seeds", "none", seeded)
+
+
+def check_bytes_do_not_wrap(plugin: Features) -> None:
+    """Pictures as bytes have the vectors of the same numbers in a wider type: no difference of bytes wraps round.
+
+    Skipped where a wider type is refused.
+    """
+    extract, pictures = _extractor(plugin), _pictures(3, (3, 32, 32))
+    try:
+        wide = extract(pictures.to(torch.int32))
+    except CheckFailedError:
+        raise
+    except Exception as error:
+        raise Skip(f"{shown(plugin)}: it takes bytes alone ({type(error).__name__})") from error
+    vectors = extract(pictures)
+    off = float((wide - vectors).abs().max() / vectors.std().clamp(min=1e-12))
+    require(off < 1e-3, plugin, "vectors of bytes", "those of the same numbers as int32", f"{off:.2g} off")
+
+
+@about("weights_sha256")
+def check_options_of_other_vectors_are_named(plugin: Features) -> None:
+    """Where an option makes other vectors, the weights' hash, the label or the resizing is another one too.
+
+    They are what results and stored references of these features are known by.
+    """
+    pictures = _pictures(2, (3, 32, 32))
+    plain, known = _extractor(plugin)(pictures), _identity(plugin)
+    for other in (one for tried in alternatives(plugin).values() for one in tried):
+        try:
+            vectors, same = _extractor(other)(pictures), _identity(other) == known
+        except (Skip, DataError):
+            continue
+        changed = vectors.shape != plain.shape or not bool((vectors == plain).all())
+        require(
+            not (changed and same),
+            other,
+            "hash, label and resizing",
+            "others, as the vectors are others",
+            "the same",
+        )
+
+
+def _identity(plugin: Features) -> tuple[object, ...]:
+    return plugin.weights_sha256(), plugin.label, plugin.resizing, plugin.input_size
+
+
+def check_sees_the_whole_picture(plugin: Features) -> None:
+    """A change in any quarter of a square picture, or in any channel, changes the vector."""
+    extract, picture = _extractor(plugin), _pictures(1, (3, 32, 32))
+    vector = extract(picture)
+    for channel, name in enumerate(("red", "green", "blue")):
+        other = picture.clone()
+        other[:, channel] = 255 - other[:, channel]
+        _differs(plugin, f"vector of a picture with another {name}", vector, extract(other))
+    for row, column in ((0, 0), (0, 16), (16, 0), (16, 16)):
+        other = picture.clone()
+        other[..., row : row + 16, column : column + 16] = 255 - other[..., row : row + 16, column : column + 16]
+        _differs(plugin, f"vector of a picture with another quarter at ({row}, {column})", vector, extract(other))
+
+
+def check_however_pictures_lie_in_memory(plugin: Features) -> None:
+    """Pictures with gaps between them, or whose channels lie last, have the same vectors, to 1e-4 of the spread."""
+    extract, pictures = _extractor(plugin), _pictures(3, (3, 24, 40))
+    vectors = extract(pictures)
+    apart = torch.stack([pictures, pictures], dim=-1)[..., 0]
+    for what, other in (
+        ("with gaps", apart),
+        ("channels last", pictures.contiguous(memory_format=torch.channels_last)),
+    ):
+        error = float((extract(other) - vectors).abs().max() / vectors.std())
+        require(error < 1e-4, plugin, f"vectors of pictures that lie {what}", "the same", f"{error:.2g} off")
+
+
+def check_every_option_counts(plugin: Features) -> None:
+    """Each option changes vectors, classifier, label or facts: none is read and forgotten."""
+    _extractor(plugin)
+    pictures = torch.cat([_pictures(2, (3, 32, 32))])
+
+    def seen(features: Features) -> object:
+        try:
+            vectors = _extractor(features)(pictures)
+            logits = features.classifier()(vectors) if features.classifies else vectors
+        except (Skip, DataError):
+            return "its weights are not here"
+        return vectors.numpy().tobytes(), logits.numpy().tobytes(), features.label, str(features.facts)
+
+    for key in silent_options(plugin, seen):
+        require(False, plugin, f"option {key!r}", "an effect on the vectors", "none")
+
+
+@about("classifier")
 def check_classifies_as_declared(plugin: Features) -> None:
     """With `classifies`, `classifier` gives finite logits (N, K), K at least 2; without, it is refused."""
     features = _extractor(plugin)(_pictures(3, (3, 32, 32)))
@@ -94,6 +199,17 @@ def check_classifies_as_declared(plugin: Features) -> None:
     right = logits.ndim == 2 and len(logits) == 3 and logits.shape[1] >= 2
     require(right, plugin, "shape of the logits of 3 pictures", "(3, K) with K of 2 or more", tuple(logits.shape))
     require(bool(logits.isfinite().all()), plugin, "logits", "finite values", "NaN or infinity")
+    alone = torch.cat([plugin.classifier()(features[i : i + 1].cpu()) for i in range(3)])
+    near = bool(((alone - logits).abs() <= 1e-4 * logits.std().clamp(min=1e-6)).all())
+    require(near, plugin, "logits of each picture on its own", "those of the batch", "others")
+    sums = logits.double().sum(dim=1)
+    shares = bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
+    require(not shares, plugin, "logits", "numbers before the softmax", "shares that add to 1")
+
+
+def _differs(plugin: Features, what: str, vector: Tensor, other: Tensor) -> None:
+    apart = float((other - vector).abs().max() / vector.std().clamp(min=1e-12))
+    require(apart > 1e-4, plugin, what, "another", "the same")
 
 
 def check_leaves_its_inputs_alone(plugin: Features) -> None:
@@ -105,11 +221,25 @@ def check_leaves_its_inputs_alone(plugin: Features) -> None:
 
 
 def _extractor(plugin: Features) -> Callable[[Tensor], Tensor]:
+    """Return the loaded network; what it gives is a tensor with a row for each picture."""
     try:
         with offline():
-            return plugin.load(torch.device("cpu"))
+            extract = plugin.load(torch.device("cpu"))
     except DataError as missing:
         raise Skip(f"{shown(plugin)}: its weights are not here: {missing}") from missing
+    require(callable(extract), plugin, "result of load", "a function", type(extract).__name__, cause="no function")
+    return partial(_vectors, plugin, extract)
+
+
+def _vectors(plugin: Features, extract: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+    vectors = extract(pictures)
+    is_tensor = isinstance(vectors, Tensor) and vectors.ndim == 2 and len(vectors) == len(pictures)
+    came = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
+    expected = f"({len(pictures)}, D)"
+    require(is_tensor, plugin, f"shape of the vectors of {len(pictures)} pictures", expected, came, cause="no rows")
+    finite = bool(vectors.isfinite().all())
+    require(finite, plugin, "vectors", "finite values", "NaN or infinity", cause="not finite")
+    return vectors
 
 
 def _pictures(count: int, shape: tuple[int, int, int], seed: int = 0) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from noisette.contracts import Batch, Estimate, Metric, ModelMetric, Neighbours
 from noisette.errors import DataError
-from noisette.testing.check import Skip, require
+from noisette.testing.check import Skip, about, fail, require
 from noisette.testing.options import alternatives, shown, silent_options
-from noisette.testing.probes import global_random_state_kept
+from noisette.testing.probes import global_random_state_kept, global_seeds
 from noisette.testing.sets import Sets, made, made_for_models, part_of
+from noisette.testing.wording import brief
 
 State = dict[str, Tensor]
 Results = dict[str, Estimate]
@@ -38,6 +40,9 @@ def check_results_are_estimates(plugin: Metric) -> None:
     require(bool(results), plugin, "results", "at least one", "none")
     for name, estimate in results.items():
         require(isinstance(estimate, Estimate), plugin, f"result {name!r}", "an Estimate", type(estimate).__name__)
+        for part in estimate if estimate.stderr is not None else estimate[:1]:
+            plain = isinstance(part, float | int) and not isinstance(part, bool)
+            require(plain, plugin, f"values of the result {name!r}", "Python numbers", type(part).__name__)
         _finite(plugin, name, estimate)
     unknown = sorted(set(plugin.over_inception) - set(results))
     require(not unknown, plugin, "over_inception", f"names among {sorted(results)}", unknown)
@@ -84,6 +89,7 @@ def _gain(sign: int, near: float, far: float) -> float:
     return sign * (near - far) / max(abs(near) + abs(far), _TINY)
 
 
+@about("update")
 def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
     """Any batch sizes and any order of the pictures give the same results, to 1e-6 of the far set's.
 
@@ -100,18 +106,46 @@ def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
     _same_results(plugin, "from pictures in another order", whole, shuffled, _scale(plugin), errors=1.0)
 
 
+@about("merge")
 def check_merge_equals_one_pass(plugin: Metric) -> None:
-    """Statistics of two halves, merged either way round, are those of one pass; those of nothing change nothing."""
+    """Statistics of two or three parts of unequal size, merged any way round, are those of one pass.
+
+    Those of nothing change nothing. Equal halves would hide a merge that forgets how many pictures each part had.
+    """
     sets = _sets(plugin)
-    half = len(sets.near.pictures) // 2
-    a, b = (_whole(plugin, part_of(sets.near, rows)) for rows in (slice(half), slice(half, 2 * half)))
     whole = _judged(plugin, sets, _whole(plugin, sets.near))
-    _same_results(plugin, "after a merge", whole, _judged(plugin, sets, plugin.merge(a, b)), _scale(plugin))
-    turned = _judged(plugin, sets, plugin.merge(b, a))
-    _same_results(plugin, "after a merge the other way round", whole, turned, _scale(plugin), errors=1.0)
-    for what, state in (("{} and all", ({}, plugin.merge(a, b))), ("all and {}", (plugin.merge(a, b), {}))):
+    a, b, c = _parts(plugin, sets.near, (0.05, 0.5))
+    left = _judged(plugin, sets, plugin.merge(plugin.merge(a, b), c))
+    _same_results(plugin, "after a merge of unequal parts", whole, left, _scale(plugin))
+    a, b, c = _parts(plugin, sets.near, (0.25, 0.9))
+    right = _judged(plugin, sets, plugin.merge(a, plugin.merge(b, c)))
+    _same_results(plugin, "after a merge of unequal parts, the last two first", whole, right, _scale(plugin))
+    turned = _judged(plugin, sets, plugin.merge(c, plugin.merge(b, a)))
+    _same_results(plugin, "after a merge the other way round", whole, turned, _scale(plugin), errors=2.0)
+    every = plugin.merge(plugin.merge(a, b), c)
+    for what, state in (("{} and all", ({}, every)), ("all and {}", (every, {}))):
         came = _unless_refused(_judged, plugin, sets, plugin.merge(*state)) or {}
         _same_results(plugin, f"after a merge of {what}", whole, came, _scale(plugin))
+
+
+@about("update")
+def check_order_does_not_matter_far_from_zero(plugin: Metric) -> None:
+    """Sums are exact enough where values are large beside their spread: features 300 off, in batches, to 3e-5.
+
+    Sums of squares in float32 would lose all digits of the variance.
+    """
+    if plugin.needs != "features":
+        raise Skip(f"{shown(plugin)}: it reads no features")
+    sets = _sets(plugin)
+    moved = Sets(*(replace(one, features=_features(one) + 300) for one in vars(sets).values()))
+    whole = _unless_refused(_judged, plugin, moved, _whole(plugin, moved.near))
+    if whole is None:
+        raise Skip(f"{shown(plugin)}: it refuses such features")
+    count = len(sets.near.pictures)
+    split = _judged(plugin, moved, _state(plugin, moved.near, [count // 3, 1, count - count // 3 - 1]))
+    far = _judged(plugin, moved, _whole(plugin, moved.far))
+    scale = {name: 30 * abs(far[name].value) for name in far}
+    _same_results(plugin, "of features far from zero, in batches", whole, split, scale)
 
 
 def check_leaves_its_inputs_alone(plugin: Metric) -> None:
@@ -136,9 +170,13 @@ def check_leaves_its_inputs_alone(plugin: Metric) -> None:
 
 
 def check_same_results_every_time(plugin: Metric) -> None:
-    """Two comparisons of the same statistics give the same numbers."""
+    """Two comparisons of the same statistics give the same numbers, whatever was compared or seeded between."""
     sets = _sets(plugin)
-    first, second = (_judged(plugin, sets, _whole(plugin, sets.near)) for _ in range(2))
+    with global_seeds(1):
+        first = _judged(plugin, sets, _whole(plugin, sets.near))
+        _judged(plugin, sets, _whole(plugin, sets.far))
+    with global_seeds(2):
+        second = _judged(plugin, sets, _whole(plugin, sets.near))
     require(first == second, plugin, "results of a second comparison", first, second)
 
 
@@ -149,7 +187,7 @@ def check_state_is_tensors(plugin: Metric) -> None:
     try:
         stored = load(save(state))
     except (RuntimeError, ValueError, AttributeError) as error:
-        raise AssertionError(f"{shown(plugin)}: state for safetensors: expected tensors; came {error}") from error
+        fail(plugin, "state for safetensors", "tensors", error)
     _same_results(plugin, "of a stored state", _judged(plugin, sets, state), _judged(plugin, sets, stored), 0.0)
 
 
@@ -187,9 +225,7 @@ def check_reads_what_it_needs(plugin: Metric) -> None:
         results = plugin.compute(_whole(plugin, generated), _whole(plugin, bare), _whole(plugin, bare))
     except (TypeError, AttributeError, KeyError) as error:
         needs = f"{plugin.needs}, needs_labels={plugin.needs_labels}, needs_logits={plugin.needs_logits}"
-        raise AssertionError(
-            f"{shown(plugin)}: declares needs={needs}: expected results; came {error!r}"
-        ) from error
+        fail(plugin, f"declares needs={needs}", "results", repr(error))
     require(bool(results), plugin, "results from what it needs", "some", "none")
 
 
@@ -249,7 +285,18 @@ def _compared(plugin: Metric, generated: str) -> Results:
 
 
 def _judged(plugin: Metric, sets: Sets, state: State) -> Results:
-    return plugin.compute(state, _whole(plugin, sets.reference), _whole(plugin, sets.heldout))
+    """Compare a state with the sets' reference; the results are a dictionary of finite estimates."""
+    results = plugin.compute(state, _whole(plugin, sets.reference), _whole(plugin, sets.heldout))
+    require(
+        isinstance(results, dict), plugin, "results", "a dictionary", type(results).__name__, cause="no results"
+    )
+    for name, estimate in results.items():
+        is_estimate = isinstance(estimate, tuple) and len(estimate) == 2
+        require(
+            is_estimate, plugin, f"result {name!r}", "an Estimate", type(estimate).__name__, cause="no estimate"
+        )
+        _finite(plugin, name, estimate)
+    return results
 
 
 def _shown_beside(plugin: Metric) -> list[Neighbours]:
@@ -258,7 +305,23 @@ def _shown_beside(plugin: Metric) -> list[Neighbours]:
 
 
 def _whole(plugin: Metric, batch: Batch) -> State:
-    return plugin.update({}, batch)
+    state = plugin.update({}, batch)
+    require(
+        isinstance(state, dict), plugin, "state from update", "a dictionary", type(state).__name__, cause="no state"
+    )
+    return state
+
+
+def _parts(plugin: Metric, batch: Batch, cuts: Sequence[float]) -> list[State]:
+    """Return the states of parts of a batch that is cut at these shares of it."""
+    count = len(batch.pictures)
+    places = [0, *(max(round(share * count), 1) for share in cuts), count]
+    return [_whole(plugin, part_of(batch, slice(*ends))) for ends in pairwise(places)]
+
+
+def _features(batch: Batch) -> Tensor:
+    assert batch.features is not None
+    return batch.features
 
 
 def _state(plugin: Metric, batch: Batch, sizes: Sequence[int]) -> State:
@@ -286,16 +349,29 @@ def _same_results(
     scale: dict[str, float] | float,
     errors: float = 0.0,
 ) -> None:
+    same = sorted(came) == sorted(expected)
+    require(same, plugin, f"names of the results {what}", sorted(expected), sorted(came))
     for name, (value, stderr) in expected.items():
         size = scale if isinstance(scale, float) else scale[name]
         limit = _TINY * max(size, abs(value)) + errors * (stderr or 0.0)
-        near = name in came and abs(came[name].value - value) <= limit
-        require(near, plugin, f"{name} {what}", f"{value:.9g} within {limit:.2g}", came.get(name))
+        off = abs(came[name].value - value)
+        told = f"{brief(came[name].value)}, {off:.2g} off"
+        require(off <= limit, plugin, f"{name} {what}", f"{brief(value)} within {limit:.2g}", told)
+        _same_error(plugin, f"{name} {what}", stderr, came[name].stderr, share=0.5 if errors else 1e-4)
+
+
+def _same_error(plugin: Metric, what: str, expected: float | None, came: float | None, share: float) -> None:
+    """Require that a standard error is the same within a share of it, as it has an error of its own."""
+    same = (expected is None) == (came is None)
+    if expected is not None and came is not None:
+        same = abs(came - expected) <= share * max(expected, came) + 1e-12
+    require(same, plugin, f"standard error of {what}", expected, came)
 
 
 def _finite(plugin: Metric, name: str, estimate: Estimate) -> None:
-    finite = math.isfinite(estimate.value) and (estimate.stderr is None or 0 <= estimate.stderr < math.inf)
-    require(finite, plugin, name, "a finite value, its error not negative, or a DataError", estimate)
+    finite = math.isfinite(estimate[0]) and (estimate[1] is None or 0 <= estimate[1] < math.inf)
+    cause = None if math.isfinite(estimate[0]) else "not finite"
+    require(finite, plugin, name, "a finite value, its error not negative, or a DataError", estimate, cause=cause)
 
 
 def _unless_refused(act: Callable[..., Made], *arguments: object) -> Made | None:

@@ -25,6 +25,22 @@ LEVELS = tuple((alpha, (1 - alpha**2) ** 0.5) for alpha in (0.99995, 0.9, 0.7, 0
 _LAW = Gaussian([0.4], [[0.6]])
 
 
+def check_leaves_its_inputs_alone(plugin: Objective) -> None:
+    """Pictures, noise and output are not changed in place, and no random number is drawn."""
+    x0, eps = _pictures(3)
+    alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
+    output, x_t = _pictures(3, seed=5)[0], alpha * x0 + sigma * eps
+    given = {"x0": x0, "eps": eps, "output": output, "x_t": x_t, "alpha": alpha, "sigma": sigma}
+    before = {name: tensor.clone() for name, tensor in given.items()}
+    with global_random_state_kept(plugin, "target, losses and predict"):
+        plugin.target(x0, eps, alpha, sigma)
+        plugin.losses(output, x0, eps, alpha, sigma)
+        seen = plugin.predict(output, x_t, *LEVELS[2])
+        _ = seen.x0, seen.eps, seen.v
+    for name, tensor in given.items():
+        require(same_bits(tensor, before[name]), plugin, f"{name} afterwards", "unchanged", "another")
+
+
 def check_target_gives_the_picture_back(plugin: Objective) -> None:
     """Read as a prediction, the target is x0, eps and v again, to 1e-9 (over alpha, which divides), in float64."""
     for objective in variants(plugin):
@@ -142,22 +158,6 @@ def check_needs_signal_as_declared(plugin: Objective) -> None:
         lost = True
     came = f"x0 {'cannot' if lost else 'can'} be read at alpha 0"
     require(lost == plugin.needs_signal, plugin, "needs_signal", f"{plugin.needs_signal}, as declared", came)
-
-
-def check_leaves_its_inputs_alone(plugin: Objective) -> None:
-    """Pictures, noise and output are not changed in place, and no random number is drawn."""
-    x0, eps = _pictures(3)
-    alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
-    output, x_t = _pictures(3, seed=5)[0], alpha * x0 + sigma * eps
-    given = {"x0": x0, "eps": eps, "output": output, "x_t": x_t, "alpha": alpha, "sigma": sigma}
-    before = {name: tensor.clone() for name, tensor in given.items()}
-    with global_random_state_kept(plugin, "target, losses and predict"):
-        plugin.target(x0, eps, alpha, sigma)
-        plugin.losses(output, x0, eps, alpha, sigma)
-        seen = plugin.predict(output, x_t, *LEVELS[2])
-        _ = seen.x0, seen.eps, seen.v
-    for name, tensor in given.items():
-        require(same_bits(tensor, before[name]), plugin, f"{name} afterwards", "unchanged", "another")
 
 
 def check_every_option_counts(plugin: Objective) -> None:

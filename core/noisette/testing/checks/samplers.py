@@ -15,12 +15,20 @@ from noisette.diffusion import Clipped, Denoiser, Noise, Tables
 from noisette.diffusion.guidance import Guided
 from noisette.diffusion.spacing import Spacing
 from noisette.testing import processes
-from noisette.testing.check import Skip, require
+from noisette.testing.check import Skip, fail, require
 from noisette.testing.exact import Calls, Exact, Slope
 from noisette.testing.laws import Gaussian, Mixture, guided
 from noisette.testing.noises import Empty, Stream, Switched
-from noisette.testing.options import changed, shown, silent_options, variants
-from noisette.testing.probes import devices, global_random_state_kept, same_bits, start, walk
+from noisette.testing.options import changed, combinations, shown, silent_options, variants
+from noisette.testing.probes import (
+    devices,
+    global_random_state_kept,
+    global_seeds,
+    require_state,
+    same_bits,
+    start,
+    walk,
+)
 
 COMMON = tuple(Sampler.model_fields)
 """Options that every sampler has: the walk, which the checks set as they need, and those that core reads."""
@@ -35,32 +43,42 @@ _SHAPE = (3, 4, 5)
 def check_walks_the_listed_steps(plugin: Sampler) -> None:
     """The denoiser is called at every step of the list, in its order, and nowhere else.
 
-    Named spacings, given lists (also ones that do not end at 0) and walks that begin below T-1. A sampler that
-    calls more often than once a step may do so within the step, from t down to s, but not at the clean picture.
+    Named spacings, given lists (also ones that do not end at 0), walks that begin below T-1, and several T. A
+    sampler that calls more often than once a step may do so within the step, from t down to s, but not at the clean
+    picture; one that declares fewer calls than steps may leave some out. One that is declared `adaptive` or
+    `goes_back` chooses its levels itself, among the trained ones.
     """
-    tables = processes.linear()
-    for sampler in variants(plugin, beside=COMMON):
-        for walker, schedule in _walks(sampler, tables):
+    for sampler in combinations(plugin, beside=COMMON):
+        for walker, schedule in _walks(sampler):
             _walks_as_listed(walker, schedule)
 
 
 def check_network_calls_as_declared(plugin: Sampler) -> None:
-    """`network_calls(n)` is the number of calls of a walk of n steps: for every spacing, and from pure noise."""
-    for tables in (processes.linear(), processes.zero_terminal()):
-        for sampler, schedule in _walks(plugin, tables):
-            calls, x = Calls(Slope(schedule)), start(1, _SHAPE)
+    """`network_calls(n)` is the number of calls of a walk of n steps, for every spacing and option.
+
+    Of a sampler that is declared `adaptive` it is an estimate, within a factor of 10.
+    """
+    for option in combinations(plugin, beside=COMMON, most=8):
+        for sampler, schedule in (*_walks(option), *_from_noise(option)):
+            calls = Calls(Slope(schedule))
+            x = start(1, _SHAPE)
             walk(sampler, calls, x, Stream(0, x))
             listed = schedule.timesteps(sampler.steps, sampler.spacing)
-            declared, made = declared_calls(sampler, schedule, listed), len(calls.steps)
-            what = f"network calls of {len(listed) - 1} steps" + (
-                " from pure noise" * (schedule(listed[0])[0] == 0)
-            )
-            require(made == declared, sampler, what, declared, made)
+            declared, came = declared_calls(sampler, schedule, listed), len(calls.steps)
+            what = f"network calls of {len(listed) - 1} steps"
+            what += " from pure noise" if schedule(listed[0])[0] == 0 else ""
+            if sampler.adaptive:
+                near = declared <= 10 * came and came <= 10 * declared
+                require(near, sampler, what, f"about {declared}, the estimate of network_calls", came)
+            else:
+                require(came == declared, sampler, what, f"{declared}, as network_calls declares", came)
 
 
 def check_yields_one_state_a_step(plugin: Sampler) -> None:
-    """A walk of n steps yields n states: previews, strips and progress count on it."""
-    for sampler, schedule in _walks(plugin, processes.linear()):
+    """A walk of n steps yields n states: previews, strips and progress count on it. An adaptive one has its own."""
+    if plugin.adaptive:
+        raise Skip(f"{shown(plugin)}: it is declared adaptive")
+    for sampler, schedule in _walks(plugin):
         x = start(1, _SHAPE)
         came = len(walk(sampler, Slope(schedule), x, Stream(0, x)))
         steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
@@ -69,7 +87,7 @@ def check_yields_one_state_a_step(plugin: Sampler) -> None:
 
 def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
     """Every state has the shape, dtype and device of x: float32 and float64; "meta" stands for another device."""
-    for sampler in variants(in_steps(plugin, 5), beside=COMMON):
+    for sampler in combinations(in_steps(plugin, 5), beside=COMMON):
         for dtype in (torch.float32, torch.float64):
             _keeps_form(sampler, start(2, _SHAPE, dtype))
         for device in devices():
@@ -82,7 +100,7 @@ def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
 
 def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
     """x, the predictions and the states already yielded are not changed in place."""
-    for sampler in variants(in_steps(plugin, 6), beside=COMMON):
+    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
         x = start(2, _SHAPE)
         before, calls = x.clone(), Calls(Slope(processes.linear()), keep=True)
         states: list[tuple[Tensor, Tensor]] = []
@@ -98,7 +116,7 @@ def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
 
 def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
     """Noise comes from the given source: the global generators of torch, NumPy and Python stay untouched."""
-    for sampler in variants(in_steps(plugin, 4), beside=COMMON):
+    for sampler in combinations(in_steps(plugin, 4), beside=COMMON):
         x = start(2, _SHAPE)
         with global_random_state_kept(sampler, "a walk"):
             walk(sampler, Slope(processes.linear()), x, Stream(0, x))
@@ -106,11 +124,10 @@ def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
 
 def check_same_seed_same_bits(plugin: Sampler) -> None:
     """The same seed gives the same bits, whatever the state of the global generators; another seed others."""
-    for sampler in variants(in_steps(plugin, 6), beside=COMMON):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1)
+    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
+        with global_seeds(1):
             first = _picture(sampler, 7, range(3))
-            torch.manual_seed(2)
+        with global_seeds(2):
             second = _picture(sampler, 7, range(3))
         require(same_bits(first, second), sampler, "two walks of one seed", "the same bits", _apart(first, second))
         other = _picture(sampler, 8, range(3))
@@ -120,14 +137,19 @@ def check_same_seed_same_bits(plugin: Sampler) -> None:
 def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
     """Picture i has the same bits in any batch: whole, halves, alone, or in another order.
 
-    The denoiser is made of sums and products alone, so that nothing but the sampler can mix pictures.
+    The denoiser is made of sums and products alone, so that nothing but the sampler can mix pictures. The levels of
+    a sampler that is declared `adaptive` may depend on the batch: its pictures agree to 0.05.
     """
-    for sampler in variants(in_steps(plugin, 6), beside=COMMON):
+    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
         whole = _picture(sampler, 7, range(5))
         for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
             came = torch.cat([_picture(sampler, 7, part) for part in split])
             expected = whole[[index for part in split for index in part]]
             what = f"pictures drawn as {split}"
+            if sampler.adaptive:
+                near = bool(((came - expected).abs() < 0.05).all())
+                require(near, sampler, what, "those of one batch within 0.05", _apart(came, expected))
+                continue
             require(same_bits(came, expected), sampler, what, "the bits of one batch", _apart(came, expected))
 
 
@@ -138,16 +160,26 @@ def check_finite_at_both_ends(plugin: Sampler) -> None:
             for steps, dtype in ((1, torch.float32), (2, torch.float64), (20, torch.float32), (20, torch.float64)):
                 walker, x = in_steps(sampler, steps), start(2, _SHAPE, dtype)
                 what = f"{steps} steps of the {process.__name__} process in {dtype}"
-                states = walk(walker, Slope(process()), x, Stream(0, x))
-                lost = [step for step, state in enumerate(states) if not bool(state.isfinite().all())]
-                require(not lost, walker, what, "finite values", f"NaN or infinity in states {lost[:3]}")
+                walk(walker, Slope(process()), x, Stream(0, x), what)
 
 
 def check_last_step_adds_no_noise(plugin: Sampler) -> None:
-    """The picture does not depend on what the noise source gives in the last step."""
-    for sampler in variants(plugin, beside=COMMON):
+    """The picture does not depend on what the noise source gives in the last step.
+
+    Where a sampler `goes_back`, that noise may change what the denoiser sees, but not be left in the picture: with
+    a denoiser that sees 0 in everything, all pictures are 0 within 1e-9.
+    """
+    for sampler in combinations(plugin, beside=COMMON):
         for steps in (1, 2, 8):
             walker = in_steps(sampler, steps)
+            if plugin.goes_back:
+                x = start(2, (1, 1, 2))
+                end = walk(
+                    walker, Exact(Gaussian([0.0, 0.0], torch.zeros(2, 2)), processes.linear()), x, Stream(0, x)
+                )
+                left = float(end[-1].abs().max())
+                require(left < 1e-9, walker, "noise that is left in the picture", "none", left)
+                continue
             ends = [_with_last_noise(walker, seed) for seed in (1, 2)]
             require(same_bits(*ends), walker, "two noises in the last step", "the same picture", _apart(*ends))
 
@@ -167,12 +199,12 @@ def check_stochastic_as_declared(plugin: Sampler) -> None:
 def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
     """Clipping, and any other wrapper, decides what a sampler sees: the wrapper is called, not what is in it.
 
-    The denoiser sees 3 everywhere, the wrapper clips it to 1: a walk then ends at 1 within rounding (1e-9). A
-    method whose last step does not land on the predicted picture (Euler-Maruyama) may expect to fail.
+    The denoiser sees 3 everywhere, the wrapper clips it to 1: a walk then ends at 1 within rounding (1e-9). The
+    last step of a method that is not `linear_exact` need not land on that picture: within 0.2 in 1000 steps.
     """
     tables = processes.linear()
-    for sampler in variants(plugin, beside=COMMON):
-        for steps in (1, 6):
+    for sampler in combinations(plugin, beside=COMMON):
+        for steps in (1, 6) if plugin.linear_exact else (1000,):
             walker = in_steps(sampler, steps)
             inner = Calls(Exact(Gaussian([3.0, 3.0], torch.zeros(2, 2)), tables))
             outer = Calls(Clipped(inner))
@@ -181,7 +213,13 @@ def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
             inside = len(inner.steps) == len(outer.steps)
             require(inside, walker, "calls past the wrapper", 0, abs(len(inner.steps) - len(outer.steps)))
             error = float((end - 1).abs().max())
-            require(error < 1e-9, walker, "end of a walk whose x0 is clipped to 1", "1", end.flatten().tolist())
+            require(
+                error < (1e-9 if plugin.linear_exact else 0.2),
+                walker,
+                "end of a walk whose x0 is clipped to 1",
+                "1",
+                end.flatten().tolist(),
+            )
 
 
 def check_leaves_guidance_to_core(plugin: Sampler) -> None:
@@ -195,7 +233,7 @@ def check_leaves_guidance_to_core(plugin: Sampler) -> None:
     label, none, strength = [0.0, 0.8], [0.0, -0.1], 1.5
     seen, blind = (Exact(law.shifted(by), tables) for by in (label, none))
     told = {"guidance": strength, "guidance_interval": (999, 0), "threshold": 0.9}
-    for sampler in variants(in_steps(plugin, 12), beside=COMMON):
+    for sampler in combinations(in_steps(plugin, 12), beside=COMMON):
         expected = walk(sampler, Exact(guided(law, label, none, strength), tables), x, Stream(0, x))[-1]
         came = walk(changed(sampler, **told), Guided(seen, blind, strength), x, Stream(0, x))[-1]
         near = bool(((came - expected).abs() < 1e-6).all())
@@ -218,7 +256,7 @@ def check_variants_are_other_methods(plugin: Sampler) -> None:
         try:
             sampler = type(plugin).model_validate(dict(given))
         except ValidationError as error:
-            require(False, plugin, what, "options of this sampler", str(error).splitlines()[2].strip())
+            fail(plugin, what, "options of this sampler", error.errors()[0]["msg"])
         for kind, own in (("label", sampler.label), ("picture", _probe(sampler, as_spaced=True))):
             require(own not in seen, plugin, f"{kind} of {what}", "one of its own", f"that of {seen.get(own)}")
             seen[own] = what
@@ -234,13 +272,16 @@ def in_steps(sampler: Walker, steps: int) -> Walker:
     return changed(sampler, steps=steps, spacing="linspace")
 
 
-def _walks(plugin: Sampler, tables: Tables) -> Iterator[tuple[Sampler, Tables]]:
+def _walks(plugin: Sampler) -> Iterator[tuple[Sampler, Tables]]:
+    tables = processes.linear()
     for spacing in _NAMES:
         for steps in (1, 2, 7, 20):
             yield changed(plugin, steps=steps, spacing=spacing), tables
     for steps_given in _LISTS:
         yield changed(plugin, steps=len(steps_given), spacing=steps_given), tables
     yield in_steps(plugin, 6), tables.starting_at(400)
+    for timesteps, steps in ((1, 1), (7, 7), (257, 5), (4000, 3)):
+        yield in_steps(plugin, steps), processes.linear(timesteps)
 
 
 def _walks_as_listed(sampler: Sampler, schedule: Tables) -> None:
@@ -248,16 +289,36 @@ def _walks_as_listed(sampler: Sampler, schedule: Tables) -> None:
     calls, x = Calls(Slope(schedule)), start(1, _SHAPE)
     made: list[int] = []
     with torch.no_grad():
-        for _ in sampler.trajectory(calls, x, Stream(0, x)):
+        for state in sampler.trajectory(calls, x, Stream(0, x)):
+            require_state(sampler, state, x, f"state {len(made)} of a walk")
             made.append(len(calls.steps))
-    if declared_calls(sampler, schedule, listed) == len(listed) - 1:
-        require(calls.steps == listed[:-1], sampler, "steps of the calls", listed[:-1], calls.steps)
-        return
-    missing = sorted(set(listed[:-1]) - set(calls.steps), reverse=True)
-    require(not missing, sampler, "listed steps without a call", "none", missing)
+    require(bool(made), sampler, "states of a walk", "one after each step", "none", cause="no states")
+    top = len(schedule) - 1 if sampler.goes_back else listed[0]
+    trained = all(0 <= step <= top for step in calls.steps)
+    require(trained, sampler, "steps of the calls", f"from 0 to {top}", calls.steps)
     require(len(calls.steps) == made[-1], sampler, "calls after the picture", 0, len(calls.steps) - made[-1])
+    late = len(made) > 2 and made[0] == made[-1] > 1
+    require(not late, sampler, "calls before the first state is yielded", "those of the first step", "all of them")
+    if not sampler.adaptive and not sampler.goes_back:
+        _calls_within_steps(sampler, listed, calls.steps, made, declared_calls(sampler, schedule, listed))
+
+
+def _from_noise(plugin: Sampler) -> Iterator[tuple[Sampler, Tables]]:
+    for steps in (1, 2, 7):
+        yield in_steps(plugin, steps), processes.zero_terminal()
+
+
+def _calls_within_steps(
+    sampler: Sampler, listed: list[int], called: list[int], made: list[int], declared: int
+) -> None:
+    if declared == len(listed) - 1:
+        require(called == listed[:-1], sampler, "steps of the calls", listed[:-1], called)
+        return
+    missing = sorted(set(listed[:-1]) - set(called), reverse=True)
+    right = not missing or declared < len(listed) - 1
+    require(right, sampler, "listed steps without a call", "none", missing)
     for (t, s), (first, last) in zip(pairwise(listed), pairwise([0, *made]), strict=False):
-        came = calls.steps[first:last]
+        came = called[first:last]
         within = all(max(s, 0) <= step <= t for step in came)
         require(within, sampler, f"calls in the step from {t} to {s}", f"within [{max(s, 0)}, {t}]", came)
 
@@ -278,14 +339,15 @@ def _picture(sampler: Sampler, seed: int, indices: range | list[int]) -> Tensor:
 def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
     """Walk under one noise, then take the last step under that of `seed`."""
     schedule, x = processes.linear(), start(2, _SHAPE)
-    steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
-    noise = Switched(Stream(0, x))
-    walking = sampler.trajectory(Slope(schedule), x, noise)
+    count = len(walk(sampler, Slope(schedule), x, Stream(0, x)))
+    noise = Switched(Stream(0, x) if count > 1 else Stream(seed, x))
+    end = x
     with torch.no_grad():
-        for _ in range(steps - 1):
-            next(walking)
-        noise.source = Stream(seed, x)
-        return next(walking)
+        for number, state in enumerate(sampler.trajectory(Slope(schedule), x, noise)):
+            end = state
+            if number == count - 2:
+                noise.source = Stream(seed, x)
+    return end
 
 
 def _probe(sampler: Sampler, *, as_spaced: bool = False) -> bytes:

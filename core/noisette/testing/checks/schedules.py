@@ -11,20 +11,37 @@ from torch import Tensor
 from noisette.contracts import Schedule
 from noisette.diffusion import Tables
 from noisette.errors import NoisetteError
-from noisette.testing.check import require
-from noisette.testing.options import silent_options, variants
-from noisette.testing.probes import global_random_state_kept
+from noisette.testing.check import Skip, require
+from noisette.testing.options import alternatives, combinations, shown, silent_options
+from noisette.testing.probes import global_random_state_kept, global_seeds
 
-SIZES = (1, 2, 10, 100, 1000, 4000)
+SIZES = (1, 2, 3, 10, 100, 257, 999, 1000, 4000)
 """Numbers of steps T that are tried. A schedule may refuse one with a `NoisetteError`, but not 1000.
 
 One that declares its `length` is tried at that only.
 """
 
 
+def check_same_betas_every_time(plugin: Schedule) -> None:
+    """Two calls give the same betas, whoever changed or seeded anything, and draw no random number."""
+    with global_seeds(1):
+        seeded = plugin.betas(plugin.length or 1000)
+    with global_seeds(2):
+        other = plugin.betas(plugin.length or 1000)
+    require(torch.equal(seeded, other), plugin, "betas under another global seed", "the same", "others")
+    with global_random_state_kept(plugin, "betas(100)"):
+        first = plugin.betas(100)
+    before = first.clone()
+    first.fill_(0.5)
+    plugin.betas(10)
+    require(
+        torch.equal(before, plugin.betas(100)), plugin, "betas of a second call", "those of the first", "others"
+    )
+
+
 def check_betas_are_variances(plugin: Schedule) -> None:
     """T betas of shape (T,), float64, each in (0, 1); the last may be 1. T from 1 to 4000, every option."""
-    for schedule in variants(plugin):
+    for schedule in combinations(plugin):
         for timesteps, betas in _betas(schedule).items():
             what = f"betas of T = {timesteps}"
             shape = isinstance(betas, Tensor) and tuple(betas.shape) == (timesteps,)
@@ -45,7 +62,7 @@ def check_computed_in_float64(plugin: Schedule) -> None:
 
 def check_signal_falls(plugin: Schedule) -> None:
     """The signal-to-noise ratio falls strictly at every step: none repeats a level or has drowned before."""
-    for schedule in variants(plugin):
+    for schedule in combinations(plugin):
         for timesteps, betas in _betas(schedule).items():
             snr = Tables(betas).snr
             flat = ((snr[1:] >= snr[:-1]).nonzero().flatten() + 1).tolist()
@@ -65,9 +82,70 @@ def check_little_signal_is_left(plugin: Schedule) -> None:
             require(left <= 1e-3, plugin, f"alpha² at the last of {timesteps} steps", "at most 1e-3", f"{left:.3g}")
 
 
+def check_options_leave_the_process_whole(plugin: Schedule) -> None:
+    """No other value of an option that is leaves half of the picture, alpha² above 0.5, at T = 1000.
+
+    Halved, or halfway to an end of its range, no option of a usual process does: a power that is taken of the ends
+    too makes nearly all noise vanish.
+    """
+    for one in (one for tried in alternatives(plugin).values() for one in tried if not one.length):
+        left = float(Tables(_betas(one)[1000]).alphas[999] ** 2)
+        require(left <= 0.5, one, "alpha² at the last of 1000 steps", "at most 0.5", left)
+
+
+def check_noise_rises_from_little(plugin: Schedule) -> None:
+    """No beta is below the one before, at the default options, and the first takes at most 2 % of the picture.
+
+    Noise that falls, or is told in the wrong order, destroys the picture in its first steps; one that is shifted by
+    a step begins with a step that does nothing, a hundredth of the next. A schedule that is declared not to rise
+    (`rises`) need only begin with little noise.
+    """
+    for timesteps, betas in _betas(plugin).items():
+        if timesteps < 100 or plugin.length:
+            continue
+        what = f"of {timesteps} steps"
+        first = float(betas[0])
+        little = first <= 0.02 * max(1.0, 1000 / timesteps)
+        require(little, plugin, f"first beta {what}", "at most 0.02", first)
+        falls = (betas[1:] < betas[:-1] * (1 - 1e-9)).nonzero().flatten()
+        right = not plugin.rises or not len(falls)
+        where = int(falls[0]) + 1 if len(falls) else 0
+        came = f"{float(betas[where]):.5g} after {float(betas[where - 1]):.5g} at step {where}"
+        require(
+            right, plugin, f"betas {what}", "none below the one before (or the declaration rises = False)", came
+        )
+        even = float(betas[1]) <= 30 * first
+        require(even, plugin, f"second beta {what}", f"about the first, {first:.5g}", float(betas[1]))
+
+
+def check_neighbouring_lengths_agree(plugin: Schedule) -> None:
+    """alpha over t / T is the same for T of 999, 1000 and 1001, and for odd and even ones around 100, to 2 %."""
+    if plugin.length:
+        raise Skip(f"{shown(plugin)}: it has one length, {plugin.length}")
+    for middle in (100, 1000):
+        given = dict(_given(plugin, (middle - 1, middle, middle + 1)))
+        curves = {timesteps: _at_shares(Tables(betas)) for timesteps, betas in given.items()}
+        for timesteps, curve in curves.items():
+            off = float((curve - curves[middle]).abs().max())
+            what = f"alpha over t / T for T = {timesteps}"
+            require(off <= 0.02, plugin, what, f"within 0.02 of that for {middle}", f"{off:.3g} off")
+
+
+def check_smooth_in_float64(plugin: Schedule) -> None:
+    """The betas have no grain of float32: between steps of T = 4000 their logarithm bends by less than 1e-5.
+
+    Differences of neighbouring alphas in float32 leave betas with three right digits.
+    """
+    betas = _betas(plugin).get(4000)
+    if betas is None or not plugin.rises:
+        raise Skip(f"{shown(plugin)}: it has no 4000 steps, or does not rise")
+    bend = float(betas[200:2800].log().diff().diff().abs().median())
+    require(bend <= 1e-5, plugin, "median bend of log beta between steps", "at most 1e-5", bend)
+
+
 def check_ends_in_noise_as_declared(plugin: Schedule) -> None:
     """`ends_in_noise` says whether the last beta is 1: noise prediction is refused by it before training."""
-    for schedule in variants(plugin):
+    for schedule in combinations(plugin):
         for timesteps, betas in _betas(schedule).items():
             came, declared = bool(betas[-1] == 1), schedule.ends_in_noise
             what = f"last beta of {timesteps} is 1"
@@ -97,28 +175,31 @@ def check_tables_agree_with_brute_force(plugin: Schedule) -> None:
             )
 
 
-def check_same_betas_every_time(plugin: Schedule) -> None:
-    """Two calls give the same betas, whoever changed the first ones, and no random number is drawn."""
-    with global_random_state_kept(plugin, "betas(100)"):
-        first = plugin.betas(100)
-    before = first.clone()
-    first.fill_(0.5)
-    plugin.betas(10)
-    require(
-        torch.equal(before, plugin.betas(100)), plugin, "betas of a second call", "those of the first", "others"
-    )
-
-
 def check_every_option_counts(plugin: Schedule) -> None:
     """Each option changes the betas of some T: none is read and forgotten."""
     for key in silent_options(plugin, _fingerprint):
         require(False, plugin, f"option {key!r}", "an effect on the betas", "none")
 
 
-def _given(schedule: Schedule) -> Iterator[tuple[int, Tensor]]:
-    for timesteps in (schedule.length,) if schedule.length else SIZES:
+def _at_shares(tables: Tables) -> Tensor:
+    """Return alpha at nine shares of the process, between steps as on a line."""
+    shares = torch.linspace(0.1, 0.9, 9, dtype=torch.float64) * len(tables)
+    low = shares.floor().long()
+    before = torch.cat([torch.ones(1, dtype=torch.float64), tables.alphas[:-1]])
+    return before[low] + (shares - low) * (before[(low + 1).clamp(max=len(tables))] - before[low])
+
+
+def _given(schedule: Schedule, sizes: tuple[int, ...] = SIZES) -> Iterator[tuple[int, Tensor]]:
+    for timesteps in (schedule.length,) if schedule.length else sizes:
         try:
-            yield timesteps, schedule.betas(timesteps)
+            betas = schedule.betas(timesteps)
+            require(
+                isinstance(betas, Tensor), schedule, f"betas of T = {timesteps}", "a tensor", type(betas).__name__
+            )
+            finite = bool(betas.isfinite().all())
+            what = f"betas of T = {timesteps}"
+            require(finite, schedule, what, "finite values", "NaN or infinity", cause="not finite")
+            yield timesteps, betas
         except NoisetteError as refusal:
             require(
                 timesteps not in (1000, schedule.length),

@@ -1,0 +1,206 @@
+"""Whether a backbone's networks read all of x, t and label, in any process, and learn from all that they read."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from noisette.contracts import Backbone
+from noisette.testing.check import require
+from noisette.testing.checks.backbones import (
+    CLASSES,
+    _all_differ,
+    _base,
+    _built,
+    _inputs,
+    _near,
+    _raw,
+    _ready,
+    _said,
+)
+from noisette.testing.probes import global_seeds, same_bits, seeded_generators
+
+_LATE = (1000, 1001, 1999, 3999)
+"""Steps of processes that are longer than the usual 1000: T may be any number."""
+
+_RUNS = (range(4), range(497, 501), range(996, 1000))
+"""Steps beside one another: a table of half as many, or rounding, makes two of them one."""
+
+
+def check_any_number_of_steps(plugin: Backbone) -> None:
+    """Steps of a process of T = 4000 give finite outputs that differ from each other and from those of T = 1000."""
+    network, (x, _, label) = _ready(plugin)
+    steps = (0, 1, 999, *_LATE)
+    said = [_said(network, x, torch.full((len(x),), step), label) for step in steps]
+    for step, output in zip(steps, said, strict=True):
+        finite = bool(output.isfinite().all())
+        require(finite, plugin, f"output at step {step}", "finite values", "NaN or infinity", cause="not finite")
+    _all_differ(plugin, "outputs at steps", steps, said)
+
+
+def check_steps_beside_one_another_differ(plugin: Backbone) -> None:
+    """Each step has an output of its own, also beside its neighbours: 0 to 3, 497 to 500, 996 to 999."""
+    network, (x, _, label) = _ready(plugin)
+    for run in _RUNS:
+        said = [_said(network, x, torch.full((len(x),), step), label) for step in run]
+        _all_differ(plugin, "outputs at steps", tuple(run), said)
+
+
+def check_any_number_of_classes(plugin: Backbone) -> None:
+    """With 1 and with 20 classes each label, "none" too, has an output of its own."""
+    shape = _base(plugin)
+    _, (x, t, _) = _ready(plugin)
+    for classes in (1, 20):
+        network = _built(plugin, shape, classes, shape[0])
+        labels = tuple(sorted({0, classes // 2, classes - 1, classes}))
+        said = [_said(network, x, t, torch.full((len(x),), label)) for label in labels]
+        _all_differ(plugin, f"outputs of {classes} classes for labels", labels, said)
+
+
+def check_reads_and_writes_every_channel(plugin: Backbone) -> None:
+    """Each value of each channel of x has an effect, and no two channels of the output are the same.
+
+    Also where the network is shown more channels than it gives: hints and its own last prediction.
+    """
+    channels, height, width = _base(plugin)
+    for given, outputs in ((channels, channels), (2 * channels, channels), (channels, 2 * channels)):
+        network = _built(plugin, (given, height, width), 0, outputs)
+        x = torch.randn(2, given, height, width, generator=torch.Generator().manual_seed(2)).requires_grad_()
+        output = network(x, torch.tensor([3, 700]), None)
+        weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(3))
+        (effect,) = torch.autograd.grad((output * weights).sum(), x)
+        idle = [channel for channel in range(given) if not bool(effect[:, channel].any())]
+        require(not idle, plugin, f"channels of {given} without an effect on the output", "none", idle)
+        share = float((effect == 0).double().mean())
+        require(share < 0.01, plugin, "share of values of x without an effect on the output", "none", share)
+        pairs = [(i, j) for i in range(outputs) for j in range(i) if torch.equal(output[:, i], output[:, j])]
+        require(not pairs, plugin, f"channels of the output that are the same, of {outputs}", "none", pairs[:3])
+
+
+def check_gradient_is_that_of_the_output(plugin: Backbone) -> None:
+    """The gradient, of x and of the parameters, is that of differences of the output, in float32, to 5 %.
+
+    Along its own direction and half as much of a random one, for x and for about eight runs of parameters. A layer
+    that is detached, or whose own backward pass is wrong, learns the wrong thing while the loss looks right.
+    """
+    network, (x, t, label) = _ready(plugin)
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    x = x.clone().requires_grad_()
+    (network(x, t, label) * weights).sum().backward()
+    named = {"x": x, **{name: one for name, one in network.named_parameters() if one.requires_grad}}
+    for names in _groups(list(named)):
+        group = [(named[name], _direction(named[name])) for name in names]
+        came = sum(float((one.grad * way).sum()) for one, way in group if one.grad is not None)
+        expected = _difference(network, (x, t, label), weights, group)
+        near = abs(came - expected) <= 0.05 * max(abs(expected), abs(came)) + 1e-3
+        what = f"derivative of the output along {names[0]}" + (f" ... {names[-1]}" if len(names) > 1 else "")
+        require(near, plugin, what, expected, came)
+
+
+def check_learns_in_training_mode(plugin: Backbone) -> None:
+    """In training mode it gives a finite output and a gradient too, and leaves t and label as they were."""
+    network, (x, t, label) = _ready(plugin)
+    network.train()
+    steps, labels = t.clone(), label.clone()
+    with global_seeds(0):
+        output = network(x, t, label)
+    output.square().sum().backward()
+    require(bool(output.isfinite().all()), plugin, "output in training mode", "finite values", "NaN or infinity")
+    learning = [one for one in network.parameters() if one.requires_grad]
+    require(bool(learning), plugin, "parameters that ask for a gradient", "some", "none")
+    found = any(one.grad is not None and bool(one.grad.any()) for one in learning)
+    require(found, plugin, "gradient in training mode", "one", "none")
+    kept = torch.equal(t, steps) and torch.equal(label, labels)
+    require(kept, plugin, "t and label after a call", "unchanged", "others")
+
+
+def check_calls_do_not_meet(plugin: Backbone) -> None:
+    """The same inputs give the same bits after calls with other ones, and however they lie in memory (to 1e-4)."""
+    network, (x, t, label) = _ready(plugin)
+    first = _said(network, x, t, label)
+    for rows in ([0], [3, 2, 1], [0, 1, 2, 3, 0, 1]):
+        _said(network, -x[rows], 999 - t[rows], label[rows])
+    one_step = torch.full_like(t, 500)
+    for labels in (label.flip(0), label):
+        fresh, _ = _ready(plugin)
+        _said(fresh, x, one_step, labels.roll(1))
+        came, expected = _said(fresh, x, one_step, labels), _said(_ready(plugin)[0], x, one_step, labels)
+        what = "output after a call with other labels at the same step"
+        require(same_bits(came, expected), plugin, what, "that of a fresh network", "another")
+    again = _said(network, x, t, label)
+    require(same_bits(first, again), plugin, "output after calls with other inputs", "the same bits", "others")
+    apart = torch.stack([x, x], dim=-1)[..., 0]
+    for what, other in (("channels last", x.contiguous(memory_format=torch.channels_last)), ("with gaps", apart)):
+        _near(plugin, f"output of an x that lies {what} in memory", first, _said(network, other, t, label), 1e-4)
+
+
+def check_seeds_decide_the_weights(plugin: Backbone) -> None:
+    """Networks of two seeds have other weights, and building one seeds no global generator."""
+    shape = _base(plugin)
+    first, second = (_raw(plugin, shape, CLASSES, shape[0], seed=seed).state_dict() for seed in (1, 2))
+    drawn = [key for key, value in first.items() if value.is_floating_point() and value.numel() > 16]
+    same = bool(drawn) and all(torch.equal(first[key], second[key]) for key in drawn)
+    require(not same, plugin, "weights of two seeds", "different", "the same, every one")
+    seeded = seeded_generators(lambda: plugin.build(shape, CLASSES, shape[0]))
+    require(not seeded, plugin, "global generators that build seeds", "none", seeded)
+
+
+def check_learns_from_its_first_step(plugin: Backbone) -> None:
+    """As it is built, it learns: within six steps of Adam every parameter has had a gradient that is not zero.
+
+    Layers that begin as zeros are fine, as the last learns first; a gate of zero behind a layer
+    of zeros is never left.
+    """
+    shape = _base(plugin)
+    network, (x, t, label) = _raw(plugin, shape, CLASSES, shape[0], seed=0), _inputs(shape)
+    goal = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    parameters = {name: one for name, one in network.named_parameters() if one.requires_grad}
+    idle = set(parameters)
+    optimizer = torch.optim.Adam(parameters.values(), lr=1e-2)
+    for _ in range(6):
+        optimizer.zero_grad()
+        (network(x, t, label) - goal).square().mean().backward()
+        optimizer.step()
+        idle -= {name for name, one in parameters.items() if one.grad is not None and bool(one.grad.any())}
+        if not idle:
+            return
+    require(
+        not idle,
+        plugin,
+        "parameters without a gradient in six steps of training",
+        "none",
+        ", ".join(sorted(idle)[:5]),
+    )
+
+
+def _groups(names: list[str]) -> list[list[str]]:
+    """Return x alone, and the parameters in about eight runs."""
+    parameters = names[1:]
+    size = max(1, -(-len(parameters) // 8))
+    return [names[:1], *(parameters[i : i + size] for i in range(0, len(parameters), size))]
+
+
+def _direction(tensor: Tensor) -> Tensor:
+    """Return a direction to move a tensor along, about as long as the tensor."""
+    chance = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(tensor.numel()))
+    along = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+    unit = along / along.norm().clamp(min=1e-20) + 0.5 * chance / chance.norm()
+    length = max(float(tensor.detach().norm()), 0.1 * tensor.numel() ** 0.5)
+    direction: Tensor = unit * length
+    return direction
+
+
+def _difference(
+    network: nn.Module, inputs: tuple[Tensor, Tensor, Tensor], weights: Tensor, group: list[tuple[Tensor, Tensor]]
+) -> float:
+    """Return the central difference of the weighted output along a direction of some tensors."""
+    ends, step = [], 1e-3
+    with torch.no_grad():
+        for sign in (-1, 1):
+            kept = [one.clone() for one, _ in group]
+            for one, way in group:
+                one.add_(sign * step * way)
+            ends.append(float((network(*inputs).double() * weights).sum()))
+            for (one, _), before in zip(group, kept, strict=True):
+                one.copy_(before)
+    return (ends[1] - ends[0]) / (2 * step)

@@ -1,0 +1,240 @@
+"""Whether an objective's losses are weighted, bounded and averaged as its options say, values and gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisette.contracts import Objective
+from noisette.diffusion import Prediction
+from noisette.testing import processes
+from noisette.testing.check import about, fail, require
+from noisette.testing.checks.objectives import LEVELS, _pictures, _target
+from noisette.testing.options import changed, combinations
+from noisette.testing.probes import same_bits
+
+_WEIGHTS: tuple[dict[str, Any], ...] = (
+    {"weight": "min-snr", "min_snr": 5.0},
+    {"weight": "min-snr", "min_snr": 0.7},
+    {"weight": "p2", "p2_gamma": 1.0, "p2_k": 1.0},
+    {"weight": "p2", "p2_gamma": 0.6, "p2_k": 2.5},
+)
+
+Losses = Callable[[Tensor], Tensor]
+
+
+def check_predictions_are_whole(plugin: Objective) -> None:
+    """`predict` gives a `Prediction` of finite tensors, in the output's shape and dtype: float32, float64."""
+    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+        for dtype in (torch.float32, torch.float64):
+            x_t, output = (part.to(dtype) for part in _pictures(3))
+            for alpha, sigma in LEVELS:
+                seen = objective.predict(output, x_t, alpha, sigma)
+                is_one = isinstance(seen, Prediction)
+                require(is_one, objective, "result of predict", "a Prediction", type(seen).__name__)
+                for what, part in (("x0", seen.x0), ("eps", seen.eps)):
+                    name = f"{what} read at alpha {alpha:.3g}"
+                    require(part.shape == x_t.shape, objective, f"shape of {name}", x_t.shape, tuple(part.shape))
+                    require(part.dtype == dtype, objective, f"dtype of {name}", dtype, part.dtype)
+                    finite = bool(part.isfinite().all())
+                    require(finite, objective, name, "finite values", "NaN or infinity", cause="not finite")
+
+
+def check_pictures_do_not_meet(plugin: Objective) -> None:
+    """Target and prediction of a picture are its own: of factors for each picture as of one for all, to 1e-12."""
+    x0, eps = _pictures(3)
+    output, x_t = _pictures(3, seed=5)
+    alpha, sigma = (
+        torch.tensor([level[i] for level in LEVELS[1:]], dtype=torch.float64).view(-1, 1, 1, 1) for i in (0, 1)
+    )
+    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+        target = objective.target(x0, eps, alpha, sigma)
+        both = objective.predict(output, x_t, alpha, sigma)  # type: ignore[arg-type]
+        for i, (a, s) in enumerate(LEVELS[1:]):
+            row = slice(i, i + 1)
+            _equal(objective, f"target of picture {i}", _target(objective, x0[row], eps[row], a, s), target[row])
+            alone = objective.predict(output[row], x_t[row], a, s)
+            _equal(objective, f"x0 of picture {i}", alone.x0, both.x0[row])
+            _equal(objective, f"eps of picture {i}", alone.eps, both.eps[row])
+
+
+@about("losses")
+def check_weights_are_those_of_the_paper(plugin: Objective) -> None:
+    """A weighted loss is the paper's weight of the squared error of x0, whatever the network predicts, to 1e-9.
+
+    min-snr: min(snr, gamma) (Hang et al. 2023); p2: snr / (k + snr)^gamma (Choi et al. 2022). Other distances are
+    weighted as much. The weight of another parameterisation differs by a power of the signal-to-noise ratio.
+    """
+    x0, eps = _pictures(3)
+    output = _pictures(3, seed=5)[0]
+    alpha, sigma = _factors()
+    for options in _WEIGHTS:
+        weighted = changed(plugin, **options, loss="mse", bound="none")
+        expected = _weight(weighted, (alpha / sigma) ** 2).flatten() * _x0_error(weighted, output, x0, eps)
+        came = weighted.losses(output, x0, eps, alpha, sigma)
+        _equal(weighted, "weighted losses", expected, came)
+        for loss in ("l1", "huber"):
+            other, plain = (
+                changed(plugin, **{**given, "loss": loss, "bound": "none"})
+                for given in (options, {"weight": "none"})
+            )
+            squared = changed(plugin, weight="none", loss="mse", bound="none").losses(output, x0, eps, alpha, sigma)
+            ratio = plain.losses(output, x0, eps, alpha, sigma) / squared
+            _equal(other, f"{loss} losses", came * ratio, other.losses(output, x0, eps, alpha, sigma))
+
+
+@about("losses")
+def check_losses_are_means_over_values(plugin: Objective) -> None:
+    """A picture beside a copy of itself has the loss of one, and each value of each channel has a part in it."""
+    x0, eps = _pictures(3)
+    alpha, sigma = _factors()
+    output = (_target(plugin, x0, eps, alpha, sigma) + _pictures(3, seed=6)[0]).requires_grad_()
+    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+        losses = objective.losses(output, x0, eps, alpha, sigma)
+        wide = [torch.cat([part, part], dim=3) for part in (output, x0, eps)]
+        _equal(
+            objective,
+            "losses of pictures twice as wide",
+            losses,
+            objective.losses(wide[0], wide[1], wide[2], alpha, sigma),
+        )
+        (gradient,) = torch.autograd.grad(losses.sum(), output)
+        idle = float((gradient == 0).double().mean())
+        require(idle == 0, objective, "share of values without a part in the loss", 0, idle)
+
+
+@about("losses")
+def check_losses_have_no_memory(plugin: Objective) -> None:
+    """The same batch has the same losses after other batches; a step apart in training changes nothing."""
+    x0, eps = _pictures(3)
+    output = _pictures(3, seed=5)[0]
+    alpha, sigma = _factors()
+    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight"), most=8):
+        first = objective.losses(output, x0, eps, alpha, sigma)
+        for scale in (0.1, 10.0):
+            objective.losses(scale * output, x0, eps, alpha, sigma)
+            objective.predict(scale * output, x0, *LEVELS[2])
+        again = objective.losses(output, x0, eps, alpha, sigma)
+        require(
+            same_bits(first, again), objective, "losses of a batch seen before", "the same bits", again.tolist()
+        )
+
+
+@about("losses")
+def check_gradient_at_every_level(plugin: Objective) -> None:
+    """The gradient of each picture's loss is that of central differences, to 1e-5, at all levels, in 3 channels."""
+    x0, eps = _pictures(3)
+    alpha, sigma = _factors()
+    output, direction = 2 * _pictures(3, seed=5)[0], _pictures(3, seed=6)[0]
+    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+        _gradient_agrees(objective, "losses", _losses_of(objective, x0, eps, alpha, sigma), output, direction)
+
+
+@about("training_losses")
+def check_bound_is_that_of_core(plugin: Objective) -> None:
+    """`training_losses` is the losses, the variational bound or both, as `bound` says; values and gradients.
+
+    Against core's own sums of the plugin's `losses` and the bound, to 1e-9: of the wrong sign, the bound would
+    drive the variance away; not held still, it would move the mean.
+    """
+    schedule, t = processes.linear(257), torch.tensor([1, 40, 130, 256])
+    x0, eps = _pictures(3)
+    for objective in _bounds(plugin):
+        output = _pictures(3 * objective.outputs, seed=5)[0].requires_grad_()
+        expected = Objective.training_losses(objective, output, x0, eps, t, schedule)
+        came = objective.training_losses(output, x0, eps, t, schedule)
+        _equal(objective, "training losses", expected, came)
+        gradients = [torch.autograd.grad(losses.sum(), output)[0] for losses in (expected, came)]
+        _equal(objective, "gradient of the training losses", *gradients)
+
+
+@about("read")
+def check_read_takes_the_channels_apart(plugin: Objective) -> None:
+    """`read` gives what `predict` says of the first channels, and the fractions of the others, for any step.
+
+    A step for each picture gives what one for all does.
+    """
+    schedule, steps = processes.linear(257), (1, 40, 130, 256)
+    for objective in _bounds(plugin):
+        output, x_t = _pictures(3 * objective.outputs, seed=5)[0], _pictures(3)[0]
+        both = objective.read(output, x_t, torch.tensor(steps), schedule)
+        for i, t in enumerate(steps):
+            row = slice(i, i + 1)
+            expected = Objective.read(objective, output[row], x_t[row], t, schedule)
+            for what, one in (
+                ("a step for all", objective.read(output[row], x_t[row], t, schedule)),
+                ("own steps", both),
+            ):
+                place = slice(None) if one is not both else row
+                _equal(objective, f"x0 read with {what}", expected.x0, one.x0[place])
+                _fractions_equal(objective, what, expected.fractions, one.fractions, place)
+
+
+def _bounds(plugin: Objective) -> Iterator[Objective]:
+    for bound in ("none", "hybrid", "full"):
+        for variance in ("interpolated", "direct") if bound != "none" else ("interpolated",):
+            yield changed(plugin, bound=bound, variance=variance)
+
+
+def _fractions_equal(
+    objective: Objective, what: str, expected: Tensor | None, came: Tensor | None, row: slice
+) -> None:
+    if expected is None or came is None:
+        same = (expected is None) == (came is None)
+        require(
+            same, objective, f"fractions read with {what}", "none" if expected is None else "some", "the opposite"
+        )
+        return
+    _equal(objective, f"fractions read with {what}", expected, came[row])
+
+
+def _factors() -> tuple[Tensor, Tensor]:
+    """Return alpha and sigma of four pictures, each (4, 1, 1, 1)."""
+    alpha = torch.tensor([0.98, 0.8, 0.45, 0.08], dtype=torch.float64).view(-1, 1, 1, 1)
+    return alpha, (1 - alpha**2).sqrt()
+
+
+def _weight(objective: Objective, snr: Tensor) -> Tensor:
+    if objective.weight == "min-snr":
+        return snr.clamp(max=objective.min_snr)
+    return snr / (objective.p2_k + snr) ** objective.p2_gamma
+
+
+def _x0_error(objective: Objective, output: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
+    """Return the mean squared error of x0 of each picture, (N,)."""
+    alpha, sigma = _factors()
+    seen = objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma)  # type: ignore[arg-type]
+    return (seen.x0 - x0).square().flatten(1).mean(dim=1)
+
+
+def _losses_of(objective: Objective, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Losses:
+    return lambda output: objective.losses(output, x0, eps, alpha, sigma)
+
+
+def _gradient_agrees(objective: Objective, what: str, losses_of: Losses, output: Tensor, direction: Tensor) -> None:
+    output = output.clone().requires_grad_()
+    losses = losses_of(output)
+    if not losses.requires_grad:
+        fail(objective, f"gradient of the {what}", "one", "none: the output was detached")
+    with torch.no_grad():
+        ends = [losses_of(output + h * direction) for h in (-1e-5, 1e-5)]
+    expected = (ends[1] - ends[0]) / 2e-5
+    for i in range(len(losses)):
+        (gradient,) = torch.autograd.grad(losses[i], output, retain_graph=True)
+        came = float((gradient * direction).sum())
+        near = abs(came - float(expected[i])) <= 1e-7 + 1e-5 * abs(float(expected[i]))
+        require(near, objective, f"derivative of the {what} of picture {i}", float(expected[i]), came)
+
+
+def _equal(objective: Objective, what: str, expected: Tensor, came: Tensor) -> None:
+    shape = isinstance(came, Tensor) and came.shape == expected.shape
+    require(shape, objective, f"shape of the {what}", tuple(expected.shape), tuple(getattr(came, "shape", ())))
+    expected, came = expected.detach().flatten(), came.detach().flatten()
+    off = (came - expected).abs().nan_to_num(nan=math.inf)
+    worst = int(off.argmax())
+    near = float(off[worst]) <= 1e-9 * max(float(expected.abs().max()), 1e-3)
+    require(near, objective, what, float(expected[worst]), float(came[worst]))

@@ -1,0 +1,171 @@
+"""What a sampler takes its numbers from: `noise()`, the denoiser, its own options, and nothing else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noisette.contracts import Sampler
+from noisette.diffusion import Denoiser, Prediction, Tables
+from noisette.testing import processes
+from noisette.testing.check import about, fail, require
+from noisette.testing.checks.samplers import COMMON, in_steps
+from noisette.testing.exact import Slope
+from noisette.testing.noises import Counted, Stream
+from noisette.testing.options import alternatives, changed, combinations
+from noisette.testing.probes import global_seeds, require_state, same_bits, start, walk
+
+_SHAPE = (3, 4, 5)
+
+
+def check_noise_comes_from_the_source(plugin: Sampler) -> None:
+    """All random numbers are those of `noise()`: where it gives zeros, equal pictures stay equal in every bit."""
+    for sampler in combinations(in_steps(plugin, 5), beside=COMMON):
+        x = start(1, _SHAPE).expand(3, *_SHAPE).clone()
+        with global_seeds(1):
+            first = walk(sampler, Slope(processes.linear()), x, Counted(x))[-1]
+        with global_seeds(2):
+            second = walk(sampler, Slope(processes.linear()), x, Counted(x))[-1]
+        came = "others beside them: x and noise() were the same for three pictures, which differ"
+        what, own = "random numbers of a walk", "noise of its own"
+        require(same_bits(first, first[:1].expand_as(first)), sampler, what, "those of noise()", came, cause=own)
+        came = "another: it keeps something of the walk before, or draws random numbers that are not noise()"
+        require(same_bits(first, second), sampler, "a second walk from the same x and noise()", "the same", came)
+
+
+def check_no_digits_are_lost(plugin: Sampler) -> None:
+    """In float32 each state before the clean one has six right digits, also where little noise is left.
+
+    Under a denoiser that sees 0 in everything, states are noise that shrinks, whose digits no picture hides: 1 -
+    alpha² in float32 has three right ones at the last steps.
+    """
+    levels = (999, 600, 300, 150, 80, 40, 20, 10, 6, 4, 3, 2, 1, 0)
+    uneven = changed(plugin, steps=len(levels), spacing=levels)
+    for sampler in combinations(in_steps(plugin, 20) if plugin.needs_even_steps else uneven, beside=COMMON):
+        x = start(4, _SHAPE, torch.float32)
+        walks = [
+            walk(sampler, _Zero(processes.linear()), y, Stream(0, x if y is x else y)) for y in (x, x.double())
+        ]
+        for number, (single, double) in enumerate(list(zip(*walks, strict=False))[:-1]):
+            error = float((single.double() - double).abs().max() / double.abs().max().clamp(min=1e-30))
+            require(error < 1e-4, sampler, f"relative error of state {number} in float32", "at most 1e-4", error)
+
+
+def check_walks_do_not_meet(plugin: Sampler) -> None:
+    """A walk has the same bits after other walks, beside another one, and after one that was given up."""
+    tables = processes.linear()
+    long, short = in_steps(plugin, 6), in_steps(plugin, 3)
+    x, other = start(2, _SHAPE), -start(2, _SHAPE)
+    alone = walk(long, Slope(tables), x, Stream(1, x))[-1]
+    with torch.no_grad():
+        given_up = iter(short.trajectory(Slope(tables), other, Stream(2, other)))
+        for _, _state in zip(range(2), given_up, strict=False):
+            pass
+    after = walk(long, Slope(tables), x, Stream(1, x))[-1]
+    require(
+        same_bits(after, alone), plugin, "a walk after another, given up one", "the same bits", _apart(after, alone)
+    )
+    beside = _in_turn(long, x, other)
+    require(same_bits(beside, alone), plugin, "a walk beside another one", "the same bits", _apart(beside, alone))
+
+
+def check_denoiser_is_given_the_batch(plugin: Sampler) -> None:
+    """The denoiser is called with all pictures of the batch in their order: labels and hints are theirs."""
+    for sampler in combinations(in_steps(plugin, 5), beside=COMMON):
+        x = start(3, _SHAPE, torch.float32)
+        given = _Given(Slope(processes.linear()))
+        walk(sampler, given, x, Stream(0, x))
+        for shape, dtype, step in given.calls:
+            require(shape == tuple(x.shape), sampler, "shape of x for the denoiser", tuple(x.shape), shape)
+            require(dtype == x.dtype, sampler, "dtype of x for the denoiser", x.dtype, dtype)
+            require(step == "int", sampler, "type of t for the denoiser", "int", step)
+
+
+def check_learned_variance_as_declared(plugin: Sampler) -> None:
+    """`needs_learned_variance` says whether the walk reads `Prediction.fractions`, for every option."""
+    x = start(2, _SHAPE)
+    for sampler in combinations(in_steps(plugin, 5), beside=COMMON):
+        what = "needs_learned_variance"
+        if sampler.needs_learned_variance:
+            ends = [walk(sampler, _Learned(processes.linear(), told), x, Stream(0, x))[-1] for told in (0.2, 0.8)]
+            require(not same_bits(*ends), sampler, what, "False, as no variance is read", True)
+            continue
+        try:
+            end = walk(sampler, _Learned(processes.linear(), None), x, Stream(0, x))[-1]
+        except Exception as error:
+            _walk_again(sampler, x)
+            fail(sampler, what, "True, as `fractions` is read", f"False, and {type(error).__name__}: {error}")
+        full = walk(sampler, _Learned(processes.linear(), 0.5), x, Stream(0, x))[-1]
+        require(same_bits(end, full), sampler, what, "True, as the learned variance has an effect", False)
+
+
+@about("label")
+def check_label_tells_options_apart(plugin: Sampler) -> None:
+    """Each option that is not the default is in the `label`: results of two samplers never share a row."""
+    others = [other for tried in alternatives(plugin).values() for other in tried]
+    for other in [*others, changed(plugin, steps=plugin.steps + 1)]:
+        require(bool(other.label), other, "label", "a name", repr(other.label))
+        require(
+            other.label != plugin.label, other, "label", f"another than {plugin.label!r}, of {plugin!r}", "the same"
+        )
+
+
+class _Given(Denoiser):
+    """A denoiser that notes the shape and dtype of x and the type of t of each call."""
+
+    def __init__(self, denoise: Denoiser) -> None:
+        self.denoise, self.schedule = denoise, denoise.schedule
+        self.calls: list[tuple[tuple[int, ...], torch.dtype, str]] = []
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        """Note the call and ask the denoiser within."""
+        self.calls.append((tuple(x_t.shape), x_t.dtype, "int" if isinstance(t, int) else type(t).__name__))
+        return self.denoise(x_t, t)
+
+
+class _Zero(Denoiser):
+    """The exact denoiser of pictures that are 0 everywhere."""
+
+    def __init__(self, schedule: Tables) -> None:
+        self.schedule = schedule
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        """Return x0 = 0 and all of x_t as noise."""
+        alpha, sigma = self.schedule(t)
+        return Prediction(
+            x_t, alpha, sigma, x0=torch.zeros_like(x_t), eps=x_t / sigma, fractions=torch.ones_like(x_t)
+        )
+
+
+class _Learned(Slope):
+    """A denoiser that tells one fraction everywhere, or none."""
+
+    def __init__(self, schedule: Tables, told: float | None) -> None:
+        super().__init__(schedule)
+        self.told = told
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        """Return the prediction with that fraction."""
+        prediction = super().__call__(x_t, t)
+        prediction.fractions = None if self.told is None else torch.full_like(x_t, self.told)
+        return prediction
+
+
+def _walk_again(sampler: Sampler, x: Tensor) -> None:
+    """Walk with fractions: an error that comes then too is none of theirs."""
+    walk(sampler, _Learned(processes.linear(), 0.5), x, Stream(0, x))
+
+
+def _in_turn(sampler: Sampler, x: Tensor, other: Tensor) -> Tensor:
+    """Return the end of a walk from x whose steps are taken in turn with those of a walk from `other`."""
+    tables, end = processes.linear(), x
+    beside = iter(sampler.trajectory(Slope(tables), other, Stream(2, other)))
+    with torch.no_grad():
+        for end in sampler.trajectory(Slope(tables), x, Stream(1, x)):
+            next(beside, None)
+            require_state(sampler, end, x, "state of a walk beside another one")
+    return end
+
+
+def _apart(a: Tensor, b: Tensor) -> str:
+    return f"values up to {float((a - b).abs().max()):.2g} apart"

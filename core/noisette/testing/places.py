@@ -1,0 +1,73 @@
+"""Where in a plugin's own code something is: the line that raised, or the method that a check is about."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from noisette.contracts import KINDS, Plugin
+
+__all__ = ["line_of_class", "line_of_method", "line_that_raised"]
+
+_MAIN_METHODS = {
+    "schedule": "betas",
+    "objective": "predict",
+    "backbone": "build",
+    "sampler": "trajectory",
+    "features": "load",
+    "metric": "compute",
+    "dataset": "examples",
+}
+"""The method of each kind that most checks are about."""
+
+
+def line_that_raised(trace: TracebackType | None, plugin: Plugin) -> str:
+    """Return ``file:line`` of the innermost call in the plugin's own package; empty if there is none.
+
+    Libraries and noisette itself are left out, even where the error was raised in them: a mistake is shown where
+    its author can mend it. The package of the class comes before those of the classes that it inherits from.
+    """
+    frames = traceback.extract_tb(trace)
+    for place in _own_places(type(plugin)):
+        found = [frame for frame in frames if frame.filename.startswith(place)]
+        if found:
+            return f"{found[-1].filename}:{found[-1].lineno}"
+    return ""
+
+
+def line_of_method(plugin: Plugin, method: str | None = None) -> str:
+    """Return ``file:line (method)`` of a plugin's method, or of its class where that inherits the method.
+
+    Args:
+        plugin: the plugin.
+        method: name of the method; by default that which most checks of the kind are about.
+    """
+    cls = type(plugin)
+    method = method or _MAIN_METHODS.get(plugin.kind, "")
+    function = vars(cls).get(method)
+    if inspect.isfunction(function):
+        return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno} ({method})"
+    return line_of_class(cls)
+
+
+def line_of_class(cls: type[Plugin]) -> str:
+    """Return ``file:line (class name)``; empty for a class that was typed into a prompt."""
+    try:
+        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]} (class {cls.__name__})"
+    except (OSError, TypeError):
+        return ""
+
+
+def _own_places(cls: type[Plugin]) -> Iterator[str]:
+    """Yield the folders of the packages, or the files of the modules, that the class and its bases are from."""
+    contracts = (Plugin, *KINDS.values())
+    for base in cls.__mro__:
+        if issubclass(base, Plugin) and base not in contracts:
+            module = sys.modules.get(base.__module__)
+            top = sys.modules.get(base.__module__.partition(".")[0])
+            yield from (f"{Path(folder)}/" for folder in getattr(top, "__path__", ()))
+            yield str(getattr(module, "__file__", None) or "<no file>")

@@ -1,0 +1,61 @@
+"""Settings of the process that a plugin must leave as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from noisette.contracts import Plugin
+from noisette.testing.check import require
+
+__all__ = ["global_settings_kept", "one_thread"]
+
+
+@contextmanager
+def global_settings_kept(plugin: Plugin) -> Iterator[None]:
+    """Require that the block leaves settings of the process as they were, and put them back.
+
+    What another setting leads to, such as an error of dtypes, is not told instead of it.
+    """
+    before = {name: get() for name, (get, _) in _SETTINGS.items()}
+    try:
+        yield
+    finally:
+        after = {name: get() for name, (get, _) in _SETTINGS.items()}
+        for name, (_, put) in _SETTINGS.items():
+            if after[name] != before[name]:
+                put(before[name])
+        for name, value in before.items():
+            what = f"{name}, which all code of the process shares"
+            require(after[name] == value, plugin, what, f"{value} as before", after[name], cause=name)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute the block on one core: its tensors are so small that threads would wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "torch's default device": (lambda: str(torch.get_default_device()), torch.set_default_device),
+    "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "torch's deterministic mode": (
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+    ),
+    "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "torch's matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "NumPy's handling of errors": (np.geterr, lambda values: np.seterr(**values)),
+    "the working folder": (os.getcwd, os.chdir),
+}

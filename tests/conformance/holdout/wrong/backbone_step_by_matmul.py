@@ -1,0 +1,66 @@
+"""A convolutional network."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from noisette import Backbone, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class StepByMatmul(Backbone):
+    """A convolutional network."""
+
+    name: ClassVar[str] = "conv-step-by-matmul"
+
+    channels: int = Field(32, gt=0, multiple_of=8, description="channels of the hidden layers")
+
+    def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module:
+        """Build the network."""
+        import torch
+        from torch import nn
+        from torch.nn import functional as F
+
+        width, inputs = self.channels, shape[0]
+
+        class Net(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.enter = nn.Conv2d(inputs, width, 3, padding=1)
+                self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+                self.label = nn.Embedding(classes + 1, width) if classes else None
+                self.norm = nn.GroupNorm(8, width)
+                self.middle = nn.Conv2d(width, width, 3, padding=1)
+                self.leave = nn.Conv2d(width, outputs, 3, padding=1)
+
+            def embed(self, t: Tensor, label: Tensor | None) -> Tensor:
+                rates = torch.exp(-math.log(10_000) * torch.arange(width // 2, device=t.device) / (width // 2))
+                angles = F.linear(t.float()[:, None], rates[:, None])
+                told: Tensor = self.time(torch.cat([angles.sin(), angles.cos()], dim=1))
+                if self.label is not None:
+                    label = torch.full_like(t, classes) if label is None else label
+                    told = told + self.label(label)
+                return told
+
+            def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+                h = self.enter(x)
+                h = h + self.embed(t, label)[:, :, None, None]
+                h = h + F.silu(self.middle(F.silu(self.norm(h))))
+                out: Tensor = self.leave(h)
+                return out
+
+        return Net()
+
+
+KIND = "backbone"
+PLUGIN = StepByMatmul
+CAUSE = (
+    "the angles of the step are a matrix product, which autocast does in bfloat16: steps above 256 are "
+    "rounded, so that neighbouring noise levels are the same"
+)
+WORDS = ("bfloat16", "autocast", "step", "precision")

@@ -1,0 +1,47 @@
+"""Heun's rule on the probability flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+from noisette import Sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisette import Denoiser, Noise
+
+
+class HeunFarEnd(Sampler):
+    """Heun's rule on the probability flow."""
+
+    name: ClassVar[str] = "heun-far-end"
+    paper: ClassVar[str] = "Karras, Aittala, Aila & Laine 2022, algorithm 1"
+    order: ClassVar[int] = 2
+
+    def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
+        """Predict by Euler, look again, correct."""
+        schedule = denoise.schedule
+        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+            here = denoise(x, t)
+            x = alpha_s * here.x0 + sigma_s * here.eps
+            if s >= 0 and alpha_t > 0:
+                there = denoise(x, s)
+                x = x + (sigma_s - alpha_s * sigma_t / alpha_t) * (there.eps - here.eps)
+            yield x
+
+    def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
+        """Return two a step, and one for the last."""
+        return 2 * steps - 1
+
+
+KIND = "sampler"
+PLUGIN = HeunFarEnd
+CAUSE = (
+    "the corrector takes the slope of the far end alone where Heun's rule averages both, which is of "
+    "order 1, not of the declared 2"
+)
+WORDS = ("order",)

@@ -1,0 +1,65 @@
+"""Data sets that are another one in another pass, process or file system."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from conformance.case import Case
+from conformance.right.datasets import Stripes
+
+
+class GoesOnWhereItStopped(Stripes):
+    """One iterator for all passes: who breaks off leaves the rest to the next."""
+
+    def examples(self, split, cache):
+        if (split, id(type(self))) not in _OPEN:
+            _OPEN[split, id(type(self))] = super().examples(split, cache)
+        yield from _OPEN[split, id(type(self))]
+        _OPEN.pop((split, id(type(self))), None)
+
+
+_OPEN: dict[object, object] = {}
+
+
+class ListsAsItComes(Stripes):
+    """Numbers the images in the order of a folder's listing."""
+
+    def examples(self, split, cache):
+        order = [len(name) for name in os.listdir(Path(__file__).parent) if name.endswith(".py")]  # noqa: PTH208
+        for number, example in enumerate(super().examples(split, cache)):
+            yield example._replace(source=f"{split} {number} {order[number % len(order)]}")
+
+
+class ClassesOfASet(Stripes):
+    """Names that come from a set, in an order that is another one in each process."""
+
+    def classes(self):
+        return tuple({"upright", "level"} - {"none"} | {f"class {i}" for i in range(5)})[:2]
+
+
+class OneImageForAll(Stripes):
+    """Draws into the same image again and again."""
+
+    def examples(self, split, cache):
+        image = None
+        for example in super().examples(split, cache):
+            image = image or example.image.copy()
+            image.paste(example.image)
+            yield example._replace(image=image)
+
+
+class TheFirstAgain(Stripes):
+    """Always the same two images."""
+
+    def image(self, seed):
+        return super().image(seed % 2 + (0 if seed < 10_000 else 10_000))
+
+
+CASES = [
+    Case("passes-do-not-meet", GoesOnWhereItStopped(), Stripes()),
+    Case("no-seed-or-listing-decides", ListsAsItComes(), Stripes()),
+    Case("same-in-another-process", ClassesOfASet(), Stripes()),
+    Case("examples-stay-as-they-were", OneImageForAll(), Stripes()),
+    Case("pictures-differ", TheFirstAgain(), Stripes()),
+]

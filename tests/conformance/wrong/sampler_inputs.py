@@ -1,0 +1,175 @@
+"""Samplers that take their numbers from the wrong place, or are right at the ends of an option alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import exp, inf, log, sqrt
+from typing import ClassVar
+
+from conformance.case import Case
+from conformance.right.samplers import Multistep
+from conformance.right.unusual_samplers import Churn, EverySecond, OwnLevels, PredictorCorrector, euler
+from conformance.wrong.samplers import Walker
+
+from noisette_plugins.samplers import DDIM, DDPM
+
+
+class NoiseOfItsOwn(Walker):
+    """Seeds a generator of its own, so that two walks agree."""
+
+    def step(self, denoise, x, noise, t, s):
+        import torch
+
+        generator = torch.Generator().manual_seed(t)
+        own = lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype)  # noqa: E731
+        return super().step(denoise, x, own, t, s)
+
+
+_HISTORY: list[object] = []
+
+
+class RemembersOtherWalks(Walker):
+    """Keeps what it saw in the module, where the next walk finds it."""
+
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, t)
+        before = _HISTORY[-1] if _HISTORY and _HISTORY[-1].shape == x.shape else seen.eps
+        _HISTORY.append(seen.eps)
+        return alpha_s * seen.x0 + sigma_s * (0.9 * seen.eps + 0.1 * before)
+
+
+class OneByOne(Walker):
+    """Calls the network for one image after the other: labels are those of the batch."""
+
+    def step(self, denoise, x, noise, t, s):
+        import torch
+
+        return torch.cat([euler(denoise, one, t, s) for one in x.split(1)])
+
+    def network_calls(self, steps, *, from_noise=False):
+        return steps
+
+
+class ReadsFractionsInSecret(DDPM):
+    """Needs a learned variance and does not say so."""
+
+    def trajectory(self, denoise, x, noise):
+        from noisette.diffusion.variance import log_variance
+
+        for t, s in pairwise(denoise.schedule.timesteps(self.steps, self.spacing)):
+            seen, posterior = denoise(x, t), denoise.schedule.posterior(t, s)
+            x = posterior.x0 * seen.x0 + posterior.x_t * x
+            if s >= 0:
+                x = x + (log_variance(seen.fractions, denoise.schedule, t, s) / 2).exp() * noise()
+            yield x
+
+
+class TablesInTheDtypeOfX(Walker):
+    """1 - alpha² in float32, which loses digits where little noise is left."""
+
+    def step(self, denoise, x, noise, t, s):
+        seen, alpha = denoise(x, t), denoise.schedule.alphas.to(x)[s]
+        return alpha * seen.x0 + (1 - alpha**2).sqrt() * seen.eps
+
+
+class ForgetsOptionsInItsLabel(DDIM):
+    @property
+    def label(self):
+        return f"ddim-{self.steps}"
+
+
+class EtaSquaredInTheNoise(Walker):
+    """eta in the direction, eta² in the noise: right at 0 and at 1."""
+
+    def step(self, denoise, x, noise, t, s):
+        alpha_s, sigma_s = denoise.schedule(s)
+        seen = denoise(x, t)
+        std = sqrt(denoise.schedule.posterior(t, s).variance)
+        direction = sqrt(max(sigma_s**2 - (self.eta * std) ** 2, 0.0))
+        x = alpha_s * seen.x0 + direction * seen.eps
+        return x + self.eta**2 * std * noise() if self.eta * std > 0 else x
+
+
+class OneNoiseForAllChannels(DDPM):
+    def trajectory(self, denoise, x, noise):
+        yield from super().trajectory(denoise, x, lambda: noise()[:, :1].expand_as(x))
+
+
+class ForgetsTheStepBefore(Multistep):
+    """DPM-Solver++(2M) that takes all steps for equally long."""
+
+    def trajectory(self, denoise, x, noise):
+        schedule, before = denoise.schedule, None
+        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+            x0 = denoise(x, t).x0
+            step = inf if s < 0 or alpha_t == 0 else log(alpha_s * sigma_t / (sigma_s * alpha_t))
+            bent = x0 if before is None or step == inf else x0 + (x0 - before) / 2
+            x = sigma_s / sigma_t * x - alpha_s * (exp(-step) - 1) * bent
+            before = x0
+            yield x
+
+
+class BiasedInSilence(PredictorCorrector):
+    bias: ClassVar[float] = 0.0
+
+
+class MoreBiasThanItSays(PredictorCorrector):
+    bias: ClassVar[float] = 0.01
+
+
+class GoesBackInSilence(Churn):
+    goes_back: ClassVar[bool] = False
+
+
+class ChurnsTooLittle(Churn):
+    """Goes back, with a tenth less noise than the process adds."""
+
+    def trajectory(self, denoise, x, noise):
+        yield from super().trajectory(denoise, x, lambda: 0.9 * noise())
+
+
+class OwnLevelsInSilence(OwnLevels):
+    adaptive: ClassVar[bool] = False
+
+
+class CountsEveryStep(EverySecond):
+    def network_calls(self, steps, *, from_noise=False):
+        return steps
+
+
+class AllAtOnce(DDIM):
+    """Yields nothing until the end."""
+
+    def trajectory(self, denoise, x, noise):
+        yield from list(super().trajectory(denoise, x, noise))
+
+
+class SetsTheDefaultDtype(Walker):
+    def step(self, denoise, x, noise, t, s):
+        import torch
+
+        torch.set_default_dtype(torch.float64)
+        return super().step(denoise, x, noise, t, s)
+
+
+CASES = [
+    Case("noise-comes-from-the-source", NoiseOfItsOwn(eta=1.0), DDIM(eta=1.0)),
+    Case("walks-do-not-meet", RemembersOtherWalks(), DDIM()),
+    Case("denoiser-is-given-the-batch", OneByOne(), DDIM()),
+    Case("learned-variance-as-declared", ReadsFractionsInSecret(), DDPM(variance="learned")),
+    Case("no-digits-are-lost", TablesInTheDtypeOfX(), DDIM()),
+    Case("label-tells-options-apart", ForgetsOptionsInItsLabel(), DDIM()),
+    Case("exact-on-a-point", EtaSquaredInTheNoise(), DDIM()),
+    Case("exact-on-a-point", OneNoiseForAllChannels(), DDPM()),
+    Case("exact-on-a-point", BiasedInSilence(), PredictorCorrector()),
+    Case("exact-on-a-point", MoreBiasThanItSays(), PredictorCorrector()),
+    Case("exact-on-a-point", ChurnsTooLittle(), Churn()),
+    Case("order-on-uneven-steps", ForgetsTheStepBefore(), Multistep()),
+    Case("walks-the-listed-steps", GoesBackInSilence(), Churn()),
+    Case("walks-the-listed-steps", OwnLevelsInSilence(), OwnLevels()),
+    Case("walks-the-listed-steps", AllAtOnce(), DDIM()),
+    Case("network-calls-as-declared", CountsEveryStep(), EverySecond()),
+    Case("same-seed-same-bits", SetsTheDefaultDtype(), DDIM()),
+]
