@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,13 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.packages import Site
+from support.packages import Site, install
 from support.workshop import Workshop
 
 from noisette import Experiment, PluginError, StorageError
 from noisette.contracts import KINDS
 from noisette.plugins import faults
-from noisette_flows.scaffold import Names, write_package
+from noisette_flows.scaffold import HOOKS, Names, write_package
 
 
 @pytest.mark.parametrize("name", ["heun", "h", "heun-2", "x2-y", "none", "class", "import", "true", "a" * 40])
@@ -155,15 +157,78 @@ def test_the_readmes_example_is_a_config_that_names_it(kind: str, tmp_path: Path
 
 
 def test_the_code_is_as_linters_like_it(tmp_path: Path) -> None:
-    for kind in KINDS:
+    for kind in (*KINDS, HOOKS):
         write_package(Names.free(kind, f"own-{kind}"), tmp_path)
     sources = [str(path) for path in tmp_path.glob("*/src")]
-    assert len(sources) == len(KINDS)
+    assert len(sources) == len(KINDS) + 1
     isolated = ["--isolated", "--line-length", "100"]
     check = ["check", *isolated, "--select", "E,F,W,I,B,UP,ANN,D1,RUF,SIM,PTH", "--ignore", "D107", *sources]
     for command in (check, ["format", *isolated, "--check", str(tmp_path)]):
         done = subprocess.run([sys.executable, "-m", "ruff", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ["my-own", "run", "path", "none"])
+def test_a_package_of_hooks_has_its_entry_point_and_no_plugin(name: str, tmp_path: Path) -> None:
+    names = Names.free(HOOKS, name)
+    written = write_package(names, tmp_path)
+    package = content(tmp_path / names.distribution)
+    assert len(written) == len(package)
+    points = tomllib.loads(package["pyproject.toml"])["project"]["entry-points"]
+    assert points == {"noisette": {name: names.module}}
+    steps = yaml.safe_load(package[".github/workflows/test.yml"])["jobs"]["test"]["steps"]
+    assert [step["run"] for step in steps if "run" in step][1:] == ["pytest", "noisette plugins list"]
+    assert steps[-1]["env"] == {"NOISETTE_STRICT_PLUGINS": "1"}
+    assert "plugins check" not in "".join(package.values())
+    assert not [path for path, text in package.items() if "$" in text.replace("${{", "")]
+
+
+def own_tests(package: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    return subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
+
+
+def test_its_own_test_passes_and_finds_a_hook_that_fails_or_is_misspelt(tmp_path: Path) -> None:
+    names = Names.free(HOOKS, "own")
+    write_package(names, tmp_path)
+    package = tmp_path / names.distribution
+    done = own_tests(package)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    module = package / "src" / names.module / "__init__.py"
+    right = module.read_text()
+    for old, new in [("{status}", "{status.x}"), ("def on_run_end", "def on_run_edn"), ("(run: Run", "(runs: Run")]:
+        assert old in right
+        module.write_text(right.replace(old, new))
+        assert own_tests(package).returncode == 1, new
+
+
+@pytest.mark.slow
+def test_installed_it_is_listed_and_called_in_a_run(workshop: Workshop) -> None:
+    done = workshop.noisette("plugins", "new", HOOKS, "own")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-2:] == ["  pip install -e noisette-own", "  noisette plugins list"]
+    package = workshop.folder / "noisette-own"
+    module = "noisette_own/__init__.py"
+    (workshop.folder / module).parent.mkdir()
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    (point,) = project["entry-points"]["noisette"].items()
+    install(
+        workshop.folder,
+        project["name"],
+        (package / "src" / module).read_text(),
+        points=" = ".join(point),
+        version=project["version"],
+        file=module,
+    )
+    path = {"PYTHONPATH": str(workshop.folder), "NOISETTE_STRICT_PLUGINS": "1"}
+    listed = json.loads(workshop.noisette("plugins", "list", "--json", **path).stdout)
+    (line,) = [line for line in listed if line["distribution"] == "noisette-own"]
+    assert (line["kind"], line["name"], line["description"]) == (HOOKS, "own", "listens to on_run_end")
+    prepared = workshop.noisette("prepare", "tiny.yaml", "--json", **path)
+    assert prepared.returncode == 0, prepared.stderr
+    assert re.search(r"^own: prepare digits finished, in .*runs/data/digits-", prepared.stderr, flags=re.M)
+    assert json.loads(prepared.stdout)
 
 
 def test_an_empty_directory_is_filled_and_a_missing_one_made(tmp_path: Path) -> None:
@@ -207,8 +272,9 @@ def test_the_command_says_what_it_wrote_and_what_to_do_next(workshop: Workshop) 
     [
         (["metrik", "own"], "did you mean 'metric'?"),
         (["metric", "My-Own"], "such as 'my-own'"),
+        (["hook", "own"], "did you mean 'hooks'?"),
         (["sampler", "ddim"], "choose another name"),
-        (["sampler"], "name"),
+        (["sampler"], "argument 'NAME'"),
     ],
     ids=" ".join,
 )

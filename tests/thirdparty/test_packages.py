@@ -59,6 +59,7 @@ def test_they_are_listed_with_distribution_and_version(strangers: Strangers) -> 
     listed = strangers.environment.plugins(strangers.folder)
     assert [line for line in listed if line["status"] != "ok"] == []
     theirs = {line["kind"]: line for line in listed if line["distribution"] != "noisette"}
+    assert theirs.pop("hooks")["distribution"] == "noisette-diary"
     assert {kind: line["name"] for kind, line in theirs.items()} == PLUGINS
     for line in theirs.values():
         assert (line["distribution"], line["version"]) == (f"noisette-{line['name']}", "0.1.0")

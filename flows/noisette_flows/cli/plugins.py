@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -75,12 +76,12 @@ def chosen(words: list[str]) -> list[Found]:
     return [registry().find(kind, words[0]) for kind in named]
 
 
-def check_kind(kind: str) -> None:
-    """Refuse a word that is no kind of plugin.
+def check_kind(kind: str, kinds: Sequence[str] = tuple(KINDS)) -> None:
+    """Refuse a word that is no kind of plugin, or none of some other kinds.
 
     Raises:
         BadParameter: with the kinds that there are.
     """
-    if kind not in KINDS:
-        hint = nearest(kind, list(KINDS))
-        raise typer.BadParameter(f"no kind {kind!r}; there is {', '.join(KINDS)}. {hint}".strip())
+    if kind not in kinds:
+        hint = nearest(kind, kinds)
+        raise typer.BadParameter(f"no kind {kind!r}; there is {', '.join(kinds)}. {hint}".strip())

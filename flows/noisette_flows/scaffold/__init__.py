@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from noisette_flows.scaffold.names import Names
+from noisette_flows.scaffold.names import HOOKS, Names
 from noisette_flows.scaffold.package import write_package
 
-__all__ = ["Names", "write_package"]
+__all__ = ["HOOKS", "Names", "write_package"]

@@ -12,7 +12,10 @@ from importlib.util import find_spec
 from noisette import PluginError, registry
 from noisette.contracts import KINDS
 
-__all__ = ["Names"]
+__all__ = ["HOOKS", "Names"]
+
+HOOKS = "hooks"
+"""The kind of a package that has lifecycle hooks in the place of a plugin."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 40
@@ -23,8 +26,8 @@ class Names:
     """The names of a new package.
 
     Attributes:
-        kind: the kind of its plugin.
-        name: how configs call the plugin: lower case with dashes.
+        kind: the kind of its plugin, or `HOOKS`.
+        name: how configs call the plugin, or what the hooks are called: lower case with dashes.
     """
 
     kind: str
@@ -61,7 +64,7 @@ class Names:
     def class_name(self, used: Collection[str]) -> str:
         """Return the name of the plugin's class in a module that uses some names already."""
         camel = "".join(word.capitalize() for word in self.name.split("-"))
-        if keyword.iskeyword(camel) or camel in used:
+        if self.kind in KINDS and (keyword.iskeyword(camel) or camel in used):
             return camel + KINDS[self.kind].__name__
         return camel
 

@@ -1,7 +1,7 @@
 """Writing a package from templates.
 
-A template is a file of `templates`, filled in by `string.Template`: those of `package` are the same for every kind,
-those of the kind become the package's module.
+A template is a file of `templates`, filled in by `string.Template`: those of the kind become the package's module,
+those of `package` are the same for every kind, and `hooks-package` has what is different where there is no plugin.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 
 from noisette import StorageError
-from noisette_flows.scaffold.names import Names
+from noisette_flows.scaffold.names import HOOKS, Names
 
 __all__ = ["write_package"]
 
@@ -55,6 +55,8 @@ def _content(names: Names) -> dict[Path, str]:
     templates = files("noisette_flows.scaffold") / "templates"
     module = dict(_found(templates / names.kind, Path("src") / names.module))
     package = dict(_found(templates / "package", Path()))
+    if names.kind == HOOKS:
+        package |= _found(templates / "hooks-package", Path())
     tests = package.pop(_TESTS)
     everything = {**package, _TESTS.with_name(f"test_{names.module}.py"): tests, **module}
     values = {
