@@ -241,15 +241,36 @@ def test_a_suspended_training_saves_its_state_stays_suspended_and_goes_on_when_r
     site.reaches(run, "CANCELLED")
 
 
-def test_a_training_under_which_the_server_was_killed_gives_its_gpu_back(site: Site) -> None:
-    first = site.start(config="tiny", steps=LONG + 7)
-    site.trains(first)
+def kill_server(site: Site) -> None:
     server = json.loads((site.workshop.folder / ".noisette" / "prefect.json").read_text())
     os.kill(server["pid"], signal.SIGKILL)
     until(lambda: not alive(server["pid"]), "the server is gone")
-    again = site.workshop.noisette("up", "--prefect-port", server["url"].rpartition(":")[2])
+
+
+def start_server(site: Site) -> None:
+    again = site.workshop.noisette("up", "--prefect-port", site.url.rpartition(":")[2])
     assert again.returncode == 0, again.stderr
     assert f"export PREFECT_API_URL={site.url}/api" in again.stdout
+
+
+def test_a_training_is_cancelled_after_an_outage_in_which_prefect_gave_up_looking(site: Site) -> None:
+    run = site.start(config="tiny", steps=LONG + 9)
+    place = site.trains(run)
+    kill_server(site)
+    log = site.workshop.folder / "serve.log"
+    until(lambda: "Cancellation polling task failed" in log.read_text(), "Prefect's runner gives up")
+    start_server(site)
+    site.sets(run, CANCEL)
+    site.reaches(run, "CANCELLED")
+    until(lambda: not site.engines(), "no process is left")
+    assert 0 < step(place) < LONG
+
+
+def test_a_training_under_which_the_server_was_killed_gives_its_gpu_back(site: Site) -> None:
+    first = site.start(config="tiny", steps=LONG + 7)
+    site.trains(first)
+    kill_server(site)
+    start_server(site)
     (engine,) = site.engines()
     os.kill(engine, signal.SIGTERM)
     second = site.start(config="tiny", steps=LONG + 8)
