@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from noisette import ConfigError
 from noisette.config import load
@@ -15,12 +18,27 @@ from noisette.errors import Problem
 from noisette.sweep.choice import chosen
 from noisette_flows.runners import Workers
 
-__all__ = ["FIELDS", "asked", "changes_of", "check", "config_file"]
+__all__ = ["FIELDS", "Config", "asked", "changes_of", "check", "config_file"]
 
 FIELDS = ("steps", "samplers", "seed")
 """Parameters of train-and-eval that are changes of its config."""
 
 _FOLDER = Path("configs")
+
+
+class _Offered:
+    """Has a form offer the names in configs/ beside a field for any path, which comes first."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        text, names = handler(schema), _names()
+        if not names:
+            return text
+        listed = {**text, "title": "one of configs/", "enum": names}
+        return {"anyOf": [{**text, "title": "path or name"}, listed]}
+
+
+Config = Annotated[str, _Offered()]
+"""A config as a parameter of a flow: a path, or a name in configs/."""
 
 
 def config_file(config: str) -> str:
@@ -34,11 +52,15 @@ def config_file(config: str) -> str:
         return config
     if named.is_file():
         return str(named)
-    known = ", ".join(sorted(path.stem for path in _FOLDER.glob("*.yaml"))) or "none"
+    known = ", ".join(_names()) or "none"
     message = (
         f"there is no such file, and no {named} in {Path.cwd()}; expected a path, or a name in configs/: {known}"
     )
     raise ConfigError(config, [Problem("", message)])
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
 def asked(

@@ -18,7 +18,7 @@ from noisette.stages import made_again, plan
 from noisette.sweep import STEPS, Sweep
 from noisette.training.anew import set_aside
 from noisette_flows.artifacts import conclude
-from noisette_flows.asked import asked, config_file
+from noisette_flows.asked import Config, asked, config_file
 from noisette_flows.fanout import draw_all
 from noisette_flows.names import current_name
 from noisette_flows.observing import Observed, observed
@@ -33,7 +33,7 @@ Overrides = dict[str, Any] | None
 
 
 @flow(name="prepare-data", flow_run_name=current_name, persist_result=False)
-def prepare_data(config: str, overrides: Overrides = None, output: str = "runs", again: bool = False) -> str:
+def prepare_data(config: Config, overrides: Overrides = None, output: str = "runs", again: bool = False) -> str:
     """Make the pictures of an experiment uniform.
 
     Args:
@@ -49,7 +49,7 @@ def prepare_data(config: str, overrides: Overrides = None, output: str = "runs",
 
 @flow(name="train", flow_run_name=current_name, persist_result=False)
 def train(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
+    config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> str:
     """Train the network of an experiment on its prepared pictures, or go on training it.
 
@@ -71,7 +71,7 @@ def train(
 
 @flow(name="sample", flow_run_name=current_name, persist_result=False)
 def sample(
-    config: str,
+    config: Config,
     overrides: Overrides = None,
     workers: str = "",
     output: str = "runs",
@@ -100,7 +100,7 @@ def sample(
 
 @flow(name="evaluate", flow_run_name=current_name, persist_result=False)
 def evaluate(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
+    config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> str:
     """Compare the drawn pictures of an experiment with real ones.
 
@@ -128,7 +128,7 @@ def evaluate(
     persist_result=False,
 )
 def train_and_eval(
-    config: str,
+    config: Config,
     overrides: Overrides = None,
     steps: int | None = None,
     samplers: list[str | dict[str, Any]] | None = None,
@@ -174,7 +174,7 @@ def train_and_eval(
 
 @flow(name="draw-pictures", flow_run_name=current_name, persist_result=False)
 def draw_pictures(
-    config: str, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
+    config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> list[str]:
     """Make the pictures that a config lists, with its trained network where they need one.
 

@@ -57,6 +57,8 @@ def test_parameters_are_a_typed_form_with_descriptions(site: Site) -> None:
         assert schema["required"] == [needed]
         assert all(field["description"] for field in schema["properties"].values()), flow
         assert all(field.get("type") or field["anyOf"] for field in schema["properties"].values()), flow
+        if needed == "config":
+            assert schema["properties"]["config"]["anyOf"][1]["enum"] == ["tiny"]
 
 
 def test_what_deployments_count_on_is_installed_once(site: Site) -> None:
