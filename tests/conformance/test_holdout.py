@@ -1,8 +1,8 @@
 """Wrong and right plugins that somebody else wrote without a look at the checks, from the contracts alone.
 
-Each wrong one says what its cause is and has words of which a good message has one. Of a first set of 111 the kit caught
-97 before it knew them, and what had slipped through was mended by families of mistakes. Of a second set of 79 it caught
-70: the nine that it misses are here, until it finds them.
+Each wrong one says what its cause is and has words of which a good message has one. Of a first set of 111 the kit
+caught 97 before it knew them, and what had slipped through was mended by families of mistakes. Of a second set
+of 79 it caught 70: the nine that it misses are here, until it finds them.
 """
 
 from __future__ import annotations

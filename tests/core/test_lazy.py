@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,3 +35,13 @@ def test_the_repr_of_a_result_says_where_it_is_and_not_its_manifest(root: Path) 
     samples = sample(tiny(), checkpoint, tiny().sampling.samplers[0], root)
     for result in (prepared, checkpoint, samples):
         assert repr(result) == f"{type(result).__name__}(directory={result.directory!r})"
+
+
+@pytest.mark.parametrize(("own", "effective"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_wait_without_spinning_unless_the_user_says_otherwise(own: dict[str, str], effective: str) -> None:
+    show = "import os, noisette; print(os.environ['OMP_WAIT_POLICY'])"
+    surroundings = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | own
+    done = subprocess.run(
+        [sys.executable, "-c", show], env=surroundings, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == effective
