@@ -17,7 +17,6 @@ from conformance.right.unusual_samplers import (
     EverySecond,
     OwnLevels,
     PredictorCorrector,
-    Restart,
 )
 
 from noisette import Plugin, registry
@@ -28,7 +27,7 @@ from noisette_plugins.datasets.image_folder import ImageFolder
 from noisette_plugins.schedules import Given, ScaledLinear
 
 TOYS = [Tiny(), Stripes(), Convolutions(), Distance(), Likeness(), Subsets(), Heun(), Multistep()]
-UNUSUAL = [Churn(), Restart(), PredictorCorrector(), OwnLevels(), EulerMaruyama(), EverySecond()]
+UNUSUAL = [Churn(), PredictorCorrector(), OwnLevels(), EulerMaruyama(), EverySecond()]
 
 NEED_OPTIONS: dict[type[Plugin], list[Plugin]] = {
     ImageFolder: [],  # needs a folder: see the test below

@@ -91,7 +91,7 @@ def test_programs_get_one_document_whatever_a_plugin_prints(workshop: Workshop) 
     outcomes = [one["outcome"] for one in told["checks"]]
     assert told["counts"] == {kind: outcomes.count(kind) for kind in ("passed", "failed", "skipped", "expected")}
     (wrong,) = (one for one in told["checks"] if one["outcome"] == "failed")
-    assert set(wrong) == {"check", "outcome", "message", "seconds"}
+    assert set(wrong) == {"check", "outcome", "message", "seconds", "cause"}
     assert (wrong["check"], wrong["seconds"] >= 0) == ("computed-in-float64", True)
 
 

@@ -56,7 +56,8 @@ def _swept(compared: Compared) -> Swept:
 def test_the_table_is_grouped_by_sampler_and_marks_the_best(compared: Compared) -> None:
     assert compared.done.returncode == 0, compared.done.stderr
     lines = compared.done.stdout.splitlines()
-    labels = [line.split()[0] for line in lines if line.split() and line.split()[0] in WALKS]
+    rows = [line.split() for line in lines if len(line.split()) > 2]
+    labels = [row[0] for row in rows if row[0] in WALKS and row[1].isdigit()]  # notes name them too
     assert labels == WALKS
     first = lines.index(next(line for line in lines if line.startswith("ddim-5")))
     last = lines.index(next(line for line in lines if line.startswith("ddpm-3-")))
@@ -222,5 +223,6 @@ def test_prefect_names_the_flow_and_its_tasks(compared: Compared) -> None:
     with closing(sqlite3.connect(compared.workshop.folder / "prefect" / "prefect.db")) as database:
         flows = database.execute("select name, state_type from flow_run").fetchall()
         tasks = {name for (name,) in database.execute("select name from task_run")}
-    assert flows == [(f"{compared.run.name}: compare ddim, ddpm:variance=fixed-large", "COMPLETED")]
+    called = "ddim,ddpm:variance=fixed-large steps=3,5,50 count=6"
+    assert flows == [(f"{compared.run.name}: compare {called}", "COMPLETED")]
     assert {"sample ddim-3", "evaluate tiny", "chart tiny"} <= tasks

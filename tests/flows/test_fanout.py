@@ -151,7 +151,7 @@ def test_workers_that_there_are_not_are_refused_before_anything_is_computed(
         check=False,
     )
     assert done.returncode == 1
-    assert "expected threads:2, processes:2" in done.stderr or "pip install 'noisette[ray]'" in done.stderr
+    assert "expected threads:2, processes:2" in done.stderr or "pip install 'prefect-ray" in done.stderr
     assert not (workshop.folder / "runs").exists()
 
 

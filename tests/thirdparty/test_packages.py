@@ -84,6 +84,7 @@ def test_they_pass_the_kit_with_nothing_skipped_but_what_is_slow(strangers: Stra
     assert told["counts"]["passed"] >= 10
     skipped = {check["check"]: check["message"] for check in told["checks"] if check["outcome"] != "passed"}
     skipped.pop("shared-state-reads-no-option", None)  # it is of metrics that share theirs
+    skipped.pop("order-does-not-matter-far-from-zero", None)  # and this of metrics that read features
     assert all("slow" in message for message in skipped.values()), skipped
 
 

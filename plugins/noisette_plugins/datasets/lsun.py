@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from weakref import WeakValueDictionary
 
 from pydantic import Field
 
@@ -33,6 +34,24 @@ Category = Literal[
     "restaurant",
     "tower",
 ]
+
+
+_open: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+
+def _open_database(folder: Path) -> Any:
+    """Return a database, the same for all passes that go on at once: LMDB opens each only once in a process."""
+    import lmdb
+
+    path = str(folder.resolve())
+    database = _open.get(path)
+    if database is None:
+        try:
+            database = lmdb.open(path, readonly=True, lock=False, readahead=False, create=False)
+        except lmdb.Error as error:
+            raise DataError(f"{folder}: cannot be read as an LMDB database: {error}") from None
+        _open[path] = database
+    return database
 
 
 class Lsun(Dataset):
@@ -109,15 +128,10 @@ class Lsun(Dataset):
                 yield read_picture(folder / entry.name)._replace(source=source)
 
     def _of_database(self, folder: Path, split: Split, start: int) -> Iterator[Example]:
-        import lmdb
-
         from noisette.data.convert import decode_picture
 
-        try:
-            database = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
-        except lmdb.Error as error:
-            raise DataError(f"{folder}: cannot be read as an LMDB database: {error}") from None
-        with database, database.begin(buffers=False) as transaction:
+        database = _open_database(folder)
+        with database.begin(buffers=False) as transaction:
             expected = self.counts[self.category] if split == "train" else self.held_out
             entries = transaction.stat()["entries"]
             if entries != expected:

@@ -80,7 +80,7 @@ def check_reads_and_writes_every_channel(plugin: Backbone) -> None:
 def check_gradient_is_that_of_the_output(plugin: Backbone) -> None:
     """The gradient, of x and of the parameters, is that of differences of the output, in float32, to 5 %.
 
-    Along its own direction and half as much of a random one, for x and for about eight runs of parameters. A layer
+    Of a network that bends much that is seen over short steps alone, so the shorter of two may show it. Along its own direction and half as much of a random one, for x and for about eight runs of parameters. A layer
     that is detached, or whose own backward pass is wrong, learns the wrong thing while the loss looks right.
     """
     network, (x, t, label) = _ready(plugin)
@@ -91,10 +91,11 @@ def check_gradient_is_that_of_the_output(plugin: Backbone) -> None:
     for names in _groups(list(named)):
         group = [(named[name], _direction(named[name])) for name in names]
         came = sum(float((one.grad * way).sum()) for one, way in group if one.grad is not None)
-        expected = _difference(network, (x, t, label), weights, group)
-        near = abs(came - expected) <= 0.05 * max(abs(expected), abs(came)) + 1e-3
+        expected = _difference(network, (x, t, label), weights, group, 1e-3)
+        if not _agree(came, expected):
+            expected = _difference(network, (x, t, label), weights, group, 1e-4)
         what = f"derivative of the output along {names[0]}" + (f" ... {names[-1]}" if len(names) > 1 else "")
-        require(near, plugin, what, expected, came)
+        require(_agree(came, expected), plugin, what, expected, came)
 
 
 def check_learns_in_training_mode(plugin: Backbone) -> None:
@@ -190,11 +191,19 @@ def _direction(tensor: Tensor) -> Tensor:
     return direction
 
 
+def _agree(came: float, expected: float) -> bool:
+    return abs(came - expected) <= 0.05 * max(abs(expected), abs(came)) + 1e-3
+
+
 def _difference(
-    network: nn.Module, inputs: tuple[Tensor, Tensor, Tensor], weights: Tensor, group: list[tuple[Tensor, Tensor]]
+    network: nn.Module,
+    inputs: tuple[Tensor, Tensor, Tensor],
+    weights: Tensor,
+    group: list[tuple[Tensor, Tensor]],
+    step: float,
 ) -> float:
     """Return the central difference of the weighted output along a direction of some tensors."""
-    ends, step = [], 1e-3
+    ends = []
     with torch.no_grad():
         for sign in (-1, 1):
             kept = [one.clone() for one, _ in group]

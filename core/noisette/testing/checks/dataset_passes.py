@@ -74,6 +74,7 @@ def check_same_in_another_process(plugin: Dataset) -> None:
 
     A set of strings comes in another order there. Skipped if the module cannot be imported there.
     """
+    next(_read(plugin, "train", 1), None)  # without its pictures here, there is nothing to look for there
     module = type(plugin).__module__
     options = plugin.options()
     options.pop("name", None)
