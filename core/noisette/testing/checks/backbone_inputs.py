@@ -80,8 +80,9 @@ def check_reads_and_writes_every_channel(plugin: Backbone) -> None:
 def check_gradient_is_that_of_the_output(plugin: Backbone) -> None:
     """The gradient, of x and of the parameters, is that of differences of the output, in float32, to 5 %.
 
-    Of a network that bends much that is seen over short steps alone, so the shorter of two may show it. Along its own direction and half as much of a random one, for x and for about eight runs of parameters. A layer
-    that is detached, or whose own backward pass is wrong, learns the wrong thing while the loss looks right.
+    Of a network that bends much that is seen over short steps alone, so the shorter of two may show it. Along its
+    own direction and half as much of a random one, for x and for about eight runs of parameters. A layer that is
+    detached, or whose own backward pass is wrong, learns the wrong thing while the loss looks right.
     """
     network, (x, t, label) = _ready(plugin)
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
