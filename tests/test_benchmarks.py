@@ -16,6 +16,12 @@ ROOT = Path(__file__).parent.parent
 IN_PROCESS = ["training", "apart", "sampling", "overhead", "losses", "growth", "memory"]
 
 
+@pytest.fixture(autouse=True)
+def _sources_of_the_working_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `python -m benchmarks` be found, whichever test of this process has set noisette up before."""
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+
+
 @pytest.fixture
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the package, which lies beside the sources and is not installed."""
