@@ -56,13 +56,13 @@ def _swept(compared: Compared) -> Swept:
 def test_the_table_is_grouped_by_sampler_and_marks_the_best(compared: Compared) -> None:
     assert compared.done.returncode == 0, compared.done.stderr
     lines = compared.done.stdout.splitlines()
-    rows = [line.split() for line in lines if len(line.split()) > 2]
-    labels = [row[0] for row in rows if row[0] in WALKS and row[1].isdigit()]  # notes name them too
-    assert labels == WALKS
+    words = {line: line.split() for line in lines if len(line.split()) > 2}
+    rows = [line for line, row in words.items() if row[0] in WALKS and row[1].isdigit()]  # notes name them too
+    assert [words[line][0] for line in rows] == WALKS
     first = lines.index(next(line for line in lines if line.startswith("ddim-5")))
     last = lines.index(next(line for line in lines if line.startswith("ddpm-3-")))
     assert [line.strip() for line in lines[first + 1 : last]] == [""]  # space between two samplers
-    marked = {line.split()[0]: line.count("*") for line in lines if line.split()[:1] and line.split()[0] in WALKS}
+    marked = {words[line][0]: line.count("*") for line in rows}
     best = [label for label, _ in frontier(_swept(compared).report)]
     assert marked == {label: best.count(label) for label in WALKS}
     assert best
