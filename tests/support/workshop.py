@@ -33,7 +33,8 @@ class Workshop:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
+        ours = ("PREFECT_", "MLFLOW_", "PYTHONSAFEPATH")  # which flows in this process may have set
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         home = {"HOME": str(self.folder / "home"), "PREFECT_HOME": str(self.folder / "prefect")}
         return {**kept, **home, **_PROMPT, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **self.settings}
 

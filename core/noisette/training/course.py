@@ -111,7 +111,8 @@ def _elsewhere(experiment: Experiment, directory: Path) -> Iterator[Checkpoint]:
 
 
 def _is_named(checkpoint: Checkpoint, experiment: Experiment) -> bool:
-    return bool(checkpoint.about["experiment"].get("name") == experiment.name)
+    options = checkpoint.about.get("experiment")
+    return isinstance(options, dict) and options.get("name") == experiment.name
 
 
 def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:
