@@ -43,7 +43,7 @@ def test_the_columns_of_a_served_model_are_listed() -> None:
 def test_names_are_as_they_are_shown() -> None:
     experiment = tiny("training.steps=2000", "training.lr=0.0003", "objective=v", "schedule=cosine")
     assert f"`{run_name(experiment, {'training.lr': 0.0003})}`" in TEXT
-    told = "data set, schedule, objective, backbone, seed, steps, learning rate, batch, EMA"
+    told = "data set, schedule, objective, backbone, seed, steps, learning rate, batch"
     assert told in " ".join(TEXT.split())
     assert len(parameters(experiment, {})) == len(told.split(", "))
 

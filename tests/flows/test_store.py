@@ -49,7 +49,7 @@ def test_off_means_no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     ("uri", "shown"),
     [
         ("http://ann:secret@127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("postgresql://ann:s3:cr@t@127.0.0.1/mlflow", "postgresql://127.0.0.1/mlflow"),
+        ("postgresql://ann:s3:cr@t@127.0.0.1/mlflow", "postgresql+psycopg://127.0.0.1/mlflow"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
     ],
 )

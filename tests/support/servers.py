@@ -191,7 +191,7 @@ def postgresql(folder: Path, user: str, password: str) -> Iterator[str]:
         )
     try:
         _until_it_takes_logins(port, user, password, folder / "log")
-        yield f"postgresql://{user}:{password}@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg://{user}:{password}@127.0.0.1:{port}/postgres"
     finally:
         process.send_signal(signal.SIGINT)
         process.wait()

@@ -19,12 +19,15 @@ def runs_of(client: MlflowClient, name: str = "tiny") -> tuple[Run, dict[str, Ru
     return parent, children
 
 
+_OF_A_COMMAND = ("environment.txt",)  # whoever only sends a run has not run it
+
+
 def picture_of(client: MlflowClient, name: str = "tiny") -> dict[str, object]:
     """Return everything that a store shows of the runs."""
     parent, children = runs_of(client, name)
     shown: dict[str, object] = {}
     for name, run in {"parent": parent, **children}.items():
-        files = [file.path for file in client.list_artifacts(run.info.run_id)]
+        files = [file.path for file in client.list_artifacts(run.info.run_id) if file.path not in _OF_A_COMMAND]
         images = {file.path.split("+timestamp")[0] for file in client.list_artifacts(run.info.run_id, "images")}
         points = {key: len(client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics}
         shown[name] = (run.info.status, run.data.params, run.data.metrics, points, sorted(files), images)

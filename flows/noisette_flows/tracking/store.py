@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -50,6 +51,10 @@ class Store:
         if uri == OFF:
             return None
         _refuse_stray_passwords(uri)
+        if (
+            uri.startswith("postgresql://") and find_spec("psycopg2") is None
+        ):  # SQLAlchemy 2.0 would look for it alone
+            uri = uri.replace("postgresql://", "postgresql+psycopg://", 1)
         if uri == DEFAULT:
             return cls.in_file(Path("mlflow.db"))
         database = database_of(uri)
