@@ -117,7 +117,7 @@ def _everything(database: str) -> str:
     """Return all that MLflow keeps, as text."""
     import psycopg
 
-    with psycopg.connect(database) as connection, connection.cursor() as cursor:
+    with psycopg.connect(database.replace("+psycopg", "")) as connection, connection.cursor() as cursor:
         cursor.execute("select table_name from information_schema.tables where table_schema = 'public'")
         tables = [name for (name,) in cursor.fetchall()]
         text = []
