@@ -29,10 +29,11 @@ def check(config: Config, settings: Set = None, output: Output = "runs", json: A
     """
     order = Order(config, overrides_of(settings), output)
     loaded = order.config_or_show()
-    done = [stage.name for stage in order.stages() if stage.finished]
+    stages = order.stages()
+    done = [stage.name for stage in stages if stage.finished]
     facts: dict[str, Any] = {
         "directory": str(run_directory(loaded, Path(output))),
-        "stages": [stage_json(stage, done) for stage in order.stages()],
+        "stages": [stage_json(stage, done) for stage in stages],
     }
     size = _size(loaded, Path(output)) if isinstance(loaded, Experiment) else None
     if json:
