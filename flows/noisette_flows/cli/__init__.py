@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from noisette import NoisetteError
+from noisette.training.stop import STOP_SIGNALS
 from noisette_flows.cli.averaging import average
 from noisette_flows.cli.begun import edit, interpolate
 from noisette_flows.cli.checking import check_plugin
@@ -77,7 +78,6 @@ app.add_typer(process, name="process", rich_help_panel=_PICTURES)
 app.add_typer(deploy, name="deploy", rich_help_panel=_SERVERS)
 app.add_typer(plugins, name="plugins", rich_help_panel="Plugins")
 
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SURROUNDINGS = {
     getattr(errno, name)
     for name in (
@@ -110,7 +110,7 @@ def main() -> None:
             signal.signal(number, _terminate)
     with lossy_streams() as output:
         status = _run()
-        for number in _STOPS:  # one more while Python ends would replace the exit code
+        for number in STOP_SIGNALS:  # one more while Python ends would replace the exit code
             signal.signal(number, signal.SIG_IGN)
         if output is not None and status == 0 and (reason := output.loss()):
             print(
