@@ -53,6 +53,12 @@ def trained(root: Path) -> Checkpoint:
     return train(tiny(), root)
 
 
+@pytest.fixture(autouse=True)
+def nothing_stays_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = noisette.registry()
+    monkeypatch.setattr(known, "sources", known.sources)
+
+
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 

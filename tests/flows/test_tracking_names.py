@@ -112,7 +112,7 @@ def test_names_from_a_run_cannot_leave_the_folder_of_files(tmp_path: Path, store
     [
         ("http://ann:s3cret@host:5000", "http://host:5000"),
         ("https://ann:s3cret@host/prefix", "https://host/prefix"),
-        ("postgresql://ann:s3cret@host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql://ann:s3cret@host:5432/db", "postgresql+psycopg://host:5432/db"),
         ("postgresql+psycopg://host/db?user=ann&password=s3cret", "postgresql+psycopg://host/db"),
         ("mysql://ann:s3%2Fcret@host/db?ssl=s3cret", "mysql://host/db"),
     ],
