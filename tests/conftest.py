@@ -20,6 +20,10 @@ settings.register_profile("noisette", deadline=None, derandomize=True, database=
 settings.load_profile("noisette")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots as things are now")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _hears_ctrl_c() -> None:
     """Hear SIGINT, and let child processes hear it, also where the tests run as a job in the background."""
