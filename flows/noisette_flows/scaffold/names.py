@@ -73,12 +73,8 @@ class Names:
         for found in registry().of_kind(self.kind):
             if found.plugin.name == self.name:
                 return f"{found.origin.distribution} {found.origin.version} gives one of that name"
-        for distribution in distributions():
-            installed = str(distribution.name or "")
-            if re.sub(r"[-_.]+", "-", installed).lower() == self.distribution:
-                return (
-                    f"its package would be {self.distribution}, and {installed} {distribution.version} is installed"
-                )
+        for installed in distributions(name=self.distribution):  # in whatever spelling
+            return f"its package would be {self.distribution}, and {installed.name} {installed.version} is installed"
         if find_spec(self.module) is not None:
             return f"its module would be {self.module}, and there is one of that name"
         return ""
