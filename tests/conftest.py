@@ -22,6 +22,13 @@ settings.load_profile("noisette")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots as things are now")
+    parser.addoption("--full", action="store_true", help="try every fault in full, and write docs/reliability.md")
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether what takes long is tried in full."""
+    return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture(autouse=True, scope="session")

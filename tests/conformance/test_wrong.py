@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 
 import pytest
+import torch
 from conformance.case import Case
 
 from noisette.contracts import KINDS
@@ -32,6 +34,13 @@ CASES: list[Case] = [case for module in MODULES for case in import_module(f"conf
 
 def check_of(case: Case):
     return next(check for check in checks_for(case.wrong) if check.name == case.check)
+
+
+@pytest.fixture(autouse=True)
+def _compiled_in_part(full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have torch.compile trace a network and leave out the C++, which takes half a minute."""
+    if not full:
+        monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

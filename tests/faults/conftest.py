@@ -18,21 +18,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = pytest.StashKey[list[Result]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="try every fault in full, and write docs/reliability.md")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RESULTS] = []
-
-
-def is_full(config: pytest.Config) -> bool:
-    return bool(config.getoption("--full", default=False))
-
-
-@pytest.fixture(scope="session")
-def full(request: pytest.FixtureRequest) -> bool:
-    return is_full(request.config)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +37,7 @@ def record(request: pytest.FixtureRequest) -> Callable[[Result], None]:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     results = session.config.stash[RESULTS]
-    if is_full(session.config) and results:
+    if session.config.getoption("--full") and results:
         outages = [result for result in results if result.section == OUTAGES]
         others = [result for result in results if result.section != OUTAGES]
         if others:

@@ -1,32 +1,13 @@
+"""Metrics with other options than their defaults, which tests/conformance/test_right.py tries, and their names."""
+
 from __future__ import annotations
 
 from noisette.testing import parametrize_with_checks
-from noisette_plugins.metrics import (
-    KID,
-    DensityCoverage,
-    Frechet,
-    FrechetInfinity,
-    InceptionScore,
-    Nearest,
-    PrecisionRecall,
-    Recognised,
-)
-
-METRICS = [
-    Frechet(),
-    KID(),
-    KID(subsets=5, size=50),
-    FrechetInfinity(),
-    InceptionScore(),
-    PrecisionRecall(),
-    DensityCoverage(),
-    Nearest(),
-    Recognised(trees=30),
-]
+from noisette_plugins.metrics import KID, Frechet, FrechetInfinity, InceptionScore, Recognised
 
 
-@parametrize_with_checks(METRICS)
-def test_metrics_keep_their_contract(plugin, check) -> None:
+@parametrize_with_checks([KID(subsets=5, size=50)])
+def test_means_of_few_subsets_keep_the_contract(plugin, check) -> None:
     check(plugin)
 
 

@@ -73,8 +73,8 @@ class Names:
         for found in registry().of_kind(self.kind):
             if found.plugin.name == self.name:
                 return f"{found.origin.distribution} {found.origin.version} gives one of that name"
-        for installed in distributions(name=self.distribution):  # in whatever spelling
-            return f"its package would be {self.distribution}, and {installed.name} {installed.version} is installed"
+        for other in distributions(name=self.distribution):  # in whatever spelling
+            return f"its package would be {self.distribution}, and {other.name} {other.version} is installed"
         if find_spec(self.module) is not None:
             return f"its module would be {self.module}, and there is one of that name"
         return ""
