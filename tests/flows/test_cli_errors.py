@@ -77,8 +77,6 @@ def test_all_problems_of_a_config_come_at_once_without_a_traceback(workshop: Wor
         (["run"], "CONFIG"),
         (["rum", "tiny.yaml"], "rum"),
         (["sample", "tiny.yaml", "--steps", "5"], "--sampler"),
-        (["sample", "tiny.yaml"], "run `noisette train` first"),
-        (["evaluate", "tiny.yaml"], "run `noisette train` first"),
     ],
     ids=str,
 )
@@ -88,6 +86,14 @@ def test_the_users_mistakes_end_in_2_with_one_message(
     done = workshop.noisette(*arguments)
     assert done.returncode == 2
     assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+def test_a_stage_says_which_comes_before_it(served: Workshop, command: str) -> None:
+    done = served.noisette(command, "tiny.yaml")
+    assert done.returncode == 2
+    assert "run `noisette train` first" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -19,8 +19,8 @@ LISTED = [{"name": "denoise", "count": 2, "sampler": {"name": "ddim", "steps": 4
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    workshop = workshop_in(tmp_path_factory.mktemp("workshop"))
+def workshop(prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    workshop = workshop_in(tmp_path_factory.mktemp("workshop"), prefect)
     x, y = np.meshgrid(np.arange(60), np.arange(40))
     Image.fromarray(np.stack([x * 4, y * 6, x + y], axis=2).astype(np.uint8)).save(workshop.folder / "photo.png")
     (workshop.folder / "strip.yaml").write_text(yaml.safe_dump(STRIP))

@@ -11,14 +11,14 @@ from support.workshop import Workshop
 
 
 @pytest.fixture
-def read_only(workshop: Workshop) -> Iterator[Path]:
+def read_only(served: Workshop) -> Iterator[Path]:
     """A results folder with everything finished, on a file system that takes nothing more."""
-    runs = workshop.folder / "runs"
+    runs = served.folder / "runs"
     runs.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", runs], capture_output=True).returncode:
         pytest.skip("mounting a file system needs root")
     try:
-        assert workshop.noisette("run", "tiny.yaml").returncode == 0
+        assert served.noisette("run", "tiny.yaml").returncode == 0
         subprocess.run(["mount", "-o", "remount,ro", runs], check=True)
         yield runs
     finally:
@@ -26,28 +26,28 @@ def read_only(workshop: Workshop) -> Iterator[Path]:
 
 
 def test_a_read_only_folder_still_shows_what_is_finished_and_refuses_the_rest(
-    workshop: Workshop, read_only: Path
+    served: Workshop, read_only: Path
 ) -> None:
-    again = workshop.noisette("run", "tiny.yaml")
+    again = served.noisette("run", "tiny.yaml")
     assert again.returncode == 0
     assert "ddim-5" in again.stdout
     for more in (["run", "tiny.yaml", "--set", "seed=1"], ["compare", "tiny.yaml", "--steps", "3", "--count", "4"]):
-        done = workshop.noisette(*more)
+        done = served.noisette(*more)
         assert done.returncode == 2
         assert "Read-only file system; expected folders" in done.stderr
         assert "Traceback" not in done.stderr
-    elsewhere = workshop.noisette("run", "tiny.yaml", "--output", "elsewhere")
+    elsewhere = served.noisette("run", "tiny.yaml", "--output", "elsewhere")
     assert elsewhere.returncode == 0  # the control
 
 
 @pytest.mark.parametrize("kind", ["a link to nowhere", "a file"])
-def test_a_results_folder_that_is_none_is_one_message(workshop: Workshop, kind: str) -> None:
-    runs = workshop.folder / "runs"
+def test_a_results_folder_that_is_none_is_one_message(served: Workshop, kind: str) -> None:
+    runs = served.folder / "runs"
     if kind == "a file":
         runs.touch()
     else:
         runs.symlink_to("nowhere")
-    done = workshop.noisette("prepare", "tiny.yaml")
+    done = served.noisette("prepare", "tiny.yaml")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("runs")
     assert "Traceback" not in done.stderr

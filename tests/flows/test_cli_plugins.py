@@ -138,14 +138,14 @@ def on_run_end(run):
 
 
 @pytest.mark.slow
-def test_a_package_that_listens_is_listed_and_does_not_break_json(workshop: Workshop) -> None:
-    install(workshop.folder, "noisette-chatty", CHATTY)
-    path = {"PYTHONPATH": str(workshop.folder)}
-    (line,) = [line for line in listed(workshop, **path) if line["distribution"] == "noisette-chatty"]
+def test_a_package_that_listens_is_listed_and_does_not_break_json(served: Workshop) -> None:
+    install(served.folder, "noisette-chatty", CHATTY)
+    path = {"PYTHONPATH": str(served.folder)}
+    (line,) = [line for line in listed(served, **path) if line["distribution"] == "noisette-chatty"]
     assert (line["kind"], line["status"]) == ("hooks", "ok")
     assert line["description"] == "listens to on_run_start, on_run_end"
-    done = workshop.noisette("prepare", "tiny.yaml", "--json", **path)
+    done = served.noisette("prepare", "tiny.yaml", "--json", **path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
     assert "a stage starts: digits" in done.stderr
-    assert f"no space for my notes') ({workshop.folder}/noisette_chatty.py, line 10)" in done.stderr
+    assert f"no space for my notes') ({served.folder}/noisette_chatty.py, line 10)" in done.stderr

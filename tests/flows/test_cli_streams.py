@@ -18,8 +18,8 @@ from noisette_flows.cli.streams import LossyFile, lossy_streams
 LONG = ("--set", "training.steps=100000", "--set", "training.save_every=100000")
 
 
-def test_a_training_outlives_the_reader_of_its_progress(workshop: Workshop) -> None:
-    with workshop.start("run", "tiny.yaml") as process:
+def test_a_training_outlives_the_reader_of_its_progress(served: Workshop) -> None:
+    with served.start("run", "tiny.yaml") as process:
         assert process.stderr is not None
         assert process.stderr.readline()
         process.stderr.close()
@@ -27,16 +27,16 @@ def test_a_training_outlives_the_reader_of_its_progress(workshop: Workshop) -> N
         table = process.stdout.read()
         assert process.wait(600) == 0
     assert "ddim-5" in table
-    assert finished(workshop.runs[0], 12) is not None
+    assert finished(served.runs[0], 12) is not None
 
 
-def test_a_reader_of_the_table_may_have_seen_enough(workshop: Workshop) -> None:
-    assert workshop.noisette("run", "tiny.yaml").returncode == 0
+def test_a_reader_of_the_table_may_have_seen_enough(served: Workshop) -> None:
+    assert served.noisette("run", "tiny.yaml").returncode == 0
     command = f"{COMMAND} run tiny.yaml | head -c 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command],
-        cwd=workshop.folder,
-        env=workshop.environment,
+        cwd=served.folder,
+        env=served.environment,
         capture_output=True,
         text=True,
         check=True,

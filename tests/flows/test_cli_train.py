@@ -7,17 +7,17 @@ from noisette.checkpoint import latest
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_the_command_says(workshop: Workshop) -> None:
-    assert workshop.noisette("prepare", "tiny.yaml").returncode == 0
-    done = workshop.noisette("train", "tiny.yaml", "--nproc", "2", "--tracking-uri", "off")
+def test_two_processes_train_what_the_command_says(served: Workshop) -> None:
+    assert served.noisette("prepare", "tiny.yaml").returncode == 0
+    done = served.noisette("train", "tiny.yaml", "--nproc", "2", "--tracking-uri", "off")
     assert done.returncode == 0, done.stderr
     assert "12/12 steps" in done.stderr
-    (run,) = workshop.runs
+    (run,) = served.runs
     checkpoint = latest(run)
     assert checkpoint is not None
     assert (checkpoint.step, checkpoint.about["machine"]["processes"]) == (12, 2)
 
-    again = workshop.noisette("train", "tiny.yaml", "--tracking-uri", "off")
+    again = served.noisette("train", "tiny.yaml", "--tracking-uri", "off")
     assert "finished before" in again.stderr  # how many processes trained it makes no other run
 
 

@@ -27,8 +27,8 @@ class Compared:
 
 
 @pytest.fixture(scope="module")
-def compared(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    workshop = workshop_in(tmp_path_factory.mktemp("several"))
+def compared(finished: Finished, prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    workshop = workshop_in(tmp_path_factory.mktemp("several"), prefect)
     shutil.copytree(finished.workshop.folder / "runs", workshop.folder / "runs")
     [first] = workshop.runs
     trained = workshop.noisette("train", "tiny.yaml", "--set", "training.lr=0.01", "--tracking-uri", "off")

@@ -204,28 +204,28 @@ def test_its_own_test_passes_and_finds_a_hook_that_fails_or_is_misspelt(tmp_path
 
 
 @pytest.mark.slow
-def test_installed_it_is_listed_and_called_in_a_run(workshop: Workshop) -> None:
-    done = workshop.noisette("plugins", "new", HOOKS, "own")
+def test_installed_it_is_listed_and_called_in_a_run(served: Workshop) -> None:
+    done = served.noisette("plugins", "new", HOOKS, "own")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-2:] == ["  pip install -e noisette-own", "  noisette plugins list"]
-    package = workshop.folder / "noisette-own"
+    package = served.folder / "noisette-own"
     module = "noisette_own/__init__.py"
-    (workshop.folder / module).parent.mkdir()
+    (served.folder / module).parent.mkdir()
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     (point,) = project["entry-points"]["noisette"].items()
     install(
-        workshop.folder,
+        served.folder,
         project["name"],
         (package / "src" / module).read_text(),
         points=" = ".join(point),
         version=project["version"],
         file=module,
     )
-    path = {"PYTHONPATH": str(workshop.folder), "NOISETTE_STRICT_PLUGINS": "1"}
-    listed = json.loads(workshop.noisette("plugins", "list", "--json", **path).stdout)
+    path = {"PYTHONPATH": str(served.folder), "NOISETTE_STRICT_PLUGINS": "1"}
+    listed = json.loads(served.noisette("plugins", "list", "--json", **path).stdout)
     (line,) = [line for line in listed if line["distribution"] == "noisette-own"]
     assert (line["kind"], line["name"], line["description"]) == (HOOKS, "own", "listens to on_run_end")
-    prepared = workshop.noisette("prepare", "tiny.yaml", "--json", **path)
+    prepared = served.noisette("prepare", "tiny.yaml", "--json", **path)
     assert prepared.returncode == 0, prepared.stderr
     assert re.search(r"^own: prepare digits finished, in .*runs/data/digits-", prepared.stderr, flags=re.M)
     assert json.loads(prepared.stdout)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from support.tiny import write_prepared
 from support.workshop import Workshop
+
+from noisette import Experiment
 
 pytestmark = pytest.mark.slow
 
@@ -11,7 +14,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def long(workshop: Workshop) -> tuple[str, ...]:
     """A command that trains for long, in a workshop with pictures."""
-    assert workshop.noisette("prepare", "tiny.yaml").returncode == 0
+    write_prepared(workshop.folder / "runs", Experiment.load(workshop.folder / "tiny.yaml"))
     return ("train", "tiny.yaml", "--set", "training.steps=100000", "--tracking-uri", "off")
 
 
@@ -24,6 +27,7 @@ def test_a_server_that_is_not_there_is_named(workshop: Workshop, long: tuple[str
 
 def test_a_server_of_a_profile_is_used(workshop: Workshop, long: tuple[str, ...]) -> None:
     there = workshop.folder / "prefect"
+    there.mkdir()
     address = "http://127.0.0.1:9/api"
     (there / "profiles.toml").write_text(f'active = "work"\n[profiles.work]\nPREFECT_API_URL = "{address}"\n')
     done = workshop.noisette(*long)

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 from support.browser import browsing, missing_browser, sign_in
-from support.prefect_server import free_ports
-from support.servers import Server, free_port, mlflow_server, running
+from support.prefect_server import free_ports, prefect_server
+from support.servers import mlflow_server
 from support.workshop import Workshop, workshop_in
 
 pytestmark = [
@@ -129,11 +129,8 @@ def embedded(workshop: Workshop) -> Iterator[Attacked]:
 @contextmanager
 def unprotected(folder: Path) -> Iterator[Attacked]:
     """Prefect's server as it comes: the control."""
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
-    home = {"PREFECT_HOME": str(folder / "prefect")}
-    with running(Server([*command, "--port", str(port)], port, folder, home, "/api/health")):
-        yield Attacked(port)
+    with prefect_server(folder) as server:
+        yield Attacked(server.port)
 
 
 def attacks(page: Any, site: str, server: Attacked) -> dict[str, Any]:

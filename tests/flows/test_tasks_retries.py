@@ -61,9 +61,9 @@ print(json.dumps(tries))
 
 
 @pytest.fixture(scope="module")
-def tries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
+def tries(prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
     """How often each failed, and what came of it."""
-    workshop = workshop_in(tmp_path_factory.mktemp("retries"))
+    workshop = workshop_in(tmp_path_factory.mktemp("retries"), prefect)
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(
         command, cwd=workshop.folder, env=workshop.environment, capture_output=True, text=True, check=False

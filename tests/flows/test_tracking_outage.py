@@ -27,15 +27,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_dead_tracking_server_costs_nothing_and_is_told_of(workshop: Workshop, finished: Finished) -> None:
+def test_a_dead_tracking_server_costs_nothing_and_is_told_of(served: Workshop, finished: Finished) -> None:
     uri = f"http://ann:secret@127.0.0.1:{free_port()}"
-    done = workshop.noisette("run", "tiny.yaml", "--json", "--tracking-uri", uri)
+    done = served.noisette("run", "tiny.yaml", "--json", "--tracking-uri", uri)
     assert done.returncode == 0, done.stderr
     assert "is behind" in done.stderr
     assert "Nothing is lost" in done.stderr
     assert "is behind" not in finished.first.stderr  # the control: a store that answers
     assert "Traceback" not in done.stderr
-    rows, (run,) = json.loads(done.stdout)["rows"], workshop.runs
+    rows, (run,) = json.loads(done.stdout)["rows"], served.runs
     reference = json.loads(finished.workshop.noisette("run", "tiny.yaml", "--json").stdout)["rows"]
     assert [row["results"] for row in rows] == [row["results"] for row in reference]
     kept = "".join(
@@ -43,10 +43,10 @@ def test_a_dead_tracking_server_costs_nothing_and_is_told_of(workshop: Workshop,
     )
     assert "secret" not in done.stdout + done.stderr + kept
 
-    store = Store.of(f"sqlite:///{workshop.folder}/mlflow.db")
+    store = Store.of(f"sqlite:///{served.folder}/mlflow.db")
     assert store is not None
     assert behind(run, store)
-    again = workshop.noisette("run", "tiny.yaml")
+    again = served.noisette("run", "tiny.yaml")
     assert again.returncode == 0
     assert not behind(run, store)
     assert "started" not in again.stderr

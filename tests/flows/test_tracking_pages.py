@@ -25,11 +25,11 @@ FIRST, SECOND = "12 steps eps linear", "16 steps eps linear"
 
 
 @pytest.fixture(scope="module")
-def workshop(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def workshop(finished: Finished, prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """A workshop with two runs, of 12 steps and of 16."""
     folder = tmp_path_factory.mktemp("pages") / "workshop"
     shutil.copytree(finished.workshop.folder, folder, ignore=shutil.ignore_patterns("ml*", "prefect"))
-    workshop = Workshop(folder)
+    workshop = Workshop(folder, prefect)
     for more in ((), ("--set", "training.steps=16")):
         done = workshop.noisette("run", "tiny.yaml", *more)
         assert done.returncode == 0, done.stderr

@@ -27,7 +27,19 @@ from support.stranger import REPOSITORY
 from support.tiny import TINY
 from support.workshop import Workshop, workshop_in
 
-__all__ = ["CANCEL", "PATIENCE", "RETRY", "SUSPEND", "Site", "alive", "free_ports", "pooled", "serving", "until"]
+__all__ = [
+    "CANCEL",
+    "PATIENCE",
+    "RETRY",
+    "SUSPEND",
+    "Site",
+    "alive",
+    "free_ports",
+    "pooled",
+    "prefect_server",
+    "serving",
+    "until",
+]
 
 PATIENCE = 180.0  # seconds; the machine may be busy
 
@@ -227,19 +239,29 @@ def serving(folder: Path, *arguments: str, **settings: str) -> Iterator[Site]:
 
 
 @contextmanager
+def prefect_server(folder: Path) -> Iterator[Server]:
+    """Run Prefect's server as it comes, with its home in a folder."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+    home = {"PREFECT_HOME": str(folder / "prefect")}
+    with running(Server([*command, "--port", str(port)], port, folder, home, "/api/health")) as server:
+        yield server
+
+
+@contextmanager
 def pooled(folder: Path) -> Iterator[Site]:
     """Give a folder with a tiny config, Prefect's server alone, and prefect.yaml's pool without a worker."""
-    workshop, port = _with_config(folder), free_port()
+    workshop = _with_config(folder)
     shutil.copy(REPOSITORY / "prefect.yaml", folder)
-    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
-    home = {"PREFECT_HOME": workshop.environment["PREFECT_HOME"]}
-    with running(Server([*command, "--port", str(port)], port, folder, home, "/api/health")) as server:
+    command = Path(sys.executable).with_name("prefect")
+    with prefect_server(folder) as server:
         workshop.settings["PREFECT_API_URL"] = f"{server.uri}/api"
         workshop.settings["PWD"] = str(folder)  # which prefect.yaml names, and a shell would set
         workshop.settings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         for words in ("work-pool create noisette --type process", "--no-prompt deploy --all"):
-            done = [command[0], *words.split()]
-            subprocess.run(done, cwd=folder, env=workshop.environment, check=True, capture_output=True)
+            subprocess.run(
+                [command, *words.split()], cwd=folder, env=workshop.environment, check=True, capture_output=True
+            )
         site = Site(workshop, server.uri, "pool")
         try:
             yield site

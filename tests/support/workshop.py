@@ -71,10 +71,10 @@ class Workshop:
         )
 
 
-def workshop_in(folder: Path) -> Workshop:
+def workshop_in(folder: Path, settings: dict[str, str] | None = None) -> Workshop:
     (folder / "home").mkdir()
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "preparation": {"limit": 64}}))
-    return Workshop(folder)
+    return Workshop(folder, {**(settings or {})})
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from noisette import Dataset
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from noisette import Example, Split
 
 __all__ = ["Digits"]
@@ -31,16 +35,26 @@ class Digits(Dataset):
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the scans, each value v of 0 ... 16 as round(255 v / 16)."""
         import numpy as np
-        from sklearn.datasets import load_digits
 
         from noisette_plugins.datasets._arrays import examples_of
         from noisette_plugins.datasets._split import stratified
 
-        values, labels = load_digits(return_X_y=True)
-        pictures = np.rint(values.reshape(-1, 8, 8) * 255 / _LARGEST).astype(np.uint8)
+        table = _table()
+        labels = table[:, -1].astype(np.int64)
+        pictures = np.rint(table[:, :-1].reshape(-1, 8, 8) * 255 / _LARGEST).astype(np.uint8)
         train, test = stratified(labels, _HELD_OUT)
         yield from examples_of(pictures, labels, train if split == "train" else test)
 
     def classes(self) -> tuple[str, ...]:
         """Return the digits."""
         return tuple("0123456789")
+
+
+def _table() -> NDArray[np.float64]:
+    """Return scikit-learn's table (1797, 65): 64 values and the digit; its import would take seconds."""
+    import numpy as np
+
+    found = find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+    return np.loadtxt(Path(found.origin).with_name("datasets") / "data" / "digits.csv.gz", delimiter=",")
