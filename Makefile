@@ -71,7 +71,11 @@ layers: $(READY_DEV) ## Who may import whom
 
 .PHONY: test-only
 test-only: $(READY_DEV) ## Tests alone; ARGS="-k words" to choose, JOBS=0 for one process
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(READY_DEV) ## Tests without those that start servers, make environments, open a browser or take long
+	@$(MAKE) --no-print-directory test-only ARGS='-m "not slow" $(ARGS)'
 
 .PHONY: faults
 faults: $(READY_DEV) ## Kill, damage, fill and deceive every stage, in full; writes docs/reliability.md

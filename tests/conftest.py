@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,20 @@ settings.load_profile("noisette")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots as things are now")
     parser.addoption("--full", action="store_true", help="try every fault in full, and write docs/reliability.md")
+
+
+WAITING = {"environment", "finished", "prefect", "strangers"}
+"""Fixtures that start servers, go the whole way, or make an environment."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what waits for such a fixture, and begin with the files that have most of what is slow."""
+    for item in items:
+        if not WAITING.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

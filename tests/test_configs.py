@@ -34,7 +34,7 @@ SMALL = {
     "training.grid_every": None,
     "training.evaluate_every": None,
     "sampling.count": 12,
-    "evaluation.features": "efficientnet-lite0",
+    "evaluation.features": "efficientnet-lite0:size=32",
     "evaluation.metrics": ["kid"],
     "preparation.limit": 24,
 }

@@ -19,6 +19,8 @@ import pytest
 from noisette import Plugin
 from noisette.testing import checks_for, run_checks
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "holdout"
 
 NOT_CAUGHT = {

@@ -27,6 +27,8 @@ from noisette_plugins.datasets.image_folder import ImageFolder
 from noisette_plugins.metrics import Recognised
 from noisette_plugins.schedules import Given, ScaledLinear
 
+pytestmark = pytest.mark.slow
+
 TOYS = [Tiny(), Stripes(), Convolutions(), Distance(), Likeness(), Subsets(), Heun(), Multistep()]
 UNUSUAL = [Churn(), PredictorCorrector(), OwnLevels(), EulerMaruyama(), EverySecond()]
 

@@ -53,6 +53,7 @@ def test_a_results_folder_that_is_none_is_one_message(served: Workshop, kind: st
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_damaged_settings_of_prefect_are_one_message(workshop: Workshop) -> None:
     home = workshop.folder / "prefect"
     home.mkdir()

@@ -82,6 +82,7 @@ def test_streams_are_what_they_were_behind_the_block(capfd: pytest.CaptureFixtur
     assert capfd.readouterr().out == "written\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_a_closed_terminal_or_many_ctrl_cs_leave_a_checkpoint(workshop: Workshop, number: int) -> None:
     with workshop.start("run", "tiny.yaml", *LONG) as process:
