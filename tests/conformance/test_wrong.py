@@ -28,6 +28,11 @@ MODULES = (
     "model_metrics",
     "datasets",
     "dataset_passes",
+    "feature_batches",
+    "metric_values",
+    "objective_ranges",
+    "backbone_ranges",
+    "schedule_papers",
 )
 CASES: list[Case] = [case for module in MODULES for case in import_module(f"conformance.wrong.{module}").CASES]
 

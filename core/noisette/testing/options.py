@@ -50,7 +50,7 @@ def variants(plugin: P, *, beside: Iterable[str] = ()) -> Iterator[P]:
 
 
 def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> list[P]:
-    """Return the `variants`, then values inside closed ranges, then pairs of options that are both changed.
+    """Return the `variants`, then values inside ranges, then pairs of options that are both changed.
 
     Args:
         plugin: what is changed.
@@ -58,7 +58,10 @@ def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> li
         most: of more copies, some evenly spread ones are returned, `plugin` always among them.
     """
     names = [key for key in type(plugin).model_fields if key not in set(beside)]
-    tried = {key: [*_choices(field), *_inside(field)] for key, field in type(plugin).model_fields.items()}
+    tried = {
+        key: [*_choices(field), *_inside(field), *_near(field, getattr(plugin, key))]
+        for key, field in type(plugin).model_fields.items()
+    }
     single = {key: list(_with(plugin, key, tried[key])) for key in names}
     pairs = [
         both
@@ -72,26 +75,45 @@ def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> li
     return [*_some(alone, most), *_some(pairs, max(most - len(alone), 0))]
 
 
-def alternatives(plugin: P, *, beside: Iterable[str] = ()) -> dict[str, list[P]]:
-    """Return, for each option, copies with other values of it; numbers in open ranges are moved inside them."""
+def alternatives(plugin: P, *, beside: Iterable[str] = (), small: bool = False) -> dict[str, list[P]]:
+    """Return, for each option, copies with other values of it; numbers in open ranges are moved inside them.
+
+    Args:
+        plugin: what is changed.
+        beside: options that stay as they are.
+        small: whether to leave out whole numbers of more than three times the plugin's own, which are layers or
+            pixels that take minutes.
+    """
     fields = {key: field for key, field in type(plugin).model_fields.items() if key not in set(beside)}
     return {
-        key: list(_with(plugin, key, [*_choices(field), *_moved(field, getattr(plugin, key))]))
+        key: [
+            other
+            for other in _with(plugin, key, [*_choices(field), *_moved(field, getattr(plugin, key))])
+            if not (small and _has_grown(getattr(other, key), getattr(plugin, key)))
+        ]
         for key, field in fields.items()
     }
 
 
-def silent_options(plugin: P, probe: Callable[[P], object], *, beside: Iterable[str] = ()) -> Iterator[str]:
+def silent_options(
+    plugin: P, probe: Callable[[P], object], *, beside: Iterable[str] = (), small: bool = False
+) -> Iterator[str]:
     """Yield the options none of whose other values changes what `probe` gives, alone or beside another's.
 
-    Options whose other values cannot be guessed, such as texts, are not judged.
+    Options whose other values cannot be guessed, such as texts, are not judged. `small` is as in `alternatives`.
     """
-    others = alternatives(plugin, beside=beside)
+    others = alternatives(plugin, beside=beside, small=small)
+    if not any(others.values()):
+        return
     plain = probe(plugin)
     for key, tried in others.items():
         alone = any(probe(other) != plain for other in tried)
         if tried and not alone and not _counts_beside_another(key, others, probe):
             yield key
+
+
+def _has_grown(value: Any, own: Any) -> bool:
+    return isinstance(value, int) and isinstance(own, int) and value > 3 * max(own, 8)
 
 
 def _counts_beside_another(key: str, others: dict[str, list[P]], probe: Callable[[P], object]) -> bool:
@@ -127,6 +149,17 @@ def _inside(field: FieldInfo) -> list[Any]:
     whole = all(isinstance(end, int) for end in (low, high)) and field.annotation is int
     inside = [low + share * (high - low) for share in (0.37, 0.81)]
     return sorted({round(value) for value in inside}) if whole else inside
+
+
+def _near(field: FieldInfo, value: Any) -> list[Any]:
+    """Return values a little off a number whose range is open, on both sides, as far as the range goes."""
+    low, high, closed = _range(field)
+    if closed or isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    apart = 1 if isinstance(value, int) else abs(value) / 2 or 0.5
+    below = value - apart if low is None else max(value - apart, (value + low) / 2)
+    above = value + apart if high is None else min(value + apart, (value + high) / 2)
+    return [round(below), above] if isinstance(value, int) else [below, above]
 
 
 def _some(items: list[P], most: int) -> list[P]:

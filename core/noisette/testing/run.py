@@ -19,12 +19,12 @@ from noisette.testing.places import line_of_class
 __all__ = ["HOMES", "Expected", "checks_for", "expectations", "instance", "refused_default", "run_checks"]
 
 HOMES: dict[str, tuple[str, ...]] = {
-    "schedule": ("common", "schedules"),
-    "objective": ("common", "objectives", "objective_losses"),
-    "backbone": ("common", "backbones", "backbone_inputs"),
+    "schedule": ("common", "schedules", "schedule_papers"),
+    "objective": ("common", "objectives", "objective_losses", "objective_ranges"),
+    "backbone": ("common", "backbones", "backbone_inputs", "backbone_ranges"),
     "sampler": ("common", "sampler_inputs", "samplers", "sampler_laws"),
-    "features": ("common", "features"),
-    "metric": ("common", "metrics", "metric_sets"),
+    "features": ("common", "features", "feature_batches"),
+    "metric": ("common", "metrics", "metric_sets", "metric_values", "metric_papers"),
     "dataset": ("common", "datasets", "dataset_passes"),
 }
 """Modules of `noisette.testing.checks` that hold the checks of each kind."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageFile
 
 from noisette.contracts import Plugin
 from noisette.testing.check import require
@@ -46,6 +47,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _attribute(module: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    return lambda: getattr(module, name), lambda value: setattr(module, name, value)
+
+
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "torch's default device": (lambda: str(torch.get_default_device()), torch.set_default_device),
@@ -56,6 +61,11 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     ),
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
     "torch's matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "cuDNN's search for fast algorithms": _attribute(torch.backends.cudnn, "benchmark"),
+    "cuDNN's deterministic mode": _attribute(torch.backends.cudnn, "deterministic"),
+    "cuDNN's TensorFloat-32": _attribute(torch.backends.cudnn, "allow_tf32"),
+    "Pillow's handling of truncated files": _attribute(ImageFile, "LOAD_TRUNCATED_IMAGES"),
+    "Pillow's limit of pixels": _attribute(Image, "MAX_IMAGE_PIXELS"),
     "NumPy's handling of errors": (np.geterr, lambda values: np.seterr(**values)),
     "the working folder": (os.getcwd, os.chdir),
 }

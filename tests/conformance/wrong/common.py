@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from conformance.case import Case
 from conformance.wrong.heavy import ImportsTorch
-from pydantic import Field, PlainSerializer
+from pydantic import ConfigDict, Field, PlainSerializer
 
 from noisette_plugins.samplers import DDIM
 from noisette_plugins.schedules import Cosine, Linear
@@ -53,7 +53,23 @@ class KeepsAList(Linear):
     steps: list[int] = Field([1], description="a list")
 
 
+class TakesAnyOption(Linear):
+    """Betas that rise linearly, with a misspelt option too."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class CanBeChanged(Linear):
+    """Betas that rise linearly, until somebody sets another end."""
+
+    model_config = ConfigDict(frozen=False)
+
+    __hash__ = object.__hash__
+
+
 CASES = [
+    Case("refuses-unknown-options", TakesAnyOption(), Linear()),
+    Case("refuses-unknown-options", CanBeChanged(), Linear()),
     Case("is-a-plugin", ShoutsItsName(), Linear()),
     Case("is-a-plugin", OldApi(), Linear()),
     Case("says-what-it-is", NoDescription(), Linear()),

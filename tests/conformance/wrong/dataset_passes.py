@@ -7,6 +7,7 @@ from pathlib import Path
 
 from conformance.case import Case
 from conformance.right.datasets import Stripes
+from pydantic import Field
 
 
 class GoesOnWhereItStopped(Stripes):
@@ -56,7 +57,34 @@ class TheFirstAgain(Stripes):
         return super().image(seed % 2 + (0 if seed < 10_000 else 10_000))
 
 
+class KeepsItsImages(Stripes):
+    """Gives its own images away, to be painted over."""
+
+    def image(self, seed):
+        if (seed, self.count) not in _IMAGES:
+            _IMAGES[seed, self.count] = super().image(seed)
+        return _IMAGES[seed, self.count]
+
+
+_IMAGES: dict[object, object] = {}
+
+
+class _Brighter(Stripes):
+    light: int = Field(0, ge=0, le=20, description="added to each value")
+
+
+class NeverBrighter(_Brighter):
+    """Forgets its option."""
+
+
+class Brighter(_Brighter):
+    def image(self, seed):
+        return super().image(seed).point(lambda value: value + self.light)
+
+
 CASES = [
+    Case("pictures-are-given-away", KeepsItsImages(), Stripes()),
+    Case("every-option-counts", NeverBrighter(), Brighter()),
     Case("passes-do-not-meet", GoesOnWhereItStopped(), Stripes()),
     Case("no-seed-or-listing-decides", ListsAsItComes(), Stripes()),
     Case("same-in-another-process", ClassesOfASet(), Stripes()),

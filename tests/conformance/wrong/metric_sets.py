@@ -57,6 +57,13 @@ class CountsSubsetsAsImages(_WithError):  # noqa: N818
         return estimate.stderr / 20
 
 
+class DeviationForError(_WithError):
+    """Reports how far subsets are apart, which is no error of their mean."""
+
+    def error(self, estimate):
+        return estimate.stderr * 50**0.5
+
+
 class ErrorOfTheFirst(Subsets):
     """An error of the first image alone: another order, another error."""
 
@@ -154,6 +161,7 @@ CASES = [
     Case("errors-are-those-of-new-sets", NoError(), Subsets()),
     Case("errors-are-those-of-new-sets", TinyError(), Subsets()),
     Case("errors-are-those-of-new-sets", CountsSubsetsAsImages(), Subsets()),
+    Case("errors-are-those-of-new-sets", DeviationForError(), Subsets()),
     Case("order-and-batches-do-not-matter", ErrorOfTheFirst(), Subsets()),
     Case("order-does-not-matter-far-from-zero", InSingle(), Distance()),
     Case("counts-of-both-sets", OneCountForBoth(), Distance()),

@@ -154,7 +154,47 @@ class SetsTheDefaultDtype(Walker):
         return super().step(denoise, x, noise, t, s)
 
 
+class RefinesByTheLargestError(Walker):
+    """Corrects a step of all images where one of them wants it."""
+
+    adaptive: ClassVar[bool] = True
+
+    def step(self, denoise, x, noise, t, s):
+        seen, (alpha_t, sigma_t), (alpha, sigma) = denoise(x, t), denoise.schedule(t), denoise.schedule(s)
+        end = alpha * seen.x0 + sigma * seen.eps
+        if s < 0 or alpha_t == 0:
+            return end
+        change = denoise(end, s).eps - seen.eps
+        wanted = float(change.abs().max()) > 0.05
+        return end + wanted * (sigma - alpha * sigma_t / alpha_t) / 2 * change
+
+    def network_calls(self, steps, *, from_noise=False):
+        return 2 * steps - 1
+
+
+class ClipsAtTheLargest(Walker):
+    """Scales large values of the batch down, as a threshold does."""
+
+    def step(self, denoise, x, noise, t, s):
+        end = euler(denoise, x, t, s)
+        return end / max(1.0, float(end.abs().max()) / 20)
+
+
+class ScaledByTheHash(Walker):
+    def step(self, denoise, x, noise, t, s):
+        return euler(denoise, x, t, s) * (1 + hash("scaled") % 1000 / 1e4)
+
+
+class ViewsMemory(Walker):
+    def step(self, denoise, x, noise, t, s):
+        return euler(denoise, x.view(-1).view(x.shape), t, s)
+
+
 CASES = [
+    Case("however-x-lies-in-memory", ViewsMemory(), DDIM()),
+    Case("hard-pictures-beside-easy-ones", RefinesByTheLargestError(), OwnLevels()),
+    Case("hard-pictures-beside-easy-ones", ClipsAtTheLargest(), DDIM()),
+    Case("same-in-another-process", ScaledByTheHash(), DDIM()),
     Case("noise-comes-from-the-source", NoiseOfItsOwn(eta=1.0), DDIM(eta=1.0)),
     Case("walks-do-not-meet", RemembersOtherWalks(), DDIM()),
     Case("denoiser-is-given-the-batch", OneByOne(), DDIM()),

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 
+from pydantic import ValidationError
+
 from noisette.contracts import Plugin
 from noisette.plugins.faults import fault_of
 from noisette.testing.check import Skip, fail, require
-from noisette.testing.options import shown
+from noisette.testing.options import changed, shown
 
 _HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "PIL", "transformers", "timm")
 _KIT = "noisette.testing"
@@ -48,6 +50,18 @@ def check_is_an_immutable_value(plugin: Plugin) -> None:
         fail(plugin, "hash()", "a number", error)
     again = plugin.model_copy()
     require(again == plugin, plugin, "a copy", "an equal plugin", "another")
+
+
+def check_refuses_unknown_options(plugin: Plugin) -> None:
+    """An option that it does not have is refused, so that a misspelt one is no silent default; none can be set."""
+    for config in ("extra", "frozen"):
+        expected, came = Plugin.model_config.get(config), type(plugin).model_config.get(config)
+        require(came == expected, plugin, f"model_config[{config!r}]", repr(expected), repr(came))
+    try:
+        changed(plugin, no_such_option=1)
+    except (ValidationError, TypeError):
+        return
+    fail(plugin, "an unknown option", "a refusal", "none")
 
 
 def check_imports_nothing_heavy(plugin: Plugin) -> None:

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any
 from unittest import mock
 
 from noisette.contracts import Dataset, Example, Split
 from noisette.testing.check import Skip, about, require
-from noisette.testing.checks.datasets import _SPLITS, _Fact, _facts, _read
-from noisette.testing.options import changed, shown
+from noisette.testing.checks.datasets import _SPLITS, LOOKED_AT, _Fact, _facts, _read
+from noisette.testing.elsewhere import told_elsewhere
+from noisette.testing.options import changed, silent_options
 from noisette.testing.probes import global_seeds, offline
 
 _FEW = 40
-
-_IN_ANOTHER_PROCESS = """
-import sys, json, importlib, importlib.util
-path, name, file, cls, options = map(json.loads, sys.argv[1:])
-sys.path[:] = path
-try:
-    module = importlib.import_module(name)
-except ModuleNotFoundError:
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-from noisette.testing.checks.dataset_passes import told
-print(json.dumps(told(getattr(module, cls)(**options))))
-"""
 
 
 def check_passes_do_not_meet(plugin: Dataset) -> None:
@@ -75,25 +60,9 @@ def check_same_in_another_process(plugin: Dataset) -> None:
     A set of strings comes in another order there. Skipped if the module cannot be imported there.
     """
     next(_read(plugin, "train", 1), None)  # without its pictures here, there is nothing to look for there
-    module = type(plugin).__module__
-    options = plugin.options()
-    options.pop("name", None)
-    file = str(getattr(sys.modules[module], "__file__", ""))
-    arguments = [json.dumps(one) for one in (sys.path, module, file, type(plugin).__qualname__, options)]
-    came = []
-    for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", _IN_ANOTHER_PROCESS, *arguments],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise Skip(f"{shown(plugin)}: cannot be made in another process: {_last_line(done.stderr)}")
-        came.append(json.loads(done.stdout.splitlines()[-1]))
-    for what, first, second in zip(("classes()", "fingerprint()", "pictures"), *came, strict=True):
-        require(first == second, plugin, f"{what} of two processes", first, second)
+    came = told_elsewhere(plugin, __name__, "told")
+    for what, here, there in zip(("classes()", "fingerprint()", "pictures"), told(plugin), came, strict=True):
+        require(here == there, plugin, f"{what} of two processes", here, there)
 
 
 def check_examples_stay_as_they_were(plugin: Dataset) -> None:
@@ -105,6 +74,26 @@ def check_examples_stay_as_they_were(plugin: Dataset) -> None:
         for example, then in kept:
             now = _Fact.of(example)
             require(now == then, plugin, f"{split} picture {then.source} after others", "as it was", "another")
+
+
+def check_pictures_are_given_away(plugin: Dataset) -> None:
+    """Whoever paints over a picture does not change what the next pass gives: none is kept inside."""
+    for split in _SPLITS:
+        expected = _facts(plugin, split)[:6]
+        for example in islice(_raw(plugin, split), 6):
+            if example.image is not None:
+                example.image.paste(7, (0, 0, *example.image.size))
+        came = list(_read(plugin, split, limit=6))
+        _same(plugin, f"{split} after its pictures were painted over", expected, came)
+
+
+def check_every_option_counts(plugin: Dataset) -> None:
+    """Each option changes pictures, labels, classes or their number: none is read and forgotten."""
+    _facts(plugin, "train")
+    silent = list(silent_options(plugin, _fingerprint, small=True))
+    others = type(plugin).model_fields.keys() - silent
+    for key in silent_options(plugin, partial(_fingerprint, limit=LOOKED_AT), beside=others, small=True):
+        require(False, plugin, f"option {key!r}", "an effect on the pictures", "none")
 
 
 def check_pictures_differ(plugin: Dataset) -> None:
@@ -129,6 +118,14 @@ def told(plugin: Dataset) -> list[Any]:
     return [list(plugin.classes()), plugin.fingerprint(), digest.hexdigest()]
 
 
+def _fingerprint(plugin: Dataset, limit: int = _FEW) -> object:
+    try:
+        seen = [list(_read(plugin, split, limit=limit)) for split in _SPLITS]
+    except Skip:
+        return "its pictures are not here"
+    return seen, plugin.classes(), [plugin.length(split) for split in _SPLITS]
+
+
 def _raw(plugin: Dataset, split: Split) -> Iterator[Example]:
     from noisette.data.cache import cache_directory
 
@@ -142,10 +139,6 @@ def _same(plugin: Dataset, what: str, expected: list[_Fact], came: list[_Fact]) 
     same = other is None and len(expected) == len(came)
     seen = f"{len(came)}" if other is None else f"another at place {other}"
     require(same, plugin, what, f"the {len(expected)} of the first pass", seen)
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no message"])[-1]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -118,15 +118,11 @@ def check_bytes_do_not_wrap(plugin: Features) -> None:
 def check_options_of_other_vectors_are_named(plugin: Features) -> None:
     """Where an option makes other vectors, the weights' hash, the label or the resizing is another one too.
 
-    They are what results and stored references are known by. Sizes beyond 256 pixels are not tried.
+    They are what results and stored references are known by. Sizes of many times its own are not tried.
     """
-    pictures = _pictures(2, (3, 32, 32))
-    plain, known = _extractor(plugin)(pictures), _identity(plugin)
-    for other in (one for tried in alternatives(plugin).values() for one in tried if (one.input_size or 0) <= 256):
-        try:
-            vectors, same = _extractor(other)(pictures), _identity(other) == known
-        except (Skip, DataError):
-            continue
+    plain, known = _extractor(plugin)(_pictures(2, (3, 32, 32))), _identity(plugin)
+    for other, vectors in of_options(plugin):
+        same = _identity(other) == known
         changed = vectors.shape != plain.shape or not bool((vectors == plain).all())
         require(
             not (changed and same),
@@ -205,6 +201,21 @@ def check_classifies_as_declared(plugin: Features) -> None:
     sums = logits.double().sum(dim=1)
     shares = bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
     require(not shares, plugin, "logits", "numbers before the softmax", "shares that add to 1")
+
+
+@cache
+def of_options(plugin: Features) -> list[tuple[Features, Tensor]]:
+    """Return features with another value of an option, and their vectors of two pictures.
+
+    Not those whose weights are not here, or that read pictures of many times the size.
+    """
+    found = []
+    for other in (one for tried in alternatives(plugin, small=True).values() for one in tried):
+        try:
+            found.append((other, _extractor(other)(_pictures(2, (3, 32, 32)))))
+        except (Skip, DataError):
+            continue
+    return found
 
 
 def _differs(plugin: Features, what: str, vector: Tensor, other: Tensor) -> None:

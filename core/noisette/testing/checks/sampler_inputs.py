@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from noisette.contracts import Sampler
-from noisette.diffusion import Denoiser, Prediction, Tables
+from noisette.diffusion import Denoiser, Noise, Prediction, Tables
 from noisette.testing import processes
 from noisette.testing.check import about, fail, require
 from noisette.testing.checks.samplers import COMMON, in_steps
+from noisette.testing.elsewhere import told_elsewhere
 from noisette.testing.exact import Slope
 from noisette.testing.noises import Counted, Stream
 from noisette.testing.options import alternatives, changed, combinations
@@ -69,6 +70,36 @@ def check_walks_do_not_meet(plugin: Sampler) -> None:
     require(same_bits(beside, alone), plugin, "a walk beside another one", "the same bits", _apart(beside, alone))
 
 
+def check_hard_pictures_beside_easy_ones(plugin: Sampler) -> None:
+    """A picture has the same bits alone as beside others that are thousands of times farther from the mean.
+
+    The levels of a sampler that is declared `adaptive` may depend on the batch: each of its pictures agrees to a
+    tenth of its own distance from the mean. A largest error of the batch leaves easy pictures half as far again.
+    """
+    far = torch.tensor([1e-3, 0.03, 0.3, 1.0, 30.0], dtype=torch.float64).view(-1, 1, 1, 1)
+    x = far * start(len(far), _SHAPE)
+    for sampler in combinations(in_steps(plugin, 6), beside=COMMON, most=8):
+        whole = _from_own_noise(sampler, x, range(len(x)))
+        for i in range(len(x)):
+            came, expected = whole[i : i + 1], _from_own_noise(sampler, x[i : i + 1], range(i, i + 1))
+            limit = 0.1 * float((expected - Slope.MEAN).abs().max()) if sampler.adaptive else 0.0
+            near = float((came - expected).abs().max()) <= limit
+            what = f"picture {i} of {len(x)}, which are 0.001 to 30 times as far from the mean as usual"
+            require(near, sampler, what, f"that drawn alone, within {limit:.2g}", _apart(came, expected))
+
+
+def check_however_x_lies_in_memory(plugin: Sampler) -> None:
+    """An x whose channels lie last, or with gaps between its values, is drawn to the same picture, to 1e-9."""
+    sampler, x = in_steps(plugin, 5), start(2, _SHAPE)
+    expected = walk(sampler, Slope(processes.linear()), x, Stream(3, x))[-1]
+    apart = torch.stack([x, x], dim=-1)[..., 0]
+    for what, other in (("channels last", x.contiguous(memory_format=torch.channels_last)), ("with gaps", apart)):
+        with torch.no_grad():
+            *_, came = sampler.trajectory(Slope(processes.linear()), other, Stream(3, x))
+        near = came.shape == x.shape and bool(((came - expected).abs() < 1e-9).all())
+        require(near, plugin, f"picture of an x that lies {what} in memory", "the same", "another")
+
+
 def check_denoiser_is_given_the_batch(plugin: Sampler) -> None:
     """The denoiser is called with all pictures of the batch in their order: labels and hints are theirs."""
     for sampler in combinations(in_steps(plugin, 5), beside=COMMON):
@@ -110,6 +141,20 @@ def check_label_tells_options_apart(plugin: Sampler) -> None:
         )
 
 
+def check_same_in_another_process(plugin: Sampler) -> None:
+    """Another process, in which strings have other hashes, draws the same picture from one seed, to 1e-9."""
+    here, there = told(plugin), told_elsewhere(plugin, __name__, "told")
+    near = len(here) == len(there) and all(abs(a - b) <= 1e-9 for a, b in zip(here, there, strict=True))
+    require(near, plugin, "picture drawn in two processes", here[:3], there[:3])
+
+
+def told(plugin: Sampler) -> list[float]:
+    """Return the values of a picture that is drawn from a seed."""
+    x = start(1, _SHAPE)
+    end: list[float] = walk(in_steps(plugin, 5), Slope(processes.linear()), x, Stream(3, x))[-1].flatten().tolist()
+    return end
+
+
 class _Given(Denoiser):
     """A denoiser that notes the shape and dtype of x and the type of t of each call."""
 
@@ -149,6 +194,10 @@ class _Learned(Slope):
         prediction = super().__call__(x_t, t)
         prediction.fractions = None if self.told is None else torch.full_like(x_t, self.told)
         return prediction
+
+
+def _from_own_noise(sampler: Sampler, x: Tensor, indices: range) -> Tensor:
+    return walk(sampler, Slope(processes.linear()), x, Noise(7, indices, _SHAPE))[-1]
 
 
 def _walk_again(sampler: Sampler, x: Tensor) -> None:

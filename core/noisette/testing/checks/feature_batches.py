@@ -1,0 +1,71 @@
+"""Whether a picture has the same features whatever surrounds it: its batch, other options, its process."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from torch import Tensor
+
+from noisette.contracts import Features
+from noisette.testing.check import about, require
+from noisette.testing.checks.features import _extractor, _pictures, of_options
+from noisette.testing.elsewhere import told_elsewhere
+from noisette.testing.probes import same_bits
+
+
+def check_extreme_pictures_are_independent(plugin: Features) -> None:
+    """Black, nearly black, grey, white and sharp pictures have the same finite vectors alone as beside others.
+
+    Within 1e-4 of the spread: how a picture is scaled must not depend on the brightest one of its batch.
+    """
+    extract, extreme = _extractor(plugin), _extremes()
+    both = torch.cat([*extreme.values(), _pictures(2, (3, 32, 32))])
+    whole = extract(both)
+    for number, (name, picture) in enumerate(extreme.items()):
+        alone = extract(picture)
+        error = float((alone - whole[number : number + 1]).abs().max() / whole.std().clamp(min=1e-12))
+        require(error < 1e-4, plugin, f"vector of a {name} picture alone", "that in a batch", f"{error:.2g} off")
+
+
+def check_declares_what_options_give(plugin: Features) -> None:
+    """With other values of an option too, vectors are float32 (N, `dimensions`), and none change this plugin's."""
+    extract, pictures = _extractor(plugin), _pictures(2, (3, 32, 32))
+    before = extract(pictures)
+    for other, vectors in of_options(plugin):
+        expected, came = (2, other.dimensions), tuple(vectors.shape)
+        require(came == expected, other, "shape of the vectors of 2 pictures", expected, came)
+        require(vectors.dtype == torch.float32, other, "dtype of the vectors", torch.float32, vectors.dtype)
+    same = same_bits(before, extract(pictures))
+    require(same, plugin, "vectors after others of its options were loaded", "the same bits", "others")
+
+
+@about("weights_sha256")
+def check_same_in_another_process(plugin: Features) -> None:
+    """Another process, in which strings have other hashes, finds the same identity, and vectors within 1e-4."""
+    _extractor(plugin)
+    named, vectors = told(plugin)
+    named_there, vectors_there = told_elsewhere(plugin, __name__, "told")
+    for what, here, there in zip(
+        ("weights_sha256()", "label", "resizing", "facts"), named, named_there, strict=True
+    ):
+        require(here == there, plugin, f"{what} of two processes", here, there)
+    first, second = torch.tensor(vectors), torch.tensor(vectors_there)
+    same = first.shape == second.shape
+    error = float((first - second).abs().max() / first.std().clamp(min=1e-12)) if same else float("inf")
+    require(error < 1e-4, plugin, "vectors of two processes", "the same", f"{error:.2g} off")
+
+
+def told(plugin: Features) -> tuple[list[str], list[list[float]]]:
+    """Return the identity of features and the first numbers of the vectors of three pictures, as JSON values."""
+    vectors = _extractor(plugin)(_pictures(3, (3, 32, 32)))
+    facts = json.dumps(plugin.facts, sort_keys=True)
+    return [plugin.weights_sha256(), plugin.label, plugin.resizing, facts], vectors[:, :64].tolist()
+
+
+def _extremes() -> dict[str, Tensor]:
+    """Return pictures uint8 (1, 3, 32, 32) by what they are."""
+    flat = torch.ones(1, 3, 32, 32, dtype=torch.uint8)
+    faint = (_pictures(1, (3, 32, 32)) > 100).to(torch.uint8)
+    sharp = 255 * (_pictures(1, (3, 32, 32), seed=3) > 110).to(torch.uint8)
+    return {"black": 0 * flat, "nearly black": faint, "grey": 128 * flat, "white": 255 * flat, "sharp": sharp}

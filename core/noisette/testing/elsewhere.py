@@ -1,0 +1,113 @@
+"""Another process, in which strings have other hashes and nothing is kept that a plugin left in this one.
+
+One is started when it is first asked, and answers for all plugins: what costs seconds there is importing torch. It
+ends with this process, as its input does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from noisette.contracts import Plugin
+from noisette.testing.check import Skip
+from noisette.testing.options import shown
+
+__all__ = ["told_elsewhere"]
+
+_CODE = """
+import importlib, importlib.util, json, os, sys
+answers, sys.stdout = sys.stdout, sys.stderr
+
+def module_of(name, file):
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", "") != file:
+        top = name.partition(".")[0]
+        for one in [one for one in sys.modules if one == top or one.startswith(top + ".")]:
+            del sys.modules[one]
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        spec = importlib.util.spec_from_file_location(name, file)
+        sys.modules[name] = loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+        return loaded
+
+def answer(path, environment, folder, name, file, cls, options, module, function):
+    sys.path[:] = path
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    plugin = getattr(module_of(name, file), cls)(**options)
+    return getattr(importlib.import_module(module), function)(plugin)
+
+for line in sys.stdin:
+    try:
+        said = {"told": answer(*json.loads(line))}
+    except BaseException as error:
+        said = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(said), file=answers, flush=True)
+"""
+
+
+def told_elsewhere(plugin: Plugin, module: str, function: str) -> Any:
+    """Return what a function of a module says of an equal plugin in another process, as JSON values.
+
+    Raises:
+        Skip: if the plugin cannot be made there, or nothing can be said of it.
+    """
+    options = plugin.options()
+    options.pop("name", None)
+    home = type(plugin).__module__
+    file = str(getattr(sys.modules[home], "__file__", ""))
+    place = (sys.path, dict(os.environ), str(Path.cwd()))
+    said = _ask((*place, home, file, type(plugin).__qualname__, options, module, function))
+    if "told" not in said:
+        raise Skip(f"{shown(plugin)}: cannot be asked in another process: {said['error']}")
+    return said["told"]
+
+
+def _ask(question: tuple[Any, ...]) -> dict[str, Any]:
+    """Send a question and wait for its answer; a process that died is started again for the next one."""
+    process = _other()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except OSError as error:
+        line = json.dumps({"error": str(error)})
+    if not line:
+        _end(process)
+        _other.cache_clear()
+    return dict(json.loads(line or '{"error": "it ended"}'))
+
+
+@cache
+def _other() -> subprocess.Popen[str]:
+    """Start the process, with another seed of hashes than this one's."""
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CODE],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
