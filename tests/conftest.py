@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.packages import Site
+from support.prefect_server import prefect_server
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in [name for name in os.environ if name.startswith("NOISETTE_")]:
@@ -44,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether what takes long is tried in full."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of commands that share a server of Prefect, whose start takes longer than most of them."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield {"PREFECT_API_URL": f"{server.uri}/api"}
 
 
 @pytest.fixture(autouse=True, scope="session")

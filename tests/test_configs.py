@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from support.pipelines import write_pipeline
 from support.publishers import taken_for_whole
+from support.tracked import empty_store
 
 from noisette import Experiment, Prepared, evaluate, prepare, sample, train
 from noisette.config import Show, load
@@ -116,9 +117,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store.of(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
-    assert store is not None
-    return store
+    return empty_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
 def scaled(name: str, files: dict[str, str]) -> Experiment | Show:

@@ -17,7 +17,7 @@ import yaml
 from support.guide import blocks
 from support.stranger import REPOSITORY
 from support.tiny import TINY
-from support.workshop import Workshop, workshop_in
+from support.workshop import Workshop, migrated, workshop_in
 
 from noisette.checkpoint import latest
 
@@ -47,7 +47,7 @@ def trainings(runs: Path) -> Iterator[tuple[int, int]]:
 @pytest.fixture
 def workshop(tmp_path: Path) -> Iterator[Workshop]:
     """A folder with prefect.yaml and a config "digits" that is quick."""
-    there = workshop_in(tmp_path)
+    there = migrated(workshop_in(tmp_path))
     (tmp_path / "configs").mkdir()
     quick = {**TINY, "name": "digits", "preparation": {"limit": 64}}
     (tmp_path / "configs" / "digits.yaml").write_text(yaml.safe_dump(quick))

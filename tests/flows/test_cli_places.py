@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.workshop import Workshop
+from support.workshop import Finished, Workshop
 
 
 @pytest.fixture
-def read_only(served: Workshop) -> Iterator[Path]:
+def read_only(served: Workshop, finished: Finished) -> Iterator[Path]:
     """A results folder with everything finished, on a file system that takes nothing more."""
     runs = served.folder / "runs"
     runs.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", runs], capture_output=True).returncode:
         pytest.skip("mounting a file system needs root")
     try:
-        assert served.noisette("run", "tiny.yaml").returncode == 0
+        shutil.copytree(finished.workshop.folder / "runs", runs, dirs_exist_ok=True)
+        assert served.noisette("run", "tiny.yaml").returncode == 0  # it is in MLflow, too
         subprocess.run(["mount", "-o", "remount,ro", runs], check=True)
         yield runs
     finally:
@@ -36,7 +38,7 @@ def test_a_read_only_folder_still_shows_what_is_finished_and_refuses_the_rest(
         assert done.returncode == 2
         assert "Read-only file system; expected folders" in done.stderr
         assert "Traceback" not in done.stderr
-    elsewhere = served.noisette("run", "tiny.yaml", "--output", "elsewhere")
+    elsewhere = served.noisette("prepare", "tiny.yaml", "--output", "elsewhere")
     assert elsewhere.returncode == 0  # the control
 
 
@@ -56,7 +58,7 @@ def test_a_results_folder_that_is_none_is_one_message(served: Workshop, kind: st
 @pytest.mark.slow
 def test_damaged_settings_of_prefect_are_one_message(workshop: Workshop) -> None:
     home = workshop.folder / "prefect"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     (home / "profiles.toml").write_text("[[[")
     done = workshop.noisette("prepare", "tiny.yaml")
     assert done.returncode == 2

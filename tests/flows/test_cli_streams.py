@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.processes import wait_until
-from support.workshop import COMMAND, Workshop
+from support.workshop import COMMAND, Finished, Workshop
 
 from noisette.checkpoint import finished, latest
 from noisette_flows.cli.streams import LossyFile, lossy_streams
@@ -30,13 +30,12 @@ def test_a_training_outlives_the_reader_of_its_progress(served: Workshop) -> Non
     assert finished(served.runs[0], 12) is not None
 
 
-def test_a_reader_of_the_table_may_have_seen_enough(served: Workshop) -> None:
-    assert served.noisette("run", "tiny.yaml").returncode == 0
+def test_a_reader_of_the_table_may_have_seen_enough(finished: Finished) -> None:
     command = f"{COMMAND} run tiny.yaml | head -c 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command],
-        cwd=served.folder,
-        env=served.environment,
+        cwd=finished.workshop.folder,
+        env=finished.workshop.environment,
         capture_output=True,
         text=True,
         check=True,

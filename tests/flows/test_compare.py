@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from support.workshop import Finished, Workshop, workshop_in
+from support.workshop import Finished, Workshop, migrated, workshop_in
 
 from noisette.sweep import Sweep, Swept, frontier
 from noisette_flows.tracking import Mirror, Store
@@ -41,7 +41,7 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def compared(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    workshop = workshop_in(tmp_path_factory.mktemp("compared"))
+    workshop = migrated(workshop_in(tmp_path_factory.mktemp("compared")))
     shutil.copytree(finished.workshop.folder / "runs", workshop.folder / "runs")
     (workshop.runs[0] / "mlflow.json").unlink()
     return Compared(workshop, workshop.noisette("compare", str(workshop.runs[0]), *ASKED))

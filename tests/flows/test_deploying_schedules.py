@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.prefect_server import Site, serving, until
 from support.workshop import Workshop
+
+from noisette_flows.deploying.deployments import ScheduleError, cron_schedule
 
 PROMPT = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}  # sixty by default
 
@@ -30,13 +33,19 @@ def test_a_scheduled_flow_run_is_created_and_run(site: Site) -> None:
     assert list(place.glob("evaluations/*/report.json"))
 
 
+FIVE = 'expected five fields, minute hour day month weekday, such as "0 2 * * *"; got '
+
+
 @pytest.mark.parametrize("cron", ["every night", "61 * * * *", "0 2 * *", ""])
-def test_a_schedule_that_is_none_is_refused_in_one_line(workshop: Workshop, cron: str) -> None:
-    done = workshop.noisette("serve", "--cron", cron, "--config", "tiny.yaml")
+def test_a_schedule_that_is_none_is_refused(cron: str) -> None:
+    with pytest.raises(ScheduleError, match=re.escape(f"{FIVE}{cron!r}")):
+        cron_schedule(cron)
+
+
+def test_the_command_refuses_it_in_one_line(workshop: Workshop) -> None:
+    done = workshop.noisette("serve", "--cron", "every night", "--config", "tiny.yaml")
     assert done.returncode == 2
-    assert done.stderr.strip() == (
-        f'--cron: expected five fields, minute hour day month weekday, such as "0 2 * * *"; got {cron!r}'
-    )
+    assert done.stderr.strip() == f"--cron: {FIVE}'every night'"
 
 
 def test_a_schedule_of_no_config_is_refused_before_it_is_served(workshop: Workshop) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from support.workshop import Workshop, workshop_in
+from support.workshop import Workshop, migrated, workshop_in
 
 from noisette import ConfigError, NoisetteError
 from noisette_flows.runners import Workers
@@ -58,7 +58,7 @@ CLUSTERS = ["threads:2", "dask:2"]
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    workshop = workshop_in(tmp_path_factory.mktemp("fanout"))
+    workshop = migrated(workshop_in(tmp_path_factory.mktemp("fanout")))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *CLUSTERS],
         cwd=workshop.folder,

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.workshop import Finished, Workshop, workshop_in
+from support.workshop import Finished, Workshop, migrated, workshop_in
 
 from noisette_flows.names import name_of
 
@@ -55,7 +55,7 @@ class Called:
 
 @pytest.fixture(scope="module")
 def called(tmp_path_factory: pytest.TempPathFactory) -> Called:
-    workshop = workshop_in(tmp_path_factory.mktemp("flows"))
+    workshop = migrated(workshop_in(tmp_path_factory.mktemp("flows")))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=workshop.folder,

@@ -27,7 +27,6 @@ def test_a_server_that_is_not_there_is_named(workshop: Workshop, long: tuple[str
 
 def test_a_server_of_a_profile_is_used(workshop: Workshop, long: tuple[str, ...]) -> None:
     there = workshop.folder / "prefect"
-    there.mkdir()
     address = "http://127.0.0.1:9/api"
     (there / "profiles.toml").write_text(f'active = "work"\n[profiles.work]\nPREFECT_API_URL = "{address}"\n')
     done = workshop.noisette(*long)

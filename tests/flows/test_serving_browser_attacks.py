@@ -22,7 +22,7 @@ import pytest
 from support.browser import browsing, missing_browser, sign_in
 from support.prefect_server import free_ports, prefect_server
 from support.servers import mlflow_server
-from support.workshop import Workshop, workshop_in
+from support.workshop import Workshop, migrated, workshop_in
 
 pytestmark = [
     pytest.mark.slow,
@@ -95,7 +95,7 @@ def site() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Attacked, Attacked]]:
     """The servers of `noisette up`: Prefect's and MLflow's."""
-    workshop = workshop_in(tmp_path_factory.mktemp("up"))
+    workshop = migrated(workshop_in(tmp_path_factory.mktemp("up")))
     prefect, mlflow = free_ports(2)
     done = workshop.noisette("up", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
     try:

@@ -13,14 +13,14 @@ from uuid import UUID
 import pytest
 import yaml
 from mlflow import MlflowClient
-from support.tracked import picture_of, runs_of
+from support.tracked import empty_store, picture_of, runs_of
 from support.workshop import Finished
 
 from noisette import Experiment, Prepared, Samples, evaluate
 from noisette.checkpoint import Checkpoint
 from noisette.evaluation import Report
 from noisette.journal import read_journal
-from noisette_flows.tracking import Memory, Mirror, Store, behind
+from noisette_flows.tracking import Memory, Mirror, behind
 from noisette_flows.tracking.provenance import provenance_of
 
 pytestmark = pytest.mark.slow
@@ -191,13 +191,7 @@ def copy(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (directory / "mlflow.json").unlink()
     experiment = Experiment.load(finished.workshop.folder / "tiny.yaml")
     monkeypatch.chdir(tmp_path)
-    return Mirror(experiment, directory, store_in(tmp_path), {}, HERE), tmp_path
-
-
-def store_in(folder: Path) -> Store:
-    store = Store.of(f"sqlite:///{folder}/fresh.db")
-    assert store is not None
-    return store
+    return Mirror(experiment, directory, empty_store(tmp_path / "fresh.db"), {}, HERE), tmp_path
 
 
 def test_a_lost_store_is_made_again_from_the_run_directory(client: MlflowClient, copy: tuple[Mirror, Path]) -> None:

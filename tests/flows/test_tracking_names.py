@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from support.tiny import tiny
+from support.tracked import empty_store
 
 from noisette import ConfigError
 from noisette_flows.tracking import Mirror, Store
@@ -53,9 +54,7 @@ def test_every_changed_option_is_a_parameter() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store.of(f"sqlite:///{tmp_path}/mlflow.db")
-    assert store is not None
-    return store
+    return empty_store(tmp_path / "mlflow.db")
 
 
 def shown(tmp_path: Path, store: Store, name: str, *changes: str) -> str:

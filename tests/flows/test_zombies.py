@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.outages import experiment, job_of, until
 from support.tiny import write_prepared
+from support.tracked import empty_store
 from support.workshop import Finished, Workshop
 
 from noisette import Events, Run, hookimpl, train
@@ -35,9 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store.of(f"sqlite:///{tmp_path}/mlflow.db")
-    assert store is not None
-    return store
+    return empty_store(tmp_path / "mlflow.db")
 
 
 def told_of(store: Store) -> list[tuple[str, str]]:

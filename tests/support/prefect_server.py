@@ -25,7 +25,7 @@ import yaml
 from support.servers import Server, free_port, running
 from support.stranger import REPOSITORY
 from support.tiny import TINY
-from support.workshop import Workshop, workshop_in
+from support.workshop import Workshop, migrated, workshop_in
 
 __all__ = [
     "CANCEL",
@@ -275,7 +275,7 @@ def _with_config(folder: Path) -> Workshop:
     config = {**TINY, "preparation": {"limit": 64}}
     config["training"] = {**TINY["training"], "save_every": 100_000}
     (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
-    workshop = workshop_in(folder)
+    workshop = migrated(workshop_in(folder))
     (folder / "tmp").mkdir()
     workshop.settings["TMPDIR"] = str(folder / "tmp")  # its flow runs share a GPU with one another alone
     return workshop

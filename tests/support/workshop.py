@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 from support.tiny import TINY
 
-__all__ = ["Finished", "Workshop", "workshop_in"]
+__all__ = ["Finished", "Workshop", "migrated", "workshop_in"]
 
 COMMAND = Path(sys.executable).with_name("noisette")
 
@@ -75,6 +78,24 @@ def workshop_in(folder: Path, settings: dict[str, str] | None = None) -> Worksho
     (folder / "home").mkdir()
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "preparation": {"limit": 64}}))
     return Workshop(folder, {**(settings or {})})
+
+
+def migrated(workshop: Workshop) -> Workshop:
+    """Put Prefect's database into a workshop as a first start leaves it, which takes longer than the second."""
+    home = workshop.folder / "prefect"
+    home.mkdir(exist_ok=True)
+    shutil.copy(Path(_started_once().name) / "prefect.db", home)
+    return workshop
+
+
+@cache
+def _started_once() -> TemporaryDirectory[str]:
+    """Return a home of Prefect with an empty database in it; it lasts as long as this process."""
+    home = TemporaryDirectory(prefix="prefect-")
+    environment = {**os.environ, "PREFECT_HOME": home.name}
+    command = [COMMAND.with_name("prefect"), "server", "database", "upgrade", "--yes"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return home
 
 
 @dataclass(frozen=True)

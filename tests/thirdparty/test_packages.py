@@ -197,9 +197,9 @@ def test_what_is_finished_is_told_to_nobody(ran: Ran) -> None:
     assert len(diary(ran)) == before
 
 
-def test_mlflow_names_the_judges_of_the_last_evaluation(ran: Ran) -> None:
+def test_mlflow_names_the_judges_of_the_last_evaluation(ran: Ran, prefect: dict[str, str]) -> None:
     words = ["evaluate", "all.yaml", "--set", "evaluation.metrics=[brightness]"]
-    done = ran.strangers.environment.noisette(*words, cwd=ran.folder)
+    done = ran.strangers.environment.noisette(*words, cwd=ran.folder, **prefect)
     assert done.returncode == 0, done.stderr
     assert tags_in_mlflow(ran)["metric"] == "brightness (noisette-brightness 0.1.0)"
 
@@ -252,8 +252,8 @@ def test_a_checkpoint_without_its_package_says_what_to_install(without_backbone:
     )
 
 
-def test_control_with_it_the_pictures_are_drawn(ran: Ran) -> None:
+def test_control_with_it_the_pictures_are_drawn(ran: Ran, prefect: dict[str, str]) -> None:
     words = ["sample", "all.yaml", "--sampler", "walker", "--steps", "3", "--count", "4", "--tracking-uri", "off"]
-    done = ran.strangers.environment.noisette(*words, cwd=ran.folder)
+    done = ran.strangers.environment.noisette(*words, cwd=ran.folder, **prefect)
     assert done.returncode == 0, done.stderr
     assert "sample walker-3: finished" in done.stdout
