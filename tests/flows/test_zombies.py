@@ -26,6 +26,9 @@ from noisette_flows.tracking.claim import Claim
 
 pytestmark = pytest.mark.slow
 
+LONG, STEPS = 100_000, 400
+PAUSE = 0.2  # seconds, at every fourth step
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -74,10 +77,10 @@ def started(job: subprocess.Popen[str], run: Path, store: Store) -> None:
 
 
 def test_a_run_killed_together_with_its_sender_is_marked_and_gone_on_with(root: Path, store: Store) -> None:
-    planned = experiment(100_000)
+    planned = experiment(LONG)
     write_prepared(root, planned)
     run = training_directory(planned, root)
-    with job_of(root, store.uri, 100_000) as job:
+    with job_of(root, store.uri, LONG, PAUSE) as job:
         started(job, run, store)
         (sender,) = senders_of(job.pid)
         mark_killed(root, store)
@@ -93,7 +96,7 @@ def test_a_run_killed_together_with_its_sender_is_marked_and_gone_on_with(root: 
     assert {name: run_id for name, (run_id, _) in rows(store).items()} == {
         name: run_id for name, (run_id, _) in before.items()
     }
-    with job_of(root, store.uri, 100_000) as job:
+    with job_of(root, store.uri, LONG, PAUSE) as job:
         until(lambda: statuses(store) == {"RUNNING"}, job)
         assert {run_id for run_id, _ in rows(store).values()} == {run_id for run_id, _ in before.values()}
         job.kill()  # alone: its sender says so
@@ -101,9 +104,9 @@ def test_a_run_killed_together_with_its_sender_is_marked_and_gone_on_with(root: 
 
 
 def test_the_next_run_of_another_experiment_marks_it_too(root: Path, store: Store) -> None:
-    planned = experiment(100_000)
+    planned = experiment(LONG)
     write_prepared(root, planned)
-    with job_of(root, store.uri, 100_000) as job:
+    with job_of(root, store.uri, LONG, PAUSE) as job:
         started(job, training_directory(planned, root), store)
         for pid in (*senders_of(job.pid), job.pid):
             os.kill(pid, signal.SIGKILL)
@@ -178,17 +181,17 @@ def test_a_command_that_finds_all_finished_marks_what_was_killed_beside_it(
 
 
 def test_what_a_killed_run_had_measured_is_all_there_in_the_end(root: Path, store: Store) -> None:
-    planned = experiment(1200)
+    planned = experiment(STEPS)
     write_prepared(root, planned)
     run = training_directory(planned, root)
-    with job_of(root, store.uri, 1200) as job:
+    with job_of(root, store.uri, STEPS, PAUSE) as job:
         started(job, run, store)
         for pid in (*senders_of(job.pid), job.pid):
             os.kill(pid, signal.SIGKILL)
         job.wait()
-    with job_of(root, store.uri, 1200) as job:
+    with job_of(root, store.uri, STEPS) as job:
         assert job.wait(300) == 0, job.communicate()
-    assert finished_training(run, 1200) is not None
+    assert finished_training(run, STEPS) is not None
     catch_up(planned, run, store, {})
     assert statuses(store) == {"FINISHED"}
     assert store.database is not None

@@ -203,10 +203,13 @@ def suffer(folder: Path, server: Server, fault: Fault, steps: int, *, timed: boo
 
 
 @contextmanager
-def job_of(root: Path, uri: str, steps: int) -> Iterator[subprocess.Popen[str]]:
-    """Train, tracked, in a process of its own; it is killed at the end."""
+def job_of(root: Path, uri: str, steps: int, pause: float = 0.0) -> Iterator[subprocess.Popen[str]]:
+    """Train, tracked, in a process of its own; it is killed at the end.
+
+    `pause` is slept, in seconds, at every line of the journal, by trainings that somebody else is waited for in.
+    """
     environment = {**os.environ, "PYTHONPATH": str(_TESTS), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "support.outages", str(root), uri, str(steps)]
+    command = [sys.executable, "-m", "support.outages", str(root), uri, str(steps), str(pause)]
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -322,16 +325,17 @@ class _Timed:
 class _Pace:
     """Writes time, processor time, and time in the tracker, whenever there are metrics."""
 
-    def __init__(self, path: Path, timed: _Timed) -> None:
-        self._path, self._timed = path, timed
+    def __init__(self, path: Path, timed: _Timed, pause: float) -> None:
+        self._path, self._timed, self._pause = path, timed, pause
 
     @hookimpl
     def on_metrics(self, run: Run) -> None:
         with self._path.open("a") as file:
             file.write(f"{time.time()} {time.process_time()} {self._timed.seconds}\n")
+        time.sleep(self._pause)
 
 
-def _main(root: str, uri: str, steps: str) -> None:
+def _main(root: str, uri: str, steps: str, pause: str) -> None:
     import torch
 
     torch.set_num_threads(1)
@@ -339,7 +343,7 @@ def _main(root: str, uri: str, steps: str) -> None:
     run = training_directory(planned, folder)
     with Tracker.following(planned, run, uri, {}) as (tracker,):
         timed = _Timed(tracker)
-        train(planned, folder, events=Events([timed, _Pace(run / _PACE, timed)], installed=False))
+        train(planned, folder, events=Events([timed, _Pace(run / _PACE, timed, float(pause))], installed=False))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import yaml
+from support.packages import install
 from support.servers import Server, free_port, running
 from support.stranger import REPOSITORY
 from support.tiny import TINY
@@ -49,6 +50,16 @@ CANCEL = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
 SUSPEND = {"state": {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}}
 RETRY = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
 """What Prefect's page asks for when one presses Cancel, Suspend, or Retry."""
+
+PATIENT = """
+import time
+from noisette import hookimpl
+
+@hookimpl
+def on_step(run):
+    time.sleep(0.02 if run.stage == "train" else 0)
+"""
+"""A package with which a long training leaves the processor to those who wait for what becomes of it."""
 
 T = TypeVar("T")
 
@@ -276,6 +287,9 @@ def _with_config(folder: Path) -> Workshop:
     config["training"] = {**TINY["training"], "save_every": 100_000}
     (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
     workshop = migrated(workshop_in(folder))
+    (folder / "patient").mkdir()
+    install(folder / "patient", "noisette-patient", PATIENT)
+    workshop.settings["PYTHONPATH"] = str(folder / "patient")
     (folder / "tmp").mkdir()
     workshop.settings["TMPDIR"] = str(folder / "tmp")  # its flow runs share a GPU with one another alone
     return workshop
