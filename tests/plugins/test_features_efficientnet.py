@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from noisette import DataError
-from noisette.testing import parametrize_with_checks
 from noisette_plugins.features import EfficientNetLite0, efficientnet
 from noisette_plugins.features.efficientnet_network import EfficientNetLite
 from noisette_plugins.features.networks import filled
@@ -17,11 +16,6 @@ from noisette_plugins.features.resize import clean
 from noisette_plugins.features.weights import Published
 
 CPU = torch.device("cpu")
-
-
-@parametrize_with_checks([EfficientNetLite0(size=32)])
-def test_it_keeps_its_contract(plugin, check) -> None:
-    check(plugin)
 
 
 def some(count: int, channels: int = 3, side: int = 20) -> torch.Tensor:
