@@ -211,6 +211,7 @@ def test_an_imported_network_cannot_be_trained_again(root: Path) -> None:
         train(tiny("training.steps=0"), root, again=True)
 
 
+@pytest.mark.slow
 def test_an_edited_metric_judges_again(root: Path, trained: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
     experiment = tiny("evaluation.features=classifier")
     samples = [sample(experiment, trained, experiment.sampling.samplers[0], root)]

@@ -181,6 +181,7 @@ def test_logits_that_are_none_are_refused(logits: torch.Tensor) -> None:
         compare_sets(some(), some(), None, Broken(), [Sure()])
 
 
+@pytest.mark.slow
 def test_a_large_set_needs_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
     """Peak of a process over 1,500 and over 8,000 pictures of 12 kB in each set, which are 152 MiB more."""
     code = (

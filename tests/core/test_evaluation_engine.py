@@ -190,6 +190,7 @@ def test_progress_and_results_are_told_and_kept(prepared: tuple[Path, list[Sampl
     assert (entry["stage"], entry["name"], entry["step"]) == ("evaluate", "small", run.total)
 
 
+@pytest.mark.slow
 def test_twice_gives_the_same_bits(report: Report, prepared: tuple[Path, list[Samples]], tmp_path: Path) -> None:
     root, samples = prepared
     first = (report.directory / "report.json").read_bytes()

@@ -29,6 +29,7 @@ def filled(sampler: Sampler, **options: int) -> Tensor:
     return came[:, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_resampling_draws_from_the_conditional_law() -> None:
     mean, std = -0.3 + 0.24 / 0.25 * (0.7 - 0.2), (0.3 - 0.24**2 / 0.25) ** 0.5
     came = filled(DDPM(steps=200), jump=10, resample=8)

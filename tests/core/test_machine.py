@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from support.stranger import bytecode
 
 from noisette import NoisetteError, machine
 from noisette.machine import Machine, device_type
@@ -25,10 +26,13 @@ print(held - resident())
 def told(*arguments: str, **environment: str) -> tuple[bool, int]:
     """Return whether freed memory is kept, and how much of 48 MiB was given back to the kernel, in MiB."""
     call = [sys.executable, "-c", GIVEN_BACK, *arguments]
-    said = subprocess.run(call, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    said = subprocess.run(
+        call, env={**bytecode(), **environment}, capture_output=True, text=True, check=True
+    ).stdout.split()
     return said[0] == "True", int(said[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
     kept, given_back = told("kept")

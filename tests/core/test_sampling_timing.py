@@ -31,6 +31,7 @@ def test_times_of_other_conditions_do_not(other: dict[str, Any]) -> None:
     assert "--again sample" in told
 
 
+@pytest.mark.slow
 def test_a_table_with_remembered_seconds_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = tiny("evaluation.features=classifier", "evaluation.metrics=[frechet]")
     checkpoint = train(experiment, root)

@@ -173,6 +173,7 @@ def test_a_full_disk_is_one_clear_error_and_the_old_state_stays(small_disk: Path
     assert content(target) == "newer"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_limit_the_same_is_written(tmp_path: Path, kind: str) -> None:
     target = tmp_path / "target"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 from support.workshop import Finished, Workshop
 
@@ -10,6 +11,7 @@ from noisette.find import find_checkpoint
 from noisette.training.model import Model
 
 
+@pytest.mark.slow
 def test_check_prints_a_config_that_means_the_same_and_does_nothing(workshop: Workshop) -> None:
     done = workshop.noisette("check", "tiny.yaml", "--set", "training.steps=7")
     assert (done.returncode, done.stderr) == (0, "")
@@ -25,6 +27,7 @@ def test_check_prints_a_config_that_means_the_same_and_does_nothing(workshop: Wo
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_check_counts_the_parameters_once_the_shape_is_known(workshop: Workshop) -> None:
     shape = ("--set", "preparation.size=8", "--set", "preparation.channels=1")
     found = json.loads(workshop.noisette("check", "tiny.yaml", *shape, "--json").stdout)

@@ -159,6 +159,7 @@ def test_up_and_down_with_a_password_beyond_loopback(workshop: Workshop) -> None
     assert workshop.noisette("down").stdout.splitlines() == ["prefect: was not up", "mlflow: was not up"]
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named(workshop: Workshop) -> None:
     import socket
 
@@ -172,6 +173,7 @@ def test_a_port_that_is_taken_is_named(workshop: Workshop) -> None:
     assert "--prefect-port" in done.stderr
 
 
+@pytest.mark.slow
 def test_serving_without_a_server_says_what_to_do(workshop: Workshop) -> None:
     for command in (["serve"], ["deploy", "prepare"]):
         done = workshop.noisette(*command)

@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["REPOSITORY", "Done", "Environment"]
+__all__ = ["REPOSITORY", "Done", "Environment", "bytecode"]
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
 _OURS = ("MLFLOW_", "NOISETTE_", "PIP_", "PREFECT_", "PYTHON", "UV_", "VIRTUAL_ENV")
 
 Done = subprocess.CompletedProcess[str]
+
+
+def bytecode() -> dict[str, str]:
+    """Return where compiled modules are kept, if that was said: borrowed libraries are not compiled once more."""
+    return {key: value for key, value in os.environ.items() if key == "PYTHONPYCACHEPREFIX"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Environment:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
         return {
             **kept,
+            **bytecode(),
             "PATH": f"{self.venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder / "home"),
             "PREFECT_HOME": str(self.folder / "prefect"),
