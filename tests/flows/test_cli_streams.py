@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.processes import wait_until
-from support.workshop import COMMAND, Finished, Workshop
+from support.workshop import COMMAND, Finished, Workshop, patient
 
 from noisette.checkpoint import finished, latest
 from noisette_flows.cli.streams import LossyFile, lossy_streams
@@ -84,7 +84,7 @@ def test_streams_are_what_they_were_behind_the_block(capfd: pytest.CaptureFixtur
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_a_closed_terminal_or_many_ctrl_cs_leave_a_checkpoint(workshop: Workshop, number: int) -> None:
-    with workshop.start("run", "tiny.yaml", *LONG) as process:
+    with patient(workshop).start("run", "tiny.yaml", *LONG) as process:
         wait_until(lambda: _trains(workshop), "no training began")
         while process.poll() is None:
             os.killpg(process.pid, number)

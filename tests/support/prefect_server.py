@@ -22,11 +22,10 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import yaml
-from support.packages import install
 from support.servers import Server, free_port, running
 from support.stranger import REPOSITORY
 from support.tiny import TINY
-from support.workshop import Workshop, migrated, workshop_in
+from support.workshop import Workshop, migrated, patient, workshop_in
 
 __all__ = [
     "CANCEL",
@@ -50,16 +49,6 @@ CANCEL = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
 SUSPEND = {"state": {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}}
 RETRY = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
 """What Prefect's page asks for when one presses Cancel, Suspend, or Retry."""
-
-PATIENT = """
-import time
-from noisette import hookimpl
-
-@hookimpl
-def on_step(run):
-    time.sleep(0.02 if run.stage == "train" else 0)
-"""
-"""A package with which a long training leaves the processor to those who wait for what becomes of it."""
 
 T = TypeVar("T")
 
@@ -286,10 +275,7 @@ def _with_config(folder: Path) -> Workshop:
     config = {**TINY, "preparation": {"limit": 64}}
     config["training"] = {**TINY["training"], "save_every": 100_000}
     (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
-    workshop = migrated(workshop_in(folder))
-    (folder / "patient").mkdir()
-    install(folder / "patient", "noisette-patient", PATIENT)
-    workshop.settings["PYTHONPATH"] = str(folder / "patient")
+    workshop = patient(migrated(workshop_in(folder)))
     (folder / "tmp").mkdir()
     workshop.settings["TMPDIR"] = str(folder / "tmp")  # its flow runs share a GPU with one another alone
     return workshop

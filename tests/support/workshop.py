@@ -12,14 +12,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
+from support.packages import install
 from support.tiny import TINY
 
-__all__ = ["Finished", "Workshop", "migrated", "workshop_in"]
+__all__ = ["Finished", "Workshop", "migrated", "patient", "workshop_in"]
 
 COMMAND = Path(sys.executable).with_name("noisette")
 
 _PROMPT = {"PREFECT_RUNNER_POLL_FREQUENCY": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 """Seconds between two looks for flow runs that are asked for; ten by default."""
+
+
+_PATIENT = """
+import time
+from noisette import hookimpl
+
+@hookimpl
+def on_step(run):
+    time.sleep(0.02 if run.stage == "train" else 0)
+"""
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,14 @@ def migrated(workshop: Workshop) -> Workshop:
     home = workshop.folder / "prefect"
     home.mkdir(exist_ok=True)
     shutil.copy(Path(_started_once().name) / "prefect.db", home)
+    return workshop
+
+
+def patient(workshop: Workshop) -> Workshop:
+    """Have long trainings leave the processor to those who wait for what becomes of them."""
+    (workshop.folder / "patient").mkdir()
+    install(workshop.folder / "patient", "noisette-patient", _PATIENT)
+    workshop.settings["PYTHONPATH"] = str(workshop.folder / "patient")
     return workshop
 
 
