@@ -27,8 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="try every fault in full, and write docs/reliability.md")
 
 
-WAITING = {"environment", "finished", "prefect", "strangers"}
-"""Fixtures that start servers, go the whole way, or make an environment."""
+WAITING = {"environment", "finished", "prefect", "record", "strangers"}
+"""Fixtures that start servers, go the whole way, make an environment, or note a fault that was tried."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -106,6 +106,7 @@ def report(prepared: tuple[Path, list[Samples]]) -> Report:
     return evaluate(small(), samples, root)
 
 
+@pytest.mark.slow
 def test_rows_are_floor_samplers_noise(report: Report) -> None:
     shown = [(row.kind, row.label, row.steps, row.network_calls, row.seconds_per_picture) for row in report.rows]
     assert shown == [

@@ -84,6 +84,7 @@ def test_training_and_sampling_with_them(tmp_path: Path, shown: list[str]) -> No
     assert samples.pictures.std() > 0
 
 
+@pytest.mark.slow
 def test_a_trained_network_heeds_its_small_picture(tmp_path: Path) -> None:
     experiment = tiny(*SHOWN, "training.steps=150", "objective=x0", "training.self_condition=false")
     write_prepared(tmp_path, experiment, pictures=200)

@@ -231,6 +231,7 @@ def test_without_the_libraries_the_message_says_what_to_install(
         drawn(tmp_path, show_of(pipeline))
 
 
+@pytest.mark.slow
 def test_the_libraries_are_imported_only_then(tmp_path: Path) -> None:
     """Not by the config, not by a plan, and not by pictures that need none of them."""
     show = {

@@ -63,6 +63,7 @@ def test_each_is_drawn_from_by_its_own_samplers_unless_others_are_asked_for(mode
     assert [walk.label for walk in longer.sweeps["lr=0.01"].experiment.sampling.samplers] == ["ddim-3", "ddpm-3"]
 
 
+@pytest.mark.slow
 def test_rows_of_all_stand_between_one_floor_and_one_noise(models) -> None:
     decided = compare_models(contest(models, 1, 2))
     labels = [row.label for row in decided.report.rows]

@@ -62,6 +62,7 @@ def test_a_misspelt_expectation_is_refused_at_once() -> None:
         parametrize_with_checks([Linear()], {"signal-fals": "typing"})
 
 
+@pytest.mark.slow
 def test_a_suite_of_a_stranger(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(SUITE)
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "test_mine.py"]

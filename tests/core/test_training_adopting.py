@@ -39,6 +39,7 @@ class _Steps:
         self.made.append(step)
 
 
+@pytest.mark.slow
 def test_a_longer_training_has_all_that_one_straight_through_has(root: Path, tmp_path_factory) -> None:
     train(of(8), root)
     steps = _Steps()

@@ -198,6 +198,7 @@ def test_parts_of_a_batch_add_up(root: Path) -> None:
         assert torch.allclose(weight, weights[1][name], atol=2e-4), name
 
 
+@pytest.mark.slow
 def test_training_learns(root: Path) -> None:
     train(tiny("training.steps=150", "training.log_every=25", "training.lr=5e-3"), root)
     run = training_directory(tiny("training.steps=150", "training.lr=5e-3"), root)

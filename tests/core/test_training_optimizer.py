@@ -22,6 +22,7 @@ print("torch._dynamo" in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "expected"), [("AdamW", "False"), ("torch.optim.AdamW", "True")])
 def test_a_step_does_not_import_the_compiler(kind: str, expected: str) -> None:
     call = [sys.executable, "-c", STEP.format(kind=kind)]

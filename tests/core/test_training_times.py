@@ -49,6 +49,7 @@ def test_until_every_step_is_known_steps_are_even() -> None:
     assert float(informed(torch.tensor([9.0, 1, 1, 1])).probabilities()[0]) > 0.7  # control
 
 
+@pytest.mark.slow
 def test_the_weighted_mean_is_that_of_even_steps_with_less_noise() -> None:
     sizes = torch.linspace(0.01, 3, 50) ** 4
     even, important = ([], [])

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from support.workshop import Workshop
 
+pytestmark = pytest.mark.slow
+
 LITE = "efficientnet-lite0:size=32"
 
 

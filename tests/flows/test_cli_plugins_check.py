@@ -12,6 +12,8 @@ from support.workshop import Workshop
 from noisette.plugins import registry
 from noisette.testing import checks_for
 
+pytestmark = pytest.mark.slow
+
 SOFT = '''
 from typing import ClassVar
 from noisette import Schedule, hookimpl

@@ -39,6 +39,7 @@ def files(printed: str, folder: Path) -> list[Path]:
     return found
 
 
+@pytest.mark.slow
 def test_a_forward_strip_needs_no_training_no_network_and_no_config(workshop: Workshop, photograph: Path) -> None:
     done = workshop.noisette("process", "forward", "--picture", str(photograph), "--schedules", "all")
     assert done.returncode == 0, done.stderr

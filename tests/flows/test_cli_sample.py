@@ -15,6 +15,8 @@ from noisette import Events, Experiment, find_checkpoint, train
 from noisette.process import Painter
 from noisette_flows.cli.stages import _choice
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:

@@ -188,6 +188,7 @@ def own_tests(package: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_its_own_test_passes_and_finds_a_hook_that_fails_or_is_misspelt(tmp_path: Path) -> None:
     names = Names.free(HOOKS, "own")
     write_package(names, tmp_path)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from noisette import Backbone
 from noisette.testing import Check, parametrize_with_checks
 from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet, Small, UNet
+
+pytestmark = pytest.mark.slow
 
 _UNET = {"channels": 8, "multipliers": (1, 2), "blocks": 1, "groups": 4}
 _LINEAR = {"channels": 8, "multipliers": (1, 2), "heads": 2, "head_channels": 4}

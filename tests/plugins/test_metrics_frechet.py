@@ -158,6 +158,7 @@ def test_the_standard_error_is_that_of_other_pictures(law: str, n: int, m: int, 
     assert 0.8 < told / spread < 1.35
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m", "d", "within"), [(24, 60, 48, 0.25), (200, 300, 24, 0.1)])
 def test_the_standard_error_is_near_the_jackknifes(n: int, m: int, d: int, within: float) -> None:
     x, y = features(n, d, 20, scale=1.2), features(m, d, 21)
