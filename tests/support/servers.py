@@ -56,6 +56,7 @@ class Server:
         """Start it and wait until it answers."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PREFECT_"))}
         home = {"HOME": str(self.folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
+        home["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # eight processes that nothing here uses
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
