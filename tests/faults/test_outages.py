@@ -28,7 +28,7 @@ def test_a_training_and_its_metrics_outlast_an_outage(
 ) -> None:
     if not full and name in ("back", "hanging", "refusing"):
         pytest.skip("tried by make outages: like another that is tried here, but longer")
-    fault, trials, steps = FAULTS[name], 3 if full else 1, 4000 if full else 800
+    fault, trials, steps = FAULTS[name], 3 if full else 1, 4000 if full else 400
     seen = [suffer(tmp_path / str(trial), server, fault, steps, timed=full) for trial in range(trials)]
     right = [one for one in seen if (one.lost, one.twice, one.runs, one.states) == (0, 0, 2, {"FINISHED"})]
     slower = median(one.slower for one in seen)

@@ -180,7 +180,7 @@ def suffer(folder: Path, server: Server, fault: Fault, steps: int, *, timed: boo
     run = training_directory(planned, root)
     store = Store.of(server.uri)
     assert store is not None
-    with job_of(root, server.uri, steps) as job:
+    with job_of(root, server.uri, steps, 0.0 if timed else 0.05) as job:
         settled = 0.0
         if timed:
             until(lambda: '"lines"' in _memory(run) and '"lines": 0' not in _memory(run), job)
