@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from noisette.hardware import processor
+from noisette.machine import processor
 
 __all__ = ["about", "held_mib", "load", "peak_mib", "slug"]
 

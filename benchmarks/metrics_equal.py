@@ -13,7 +13,7 @@ from benchmarks import metrics_peers as peers
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
 from noisette import Batch, DataError, Estimate, Metric
-from noisette.evaluation.compare import _Growing
+from noisette.evaluation.set_statistics import _Growing
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
 
 __all__ = ["measure", "measured", "ours", "rows", "state", "table"]

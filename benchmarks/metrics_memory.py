@@ -13,7 +13,7 @@ from benchmarks.machine import held_mib, peak_mib
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
 from noisette import Batch, Metric
-from noisette.evaluation.compare import _Growing
+from noisette.evaluation.set_statistics import _Growing
 from noisette_plugins.metrics import KID, Frechet, InceptionScore
 
 __all__ = ["measure", "table"]

@@ -24,7 +24,7 @@ from noisette import Metric
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
 from noisette_plugins.metrics.frechet_distance import distance
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.transport import Pair
+from noisette_plugins.metrics.optimal_transport import Pair
 
 __all__ = ["measure", "table"]
 

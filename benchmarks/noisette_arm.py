@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.setting import Setting, Work
 from noisette.data import Prepared
 from noisette.diffusion.denoiser import NetworkDenoiser
-from noisette.diffusion.tables import Tables
+from noisette.diffusion.process import Tables
 from noisette.layout import data_directory
 from noisette.machine import Machine, Precision
 from noisette.training.batches import Batches, TrainingBatch

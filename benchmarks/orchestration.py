@@ -96,7 +96,7 @@ def _under_a_flow(watch: _Watch, parameters: dict[str, Any]) -> None:
     with showing(Console(stderr=True, force_terminal=True)) as progress:
         with starting_server():
             from noisette_flows import pipeline
-            from noisette_flows.observing import listening
+            from noisette_flows.flow_events import listening
         with listening(watch, progress):
             pipeline.train(**parameters)
 

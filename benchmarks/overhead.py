@@ -12,8 +12,8 @@ from benchmarks.setting import Setting
 from benchmarks.table import markdown, times
 from benchmarks.timing import against, interleaved, summary
 from noisette.diffusion.denoiser import Clipped, NetworkDenoiser
-from noisette.diffusion.tables import Tables
-from noisette.sampling.draw import draw
+from noisette.diffusion.process import Tables
+from noisette.sampling.loop import draw
 from noisette_plugins.objectives import Eps
 from noisette_plugins.samplers import DDIM, DDPM
 from noisette_plugins.schedules import Linear

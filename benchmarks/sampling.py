@@ -13,7 +13,7 @@ from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
 from benchmarks.timing import against, interleaved, summary
 from noisette.machine import Precision
-from noisette.sampling.draw import weights_cast_once
+from noisette.sampling.loop import weights_cast_once
 
 TITLE = "Sampling, a network call"
 

@@ -32,7 +32,7 @@ from support.publishers import taken_for_whole  # noqa: E402
 
 from noisette import Experiment, evaluate, prepare, registry, sample, train  # noqa: E402
 from noisette.config import Show, load  # noqa: E402
-from noisette.process import depict  # noqa: E402
+from noisette.figures import depict  # noqa: E402
 
 WITHOUT_DOWNLOAD = ("digits", "mnist-5k", "fashion-mnist", "patches", "glyphs")
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from noisette import Batch, Estimate, Metric
-from noisette.evaluation.differences import stderr_of_difference
+from noisette.evaluation.significance import stderr_of_difference
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, FrechetInfinity, Nearest, PrecisionRecall
 
 Law = Callable[[int, torch.Generator], Tensor]

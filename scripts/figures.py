@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from noisette import Experiment, Report
-from noisette.hardware import processor
+from noisette.machine import processor
 from noisette.stages import plan
 from noisette_flows.display.table import markdown
 

@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from noisette import Report
-from noisette.hardware import processor
-from noisette.sweep import frontier
+from noisette.comparison import frontier
+from noisette.machine import processor
 from noisette_flows.display.table import markdown
 
 HERE = Path(__file__).parent.parent

@@ -23,9 +23,9 @@ from PIL import Image
 
 from noisette import Experiment, Report
 from noisette.checkpoint import Checkpoint, finished
+from noisette.images import columns_of, grid
 from noisette.journal import read_journal
 from noisette.layout import training_directory
-from noisette.pictures import columns_of, grid
 from noisette.sampling import Samples
 from noisette.stages import plan
 from noisette_flows.display.table import markdown

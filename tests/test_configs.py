@@ -15,11 +15,11 @@ from support.tracked import empty_store
 
 from noisette import Experiment, Prepared, evaluate, prepare, sample, train
 from noisette.config import Show, load
+from noisette.figures import Shown, depict
 from noisette.layout import data_directory, run_directory, training_directory
-from noisette.process import Shown, depict
 from noisette.stages import plan
+from noisette_flows.tracking.figures import ShowMirror
 from noisette_flows.tracking.mirror import Mirror
-from noisette_flows.tracking.shows import ShowMirror
 from noisette_flows.tracking.store import Store
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ SMALL = {
     "training.grid_every": None,
     "training.evaluate_every": None,
     "sampling.count": 12,
-    "evaluation.features": "efficientnet-lite0:size=32",
+    "evaluation.features": {"name": "efficientnet-lite0", "size": 32},
     "evaluation.metrics": ["kid"],
     "preparation.limit": 24,
 }

@@ -171,9 +171,9 @@ def layout(root: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder in which a tiny experiment has run and was sent to MLflow."""
-    from noisette.process import depict
-    from noisette.sweep import Sweep
-    from noisette.sweep import compare as sweep
+    from noisette.comparison import Sweep
+    from noisette.comparison import compare as sweep
+    from noisette.figures import depict
     from noisette_flows.tracking import Mirror, Store
     from noisette_flows.tracking.provenance import provenance_of
 

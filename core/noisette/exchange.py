@@ -20,7 +20,7 @@ from noisette.plugins import registry
 from noisette.storage import committed
 
 if TYPE_CHECKING:
-    from noisette.training.pretrained import Pretrained
+    from noisette.contracts.pretrained import Pretrained
 
 __all__ = ["export_checkpoint", "import_checkpoint", "imported_config", "read_foreign"]
 
@@ -42,7 +42,7 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path | str, label: str | N
         CheckpointError: if the backbone is not installed.
         DataError: if the other library cannot say the same; StorageError: if the folder cannot be written.
     """
-    from noisette.training.stored import stored_plugin
+    from noisette.model.stored import stored_plugin
 
     backbone = cast(Backbone, stored_plugin(checkpoint, "backbone"))
     backbone.export(checkpoint, Path(folder), label)
@@ -110,7 +110,7 @@ def import_checkpoint(pretrained: Pretrained, experiment: Experiment, root: Path
     """
     from safetensors.torch import save_file
 
-    from noisette.training.ema import file_of
+    from noisette.model.weights import file_of
 
     run = training_directory(experiment, Path(root))
     size = pretrained.size or (experiment.preparation.size,) * 2

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from torch import nn
 
-from noisette.allocator import keep_freed_memory
 from noisette.errors import NoisetteError
-from noisette.hardware import processor
 
-__all__ = ["Machine", "device_type", "threads"]
+__all__ = ["Machine", "device_type", "keep_freed_memory", "processor", "threads"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -104,3 +107,34 @@ def _multiplies_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def processor() -> str:
+    """Return what the machine calls its processor."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else []
+    return str(names[0]) if names else platform.processor() or platform.machine()
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_")
+_MIB = 1 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep what is freed; return whether it does.
+
+    Nothing is changed where the library is not glibc, or where the environment already says how it shall allocate
+    (`GLIBC_TUNABLES` with malloc, `MALLOC_TRIM_THRESHOLD_` and its like).
+    """
+    if not sys.platform.startswith("linux") or _is_told():
+        return False
+    library = ctypes.CDLL(None)
+    if not (hasattr(library, "gnu_get_libc_version") and hasattr(library, "mallopt")):
+        return False
+    settings = {_MMAP_THRESHOLD: 32 * _MIB, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 64 * _MIB}
+    return all(library.mallopt(parameter, value) == 1 for parameter, value in settings.items())
+
+
+def _is_told() -> bool:
+    return "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name in os.environ for name in _VARIABLES)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from noisette.checkpoint import Checkpoint, checkpoints
+from noisette.comparison.naming import by_options
 from noisette.config import Experiment
 from noisette.errors import ConfigError, OwnedError, StorageError
 from noisette.storage import is_locked, writing
-from noisette.sweep.naming import by_options
 
 __all__ = ["TrainedRun", "remove_run", "trained_runs"]
 

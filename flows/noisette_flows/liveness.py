@@ -3,7 +3,7 @@
 A process that is killed cannot say so, and Prefect would show its flow run as running for ever. So each flow run
 keeps a file in its run directory, `.flow-ID`, locked as long as its process lives. One that is there and not locked
 belongs to a flow run that was killed or stopped. (Prefect's heartbeats tell the same of machines that never start
-again; see `noisette_flows.deploying.guard`.)
+again; see `noisette_flows.deploying.automations`.)
 
 A flow run that a worker or `noisette serve` started stops, with a checkpoint, when that is killed.
 """

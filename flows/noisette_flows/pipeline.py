@@ -11,21 +11,18 @@ from typing import Any
 from prefect import flow
 
 from noisette import Experiment
+from noisette.comparison import STEPS, Sweep
 from noisette.config import Show, load
-from noisette.evaluation.ready import require_ready
+from noisette.evaluation.requirements import require_ready
 from noisette.layout import run_directory
 from noisette.stages import made_again, plan
-from noisette.sweep import STEPS, Sweep
 from noisette.training.anew import set_aside
 from noisette_flows.artifacts import conclude
-from noisette_flows.asked import Config, asked, config_file
-from noisette_flows.fanout import draw_all
-from noisette_flows.names import current_name
-from noisette_flows.observing import Observed, observed
-from noisette_flows.results import drawn_samples, trained
-from noisette_flows.runners import Workers
+from noisette_flows.flow_events import Observed, observed
+from noisette_flows.params import Config, asked, config_file, current_name, drawn_samples, trained
 from noisette_flows.tasks import chart_task, evaluate_task, pictures_task, prepare_task, train_task
 from noisette_flows.tracking import Store
+from noisette_flows.workers import Workers, draw_all
 
 __all__ = ["compare_samplers", "draw_pictures", "evaluate", "prepare_data", "sample", "train", "train_and_eval"]
 

@@ -83,7 +83,7 @@ def _say_so(flow_run: UUID) -> None:
     from prefect.events import emit_event
     from prefect.events.related import tags_as_related_resources
 
-    from noisette_flows.deploying.guard import TAG
+    from noisette_flows.deploying.automations import TAG
 
     emit_event(
         "prefect.flow-run.Suspended",

@@ -17,12 +17,12 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from noisette import Events, Experiment, Prepared, Report, Sampler, Samples, evaluate, prepare, sample, train
 from noisette.checkpoint import Checkpoint
+from noisette.comparison import Sweep, Swept
 from noisette.config import Scene, Show
 from noisette.config.reference import make_plugin
 from noisette.errors import DownloadError
-from noisette.process import Shown, depict
+from noisette.figures import Shown, depict
 from noisette.sampling import draw_shard, join
-from noisette.sweep import Sweep, Swept
 from noisette_flows.gpus import Hold
 
 __all__ = [

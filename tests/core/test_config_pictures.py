@@ -12,7 +12,7 @@ from support.tiny import tiny
 
 from noisette import ConfigError, Experiment
 from noisette.config import Show, load, parse
-from noisette.config.scenes import Denoise, Forward, Inpaint
+from noisette.config.figures import Denoise, Forward, Inpaint
 from noisette.config.schema import config_schema
 from noisette.layout import (
     data_directory,

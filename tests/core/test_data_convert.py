@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from noisette.data import convert
-from noisette.data.convert import read_picture
+from noisette.data import decode
+from noisette.data.decode import read_picture
 
 RAMP = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 COLOUR = np.stack([RAMP, 255 - RAMP, np.full_like(RAMP, 40)], axis=-1)
@@ -334,7 +334,7 @@ def test_decompression_bombs_are_rejected_unread(tmp_path: Path, monkeypatch: py
     path = bomb(tmp_path / "a.png", side)
     assert "decompression bomb" in reason(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    assert f"more than {convert.MAX_PIXELS} pixels" in reason(path)
+    assert f"more than {decode.MAX_PIXELS} pixels" in reason(path)
 
 
 def test_what_is_no_picture_is_rejected_with_the_reason(tmp_path: Path):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from support.damaged import photograph, png, png_chunk, saved, tiff
 
-from noisette.data.convert import decode_picture
+from noisette.data.decode import decode_picture
 
 Pixels = NDArray[np.uint8]
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from noisette.config import Preparation
-from noisette.data.fit import uniform
+from noisette.data.transform import uniform
 
 
 def fitted(array: np.ndarray, **options) -> np.ndarray:

@@ -14,9 +14,9 @@ from PIL import Image
 from noisette import DataError, Events, hookimpl
 from noisette.config import Preparation
 from noisette.data.duplicates import count_duplicates
+from noisette.data.files import listing, walk
 from noisette.data.folder import take_in_folder
-from noisette.data.mixed import MixedError
-from noisette.data.walk import listing, walk
+from noisette.data.transform import MixedError
 from noisette.storage import is_complete
 
 
@@ -165,5 +165,5 @@ def test_a_file_that_goes_while_a_folder_is_listed_changes_the_listing(
     picture(tmp_path / "b.png")
     whole, found = listing(tmp_path), list(walk(tmp_path))
     (tmp_path / "b.png").unlink()
-    monkeypatch.setattr("noisette.data.walk.walk", lambda root: found)  # looked at before the file went
+    monkeypatch.setattr("noisette.data.files.walk", lambda root: found)  # looked at before the file went
     assert listing(tmp_path) != whole

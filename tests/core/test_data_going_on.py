@@ -16,8 +16,8 @@ from PIL import Image
 
 from noisette import Dataset, Example, Experiment, Prepared, StorageError, prepare
 from noisette.config import Preparation
-from noisette.data import intake
-from noisette.data.growing import GrowingArray
+from noisette.data import ingest
+from noisette.data.npy import GrowingArray
 from noisette.storage import owned
 
 
@@ -55,7 +55,7 @@ class Counted(Dataset):
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_KEEP_EVERY", 8)
+    monkeypatch.setattr(ingest, "_KEEP_EVERY", 8)
     monkeypatch.setattr(Counted, "read", [])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from noisette.data.growing import GrowingArray
+from noisette.data.npy import GrowingArray
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 1234])

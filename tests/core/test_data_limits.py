@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from support.damaged import photograph, png, png_chunk, saved
 
-from noisette.data.convert import MAX_BYTES, decode_picture, read_picture
+from noisette.data.decode import MAX_BYTES, decode_picture, read_picture
 
 ROW = bytes(range(8))
 
@@ -82,7 +82,7 @@ def test_a_transparent_image_of_many_pixels_is_composed_in_bands(tmp_path: Path)
     path, pixels = tmp_path / "clear.png", 4000 * 4000 * 4
     Image.new("RGBA", (4000, 4000), (10, 20, 30, 0)).save(path, compress_level=1)
     code = (
-        "import resource, sys; from pathlib import Path; from noisette.data.convert import read_picture\n"
+        "import resource, sys; from pathlib import Path; from noisette.data.decode import read_picture\n"
         "from PIL import Image; Image.init(); peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak(); image = read_picture(Path(sys.argv[1])).image\n"
         "assert image.getextrema() == ((255, 255),) * 3\n"

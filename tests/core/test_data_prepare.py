@@ -30,8 +30,8 @@ from noisette import (
     prepare,
 )
 from noisette.config import Preparation
-from noisette.data import intake
-from noisette.data.cache import cache_directory
+from noisette.data import ingest
+from noisette.data.download import cache_directory
 from noisette.layout import data_directory
 from noisette.plugins import registry
 
@@ -306,7 +306,7 @@ class Listener:
 
 
 def test_listeners_hear_of_the_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(intake, "_REPORT_EVERY", 12)
+    monkeypatch.setattr(ingest, "_REPORT_EVERY", 12)
     events = Events([Listener(seen := [])], installed=False)
     prepare(experiment_of(rejecting(15)), tmp_path, events=events)
     steps = [(12, {"rejected": 0}), (24, {"rejected": 1}), (36, {"rejected": 1}), (40, {"rejected": 1})]
@@ -314,7 +314,7 @@ def test_listeners_hear_of_the_progress(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_interrupt_leaves_nothing_finished_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(intake, "_REPORT_EVERY", 12)
+    monkeypatch.setattr(ingest, "_REPORT_EVERY", 12)
     events = Events([Listener(seen := [], interrupt_at=24)], installed=False)
     with pytest.raises(KeyboardInterrupt):
         prepare(experiment_of(Numbered()), tmp_path, events=events)

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from noisette import Neighbours
-from noisette.evaluation.beside import draw_neighbours
-from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import compare_states, statistics
+from noisette.evaluation.feature_cache import FeatureCache
+from noisette.evaluation.plots import draw_neighbours
+from noisette.evaluation.set_statistics import compare_states, statistics
 from noisette.evaluation.sets import PictureSet
 from noisette_plugins.features import EfficientNetLite0
 from noisette_plugins.metrics import KID, Frechet, Nearest, PrecisionRecall

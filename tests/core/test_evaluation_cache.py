@@ -12,8 +12,8 @@ from conformance.right.metrics import Distance
 
 from noisette import DataError, PluginError
 from noisette.evaluation import PictureSet
-from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import statistics
+from noisette.evaluation.feature_cache import FeatureCache
+from noisette.evaluation.set_statistics import statistics
 
 
 class Counted(Convolutions):

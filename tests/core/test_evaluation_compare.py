@@ -13,10 +13,10 @@ from conformance.right.features import Convolutions
 from conformance.right.metrics import Distance, Likeness
 
 from noisette import DataError, Estimate, Metric, PluginError
-from noisette.evaluation import PictureSet, compare, compare_sets
-from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import statistics
-from noisette_plugins.metrics import KID, Frechet, Recognised, sample
+from noisette.evaluation import PictureSet, compare_sets, set_statistics
+from noisette.evaluation.feature_cache import FeatureCache
+from noisette.evaluation.set_statistics import statistics
+from noisette_plugins.metrics import KID, Frechet, Recognised, feature_statistics
 from noisette_plugins.metrics.gaussian import Gaussian
 
 
@@ -93,10 +93,10 @@ def test_a_network_that_nothing_reads_is_not_touched() -> None:
 def test_growing_states_merge_to_those_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = FeatureCache(Convolutions(), torch.device("cpu"), None)
     metrics = [Frechet(), KID(), Recorder()]
-    monkeypatch.setattr(sample, "KEPT", 100)
-    monkeypatch.setattr(compare, "_PASS", 1000)
+    monkeypatch.setattr(feature_statistics, "KEPT", 100)
+    monkeypatch.setattr(set_statistics, "_PASS", 1000)
     whole = statistics(some(333), metrics, cache)
-    monkeypatch.setattr(compare, "_PASS", 7)
+    monkeypatch.setattr(set_statistics, "_PASS", 7)
     parts = statistics(some(333), metrics, cache)
     assert int(whole[0]["count"]) == int(parts[0]["count"]) == 233
     covariances = [Gaussian.of(states[0]).covariance() for states in (whole, parts)]

@@ -8,7 +8,7 @@ import pytest
 
 from noisette import Estimate, Report
 from noisette.evaluation import Row
-from noisette.evaluation.differences import differences, holm
+from noisette.evaluation.significance import differences, holm
 
 
 def report(better: str = "lower", **values: Estimate) -> Report:

@@ -8,7 +8,7 @@ import pytest
 from support.tiny import tiny
 
 from noisette import DataError, PluginError, train
-from noisette.evaluation.ready import require_ready
+from noisette.evaluation.requirements import require_ready
 
 
 def test_weights_that_are_not_there_are_asked_for_before(tmp_path: Path) -> None:

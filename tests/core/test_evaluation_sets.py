@@ -6,8 +6,8 @@ import torch
 
 from noisette import DataError, Noise
 from noisette.evaluation import PictureSet, sets
-from noisette.evaluation.baselines import heldout, noise
-from noisette.sampling.draw import to_bytes
+from noisette.evaluation.sets import heldout, noise
+from noisette.pixels import to_bytes
 
 
 def pictures(count: int = 30, *shape: int) -> np.ndarray:

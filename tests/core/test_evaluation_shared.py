@@ -13,7 +13,7 @@ from support.sweeps import made_up
 from torch import Tensor
 
 from noisette import Batch, Estimate, Metric, Report
-from noisette.evaluation.differences import stderr_of_difference
+from noisette.evaluation.significance import stderr_of_difference
 from noisette_plugins.metrics import KID, Frechet, Nearest, PrecisionRecall
 
 

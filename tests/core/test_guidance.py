@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisette import ConfigError, Denoiser, Model, PluginError, Prediction, Tables, sample, train
 from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
-from noisette.sampling.stack import labels_of, network_calls, stacked
+from noisette.model.denoiser import labels_of, network_calls, stacked
 from noisette_plugins.samplers import DDIM, Heun
 from noisette_plugins.schedules import Cosine
 

@@ -12,7 +12,7 @@ from noisette.machine import Machine, device_type
 
 GIVEN_BACK = """
 import sys, torch
-from noisette.allocator import keep_freed_memory
+from noisette.machine import keep_freed_memory
 print(keep_freed_memory() if sys.argv[1] == "kept" else False)
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20

@@ -14,8 +14,7 @@ from typing import ClassVar
 import pytest
 
 from noisette import Sampler, registry
-from noisette.plugins.code import _of_module, code_of
-from noisette.plugins.running import running_code
+from noisette.plugins.code import _of_module, code_of, running_code
 
 PACKAGE = {
     "__init__": "",

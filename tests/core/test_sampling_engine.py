@@ -16,8 +16,9 @@ from torch import Tensor
 from noisette import Events, Model, NotFiniteError, PluginError, Run, Sampler, hookimpl, sample, train
 from noisette.checkpoint import Checkpoint
 from noisette.journal import read_journal
-from noisette.sampling.draw import draw, to_bytes
-from noisette.sampling.stack import stacked
+from noisette.model.denoiser import stacked
+from noisette.pixels import to_bytes
+from noisette.sampling.loop import draw
 from noisette_plugins.samplers import DDIM, PNDM, Heun
 
 
@@ -247,7 +248,7 @@ def test_the_first_call_of_the_network_is_not_timed(trained: Checkpoint, monkeyp
     model.network.register_forward_pre_hook(lambda *_: told.append("call"))
     monkeypatch.setattr("noisette.sampling.engine.Model.load", lambda *_, **__: model)
     clock = time.perf_counter
-    monkeypatch.setattr("noisette.sampling.drawing.time.perf_counter", lambda: told.append("clock") or clock())
+    monkeypatch.setattr("noisette.sampling.writer.time.perf_counter", lambda: told.append("clock") or clock())
     experiment = tiny("sampling.count=3", "sampling.batch=3", "seed=0", "sampling.clip=2.5")
     sample(experiment, trained, experiment.sampling.samplers[0])
     assert told == ["call", "clock", *["call"] * 5, "clock"]

@@ -9,8 +9,8 @@ import pytest
 from support.tiny import tiny
 
 from noisette import evaluate, sample, train
-from noisette.sampling import timing
-from noisette.sampling.timing import conditions, not_comparable
+from noisette.sampling import samples
+from noisette.sampling.samples import conditions, not_comparable
 
 
 def timed(**changes: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def test_a_table_with_remembered_seconds_says_so(root: Path, monkeypatch: pytest
     first, second = experiment.sampling.samplers
     drawn = [sample(experiment, checkpoint, first, root)]
     with monkeypatch.context() as another:
-        another.setattr(timing, "_SESSION", "another day")
+        another.setattr(samples, "_SESSION", "another day")
         drawn.append(sample(experiment, checkpoint, second, root))
     notes = evaluate(experiment, drawn, root).notes
     assert [note for note in notes if note.startswith("seconds per image were not measured together")]

@@ -374,7 +374,7 @@ def test_long_work_has_one_owner(target: Path) -> None:
 
 def test_new_directories_are_flushed_into_those_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[Path] = []
-    monkeypatch.setattr("noisette.storage.flush.sync", flushed.append)
+    monkeypatch.setattr("noisette.storage.files.sync", flushed.append)
     make_directory(tmp_path / "a" / "b")
     assert flushed == [tmp_path, tmp_path / "a"]
     make_directory(tmp_path / "a" / "b")

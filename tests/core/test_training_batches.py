@@ -9,7 +9,8 @@ from support.tiny import tiny, write_prepared
 
 from noisette import Prepared
 from noisette.layout import data_directory
-from noisette.training.batches import Batches, to_unit
+from noisette.pixels import to_unit
+from noisette.training.batches import Batches
 
 
 def batches(root: Path, *overrides: str) -> Batches:

@@ -15,8 +15,8 @@ from torch import nn
 from noisette import CheckpointError, DataError, Events, Model, find_checkpoint, sample, train
 from noisette.checkpoint import Checkpoint
 from noisette.layout import training_directory
-from noisette.training.power_ema import LENGTHS, PowerEMA, averaged, exponent, shares
-from noisette.training.slim import slim
+from noisette.model.weights import slim
+from noisette.training.posthoc_ema import LENGTHS, PowerEMA, averaged, exponent, shares
 
 
 def test_exponents_are_the_papers() -> None:

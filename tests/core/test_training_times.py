@@ -9,7 +9,7 @@ from support.stopping import StopAt
 from support.tiny import tiny, write_prepared
 
 from noisette import Events, train
-from noisette.training.times import ImportanceTimes, Times
+from noisette.training.timestep_sampler import ImportanceTimes, Times
 
 
 def generator(seed: int = 0) -> torch.Generator:

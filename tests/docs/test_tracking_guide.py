@@ -10,7 +10,7 @@ from support.tiny import tiny
 from typer.main import get_command
 
 from noisette_flows.cli import app
-from noisette_flows.registering.registered import ASKED, GIVEN
+from noisette_flows.model_registry.pyfunc import ASKED, GIVEN
 from noisette_flows.tracking.names import parameters, run_name
 
 PAGE = Path(__file__).parents[2] / "docs" / "tracking.md"

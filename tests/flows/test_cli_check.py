@@ -8,7 +8,7 @@ from support.workshop import Finished, Workshop
 
 from noisette import Experiment
 from noisette.find import find_checkpoint
-from noisette.training.model import Model
+from noisette.model.model import Model
 
 
 @pytest.mark.slow

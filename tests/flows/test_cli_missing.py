@@ -12,7 +12,7 @@ import yaml
 
 from noisette import ConfigError, Experiment
 from noisette.storage import committed
-from noisette_flows.cli.missing import with_packages
+from noisette_flows.cli.install_hints import with_packages
 
 GONE = {
     "dataset": "gone",

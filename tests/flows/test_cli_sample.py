@@ -12,7 +12,7 @@ from support.tiny import write_prepared
 from support.workshop import Workshop, workshop_in
 
 from noisette import Events, Experiment, find_checkpoint, train
-from noisette.process import Painter
+from noisette.figures import Painter
 from noisette_flows.cli.stages import _choice
 
 pytestmark = pytest.mark.slow

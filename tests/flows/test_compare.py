@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from support.workshop import Finished, Workshop, migrated, workshop_in
 
-from noisette.sweep import Sweep, Swept, frontier
+from noisette.comparison import Sweep, Swept, frontier
 from noisette_flows.tracking import Mirror, Store
 
 pytestmark = pytest.mark.slow

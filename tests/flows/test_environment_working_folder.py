@@ -48,7 +48,7 @@ def test_modules_in_the_working_folder_are_not_imported(workshop: Workshop) -> N
 def test_workers_start_flow_runs_without_the_working_folder(workshop: Workshop) -> None:
     """The command of prefect.yaml, up to the point where it needs a flow run."""
     ran = plant(workshop)
-    for command in ("-P -m noisette_flows.deploying.engine", "-m prefect.engine"):
+    for command in ("-P -m noisette_flows.deploying.worker_entry", "-m prefect.engine"):
         environment = {**workshop.environment, "PREFECT__FLOW_RUN_ID": "no id"}
         if "-P" not in command:
             environment["PYTHONSAFEPATH"] = "1"  # which `noisette serve` hands on

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 from support.workshop import Finished, Workshop, migrated, workshop_in
 
-from noisette_flows.names import name_of
+from noisette_flows.params import name_of
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,7 @@ import pytest
 from rich.console import Console
 
 from noisette import Events, Run
-from noisette.pace import Pace
-from noisette.progress import LineProgress
+from noisette.progress import LineProgress, Pace
 from noisette_flows.display.progress import BarProgress, showing
 
 

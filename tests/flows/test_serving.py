@@ -16,7 +16,7 @@ from support.prefect_server import alive, free_ports, until
 from support.workshop import Workshop
 
 from noisette_flows.serving import Background
-from noisette_flows.serving.exposure import Exposure, is_loopback
+from noisette_flows.serving.bind import Exposure, is_loopback
 from noisette_flows.serving.password import ServingError
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]

@@ -14,8 +14,7 @@ from support.workshop import Finished
 from noisette import Experiment
 from noisette_flows.liveness import alive, killed
 from noisette_flows.tracking import Memory, Mirror, Store, behind
-from noisette_flows.tracking.claim import Claim
-from noisette_flows.tracking.zombies import zombies
+from noisette_flows.tracking.run_locks import Claim, zombies
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from noisette import Estimate, Report
 from noisette.evaluation import Row
 from noisette.evaluation.text import caption, short_header, telling
-from noisette_flows.display.result import show_report
+from noisette_flows.display.report import show_report
 from noisette_flows.display.table import markdown
 
 LITE = "efficientnet-lite0"

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from support.tiny import tiny
 
 from noisette_flows.tracking import Mirror, Store, behind
-from noisette_flows.tracking.machine import MACHINE, Gauge, measured
+from noisette_flows.tracking.system_metrics import MACHINE, Gauge, measured
 
 
 def wait_for(run: Path, lines: int) -> None:

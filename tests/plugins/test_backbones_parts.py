@@ -8,12 +8,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisette_plugins.backbones import attention
-from noisette_plugins.backbones.attention import Attention, attend, heads_of, joined, written_out
-from noisette_plugins.backbones.embedding import Embedding, LearnedWaves, Waves
-from noisette_plugins.backbones.linear_attention import FullAttention, LinearAttention
-from noisette_plugins.backbones.resampling import Downsample, Upsample, halved
-from noisette_plugins.backbones.residual import ResidualBlock
+from noisette_plugins.backbones import layers
+from noisette_plugins.backbones.layers import (
+    Attention,
+    Downsample,
+    Embedding,
+    LearnedWaves,
+    ResidualBlock,
+    Upsample,
+    Waves,
+    attend,
+    halved,
+    heads_of,
+    joined,
+    written_out,
+)
+from noisette_plugins.backbones.linear_attention_network import FullAttention, LinearAttention
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -38,9 +48,9 @@ def test_attention_is_the_formula(way: object) -> None:
 
 def test_in_bf16_on_a_cpu_it_is_written_out_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    monkeypatch.setattr(attention, "written_out", lambda q, k, v, dropout: called.append("written out") or v)
+    monkeypatch.setattr(layers, "written_out", lambda q, k, v, dropout: called.append("written out") or v)
     monkeypatch.setattr(
-        attention.F, "scaled_dot_product_attention", lambda q, k, v, dropout_p: called.append("library") or v
+        layers.F, "scaled_dot_product_attention", lambda q, k, v, dropout_p: called.append("library") or v
     )
     small, large = torch.zeros(1, 1, 1024, 2), torch.zeros(1, 1, 1025, 2)
     for tensor in (small.bfloat16(), large.bfloat16(), small, small.to("meta").bfloat16()):

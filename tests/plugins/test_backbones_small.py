@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from noisette_plugins.backbones import Small
 from noisette_plugins.backbones import norm as normalisation
-from noisette_plugins.backbones.attention import Attention
+from noisette_plugins.backbones.layers import Attention
 
 
 def test_it_has_the_size_it_says() -> None:

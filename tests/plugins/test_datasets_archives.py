@@ -173,7 +173,7 @@ def test_links_out_of_an_archive_are_not_unpacked(files: dict[str, str], tmp_pat
     import io
     import tarfile
 
-    from noisette_plugins.datasets._unpacked import unpacked
+    from noisette_plugins.datasets._common import unpacked
 
     packed = tmp_path / "evil.tgz"
     with tarfile.open(packed, "w:gz") as tar:

@@ -14,7 +14,7 @@ import pytest
 from noisette import Experiment, Split, prepare, registry
 from noisette.config import Preparation
 from noisette_plugins.datasets import Digits, Mnist5k, plugins
-from noisette_plugins.datasets._split import stratified
+from noisette_plugins.datasets._common import stratified
 
 
 @pytest.fixture(scope="module")

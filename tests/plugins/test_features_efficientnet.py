@@ -11,7 +11,7 @@ import torch
 from noisette import DataError
 from noisette_plugins.features import EfficientNetLite0, efficientnet
 from noisette_plugins.features.efficientnet_network import EfficientNetLite
-from noisette_plugins.features.networks import filled
+from noisette_plugins.features.extractor import filled
 from noisette_plugins.features.resize import clean
 from noisette_plugins.features.weights import Published
 

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from noisette import DataError
 from noisette_plugins.features import Inception
+from noisette_plugins.features.extractor import filled
 from noisette_plugins.features.inception_network import InceptionV3
-from noisette_plugins.features.networks import filled
 
 pytestmark = pytest.mark.slow
 

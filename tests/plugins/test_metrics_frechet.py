@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from noisette import Batch, DataError
-from noisette_plugins.metrics import Frechet, gaussian, sample, transport
+from noisette_plugins.metrics import Frechet, feature_statistics, gaussian, optimal_transport
+from noisette_plugins.metrics.feature_statistics import KEPT, merged, moments
 from noisette_plugins.metrics.frechet_distance import distance as value_alone
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.moments import merged, moments
-from noisette_plugins.metrics.sample import KEPT
-from noisette_plugins.metrics.transport import Pair
+from noisette_plugins.metrics.optimal_transport import Pair
 
 State = dict[str, Tensor]
 
@@ -182,7 +181,7 @@ def test_more_pictures_than_the_sample_holds_keep_their_error(monkeypatch: pytes
         grown = Frechet().merge(state(part), grown)
     assert torch.equal(grown["sample"], whole["sample"])
     sampled = Frechet().compute(whole, state(y), {})["frechet"]
-    monkeypatch.setattr(sample, "KEPT", len(x))
+    monkeypatch.setattr(feature_statistics, "KEPT", len(x))
     full = Frechet().compute(state(x), state(y), {})["frechet"]
     assert sampled.value == pytest.approx(full.value, rel=1e-12)
     assert sampled.stderr == pytest.approx(full.stderr, rel=0.1)
@@ -201,7 +200,7 @@ def test_the_largest_eigenvectors_tell_the_error(
     """Where dimensions are many the error is told by some of the eigenvectors; the value by all eigenvalues."""
     x, y = features(n, 96, 30, **law), features(m, 96, 31)
     all_of_them = Frechet().compute(state(x), state(y), {})["frechet"]
-    monkeypatch.setattr(transport, "_LEADING", 28)
+    monkeypatch.setattr(optimal_transport, "_LEADING", 28)
     some = Frechet().compute(state(x), state(y), {})["frechet"]
     assert some.value == pytest.approx(all_of_them.value, rel=1e-10)
     assert some.stderr == pytest.approx(all_of_them.stderr, rel=0.2)

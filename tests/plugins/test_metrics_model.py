@@ -12,7 +12,7 @@ from noisette import Batch, DataError, Model, Objective, Tables
 from noisette.diffusion.bound import Bound
 from noisette.machine import Machine
 from noisette_plugins.metrics import HeldOutLoss, Likelihood
-from noisette_plugins.metrics.views import spans, views
+from noisette_plugins.metrics.model_terms import spans, views
 from noisette_plugins.objectives import X0, Eps
 from noisette_plugins.schedules import Constant, Linear
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisette import Batch, DataError, Estimate, Neighbours
 from noisette_plugins.metrics import Nearest
-from noisette_plugins.metrics.copies import Distances, nearer
+from noisette_plugins.metrics.memorisation import Distances, nearer
 
 State = dict[str, Tensor]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from noisette import Batch, DataError
-from noisette.evaluation.baselines import noise
+from noisette.evaluation.sets import noise
 from noisette_plugins.metrics import Recognised
 
 State = dict[str, Tensor]

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from noisette import Batch, DataError
-from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.rows import canonical_order, count, features_of, joined
+from noisette_plugins.metrics.feature_statistics import Memory, canonical_order, count, features_of, joined
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.distributions import Normal, kl_divergence
 
 from noisette import Experiment, Objective, PluginError, Prediction, Schedule, Tables
 from noisette.diffusion.bound import Bound
-from noisette.diffusion.variance import log_variance, read_fractions
+from noisette.diffusion.prediction import log_variance, read_fractions
 from noisette.errors import ConfigError
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import DDPM

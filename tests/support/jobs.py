@@ -16,10 +16,10 @@ from support.tiny import tiny
 
 from noisette import Events, Experiment, Run, evaluate, hookimpl, prepare, sample, train
 from noisette.checkpoint import Checkpoint, finished
-from noisette.data import engine, intake
-from noisette.evaluation import cache
+from noisette.data import engine, ingest
+from noisette.evaluation import feature_cache
 from noisette.layout import training_directory
-from noisette.sampling import Samples, partial
+from noisette.sampling import Samples, resume
 from noisette.storage import commit, read_manifest
 from noisette.training import state
 from noisette.training.state import TrainingState
@@ -104,7 +104,7 @@ def evaluate_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> No
 
 def prepare_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
     """Prepare the pictures, and keep how far it is every 20."""
-    intake._KEEP_EVERY = 20
+    ingest._KEEP_EVERY = 20
     prepare(training(*overrides), root, events=events(began), cache=root / "cache")
 
 
@@ -192,13 +192,13 @@ def forgetful_job(began: Path, root: Path, forgotten: str) -> None:
 
 def trusting_sample_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
     """The control: draw on without a look at the hashes of what is there."""
-    partial._holds = lambda line, pictures: True
+    resume._holds = lambda line, pictures: True
     sample_job(began, root, overrides)
 
 
 def trusting_evaluate_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
     """The control: compare features without a look at the hashes of those that are kept."""
-    cache.verify = lambda directory, kind: read_manifest(directory, kind)
+    feature_cache.verify = lambda directory, kind: read_manifest(directory, kind)
     evaluate_job(began, root, overrides)
 
 

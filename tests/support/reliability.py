@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from noisette.hardware import processor
+from noisette.machine import processor
 
 __all__ = ["OUTAGES", "Result", "machine", "write"]
 

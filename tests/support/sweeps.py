@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from noisette import Estimate, Report
+from noisette.comparison import chosen
 from noisette.evaluation import Row
-from noisette.sweep import chosen
 
 __all__ = ["made_up"]
 

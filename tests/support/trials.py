@@ -24,7 +24,7 @@ __all__ = ["Trial", "running"]
 
 _PRELOADED = [
     "pytest",
-    "noisette.data.intake",
+    "noisette.data.ingest",
     "noisette.evaluation.table",
     "noisette.sampling.engine",
     "noisette.training.engine",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from noisette.config.experiment import Experiment
+from noisette.config.figures import Scene
+from noisette.config.figures_only import Show, load, parse
 from noisette.config.overrides import apply_overrides
 from noisette.config.reference import (
     BackboneRef,
@@ -13,9 +15,7 @@ from noisette.config.reference import (
     SamplerRef,
     ScheduleRef,
 )
-from noisette.config.scenes import Scene
 from noisette.config.sections import Evaluation, Preparation, Sampling
-from noisette.config.show import Show, load, parse
 from noisette.config.training import Training
 from noisette.config.yaml import read_yaml
 

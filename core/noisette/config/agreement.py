@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from noisette.config.scenes import Classes, Enlarge, Forward, Scene
+from noisette.config.figures import Classes, Enlarge, Forward, Scene
 from noisette.config.sections import Sampling
 from noisette.config.training import Training
 from noisette.contracts import Objective, Sampler, Schedule

@@ -6,17 +6,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from noisette.config.base import Section
 from noisette.config.overrides import apply_overrides
 from noisette.config.problems import problems_of
 from noisette.config.yaml import read_yaml
 from noisette.errors import ConfigError
 
-__all__ = ["Document", "read_document", "telling_overrides"]
+__all__ = ["Decay", "Document", "Section", "defaults", "named", "read_document", "telling_overrides"]
+
+Decay = Annotated[float, Field(gt=0, lt=1)]
+"""Decay of a running average."""
+
+
+class Section(BaseModel):
+    """Base of the sections."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def named(default: Any) -> Any:
+    """Return a default that names plugins; pydantic makes them of it, as of a name in a config."""
+    return default
+
+
+def defaults() -> Any:
+    """Return no keys: pydantic validates them into the section's defaults, and collects their problems."""
+    return {}
 
 
 class Document(Section):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pydantic import Field, ValidationInfo, field_validator
 
 from noisette.config.agreement import problems_of_pictures, problems_of_sampling, shortened, without_signal
-from noisette.config.base import defaults, named
-from noisette.config.document import Document
+from noisette.config.document import Document, defaults, named
+from noisette.config.figures import Scene, SceneRef
 from noisette.config.problems import nested
 from noisette.config.reference import BackboneRef, DatasetRef, ObjectiveRef, ScheduleRef
-from noisette.config.scenes import Scene, SceneRef
 from noisette.config.sections import Evaluation, Preparation, Sampling, told_apart
 from noisette.config.training import Training
 from noisette.contracts import Objective

@@ -14,7 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 
 from noisette.config.experiment import Experiment
-from noisette.config.show import Show
+from noisette.config.figures_only import Show
 from noisette.contracts import KINDS, Plugin
 from noisette.plugins import Registry, registry
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from noisette.config.base import Decay, Section, named
+from noisette.config.document import Decay, Section, named
 from noisette.config.reference import FeaturesRef, MetricRef, SamplerRef
 from noisette.contracts import Sampler
 

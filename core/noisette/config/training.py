@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from noisette.config.base import Decay, Section
+from noisette.config.document import Decay, Section
 
 __all__ = ["Training"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from noisette.checkpoint import Checkpoint
-    from noisette.training.pretrained import Pretrained
+    from noisette.contracts.pretrained import Pretrained
 
 __all__ = ["Backbone", "Shape"]
 

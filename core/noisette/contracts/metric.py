@@ -14,7 +14,7 @@ from noisette.contracts.plugin import Plugin
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette.training.model import Model
+    from noisette.model.model import Model
 
     State = dict[str, Tensor]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noisette.diffusion.prediction import Prediction
-    from noisette.diffusion.tables import Tables
+    from noisette.diffusion.process import Tables
 
 __all__ = ["Objective"]
 
@@ -65,7 +65,7 @@ class Objective(Plugin):
 
     def read(self, output: Tensor, x_t: Tensor, t: int | Tensor, schedule: Tables) -> Prediction:
         """Read all that the network gives at step t, one for all or (N,): (N, outputs * C, H, W)."""
-        from noisette.diffusion.variance import read_fractions
+        from noisette.diffusion.prediction import read_fractions
 
         factors: tuple[Any, Any] = schedule(t) if isinstance(t, int) else schedule.at(t, x_t)
         if self.outputs == 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from noisette.contracts import Split
-from noisette.data.cache import cache_directory
+from noisette.data.download import cache_directory
 from noisette.data.duplicates import log_duplicates
 from noisette.data.prepared import Prepared
 from noisette.edited import warn_of_edits
@@ -51,7 +51,7 @@ def prepare(
         root: folder of all results.
         again: prepare them anew; finished ones are replaced when the new ones are complete.
         events: who is told of the progress, in files read.
-        cache: folder of downloads; see `noisette.data.cache`.
+        cache: folder of downloads; see `noisette.data.download`.
 
     Raises:
         DataError: if the data cannot be had, have no usable pictures in a split, differ in size or channels
@@ -108,7 +108,7 @@ def _options(experiment: Experiment) -> dict[str, Any]:
 
 
 def _take_in(experiment: Experiment, staging: Path, cache: Path, run: Run, events: Events) -> dict[str, Any]:
-    from noisette.data.intake import take_in  # numpy and Pillow, which a finished stage does without
+    from noisette.data.ingest import take_in  # numpy and Pillow, which a finished stage does without
 
     def progress(found: int, rejected: int) -> None:
         events.step(run, found, {"rejected": float(rejected)})

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette.data.duplicates import log_duplicates
-from noisette.data.mixed import MixedError
-from noisette.data.walk import is_folder, listing, walk
+from noisette.data.files import is_folder, listing, walk
+from noisette.data.transform import MixedError
 from noisette.errors import DataError
 from noisette.events import Events
 from noisette.hooks import Run
@@ -101,7 +101,7 @@ def take_in_folder(
     directory = _place(path, preparation, Path(root))
     if is_complete(directory, KIND):
         return Folder(directory, verify(directory, KIND))
-    from noisette.data.convert import printable  # Pillow, which a folder that was read does without
+    from noisette.data.decode import printable  # Pillow, which a folder that was read does without
 
     events, shown = events or default_events(), printable(path)
     run = Run("prepare", shown, directory, 0, {"path": shown, "preparation": _options(preparation)})
@@ -137,7 +137,7 @@ def _written(path: Path, preparation: Preparation, root: Path, run: Run, events:
 
 
 def _taken_in(path: Path, preparation: Preparation, staging: Path, run: Run, events: Events) -> dict[str, Any]:
-    from noisette.data.intake import Intake
+    from noisette.data.ingest import Intake
 
     def progress(found: int, rejected: int) -> None:
         events.step(run, found, {"rejected": float(rejected)})
@@ -152,7 +152,7 @@ class _Reading:
     """The files of a folder as examples, and what they looked like."""
 
     def __init__(self, path: Path) -> None:
-        from noisette.data.convert import printable
+        from noisette.data.decode import printable
 
         self.name, self._path = printable(path), path
         self._sizes: Counter[tuple[int, int]] = Counter()
@@ -164,7 +164,7 @@ class _Reading:
 
     def __iter__(self) -> Iterator[Example]:
         from noisette.contracts import Example
-        from noisette.data.convert import printable, read_picture
+        from noisette.data.decode import printable, read_picture
 
         for entry in walk(self._path):
             source = printable(entry.name)

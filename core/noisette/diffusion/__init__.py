@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
     from noisette.diffusion.noise import Noise, derive_seed
     from noisette.diffusion.prediction import Prediction
+    from noisette.diffusion.process import Posterior, Tables
     from noisette.diffusion.spacing import Spacing
-    from noisette.diffusion.tables import Posterior, Tables
 
 __all__ = [
     "Clipped",
@@ -38,10 +38,10 @@ __getattr__, __dir__ = exports(
         "Guided": "noisette.diffusion.guidance",
         "NetworkDenoiser": "noisette.diffusion.denoiser",
         "Noise": "noisette.diffusion.noise",
-        "Posterior": "noisette.diffusion.tables",
+        "Posterior": "noisette.diffusion.process",
         "Prediction": "noisette.diffusion.prediction",
         "Spacing": "noisette.diffusion.spacing",
-        "Tables": "noisette.diffusion.tables",
+        "Tables": "noisette.diffusion.process",
         "Thresholded": "noisette.diffusion.guidance",
         "derive_seed": "noisette.diffusion.noise",
     },

@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from noisette.diffusion.tables import Tables
+from noisette.diffusion.process import Tables
 
 __all__ = ["Bound", "bound_of"]
 

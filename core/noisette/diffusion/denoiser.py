@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from noisette.diffusion.prediction import Prediction
-from noisette.diffusion.tables import Tables
+from noisette.diffusion.process import Tables
 
 if TYPE_CHECKING:
     from noisette.contracts import Objective

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from noisette.diffusion.tables import Tables
+    from noisette.diffusion.process import Tables
 
 __all__ = ["remarks_on_schedule", "remarks_on_start"]
 

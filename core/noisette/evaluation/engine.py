@@ -81,8 +81,8 @@ def _evaluated(
     events: Events,
 ) -> Report:
     # torch and matplotlib, which a finished stage does without
-    from noisette.evaluation.curves import draw_curves
-    from noisette.evaluation.models import judge, judged_pictures
+    from noisette.evaluation.model_metrics import judge, judged_pictures
+    from noisette.evaluation.plots import draw_curves
     from noisette.evaluation.table import Table
 
     data = Prepared.open(data_directory(experiment, root))

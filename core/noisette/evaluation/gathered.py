@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from noisette.contracts import Estimate, Metric, Neighbours
-    from noisette.evaluation.compare import Comparison
+    from noisette.evaluation.set_statistics import Comparison
 
 __all__ = ["Gathered"]
 

@@ -20,7 +20,7 @@ from noisette.config import Evaluation, Preparation
 from noisette.config.problems import problems_of
 from noisette.errors import ConfigError, DataError
 from noisette.evaluation.report import Report
-from noisette.evaluation.sides import Side, sides
+from noisette.evaluation.sources import Side, sides
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.plugins import registry
@@ -90,7 +90,7 @@ def evaluate_pictures(
     """Compare two sets of pictures; a finished report is returned at once.
 
     Each of the paths is a folder of picture files, the directory of a sampler's or of prepared pictures, or the
-    YAML file of an experiment whose data are prepared (`noisette.evaluation.sides` says how they are read).
+    YAML file of an experiment whose data are prepared (`noisette.evaluation.sources` says how they are read).
 
     The floor is a row of real pictures that the reference does not have: `heldout`, or the test split of prepared
     pictures. Where there is neither, as many of the reference as were judged, at most half, are drawn by the seed

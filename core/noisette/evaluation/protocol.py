@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.contracts import Features, Metric
     from noisette.data import Prepared
-    from noisette.evaluation.cache import FeatureCache
+    from noisette.evaluation.feature_cache import FeatureCache
     from noisette.evaluation.sets import PictureSet
-    from noisette.evaluation.sides import Side
+    from noisette.evaluation.sources import Side
     from noisette.sampling import Samples
 
 __all__ = ["details", "of_features", "of_plugins", "of_sets", "of_side", "protocol", "said", "versions"]

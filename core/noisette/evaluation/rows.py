@@ -11,12 +11,12 @@ import numpy as np
 
 from noisette.diffusion.noise import derive_seed
 from noisette.errors import DataError
-from noisette.evaluation.beside import draw_neighbours
-from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import compare_states, lacking, metrics_of_sets, statistics
+from noisette.evaluation.feature_cache import FeatureCache
 from noisette.evaluation.gathered import Gathered
+from noisette.evaluation.plots import draw_neighbours
 from noisette.evaluation.protocol import of_features, of_plugins, of_sets, of_side, said, versions
 from noisette.evaluation.report import Report, Row
+from noisette.evaluation.set_statistics import compare_states, lacking, metrics_of_sets, statistics
 from noisette.machine import Machine
 
 if TYPE_CHECKING:

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from noisette.diffusion.process import Tables
 from noisette.diffusion.signal import remarks_on_schedule, remarks_on_start
-from noisette.diffusion.tables import Tables
 from noisette.errors import DataError
-from noisette.evaluation import baselines
-from noisette.evaluation.beside import draw_neighbours
-from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import compare_states, lacking, metrics_of_sets, statistics
+from noisette.evaluation import sets
+from noisette.evaluation.feature_cache import FeatureCache
 from noisette.evaluation.gathered import Gathered
+from noisette.evaluation.plots import draw_neighbours
 from noisette.evaluation.protocol import details, protocol
 from noisette.evaluation.report import Report, Row
+from noisette.evaluation.set_statistics import compare_states, lacking, metrics_of_sets, statistics
 from noisette.evaluation.sets import PictureSet
 from noisette.machine import Machine
-from noisette.sampling.timing import not_comparable
+from noisette.sampling.samples import not_comparable
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
@@ -57,13 +57,13 @@ class Table:
         self.begin = begin
         self.experiment, self.data, self.samples, self.tick, self.done = experiment, data, samples, tick, 0
         evaluation = experiment.evaluation
-        self.reference = baselines.reference(data)
-        features = evaluation.features.fitted(self.reference, baselines.test(data), folder)
+        self.reference = sets.reference(data)
+        features = evaluation.features.fitted(self.reference, sets.test(data), folder)
         self.cache = FeatureCache(features, Machine.here("fp32").device, folder)
         self.drawn = [_drawn(some, data) for some in samples]
         most = max(map(len, self.drawn))
-        self.heldout = baselines.heldout(data, most, experiment.seed)
-        self.noise = [baselines.noise(data.shape, most, experiment.seed)] if evaluation.baselines else []
+        self.heldout = sets.heldout(data, most, experiment.seed)
+        self.noise = [sets.noise(data.shape, most, experiment.seed)] if evaluation.baselines else []
         self.has = {
             "labelled": self.reference.labels is not None,
             "classifies": evaluation.features.classifies,

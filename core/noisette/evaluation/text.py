@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from noisette.evaluation.significance import LEVEL
 from noisette.formatting import compact, measured
 
 if TYPE_CHECKING:
     from noisette.evaluation.report import Report, Row
 
-__all__ = ["APART", "ARROWS", "Mark", "caption", "cells", "headers", "short_header", "table", "telling"]
+__all__ = ["APART", "ARROWS", "Mark", "caption", "cells", "headers", "short_header", "table", "telling", "verdicts"]
 
 Mark = tuple[str, str]
 """The label of a row and a column: one result."""
@@ -175,3 +176,36 @@ def _costs(report: Report) -> bool:
 def _shown(row: Row, column: str) -> str:
     estimate = row.results.get(column)
     return "" if estimate is None else measured(*estimate)
+
+
+_LISTED = 6
+
+
+def verdicts(report: Report) -> list[str]:
+    """Return for each result which row is best, which are worse by more than the error, and which may be equal."""
+    lines = []
+    for column in report.columns:
+        pairs = [one for one in report.details["differences"] if one["column"] == column]
+        if not pairs or report.better[column] not in ("lower", "higher"):
+            continue
+        rows = list(dict.fromkeys(label for one in pairs for label in (one["first"], one["second"])))
+        values = {row.label: row.results[column].value for row in report.rows if column in row.results}
+        best = (min if report.better[column] == "lower" else max)(rows, key=lambda label: values[label])
+        against = {
+            ({one["first"], one["second"]} - {best}).pop(): one
+            for one in pairs
+            if best in (one["first"], one["second"])
+        }
+        worse = [f"{label} (p {one['p']:.2g})" for label, one in against.items() if one["larger"]]
+        alike = [label for label, one in against.items() if not one["larger"]]
+        said = [f"worse by more than the error: {_some(worse)}"] if worse else []
+        said += [f"not told apart from it: {_some(alike)}"] if alike else []
+        lines.append(f"{short_header(column, str(report.protocol['features']))}: best {best}; {'; '.join(said)}")
+    if lines:
+        lines.append(f"({report.details['test']}; level {LEVEL:g})")
+    return lines
+
+
+def _some(labels: list[str]) -> str:
+    more = len(labels) - _LISTED
+    return ", ".join(labels[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -4,14 +4,15 @@ The code of a class is that of the module that defines it, and of every module o
 these import, directly or through one another, also inside functions. It is read from source; nothing is imported.
 The syntax tree is hashed, so comments, formatting, docstrings and the descriptions of options do not count. Nor do
 what the contract lists in `Plugin.unkeyed`, imports for type checkers, and the `__init__` of a
-package on the way to a module. A class of a script or a notebook has no package: see `noisette.plugins.running`.
+package on the way to a module. A class of a script or a notebook has no package: see `noisette.plugins.code`.
 
-Trees are hashed once: what was found is kept by the content of the file in the folder of `noisette.data.cache`.
+Trees are hashed once: what was found is kept by the content of the file in the folder of `noisette.data.download`.
 """
 
 from __future__ import annotations
 
 import ast
+import dis
 import json
 import os
 import sys
@@ -23,14 +24,90 @@ from hashlib import blake2b
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 from noisette.contracts import Plugin
-from noisette.data.cache import cache_directory
-from noisette.plugins.running import running_code
+from noisette.data.download import cache_directory
 from noisette.storage import digest
 
-__all__ = ["code_of"]
+__all__ = ["code_of", "running_code"]
+
+_PLAIN = (str, bytes, int, float, complex, bool, type(None))
+
+
+def running_code(plugin: type) -> dict[str, Any]:
+    """Return what a class and all that it uses are made of, by name, as JSON values."""
+    found: dict[str, Any] = {}
+    pending: list[type | FunctionType] = [plugin]
+    while pending:
+        thing = pending.pop()
+        if thing.__qualname__ in found:
+            continue
+        functions = dict(_functions(thing))
+        found[thing.__qualname__] = {name: _instructions(one.__code__) for name, one in functions.items()}
+        for used, value in (pair for one in functions.values() for pair in _used(one)):
+            if isinstance(value, type | FunctionType) and value.__module__ == plugin.__module__:
+                pending.append(value)
+            elif _is_plain(value):
+                found[f"{used}="] = repr(value)
+        if isinstance(thing, type):
+            pending += [base for base in thing.__bases__ if base.__module__ == plugin.__module__]
+            found |= {f"{thing.__qualname__}.{name}=": value for name, value in _values(thing).items()}
+    return found
+
+
+def _functions(thing: type | FunctionType) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the functions that something is made of, those behind decorators too."""
+    parts = vars(thing) if isinstance(thing, type) else {"": thing}
+    for name, part in parts.items():
+        for function in (
+            part,
+            *(getattr(part, word, None) for word in ("__func__", "fget", "func", "__wrapped__")),
+        ):
+            if isinstance(function, FunctionType):
+                yield name, function
+
+
+@cache
+def _values(plugin: type) -> dict[str, str]:
+    """Return the values of a class as they were when first asked for: a list may fill while it runs."""
+    own = {name: value for name, value in vars(plugin).items() if not name.startswith("_")}
+    return {name: repr(value) for name, value in own.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, _PLAIN) or (isinstance(value, tuple | list) and all(map(_is_plain, value)))
+
+
+def _used(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield what a function uses from outside: globals, what it closes over, and its defaults."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    for name, cell in cells:
+        yield name, getattr(cell, "cell_contents", None) if cell is not None else None
+    yield f"{function.__qualname__} defaults", function.__defaults__ or ()
+    for name in _names(function.__code__):
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+def _instructions(code: CodeType) -> list[Any]:
+    """Return what a function does; a docstring is not done."""
+    return [[one.opname, _argument(one.argval)] for one in dis.get_instructions(code)]
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        return _instructions(value)
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
+
 
 _VERSION = 1
 _CONTRACTS = Plugin.__module__.partition(".")[0]

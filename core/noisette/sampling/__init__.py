@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from noisette.lazy import exports
 
 if TYPE_CHECKING:
-    from noisette.sampling.editing import edit, interpolate
+    from noisette.sampling.editing import edit, interpolate, invert
     from noisette.sampling.engine import sample
     from noisette.sampling.inpainting import Inpainted, inpaint
-    from noisette.sampling.inversion import invert
     from noisette.sampling.samples import Samples
     from noisette.sampling.shards import draw_shard, join, parts_of
 
@@ -36,7 +35,7 @@ __getattr__, __dir__ = exports(
         "edit": "noisette.sampling.editing",
         "inpaint": "noisette.sampling.inpainting",
         "interpolate": "noisette.sampling.editing",
-        "invert": "noisette.sampling.inversion",
+        "invert": "noisette.sampling.editing",
         "join": "noisette.sampling.shards",
         "sample": "noisette.sampling.engine",
         "parts_of": "noisette.sampling.shards",

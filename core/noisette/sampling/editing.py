@@ -1,8 +1,9 @@
-"""Walks that begin at a picture instead of at pure noise: editing and interpolation, with any sampler."""
+"""Trajectories that begin at an image instead of at pure noise: editing, interpolation, and inversion to noise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor
 from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.noise import Noise
 from noisette.diffusion.prediction import Prediction
-from noisette.sampling.draw import walked
+from noisette.diffusion.spacing import Spacing
+from noisette.sampling.loop import walked
 
 if TYPE_CHECKING:
     from noisette.contracts import Sampler
 
-__all__ = ["StartingAt", "edit", "interpolate"]
+__all__ = ["StartingAt", "edit", "interpolate", "invert"]
 
 
 class StartingAt(Denoiser):
@@ -90,3 +92,31 @@ def _noised(started: StartingAt, sampler: Sampler, pictures: Tensor, eps: Tensor
     """Return the pictures at the first step of the walk, whichever the spacing makes it."""
     alpha, sigma = started.schedule(started.schedule.timesteps(sampler.steps, sampler.spacing)[0])
     return alpha * pictures + sigma * eps
+
+
+@torch.no_grad()
+def invert(
+    denoise: Denoiser, pictures: Tensor, steps: int = 50, spacing: Spacing = "linspace", *, refinements: int = 0
+) -> Tensor:
+    """Return the noise from which DDIM (eta 0) draws the pictures in these steps, (N, C, H, W).
+
+    What it returns lies at the first step of the walk, where `Sampler.trajectory` begins. A denoiser that clips its
+    view is no longer one to one: give one that does not.
+
+    Args:
+        denoise: the denoiser; called (1 + refinements) times a step.
+        pictures: (N, C, H, W) within [-1, 1].
+        steps: steps of the walk.
+        spacing: how they are spread.
+        refinements: how often x_t is put in anew; 0 is the usual inversion.
+    """
+    schedule, x = denoise.schedule, pictures
+    for s, t in pairwise(reversed(schedule.timesteps(steps, spacing))):
+        (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule(s), schedule(t)
+        stretch = alpha_t / alpha_s
+        at, guess = max(s, 0), x
+        for _ in range(1 + refinements):
+            eps = denoise(guess, at).eps
+            guess, at = stretch * x + (sigma_t - stretch * sigma_s) * eps, t
+        x = guess
+    return x

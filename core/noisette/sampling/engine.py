@@ -13,18 +13,17 @@ from noisette.data import Prepared
 from noisette.edited import warn_of_edited_sampler
 from noisette.events import Events
 from noisette.hooks import Run
+from noisette.images import columns_of, grid, save_png
 from noisette.journal import Journal
 from noisette.layout import data_directory, samples_directory
 from noisette.machine import Machine, threads
-from noisette.pictures import columns_of, grid, save_png
+from noisette.model.denoiser import labels_of
+from noisette.model.model import Model
 from noisette.progress import default_events
-from noisette.sampling.drawing import Drawing, about_of
-from noisette.sampling.partial import Partial
-from noisette.sampling.samples import Samples
-from noisette.sampling.stack import labels_of
-from noisette.sampling.timing import conditions
+from noisette.sampling.resume import Partial
+from noisette.sampling.samples import Samples, conditions
+from noisette.sampling.writer import Drawing, about_of
 from noisette.storage import resumable
-from noisette.training.model import Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

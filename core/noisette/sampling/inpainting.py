@@ -18,9 +18,9 @@ from torch import Tensor
 from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.noise import Noise
 from noisette.diffusion.prediction import Prediction
-from noisette.diffusion.tables import Tables
+from noisette.diffusion.process import Tables
 from noisette.errors import DataError
-from noisette.sampling.draw import walked
+from noisette.sampling.loop import walked
 
 if TYPE_CHECKING:
     from noisette.contracts import Sampler

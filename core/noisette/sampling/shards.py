@@ -26,15 +26,14 @@ from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import data_directory, samples_directory
 from noisette.machine import Machine, threads
+from noisette.model.denoiser import labels_of
+from noisette.model.model import Model
 from noisette.progress import default_events
-from noisette.sampling.drawing import BATCH, Drawing, about_of
 from noisette.sampling.engine import finish, tell
-from noisette.sampling.partial import Partial
-from noisette.sampling.samples import Samples
-from noisette.sampling.stack import labels_of
-from noisette.sampling.timing import conditions
+from noisette.sampling.resume import Partial
+from noisette.sampling.samples import Samples, conditions
+from noisette.sampling.writer import BATCH, Drawing, about_of
 from noisette.storage import committed, is_complete, new_array, resumable, verify
-from noisette.training.model import Model
 
 if TYPE_CHECKING:
     from noisette.config import Experiment

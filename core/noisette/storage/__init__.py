@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from noisette.storage.arrays import new_array
 from noisette.storage.commit import committed, resumable
-from noisette.storage.flush import make_directory, sync
-from noisette.storage.keys import digest
+from noisette.storage.files import digest, make_directory, new_array, sync, writing
 from noisette.storage.lock import is_locked, owned
 from noisette.storage.manifest import MANIFEST, Manifest, is_complete, read_manifest, verify
-from noisette.storage.refusal import writing
 from noisette.storage.tensors import read_tensors
 
 __all__ = [

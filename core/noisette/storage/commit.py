@@ -16,10 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from noisette.storage.flush import make_directory, sync
+from noisette.storage.files import make_directory, sync, writing
 from noisette.storage.lock import owned
 from noisette.storage.manifest import MANIFEST, FileRecord, Manifest, sha256_of, write_manifest
-from noisette.storage.refusal import writing
 
 __all__ = ["committed", "resumable"]
 

@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from noisette.errors import OwnedError
-from noisette.storage.flush import make_directory
-from noisette.storage.refusal import writing
+from noisette.storage.files import make_directory, writing
 
 __all__ = ["is_locked", "owned"]
 

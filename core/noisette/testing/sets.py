@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from noisette.contracts import Batch, Objective
 from noisette.diffusion import Prediction
 from noisette.machine import Machine
+from noisette.model.model import Model
 from noisette.testing import processes
-from noisette.training.model import Model
 
 __all__ = ["Sets", "drawn_sets", "made", "made_for_models", "part_of"]
 

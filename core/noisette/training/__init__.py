@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from noisette.lazy import exports
 
 if TYPE_CHECKING:
+    from noisette.model.model import Model
     from noisette.training.engine import train
-    from noisette.training.model import Model
 
 __all__ = ["Model", "train"]
 
-__getattr__, __dir__ = exports(__name__, {"Model": "noisette.training.model", "train": "noisette.training.engine"})
+__getattr__, __dir__ = exports(__name__, {"Model": "noisette.model.model", "train": "noisette.training.engine"})

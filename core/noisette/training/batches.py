@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noisette.diffusion.enlarging import enlarged, shrunk
 from noisette.diffusion.noise import seeded_generator
-from noisette.training.times import Times, times_of
+from noisette.model.conditioning import enlarged, shrunk
+from noisette.pixels import to_unit
+from noisette.training.timestep_sampler import Times, times_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.data import Prepared
 
-__all__ = ["Batches", "TrainingBatch", "to_unit"]
-
-
-def to_unit(pictures: Tensor) -> Tensor:
-    """Map uint8 0 ... 255 to float32 -1 ... 1."""
-    return pictures.float().div_(127.5).sub_(1.0)
+__all__ = ["Batches", "TrainingBatch"]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from noisette.errors import CheckpointError
+from noisette.model.weights import file_of
 
-__all__ = ["EMA", "averages_of", "file_of", "weights_file"]
+__all__ = ["EMA", "averages_of"]
 
 
 class EMA:
@@ -49,27 +49,3 @@ class EMA:
 def averages_of(network: nn.Module, decays: Sequence[float]) -> dict[str, EMA]:
     """Return one average for each decay, by the name of its file in a checkpoint."""
     return {file_of(decay, decays): EMA(network, decay) for decay in decays}
-
-
-def weights_file(decays: Sequence[float], ema: bool | float) -> str:
-    """Return which file of a checkpoint has the asked weights.
-
-    Args:
-        decays: those that were averaged with; the first one's file is `ema.safetensors`.
-        ema: True for the first average, a number for that of this decay, False for the weights themselves, which
-            also stand in where none were averaged.
-
-    Raises:
-        CheckpointError: if there is no average of this decay.
-    """
-    if isinstance(ema, bool):
-        return file_of(decays[0], decays) if ema and decays else "network.safetensors"
-    if ema not in decays:
-        known = f"it has {', '.join(map(str, decays))}" if decays else "it has none"
-        raise CheckpointError(f"the checkpoint has no weights averaged with decay {ema}; {known}")
-    return file_of(ema, decays)
-
-
-def file_of(decay: float, decays: Sequence[float]) -> str:
-    """Return the name of the file of a decay's average in a checkpoint: the first one's has no number."""
-    return "ema.safetensors" if decay == decays[0] else f"ema-{decay}.safetensors"

@@ -14,28 +14,27 @@ from torch import Tensor
 
 from noisette.checkpoint import Checkpoint, finished
 from noisette.data import Prepared
+from noisette.diffusion.process import Tables
 from noisette.diffusion.signal import remarks_on_schedule
-from noisette.diffusion.tables import Tables
 from noisette.errors import CheckpointError, DataError, NotFiniteError
-from noisette.evaluation.ready import require_ready
+from noisette.evaluation.requirements import require_ready
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import data_directory, training_directory
 from noisette.machine import Machine, device_type, threads
+from noisette.model.stored import require_findable
 from noisette.progress import default_events
 from noisette.storage import owned
-from noisette.training.adopting import adopt
 from noisette.training.anew import set_aside
 from noisette.training.batches import Batches
-from noisette.training.course import beginning
-from noisette.training.grids import draw_grid
-from noisette.training.group import AgreedStop, Group, is_joined, joined
-from noisette.training.power_ema import keep_snapshot
+from noisette.training.distributed import AgreedStop, Group, is_joined, joined
+from noisette.training.posthoc_ema import keep_snapshot
+from noisette.training.preview import draw_grid
+from noisette.training.resume import adopt, beginning
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
 from noisette.training.stop import Stop, graceful_stop
-from noisette.training.stored import require_findable
 from noisette.training.validation import Validation, keep_best
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def train(
 
     A finished training is returned at once. SIGINT, SIGTERM and SIGHUP end the step at work, write a checkpoint,
     and then do what they always do. A run that is resumed ends in the same bits as one that was never stopped. More
-    steps than an earlier run of the same course had go on where it ended; see `noisette.training.course`. With
+    steps than an earlier run of the same course had go on where it ended; see `noisette.training.resume`. With
     `training.processes` it is trained in several, started here (`noisette.training.launch`), or as torchrun says.
 
     Args:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from noisette.data.prepared import Prepared
-from noisette.training.inputs import Inputs
-from noisette.training.model import build_network
-from noisette.training.power_ema import LENGTHS
+from noisette.model.conditioning import Inputs
+from noisette.model.model import build_network
+from noisette.training.posthoc_ema import LENGTHS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
+from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +16,17 @@ from torch import Tensor, nn
 from noisette.checkpoint import Checkpoint, checkpoint_path, prune
 from noisette.diffusion.noise import derive_seed
 from noisette.errors import DataError, NotFiniteError
+from noisette.model.conditioning import Inputs
+from noisette.model.model import build_network
+from noisette.model.weights import load_weights
 from noisette.plugins import registry
 from noisette.storage import committed
 from noisette.storage.tensors import Stored
+from noisette.training.distributed import Group, fitted, load_whole, shard, whole
 from noisette.training.ema import EMA, averages_of
-from noisette.training.group import Group
-from noisette.training.inputs import Inputs
-from noisette.training.memory import enough_memory
-from noisette.training.model import build_network, load_weights
-from noisette.training.optimizer import AdamW
-from noisette.training.power_ema import power_averages
-from noisette.training.sharding import fitted, load_whole, shard, whole
-from noisette.training.times import times_of
+from noisette.training.posthoc_ema import power_averages
+from noisette.training.step import enough_memory
+from noisette.training.timestep_sampler import times_of
 from noisette.training.validation import Best
 
 if TYPE_CHECKING:
@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from noisette.data import Prepared
     from noisette.machine import Machine
 
-__all__ = ["TrainingState", "seeded"]
+__all__ = ["AdamW", "TrainingState", "seeded"]
+
+
+class AdamW(torch.optim.AdamW):
+    """The same optimizer."""
+
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
+    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
 
 _ALONE = Group()
 

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette.checkpoint import checkpoint_path
-from noisette.diffusion.tables import Tables
+from noisette.diffusion.process import Tables
 from noisette.errors import ConfigError, Problem
-from noisette.evaluation import baselines
-from noisette.evaluation.cache import FeatureCache
-from noisette.evaluation.compare import compare_states, metrics_of_sets, statistics
-from noisette.evaluation.models import judge_model
+from noisette.evaluation import sets
+from noisette.evaluation.feature_cache import FeatureCache
+from noisette.evaluation.model_metrics import judge_model
+from noisette.evaluation.set_statistics import compare_states, metrics_of_sets, statistics
 from noisette.evaluation.sets import PictureSet
 from noisette.machine import Machine
 from noisette.storage import is_complete
-from noisette.training.lending import StoppedError, drawn, lent
+from noisette.training.preview import StoppedError, drawn, lent
 from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
-    from noisette.training.model import Model
+    from noisette.model.model import Model
     from noisette.training.state import TrainingState
 
 __all__ = ["Best", "Validation", "keep_best"]
@@ -83,7 +83,7 @@ class Validation:
         self.better: dict[str, str] = {}
         device = Machine.here("fp32").device
         folder = features if state.group.is_first else None
-        network = evaluation.features.fitted(baselines.reference(data), baselines.test(data), folder)
+        network = evaluation.features.fitted(sets.reference(data), sets.test(data), folder)
         self._cache = FeatureCache(network, device, None)
         self._kept = FeatureCache(network, device, folder)
         self._real: list[State] = []
@@ -124,11 +124,9 @@ class Validation:
         pictures = PictureSet(f"step {self.state.step}", np.concatenate(parts))
         if not self._real:
             data, seed = self.state.data, self.state.experiment.seed
-            held = baselines.heldout(data, count, seed)
+            held = sets.heldout(data, count, seed)
             self._held = statistics(held, self.metrics, self._kept, tick=_unless(stop))
-            self._real = statistics(
-                baselines.reference(data), self.metrics, self._kept, keep=True, tick=_unless(stop)
-            )
+            self._real = statistics(sets.reference(data), self.metrics, self._kept, keep=True, tick=_unless(stop))
         judged = statistics(pictures, self.metrics, self._cache, tick=_unless(stop))
         comparison = compare_states(judged, self._real, self._held, self.metrics, self._cache)
         self.better |= {name: self.metrics[index].better for name, index in comparison.origin.items()}

@@ -12,8 +12,8 @@ from types import FrameType
 
 from noisette import Events, Experiment, NoisetteError, train
 from noisette.plugins.blame import blamed
+from noisette.training.launch import Channel, Teller
 from noisette.training.stop import STOP_SIGNALS
-from noisette.training.telling import Channel, Teller
 
 __all__ = ["main"]
 

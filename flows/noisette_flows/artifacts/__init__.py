@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from noisette_flows.artifacts.board import Board
 from noisette_flows.artifacts.conclusion import conclude
-from noisette_flows.artifacts.poster import Poster
+from noisette_flows.artifacts.progress import Board
+from noisette_flows.artifacts.sender import Poster
 
 __all__ = ["Board", "Poster", "conclude"]

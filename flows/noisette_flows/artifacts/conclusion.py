@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from noisette import Report, Samples
-from noisette_flows.artifacts.picture import embedded
-from noisette_flows.artifacts.poster import Note, Poster, slug
+from noisette_flows.artifacts.sender import Note, Poster, slug
 from noisette_flows.display.table import markdown
 from noisette_flows.tracking import Store, experiment_of
 
-__all__ = ["conclude"]
+__all__ = ["conclude", "embedded"]
+
+_WIDTH = 640  # small pictures are enlarged to about this, each pixel a square
+_MOST_BYTES = 400_000  # bytes; a larger picture is named only
+
+
+def embedded(path: Path, title: str) -> str:
+    """Return a PNG file as an image in markdown, or its path, if it cannot be read or is large."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            factor = max(1, _WIDTH // image.width)
+            shown = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    except OSError:
+        return f"`{path}`"
+    written = io.BytesIO()
+    shown.save(written, format="PNG", optimize=True)
+    if written.tell() > _MOST_BYTES:
+        return f"`{path}`"
+    return f"![{title}](data:image/png;base64,{base64.b64encode(written.getvalue()).decode()})"
+
 
 _MOST = 8  # samplers whose pictures are shown
 

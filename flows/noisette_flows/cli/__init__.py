@@ -14,26 +14,20 @@ import typer
 
 from noisette import NoisetteError
 from noisette.training.stop import STOP_SIGNALS
-from noisette_flows.cli.averaging import average
-from noisette_flows.cli.begun import edit, interpolate
-from noisette_flows.cli.checking import check_plugin
 from noisette_flows.cli.compare import compare
+from noisette_flows.cli.configs import check, schema
 from noisette_flows.cli.deploy import deploy, serve
-from noisette_flows.cli.dry_run import check
-from noisette_flows.cli.exchange import export_, import_
-from noisette_flows.cli.filling import inpaint, upscale
-from noisette_flows.cli.general import options
-from noisette_flows.cli.plugins import plugins
-from noisette_flows.cli.process import forward, process
-from noisette_flows.cli.registering import register
+from noisette_flows.cli.editing import edit, interpolate
+from noisette_flows.cli.figures import forward, process
+from noisette_flows.cli.inpainting import inpaint, upscale
+from noisette_flows.cli.models import average, export_, import_, register
+from noisette_flows.cli.options import Command, options
+from noisette_flows.cli.plugins import check_plugin, new_plugin, plugins
 from noisette_flows.cli.run import run
 from noisette_flows.cli.runs import runs
-from noisette_flows.cli.scaffolding import new_plugin
-from noisette_flows.cli.schema import schema
 from noisette_flows.cli.servers import down, up
 from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
 from noisette_flows.cli.streams import lossy_streams
-from noisette_flows.cli.usage import Command
 
 __all__ = ["app", "main"]
 

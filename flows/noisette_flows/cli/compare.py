@@ -1,8 +1,9 @@
-"""`noisette compare`: one trained model drawn from by every sampler at many lengths, quality against cost."""
+"""`noisette compare`: samplers of one trained model, several models, or what MLflow keeps of such comparisons."""
 
 from __future__ import annotations
 
 import json as jsonlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,17 +11,111 @@ import typer
 from rich.console import Console
 
 from noisette import ConfigError, StorageError
+from noisette.comparison.choice import STEPS, inline, split
 from noisette.errors import Problem
-from noisette.sweep.choice import STEPS, inline, split
-from noisette_flows.cli.comparing import compare_several
 from noisette_flows.cli.options import AsJson, Set, TrackingUri, overrides_of
-from noisette_flows.cli.tracked import FromMlflow, show_kept
-from noisette_flows.cli.work import Order, console_for_progress, start
+from noisette_flows.cli.runner import Order, console_for_progress, logged, start
 
 if TYPE_CHECKING:
-    from noisette.sweep import Sweep
+    from noisette.comparison import Contest, Sweep
 
-__all__ = ["compare"]
+__all__ = ["FromMlflow", "compare", "compare_several", "show_kept"]
+
+FromMlflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow", metavar="EXPERIMENT", help="Print the tables that MLflow keeps of it.", show_default=False
+    ),
+]
+
+
+def show_kept(experiment: str, tracking_uri: str | None, json: bool) -> None:
+    """Print the comparisons of all runs of an MLflow experiment, newest first.
+
+    Raises:
+        ConfigError: without a store; TrackingError: if it does not answer, or has nothing of the kind.
+    """
+    from noisette.comparison import frontier, series_of
+    from noisette_flows.display.report import show_report
+    from noisette_flows.outcome import row_json
+    from noisette_flows.tracking import Store
+    from noisette_flows.tracking.history import TrackingError, kept
+
+    store = Store.of(tracking_uri)
+    if store is None:
+        raise ConfigError("--mlflow", [Problem("", 'expected a store to read; got the tracking URI "off"')])
+    found = kept(store, experiment)
+    if not found:
+        raise TrackingError(f"MLflow at {store.shown}: no run of {experiment} has been evaluated yet")
+    if json:
+        told = [
+            {
+                "run": one.run,
+                "run_id": one.run_id,
+                "status": one.status,
+                "what": one.what,
+                "columns": list(one.report.columns),
+                "rows": [row_json(row) for row in one.report.rows],
+                "protocol": dict(one.report.protocol),
+            }
+            for one in found
+        ]
+        print(jsonlib.dumps({"experiment": experiment, "store": store.shown, "tables": told}, indent=1))
+        return
+    console = Console()
+    for one in found:
+        console.print(f"{one.run}: {one.what} ({one.status.lower()})", style="bold", markup=False, highlight=False)
+        if one.what == "evaluation":
+            show_report(one.report, console)
+        else:
+            groups = {row.label: series.label for series in series_of(one.report) for row in series.rows}
+            show_report(one.report, console, groups, frontier(one.report))
+
+
+def compare_several(places: list[str], options: dict[str, Any], tracking_uri: str | None, *, json: bool) -> None:
+    """Draw from each model, judge all, and show them beside one another; what is finished is skipped.
+
+    Args:
+        places: checkpoints, runs or YAML files.
+        options: further arguments of `noisette.comparison.Contest.of`.
+        tracking_uri: MLflow store.
+        json: whether to print JSON instead of a table.
+    """
+    from noisette.comparison import Contest
+    from noisette_flows.display.report import model_facts, show_models
+    from noisette_flows.tracking import Store, catch_up
+    from noisette_flows.tracking.reports import send_contest
+
+    console, store = console_for_progress(), Store.of(tracking_uri)
+    contest = Contest.of(places, **options)
+    before = _drawn(contest, console, tracking_uri)
+    decided, experiment = contest.decide(), ""
+    if store is not None:
+        for sweep in before:
+            catch_up(sweep.trained, sweep.run, store, {})
+        experiment = logged(partial(send_contest, decided, store), store)
+    if json:
+        print(jsonlib.dumps(model_facts(decided, store, experiment), indent=1))
+    else:
+        show_models(decided, store, experiment, Console())
+
+
+def _drawn(contest: Contest, console: Console, tracking_uri: str | None) -> list[Sweep]:
+    """Finish the sweep of each model, one flow run each; return those that were finished before."""
+    before = []
+    for (name, sweep), order in zip(contest.sweeps.items(), contest.orders, strict=True):
+        done = sweep.finished()
+        walks = f"{name}: {len(sweep.samplers)} walks of {sweep.experiment.sampling.count} pictures"
+        told = f"{walks}: finished before, skipped" if done is not None else walks
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        if done is not None:
+            before.append(sweep)
+        else:
+            sweep.begin()
+            parameters = {key: value or None for key, value in order.items() if key != "place"}
+            start("compare_samplers", {"checkpoint": order["place"], **parameters}, console, tracking_uri)
+    return before
+
 
 _STEPS = ",".join(map(str, STEPS))
 
@@ -98,7 +193,7 @@ def compare(
         compare_several(checkpoints, {**asked, "overrides": overrides}, tracking_uri, json=json)
         return
     (checkpoint,) = checkpoints
-    from noisette_flows.display.sweep import facts, show
+    from noisette_flows.display.report import show_sweep, sweep_facts
     from noisette_flows.tracking import Store, catch_up
 
     parameters: dict[str, Any] = {
@@ -124,13 +219,13 @@ def compare(
     if swept is None:
         raise StorageError(f"{sweep.directory}: the comparison was removed while it was made; start again")
     if json:
-        print(jsonlib.dumps(facts(sweep, swept, skipped, store), indent=1))
+        print(jsonlib.dumps(sweep_facts(sweep, swept, skipped, store), indent=1))
     else:
-        show(sweep, swept, store, Console())
+        show_sweep(sweep, swept, store, Console())
 
 
 def _sweep(parameters: dict[str, Any]) -> Sweep:
-    from noisette.sweep import Sweep
+    from noisette.comparison import Sweep
 
     place, overrides, output = (parameters[key] for key in ("checkpoint", "overrides", "output"))
     if Path(place).is_file():  # which knows the packages of missing plugins

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from noisette_flows.cli.options import Output, Set, overrides_of
-from noisette_flows.cli.usage import Command
+from noisette_flows.cli.options import Command, Output, Set, overrides_of
 
 __all__ = ["deploy", "serve"]
 
@@ -83,7 +82,7 @@ def prepare() -> None:
     from noisette_flows.serving import connect
 
     connect()
-    from noisette_flows.deploying.guard import AUTOMATION, install
+    from noisette_flows.deploying.automations import AUTOMATION, install
     from noisette_flows.deploying.serve import reach
 
     reach()

@@ -1,23 +1,117 @@
-"""`noisette plugins`: what is installed, what is broken and why, and what a plugin's options are."""
+"""`noisette plugins`: what is installed, what is broken and why; the conformance kit; new packages."""
 
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Sequence
-from typing import Annotated
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 from rich.console import Console
 
-from noisette import PluginError, registry
+from noisette import ConfigError, Plugin, PluginError, registry
+from noisette.config.reference import make_plugin
 from noisette.contracts import KINDS
+from noisette.errors import Problem
 from noisette.plugins import Found
 from noisette.plugins.registry import nearest
-from noisette_flows.cli.options import AsJson
-from noisette_flows.cli.usage import Command
+from noisette_flows.cli.options import AsJson, Command, overrides_of
 from noisette_flows.display import plugins as display
+from noisette_flows.scaffold import HOOKS, Names, write_package
 
-__all__ = ["check_kind", "chosen", "plugins"]
+if TYPE_CHECKING:
+    from noisette.testing import Result
+
+__all__ = ["check_kind", "check_plugin", "chosen", "new_plugin", "plugins"]
+
+
+def check_plugin(
+    name: Annotated[
+        list[str],
+        typer.Argument(metavar="[KIND] NAME", help="Such as `ddim`, or `metric kid`.", show_default=False),
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Check it with this option; repeatable."),
+    ] = None,
+    expected_failed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK=REASON", help="A check that is known to fail, and why; repeatable."),
+    ] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="Make the slow checks too.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Prove a plugin right: no data, no training, no GPU; under a minute on a CPU.
+
+    Exit code 0 if every check passes or fails as expected, 1 if one fails, 2 if the request was wrong.
+    """
+    from noisette_flows.display.checks import facts, shown
+
+    reasons = dict(map(_reason, expected_failed or []))
+    plugins = [(found, _made(found, overrides_of(options))) for found in chosen(name)]
+    console, told = Console(file=sys.stdout, quiet=json), []
+    with redirect_stdout(sys.stderr):  # what a plugin prints must not get between a program and our JSON
+        for found, plugin in plugins:
+            told.append(facts(found, shown(found, _results(plugin, reasons, slow), console)))
+    if json:
+        print(jsonlib.dumps(told, indent=1))
+    if any(one["counts"]["failed"] for one in told):
+        raise typer.Exit(1)
+
+
+def _results(plugin: Plugin, reasons: Mapping[str, str], slow: bool) -> Iterator[Result]:
+    """Make one check after the other; a misspelt name in `reasons` is refused before the first."""
+    from noisette.testing import checks_for, run_checks
+    from noisette.testing.run import expectations
+
+    checks = checks_for(plugin)
+    expectations(plugin, checks, reasons)
+    expected = ({name: reasons[name] for name in {check.name} & reasons.keys()} for check in checks)
+    pairs = zip(checks, expected, strict=True)
+    return (result for check, why in pairs for result in run_checks(plugin, why, only=[check.name], slow=slow))
+
+
+def _made(found: Found, options: dict[str, Any]) -> Plugin:
+    """Return the plugin with some options, refused as a config would refuse them."""
+    name = f"{found.origin.distribution}:{found.plugin.name}"
+    try:
+        return make_plugin(found.plugin.kind, {**options, "name": name})
+    except PydanticCustomError as error:
+        _blame_default(found, options)
+        problems = (error.context or {})["problems"]
+        told = [replace(one, hint=_hint(one)) for one in problems]
+        raise ConfigError(f"{found.plugin.kind} {found.plugin.name}", told) from None
+
+
+def _blame_default(found: Found, options: dict[str, Any]) -> None:
+    """Raise a PluginError if the plugin cannot be made because of a default value of its own."""
+    from noisette.testing.run import refused_default
+
+    try:
+        found.plugin(**options)
+    except ValidationError as error:
+        message = refused_default(found.plugin, error, options)
+        if message:
+            raise PluginError(message) from error
+
+
+def _hint(problem: Problem) -> str:
+    return f"give it with --set {problem.path}=VALUE" if problem.message == "is required" else problem.hint
+
+
+def _reason(text: str) -> tuple[str, str]:
+    check, _, reason = text.partition("=")
+    if not check or not reason.strip():
+        raise typer.BadParameter(f"--expected-failed: expected CHECK=REASON; got {text!r}")
+    return check, reason.strip()
+
 
 plugins = typer.Typer(name="plugins", help="See, check and write plugins.", no_args_is_help=True)
 
@@ -85,3 +179,27 @@ def check_kind(kind: str, kinds: Sequence[str] = tuple(KINDS)) -> None:
     if kind not in kinds:
         hint = nearest(kind, kinds)
         raise typer.BadParameter(f"no kind {kind!r}; there is {', '.join(kinds)}. {hint}".strip())
+
+
+_KINDS = (*KINDS, HOOKS)
+
+
+def new_plugin(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(_KINDS)}.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="How configs will call it, such as my-sampler.", show_default=False),
+    ],
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", help="Where the package's folder is made.")
+    ] = Path(),
+) -> None:
+    """Write a package with a plugin, or hooks, that work, its tests and its CI."""
+    check_kind(kind, _KINDS)
+    names = Names.free(kind, name)
+    written = write_package(names, directory)
+    package = directory / names.distribution
+    print("\n".join(map(str, written)))
+    print("\nIt works as it is. Install it so that what you edit is what runs, then check it:\n")
+    print(f"  pip install -e {quote(str(package))}")
+    print("  noisette plugins list" if kind == HOOKS else f"  noisette plugins check {kind} {name}")

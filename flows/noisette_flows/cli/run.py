@@ -13,7 +13,7 @@ from noisette import Experiment
 from noisette.layout import run_directory
 from noisette.stages import made_again
 from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
-from noisette_flows.cli.work import Order
+from noisette_flows.cli.runner import Order
 
 __all__ = ["run"]
 
@@ -40,7 +40,7 @@ def run(
     stopped. A config without a data set lists
     pictures that need no training, such as those of a pretrained pipeline; they are made.
     """
-    from noisette_flows.display.result import show
+    from noisette_flows.display.report import show_outcome
     from noisette_flows.outcome import Outcome, Scenes
     from noisette_flows.tracking import Store, catch_up
 
@@ -59,4 +59,4 @@ def run(
     if json:
         print(jsonlib.dumps(outcome.json(), indent=1))
     else:
-        show(outcome, Console())
+        show_outcome(outcome, Console())

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from noisette.errors import StorageError
 from noisette.runs import TrainedRun, remove_run, trained_runs
-from noisette_flows.cli.options import AsJson, Output
-from noisette_flows.cli.usage import Command
+from noisette_flows.cli.options import AsJson, Command, Output
 
 __all__ = ["runs"]
 

@@ -28,7 +28,7 @@ def up(
     They listen on this machine alone, and ask for a password. What is up stays up. `noisette run` and the like use
     them from now on.
     """
-    from noisette_flows.serving.exposure import Exposure
+    from noisette_flows.serving.bind import Exposure
     from noisette_flows.serving.servers import Servers
     from noisette_flows.serving.servers import up as start
 
@@ -72,7 +72,7 @@ def _login(prefect: str) -> list[str]:
 
 def _exposed(listens: list[str]) -> list[str]:
     """Return what a person must know of servers that other machines reach."""
-    from noisette_flows.serving.exposure import is_loopback
+    from noisette_flows.serving.bind import is_loopback
 
     reached = [address for address in listens if not is_loopback(address.rpartition(":")[0])]
     if not reached:

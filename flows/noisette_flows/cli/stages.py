@@ -10,14 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from noisette import ConfigError
+from noisette.comparison.choice import inline
 from noisette.errors import Problem
 from noisette.stages import Stage
-from noisette.sweep.choice import inline
-from noisette_flows.cli import evaluating as two
-from noisette_flows.cli.checkpoints import checkpoint_of
-from noisette_flows.cli.options import Again, AsJson, Config, Output, Set, TrackingUri, overrides_of
-from noisette_flows.cli.sampling import only_for_files, sample_files
-from noisette_flows.cli.work import Order
+from noisette_flows.cli import evaluate_folders as two
+from noisette_flows.cli.options import Again, AsJson, Config, Output, Set, TrackingUri, checkpoint_of, overrides_of
+from noisette_flows.cli.runner import Order
+from noisette_flows.cli.sample import only_for_files, sample_files
 
 __all__ = ["evaluate", "pictures", "prepare", "sample", "train"]
 
@@ -214,6 +213,6 @@ def _show_report(directory: Path) -> None:
     from rich.console import Console
 
     from noisette import Report
-    from noisette_flows.display.result import show_report
+    from noisette_flows.display.report import show_report
 
     show_report(Report.open(directory), Console())

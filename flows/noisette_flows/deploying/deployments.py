@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette import NoisetteError
-from noisette_flows.deploying.guard import TAG
+from noisette_flows.deploying.automations import TAG
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule

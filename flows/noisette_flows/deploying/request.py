@@ -13,10 +13,9 @@ from rich.table import Table
 
 from noisette.formatting import compact
 from noisette.plugins.registry import nearest
-from noisette_flows.asked import check
 from noisette_flows.deploying.deployments import LOCAL
 from noisette_flows.deploying.serve import ServeError, reach
-from noisette_flows.names import name_of
+from noisette_flows.params import check, name_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -11,8 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from noisette import Run, hookimpl
 from noisette.formatting import duration
 from noisette.hooks import Status
-from noisette.pace import Pace
-from noisette.progress import ENDS, LineProgress
+from noisette.progress import ENDS, LineProgress, Pace
 
 __all__ = ["BarProgress", "showing"]
 

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from noisette_flows.serving.background import Background
+from noisette_flows.serving.client import connect, prefect_up, shown_by
 from noisette_flows.serving.servers import down, up
-from noisette_flows.serving.using import connect, prefect_up, shown_by
 
 __all__ = ["Background", "connect", "down", "prefect_up", "shown_by", "up"]

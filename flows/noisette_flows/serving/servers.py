@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noisette_flows.serving.background import FOLDER, Background, Standing, private_folder
-from noisette_flows.serving.exposure import Exposure
+from noisette_flows.serving.bind import Exposure
 from noisette_flows.serving.password import USER, ServingError
 from noisette_flows.tracking import Store
-from noisette_flows.tracking.sqlite_uri import for_sqlalchemy
+from noisette_flows.tracking.sqlite import for_sqlalchemy
 
 __all__ = ["Servers", "down", "up"]
 

@@ -25,8 +25,7 @@ from uuid import uuid4
 
 from noisette import NoisetteError
 from noisette.storage import make_directory, sync
-from noisette_flows.tracking.moving import relocate
-from noisette_flows.tracking.sqlite_uri import for_sqlalchemy
+from noisette_flows.tracking.sqlite import for_sqlalchemy, relocate
 
 __all__ = ["UnusableDatabaseError", "is_ready", "prepare", "store_id"]
 

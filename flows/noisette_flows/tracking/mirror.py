@@ -15,26 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 from noisette import Experiment, Report, Samples
 from noisette.checkpoint import checkpoints, finished
+from noisette.comparison.sweep import asked_in
 from noisette.evaluation import Row
 from noisette.evaluation.text import telling
 from noisette.journal import Entry, read_journal
 from noisette.layout import samples_directory
 from noisette.storage import MANIFEST, digest
-from noisette.sweep.asked import asked_in
 from noisette_flows.display.table import markdown
 from noisette_flows.tracking import names
 from noisette_flows.tracking.best import send_best
-from noisette_flows.tracking.connecting import Connecting
-from noisette_flows.tracking.inputs import pictures_of
-from noisette_flows.tracking.machine import measured
-from noisette_flows.tracking.memory import by_age, fingerprint
-from noisette_flows.tracking.pictures import open_picture
-from noisette_flows.tracking.protocol import send_protocol, send_table
-from noisette_flows.tracking.provenance import send_provenance
+from noisette_flows.tracking.connection import Connecting
+from noisette_flows.tracking.figures import send_pictures
+from noisette_flows.tracking.provenance import pictures_of, send_provenance
+from noisette_flows.tracking.reports import open_picture, send_protocol, send_sweep, send_table
 from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
-from noisette_flows.tracking.scenes import send_pictures
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sweeps import send_sweep
+from noisette_flows.tracking.sync_state import by_age, fingerprint
+from noisette_flows.tracking.system_metrics import measured
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from noisette_flows.tracking.memory import Memory
 from noisette_flows.tracking.store import Store
+from noisette_flows.tracking.sync_state import Memory
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

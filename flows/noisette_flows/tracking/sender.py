@@ -28,13 +28,13 @@ from typing import Any, TextIO
 
 from noisette import NoisetteError
 from noisette.config import Experiment, parse
-from noisette_flows.tracking.machine import Gauge
-from noisette_flows.tracking.memory import fingerprint
+from noisette_flows.tracking.figures import ShowMirror
 from noisette_flows.tracking.mirror import Mirror
+from noisette_flows.tracking.run_locks import bury
 from noisette_flows.tracking.runs import PARENT, TRAIN
-from noisette_flows.tracking.shows import ShowMirror
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.zombies import bury
+from noisette_flows.tracking.sync_state import fingerprint
+from noisette_flows.tracking.system_metrics import Gauge
 
 __all__ = ["main"]
 

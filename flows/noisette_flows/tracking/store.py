@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from noisette import ConfigError
 from noisette.errors import Problem
 from noisette_flows.tracking.database import is_ready, prepare, store_id
-from noisette_flows.tracking.sqlite_uri import database_of, for_sqlalchemy, quoted, relative
+from noisette_flows.tracking.sqlite import database_of, for_sqlalchemy, quoted, relative
 
 __all__ = ["DEFAULT", "OFF", "Store"]
 
@@ -139,7 +139,7 @@ class Store:
     @property
     def served(self) -> str:
         """Where the server of `noisette up` shows it; empty if it is not up."""
-        from noisette_flows.serving.using import shown_by
+        from noisette_flows.serving.client import shown_by
 
         return shown_by(self.uri)
 

@@ -20,12 +20,11 @@ from typing import Any
 from noisette import Experiment, NoisetteError, Run, hookimpl
 from noisette.config import Show
 from noisette.hooks import Status
-from noisette_flows.tracking.claim import Claim
-from noisette_flows.tracking.memory import MEMORY, behind
 from noisette_flows.tracking.provenance import provenance_of
+from noisette_flows.tracking.run_locks import Claim, zombies
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.zombies import zombies
+from noisette_flows.tracking.sync_state import MEMORY, behind
 
 __all__ = ["Tracker", "catch_up", "mark_killed"]
 
@@ -199,7 +198,7 @@ def mark_killed(root: Path, store: Store) -> None:
         log.warning("%s", error)
         return
     order = json.dumps({"root": str(root.absolute()), "uri": store.uri})
-    command = [sys.executable, "-P", "-m", "noisette_flows.tracking.zombies"]
+    command = [sys.executable, "-P", "-m", "noisette_flows.tracking.run_locks"]
     with suppress(subprocess.TimeoutExpired):  # it is tried again by the next command
         subprocess.run(command, input=order.encode(), capture_output=True, timeout=_PATIENCE, check=False)
 

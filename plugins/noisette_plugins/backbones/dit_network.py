@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisette import Shape
-from noisette_plugins.backbones.attention import attend
-from noisette_plugins.backbones.embedding import Embedding, Waves
-from noisette_plugins.backbones.initial import zeroed
+from noisette_plugins.backbones.layers import Embedding, Waves, attend, zeroed
 
 if TYPE_CHECKING:
     from noisette_plugins.backbones.dit import DiT

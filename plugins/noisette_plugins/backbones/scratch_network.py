@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.backbones.attention import attend, heads_of, joined
-from noisette_plugins.backbones.embedding import Waves
+from noisette_plugins.backbones.layers import Waves, attend, heads_of, joined
 from noisette_plugins.backbones.norm import GroupNorm
 
 if TYPE_CHECKING:

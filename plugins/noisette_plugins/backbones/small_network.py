@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.backbones.attention import Attention
-from noisette_plugins.backbones.embedding import Embedding, Waves
-from noisette_plugins.backbones.initial import zeroed
+from noisette_plugins.backbones.layers import Attention, Downsample, Embedding, ResidualBlock, Waves, grown, zeroed
 from noisette_plugins.backbones.norm import GroupNormSiLU
-from noisette_plugins.backbones.resampling import Downsample, grown
-from noisette_plugins.backbones.residual import ResidualBlock
 
 if TYPE_CHECKING:
     from noisette_plugins.backbones.small import Small

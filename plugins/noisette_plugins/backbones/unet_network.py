@@ -8,12 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.backbones.attention import Attention
-from noisette_plugins.backbones.embedding import Embedding, Waves
-from noisette_plugins.backbones.initial import zeroed
+from noisette_plugins.backbones.layers import (
+    Attention,
+    Downsample,
+    Embedding,
+    ResidualBlock,
+    Upsample,
+    Waves,
+    grown,
+    halved,
+    zeroed,
+)
 from noisette_plugins.backbones.norm import GroupNormSiLU
-from noisette_plugins.backbones.resampling import Downsample, Upsample, grown, halved
-from noisette_plugins.backbones.residual import ResidualBlock
 from noisette_plugins.backbones.unet_design import Design
 
 __all__ = ["UNetNetwork"]

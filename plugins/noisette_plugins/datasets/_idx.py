@@ -51,7 +51,7 @@ class IdxDataset(Dataset):
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the pictures in the order of the files."""
-        from noisette_plugins.datasets._arrays import examples_of
+        from noisette_plugins.datasets._common import examples_of
 
         pictures = parse_idx(self._content(f"{_STEMS[split]}-images-idx3-ubyte", cache))
         labels = parse_idx(self._content(f"{_STEMS[split]}-labels-idx1-ubyte", cache))

@@ -48,7 +48,7 @@ class CelebA(Dataset):
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
         """Yield the faces from a number on."""
-        from noisette.data.convert import decode_picture
+        from noisette.data.decode import decode_picture
 
         names = self._names(split, cache)[start:]
         with self._reading(cache) as read:
@@ -82,7 +82,7 @@ class CelebA(Dataset):
             yield lambda name: archive.read(f"{_FOLDER}/{name}")
 
     def _file(self, name: str, cache: Path) -> Path:
-        from noisette_plugins.datasets._published import local_file, published_file
+        from noisette_plugins.datasets._common import local_file, published_file
 
         found = local_file(name, self._folders(), self.md5[name])
         if found is None and self.path is not None:

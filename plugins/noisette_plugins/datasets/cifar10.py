@@ -44,7 +44,7 @@ class Cifar10(Dataset):
         """Yield the photographs in the order of the batch files."""
         import numpy as np
 
-        from noisette_plugins.datasets._arrays import examples_of
+        from noisette_plugins.datasets._common import examples_of
 
         for name, content in self._batches(split, cache):
             if len(content) != self.records * _RECORD:

@@ -32,8 +32,7 @@ class Digits(Dataset):
         """Yield the scans, each value v of 0 ... 16 as round(255 v / 16)."""
         import numpy as np
 
-        from noisette_plugins.datasets._arrays import examples_of, table_inside
-        from noisette_plugins.datasets._split import stratified
+        from noisette_plugins.datasets._common import examples_of, stratified, table_inside
 
         table = table_inside("sklearn", "datasets/data/digits.csv.gz")
         labels = table[:, -1].astype(np.int64)

@@ -48,7 +48,7 @@ class Flowers102(Dataset):
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the photographs in the order of their numbers."""
-        from noisette.data.convert import read_picture
+        from noisette.data.decode import read_picture
 
         labels, folder = self._table(_LABELS, "labels", cache), self._pictures(cache)
         for number in sorted(self._numbers(split, cache)):
@@ -92,12 +92,12 @@ class Flowers102(Dataset):
         return table
 
     def _pictures(self, cache: Path) -> Path:
-        from noisette_plugins.datasets._unpacked import unpacked
+        from noisette_plugins.datasets._common import unpacked
 
         return self._loose() or unpacked(self._file(_ARCHIVE, cache), cache / self.name / _PICTURES, _PICTURES)
 
     def _file(self, name: str, cache: Path) -> Path:
-        from noisette_plugins.datasets._published import local_file, published_file
+        from noisette_plugins.datasets._common import local_file, published_file
 
         found = local_file(name, self._folders(), self.md5[name])
         if found is None and self.path is not None:

@@ -42,7 +42,7 @@ class HuggingFace(Dataset):
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the rows of a split in their order."""
         from noisette.contracts import Example
-        from noisette.data.convert import decode_picture, read_picture
+        from noisette.data.decode import decode_picture, read_picture
 
         table = self._table(split)
         column = self._column(table)
@@ -71,7 +71,7 @@ class HuggingFace(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of a local folder."""
-        from noisette.data.walk import is_folder, listing
+        from noisette.data.files import is_folder, listing
 
         folder = Path(self.path).expanduser()
         return listing(folder) if is_folder(folder) else ""

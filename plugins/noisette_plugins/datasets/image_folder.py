@@ -14,7 +14,7 @@ from noisette import DataError, Dataset, Example
 
 if TYPE_CHECKING:
     from noisette import Split
-    from noisette.data.walk import Entry
+    from noisette.data.files import Entry
 
 __all__ = ["ImageFolder"]
 
@@ -56,7 +56,7 @@ class ImageFolder(Dataset):
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the folders that have files in them, in natural order; empty without `labels`."""
-        from noisette.data.walk import natural
+        from noisette.data.files import natural
 
         if not self.labels:
             return ()
@@ -69,7 +69,7 @@ class ImageFolder(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing: names, sizes and times of change."""
-        from noisette.data.walk import listing
+        from noisette.data.files import listing
 
         return listing(self._checked())
 
@@ -77,12 +77,12 @@ class ImageFolder(Dataset):
         return self.path.expanduser()
 
     def _entries(self) -> Iterator[Entry]:
-        from noisette.data.walk import walk
+        from noisette.data.files import walk
 
         yield from walk(self._checked())
 
     def _checked(self) -> Path:
-        from noisette.data.walk import is_folder
+        from noisette.data.files import is_folder
 
         if not is_folder(self._root()):
             raise DataError(f"{self.name}: expected a folder at {self._root()}; there is none (dataset.path)")
@@ -93,7 +93,7 @@ class ImageFolder(Dataset):
         return number < self.held_out * 2**64
 
     def _example(self, entry: Entry, numbers: dict[str, int]) -> Example:
-        from noisette.data.convert import printable, read_picture
+        from noisette.data.decode import printable, read_picture
 
         source, folder = printable(entry.name), _folder(entry.name)
         if entry.fault:
@@ -105,7 +105,7 @@ class ImageFolder(Dataset):
 
 def _folder(name: str) -> str:
     """Return the first folder on the way to a file, as text that can be printed; "" for a file on top."""
-    from noisette.data.convert import printable
+    from noisette.data.decode import printable
 
     first, slash, _ = name.partition("/")
     return printable(first) if slash else ""

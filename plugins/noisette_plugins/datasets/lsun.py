@@ -103,7 +103,7 @@ class Lsun(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of exported folders, or sizes and times of the databases."""
-        from noisette.data.walk import listing
+        from noisette.data.files import listing
 
         told = []
         for split in ("train", "test"):
@@ -117,8 +117,8 @@ class Lsun(Dataset):
 
     def _of_folder(self, folder: Path, start: int) -> Iterator[Example]:
         from noisette.contracts import Example
-        from noisette.data.convert import printable, read_picture
-        from noisette.data.walk import walk
+        from noisette.data.decode import printable, read_picture
+        from noisette.data.files import walk
 
         for entry in islice(walk(folder), start, None):
             source = printable(entry.name)
@@ -128,7 +128,7 @@ class Lsun(Dataset):
                 yield read_picture(folder / entry.name)._replace(source=source)
 
     def _of_database(self, folder: Path, split: Split, start: int) -> Iterator[Example]:
-        from noisette.data.convert import decode_picture
+        from noisette.data.decode import decode_picture
 
         database = _open_database(folder)
         with database.begin(buffers=False) as transaction:
@@ -172,7 +172,7 @@ class Lsun(Dataset):
     def _downloaded(self, split: str, folder: Path) -> Path:
         """Return a database in the cache; its archive, which is as large, is removed when it is unpacked."""
         from noisette.data.download import fetch
-        from noisette_plugins.datasets._unpacked import unpacked
+        from noisette_plugins.datasets._common import unpacked
 
         target = folder / f"{self._name(split)}_lmdb"
         if target.is_dir():

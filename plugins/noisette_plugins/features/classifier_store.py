@@ -18,7 +18,7 @@ from noisette import DataError
 from noisette.errors import StorageError
 from noisette.storage import committed, digest, verify
 from noisette_plugins.features.classifier_network import SmallClassifier, accuracy, trained
-from noisette_plugins.features.networks import filled
+from noisette_plugins.features.extractor import filled
 
 if TYPE_CHECKING:
     from noisette.evaluation import PictureSet

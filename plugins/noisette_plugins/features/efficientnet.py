@@ -74,7 +74,7 @@ class EfficientNetLite0(Features):
 
     def _network(self) -> EfficientNetLite:
         from noisette_plugins.features.efficientnet_network import EfficientNetLite
-        from noisette_plugins.features.networks import filled
+        from noisette_plugins.features.extractor import filled
 
         return filled(EfficientNetLite, _WEIGHTS.load(self._file()))
 

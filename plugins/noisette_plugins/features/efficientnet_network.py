@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.features.networks import fold
+from noisette_plugins.features.extractor import fold
 
 __all__ = ["EfficientNetLite"]
 

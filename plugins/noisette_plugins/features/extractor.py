@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from noisette import DataError
 
 if TYPE_CHECKING:
     from noisette.contracts.features import Extractor
 
-__all__ = ["extractor"]
+__all__ = ["extractor", "filled", "fold"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def filled(build: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
+    """Build a network with these weights, each of which must be used; no random number is drawn.
+
+    Raises:
+        RuntimeError: if names or shapes differ.
+    """
+    with torch.device("meta"):
+        network = build()
+    network.load_state_dict(weights, assign=True)
+    return network
+
+
+def fold(module: nn.Module, conv: str, norm: str) -> None:
+    """Fold a batch normalisation into the convolution before it: the same values in evaluation mode, faster."""
+    setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+    setattr(module, norm, nn.Identity())
+
 
 _GROUP = {"cpu": 16, "cuda": 128}
 """Pictures that the network sees at once; the last group is filled up.

@@ -112,8 +112,8 @@ class Inception(Features):
         return lambda features: features @ weight.T
 
     def _network(self) -> InceptionV3:
+        from noisette_plugins.features.extractor import filled
         from noisette_plugins.features.inception_network import InceptionV3
-        from noisette_plugins.features.networks import filled
 
         tensors = self._tensors()
         try:
@@ -129,8 +129,7 @@ class Inception(Features):
         return self.weights is not None and self.weights.suffix == ".safetensors"
 
     def _download(self) -> Path:
-        from noisette.data.cache import cache_directory
-        from noisette.data.download import fetch
+        from noisette.data.download import cache_directory, fetch
 
         return fetch(_URLS, cache_directory() / "weights" / _FILE, sha256=_WEIGHTS.sha256, size=_BYTES)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.features.networks import fold
+from noisette_plugins.features.extractor import fold
 
 __all__ = ["InceptionV3"]
 

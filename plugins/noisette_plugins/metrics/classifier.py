@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisette import DataError, Estimate
-from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.rows import canonical_order, count
+from noisette_plugins.metrics.feature_statistics import Memory, canonical_order, count
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from noisette import DataError, Estimate
 from noisette.diffusion import derive_seed
+from noisette_plugins.metrics.feature_statistics import canonical_order, count
 from noisette_plugins.metrics.jackknife import by_group, scaled
-from noisette_plugins.metrics.rows import canonical_order, count
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State

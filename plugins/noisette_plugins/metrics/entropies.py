@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
+from noisette_plugins.metrics.feature_statistics import content_keys
 from noisette_plugins.metrics.jackknife import variance
-from noisette_plugins.metrics.rows import content_keys
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State

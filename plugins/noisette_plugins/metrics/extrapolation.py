@@ -21,14 +21,12 @@ from torch import Tensor
 
 from noisette import DataError, Estimate
 from noisette.diffusion import derive_seed
+from noisette_plugins.metrics.feature_statistics import Memory, canonical_order, same_length
 from noisette_plugins.metrics.frechet_distance import counted_once, distance, influences
 from noisette_plugins.metrics.gaussian import Gaussian
 from noisette_plugins.metrics.jackknife import by_group, scaled
-from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.moments import same_length
 from noisette_plugins.metrics.neighbours import rows_of
-from noisette_plugins.metrics.rows import canonical_order
-from noisette_plugins.metrics.transport import Pair
+from noisette_plugins.metrics.optimal_transport import Pair
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State

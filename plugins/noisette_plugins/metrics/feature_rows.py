@@ -19,12 +19,12 @@ class FeatureRows(Metric):
 
     def update(self, state: State, batch: Batch) -> State:
         """Return the features, those of `batch` added."""
-        from noisette_plugins.metrics.rows import features_of, joined
+        from noisette_plugins.metrics.feature_statistics import features_of, joined
 
         return joined(state, {"features": features_of(batch)})
 
     def merge(self, a: State, b: State) -> State:
         """Return the features of both sets."""
-        from noisette_plugins.metrics.rows import joined
+        from noisette_plugins.metrics.feature_statistics import joined
 
         return joined(a, b)

@@ -35,14 +35,13 @@ class Frechet(Metric):
         They are a sample of at most 2048 of the features that is chosen by content, (k, D), and the moments of the
         others: count (), mean (D,) and scatter (D, D) in float64.
         """
-        from noisette_plugins.metrics.rows import features_of
-        from noisette_plugins.metrics.sample import sample
+        from noisette_plugins.metrics.feature_statistics import features_of, sample
 
         return self.merge(state, sample(features_of(batch)))
 
     def merge(self, a: State, b: State) -> State:
         """Return the statistics of both sets together."""
-        from noisette_plugins.metrics.sample import merged_samples
+        from noisette_plugins.metrics.feature_statistics import merged_samples
 
         return merged_samples(a, b)
 

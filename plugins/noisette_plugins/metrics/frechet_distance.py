@@ -32,12 +32,10 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
+from noisette_plugins.metrics.feature_statistics import Memory, count_of, same_length
 from noisette_plugins.metrics.gaussian import Gaussian
 from noisette_plugins.metrics.jackknife import by_group, scaled
-from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.moments import same_length
-from noisette_plugins.metrics.sample import count_of
-from noisette_plugins.metrics.transport import Pair
+from noisette_plugins.metrics.optimal_transport import Pair
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from noisette_plugins.metrics.moments import CHUNK, merged, moments
-from noisette_plugins.metrics.products import gram, times_lower
+from noisette_plugins.metrics.feature_statistics import CHUNK, gram, merged, moments, times_lower
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State

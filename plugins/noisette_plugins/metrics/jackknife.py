@@ -12,7 +12,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from noisette_plugins.metrics.rows import canonical_order
+from noisette_plugins.metrics.feature_statistics import canonical_order
 
 __all__ = [
     "GROUPS",

@@ -40,14 +40,13 @@ class Likelihood(ModelMetric):
         Total, prior, steps and first term, and their squares, (4,) each, in float64; the count; and sum, squares
         and count of the terms at each step, (T,).
         """
-        from noisette_plugins.metrics.bound import bound_sums
-        from noisette_plugins.metrics.views import added
+        from noisette_plugins.metrics.model_terms import added, bound_sums
 
         return added(state, bound_sums(batch, self.terms, self.variance, clip=self.clip))
 
     def merge(self, a: State, b: State) -> State:
         """Return the sums of both sets together."""
-        from noisette_plugins.metrics.views import added
+        from noisette_plugins.metrics.model_terms import added
 
         return added(a, b)
 
@@ -57,13 +56,13 @@ class Likelihood(ModelMetric):
         Raises:
             DataError: if there are fewer than 2 pictures.
         """
-        from noisette_plugins.metrics.views import means
+        from noisette_plugins.metrics.model_terms import means
 
         names = ("bits_per_dim", "bits_per_dim_prior", "bits_per_dim_steps", "bits_per_dim_first")
         return dict(zip(names, means(generated), strict=True))
 
     def curves(self, seen: State) -> dict[str, Curve]:
         """Return `bits_per_dim_by_step`: L_t, averaged over pictures, in up to 100 spans of steps."""
-        from noisette_plugins.metrics.views import by_step
+        from noisette_plugins.metrics.model_terms import by_step
 
         return {"bits_per_dim_by_step": by_step(seen)}

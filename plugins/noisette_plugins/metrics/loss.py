@@ -29,13 +29,13 @@ class HeldOutLoss(ModelMetric):
 
     def update(self, state: State, batch: Batch) -> State:
         """Return sums over the pictures so far, those of `batch` added: as of `likelihood`, with one total."""
-        from noisette_plugins.metrics.views import added, loss_sums
+        from noisette_plugins.metrics.model_terms import added, loss_sums
 
         return added(state, loss_sums(batch, self.terms))
 
     def merge(self, a: State, b: State) -> State:
         """Return the sums of both sets together."""
-        from noisette_plugins.metrics.views import added
+        from noisette_plugins.metrics.model_terms import added
 
         return added(a, b)
 
@@ -45,12 +45,12 @@ class HeldOutLoss(ModelMetric):
         Raises:
             DataError: if there are fewer than 2 pictures.
         """
-        from noisette_plugins.metrics.views import means
+        from noisette_plugins.metrics.model_terms import means
 
         return {"held_out_loss": means(generated)[0]}
 
     def curves(self, seen: State) -> dict[str, Curve]:
         """Return `held_out_loss_by_step`, averaged over pictures, in up to 100 spans of steps."""
-        from noisette_plugins.metrics.views import by_step
+        from noisette_plugins.metrics.model_terms import by_step
 
         return {"held_out_loss_by_step": by_step(seen)}

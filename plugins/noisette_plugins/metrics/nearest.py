@@ -47,7 +47,7 @@ class Nearest(FeatureRows):
         Raises:
             DataError: if there are no pictures, fewer than 2 in the reference, or features of another length.
         """
-        from noisette_plugins.metrics.copies import distances, mean_distance, memorised, nearer
+        from noisette_plugins.metrics.memorisation import distances, mean_distance, memorised, nearer
 
         ours = distances(generated, reference, "judged")
         found = {"nearest_distance": mean_distance(ours), "memorised": memorised(ours)}
@@ -57,6 +57,6 @@ class Nearest(FeatureRows):
 
     def neighbours(self, generated: State, reference: State) -> list[Neighbours]:
         """Return the pictures that are nearest to the reference, the nearest first, with their neighbours."""
-        from noisette_plugins.metrics.copies import found_beside
+        from noisette_plugins.metrics.memorisation import found_beside
 
         return found_beside(generated, reference, self.shown, self.beside)

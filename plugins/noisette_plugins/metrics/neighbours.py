@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from noisette import DataError
-from noisette_plugins.metrics.memory import Memory
-from noisette_plugins.metrics.moments import same_length
-from noisette_plugins.metrics.rows import count
+from noisette_plugins.metrics.feature_statistics import Memory, count, same_length
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State

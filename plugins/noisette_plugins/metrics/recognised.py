@@ -36,7 +36,7 @@ class Recognised(Metric):
 
     def update(self, state: State, batch: Batch) -> State:
         """Return pictures (N, C, H, W) and, where there are any, labels (N,), those of `batch` added."""
-        from noisette_plugins.metrics.rows import joined
+        from noisette_plugins.metrics.feature_statistics import joined
 
         seen = {"pictures": batch.pictures.detach().cpu()}
         if batch.labels is not None:
@@ -45,7 +45,7 @@ class Recognised(Metric):
 
     def merge(self, a: State, b: State) -> State:
         """Return the pictures of both sets."""
-        from noisette_plugins.metrics.rows import joined
+        from noisette_plugins.metrics.feature_statistics import joined
 
         return joined(a, b)
 

@@ -53,7 +53,7 @@ class DDPM(Sampler):
             return sqrt(least)
         if self.variance == "fixed-large":
             return sqrt(schedule.jump(t, s))
-        from noisette.diffusion.variance import log_variance
+        from noisette.diffusion.prediction import log_variance
 
         return (log_variance(seen.fractions, schedule, t, s) / 2).exp()
 

@@ -55,7 +55,7 @@ class ReadsFractionsInSecret(DDPM):
     """Needs a learned variance and does not say so."""
 
     def trajectory(self, denoise, x, noise):
-        from noisette.diffusion.variance import log_variance
+        from noisette.diffusion.prediction import log_variance
 
         for t, s in pairwise(denoise.schedule.timesteps(self.steps, self.spacing)):
             seen, posterior = denoise(x, t), denoise.schedule.posterior(t, s)

@@ -1,6 +1,6 @@
 """Networks from and for other libraries, as files: what they are called there, and what must be refused.
 
-Reading gives a `noisette.training.pretrained.Pretrained`; nothing here needs the other library to be installed.
+Reading gives a `noisette.contracts.pretrained.Pretrained`; nothing here needs the other library to be installed.
 
     from noisette_plugins.backbones.exchange import export_pipeline, load_diffusers, load_lucidrains
 """
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["export_pipeline", "export_unet", "load_diffusers", "load_lucidrains"]
 
-_HERE = "noisette_plugins.backbones.exchange"
-
 __getattr__, __dir__ = exports(
     __name__,
     {
-        "export_pipeline": f"{_HERE}.diffusers_pipeline",
-        "export_unet": f"{_HERE}.diffusers_folder",
-        "load_diffusers": f"{_HERE}.diffusers_folder",
-        "load_lucidrains": f"{_HERE}.lucidrains",
+        "export_pipeline": "noisette_plugins.backbones.exchange.diffusers_pipeline",
+        "export_unet": "noisette_plugins.backbones.exchange.diffusers_folder",
+        "load_diffusers": "noisette_plugins.backbones.exchange.diffusers_folder",
+        "load_lucidrains": "noisette_plugins.backbones.exchange.lucidrains",
     },
 )

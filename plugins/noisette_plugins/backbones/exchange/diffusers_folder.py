@@ -12,12 +12,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noisette import DataError, Shape
-from noisette.training.pretrained import Pretrained
-from noisette_plugins.backbones.exchange.diffusers_names import from_diffusers, to_diffusers
-from noisette_plugins.backbones.exchange.diffusers_options import config_of, options_of
+from noisette.contracts.pretrained import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_process import process_of
-from noisette_plugins.backbones.exchange.schema import UNet2D, read_json
-from noisette_plugins.backbones.exchange.tensors import read_tensors
+from noisette_plugins.backbones.exchange.diffusers_unet import config_of, from_diffusers, options_of, to_diffusers
+from noisette_plugins.backbones.exchange.reading import UNet2D, read_json, read_tensors
 from noisette_plugins.backbones.unet import UNet
 
 __all__ = ["export_unet", "load_diffusers"]

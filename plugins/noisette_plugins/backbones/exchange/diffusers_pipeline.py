@@ -14,8 +14,8 @@ from torch import nn
 from noisette import DataError, StorageError
 from noisette.checkpoint import Checkpoint
 from noisette.config.reference import make_plugin
+from noisette.model.conditioning import Inputs
 from noisette.training import Model
-from noisette.training.inputs import Inputs
 from noisette_plugins.backbones.exchange.diffusers_folder import export_unet
 from noisette_plugins.backbones.exchange.diffusers_process import scheduler_config
 from noisette_plugins.backbones.unet import UNet

@@ -29,7 +29,7 @@ class FractionsUndeclared(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Draw x_s from N(posterior mean, variance)."""
-        from noisette.diffusion.variance import log_variance
+        from noisette.diffusion.prediction import log_variance
 
         schedule = denoise.schedule
         for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):

@@ -1,0 +1,110 @@
+"""What several models are called beside one another: by what tells them apart, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from noisette.errors import DataError
+from noisette.layout import COSMETIC, WATCHING
+
+if TYPE_CHECKING:
+    from noisette.comparison.sweep import Sweep
+    from noisette.config import Experiment
+    from noisette.contracts import Plugin
+
+    Trained = tuple[Experiment, Sequence[Mapping[str, str]]]
+    """An experiment, and the origins of the plugins that it was trained with."""
+
+__all__ = ["by_options", "differing", "told_apart_by"]
+
+_MOST = 6
+"""Options in a name; models that differ in more are called by their run directories."""
+
+_PLUGINS = ("dataset", "schedule", "objective", "backbone")
+_NAMES = {f"{kind}.name" for kind in _PLUGINS}
+_ASIDE = {"sampling", "evaluation", "pictures", "name"}
+_COSMETIC = {f"training.{key}" for key in COSMETIC | WATCHING}
+
+
+def told_apart_by(sweeps: Sequence[Sweep]) -> list[str]:
+    """Return a name for each model: the experiment's, else the options that differ, else the run directory.
+
+    Two checkpoints of one run are told apart by their steps.
+
+    Raises:
+        DataError: if two are the same checkpoint.
+    """
+    digests = [sweep.checkpoint.digest for sweep in sweeps]
+    twice = [sweep for sweep, digest in zip(sweeps, digests, strict=True) if digests.count(digest) > 1]
+    if twice:
+        raise DataError(f"compare: expected different models; got {twice[0].checkpoint.directory} twice")
+    trained = [(sweep.trained, sweep.checkpoint.about["plugins"]) for sweep in sweeps]
+    options = by_options(trained) if len(differing(trained)) <= _MOST else [""] * len(sweeps)
+    candidates = [
+        [sweep.experiment.name for sweep in sweeps],
+        options,
+        [f"{sweep.experiment.name} step {sweep.checkpoint.step}" for sweep in sweeps],
+        [text and f"{text}, step {sweep.checkpoint.step}" for text, sweep in zip(options, sweeps, strict=True)],
+        [sweep.run.name for sweep in sweeps],
+        [f"{sweep.run.name} step {sweep.checkpoint.step}" for sweep in sweeps],
+        [f"{sweep.run.name} {sweep.checkpoint.digest[:8]}" for sweep in sweeps],
+    ]
+    return next(names for names in candidates if len(set(names)) == len(sweeps) and all(names))
+
+
+def by_options(trained: Sequence[Trained]) -> list[str]:
+    """Return a text for each of several trainings, of the options that are not the same everywhere.
+
+    A plugin that not all have is told with its options that are not its defaults: ``schedule=linear end=0.01``.
+    """
+    facts, keys = [_facts(one) for one in trained], differing(trained)
+    return [", ".join(f"{_last(key)}={options[key]}" for key in keys if key in options) for options in facts]
+
+
+def differing(trained: Sequence[Trained]) -> list[str]:
+    """Return the paths of what is not the same in all trainings; where a plugin differs, that of it alone."""
+    facts = [_facts(one) for one in trained]
+    known = dict.fromkeys(key for options in facts for key in options)
+    keys = [key for key in known if len({options.get(key) for options in facts}) > 1]
+    names = {key: {options[key].partition(" ")[0] for options in facts if key in options} for key in keys}
+    others = tuple(f"{key}." for key in keys if key in _PLUGINS and len(names[key]) > 1)
+    inner = tuple(key.removesuffix("name") for key in keys if key.endswith(".name"))
+    same = {key for key in keys if key in _PLUGINS and len(names[key]) == 1}
+    left_out = [key for key in keys if key.startswith(inner) and not key.endswith(".name")]
+    return [key for key in keys if key not in {*same, *left_out} and not key.startswith(others)]
+
+
+def _last(path: str) -> str:
+    section, _, key = path.rpartition(".")
+    return f"{section} {key}" if key == "code" else section.rpartition(".")[2] if key == "name" else key
+
+
+def _facts(trained: Trained) -> dict[str, str]:
+    """Return what decided a training as texts by path: each plugin whole, and by its options and code."""
+    experiment, origins = trained
+    whole = {kind: _described(getattr(experiment, kind)) for kind in _PLUGINS}
+    options = {key: shorten(str(value), 40, placeholder="...") for key, value in _flattened(experiment.options())}
+    codes = {f"{one['kind']}.code": one["code"] for one in origins if "code" in one and one["kind"] in _PLUGINS}
+    return {**whole, **{key: value for key, value in options.items() if key not in _COSMETIC}, **codes}
+
+
+def _described(plugin: Plugin) -> str:
+    """Return a plugin's name and its options that are not the defaults: ``linear end=0.01``."""
+    options, fields = plugin.options(), type(plugin).model_fields
+    changed = [key for key in fields if getattr(plugin, key) != fields[key].get_default(call_default_factory=True)]
+    inner = {key: options[key] for key in changed}
+    told = {key: value.get("name", value) if isinstance(value, Mapping) else value for key, value in inner.items()}
+    return " ".join([plugin.name, *(f"{key}={value}" for key, value in told.items())])
+
+
+def _flattened(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in options.items():
+        path = f"{before}{key}"
+        if path in _ASIDE or path in _NAMES:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{path}.")
+        else:
+            yield path, value

@@ -1,0 +1,166 @@
+"""Making images uniform: what a data set may yield, and the size and channels that they are brought to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from PIL import Image
+
+from noisette.contracts import Example, Shape
+from noisette.errors import DataError, PluginError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from noisette.config import Preparation
+
+__all__ = ["Checker", "Fit", "MixedError", "Named", "fit_to", "to_array", "uniform"]
+
+
+class Named(Protocol):
+    """Whose pictures they are: a data set, or a folder."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of its labels; empty without labels."""
+
+
+class Checker:
+    """Makes examples uniform, and refuses those that do not belong together.
+
+    Attributes:
+        classes: the names of the data set's labels.
+        shape: of every picture; known after the first.
+        first: where that came from; "" before it.
+    """
+
+    def __init__(self, dataset: Named, preparation: Preparation) -> None:
+        self.classes = dataset.classes()
+        self.shape: Shape = (0, 0, 0)
+        self._name = dataset.name
+        self._preparation = preparation
+        self.first = ""
+
+    def begin(self, shape: Shape, first: str) -> None:
+        """Go on with pictures of a shape, the first of which was `first`; "" begins anew."""
+        self.shape, self.first = shape, first
+
+    def picture(self, example: Example, image: Image.Image) -> NDArray[np.uint8]:
+        """Return the picture, uint8 (C, H, W).
+
+        Raises:
+            PluginError: if the data set does not keep its contract.
+            MixedError: if the shape differs from the first picture's.
+        """
+        if image.mode not in ("L", "RGB"):
+            raise PluginError(
+                f"dataset {self._name!r}: expected pictures of mode L or RGB; got {image.mode} ({example.source})"
+            )
+        row = uniform(image, self._preparation)
+        shape = (row.shape[0], row.shape[1], row.shape[2])
+        if not self.first:
+            self.shape, self.first = shape, example.source or "the first picture"
+        if shape != self.shape:
+            raise self._mismatch(shape, example)
+        return row
+
+    def label(self, example: Example) -> NDArray[np.int64] | None:
+        """Return the label, int64 (), or None for a data set without labels.
+
+        Raises:
+            DataError: if there is none, or it names no class.
+        """
+        label, count = example.label, len(self.classes)
+        if label is None and not count:
+            return None
+        if label is None or not 0 <= label < count:
+            expected = f"a label from 0 to {count - 1}" if count else "no label, as the set has no classes"
+            raise DataError(f"{self._name}: {example.source}: expected {expected}; got {label}")
+        return np.array(label, dtype=np.int64)
+
+    def _mismatch(self, shape: Shape, example: Example) -> MixedError:
+        what: Literal["size", "channels"] = "channels" if shape[1:] == self.shape[1:] else "size"
+        return MixedError(
+            f"{self._name}: pictures differ in {what}: {_shown(self.shape)} ({self.first}) and "
+            f"{_shown(shape)} ({example.source}); set preparation.{what}",
+            what,
+        )
+
+
+def _shown(shape: Shape) -> str:
+    channels, height, width = shape
+    return f"{width}x{height} {'grey' if channels == 1 else 'RGB'}"
+
+
+Fit = Literal["crop", "resize", "pad"]
+
+_REDUCING_GAP = 3.0
+"""Pictures more than six times too large are first averaged by a whole factor, which looks the same, faster."""
+
+
+def uniform(image: Image.Image, preparation: Preparation) -> NDArray[np.uint8]:
+    """Return a picture of mode L or RGB as uint8 (C, H, W)."""
+    if preparation.channels is not None:
+        image = image.convert("L" if preparation.channels == 1 else "RGB")
+    if preparation.size is not None:
+        image = fit_to(image, (preparation.size, preparation.size), preparation.fit)
+    return to_array(image)
+
+
+def fit_to(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    """Return an image of a width and height.
+
+    Args:
+        image: of mode L or RGB.
+        size: width and height.
+        fit: crop what is beyond the proportions, resize without regard to them, or pad with black; padding makes an
+            image smaller where it must be, and never larger.
+    """
+    return {"crop": _crop, "resize": _scaled, "pad": _pad}[fit](image, size)
+
+
+def to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an image of mode L or RGB as uint8 (C, H, W)."""
+    values = np.asarray(image)
+    return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Scale the largest part from the centre that has the proportions."""
+    width = min(image.width, max(1, round(image.height * size[0] / size[1])))
+    height = min(image.height, max(1, round(image.width * size[1] / size[0])))
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return _scaled(image.crop((left, top, left + width, top + height)), size)
+
+
+def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.width > size[0] or image.height > size[1]:
+        wide = image.width * size[1] >= image.height * size[0]
+        part, whole = (size[0], image.width) if wide else (size[1], image.height)
+        width, height = (max(1, round(side * part / whole)) for side in image.size)
+        image = _scaled(image, (width, height))
+    canvas = Image.new(image.mode, size)
+    canvas.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    return canvas
+
+
+def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.size == size:
+        return image
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+
+
+class MixedError(DataError):
+    """Pictures of one set differ in what the preparation does not settle.
+
+    Attributes:
+        what: "size" or "channels".
+    """
+
+    def __init__(self, message: str, what: Literal["size", "channels"]) -> None:
+        super().__init__(message)
+        self.what: Literal["size", "channels"] = what

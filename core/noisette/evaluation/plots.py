@@ -1,0 +1,107 @@
+"""Figures of an evaluation: images beside their nearest references, and a model's curves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from noisette.images import save_png, sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from noisette.contracts import Curve, Neighbours
+    from noisette.evaluation.sets import PictureSet
+
+__all__ = ["draw_curves", "draw_neighbours"]
+
+
+def draw_neighbours(
+    found: Mapping[str, list[Neighbours]], sets: Mapping[str, tuple[PictureSet, PictureSet]], directory: Path
+) -> dict[str, str]:
+    """Draw a file for every set of which neighbours were found: a row a picture, itself first.
+
+    Args:
+        found: neighbours by the label of a set.
+        sets: for each label the set, and the reference its neighbours are of; labels without are left out.
+        directory: where to write.
+
+    Returns:
+        The names of the files by label.
+    """
+    drawn: dict[str, str] = {}
+    for label, rows in found.items():
+        if not rows or label not in sets:
+            continue
+        name = f"nearest-{re.sub(r'[^A-Za-z0-9._=,+-]', '_', label)[:80]}.png"
+        drawn[label] = f"{len(drawn)}-{name}" if name in drawn.values() else name
+        save_png(_drawn(label, rows, *sets[label]), directory / drawn[label])
+    return drawn
+
+
+def _drawn(label: str, rows: list[Neighbours], judged: PictureSet, reference: PictureSet) -> Image.Image:
+    columns = min(len(row.beside) for row in rows)
+    shape = _common(judged.pictures.shape[1:], reference.pictures.shape[1:])
+    pictures = np.stack(
+        [
+            np.stack([_at(judged, row.place, shape), *(_at(reference, at, shape) for at in row.beside[:columns])])
+            for row in rows
+        ]
+    )
+    beside = [f"{row.place}: {row.distances[0]:.3g}" for row in rows]
+    title = f"{label}: the pictures nearest to {reference.name} (number: distance), and their neighbours there"
+    heads = ["picture", "nearest", *(f"{place}." for place in range(2, columns + 1))]
+    return sheet(pictures, heads, beside, title=title, width=640)
+
+
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape in which pictures of both can stand side by side."""
+    return a if a == b else tuple(map(max, a, b))
+
+
+def _at(some: PictureSet, place: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    picture = np.asarray(some.pictures[place : place + 1][0])
+    if picture.shape == shape:
+        return picture
+    channels, height, width = shape
+    image = Image.fromarray(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0))
+    image = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BICUBIC)
+    array = np.asarray(image)
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+_COLOUR = "#0072B2"
+
+
+def draw_curves(curves: Mapping[str, Curve], path: Path) -> None:
+    """Draw curves side by side as a PNG file; a name's `_by_` says what stands on the x-axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * len(curves), 3.6), dpi=150, layout="constrained")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for panel, (name, curve) in zip(panels, curves.items(), strict=True):
+        _panel(panel, name, curve)
+    figure.savefig(path, facecolor="white")
+
+
+def _panel(panel: Axes, name: str, curve: Curve) -> None:
+    what, _, against = name.partition("_by_")
+    x = [place for place, _ in curve]
+    values = [found.value for _, found in curve]
+    errors = [found.stderr or 0.0 for _, found in curve]
+    panel.plot(x, values, color=_COLOUR, linewidth=1.4)
+    low = [value - error for value, error in zip(values, errors, strict=True)]
+    high = [value + error for value, error in zip(values, errors, strict=True)]
+    panel.fill_between(x, low, high, color=_COLOUR, alpha=0.25, linewidth=0)
+    if values and min(values) > 0 and max(values) > 10 * min(values):
+        panel.set_yscale("log")
+    panel.set_xlabel(against.replace("_", " "))
+    panel.set_title(what.replace("_", " "), fontsize=11)
+    panel.grid(visible=True, color="#dddddd", linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)

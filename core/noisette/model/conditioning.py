@@ -1,0 +1,93 @@
+"""Conditioning: the channels that a network is given beside x_t (Saharia et al. 2021, SR3, section 2).
+
+For self-conditioning the x0 that it predicted before; for super-resolution a low-resolution image: the mean over
+areas, in 256 levels as a file would have it, enlarged to full size by bicubic interpolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from noisette.contracts import Shape
+from noisette.errors import DataError
+from noisette.pixels import to_unit
+
+if TYPE_CHECKING:
+    from noisette.data import Prepared
+    from noisette.model.model import Model
+
+__all__ = ["Inputs", "enlarged", "hints_of", "shrunk", "small_size"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The further channels of a network's input, in this order.
+
+    Attributes:
+        self_condition: the x0 that it saw a step earlier.
+        low_resolution: pixels of the shorter side of a small picture, enlarged; None for none.
+    """
+
+    self_condition: bool = False
+    low_resolution: int | None = None
+
+    @classmethod
+    def of(cls, training: Mapping[str, Any]) -> Inputs:
+        """Read the training options of a config or a checkpoint."""
+        return cls(bool(training.get("self_condition")), training.get("low_resolution"))
+
+    def shape(self, picture: Shape) -> Shape:
+        """Return channels, height and width of what the network is shown.
+
+        Raises:
+            DataError: if the small picture is no smaller than the picture.
+        """
+        channels, height, width = picture
+        side = self.low_resolution
+        if side is not None and side >= min(height, width):
+            most = min(height, width)
+            raise DataError(f"training.low_resolution: expected fewer pixels than the pictures' {most}; got {side}")
+        return channels * (1 + self.self_condition + (side is not None)), height, width
+
+
+def small_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return height and width of a small picture whose shorter side is `side`."""
+    shorter = min(size)
+    return round(size[0] * side / shorter), round(size[1] * side / shorter)
+
+
+def shrunk(pictures: Tensor, side: int) -> Tensor:
+    """Return small pictures of (N, C, H, W) in [-1, 1], (N, C, h, w), in 256 levels; the shorter side is `side`."""
+    height, width = pictures.shape[2:]
+    small = F.adaptive_avg_pool2d(pictures, small_size((height, width), side))
+    return small.add(1).mul_(127.5).round_().div_(127.5).sub_(1)
+
+
+def enlarged(small: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return pictures (N, C, h, w) at height and width `size`, bicubic, within [-1, 1]."""
+    return F.interpolate(small, size=size, mode="bicubic", align_corners=False).clamp_(-1, 1)
+
+
+def hints_of(model: Model, data: Prepared | None, indices: Sequence[int]) -> Tensor | None:
+    """Return what the network is shown for the pictures of the given numbers, (N, C, H, W); None if it needs none.
+
+    Picture i enlarges the small version of picture i mod N of the test split, which the network has not seen.
+
+    Raises:
+        DataError: if the pictures are not prepared, or there is no test split.
+    """
+    side = model.inputs.low_resolution
+    if side is None:
+        return None
+    if data is None or not len(data.pictures("test")):
+        raise DataError("super-resolution: expected prepared pictures of a test split to enlarge; there are none")
+    pictures = data.pictures("test")
+    rows = [index % len(pictures) for index in indices]
+    x0 = to_unit(torch.from_numpy(pictures[rows]))
+    return enlarged(shrunk(x0, side), model.shape[1:]).to(model.machine.device)

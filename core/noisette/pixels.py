@@ -1,0 +1,18 @@
+"""Between the bytes of images and the values that networks compute with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["to_bytes", "to_unit"]
+
+
+def to_unit(pictures: Tensor) -> Tensor:
+    """Map uint8 0 ... 255 to float32 -1 ... 1."""
+    return pictures.float().div_(127.5).sub_(1.0)
+
+
+def to_bytes(pictures: Tensor) -> Tensor:
+    """Map [-1, 1] to uint8 0 ... 255: rounded to the nearest, clipped outside."""
+    return pictures.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

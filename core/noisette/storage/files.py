@@ -1,0 +1,114 @@
+"""Files: keys for their names, safe writing, and what the system says when it refuses."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette.errors import StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+__all__ = ["digest", "make_directory", "new_array", "sync", "writing"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Write `target`, or files beside it, in the block.
+
+    Raises:
+        StorageError: if the disk is full or cannot be written. Other errors pass, also those of reading files that
+            lie elsewhere.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = _cause(error, target.parent)
+        if cause is None:
+            raise
+        raise StorageError(f"{target}: cannot be written: {cause}; nothing was changed") from error
+
+
+def _cause(error: Exception, folder: Path) -> str | None:
+    """Return why the disk did not take what was written; None if the error is about something else."""
+    number = _number(error)
+    if number in _FULL:
+        return f"{os.strerror(number)} (free some space and start again)"
+    if not isinstance(error, OSError):
+        return None
+    if type(error) is OSError and number is None:  # how numpy says that a write fell short
+        return f"{error} (is the disk full?)"
+    elsewhere = error.filename is not None and not _within(error.filename, folder)
+    return None if number is None or elsewhere else os.strerror(number)
+
+
+def _number(error: Exception) -> int | None:
+    """Return the number of an operating system's error; safetensors hides it in its text."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(found[1]) if found else None
+
+
+def _within(filename: Any, folder: Path) -> bool:
+    return isinstance(filename, str) and Path(filename).absolute().is_relative_to(folder.absolute())
+
+
+def sync(path: Path) -> None:
+    """Flush a file's content, or the names in a directory, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory with those above it, each flushed into the one above; one that is there is left."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    if missing:
+        path.mkdir(parents=True, exist_ok=True)
+    elif not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    for folder in reversed(missing):
+        sync(folder.parent)
+
+
+def new_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[Any, Any]:
+    """Make an array file (.npy) of zeros, memory-mapped for writing, with its space on disk reserved.
+
+    Without the reservation the file is sparse, and a disk that fills up kills the process with SIGBUS.
+
+    Raises:
+        OSError: if the disk has not the space.
+    """
+    import numpy as np
+
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=tuple(shape))
+    if hasattr(os, "posix_fallocate"):
+        handle = os.open(path, os.O_RDWR)
+        try:
+            os.posix_fallocate(handle, 0, path.stat().st_size)
+        finally:
+            os.close(handle)
+    return array
+
+
+def digest(*parts: Any) -> str:
+    """Return ten hexadecimal digits that differ if any of the parts (JSON values) does.
+
+    The order of a mapping's keys does not matter.
+    """
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return blake2b(text.encode(), digest_size=5).hexdigest()

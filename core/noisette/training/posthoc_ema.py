@@ -1,0 +1,183 @@
+"""Averages of the weights whose length is chosen after the training (Karras et al. 2024, EDM2, section 3).
+
+A power-function average gives the weights of step s a share that rises as s^gamma: its length grows with the
+training, and stays the same part of it, sigma_rel. Two of them, of lengths 0.05 and 0.1, are kept as snapshots on
+the way and in every checkpoint; a weighted sum of these comes near to the average of any length in between and some
+way beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from noisette.checkpoint import Checkpoint, checkpoint_path
+from noisette.errors import CheckpointError, DataError
+from noisette.storage import committed, is_complete, verify
+from noisette.training.distributed import whole
+from noisette.training.ema import EMA
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from noisette.training.state import TrainingState
+
+__all__ = ["LENGTHS", "PowerEMA", "averaged", "exponent", "keep_snapshot", "power_averages", "shares"]
+
+LENGTHS = (0.05, 0.1)
+"""Lengths of the averages that snapshots hold, as parts of the training (sigma_rel)."""
+
+_KIND = "snapshot"
+
+
+def exponent(length: float) -> float:
+    """Return gamma of the power function whose relative width is `length` (algorithm 2).
+
+    Raises:
+        DataError: if there is none: a length is above 0 and at most 0.28, which is an even average.
+    """
+    if not 0 < length <= 0.28:
+        raise DataError(
+            f"length of an average: expected above 0, at most 0.28, as part of the training; got {length}"
+        )
+    inverse = length**-2
+    return float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max())
+
+
+class PowerEMA(EMA):
+    """Averaged weights whose decay after step t is (1 - 1/t)^(gamma + 1) (eq. 3): no start is ever held on to."""
+
+    def __init__(self, network: nn.Module, length: float) -> None:
+        super().__init__(network, 0.0)
+        self.gamma = exponent(length)
+
+    def decay_at(self, step: int) -> float:
+        """Return the decay used after `step` steps."""
+        return float((1 - 1 / step) ** (self.gamma + 1))
+
+
+def power_averages(network: nn.Module) -> dict[str, EMA]:
+    """Return the averages that snapshots hold, by the names of their files."""
+    return {_file(length): PowerEMA(network, length) for length in LENGTHS}
+
+
+def keep_snapshot(state: TrainingState, run: Path) -> None:
+    """Write the power-function averages of this step: `<run>/snapshots/step-N`; what is there stays.
+
+    Raises:
+        StorageError: if they cannot be written.
+    """
+    folder = run / "snapshots" / f"step-{state.step:08d}"
+    first = state.group.is_first
+    if state.group.told(is_complete(folder, _KIND)):
+        return
+    with committed(folder, _KIND, {"step": state.step}) if first else nullcontext() as staging:
+        for file, ema in state.averages.items():
+            if isinstance(ema, PowerEMA):
+                tensors = {name: whole(weight.detach()).cpu().contiguous() for name, weight in ema.state().items()}
+                if staging is not None:
+                    save_file(tensors, staging / file)
+
+
+def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: float) -> NDArray[np.float64]:
+    """Return the factors, of sum 1, of the snapshots' mean that is nearest to an average of another length.
+
+    The least squares of algorithm 3, divided by their sum as in the authors' code: without that a weight that never
+    changed would not come out as it is.
+
+    Args:
+        steps: when each snapshot was taken.
+        lengths: of each snapshot's average.
+        at: the step at which the average ends.
+        length: of the average that is wanted.
+    """
+    own_t, own_gamma = np.array(steps, dtype=float), np.array([exponent(value) for value in lengths])
+    among = _overlaps(own_t[:, None], own_gamma[:, None], own_t[None], own_gamma[None])
+    wanted = _overlaps(own_t, own_gamma, np.full(len(own_t), float(at)), np.full(len(own_t), exponent(length)))
+    factors = np.linalg.lstsq(among, wanted, rcond=None)[0]
+    return np.asarray(factors / factors.sum(), dtype=np.float64)
+
+
+def averaged(checkpoint: Checkpoint, length: float) -> Checkpoint:
+    """Write a checkpoint whose averaged weights have a length chosen now.
+
+    It is mixed from the averages that the checkpoint itself holds and from the snapshots before it. It lies in
+    `<run>/averaged/<length>` and draws like any other.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged, or holds no averages to mix; DataError: if there is no such
+            length.
+        StorageError: if a snapshot is damaged, or the new checkpoint cannot be written.
+    """
+    exponent(length)
+    checkpoint = Checkpoint.open(checkpoint.directory)
+    target = checkpoint_path(checkpoint.run / "averaged" / f"{length:g}", checkpoint.step)
+    if is_complete(target, "checkpoint"):
+        return Checkpoint.open(target)
+    mixed = _mixed([*_snapshots(checkpoint), *_own(checkpoint)], checkpoint.step, length)
+    network = load_file(checkpoint.directory / "network.safetensors")
+    about: dict[str, Any] = {**checkpoint.about, "averaged": length}
+    with committed(target, "checkpoint", about) as staging:
+        save_file(network, staging / "network.safetensors")
+        save_file({**network, **mixed}, staging / "ema.safetensors")
+    return Checkpoint.open(target)
+
+
+def _own(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
+    """Return step, length and file of each average that a checkpoint holds.
+
+    Raises:
+        CheckpointError: if it holds none.
+    """
+    files = {length: checkpoint.directory / _file(length) for length in LENGTHS}
+    if not all(file.exists() for file in files.values()):
+        names = ", ".join(file.name for file in files.values())
+        raise CheckpointError(
+            f"{checkpoint.directory}: expected the averages of step {checkpoint.step}, {names}, which every "
+            "checkpoint of a training with training.snapshot_every holds; there are none. Train with "
+            "training.snapshot_every, such as a twentieth of the steps; a checkpoint that was slimmed has none"
+        )
+    return [(checkpoint.step, length, file) for length, file in files.items()]
+
+
+def _snapshots(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
+    """Return step, length and file of every snapshot of a checkpoint's training before its step."""
+    run = checkpoint.run.parent if checkpoint.run.name == "best" else checkpoint.run
+    folders = sorted((run / "snapshots").glob("step-*"))
+    taken = [(int(folder.name.removeprefix("step-")), folder) for folder in folders]
+    before = [(step, folder) for step, folder in taken if step < checkpoint.step]
+    for _, folder in before:
+        verify(folder, _KIND)
+    return [(step, length, folder / _file(length)) for step, folder in before for length in LENGTHS]
+
+
+def _mixed(found: list[tuple[int, float, Path]], step: int, length: float) -> dict[str, Tensor]:
+    factors = shares([when for when, _, _ in found], [kept for _, kept, _ in found], step, length)
+    total: dict[str, Tensor] = {}
+    for factor, (_, _, file) in zip(factors.tolist(), found, strict=True):
+        weights = load_file(file)
+        names = total or [name for name, weight in weights.items() if weight.is_floating_point()]
+        total = {name: factor * weights[name].double() + total.get(name, 0) for name in names}
+    return {name: weight.to(torch.float32) for name, weight in total.items()}
+
+
+def _file(length: float) -> str:
+    return f"power-{length}.safetensors"
+
+
+def _overlaps(
+    t: NDArray[np.float64], gamma: NDArray[np.float64], other_t: NDArray[np.float64], other: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the integrals of products of two averages' profiles (algorithm 3)."""
+    ratio = t / other_t
+    power = np.where(t < other_t, other, -gamma)
+    latest = np.maximum(t, other_t)
+    overlaps: NDArray[np.float64] = (gamma + 1) * (other + 1) * ratio**power / ((gamma + other + 1) * latest)
+    return overlaps

@@ -1,0 +1,91 @@
+"""`noisette check` and `noisette schema`: what a config would do, and what it may say."""
+
+from __future__ import annotations
+
+import json
+import json as jsonlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from noisette import Experiment, StorageError
+from noisette.formatting import compact
+from noisette.layout import data_directory, run_directory
+from noisette_flows.cli.options import AsJson, Config, Output, Set, overrides_of
+from noisette_flows.cli.runner import Order
+from noisette_flows.outcome import stage_json
+
+if TYPE_CHECKING:
+    from noisette.training.size import Size
+
+__all__ = ["check", "schema"]
+
+
+def check(config: Config, settings: Set = None, output: Output = "runs", json: AsJson = False) -> None:
+    """Check a config and show what `noisette run` would do: every option, the network's size, the stages.
+
+    The output is a config itself, with all defaults spelt out and the rest as comments.
+    """
+    order = Order(config, overrides_of(settings), output)
+    loaded = order.config_or_show()
+    stages = order.stages()
+    done = [stage.name for stage in stages if stage.finished]
+    facts: dict[str, Any] = {
+        "directory": str(run_directory(loaded, Path(output))),
+        "stages": [stage_json(stage, done) for stage in stages],
+    }
+    size = _size(loaded, Path(output)) if isinstance(loaded, Experiment) else None
+    if json:
+        numbers = {} if size is None else {"parameters": size.parameters, "state_bytes": size.state_bytes}
+        print(jsonlib.dumps({"config": loaded.options(), **facts, **numbers}, indent=1))
+        return
+    print(yaml.safe_dump(loaded.options(), sort_keys=False, allow_unicode=True), end="")
+    for line in (*_of_network(loaded, size), *_of_stages(facts)):
+        print(f"# {line}")
+
+
+def _size(experiment: Experiment, root: Path) -> Size | None:
+    from noisette.training.size import size_of
+
+    return size_of(experiment, data_directory(experiment, root))
+
+
+def _of_network(loaded: object, size: Size | None) -> Iterator[str]:
+    if size is not None:
+        state = compact(size.state_bytes / 1e6, 3)
+        yield f"network: {size.parameters:,} parameters"
+        yield f"memory: {state} MB for weights, averages, gradients and optimizer; that of a batch comes on top"
+    elif isinstance(loaded, Experiment):
+        yield "network: its size is known when the images are prepared (noisette prepare)"
+
+
+def _of_stages(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"results: {facts['directory']}"
+    words = {"skipped": "finished, will be skipped", "open": "to do"}
+    for stage in facts["stages"]:
+        yield "  ".join(filter(None, [f"{stage['name']}: {words[stage['status']]}", stage["directory"]]))
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it to this file.", show_default=False)
+    ] = None,
+) -> None:
+    """Print the JSON schema of configs, with the options of all installed plugins.
+
+    A YAML file whose first line is `# yaml-language-server: $schema=FILE` is then completed and checked by editors.
+    """
+    from noisette.config.schema import config_schema
+
+    text = json.dumps(config_schema(), indent=1, ensure_ascii=False)
+    if output is None:
+        print(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{output}: cannot be written: {error.strerror or error}") from None
+    print(f"{output}: for an editor, begin a config with\n# yaml-language-server: $schema={output}")

@@ -1,0 +1,7 @@
+"""What MLflow stores as the code of a registered model, instead of a pickle."""
+
+import mlflow
+
+from noisette_flows.model_registry.pyfunc import Drawer
+
+mlflow.models.set_model(Drawer())

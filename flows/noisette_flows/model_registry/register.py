@@ -1,0 +1,152 @@
+"""Writing a trained model into MLflow's registry, as a version of a name, with an alias.
+
+Nothing is registered by itself. A registry is what somebody has chosen; every run of a sweep in it, its weights
+sent over the network, would be neither wanted nor free.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisette import Experiment, NoisetteError
+from noisette.checkpoint import Checkpoint
+from noisette_flows.tracking import Memory, Store, catch_up
+from noisette_flows.tracking.runs import PARENT, client_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
+
+__all__ = ["Registered", "RegistryError", "register"]
+
+_DIGEST = "noisette.checkpoint"
+
+
+class RegistryError(NoisetteError):
+    """A model that MLflow did not take."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a model in MLflow's registry.
+
+    Attributes:
+        name: of the model.
+        version: its number.
+        alias: that now stands for it.
+        new: whether it was not there before.
+    """
+
+    name: str
+    version: str
+    alias: str
+    new: bool
+
+    @property
+    def uri(self) -> str:
+        """Its address by alias, as `mlflow models serve -m` takes it."""
+        return f"models:/{self.name}@{self.alias}"
+
+
+def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> Registered:
+    """Make a checkpoint a version of a model, unless it is one, and give it an alias.
+
+    Args:
+        checkpoint: a trained model.
+        store: MLflow's; it must answer.
+        name: of the model.
+        alias: what the version is found by from now on.
+
+    Raises:
+        RegistryError: if MLflow does not answer, or refuses name or alias.
+        CheckpointError: if the checkpoint is damaged, or a plugin that it needs is missing.
+    """
+    try:
+        with redirect_stderr(io.StringIO()), _client(store) as client:  # what went wrong comes as an error
+            known = _version_of(client, name, checkpoint.digest)
+            number = known or _log(client, checkpoint, store, name)
+            client.set_registered_model_alias(name, alias, number)
+            return Registered(name, number, alias, known is None)
+    except NoisetteError:
+        raise
+    except Exception as error:  # of many libraries
+        reason = store.hide(str(error).partition("\n")[0])
+        raise RegistryError(f"MLflow at {store.shown} did not take the model: {reason}") from None
+
+
+@contextmanager
+def _client(store: Store) -> Iterator[MlflowClient]:
+    import mlflow
+
+    client, before = client_of(store), mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store.for_client())
+    try:
+        yield client
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _version_of(client: MlflowClient, name: str, digest: str) -> str | None:
+    """Return the version of a model that is this checkpoint, or None."""
+    found = client.search_model_versions(f"name = {name!r}")
+    same = [one.version for one in found if one.tags.get(_DIGEST) == digest]
+    return str(same[0]) if same else None
+
+
+def _log(client: MlflowClient, checkpoint: Checkpoint, store: Store, name: str) -> str:
+    import mlflow
+    from mlflow.models import Model, ModelSignature
+
+    from noisette.model.weights import slim
+    from noisette_flows.model_registry.pyfunc import ASKED, CHECKPOINT, GIVEN
+
+    code = Path(__file__).with_name("loaded.py")
+    about, run = checkpoint.about, _run_of(client, checkpoint, store)
+    made = client.create_logged_model(  # in the run's experiment: MLflow would take the default one
+        run.experiment_id, name="model", source_run_id=run.run_id, params={"step": str(checkpoint.step)}
+    )
+    with tempfile.TemporaryDirectory(prefix="noisette-") as folder:
+        weights = slim(checkpoint, Path(folder) / CHECKPOINT)
+        logged = Model.log(
+            artifact_path=None,
+            model_id=made.model_id,
+            flavor=mlflow.pyfunc,
+            run_id=run.run_id,
+            registered_model_name=name,
+            python_model=str(code),
+            artifacts={CHECKPOINT: str(weights.directory)},
+            signature=ModelSignature(inputs=ASKED, outputs=GIVEN),
+            pip_requirements=[f"noisette=={version('noisette')}"],
+            metadata=_told(about),
+        )
+    number = str(logged.registered_model_version)
+    told = {_DIGEST: checkpoint.digest, "noisette.step": checkpoint.step, "noisette.run": checkpoint.run.name}
+    for tag, value in told.items():
+        client.set_model_version_tag(name, number, tag, str(value))
+    return number
+
+
+def _told(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what a person wants to know of a model before it is loaded."""
+    return {"shape": about["shape"], "classes": about["classes"], "plugins": about["plugins"]}
+
+
+def _run_of(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> RunInfo:
+    """Return the run in which the model was trained; it is made where the store does not have it."""
+    memory = Memory.load(checkpoint.run, store)
+    if PARENT not in memory.runs:
+        catch_up(Experiment.parse(checkpoint.about["experiment"]), checkpoint.run, store, {})
+        memory = Memory.load(checkpoint.run, store)
+    if PARENT not in memory.runs:
+        raise RegistryError(f"MLflow at {store.shown} has no run of {checkpoint.run}: it does not answer")
+    run = client.get_run(memory.runs[PARENT]).info
+    if run.lifecycle_stage != "active":
+        raise RegistryError(f"{checkpoint.run}: its run was deleted in MLflow; `noisette run` makes it again")
+    return run

@@ -1,7 +1,0 @@
-"""What MLflow stores as the code of a registered model, instead of a pickle."""
-
-import mlflow
-
-from noisette_flows.registering.registered import Drawer
-
-mlflow.models.set_model(Drawer())

@@ -1,0 +1,228 @@
+"""Sampling side by side: which threads, processes or clusters, and the shards that each one generates."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from noisette import ConfigError, Events, Experiment, NoisetteError, Run, Sampler, Samples
+from noisette.checkpoint import Checkpoint
+from noisette.edited import warn_of_edited_sampler
+from noisette.errors import Problem
+from noisette.extras import install_command
+from noisette.layout import samples_directory
+from noisette.sampling import join, parts_of
+from noisette_flows.tasks import join_task, sample_task, shard_task
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import RunInput
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
+
+__all__ = ["Workers", "draw_all"]
+
+_EXPECTED = "threads:2, processes:2, dask:2, dask:tcp://HOST:PORT, ray:2 or ray:ray://HOST:PORT"
+_UNKNOWN = 8  # shards of a sampler on a cluster whose size is not known
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers that draw.
+
+    Attributes:
+        kind: "threads", "processes", "dask" or "ray".
+        count: how many; 0 for a cluster that is there.
+        address: of a cluster that is there; else empty.
+    """
+
+    kind: str
+    count: int
+    address: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the workers that a flow's parameter asks for.
+
+        Raises:
+            ConfigError: if it cannot be understood.
+        """
+        kind, _, rest = text.partition(":")
+        if kind in _RUNNERS and rest.isascii() and rest.isdigit() and int(rest) > 0:
+            return cls(kind, int(rest))
+        if kind in ("dask", "ray") and "://" in rest:
+            return cls(kind, 0, rest)
+        raise ConfigError("workers", [Problem("", f"expected {_EXPECTED}; got {text!r}")])
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Refuse workers before anything is computed for them; empty text asks for none.
+
+        Raises:
+            ConfigError: if they cannot be understood.
+            NoisetteError: if their package is not installed.
+        """
+        if text:
+            cls.of(text).runner()
+
+    @property
+    def shards(self) -> int:
+        """Into how many parts a sampler's pictures are split, at most."""
+        return self.count or _UNKNOWN
+
+    def runner(self) -> TaskRunner[Any]:
+        """Return Prefect's task runner for them.
+
+        Raises:
+            NoisetteError: if its package is not installed.
+        """
+        try:
+            return _RUNNERS[self.kind](self)
+        except ModuleNotFoundError as error:
+            raise NoisetteError(
+                f"workers {self.kind} need {error.name}, which is not installed: {install_command(self.kind)}"
+            ) from None
+
+
+def _threads(workers: Workers) -> TaskRunner[Any]:
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    return ThreadPoolTaskRunner(max_workers=workers.count)
+
+
+def _processes(workers: Workers) -> TaskRunner[Any]:
+    from prefect.task_runners import ProcessPoolTaskRunner
+
+    return ProcessPoolTaskRunner(max_workers=workers.count)
+
+
+def _dask(workers: Workers) -> TaskRunner[Any]:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # else sixty lines of a cluster's coming and going
+    if workers.address:
+        return DaskTaskRunner(address=workers.address)
+    local = {
+        "n_workers": workers.count,
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "silence_logs": logging.ERROR,  # of its processes
+    }
+    return DaskTaskRunner(cluster_class="distributed.LocalCluster", cluster_kwargs=local)
+
+
+def _ray(workers: Workers) -> TaskRunner[Any]:
+    from prefect_ray.task_runners import RayTaskRunner
+
+    local = {"num_cpus": workers.count, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    found = RayTaskRunner(address=workers.address) if workers.address else RayTaskRunner(init_kwargs=local)
+    runner: TaskRunner[Any] = found
+    return runner
+
+
+_RUNNERS: dict[str, Callable[[Workers], TaskRunner[Any]]] = {
+    "threads": _threads,
+    "processes": _processes,
+    "dask": _dask,
+    "ray": _ray,
+}
+
+
+def draw_all(
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    samplers: Sequence[Sampler],
+    root: Path,
+    events: Events,
+    workers: str = "",
+    again: bool = False,
+) -> list[Samples]:
+    """Draw the pictures of some samplers; what is drawn is not drawn again.
+
+    Args:
+        experiment, checkpoint, root: as `noisette.sample` takes them.
+        samplers: in whose order they are begun.
+        events: who is told.
+        workers: as `Workers.of` takes it; empty to draw here, one sampler after another.
+        again: draw what is drawn anew.
+
+    Raises:
+        ConfigError: if the workers cannot be understood; else as `noisette.sample`.
+    """
+    if not workers:
+        return [sample_task(experiment, checkpoint, sampler, root, events, again) for sampler in samplers]
+    asked = Workers.of(workers)
+    places = [samples_directory(checkpoint.run, checkpoint.digest, one, experiment) for one in samplers]
+    wanted = [place for place in places if again or Samples.finished(place) is None]
+    if not wanted:
+        return [join(experiment, checkpoint, sampler, []) for sampler in samplers]
+    for sampler, place in zip(samplers, places, strict=True):
+        if place in wanted:
+            warn_of_edited_sampler(experiment, checkpoint, sampler, place)
+    with asked.runner() as runner:
+        shards = {
+            place: _begun(runner, experiment, checkpoint, sampler, root, asked.shards)
+            for sampler, place in zip(samplers, places, strict=True)
+            if place in wanted
+        }
+        return [
+            _joined(experiment, checkpoint, sampler, events, place, shards.get(place, []))
+            for sampler, place in zip(samplers, places, strict=True)
+        ]
+
+
+Shard = tuple[range, "PrefectFuture[str]"]
+
+
+def _begun(
+    runner: TaskRunner[Any],
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    sampler: Sampler,
+    root: Path,
+    most: int,
+) -> list[Shard]:
+    """Hand the shards of a sampler to the workers, as plain values: another machine knows no more."""
+    common = {
+        "experiment": experiment.options(),
+        "checkpoint": str(checkpoint.directory.absolute()),
+        "sampler": sampler.options(),
+        "label": sampler.label,
+        "root": str(root.absolute()),
+    }
+    from prefect.utilities.engine import collect_task_run_inputs_sync
+
+    behind: dict[str, set[RunInput]] = {"checkpoint": {*collect_task_run_inputs_sync(checkpoint)}}
+    return [
+        (part, runner.submit(shard_task, {**common, "first": part.start, "last": part.stop}, dependencies=behind))
+        for part in parts_of(experiment, most)
+    ]
+
+
+def _joined(
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    sampler: Sampler,
+    events: Events,
+    place: Path,
+    shards: Sequence[Shard],
+) -> Samples:
+    """Wait for the shards of a sampler, and put them together."""
+    if not shards:
+        return join(experiment, checkpoint, sampler, [])
+    run = Run("sample", sampler.label, place, experiment.sampling.count, sampler.options())
+    events.run_start(run)
+    try:
+        drawn, done = [], 0
+        for part, future in shards:
+            drawn.append(Path(future.result()))
+            done += len(part)
+            events.step(run, done, {})
+        futures = [future for _, future in shards]
+        return join_task(experiment, checkpoint, sampler, drawn, events, wait_for=futures)
+    except BaseException as error:
+        events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
+        raise

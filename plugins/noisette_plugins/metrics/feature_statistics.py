@@ -1,0 +1,228 @@
+"""Statistics of sets of feature vectors: rows, moments, samples, and what is computed from them once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from noisette import Batch, DataError
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+
+__all__ = [
+    "CHUNK",
+    "KEPT",
+    "Memory",
+    "canonical_order",
+    "content_keys",
+    "count",
+    "count_of",
+    "features_of",
+    "gram",
+    "joined",
+    "merged",
+    "merged_samples",
+    "moments",
+    "moments_of_many",
+    "same_length",
+    "sample",
+    "times_lower",
+]
+
+_BLOCK = 192
+"""Columns of a block: fewer leave out more of the half, more are multiplied faster."""
+
+
+def gram(rows: Tensor) -> Tensor:
+    """Return the sum of x xᵀ over rows x, (D, D) of (N, D)."""
+    found = rows.new_empty(rows.shape[1], rows.shape[1])
+    for start in range(0, len(found), _BLOCK):
+        end = start + _BLOCK
+        found[start:, start:end] = rows[:, start:].T @ rows[:, start:end]
+        found[start:end, end:] = found[end:, start:end].T
+    return found
+
+
+def times_lower(rows: Tensor, lower: Tensor) -> Tensor:
+    """Return rows L, (N, D), for rows (N, D) and a lower triangle L (D, D)."""
+    found = torch.empty_like(rows)
+    for start in range(0, len(lower), _BLOCK):
+        end = start + _BLOCK
+        found[:, start:end] = rows[:, start:] @ lower[start:, start:end]
+    return found
+
+
+class Memory:
+    """Values by the tensor they were made from (the very object, which states never change) and a key."""
+
+    def __init__(self) -> None:
+        self._values: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+    def get(self, source: Tensor, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the value made from `source` under `key`, made now if it was not before."""
+        if source not in self._values:
+            self._values[source] = {}
+        values: dict[Hashable, Any] = self._values[source]
+        if key not in values:
+            values[key] = make()
+        return values[key]
+
+
+_CHUNK = 1024
+
+
+def features_of(batch: Batch) -> Tensor:
+    """Return the features of a batch, (N, D) float32 on the CPU.
+
+    Raises:
+        DataError: if there are none, or they are not finite.
+    """
+    features = batch.features
+    if features is None or features.ndim != 2 or len(features) != len(batch.pictures):
+        came = "none" if features is None else f"shape {tuple(features.shape)}"
+        raise DataError(f"expected features of shape ({len(batch.pictures)}, D); got {came}")
+    if not bool(torch.isfinite(features.sum(dtype=torch.float64))):  # so large no sum of float32 is
+        raise DataError("expected finite features; the feature network gave NaN or infinity")
+    return features.detach().to("cpu", torch.float32)
+
+
+def joined(a: State, b: State) -> State:
+    """Return two states whose tensors have a row for each picture as one; `{}` is no pictures.
+
+    Raises:
+        DataError: if they hold different things, or rows of different shapes.
+    """
+    if not a or not b:
+        return dict(a or b)
+    shapes = [{key: tuple(rows.shape[1:]) for key, rows in state.items()} for state in (a, b)]
+    if shapes[0] != shapes[1]:
+        raise DataError(f"cannot join pictures of {shapes[0]} with pictures of {shapes[1]}")
+    return {key: torch.cat([a[key], b[key]]) for key in a}
+
+
+def count(state: State, key: str) -> int:
+    """Return how many pictures a state of rows has."""
+    return len(state[key]) if state else 0
+
+
+def content_keys(rows: Tensor) -> Tensor:
+    """Return a hash of the bits of each row, (N,) int64: what is chosen by it hangs on no order."""
+    flat = rows.contiguous().flatten(1)
+    words = flat.view(torch.int32) if flat.dtype == torch.float32 else flat
+    index = torch.arange(1, words.shape[1] + 1, dtype=torch.int64)
+    factors = _mixed(index) | 1
+    starts = range(0, len(words), _CHUNK)
+    sums = [(words[start : start + _CHUNK].to(torch.int64) * factors).sum(dim=1) for start in starts]
+    return _mixed(torch.cat(sums)) if sums else torch.empty(0, dtype=torch.int64)
+
+
+def canonical_order(rows: Tensor) -> Tensor:
+    """Return indices that sort rows by a hash of their bits, (N,) int64.
+
+    The same rows come in the same order, whatever order they were seen in, so that what is drawn from them does
+    not depend on it.
+    """
+    return content_keys(rows).argsort(stable=True)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """Scatter 64-bit numbers (the finaliser of SplitMix64, Steele et al. 2014), wrapping as integers do."""
+    x = (x ^ (x >> 30)) * -4658895280553007687
+    x = (x ^ (x >> 27)) * -7723592293110705685
+    return x ^ (x >> 31)
+
+
+CHUNK = 4096
+"""Rows that are held in float64 at once."""
+
+
+def moments(features: Tensor) -> State:
+    """Return count (), mean (D,) and scatter (D, D) of features (N, D), in float64; `{}` for no rows."""
+    if not len(features):
+        return {}
+    rows = features.to(torch.float64)
+    mean = rows.mean(dim=0)
+    centred = rows - mean
+    return {"count": torch.tensor(len(rows)), "mean": mean, "scatter": gram(centred)}
+
+
+def moments_of_many(features: Tensor) -> State:
+    """Return the same of any number of rows, in bounded memory."""
+    state: State = {}
+    for part in torch.split(features, CHUNK):
+        state = merged(state, moments(part))
+    return state
+
+
+def merged(a: State, b: State) -> State:
+    """Return the moments of two sets together.
+
+    Raises:
+        DataError: if their vectors have different lengths.
+    """
+    if not a or not b:
+        return dict(a or b)
+    same_length(a["mean"], b["mean"])
+    n_a, n_b = int(a["count"]), int(b["count"])
+    total = n_a + n_b
+    step = b["mean"] - a["mean"]
+    scatter = torch.addr(a["scatter"], step, step, alpha=n_a * n_b / total).add_(b["scatter"])
+    return {"count": torch.tensor(total), "mean": a["mean"] + step * (n_b / total), "scatter": scatter}
+
+
+def same_length(a: Tensor, b: Tensor) -> None:
+    """Refuse vectors of different lengths, (..., D).
+
+    Raises:
+        DataError: naming both.
+    """
+    if a.shape[-1] != b.shape[-1]:
+        raise DataError(f"expected features of one length; got {a.shape[-1]} and {b.shape[-1]}")
+
+
+KEPT = 2048
+"""Rows of a sample: enough to tell a variance to about 5 %."""
+
+
+def sample(rows: Tensor) -> State:
+    """Return the statistics of rows (N, D); `{}` for none.
+
+    They are keys (k,) int64, ascending, and sample (k, D), the rows; of more rows than `KEPT` also count (),
+    mean (D,) and scatter (D, D) of the others in float64.
+    """
+    return _statistics(content_keys(rows), rows, {}) if len(rows) else {}
+
+
+def merged_samples(a: State, b: State) -> State:
+    """Return the statistics of two sets together.
+
+    Raises:
+        DataError: if their rows have different lengths.
+    """
+    if not a or not b:
+        return dict(a or b)
+    same_length(a["sample"], b["sample"])
+    rows = torch.cat([a["sample"], b["sample"]])
+    return _statistics(torch.cat([a["keys"], b["keys"]]), rows, merged(_others(a), _others(b)))
+
+
+def count_of(state: State) -> int:
+    """Return how many rows there were."""
+    return (len(state["sample"]) + int(state.get("count", 0))) if state else 0
+
+
+def _statistics(keys: Tensor, rows: Tensor, others: State) -> State:
+    """Return the statistics of some rows, and of others that are in no sample any more."""
+    order = keys.argsort(stable=True)
+    kept, rest = order[:KEPT], order[KEPT:]
+    others = merged(others, moments_of_many(rows[rest]))
+    return {"keys": keys[kept], "sample": rows[kept], **others}
+
+
+def _others(state: State) -> State:
+    return {key: state[key] for key in ("count", "mean", "scatter") if key in state}

@@ -1,0 +1,132 @@
+"""Distances to the nearest reference pictures, and what they say of copies."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from noisette import Estimate, Neighbours
+from noisette_plugins.metrics.feature_statistics import Memory
+from noisette_plugins.metrics.jackknife import binomial, groups_of, interaction, scaled, shifts, without_each
+from noisette_plugins.metrics.neighbours import blocks, nearest, rows_of
+
+if TYPE_CHECKING:
+    from noisette.contracts.metric import State
+
+__all__ = ["Distances", "distances", "found_beside", "mean_distance", "memorised", "nearer"]
+
+_SHARE = 1 / 3
+
+
+class Distances(NamedTuple):
+    """Distances of pictures to the two nearest reference pictures.
+
+    Attributes:
+        all: (1 + G, N, 2), ascending: to the whole reference, and to it without each of its groups.
+        groups: of the pictures, (N,).
+    """
+
+    all: Tensor
+    groups: Tensor
+
+
+def distances(state: State, reference: State, whose: str) -> Distances:
+    """Return the distances of each picture to the two nearest reference pictures.
+
+    Raises:
+        DataError: if there are no pictures, fewer than 2 in the reference, or features of another length.
+    """
+    rows, others = rows_of(state, whose, 1), rows_of(reference, "reference", 2)
+    of_rows: Memory = _NEAREST.get(rows, "by reference", Memory)
+    found: Distances = of_rows.get(others, "distances", lambda: _measured(rows, others))
+    return found
+
+
+_NEAREST = Memory()
+"""Held-out pictures are beside every row of a table. Both sets are held weakly: an `id` is given out again."""
+
+
+def _measured(rows: Tensor, others: Tensor) -> Distances:
+    groups = groups_of(others)
+    number = int(groups.max()) + 1
+    of_groups = torch.full((number, len(rows), 2), torch.inf, dtype=torch.float64)
+    for places, squares in blocks(rows, others):
+        for group in range(number):
+            inside = squares[:, groups == group]
+            least = min(2, inside.shape[1])
+            of_groups[group, places, :least] = inside.topk(least, dim=1, largest=False).values
+    each = torch.arange(number if number > 2 else 0)
+    left = [of_groups, *(of_groups[torch.arange(number) != group] for group in each)]
+    return Distances(torch.stack([_two_least(squares) for squares in left]), groups_of(rows))
+
+
+def _two_least(squares: Tensor) -> Tensor:
+    """Return the two least distances of squared ones of some groups, (G, N, 2), as (N, 2)."""
+    together = squares.transpose(0, 1).flatten(1)
+    return together.topk(2, dim=1, largest=False).values.sqrt()
+
+
+def mean_distance(found: Distances) -> Estimate:
+    """Return the mean distance to the nearest reference picture."""
+    nearest = found.all[0, :, 0]
+    own = float(nearest.var(correction=0)) / len(nearest)
+    return _estimate(own, found.all[..., 0], found.groups)
+
+
+def memorised(found: Distances) -> Estimate:
+    """Return the share of pictures whose first distance is at most a third of the second."""
+    copied = (found.all[..., 0] <= _SHARE * found.all[..., 1]).to(torch.float64)
+    return _estimate(binomial(float(copied[0].mean()), copied.shape[1]) ** 2, copied, found.groups)
+
+
+def _estimate(own: float, scores: Tensor, groups: Tensor) -> Estimate:
+    """Return the mean score of pictures of some groups with its error.
+
+    To the variance over the pictures, `own`, the jackknife adds that over the reference; what both have together is
+    counted once.
+
+    Args:
+        own: the variance over the pictures.
+        scores: (1 + G, N), beside the whole reference and without each group of it.
+        groups: of the pictures, (N,).
+    """
+    value = float(scores[0].mean())
+    if len(scores) == 1 or int(groups.max()) == 0:
+        return Estimate(value, sqrt(own))
+    shared = shifts(scores[1:].mean(dim=1))
+    left = torch.stack([without_each(row, groups) for row in scores[1:]])
+    theirs = float(shared.square().sum())
+    return Estimate(value, sqrt(max(own + theirs - interaction(left), own, theirs)), shared.tolist())
+
+
+def nearer(ours: Distances, theirs: Distances) -> Estimate:
+    """Return the chance that a distance of ours is less than one of theirs, equal ones counted half.
+
+    The reference moves both alike: its part of the error is left out. What rows share are the held-out pictures.
+    """
+    first, second = ours.all[0, :, 0], theirs.all[0, :, 0]
+    higher, lower = _share_above(first, second), 1 - _share_above(second, first)
+    value, held = float(higher.mean()), float(lower.var(correction=0)) / len(second)
+    variance = float(higher.var(correction=0)) / len(first) + held
+    sums = torch.zeros(int(theirs.groups.max()) + 1, dtype=torch.float64)
+    sums.index_add_(0, theirs.groups, lower - lower.mean())
+    return Estimate(value, max(sqrt(variance), 1 / min(len(first), len(second))), scaled(sums, held))
+
+
+def _share_above(some: Tensor, others: Tensor) -> Tensor:
+    """Return for each of some the share of others that are above it, equal ones counted half."""
+    ascending, some = others.sort().values, some.contiguous()
+    below = torch.searchsorted(ascending, some) + torch.searchsorted(ascending, some, right=True)
+    return 1 - below.to(torch.float64) / (2 * len(others))
+
+
+def found_beside(generated: State, reference: State, shown: int, beside: int) -> list[Neighbours]:
+    """Return the pictures that are nearest to the reference, with their neighbours."""
+    rows, others = rows_of(generated, "judged", 1), rows_of(reference, "reference", 2)
+    first = distances(generated, reference, "judged").all[0, :, 0].argsort(stable=True)[:shown]
+    squares, places = nearest(rows[first], others, min(beside, len(others)))
+    lists = zip(first.tolist(), places.tolist(), squares.sqrt().tolist(), strict=True)
+    return [Neighbours(place, near, apart) for place, near, apart in lists]

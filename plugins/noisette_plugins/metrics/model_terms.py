@@ -1,0 +1,164 @@
+"""Terms of the loss and of the variational bound of a model on real images, by timestep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from noisette import Curve, DataError, Estimate, Model, Noise
+from noisette.diffusion import derive_seed
+from noisette.diffusion.bound import bound_of
+from noisette.diffusion.noise import seeded_generator
+from noisette.model.conditioning import enlarged, shrunk
+from noisette.pixels import to_unit
+
+if TYPE_CHECKING:
+    from noisette import Batch
+    from noisette.contracts.metric import State
+
+__all__ = ["View", "added", "bound_sums", "by_step", "loss_sums", "means", "spans", "views"]
+
+
+def bound_sums(
+    batch: Batch, terms: int | None, variance: Literal["fixed-small", "fixed-large"], *, clip: bool
+) -> State:
+    """Return sums of the bound, L_T, L_1 to L_T-1 and L_0 over the pictures of a batch, in bits per dimension.
+
+    The first step stands alone, whatever the number of terms: its term is of another kind, and the largest.
+    """
+    model = judged(batch)
+    timesteps, bound = len(model.tables), bound_of(model.tables, variance)
+    parts = torch.zeros(len(batch.pictures), 4, dtype=torch.float64)
+    state = curve_state(timesteps)
+    later = None if terms is None else max(terms - 1, 1)
+    for view in views(model, batch, [(0, 1), *spans(1, timesteps, later)]):
+        seen = model.objective.read(view.output, view.x_t, view.t, model.tables)
+        x0 = seen.x0.clamp(-1, 1) if clip else seen.x0
+        bits = bound.terms(view.x0, view.t, x0, seen.fractions).double().cpu()
+        parts[:, 3 if view.length == 1 and int(view.t[0]) == 0 else 2] += bits * view.length
+        parts[:, 1] = bound.prior(view.x0).double().cpu()
+        note(state, view.t, bits)
+    parts[:, 0] = parts[:, 1:].sum(dim=1)
+    return {**state, **totals(parts)}
+
+
+_POINTS = 100  # of a curve
+
+
+class View(NamedTuple):
+    """Pictures at one step each, and what the model said of them; tensors on the model's device."""
+
+    x0: Tensor
+    eps: Tensor
+    t: Tensor
+    x_t: Tensor
+    output: Tensor
+    length: int
+    """Steps of the span that they stand for."""
+
+
+def spans(first: int, timesteps: int, count: int | None) -> list[tuple[int, int]]:
+    """Cut the steps first ... timesteps - 1 into `count` even spans; None, or too many, makes one a step."""
+    steps = timesteps - first
+    count = min(count or steps, steps)
+    edges = [first + round(index * steps / max(count, 1)) for index in range(count + 1)]
+    return list(pairwise(edges))
+
+
+def views(model: Model, batch: Batch, cut: list[tuple[int, int]]) -> Iterator[View]:
+    """Yield what the model says of the pictures in each span."""
+    device = model.machine.device
+    numbers = torch.arange(len(batch.pictures)) if batch.numbers is None else batch.numbers
+    x0 = to_unit(batch.pictures.cpu()).to(device)
+    label = batch.labels.to(device) if model.classes and batch.labels is not None else None
+    side = model.inputs.low_resolution
+    hint = None if side is None else enlarged(shrunk(x0, side), model.shape[1:])
+    noise = Noise(derive_seed(batch.seed, "views"), numbers.tolist(), x0.shape[1:], device=device)
+    places = torch.stack(
+        [torch.rand(len(cut), generator=seeded_generator(batch.seed, "steps", n)) for n in numbers.tolist()]
+    )
+    for index, (low, high) in enumerate(cut):
+        t = (low + (places[:, index] * (high - low)).long()).clamp(max=high - 1).to(device)
+        eps = noise()
+        x_t = model.tables.noised(x0, eps, t)
+        yield View(x0, eps, t, x_t, model.ask(x_t, t, label, hint), high - low)
+
+
+def loss_sums(batch: Batch, terms: int | None) -> State:
+    """Return sums of the objective's loss over the pictures of a batch."""
+    model, count = judged(batch), len(batch.pictures)
+    timesteps = len(model.tables)
+    total = torch.zeros(count, dtype=torch.float64)
+    state = curve_state(timesteps)
+    for view in views(model, batch, spans(0, timesteps, terms)):
+        x0, eps, t = view.x0, view.eps, view.t
+        losses = model.objective.training_losses(view.output, x0, eps, t, model.tables).double().cpu()
+        total += losses * view.length / timesteps
+        note(state, t, losses)
+    return {**state, **totals(total[:, None])}
+
+
+def judged(batch: Batch) -> Model:
+    """Return the model of a batch."""
+    if batch.model is None:
+        raise DataError("expected a batch with the model that is judged; got none")
+    return batch.model
+
+
+def totals(values: Tensor) -> State:
+    """Return count (), sums (K,) and squares (K,) of K values a picture, (N, K)."""
+    return {"count": torch.tensor(len(values)), "sums": values.sum(dim=0), "squares": values.square().sum(dim=0)}
+
+
+def curve_state(timesteps: int) -> State:
+    """Return empty sums by step."""
+    sums, squares = torch.zeros(2, timesteps, dtype=torch.float64)
+    return {"step_sums": sums, "step_squares": squares, "step_counts": torch.zeros(timesteps, dtype=torch.int64)}
+
+
+def note(state: State, t: Tensor, values: Tensor) -> None:
+    """Add values (N,) at steps (N,) to sums by step."""
+    t = t.cpu()
+    state["step_sums"].index_add_(0, t, values)
+    state["step_squares"].index_add_(0, t, values.square())
+    state["step_counts"].index_add_(0, t, torch.ones_like(t))
+
+
+def added(a: State, b: State) -> State:
+    """Return the sums of two states, of which one may be empty."""
+    if not a or not b:
+        return dict(a or b)
+    return {name: tensor + b[name] for name, tensor in a.items()}
+
+
+def means(state: State) -> list[Estimate]:
+    """Return the mean of each value over the pictures, with its standard error.
+
+    Raises:
+        DataError: if there are fewer than 2 pictures.
+    """
+    count = int(state["count"]) if state else 0
+    if count < 2:
+        raise DataError(f"expected at least 2 held-out pictures; got {count}")
+    return [_estimate(*sums, count) for sums in zip(state["sums"].tolist(), state["squares"].tolist(), strict=True)]
+
+
+def by_step(state: State) -> Curve:
+    """Return the mean at each step, or at the middle of spans of steps where they are many."""
+    curve: Curve = []
+    for low, high in spans(0, len(state["step_counts"]), _POINTS):
+        count = int(state["step_counts"][low:high].sum())
+        if count > 1:
+            sums, squares = (float(state[name][low:high].sum()) for name in ("step_sums", "step_squares"))
+            curve.append(((low + high - 1) / 2, _estimate(sums, squares, count)))
+    return curve
+
+
+def _estimate(total: float, squares: float, count: int) -> Estimate:
+    mean = total / count
+    variance = max(squares / count - mean**2, 0.0) * count / (count - 1)
+    return Estimate(mean, (variance / count) ** 0.5)
