@@ -9,10 +9,9 @@ from torch import Tensor
 
 from benchmarks.setting import Setting, Work
 from noisette.data import Prepared
-from noisette.diffusion.denoiser import NetworkDenoiser
-from noisette.diffusion.process import Tables
 from noisette.layout import data_directory
 from noisette.machine import Machine, Precision
+from noisette.model.network_denoiser import NetworkDenoiser
 from noisette.training.batches import Batches, TrainingBatch
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
@@ -39,7 +38,7 @@ class NoisetteArm:
         self.experiment = setting.experiment(work, backbone or work.unet(), precision=precision, **training)
         data = Prepared.open(data_directory(self.experiment, setting.root))
         self.machine = Machine.here(precision)
-        self.tables = Tables.of(self.experiment.schedule, self.experiment.timesteps)
+        self.tables = self.experiment.schedule.process(self.experiment.timesteps)
         self.state = TrainingState(self.experiment, data, self.machine)
         self.stepper = Stepper(self.state, self.tables)
         self.batches = Batches(self.experiment, data)

@@ -11,8 +11,8 @@ from benchmarks.arms import DIFFUSERS, installed
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, times
 from benchmarks.timing import against, interleaved, summary
-from noisette.diffusion.denoiser import Clipped, NetworkDenoiser
-from noisette.diffusion.process import Tables
+from noisette.diffusion.denoiser import Clipped
+from noisette.model.network_denoiser import NetworkDenoiser
 from noisette.sampling.loop import draw
 from noisette_plugins.objectives import Eps
 from noisette_plugins.samplers import DDIM, DDPM
@@ -36,7 +36,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     """Time whole walks of both libraries in turn."""
     work, steps = setting.work(), 20 if setting.quick else 1000
     network = _Nothing((1, *work.shape))
-    denoise = Clipped(NetworkDenoiser(network, Eps(), Tables.of(Linear(), 1000)))
+    denoise = Clipped(NetworkDenoiser(network, Eps(), Linear().process(1000)))
     cpu = torch.device("cpu")
     arms = {}
     for sampler in (DDPM(steps=steps), DDIM(steps=steps)):

@@ -46,10 +46,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loa
 if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.data import Prepared, prepare
-    from noisette.diffusion import Clipped, Denoiser, NetworkDenoiser, Noise, Prediction, Tables
+    from noisette.diffusion import Clipped, Denoiser, Noise, Prediction, Tables
     from noisette.evaluation import Report, evaluate
     from noisette.events import Events
     from noisette.find import find_checkpoint
+    from noisette.model.network_denoiser import NetworkDenoiser
     from noisette.plugins import register, registry
     from noisette.sampling import Samples, sample
     from noisette.training import Model, train
@@ -61,7 +62,7 @@ _LAZY = {
     "Events": "noisette.events",
     "Experiment": "noisette.config",
     "Model": "noisette.training",
-    "NetworkDenoiser": "noisette.diffusion",
+    "NetworkDenoiser": "noisette.model.network_denoiser",
     "Noise": "noisette.diffusion",
     "Prediction": "noisette.diffusion",
     "Prepared": "noisette.data",

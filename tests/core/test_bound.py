@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from noisette import Tables
 from noisette.diffusion.bound import Bound
 from noisette_plugins.schedules import Constant, Linear
 
-T1000 = Tables.of(Linear(), 1000)
-T200 = Tables.of(Linear(), 200)
-TINY = Tables.of(Constant(beta=0.2), 5)
+T1000 = Linear().process(1000)
+T200 = Linear().process(200)
+TINY = Constant(beta=0.2).process(5)
 
 
 def pictures(count: int = 4) -> torch.Tensor:

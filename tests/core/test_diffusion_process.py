@@ -12,7 +12,7 @@ from noisette_plugins.schedules import Cosine, Linear
 
 @pytest.fixture(scope="module")
 def linear() -> Tables:
-    return Tables.of(Linear(), 1000)
+    return Linear().process(1000)
 
 
 def float64(*values: float) -> Tensor:
@@ -22,9 +22,9 @@ def float64(*values: float) -> Tensor:
 @pytest.mark.parametrize(
     ("tables", "first", "middle", "last", "total"),
     [
-        (Tables.of(Linear(), 1000), 0.9999, 0.07858724288, 4.035829765e-05, 10.05),
-        (Tables.of(Linear(), 4000), 0.999975, 0.07894487332, 4.246652276e-05, 10.05),
-        (Tables.of(Cosine(), 1000), 0.9999587158, 0.4938435904, 2.428766907e-09, 12.4414964171),
+        (Linear().process(1000), 0.9999, 0.07858724288, 4.035829765e-05, 10.05),
+        (Linear().process(4000), 0.999975, 0.07894487332, 4.246652276e-05, 10.05),
+        (Cosine().process(1000), 0.9999587158, 0.4938435904, 2.428766907e-09, 12.4414964171),
     ],
     ids=["linear", "linear-4000", "cosine"],
 )
@@ -142,7 +142,7 @@ def test_a_last_beta_of_one_is_pure_noise() -> None:
 @pytest.mark.parametrize("timesteps", [1, 2, 10, 100_000])
 def test_the_built_in_schedules_hold_at_extreme_lengths(timesteps: int) -> None:
     for schedule in (Linear(), Cosine(), Cosine(s=1e-6, max_beta=0.999999), Linear(scaled=False, end=0.999)):
-        tables = Tables.of(schedule, timesteps)
+        tables = schedule.process(timesteps)
         assert len(tables) == timesteps
         assert torch.isfinite(tables.alphas).all()
         assert torch.isfinite(tables.sigmas).all()
@@ -178,7 +178,7 @@ def test_a_schedule_of_another_length_is_refused() -> None:
             return super().betas(timesteps - 1)
 
     with pytest.raises(PluginError, match="schedule short: expected 10 betas; got 9"):
-        Tables.of(Short(), 10)
+        Short().process(10)
 
 
 def test_walks_are_those_of_the_spacing(linear: Tables) -> None:

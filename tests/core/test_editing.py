@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisette import Denoiser, Prediction, Sampler, Tables
+from noisette import Denoiser, Prediction, Sampler
 from noisette.sampling.editing import edit, interpolate
 from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Linear
 
-TABLES = Tables.of(Linear(), 100)
+TABLES = Linear().process(100)
 PICTURES = torch.linspace(-0.9, 0.9, 12, dtype=torch.float64).view(3, 1, 2, 2)
 SAMPLERS = [DDIM(steps=7), DDPM(steps=7), Heun(steps=7), DPMSolverPP(steps=7), UniPC(steps=7), PNDM(steps=7)]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from noisette import DataError, Tables
+from noisette import DataError
 from noisette.config import Preparation
 from noisette.data.transform import Fit, uniform
 from noisette.figures import fitted, forward_strip, open_picture, sheet
@@ -15,7 +15,7 @@ from noisette.figures.forward import noised, shown_steps
 from noisette.figures.images import to_image
 from noisette_plugins.schedules import Cosine, Linear
 
-LINEAR, COSINE = Tables.of(Linear(), 1000), Tables.of(Cosine(), 1000)
+LINEAR, COSINE = Linear().process(1000), Cosine().process(1000)
 
 
 def test_the_forward_strip_is_the_closed_form_with_one_noise() -> None:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from noisette import Denoiser, Noise, NotFiniteError, Prediction, Sampler, Tables
+from noisette import Denoiser, Noise, NotFiniteError, Prediction, Sampler
 from noisette.figures import Walk, save_animation
 from noisette.figures.animation import evenly
 from noisette.figures.trajectory import recorded
@@ -19,7 +19,7 @@ from noisette.sampling.loop import draw
 from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Linear
 
-TABLES = Tables.of(Linear(), 100)
+TABLES = Linear().process(100)
 SHAPE = (1, 2, 2)
 SAMPLERS = [DDIM(steps=7), DDPM(steps=7), Heun(steps=7), DPMSolverPP(steps=7), UniPC(steps=7), PNDM(steps=7)]
 

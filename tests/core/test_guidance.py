@@ -7,13 +7,13 @@ import torch
 from support.tiny import tiny, write_prepared
 from torch import Tensor
 
-from noisette import ConfigError, Denoiser, Model, PluginError, Prediction, Tables, sample, train
+from noisette import ConfigError, Denoiser, Model, PluginError, Prediction, sample, train
 from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
 from noisette.model.denoiser import labels_of, network_calls, stacked
 from noisette_plugins.samplers import DDIM, Heun
 from noisette_plugins.schedules import Cosine
 
-TABLES = Tables.of(Cosine(), 400)
+TABLES = Cosine().process(400)
 
 
 class Gaussian(Denoiser):

@@ -9,7 +9,7 @@ import torch
 from support.tiny import tiny, write_prepared
 from torch import Tensor, nn
 
-from noisette import DataError, Model, NetworkDenoiser, Tables, sample, train
+from noisette import DataError, Model, NetworkDenoiser, sample, train
 from noisette.config import Experiment
 from noisette.data import Prepared
 from noisette.layout import data_directory
@@ -21,7 +21,7 @@ from noisette_plugins.samplers import DDIM
 from noisette_plugins.schedules import Linear
 
 SHOWN = ["training.self_condition=true", "training.low_resolution=4", "sampling.samplers=[ddim]"]
-T100 = Tables.of(Linear(), 100)
+T100 = Linear().process(100)
 
 
 class Echo(nn.Module):

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisette import Prediction, Tables
-from noisette.diffusion.denoiser import Clipped, Denoiser, NetworkDenoiser
+from noisette import Prediction
+from noisette.diffusion.denoiser import Clipped, Denoiser
+from noisette.model.network_denoiser import NetworkDenoiser
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.schedules import Linear
 
-TABLES = Tables.of(Linear(), 1000)
+TABLES = Linear().process(1000)
 STEPS = [0, 1, 100, 500, 999]
 
 

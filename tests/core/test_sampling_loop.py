@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from noisette import Noise, registry
-from noisette.diffusion.denoiser import NetworkDenoiser
-from noisette.diffusion.process import Tables
 from noisette.figures.trajectory import recorded
+from noisette.model.network_denoiser import NetworkDenoiser
 from noisette.sampling.loop import walked
 
 
@@ -41,7 +40,7 @@ def test_a_walk_casts_the_weights_once() -> None:
     plugin = registry().find
     objective, schedule = plugin("objective", "eps").plugin(), plugin("schedule", "linear").plugin()
     sampler = plugin("sampler", "ddim").plugin(steps=5)
-    denoise = NetworkDenoiser(Net(), objective, Tables.of(schedule, 100), autocast=torch.bfloat16)
+    denoise = NetworkDenoiser(Net(), objective, schedule.process(100), autocast=torch.bfloat16)
     start, noise = torch.zeros(2, 1, 8, 8), Noise(0, [0, 1], (1, 8, 8))
     with torch.no_grad(), Casts((1, 1, 3, 3)) as walk:
         x = walked(denoise, sampler, start, noise)

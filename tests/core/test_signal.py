@@ -23,15 +23,15 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
     ids=lambda value: value.name if isinstance(value, Schedule) else value,
 )
 def test_a_schedule_that_does_not_end_in_noise_is_told_with_its_figure(schedule: Schedule, left: str) -> None:
-    (remark,) = remarks_on_schedule(Tables.of(schedule, 100))
+    (remark,) = remarks_on_schedule(schedule.process(100))
     assert f"its last step, 99, leaves {left} of the image" in remark
-    assert remarks_on_schedule(Tables.of(schedule, 1000)) == []  # control
+    assert remarks_on_schedule(schedule.process(1000)) == []  # control
 
 
 @pytest.mark.parametrize("timesteps", [20, 100, 1000])
 @pytest.mark.parametrize("schedule", [Linear(), Cosine(), Sigmoid(), ZeroTerminal()], ids=lambda one: one.name)
 def test_nothing_is_said_of_a_schedule_that_ends_in_noise(schedule: Schedule, timesteps: int) -> None:
-    assert remarks_on_schedule(Tables.of(schedule, timesteps)) == []
+    assert remarks_on_schedule(schedule.process(timesteps)) == []
 
 
 def test_a_first_step_that_destroys_the_image_is_told() -> None:
@@ -40,7 +40,7 @@ def test_a_first_step_that_destroys_the_image_is_told() -> None:
 
 
 def test_a_walk_that_begins_where_the_image_is_left_is_told() -> None:
-    tables = Tables.of(Cosine(), 1000)
+    tables = Cosine().process(1000)
     (remark,) = remarks_on_start(tables, tables.timesteps(2, "leading"))
     assert "begins in pure noise at step 500 of 999, where training left 49% of the image" in remark
     for steps, spacing in ((2, "linspace"), (2, "trailing"), (20, "leading"), (1, "quadratic")):
@@ -48,7 +48,7 @@ def test_a_walk_that_begins_where_the_image_is_left_is_told() -> None:
 
 
 def test_where_the_schedule_itself_is_told_its_last_step_is_not_told_again() -> None:
-    tables = Tables.of(Constant(), 100)
+    tables = Constant().process(100)
     assert remarks_on_start(tables, tables.timesteps(5)) == []
 
 
@@ -56,7 +56,7 @@ def test_where_the_schedule_itself_is_told_its_last_step_is_not_told_again() -> 
 def test_shipped_configs_have_no_remark(path: Path) -> None:
     experiment = load(path)
     if isinstance(experiment, Experiment):
-        tables = Tables.of(experiment.schedule, experiment.timesteps)
+        tables = experiment.schedule.process(experiment.timesteps)
         walks = [tables.timesteps(sampler.steps, sampler.spacing) for sampler in experiment.sampling.samplers]
         assert remarks_on_schedule(tables) == []
         assert [remarks_on_start(tables, walk) for walk in walks] == [[]] * len(walks)

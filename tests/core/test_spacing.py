@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisette import Schedule, Tables
+from noisette import Schedule
 from noisette.diffusion.spacing import CLEAN, Spacing, descending
 from noisette_plugins.schedules import Linear, ZeroTerminal
 
@@ -47,7 +47,7 @@ def test_there_are_five_named_spacings() -> None:
 @pytest.mark.parametrize("schedule", [Linear(), ZeroTerminal()])
 def test_karras_is_a_line_in_the_seventh_root_of_sigma(schedule: Schedule) -> None:
     """Karras et al. 2022, eq. 5, with sigma / alpha for their sigma, at the nearest trained steps."""
-    tables = Tables.of(schedule, 1000)
+    tables = schedule.process(1000)
     sigmas = (tables.sigmas / tables.alphas)[:-1].numpy()
     top = 999 if np.isfinite(sigmas[999]) else 998
     count = 12 - (999 - top)

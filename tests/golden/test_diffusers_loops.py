@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisette import Clipped, Denoiser, Objective, Prediction, Sampler, Tables
+from noisette import Clipped, Denoiser, Objective, Prediction, Sampler
 from noisette_plugins.objectives import Eps, V
 from noisette_plugins.samplers import DDIM, DDPM
 from noisette_plugins.schedules import Linear
@@ -22,7 +22,7 @@ class Network(Denoiser):
     """Their network, read by an objective."""
 
     def __init__(self, objective: Objective) -> None:
-        self.schedule, self.objective = Tables.of(Linear(), 1000), objective
+        self.schedule, self.objective = Linear().process(1000), objective
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         return self.objective.predict(x_t * t / (t + 1), x_t, *self.schedule(t))

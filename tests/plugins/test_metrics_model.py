@@ -16,7 +16,7 @@ from noisette_plugins.metrics.model_terms import spans, views
 from noisette_plugins.objectives import X0, Eps
 from noisette_plugins.schedules import Constant, Linear
 
-TINY = Tables.of(Constant(beta=0.2), 6)
+TINY = Constant(beta=0.2).process(6)
 
 
 class Half(nn.Module):
@@ -76,7 +76,7 @@ def test_few_terms_estimate_the_same_sum_with_an_honest_error() -> None:
 
 def test_a_gaussian_model_comes_near_the_entropy() -> None:
     """Of pictures with values ~ N(0, s²), the exact denoiser's bound is the entropy but for the fixed variances."""
-    s, tables = 0.25, Tables.of(Linear(), 200)
+    s, tables = 0.25, Linear().process(200)
 
     class Bayes(nn.Module):
         def forward(self, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from noisette import Objective, Tables
+from noisette import Objective
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.schedules import Linear
 
 ALL = [Eps(), X0(), V()]
-TABLES = Tables.of(Linear(), 1000)
+TABLES = Linear().process(1000)
 
 
 def drawn(seed: int = 0, count: int = 4) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from noisette import Experiment, Objective, PluginError, Prediction, Schedule, Tables
+from noisette import Experiment, Objective, PluginError, Prediction, Schedule
 from noisette.diffusion.bound import Bound
 from noisette.diffusion.prediction import log_variance, read_fractions
 from noisette.errors import ConfigError
@@ -18,7 +18,7 @@ from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import DDPM
 from noisette_plugins.schedules import Constant, Cosine, Linear
 
-TINY = Tables.of(Constant(beta=0.2), 5)
+TINY = Constant(beta=0.2).process(5)
 ALL = pytest.mark.parametrize("kind", [Eps, X0, V], ids=lambda kind: kind.name)
 
 
@@ -118,7 +118,7 @@ def test_a_direct_log_variance_is_read_as_the_fraction_that_gives_it() -> None:
 @pytest.mark.parametrize("timesteps", [1000, 4000])
 def test_a_direct_log_variance_survives_float32(timesteps: int) -> None:
     """Late in the process the ends of the range are nearer to each other than float32 tells them apart."""
-    tables = Tables.of(Linear(), timesteps)
+    tables = Linear().process(timesteps)
     t = torch.arange(1, timesteps)
     least = torch.tensor([math.log(tables.posterior(step, step - 1).variance) for step in t.tolist()])
     told = (least + 0.5).view(-1, 1, 1, 1)
@@ -129,7 +129,7 @@ def test_a_direct_log_variance_survives_float32(timesteps: int) -> None:
 @pytest.mark.parametrize("schedule", [Linear(), Cosine()])
 @pytest.mark.parametrize("error", [-0.05, 0.05])
 def test_a_direct_log_variance_serves_for_jumps(schedule: Schedule, error: float) -> None:
-    tables = Tables.of(schedule, 1000)
+    tables = schedule.process(1000)
     for t, s in pairwise(tables.timesteps(10)[:-1]):
         exact = math.log(tables.posterior(t, t - 1).variance)
         fractions = read_fractions(torch.full((1, 1, 1, 1), exact + error), t, tables, direct=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from noisette import Objective, Tables
+from noisette import Objective
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.schedules import Linear
 
-TABLES = Tables.of(Linear(), 1000)
+TABLES = Linear().process(1000)
 T = torch.tensor([0, 100, 300, 500, 999])
 ALPHA, SIGMA = TABLES.at(T, torch.zeros(5, 1, 1, 1, dtype=torch.float64))
 SNR = TABLES.snr[T]

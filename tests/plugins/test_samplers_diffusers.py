@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisette import Clipped, Denoiser, Objective, Prediction, Sampler, Tables
+from noisette import Clipped, Denoiser, Objective, Prediction, Sampler
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import DDIM, DDPM
 from noisette_plugins.schedules import Linear
 
-TABLES = Tables.of(Linear(), 1000)
+TABLES = Linear().process(1000)
 START = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 PREDICTIONS: list[tuple[str, Objective]] = [("epsilon", Eps()), ("sample", X0()), ("v_prediction", V())]
 

@@ -50,8 +50,8 @@ def walk(
     return denoise, noise, list(sampler.trajectory(denoise, start, noise))  # type: ignore[arg-type]
 
 
-LINEAR = Tables.of(Linear(), 1000)
-COSINE = Tables.of(Cosine(), 1000)
+LINEAR = Linear().process(1000)
+COSINE = Cosine().process(1000)
 
 
 @pytest.mark.parametrize("tables", [LINEAR, COSINE], ids=["linear", "cosine"])
@@ -102,9 +102,9 @@ class Velocity(Gaussian):
 PROCESSES = {
     "linear": LINEAR,
     "cosine": COSINE,
-    "zero-terminal": Tables.of(ZeroTerminal(), 1000),
-    "zero-terminal-50": Tables.of(ZeroTerminal(of=Cosine()), 50),
-    "begins-later": Tables.of(ZeroTerminal(), 1000).starting_at(400),
+    "zero-terminal": ZeroTerminal().process(1000),
+    "zero-terminal-50": ZeroTerminal(of=Cosine()).process(50),
+    "begins-later": ZeroTerminal().process(1000).starting_at(400),
 }
 ZERO = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
 SAMPLERS = [DDPM(), DDIM(), DPMSolverPP(), UniPC(), Heun(), PNDM(), PNDM(warmup="runge-kutta")]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisette import ConfigError, Experiment, Schedule, Tables
+from noisette import ConfigError, Experiment, Schedule
 from noisette_plugins.schedules import (
     Constant,
     Cosine,
@@ -34,7 +34,7 @@ ALL = [
 
 def squared(schedule: Schedule, timesteps: int = 1000) -> torch.Tensor:
     """Return alpha bar, (T,)."""
-    return Tables.of(schedule, timesteps).alphas[:-1] ** 2
+    return schedule.process(timesteps).alphas[:-1] ** 2
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_noise_grows_and_signal_falls(schedule: Schedule, timesteps: int) -> Non
     assert (betas > 0).all()
     assert (betas[:-1] < 1).all()
     assert (betas[-1] == 1) == schedule.ends_in_noise
-    assert (Tables.of(schedule, timesteps).snr.diff() < 0).all()
+    assert (schedule.process(timesteps).snr.diff() < 0).all()
     assert torch.equal(betas, schedule.betas(timesteps))
 
 

@@ -6,9 +6,12 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from noisette.contracts.plugin import Plugin
+from noisette.errors import PluginError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from noisette.diffusion.process import Tables
 
 __all__ = ["Schedule"]
 
@@ -42,3 +45,16 @@ class Schedule(Plugin):
 
         A last beta of exactly 1 (zero terminal signal) is allowed: x_{T-1} is then pure noise.
         """
+
+    def process(self, timesteps: int) -> Tables:
+        """Return the tables of the forward process over T steps.
+
+        Raises:
+            PluginError: if the betas are not T numbers in (0, 1).
+        """
+        from noisette.diffusion.process import Tables
+
+        tables = Tables(self.betas(timesteps))
+        if len(tables) != timesteps:
+            raise PluginError(f"schedule {self.name}: expected {timesteps} betas; got {len(tables)}")
+        return tables

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from noisette.lazy import exports
 
 if TYPE_CHECKING:
-    from noisette.diffusion.denoiser import Clipped, Denoiser, NetworkDenoiser
+    from noisette.diffusion.denoiser import Clipped, Denoiser
     from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
     from noisette.diffusion.noise import Noise, derive_seed
     from noisette.diffusion.prediction import Prediction
@@ -19,7 +19,6 @@ __all__ = [
     "Denoiser",
     "GradientGuided",
     "Guided",
-    "NetworkDenoiser",
     "Noise",
     "Posterior",
     "Prediction",
@@ -36,7 +35,6 @@ __getattr__, __dir__ = exports(
         "Denoiser": "noisette.diffusion.denoiser",
         "GradientGuided": "noisette.diffusion.guidance",
         "Guided": "noisette.diffusion.guidance",
-        "NetworkDenoiser": "noisette.diffusion.denoiser",
         "Noise": "noisette.diffusion.noise",
         "Posterior": "noisette.diffusion.process",
         "Prediction": "noisette.diffusion.prediction",

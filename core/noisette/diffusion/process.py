@@ -18,16 +18,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import exp, expm1, inf, log
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from noisette.diffusion.spacing import Spacing, descending
 from noisette.errors import PluginError
-
-if TYPE_CHECKING:
-    from noisette.contracts import Schedule
 
 __all__ = ["Posterior", "Tables"]
 
@@ -59,18 +56,6 @@ class Tables:
         self._factors = list(zip(self.alphas.tolist(), self.sigmas.tolist(), strict=True))
         self._logs: list[float] = self._log_squared.tolist()  # read one by one, a list is twenty times as fast
         self._casts: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
-
-    @classmethod
-    def of(cls, schedule: Schedule, timesteps: int) -> Tables:
-        """Return the tables of a schedule over T steps.
-
-        Raises:
-            PluginError: if its betas are not T numbers in (0, 1).
-        """
-        tables = cls(schedule.betas(timesteps))
-        if len(tables) != timesteps:
-            raise PluginError(f"schedule {schedule.name}: expected {timesteps} betas; got {len(tables)}")
-        return tables
 
     def __len__(self) -> int:
         """T, the number of trained steps."""

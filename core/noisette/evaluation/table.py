@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from noisette.diffusion.process import Tables
 from noisette.diffusion.signal import remarks_on_schedule, remarks_on_start
 from noisette.errors import DataError
 from noisette.evaluation import sets
@@ -156,7 +155,7 @@ class Table:
 
     def _remarks(self) -> list[str]:
         """Return what is wrong with the ends of the process, and with where the samplers begin."""
-        tables = Tables.of(self.experiment.schedule, self.experiment.timesteps)
+        tables = self.experiment.schedule.process(self.experiment.timesteps)
         remarks = remarks_on_schedule(tables)
         for some in self.samples:
             spacing: Any = some.about["sampler"]["spacing"]  # a list in JSON

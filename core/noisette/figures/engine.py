@@ -14,7 +14,6 @@ from PIL import Image
 from noisette.checkpoint import Checkpoint
 from noisette.config import Experiment, Scene, Show
 from noisette.config.figures import Classes, Denoise, Edit, Enlarge, Forward, Inpaint, Interpolate, TextToImage
-from noisette.diffusion import Tables
 from noisette.edited import warn_of_edits
 from noisette.events import Events
 from noisette.figures.classes import ClassWalks
@@ -157,7 +156,7 @@ def _forward(scene: Forward, studio: Studio) -> None:
     config = studio.config
     chosen = scene.schedules or ((config.schedule,) if isinstance(config, Experiment) else ready_schedules())
     timesteps = scene.timesteps or (config.timesteps if isinstance(config, Experiment) else 1000)
-    tables = {row: Tables.of(schedule, timesteps) for row, schedule in by_row(chosen).items()}
+    tables = {row: schedule.process(timesteps) for row, schedule in by_row(chosen).items()}
     gallery = studio.gallery(size=scene.size)
     for number, name in enumerate(scene.pictures):
         picture = studio.picture(gallery, name)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from noisette.contracts import Backbone, Objective, Schedule, Shape
-from noisette.diffusion.denoiser import NetworkDenoiser, shown
 from noisette.diffusion.process import Tables
 from noisette.errors import DataError
 from noisette.machine import Machine
 from noisette.model.conditioning import Inputs
+from noisette.model.network_denoiser import NetworkDenoiser, shown
 from noisette.model.stored import stored_plugin
 from noisette.model.weights import load_weights, weights_of
 
@@ -67,7 +67,7 @@ class Model:
             network = build_network(backbone, objective, shape, len(classes), inputs)
         load_weights(network, checkpoint.directory / weights_of(checkpoint, ema))
         network = machine.place(network.eval())  # autocast keeps what it casts of weights that require a gradient
-        tables = Tables.of(schedule, about["experiment"]["timesteps"])
+        tables = schedule.process(about["experiment"]["timesteps"])
         return cls(network, objective, tables, shape, classes, machine, inputs)
 
     def denoiser(self, label: Tensor | None = None, hint: Tensor | None = None) -> NetworkDenoiser:

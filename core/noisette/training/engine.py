@@ -14,7 +14,6 @@ from torch import Tensor
 
 from noisette.checkpoint import Checkpoint, finished
 from noisette.data import Prepared
-from noisette.diffusion.process import Tables
 from noisette.diffusion.signal import remarks_on_schedule
 from noisette.errors import CheckpointError, DataError, NotFiniteError
 from noisette.evaluation.requirements import require_ready
@@ -116,7 +115,7 @@ class _Training:
         self.run_info = Run("train", experiment.name, directory, experiment.training.steps, experiment.options())
         self.journal = Journal(directory) if group.is_first else None
         self.state = TrainingState(experiment, data, Machine.here(experiment.training.precision), group)
-        self.tables = Tables.of(experiment.schedule, experiment.timesteps)
+        self.tables = experiment.schedule.process(experiment.timesteps)
         self.batches = Batches(experiment, data, self.state.times)
         self.step = Stepper(self.state, self.tables)
         self.since = self.saved = time.perf_counter()

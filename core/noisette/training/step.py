@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from noisette.config import Training
-from noisette.diffusion.denoiser import shown
 from noisette.diffusion.noise import derive_seed
 from noisette.diffusion.process import Tables
 from noisette.errors import DataError
+from noisette.model.network_denoiser import shown
 from noisette.training.batches import TrainingBatch
 from noisette.training.distributed import cut, whole
 

@@ -78,7 +78,6 @@ def forward_of(
     json: AsJson = False,
 ) -> None:
     """Noise pictures step by step: needs no network and no training."""
-    from noisette.diffusion import Tables
     from noisette.figures import forward_strip
 
     if config is None and (not pictures or settings):
@@ -86,7 +85,7 @@ def forward_of(
     experiment = None if config is None else Order(config, overrides_of(settings), output).experiment()
     chosen = _schedules(schedules, experiment)
     timesteps = 1000 if experiment is None else experiment.timesteps
-    tables = {name: Tables.of(schedule, timesteps) for name, schedule in chosen.items()}
+    tables = {name: schedule.process(timesteps) for name, schedule in chosen.items()}
     desk = Desk(to or Path(output) / "pictures", _gallery(experiment, Path(output), size))
     names = pictures or ["test:0"]
     shown = [desk.picture(name) for name in names]
