@@ -31,9 +31,9 @@ from noisette import (
 )
 from noisette.config import Preparation
 from noisette.data import ingest
-from noisette.data.download import cache_directory
 from noisette.layout import data_directory
 from noisette.plugins import registry
+from noisette.storage import cache_directory
 
 
 class Numbered(Dataset):

@@ -13,8 +13,9 @@ from noisette import DataError, Model, NetworkDenoiser, sample, train
 from noisette.config import Experiment
 from noisette.data import Prepared
 from noisette.layout import data_directory
-from noisette.model.conditioning import Inputs, enlarged, hints_of, shrunk, small_size
+from noisette.model.conditioning import Inputs, enlarged, shrunk, small_size
 from noisette.sampling.loop import draw
+from noisette.sampling.low_res import hints_of
 from noisette.training.batches import Batches
 from noisette_plugins.objectives import X0
 from noisette_plugins.samplers import DDIM

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from noisette.evaluation.sets import PictureSet
+    from noisette.contracts.pictures import LabelledPictures
 
     Extractor = Callable[[Tensor], Tensor]
     Classifier = Callable[[Tensor], Tensor]
@@ -54,7 +54,7 @@ class Features(Plugin):
         """What else belongs into every result's protocol, as JSON values, such as a classifier's accuracy."""
         return {}
 
-    def fitted(self, train: PictureSet, test: PictureSet | None, folder: Path | None) -> Self:
+    def fitted(self, train: LabelledPictures, test: LabelledPictures | None, folder: Path | None) -> Self:
         """Return these features made for a data set; themselves, unless they are learned from it.
 
         Args:

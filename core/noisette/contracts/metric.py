@@ -14,7 +14,7 @@ from noisette.contracts.plugin import Plugin
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette.model.model import Model
+    from noisette.contracts.model import JudgedModel
 
     State = dict[str, Tensor]
 
@@ -85,7 +85,7 @@ class Batch:
     pictures: Tensor
     features: Tensor | None = None
     labels: Tensor | None = None
-    model: Model | None = None
+    model: JudgedModel | None = None
     numbers: Tensor | None = None
     seed: int = 0
     logits: Tensor | None = None

@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import http.client
 import logging
-import os
 import re
 import time
 import zipfile
@@ -26,17 +25,7 @@ from urllib.request import Request, urlopen
 
 from noisette.errors import DownloadError, StorageError
 
-__all__ = ["cache_directory", "fetch"]
-
-
-def cache_directory() -> Path:
-    """Return NOISETTE_CACHE, else `noisette` in XDG_CACHE_HOME, else ~/.cache/noisette; it may not exist yet."""
-    if own := os.environ.get("NOISETTE_CACHE"):
-        return Path(own).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(shared).is_absolute():  # the specification says to ignore relative ones
-        return Path(shared) / "noisette"
-    return Path.home() / ".cache" / "noisette"
+__all__ = ["fetch"]
 
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from noisette.contracts import Split
-from noisette.data.download import cache_directory
 from noisette.data.duplicates import log_duplicates
 from noisette.data.prepared import Prepared
 from noisette.edited import warn_of_edits
@@ -19,7 +18,7 @@ from noisette.hooks import Run
 from noisette.layout import data_directory
 from noisette.plugins import registry
 from noisette.progress import default_events
-from noisette.storage import resumable
+from noisette.storage import cache_directory, resumable
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
@@ -51,7 +50,7 @@ def prepare(
         root: folder of all results.
         again: prepare them anew; finished ones are replaced when the new ones are complete.
         events: who is told of the progress, in files read.
-        cache: folder of downloads; see `noisette.data.download`.
+        cache: folder of downloads; see `noisette.storage.cache_directory`.
 
     Raises:
         DataError: if the data cannot be had, have no usable pictures in a split, differ in size or channels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +16,13 @@ from noisette.pixels import to_bytes
 
 if TYPE_CHECKING:
     from noisette.contracts import Shape
+    from noisette.contracts.pictures import Pictures
     from noisette.data import Prepared
 
-__all__ = ["PictureSet", "Pictures", "heldout", "noise", "reference", "test"]
+__all__ = ["PictureSet", "heldout", "noise", "reference", "test"]
 
 _CHUNK = 1 << 24
 """Bytes that are hashed at once."""
-
-
-class Pictures(Protocol):
-    """Pictures that are read in parts, uint8 (N, C, H, W): an array, in memory or memory-mapped, or less."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The number of pictures, channels, height and width."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type uint8."""
-
-    def __getitem__(self, rows: slice, /) -> NDArray[np.uint8]:
-        """Return some neighbouring pictures."""
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,17 @@ areas, in 256 levels as a file would have it, enlarged to full size by bicubic i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from noisette.contracts import Shape
 from noisette.errors import DataError
-from noisette.pixels import to_unit
 
-if TYPE_CHECKING:
-    from noisette.data import Prepared
-    from noisette.model.model import Model
-
-__all__ = ["Inputs", "enlarged", "hints_of", "shrunk", "small_size"]
+__all__ = ["Inputs", "enlarged", "shrunk", "small_size"]
 
 
 @dataclass(frozen=True)
@@ -72,22 +66,3 @@ def shrunk(pictures: Tensor, side: int) -> Tensor:
 def enlarged(small: Tensor, size: tuple[int, int]) -> Tensor:
     """Return pictures (N, C, h, w) at height and width `size`, bicubic, within [-1, 1]."""
     return F.interpolate(small, size=size, mode="bicubic", align_corners=False).clamp_(-1, 1)
-
-
-def hints_of(model: Model, data: Prepared | None, indices: Sequence[int]) -> Tensor | None:
-    """Return what the network is shown for the pictures of the given numbers, (N, C, H, W); None if it needs none.
-
-    Picture i enlarges the small version of picture i mod N of the test split, which the network has not seen.
-
-    Raises:
-        DataError: if the pictures are not prepared, or there is no test split.
-    """
-    side = model.inputs.low_resolution
-    if side is None:
-        return None
-    if data is None or not len(data.pictures("test")):
-        raise DataError("super-resolution: expected prepared pictures of a test split to enlarge; there are none")
-    pictures = data.pictures("test")
-    rows = [index % len(pictures) for index in indices]
-    x0 = to_unit(torch.from_numpy(pictures[rows]))
-    return enlarged(shrunk(x0, side), model.shape[1:]).to(model.machine.device)

@@ -6,7 +6,7 @@ The syntax tree is hashed, so comments, formatting, docstrings and the descripti
 what the contract lists in `Plugin.unkeyed`, imports for type checkers, and the `__init__` of a
 package on the way to a module. A class of a script or a notebook has no package: see `noisette.plugins.code`.
 
-Trees are hashed once: what was found is kept by the content of the file in the folder of `noisette.data.download`.
+Trees are hashed once: what was found is kept by the content of the file in `cache_directory`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from noisette.contracts import Plugin
-from noisette.data.download import cache_directory
-from noisette.storage import digest
+from noisette.storage import cache_directory, digest
 
 __all__ = ["code_of", "running_code"]
 

@@ -16,13 +16,13 @@ from noisette.diffusion.signal import remarks_on_start
 from noisette.errors import PluginError
 from noisette.events import Events
 from noisette.hooks import Run
-from noisette.model.conditioning import hints_of
 from noisette.model.denoiser import network_calls, stacked
 from noisette.model.model import Model
 from noisette.model.weights import weights_of
 from noisette.pixels import to_bytes
 from noisette.plugins import registry
 from noisette.sampling.loop import draw
+from noisette.sampling.low_res import hints_of
 from noisette.sampling.resume import Partial
 
 if TYPE_CHECKING:

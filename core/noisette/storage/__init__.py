@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from noisette.storage.commit import committed, resumable
-from noisette.storage.files import digest, make_directory, new_array, sync, writing
+from noisette.storage.files import cache_directory, digest, make_directory, new_array, sync, writing
 from noisette.storage.lock import is_locked, owned
 from noisette.storage.manifest import MANIFEST, Manifest, is_complete, read_manifest, verify
 from noisette.storage.tensors import read_tensors
@@ -11,6 +11,7 @@ from noisette.storage.tensors import read_tensors
 __all__ = [
     "MANIFEST",
     "Manifest",
+    "cache_directory",
     "committed",
     "digest",
     "is_complete",

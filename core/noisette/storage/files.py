@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
-__all__ = ["digest", "make_directory", "new_array", "sync", "writing"]
+__all__ = ["cache_directory", "digest", "make_directory", "new_array", "sync", "writing"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -72,6 +72,16 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def cache_directory() -> Path:
+    """Return NOISETTE_CACHE, else `noisette` in XDG_CACHE_HOME, else ~/.cache/noisette; it may not exist yet."""
+    if own := os.environ.get("NOISETTE_CACHE"):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(shared).is_absolute():  # the specification says to ignore relative ones
+        return Path(shared) / "noisette"
+    return Path.home() / ".cache" / "noisette"
 
 
 def make_directory(path: Path) -> None:

@@ -14,11 +14,11 @@ from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.prediction import Prediction
 from noisette.diffusion.process import Tables
 from noisette.images import columns_of, grid, save_png
-from noisette.model.conditioning import hints_of
 from noisette.model.denoiser import stacked
 from noisette.model.model import Model
 from noisette.pixels import to_bytes
 from noisette.sampling.loop import draw
+from noisette.sampling.low_res import hints_of
 from noisette.training.distributed import part
 from noisette.training.stop import Stop
 

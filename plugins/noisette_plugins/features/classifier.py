@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from noisette.contracts.features import Classifier as Logits
     from noisette.contracts.features import Extractor
-    from noisette.evaluation import PictureSet
+    from noisette.contracts.pictures import LabelledPictures
     from noisette_plugins.features.classifier_store import Fitted
 
 __all__ = ["Classifier"]
@@ -53,7 +53,7 @@ class Classifier(Features):
     def __hash__(self) -> int:
         return hash(tuple(self.options().values()))
 
-    def fitted(self, train: PictureSet, test: PictureSet | None, folder: Path | None) -> Self:
+    def fitted(self, train: LabelledPictures, test: LabelledPictures | None, folder: Path | None) -> Self:
         """Return the classifier trained on the labelled pictures of `train`, or found where it was kept.
 
         Raises:

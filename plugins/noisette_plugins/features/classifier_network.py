@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noisette.contracts.pictures import LabelledPictures
 from noisette.diffusion.noise import derive_seed, seeded_generator
-from noisette.evaluation import PictureSet
 
 __all__ = ["SmallClassifier", "accuracy", "trained"]
 
@@ -39,7 +39,7 @@ def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def trained(
-    train: PictureSet, labels: NDArray[np.int64], classes: int, steps: int, batch: int, lr: float, seed: int
+    train: LabelledPictures, labels: NDArray[np.int64], classes: int, steps: int, batch: int, lr: float, seed: int
 ) -> SmallClassifier:
     """Return a classifier, in evaluation mode, trained on the CPU; no global random number is drawn."""
     with torch.random.fork_rng(devices=[]):
@@ -59,7 +59,7 @@ def trained(
     return network.eval().requires_grad_(False)
 
 
-def accuracy(network: SmallClassifier, test: PictureSet, labels: NDArray[np.int64]) -> float:
+def accuracy(network: SmallClassifier, test: LabelledPictures, labels: NDArray[np.int64]) -> float:
     """Return the share of pictures whose class is found."""
     right = 0
     with torch.no_grad():
@@ -85,6 +85,6 @@ def _order(count: int, batch: int, seed: int) -> Callable[[], NDArray[np.int64]]
     return following
 
 
-def _seen(some: PictureSet, rows: NDArray[np.int64]) -> Tensor:
+def _seen(some: LabelledPictures, rows: NDArray[np.int64]) -> Tensor:
     pictures = torch.from_numpy(np.concatenate([some.pictures[row : row + 1] for row in rows.tolist()]))
     return (pictures.float() / 127.5 - 1).expand(-1, 3, -1, -1)

@@ -21,7 +21,7 @@ from noisette_plugins.features.classifier_network import SmallClassifier, accura
 from noisette_plugins.features.extractor import filled
 
 if TYPE_CHECKING:
-    from noisette.evaluation import PictureSet
+    from noisette.contracts.pictures import LabelledPictures
 
 __all__ = ["Fitted", "fitted"]
 
@@ -54,7 +54,9 @@ class Fitted:
         return filled(lambda: SmallClassifier(self.facts["classes"]), load(self.content)).eval()
 
 
-def fitted(options: dict[str, Any], train: PictureSet, test: PictureSet | None, folder: Path | None) -> Fitted:
+def fitted(
+    options: dict[str, Any], train: LabelledPictures, test: LabelledPictures | None, folder: Path | None
+) -> Fitted:
     """Return the classifier of these options and pictures, trained now unless it is kept in the folder.
 
     Raises:
@@ -78,7 +80,9 @@ def fitted(options: dict[str, Any], train: PictureSet, test: PictureSet | None, 
     return made
 
 
-def _trained(options: dict[str, Any], train: PictureSet, test: PictureSet | None, size: tuple[int, int]) -> Fitted:
+def _trained(
+    options: dict[str, Any], train: LabelledPictures, test: LabelledPictures | None, size: tuple[int, int]
+) -> Fitted:
     labels = np.asarray(train.labels)
     classes = int(labels.max(initial=-1)) + 1
     if len(np.unique(labels)) < 2:
@@ -92,7 +96,9 @@ def _trained(options: dict[str, Any], train: PictureSet, test: PictureSet | None
     return Fitted(save(tensors), size, facts)
 
 
-def _place(options: dict[str, Any], train: PictureSet, test: PictureSet | None, folder: Path | None) -> Path | None:
+def _place(
+    options: dict[str, Any], train: LabelledPictures, test: LabelledPictures | None, folder: Path | None
+) -> Path | None:
     judged = None if test is None else test.identity
     return None if folder is None else folder / f"{_KIND}-{digest(_VERSION, options, train.identity, judged)}"
 

@@ -129,7 +129,8 @@ class Inception(Features):
         return self.weights is not None and self.weights.suffix == ".safetensors"
 
     def _download(self) -> Path:
-        from noisette.data.download import cache_directory, fetch
+        from noisette.data.download import fetch
+        from noisette.storage import cache_directory
 
         return fetch(_URLS, cache_directory() / "weights" / _FILE, sha256=_WEIGHTS.sha256, size=_BYTES)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from noisette import Curve, DataError, Estimate, Model, Noise
+from noisette import Curve, DataError, Estimate, Noise
 from noisette.diffusion import derive_seed
 from noisette.diffusion.bound import bound_of
 from noisette.diffusion.noise import seeded_generator
@@ -19,6 +19,7 @@ from noisette.pixels import to_unit
 if TYPE_CHECKING:
     from noisette import Batch
     from noisette.contracts.metric import State
+    from noisette.contracts.model import JudgedModel
 
 __all__ = ["View", "added", "bound_sums", "by_step", "loss_sums", "means", "spans", "views"]
 
@@ -69,7 +70,7 @@ def spans(first: int, timesteps: int, count: int | None) -> list[tuple[int, int]
     return list(pairwise(edges))
 
 
-def views(model: Model, batch: Batch, cut: list[tuple[int, int]]) -> Iterator[View]:
+def views(model: JudgedModel, batch: Batch, cut: list[tuple[int, int]]) -> Iterator[View]:
     """Yield what the model says of the pictures in each span."""
     device = model.machine.device
     numbers = torch.arange(len(batch.pictures)) if batch.numbers is None else batch.numbers
@@ -102,7 +103,7 @@ def loss_sums(batch: Batch, terms: int | None) -> State:
     return {**state, **totals(total[:, None])}
 
 
-def judged(batch: Batch) -> Model:
+def judged(batch: Batch) -> JudgedModel:
     """Return the model of a batch."""
     if batch.model is None:
         raise DataError("expected a batch with the model that is judged; got none")

@@ -127,7 +127,7 @@ def _fingerprint(plugin: Dataset, limit: int = _FEW) -> object:
 
 
 def _raw(plugin: Dataset, split: Split) -> Iterator[Example]:
-    from noisette.data.download import cache_directory
+    from noisette.storage import cache_directory
 
     _facts(plugin, split)  # skips where there are none
     with offline():

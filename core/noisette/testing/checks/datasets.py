@@ -167,7 +167,7 @@ def _facts(plugin: Dataset, split: Split) -> list[_Fact]:
 
 
 def _read(plugin: Dataset, split: Split, limit: int | None = LOOKED_AT, start: int = 0) -> Iterator[_Fact]:
-    from noisette.data.download import cache_directory
+    from noisette.storage import cache_directory
 
     with offline():
         try:

@@ -1,0 +1,54 @@
+"""What a metric reads of the model that it judges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisette.contracts.backbone import Shape
+    from noisette.contracts.objective import Objective
+    from noisette.diffusion.process import Tables
+    from noisette.machine import Machine
+
+__all__ = ["JudgedModel"]
+
+
+class _Inputs(Protocol):
+    """What a network is shown beside x_t."""
+
+    @property
+    def low_resolution(self) -> int | None:
+        """Pixels of the shorter side of a small picture, enlarged; None for none."""
+
+
+class JudgedModel(Protocol):
+    """A trained network with its objective and tables, such as a `noisette.Model`."""
+
+    @property
+    def objective(self) -> Objective:
+        """How its output is read."""
+
+    @property
+    def tables(self) -> Tables:
+        """The process it was trained on."""
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of its pictures."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its labels; empty for a network without."""
+
+    @property
+    def machine(self) -> Machine:
+        """Where it computes."""
+
+    @property
+    def inputs(self) -> _Inputs:
+        """What the network is shown beside x_t."""
+
+    def ask(self, x_t: Tensor, t: Tensor, label: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
+        """Return what the network says of pictures, each at its own step: (N, outputs * C, H, W)."""
