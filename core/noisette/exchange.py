@@ -20,7 +20,7 @@ from noisette.plugins import registry
 from noisette.storage import committed
 
 if TYPE_CHECKING:
-    from noisette.contracts.pretrained import Pretrained
+    from noisette.contracts.backbone import Pretrained
 
 __all__ = ["export_checkpoint", "import_checkpoint", "imported_config", "read_foreign"]
 

@@ -10,7 +10,8 @@ from support.tiny import tiny, write_prepared
 from torch import nn
 
 from noisette import DataError, train
-from noisette.training.step import Losses, smaller_parts
+from noisette.training.memory import smaller_parts
+from noisette.training.step import Losses
 from noisette_plugins.backbones.unet_network import UNetNetwork
 
 

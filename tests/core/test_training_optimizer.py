@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from noisette.training.state import AdamW
+from noisette.training.optimizer import AdamW
 
 STEP = """
 import sys, torch
-from noisette.training.state import AdamW
+from noisette.training.optimizer import AdamW
 weight = torch.nn.Parameter(torch.ones(3))
 optimizer = {kind}([weight], fused=True)
 optimizer.zero_grad()

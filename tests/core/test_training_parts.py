@@ -18,8 +18,8 @@ from noisette.config import Training
 from noisette.layout import data_directory
 from noisette.machine import Machine, threads
 from noisette.training.ema import EMA
+from noisette.training.optimizer import learning_rate
 from noisette.training.state import TrainingState
-from noisette.training.step import learning_rate
 from noisette.training.stop import graceful_stop
 
 

@@ -22,7 +22,7 @@ from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.storage import owned
 from noisette.training.distributed import Group, cut
-from noisette.training.step import smaller_parts
+from noisette.training.memory import smaller_parts
 
 TWO = ("training.processes=2", "training.batch=9", "training.steps=8", "training.save_every=4", "training.keep=9")
 ON_THE_WAY = ("training.grid_every=8", "training.evaluate_every=4", "evaluation.metrics=[held-out-loss]")

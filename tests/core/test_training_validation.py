@@ -16,8 +16,7 @@ from noisette.checkpoint import finished
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.stages import plan
-from noisette.training.state import TrainingState
-from noisette.training.validation import Best
+from noisette.training.state import Best, TrainingState
 
 WATCHED = [
     "training.evaluate_every=4",

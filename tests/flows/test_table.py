@@ -10,7 +10,7 @@ from rich.console import Console
 
 from noisette import Estimate, Report
 from noisette.evaluation import Row
-from noisette.evaluation.text import caption, short_header, telling
+from noisette.evaluation.report import caption, short_header, telling
 from noisette_flows.display.report import show_report
 from noisette_flows.display.table import markdown
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from noisette.contracts.plugin import Plugin
 from noisette.errors import DataError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from noisette.checkpoint import Checkpoint
-    from noisette.contracts.pretrained import Pretrained
 
-__all__ = ["Backbone", "Shape"]
+__all__ = ["Backbone", "Pretrained", "Shape"]
 
 Shape = tuple[int, int, int]
 """Channels, height and width of one picture."""
@@ -65,3 +65,68 @@ class Backbone(Plugin):
             DataError: if it is a file of the kind that it knows, and cannot be read or said with this backbone.
         """
         return None
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network that was trained elsewhere: the weights of another library, under our names.
+
+    Attributes:
+        source: the file or folder they come from.
+        backbone: the plugin, with the options that they need.
+        inputs: channels that the network takes.
+        outputs: channels that it gives.
+        classes: its labels without the one for "none"; 0 for none at all.
+        size: height and width of its pictures, where the source says so.
+        state: the weights, float32.
+        process: what the source says of the process, as the keys of a config; empty if it is silent.
+    """
+
+    source: Path
+    backbone: Backbone
+    inputs: int
+    outputs: int
+    classes: int
+    size: tuple[int, int] | None
+    state: dict[str, Tensor]
+    process: dict[str, Any] = field(default_factory=dict)
+
+    def network(self, size: tuple[int, int] | None = None) -> nn.Module:
+        """Build the network with these weights, in evaluation mode, for pictures of `size` or of its own.
+
+        Raises:
+            DataError: if no size is known, or the weights do not fit the options.
+        """
+        import torch
+
+        size = size or self.size
+        if size is None:
+            raise DataError(f"{self.source}: does not say for which size of pictures; give one")
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
+            network = self.backbone.build((self.inputs, *size), self.classes, self.outputs)
+        self._check(network)
+        network.load_state_dict(self.state)
+        return network.eval()
+
+    def checked(self) -> Pretrained:
+        """Return itself, if the weights have the names and shapes of the network.
+
+        Raises:
+            DataError: naming those that do not.
+        """
+        import torch
+
+        with torch.device("meta"):
+            self._check(self.backbone.build((self.inputs, *(self.size or (512, 512))), self.classes, self.outputs))
+        return self
+
+    def _check(self, network: nn.Module) -> None:
+        expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        came = {name: tuple(tensor.shape) for name, tensor in self.state.items()}
+        wrong = [name for name in {**expected, **came} if expected.get(name) != came.get(name)]
+        if wrong:
+            name = wrong[0]
+            raise DataError(
+                f"{self.source}: {len(wrong)} weights do not fit {self.backbone!r}: {name}: "
+                f"expected {expected.get(name, 'none')}; came {came.get(name, 'none')}"
+            )

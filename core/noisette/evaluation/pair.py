@@ -10,9 +10,9 @@ The same pictures, options and seed give the same bits, and are found again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -20,55 +20,13 @@ from noisette.config import Evaluation, Preparation
 from noisette.config.problems import problems_of
 from noisette.errors import ConfigError, DataError
 from noisette.evaluation.report import Report
-from noisette.evaluation.sources import Side, sides
+from noisette.evaluation.sources import Pair, sides
 from noisette.events import Events
 from noisette.hooks import Run
-from noisette.plugins import registry
 from noisette.progress import default_events
-from noisette.storage import committed, digest
+from noisette.storage import committed
 
-if TYPE_CHECKING:
-    from noisette.contracts import Features, Metric
-
-__all__ = ["Pair", "evaluate_pictures"]
-
-_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What is compared, and by what.
-
-    Attributes:
-        generated: the pictures that are judged.
-        reference: the real pictures they are compared with.
-        heldout: real pictures that the reference does not have, of a folder of their own; or None.
-        evaluation: features, metrics, and whether there is a floor.
-        seed: decides which pictures make the floor.
-    """
-
-    generated: Side
-    reference: Side
-    heldout: Side | None
-    evaluation: Evaluation
-    seed: int
-
-    @property
-    def features(self) -> Features:
-        """The feature network."""
-        return self.evaluation.features
-
-    @property
-    def metrics(self) -> Sequence[Metric]:
-        """The metrics, as they were asked for."""
-        return self.evaluation.metrics
-
-    def directory(self, root: Path) -> Path:
-        """Return where the report lies or will lie."""
-        keys = [side.key if side else None for side in (self.generated, self.reference, self.heldout)]
-        plugins = [registry().identity_of(part) for part in (self.features, *self.metrics)]
-        names = [self.generated.name, self.reference.name]
-        return root / "evaluations" / digest(_VERSION, keys, names, plugins, self.evaluation.baselines, self.seed)
+__all__ = ["evaluate_pictures"]
 
 
 def evaluate_pictures(

@@ -22,8 +22,8 @@ from noisette.machine import Machine
 if TYPE_CHECKING:
     from noisette.contracts import Estimate
     from noisette.contracts.metric import State
-    from noisette.evaluation.pair import Pair
     from noisette.evaluation.sets import PictureSet
+    from noisette.evaluation.sources import Pair
 
 __all__ = ["Rows"]
 

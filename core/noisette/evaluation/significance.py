@@ -15,11 +15,12 @@ from itertools import combinations
 from math import erfc, sqrt
 from typing import TYPE_CHECKING, Any
 
+from noisette.evaluation.report import Report, Row, short_header
+
 if TYPE_CHECKING:
     from noisette.contracts import Estimate
-    from noisette.evaluation.report import Report, Row
 
-__all__ = ["LEVEL", "METHOD", "Difference", "differences", "holm"]
+__all__ = ["LEVEL", "METHOD", "Difference", "differences", "holm", "verdicts"]
 
 LEVEL = 0.05
 """Corrected p values below it are called larger than their error."""
@@ -109,3 +110,36 @@ def _tested(first: Row, second: Row, column: str, p: float, better: str) -> Diff
     low, high = (first.label, second.label) if difference < 0 else (second.label, first.label)
     winner = {"lower": low, "higher": high}.get(better) if larger else None
     return Difference(column, first.label, second.label, difference, stderr, p, larger, winner)
+
+
+_LISTED = 6
+
+
+def verdicts(report: Report) -> list[str]:
+    """Return for each result which row is best, which are worse by more than the error, and which may be equal."""
+    lines = []
+    for column in report.columns:
+        pairs = [one for one in report.details["differences"] if one["column"] == column]
+        if not pairs or report.better[column] not in ("lower", "higher"):
+            continue
+        rows = list(dict.fromkeys(label for one in pairs for label in (one["first"], one["second"])))
+        values = {row.label: row.results[column].value for row in report.rows if column in row.results}
+        best = (min if report.better[column] == "lower" else max)(rows, key=lambda label: values[label])
+        against = {
+            ({one["first"], one["second"]} - {best}).pop(): one
+            for one in pairs
+            if best in (one["first"], one["second"])
+        }
+        worse = [f"{label} (p {one['p']:.2g})" for label, one in against.items() if one["larger"]]
+        alike = [label for label, one in against.items() if not one["larger"]]
+        said = [f"worse by more than the error: {_some(worse)}"] if worse else []
+        said += [f"not told apart from it: {_some(alike)}"] if alike else []
+        lines.append(f"{short_header(column, str(report.protocol['features']))}: best {best}; {'; '.join(said)}")
+    if lines:
+        lines.append(f"({report.details['test']}; level {LEVEL:g})")
+    return lines
+
+
+def _some(labels: list[str]) -> str:
+    more = len(labels) - _LISTED
+    return ", ".join(labels[:_LISTED]) + (f" and {more} more" if more > 0 else "")

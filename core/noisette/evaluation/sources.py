@@ -15,22 +15,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noisette.config import Experiment, Preparation
+from noisette.config import Evaluation, Experiment, Preparation
 from noisette.data.folder import take_in_folder
 from noisette.data.prepared import Prepared
 from noisette.data.transform import MixedError
 from noisette.errors import DataError
 from noisette.layout import data_directory
+from noisette.plugins import registry
 from noisette.sampling.samples import Samples
-from noisette.storage import is_complete
+from noisette.storage import digest, is_complete
 
 if TYPE_CHECKING:
-    from noisette.contracts import Shape
+    from noisette.contracts import Features, Metric, Shape
     from noisette.data.folder import Folder
     from noisette.evaluation.sets import PictureSet
     from noisette.events import Events
 
-__all__ = ["Side", "sides"]
+__all__ = ["Pair", "Side", "sides"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,45 @@ class Side:
         if not isinstance(self.source, Prepared):
             return None
         return PictureSet(f"{self.name} test", self.source.pictures("test"), self.source.labels("test"))
+
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is compared, and by what.
+
+    Attributes:
+        generated: the pictures that are judged.
+        reference: the real pictures they are compared with.
+        heldout: real pictures that the reference does not have, of a folder of their own; or None.
+        evaluation: features, metrics, and whether there is a floor.
+        seed: decides which pictures make the floor.
+    """
+
+    generated: Side
+    reference: Side
+    heldout: Side | None
+    evaluation: Evaluation
+    seed: int
+
+    @property
+    def features(self) -> Features:
+        """The feature network."""
+        return self.evaluation.features
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """The metrics, as they were asked for."""
+        return self.evaluation.metrics
+
+    def directory(self, root: Path) -> Path:
+        """Return where the report lies or will lie."""
+        keys = [side.key if side else None for side in (self.generated, self.reference, self.heldout)]
+        plugins = [registry().identity_of(part) for part in (self.features, *self.metrics)]
+        names = [self.generated.name, self.reference.name]
+        return root / "evaluations" / digest(_VERSION, keys, names, plugins, self.evaluation.baselines, self.seed)
 
 
 def sides(

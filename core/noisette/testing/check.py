@@ -68,8 +68,13 @@ class Check:
         from noisette.testing.settings import global_settings_kept, one_thread
 
         __tracebackhide__ = True
+
+        def changed(name: str, before: object, after: object) -> None:
+            what = f"{name}, which all code of the process shares"
+            fail(plugin, what, f"{before} as before", after, cause=name)
+
         try:
-            with one_thread(), global_settings_kept(plugin):
+            with one_thread(), global_settings_kept(changed):
                 self.function(plugin)
         except unittest.SkipTest:
             raise

@@ -167,7 +167,7 @@ class _Training:
             if path is not None:
                 self.events.pictures(self.run_info, step, "training/grid", path)
         if options.snapshot_every and step % options.snapshot_every == 0:
-            keep_snapshot(self.state, self.directory)
+            keep_snapshot(self.state.averages, step, self.group, self.directory)
         if options.evaluate_every and step % options.evaluate_every == 0 and not stop:
             self._evaluate(stop)
         if options.seconds is not None and self.group.agreed(self._seconds() >= options.seconds):

@@ -8,7 +8,7 @@ way beyond.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,11 @@ from torch import Tensor, nn
 from noisette.checkpoint import Checkpoint, checkpoint_path
 from noisette.errors import CheckpointError, DataError
 from noisette.storage import committed, is_complete, verify
-from noisette.training.distributed import whole
+from noisette.training.distributed import Group, whole
 from noisette.training.ema import EMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from noisette.training.state import TrainingState
 
 __all__ = ["LENGTHS", "PowerEMA", "averaged", "exponent", "keep_snapshot", "power_averages", "shares"]
 
@@ -68,18 +66,24 @@ def power_averages(network: nn.Module) -> dict[str, EMA]:
     return {_file(length): PowerEMA(network, length) for length in LENGTHS}
 
 
-def keep_snapshot(state: TrainingState, run: Path) -> None:
-    """Write the power-function averages of this step: `<run>/snapshots/step-N`; what is there stays.
+def keep_snapshot(averages: Mapping[str, EMA], step: int, group: Group, run: Path) -> None:
+    """Write the power-function averages of a step: `<run>/snapshots/step-N`; what is there stays.
+
+    Args:
+        averages: all averages of the training, by the names of their files.
+        step: steps done.
+        group: the processes that train together.
+        run: directory of the training.
 
     Raises:
         StorageError: if they cannot be written.
     """
-    folder = run / "snapshots" / f"step-{state.step:08d}"
-    first = state.group.is_first
-    if state.group.told(is_complete(folder, _KIND)):
+    folder = run / "snapshots" / f"step-{step:08d}"
+    first = group.is_first
+    if group.told(is_complete(folder, _KIND)):
         return
-    with committed(folder, _KIND, {"step": state.step}) if first else nullcontext() as staging:
-        for file, ema in state.averages.items():
+    with committed(folder, _KIND, {"step": step}) if first else nullcontext() as staging:
+        for file, ema in averages.items():
             if isinstance(ema, PowerEMA):
                 tensors = {name: whole(weight.detach()).cpu().contiguous() for name, weight in ema.state().items()}
                 if staging is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,27 +24,17 @@ from noisette.storage import committed
 from noisette.storage.tensors import Stored
 from noisette.training.distributed import Group, fitted, load_whole, shard, whole
 from noisette.training.ema import EMA, averages_of
+from noisette.training.memory import enough_memory
+from noisette.training.optimizer import AdamW
 from noisette.training.posthoc_ema import power_averages
-from noisette.training.step import enough_memory
 from noisette.training.timestep_sampler import times_of
-from noisette.training.validation import Best
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.data import Prepared
     from noisette.machine import Machine
 
-__all__ = ["AdamW", "TrainingState", "seeded"]
-
-
-class AdamW(torch.optim.AdamW):
-    """The same optimizer."""
-
-    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
-    state_dict = unwrap(torch.optim.Optimizer.state_dict)
-    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
-    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
-    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+__all__ = ["Best", "TrainingState", "seeded"]
 
 
 _ALONE = Group()
@@ -59,6 +49,39 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
+
+
+@dataclass
+class Best:
+    """The best result so far; it is kept in checkpoints.
+
+    Attributes:
+        by: name of the result.
+        value: the best value; None before the first.
+        step: when it was.
+        misses: evaluations since then.
+        seen: step of the last evaluation.
+    """
+
+    by: str
+    value: float | None = None
+    step: int = 0
+    misses: int = 0
+    seen: int = 0
+
+    def note(self, value: float, step: int, *, higher: bool) -> bool:
+        """Take note of a value; return whether it is the best."""
+        self.seen = step
+        better = self.value is None or (value > self.value if higher else value < self.value)
+        if better:
+            self.value, self.step, self.misses = value, step, 0
+        else:
+            self.misses += 1
+        return better
+
+    def options(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
 
 
 class TrainingState:

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from math import cos, pi
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from noisette.config import Training
 from noisette.diffusion.noise import derive_seed
 from noisette.diffusion.process import Tables
-from noisette.errors import DataError
 from noisette.model.network_denoiser import shown
 from noisette.training.batches import TrainingBatch
 from noisette.training.distributed import cut, whole
+from noisette.training.memory import smaller_parts
+from noisette.training.optimizer import learning_rate
 
 if TYPE_CHECKING:
     from noisette.training.state import TrainingState
 
-__all__ = ["Losses", "Stepper", "enough_memory", "learning_rate", "smaller_parts"]
-
-
-def learning_rate(options: Training, step: int) -> float:
-    """Return the rate of step `step`, counted from 0: a linear warm-up, then the decay to 0 at the last step."""
-    if step < options.warmup:
-        return options.lr * (step + 1) / options.warmup
-    done = (step - options.warmup) / max(options.steps - options.warmup, 1)
-    factor = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2}[options.decay]
-    return options.lr * factor
+__all__ = ["Losses", "Stepper"]
 
 
 _QUARTERS = 4
@@ -70,68 +57,6 @@ class Losses:
     def _forget(self) -> None:
         self._batches: list[Tensor] = []
         self._sums, self._counts = torch.zeros(2, _QUARTERS, device=self._device)
-
-
-log = logging.getLogger(__name__)
-
-_OF_THE_CPU = ("can't allocate memory", "not enough memory", "calculation overflowed", "Overflow when unpacking")
-
-
-@contextmanager
-def enough_memory(what: str) -> Iterator[None]:
-    """Make `what` in the block.
-
-    Raises:
-        DataError: if the memory does not suffice for it, or could not on any machine.
-    """
-    try:
-        yield
-    except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
-        if not _about_memory(error):
-            raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{what} takes more memory than there is: choose a smaller backbone ({reason})") from None
-
-
-def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = True) -> int:
-    """Return into how many parts to cut a batch after an error that came with `parts`: twice as many.
-
-    The gradient is the same but for rounding; with dropout the parts draw other masks. So it is said.
-
-    Raises:
-        RuntimeError: the error itself, if it is not about memory.
-        DataError: if single pictures are too large already, or it is not `alone`: several processes cannot go back.
-    """
-    if not _about_memory(error):
-        raise error
-    if not alone:
-        raise DataError(
-            f"training: a process's share of {batch} pictures is too much for the memory: raise "
-            f"training.accumulate, now {parts}, or training.processes ({str(error).splitlines()[0]})"
-        ) from None
-    if parts >= batch:
-        raise DataError(
-            "training: one picture at a time is too much for the memory: take smaller pictures (preparation.size) "
-            f"or a smaller backbone ({str(error).splitlines()[0]})"
-        ) from None
-    more = min(2 * parts, batch)
-    log.warning(
-        "a batch of %d in %d part%s is too much for the memory: it is taken in %d (training.accumulate=%d says so "
-        "from the start)",
-        batch,
-        parts,
-        "" if parts == 1 else "s",
-        more,
-        more,
-    )
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return more
-
-
-def _about_memory(error: Exception) -> bool:
-    known = (MemoryError, OverflowError, torch.OutOfMemoryError)
-    return isinstance(error, known) or any(text in str(error) for text in _OF_THE_CPU)
 
 
 class Stepper:

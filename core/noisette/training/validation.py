@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from noisette.checkpoint import checkpoint_path
 from noisette.diffusion.process import Tables
@@ -18,49 +17,16 @@ from noisette.evaluation.sets import PictureSet
 from noisette.machine import Machine
 from noisette.storage import is_complete
 from noisette.training.preview import StoppedError, drawn, lent
+from noisette.training.state import Best, TrainingState
 from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
     from noisette.model.model import Model
-    from noisette.training.state import TrainingState
 
-__all__ = ["Best", "Validation", "keep_best"]
+__all__ = ["Validation", "keep_best"]
 
 _BATCH = 64
-
-
-@dataclass
-class Best:
-    """The best result so far; it is kept in checkpoints.
-
-    Attributes:
-        by: name of the result.
-        value: the best value; None before the first.
-        step: when it was.
-        misses: evaluations since then.
-        seen: step of the last evaluation.
-    """
-
-    by: str
-    value: float | None = None
-    step: int = 0
-    misses: int = 0
-    seen: int = 0
-
-    def note(self, value: float, step: int, *, higher: bool) -> bool:
-        """Take note of a value; return whether it is the best."""
-        self.seen = step
-        better = self.value is None or (value > self.value if higher else value < self.value)
-        if better:
-            self.value, self.step, self.misses = value, step, 0
-        else:
-            self.misses += 1
-        return better
-
-    def options(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return asdict(self)
 
 
 class Validation:

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from noisette import Report
 from noisette.comparison import Decided, Sweep, Swept, frontier, series_of
-from noisette.evaluation.text import Mark, caption, verdicts
+from noisette.evaluation.report import Mark, caption
+from noisette.evaluation.significance import verdicts
 from noisette.stages import Stage
 from noisette_flows.display.table import comparison
 from noisette_flows.outcome import Outcome, Scenes, row_json, stage_json, tracking_json

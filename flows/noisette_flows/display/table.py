@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from rich.table import Table
 
 from noisette import Report
-from noisette.evaluation.text import APART, ARROWS, Mark, caption, cells, headers
+from noisette.evaluation.report import APART, ARROWS, Mark, caption, cells, headers
 
 __all__ = ["comparison", "markdown"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from noisette import Report
 from noisette.evaluation import Row
-from noisette.evaluation.text import telling
+from noisette.evaluation.report import telling
 from noisette.storage import MANIFEST
 from noisette_flows.tracking import names
 from noisette_flows.tracking.runs import PARENT, Runs

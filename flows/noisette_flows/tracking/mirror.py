@@ -17,7 +17,7 @@ from noisette import Experiment, Report, Samples
 from noisette.checkpoint import checkpoints, finished
 from noisette.comparison.sweep import asked_in
 from noisette.evaluation import Row
-from noisette.evaluation.text import telling
+from noisette.evaluation.report import telling
 from noisette.journal import Entry, read_journal
 from noisette.layout import samples_directory
 from noisette.storage import MANIFEST, digest

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from noisette import Report
 from noisette.comparison import Decided, Series, Swept, frontier, series_of
-from noisette.evaluation.text import telling, verdicts
+from noisette.evaluation.report import telling
+from noisette.evaluation.significance import verdicts
 from noisette.storage import MANIFEST
 from noisette_flows.display.table import markdown
 from noisette_flows.tracking import names

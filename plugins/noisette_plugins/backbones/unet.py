@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from noisette.checkpoint import Checkpoint
-    from noisette.contracts.pretrained import Pretrained
+    from noisette.contracts.backbone import Pretrained
     from noisette_plugins.backbones.unet_design import Design
 
 __all__ = ["UNet"]

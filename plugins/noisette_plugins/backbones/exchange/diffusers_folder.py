@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noisette import DataError, Shape
-from noisette.contracts.pretrained import Pretrained
+from noisette.contracts.backbone import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_process import process_of
 from noisette_plugins.backbones.exchange.diffusers_unet import config_of, from_diffusers, options_of, to_diffusers
 from noisette_plugins.backbones.exchange.reading import UNet2D, read_json, read_tensors

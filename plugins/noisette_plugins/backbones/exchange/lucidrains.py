@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from noisette import DataError
-from noisette.contracts.pretrained import Pretrained
+from noisette.contracts.backbone import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_process import named_schedule
 from noisette_plugins.backbones.exchange.reading import read_archive, read_tensors
 from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet

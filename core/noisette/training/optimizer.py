@@ -1,0 +1,31 @@
+"""The optimizer, without the import of torch's compiler, and its learning rate."""
+
+from __future__ import annotations
+
+from inspect import unwrap
+from math import cos, pi
+
+import torch
+
+from noisette.config import Training
+
+__all__ = ["AdamW", "learning_rate"]
+
+
+class AdamW(torch.optim.AdamW):
+    """The same optimizer."""
+
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
+    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
+
+def learning_rate(options: Training, step: int) -> float:
+    """Return the rate of step `step`, counted from 0: a linear warm-up, then the decay to 0 at the last step."""
+    if step < options.warmup:
+        return options.lr * (step + 1) / options.warmup
+    done = (step - options.warmup) / max(options.steps - options.warmup, 1)
+    factor = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2}[options.decay]
+    return options.lr * factor
