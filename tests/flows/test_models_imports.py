@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from noisette import Experiment, NoisetteError, evaluate, prepare, registry, sample, train
 from noisette_flows.cli import app
 from noisette_plugins.backbones.exchange import load_lucidrains
+from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
+from noisette_plugins.backbones.unet import UNet
 from noisette_plugins.schedules import Cosine, Linear, Sigmoid
 
 NAMES = Path(__file__).parents[1] / "golden" / "lucidrains_unet.txt"
@@ -167,7 +169,7 @@ def test_the_published_network_has_the_papers_size(tmp_path: Path) -> None:
 
     from noisette_plugins.backbones.exchange.diffusers_unet import options_of
 
-    backbone, _ = options_of(HUB, tmp_path)
+    backbone, _ = options_of(UNet, HUB, tmp_path)
     with torch.device("meta"):
         ours, theirs = backbone.build((3, 32, 32), 0, 3), UNet2DModel.from_config(HUB)
     counts = [sum(weight.numel() for weight in network.parameters()) for network in (ours, theirs)]
@@ -181,16 +183,16 @@ def test_schedule_and_objective_follow_from_the_tables(tmp_path: Path, schedule,
     betas = schedule.betas(1000)
     path = trainers_file(tmp_path / "model-1.pt", betas, weights_of(betas, objective, bound))
     expected = {"schedule": {"name": schedule.name}, "timesteps": 1000, "objective": objective}
-    assert load_lucidrains(path).process == expected
+    assert load_lucidrains(LinearAttentionUNet, path).process == expected
 
 
 def test_other_betas_are_kept_as_they_are_and_damaged_tables_refused(tmp_path: Path) -> None:
     betas = torch.linspace(0.01, 0.3, 50).double()
-    process = load_lucidrains(trainers_file(tmp_path / "a.pt", betas)).process
+    process = load_lucidrains(LinearAttentionUNet, trainers_file(tmp_path / "a.pt", betas)).process
     assert (process["schedule"]["name"], process["timesteps"]) == ("given", 50)
     assert process["schedule"]["values"] == pytest.approx(betas.tolist())
     assert "objective" not in process  # nothing says it
     with pytest.raises(NoisetteError, match="betas: expected variances within 0 and 1"):
-        load_lucidrains(trainers_file(tmp_path / "b.pt", torch.zeros(5)))
+        load_lucidrains(LinearAttentionUNet, trainers_file(tmp_path / "b.pt", torch.zeros(5)))
     with pytest.raises(NoisetteError, match="loss_weight: expected that of eps, x0 or v"):
-        load_lucidrains(trainers_file(tmp_path / "c.pt", betas, torch.linspace(0, 1, 50)))
+        load_lucidrains(LinearAttentionUNet, trainers_file(tmp_path / "c.pt", betas, torch.linspace(0, 1, 50)))

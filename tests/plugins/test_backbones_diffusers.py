@@ -14,10 +14,11 @@ from support.tiny import tiny, write_prepared
 
 from noisette import DataError, Experiment, StorageError, train
 from noisette.diffusion.denoiser import Clipped
+from noisette.exchange import export_checkpoint
 from noisette.machine import Machine
 from noisette.training import Model
 from noisette_plugins.backbones import UNet
-from noisette_plugins.backbones.exchange import export_pipeline, export_unet, load_diffusers
+from noisette_plugins.backbones.exchange import export_unet, load_diffusers
 from noisette_plugins.samplers import DDIM
 
 diffusers = pytest.importorskip("diffusers")
@@ -69,7 +70,7 @@ def outputs(their: Any, our: torch.nn.Module, *, labels: bool = False) -> tuple[
 def test_their_weights_give_their_outputs(tmp_path: Path, settings: dict[str, Any]) -> None:
     their = theirs(**settings)
     diffusers.DDPMPipeline(their, diffusers.DDPMScheduler()).save_pretrained(tmp_path)
-    pretrained = load_diffusers(tmp_path)
+    pretrained = load_diffusers(UNet, tmp_path)
     expected, came = outputs(their, pretrained.network())
     torch.testing.assert_close(came, expected, atol=1e-5, rtol=0)
     assert expected.std() > 0.1
@@ -86,7 +87,7 @@ def test_the_first_layout_has_all_in_one_folder_and_other_names(tmp_path: Path) 
     assert any(".proj_attn." in name for name in renamed)
     save_file(renamed, path)
     (tmp_path / "scheduler_config.json").write_text(json.dumps({"num_train_timesteps": 500}))
-    pretrained = load_diffusers(tmp_path)
+    pretrained = load_diffusers(UNet, tmp_path)
     expected, came = outputs(their, pretrained.network())
     torch.testing.assert_close(came, expected, atol=1e-5, rtol=0)
     assert pretrained.process["timesteps"] == 500
@@ -107,13 +108,13 @@ def test_googles_cifar_config_is_the_papers_network(tmp_path: Path) -> None:
     with torch.device("meta"):
         shapes = diffusers.UNet2DModel.from_config(config).state_dict()
     save_file({name: torch.zeros(tensor.shape) for name, tensor in shapes.items()}, tmp_path / WEIGHTS)
-    assert load_diffusers(tmp_path).backbone == UNet()
+    assert load_diffusers(UNet, tmp_path).backbone == UNet()
 
 
 def test_all_their_classes_are_classes_and_none_adds_nothing(tmp_path: Path) -> None:
     their = theirs(**TINY, num_class_embeds=4)
     their.save_pretrained(tmp_path)
-    pretrained = load_diffusers(tmp_path)
+    pretrained = load_diffusers(UNet, tmp_path)
     network = pretrained.network()
     expected, came = outputs(their, network, labels=True)
     torch.testing.assert_close(came, expected, atol=1e-5, rtol=0)
@@ -146,7 +147,7 @@ def test_our_weights_give_our_outputs_there(
     their = diffusers.UNet2DModel.from_pretrained(tmp_path).eval()
     came, expected = outputs(their, network, labels=bool(classes))
     torch.testing.assert_close(came, expected, atol=1e-5, rtol=0)
-    again = load_diffusers(tmp_path)
+    again = load_diffusers(UNet, tmp_path)
     assert (again.classes, again.inputs, again.outputs, again.size) == (classes, shape[0], channels, shape[1:])
     assert all(torch.equal(tensor, again.state[name]) for name, tensor in network.state_dict().items())
 
@@ -180,7 +181,7 @@ def _train(root: Path, experiment: Experiment) -> Any:
 
 def test_a_trained_model_is_sampled_by_diffusers(tmp_path: Path, trained: Any) -> None:
     checkpoint = trained("objective=v", "schedule=cosine")
-    folder = export_pipeline(checkpoint, tmp_path / "exported")
+    folder = export_checkpoint(checkpoint, tmp_path / "exported")
     pipeline = diffusers.DDPMPipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
     drawn = pipeline(
@@ -196,7 +197,7 @@ def test_a_trained_model_is_sampled_by_diffusers(tmp_path: Path, trained: Any) -
 def test_diffusers_walk_over_the_exported_folder_is_ours(tmp_path: Path, trained: Any) -> None:
     """DDIM over all steps, from one start: network, betas, prediction and clipping all came across."""
     checkpoint = trained("objective=v", "schedule=cosine", "sampling.clip=0.7", "training.steps=3")
-    export_pipeline(checkpoint, tmp_path / "exported")
+    export_checkpoint(checkpoint, tmp_path / "exported")
     unet = diffusers.UNet2DModel.from_pretrained(tmp_path / "exported", subfolder="unet")
     scheduler = diffusers.DDIMScheduler.from_pretrained(tmp_path / "exported", subfolder="scheduler")
     scheduler.set_timesteps(20)
@@ -212,8 +213,8 @@ def test_diffusers_walk_over_the_exported_folder_is_ours(tmp_path: Path, trained
 
 
 def test_the_exported_process_reads_back(tmp_path: Path, trained: Any) -> None:
-    folder = export_pipeline(trained("sampling.clip=2"), tmp_path / "exported")
-    process = load_diffusers(folder).process
+    folder = export_checkpoint(trained("sampling.clip=2"), tmp_path / "exported")
+    process = load_diffusers(UNet, folder).process
     again = tiny(*(f"{key}={json.dumps(value)}" for key, value in process.items() if key != "sampling"))
     torch.testing.assert_close(again.schedule.betas(20), tiny().schedule.betas(20))
     assert again.objective == tiny().objective
@@ -224,5 +225,5 @@ def test_a_pipeline_overwrites_nothing(tmp_path: Path, trained: Any) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(StorageError, match="is not empty"):
-        export_pipeline(trained("seed=1"), tmp_path / "full")
+        export_checkpoint(trained("seed=1"), tmp_path / "full")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]

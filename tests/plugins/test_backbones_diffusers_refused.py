@@ -32,7 +32,7 @@ def spoil(folder: Path, **settings: Any) -> None:
 
 
 def test_the_folder_itself_is_read(folder: Path) -> None:
-    assert load_diffusers(folder).backbone == UNet(channels=8, multipliers=(1, 2), blocks=1, groups=4)
+    assert load_diffusers(UNet, folder).backbone == UNet(channels=8, multipliers=(1, 2), blocks=1, groups=4)
 
 
 @pytest.mark.parametrize(
@@ -63,31 +63,31 @@ def test_the_folder_itself_is_read(folder: Path) -> None:
 def test_settings_it_cannot_follow(folder: Path, settings: dict[str, Any], message: str) -> None:
     spoil(folder, **settings)
     with pytest.raises(DataError, match=message):
-        load_diffusers(folder)
+        load_diffusers(UNet, folder)
 
 
 def test_pickled_weights_are_not_read(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "diffusion_pytorch_model.bin")
     with pytest.raises(DataError, match=r"there is diffusion_pytorch_model.bin.*safe_serialization=True"):
-        load_diffusers(folder)
+        load_diffusers(UNet, folder)
 
 
 def test_a_damaged_or_foreign_weight_is_named(folder: Path) -> None:
     weights = load_file(folder / WEIGHTS)
     save_file({**weights, "mid_block.extra.weight": torch.zeros(1)}, folder / WEIGHTS)
     with pytest.raises(DataError, match=r"1 weights are missing or unknown: mid_block\.extra\.weight"):
-        load_diffusers(folder)
+        load_diffusers(UNet, folder)
     (folder / WEIGHTS).write_bytes(b"not safetensors")
     with pytest.raises(DataError, match="cannot be read"):
-        load_diffusers(folder)
+        load_diffusers(UNet, folder)
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is missing; expected a folder that diffusers' save_pretrained wrote"):
-        load_diffusers(tmp_path / "nowhere")
+        load_diffusers(UNet, tmp_path / "nowhere")
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(DataError, match="expected a JSON object"):
-        load_diffusers(tmp_path)
+        load_diffusers(UNet, tmp_path)
 
 
 @pytest.mark.parametrize(

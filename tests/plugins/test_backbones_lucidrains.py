@@ -44,7 +44,7 @@ def trainers(state: dict[str, Tensor], averaged: dict[str, Tensor]) -> dict[str,
 def said(path: Path, **options: bool) -> list[float]:
     x, t, _ = inputs((3, 8, 12))
     with torch.no_grad():
-        return digest(load_lucidrains(path, **options).network((8, 12))(x, t))
+        return digest(load_lucidrains(LinearAttentionUNet, path, **options).network((8, 12))(x, t))
 
 
 def test_its_weights_give_its_outputs(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_its_weights_give_its_outputs(tmp_path: Path) -> None:
     expected = LinearAttentionUNet(
         channels=8, multipliers=(1, 2), full_attention=(1,), heads=2, head_channels=4, memory=4
     )
-    assert load_lucidrains(tmp_path / "unet.safetensors").backbone == expected
+    assert load_lucidrains(LinearAttentionUNet, tmp_path / "unet.safetensors").backbone == expected
 
 
 def test_the_trainers_file_gives_the_averaged_weights_or_its_own(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_trainers_file_gives_the_averaged_weights_or_its_own(tmp_path: Path)
 def test_learned_rates_are_found(tmp_path: Path) -> None:
     state = theirs() | {"time_mlp.0.weights": torch.ones(6), "time_mlp.1.weight": torch.ones(32, 13)}
     save_file(state, tmp_path / "unet.safetensors")
-    backbone = load_lucidrains(tmp_path / "unet.safetensors").backbone
+    backbone = load_lucidrains(LinearAttentionUNet, tmp_path / "unet.safetensors").backbone
     assert (backbone.time, backbone.time_waves) == ("learned", 6)
 
 
@@ -87,7 +87,7 @@ def without(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 def test_other_networks_are_refused(tmp_path: Path, spoilt: Any, message: str) -> None:
     save_file(spoilt(theirs()), tmp_path / "unet.safetensors")
     with pytest.raises(DataError, match=message):
-        load_lucidrains(tmp_path / "unet.safetensors")
+        load_lucidrains(LinearAttentionUNet, tmp_path / "unet.safetensors")
 
 
 class Trap:
@@ -101,7 +101,7 @@ def test_pickled_code_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     torch.save({"model": Trap()}, tmp_path / "model-1.pt")
     with pytest.raises(DataError, match="expected an archive of tensors alone"):
-        load_lucidrains(tmp_path / "model-1.pt")
+        load_lucidrains(LinearAttentionUNet, tmp_path / "model-1.pt")
     assert not Path("trap-was-sprung").exists()
     torch.load(tmp_path / "model-1.pt", weights_only=False)  # the control: careless reading springs it
     assert Path("trap-was-sprung").exists()
@@ -113,10 +113,10 @@ def test_damaged_files(tmp_path: Path, content: bytes | None, message: str) -> N
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        load_lucidrains(path)
+        load_lucidrains(LinearAttentionUNet, path)
 
 
 def test_its_size_must_be_given(tmp_path: Path) -> None:
     save_file(theirs(), tmp_path / "unet.safetensors")
     with pytest.raises(DataError, match="does not say for which size of pictures; give one"):
-        load_lucidrains(tmp_path / "unet.safetensors").network()
+        load_lucidrains(LinearAttentionUNet, tmp_path / "unet.safetensors").network()

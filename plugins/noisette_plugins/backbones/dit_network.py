@@ -6,7 +6,7 @@ shifts and gates are made of step and label, by a layer that starts at zero: eve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,26 @@ from torch.nn import functional as F
 from noisette import Shape
 from noisette_plugins.backbones.layers import Embedding, Waves, attend, zeroed
 
-if TYPE_CHECKING:
-    from noisette_plugins.backbones.dit import DiT
-
 __all__ = ["DiTNetwork"]
+
+
+class _Options(Protocol):
+    """What is read of `dit`."""
+
+    @property
+    def patch(self) -> int: ...
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def expansion(self) -> float: ...
 
 
 class DiTNetwork(nn.Module):
@@ -29,7 +45,7 @@ class DiTNetwork(nn.Module):
 
     places: Tensor
 
-    def __init__(self, config: DiT, shape: Shape, classes: int, outputs: int) -> None:
+    def __init__(self, config: _Options, shape: Shape, classes: int, outputs: int) -> None:
         super().__init__()
         channels, height, width = shape
         self.patch = config.patch

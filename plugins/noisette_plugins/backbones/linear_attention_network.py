@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,44 @@ from torch.nn import functional as F
 
 from noisette_plugins.backbones.layers import Embedding, LearnedWaves, Waves, attend, heads_of, joined, written_out
 
-if TYPE_CHECKING:
-    from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
-
 __all__ = ["FullAttention", "LinearAttention", "LinearAttentionNetwork", "RMSNorm"]
+
+
+class _Options(Protocol):
+    """What is read of `linear-attention-unet`."""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def multipliers(self) -> tuple[int, ...]: ...
+
+    @property
+    def full_attention(self) -> tuple[int, ...] | None: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def head_channels(self) -> int: ...
+
+    @property
+    def memory(self) -> int: ...
+
+    @property
+    def time(self) -> str: ...
+
+    @property
+    def time_waves(self) -> int: ...
+
+    @property
+    def theta(self) -> float: ...
+
+    @property
+    def dropout(self) -> float: ...
+
+    @property
+    def flash(self) -> bool: ...
 
 
 class RMSNorm(nn.Module):
@@ -87,7 +121,7 @@ class LinearAttentionNetwork(nn.Module):
     Called as `network(x, t, label=None)`: x (N, C, H, W), t (N,) int64, label (N,) int64 where it has classes.
     """
 
-    def __init__(self, config: LinearAttentionUNet, inputs: int, classes: int, outputs: int) -> None:
+    def __init__(self, config: _Options, inputs: int, classes: int, outputs: int) -> None:
         super().__init__()
         start = config.channels
         dims = [start, *(config.channels * multiplier for multiplier in config.multipliers)]
@@ -127,9 +161,7 @@ class LinearAttentionNetwork(nn.Module):
 class _Level(nn.Module):
     """The parts of one level."""
 
-    def __init__(
-        self, config: LinearAttentionUNet, level: int, inputs: int, outputs: int, resize: nn.Module
-    ) -> None:
+    def __init__(self, config: _Options, level: int, inputs: int, outputs: int, resize: nn.Module) -> None:
         super().__init__()
         full = (len(config.multipliers) - 1,) if config.full_attention is None else config.full_attention
         self.block1 = _block(config, inputs, outputs)
@@ -179,17 +211,17 @@ class _ResidualBlock(nn.Module):
         return out
 
 
-def _waves(config: LinearAttentionUNet) -> Waves | LearnedWaves:
+def _waves(config: _Options) -> Waves | LearnedWaves:
     if config.time == "fixed":
         return Waves(config.channels // 2, theta=config.theta)
     return LearnedWaves(config.time_waves, learned=config.time == "learned")
 
 
-def _block(config: LinearAttentionUNet, inputs: int, outputs: int) -> _ResidualBlock:
+def _block(config: _Options, inputs: int, outputs: int) -> _ResidualBlock:
     return _ResidualBlock(inputs, outputs, 4 * config.channels, config.dropout)
 
 
-def _attention(config: LinearAttentionUNet, level: int, channels: int, *, full: bool) -> nn.Module:
+def _attention(config: _Options, level: int, channels: int, *, full: bool) -> nn.Module:
     if full:
         return FullAttention(channels, config.heads, config.head_channels, config.memory, flash=config.flash)
     return LinearAttention(channels, config.heads, config.head_channels, config.memory)

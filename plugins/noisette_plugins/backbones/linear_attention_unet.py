@@ -78,4 +78,4 @@ class LinearAttentionUNet(Backbone):
             return None
         from noisette_plugins.backbones.exchange import load_lucidrains
 
-        return load_lucidrains(path)
+        return load_lucidrains(cls, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,29 @@ from torch.nn import functional as F
 from noisette_plugins.backbones.layers import Waves, attend, heads_of, joined
 from noisette_plugins.backbones.norm import GroupNorm
 
-if TYPE_CHECKING:
-    from noisette_plugins.backbones.scratch_unet import ScratchUNet
-
 __all__ = ["ScratchNetwork"]
+
+
+class _Options(Protocol):
+    """What is read of `scratch-unet`."""
+
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+
+    @property
+    def levels(self) -> int: ...
+
+    @property
+    def attention(self) -> tuple[int, ...]: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def groups(self) -> int: ...
+
+    @property
+    def dropout(self) -> float: ...
 
 
 class ScratchNetwork(nn.Module):
@@ -23,7 +42,7 @@ class ScratchNetwork(nn.Module):
     Called as `network(x, t, label=None)`: x (N, C, H, W), t (N,) int64, label (N,) int64 where it has classes.
     """
 
-    def __init__(self, config: ScratchUNet, inputs: int, classes: int, outputs: int) -> None:
+    def __init__(self, config: _Options, inputs: int, classes: int, outputs: int) -> None:
         super().__init__()
         widths = config.widths
         self.classes = classes
@@ -63,7 +82,7 @@ class ScratchNetwork(nn.Module):
 class _Layer(nn.Module):
     """Two blocks, attention between them, and a convolution to the next size."""
 
-    def __init__(self, config: ScratchUNet, index: int, channels: int) -> None:
+    def __init__(self, config: _Options, index: int, channels: int) -> None:
         super().__init__()
         attends = index in config.attention
         self.block1 = _Block(channels, config.groups, config.dropout)

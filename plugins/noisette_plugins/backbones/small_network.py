@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,10 +11,32 @@ from torch.nn import functional as F
 from noisette_plugins.backbones.layers import Attention, Downsample, Embedding, ResidualBlock, Waves, grown, zeroed
 from noisette_plugins.backbones.norm import GroupNormSiLU
 
-if TYPE_CHECKING:
-    from noisette_plugins.backbones.small import Small
-
 __all__ = ["SmallNetwork"]
+
+
+class _Options(Protocol):
+    """What is read of `small`."""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+
+    @property
+    def blocks(self) -> tuple[int, ...]: ...
+
+    @property
+    def attending(self) -> tuple[int, ...]: ...
+
+    @property
+    def head_channels(self) -> int: ...
+
+    @property
+    def group_channels(self) -> int: ...
+
+    @property
+    def dropout(self) -> float: ...
 
 
 class SmallNetwork(nn.Module):
@@ -23,7 +45,7 @@ class SmallNetwork(nn.Module):
     Called as `network(x, t, label=None)`: x (N, C, H, W), t (N,) int64, label (N,) int64 where it has classes.
     """
 
-    def __init__(self, config: Small, inputs: int, classes: int, outputs: int) -> None:
+    def __init__(self, config: _Options, inputs: int, classes: int, outputs: int) -> None:
         super().__init__()
         widths, lowest = config.widths, len(config.widths) - 1
         self.embedding = Embedding(Waves(config.channels), 8 * config.channels, classes)
@@ -55,7 +77,7 @@ class SmallNetwork(nn.Module):
 class _Level(nn.Module):
     """Residual blocks of one size, each with attention behind it where the level has it."""
 
-    def __init__(self, config: Small, level: int) -> None:
+    def __init__(self, config: _Options, level: int) -> None:
         super().__init__()
         width, attends = config.widths[level], level in config.attending
         groups = width // config.group_channels

@@ -107,7 +107,7 @@ class UNet(Backbone):
         """Write diffusers' DDPMPipeline."""
         from noisette_plugins.backbones.exchange import export_pipeline
 
-        export_pipeline(checkpoint, folder, label=label)
+        export_pipeline(self, checkpoint, folder, label=label)
 
     @classmethod
     def read_foreign(cls, path: Path) -> Pretrained | None:
@@ -116,4 +116,4 @@ class UNet(Backbone):
             return None
         from noisette_plugins.backbones.exchange import load_diffusers
 
-        return load_diffusers(path)
+        return load_diffusers(cls, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from noisette import DataError, Shape
+from noisette import Backbone, DataError, Shape
 from noisette.contracts.backbone import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_process import process_of
-from noisette_plugins.backbones.exchange.diffusers_unet import config_of, from_diffusers, options_of, to_diffusers
+from noisette_plugins.backbones.exchange.diffusers_unet import (
+    UNetLike,
+    config_of,
+    from_diffusers,
+    options_of,
+    to_diffusers,
+)
 from noisette_plugins.backbones.exchange.reading import UNet2D, read_json, read_tensors
-from noisette_plugins.backbones.unet import UNet
 
 __all__ = ["export_unet", "load_diffusers"]
 
@@ -24,11 +30,15 @@ _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _LABELS = "_noisette_classes"
 
 
-def load_diffusers(folder: Path | str) -> Pretrained:
+def load_diffusers(kind: Callable[..., Backbone], folder: Path | str) -> Pretrained:
     """Read a UNet2DModel: of a pipeline's folder (`unet/` in it, or all in one as in the first versions), or alone.
 
     Labels: all of UNet2DModel's classes are classes, and "none" adds nothing; but a folder that we exported says
     which of its classes is "none".
+
+    Args:
+        kind: `UNet`, which is made with the options that are found.
+        folder: as diffusers writes it.
 
     Raises:
         DataError: if it is no such folder, or what it holds cannot be said with `unet`.
@@ -38,13 +48,13 @@ def load_diffusers(folder: Path | str) -> Pretrained:
     config = read_json(home / "config.json")
     if config.get("_class_name") != "UNet2DModel":
         raise DataError(f"{home / 'config.json'}: expected a UNet2DModel; came {config.get('_class_name')!s:.80}")
-    backbone, settings = options_of(config, home / "config.json")
+    backbone, settings = options_of(kind, config, home / "config.json")
     classes = (settings.num_class_embeds or 0) if settings.classes is None else settings.classes
     pretrained = _assembled(home, backbone, settings, classes)
     return replace(pretrained, process=_process(folder, home)).checked()
 
 
-def export_unet(network: nn.Module, backbone: UNet, shape: Shape, classes: int, folder: Path) -> None:
+def export_unet(network: nn.Module, backbone: UNetLike, shape: Shape, classes: int, folder: Path) -> None:
     """Write a network of `unet` as a UNet2DModel, which diffusers' `from_pretrained` then reads.
 
     Args:
@@ -64,15 +74,16 @@ def export_unet(network: nn.Module, backbone: UNet, shape: Shape, classes: int, 
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _assembled(home: Path, backbone: UNet, settings: UNet2D, classes: int) -> Pretrained:
+def _assembled(home: Path, backbone: Backbone, settings: UNet2D, classes: int) -> Pretrained:
     size = settings.sample_size
     sides = (size, size) if isinstance(size, int) else size
     weights = _weights(home)
-    blocks = len(backbone.multipliers) * backbone.blocks
+    levels = len(settings.block_out_channels)
+    blocks = levels * settings.layers_per_block
     if len(weights) < blocks:  # before a network of the size that the config says is built
         raise DataError(f"{home / _WEIGHTS}: {len(weights)} weights are too few for {blocks} blocks")
     with torch.device("meta"):
-        side = 2 ** len(backbone.multipliers)
+        side = 2**levels
         network = backbone.build((settings.in_channels, side, side), classes, settings.out_channels)
     try:
         state, strange = from_diffusers(weights, network.state_dict(), cosine_first=settings.flip_sin_to_cos)

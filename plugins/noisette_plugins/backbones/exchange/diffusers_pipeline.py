@@ -13,12 +13,11 @@ from torch import nn
 
 from noisette import DataError, StorageError
 from noisette.checkpoint import Checkpoint
-from noisette.config.reference import make_plugin
 from noisette.model.conditioning import Inputs
 from noisette.training import Model
 from noisette_plugins.backbones.exchange.diffusers_folder import export_unet
 from noisette_plugins.backbones.exchange.diffusers_process import scheduler_config
-from noisette_plugins.backbones.unet import UNet
+from noisette_plugins.backbones.exchange.diffusers_unet import UNetLike
 
 __all__ = ["export_pipeline"]
 
@@ -30,7 +29,7 @@ _INDEX = {
 
 
 def export_pipeline(
-    checkpoint: Checkpoint, folder: Path | str, *, ema: bool = True, label: str | None = None
+    backbone: UNetLike, checkpoint: Checkpoint, folder: Path | str, *, ema: bool = True, label: str | None = None
 ) -> Path:
     """Write a checkpoint's network and process as a DDPMPipeline; return the folder.
 
@@ -38,7 +37,8 @@ def export_pipeline(
     the bias that it is always added to: the folder then draws pictures of that class, or of no class.
 
     Args:
-        checkpoint: of an experiment with the backbone `unet`.
+        backbone: a `unet`.
+        checkpoint: of an experiment with it.
         folder: must not be there, or be empty; appears whole or not at all.
         ema: take the averaged weights where there are some.
         label: the class, for a network that knows classes; None for no class.
@@ -48,9 +48,6 @@ def export_pipeline(
         StorageError: if the folder is not empty, or cannot be written.
     """
     folder, experiment = Path(folder), checkpoint.about["experiment"]
-    backbone = make_plugin("backbone", experiment["backbone"])
-    if not isinstance(backbone, UNet):
-        raise DataError(f"{checkpoint.directory}: DDPMPipeline takes the backbone unet; came {backbone.name}")
     model = Model.load(checkpoint, ema=ema)
     _check_told(checkpoint, model, label)
     network = _of_one_label(model, backbone, label) if model.classes else model.network
@@ -82,7 +79,7 @@ def _check_told(checkpoint: Checkpoint, model: Model, label: str | None) -> None
         )
 
 
-def _of_one_label(model: Model, backbone: UNet, label: str | None) -> nn.Module:
+def _of_one_label(model: Model, backbone: UNetLike, label: str | None) -> nn.Module:
     """Return the network that is told one label always, or "none", without labels."""
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     number = len(model.classes) if label is None else model.classes.index(label)

@@ -1,21 +1,65 @@
 """diffusers' UNet2DModel and `unet`: names of weights, and options, each in terms of the other."""
 
+# ruff: noqa: D102
+
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
-from noisette import DataError, Shape
+from noisette import Backbone, DataError, Shape
 from noisette_plugins.backbones.exchange.reading import UNet2D
-from noisette_plugins.backbones.unet import UNet
 
-__all__ = ["config_of", "from_diffusers", "options_of", "to_diffusers"]
+__all__ = ["UNetLike", "config_of", "from_diffusers", "options_of", "to_diffusers"]
+
+
+class UNetLike(Protocol):
+    """What is read of `UNet`, whose options say what they are, and asked of it."""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def multipliers(self) -> tuple[int, ...]: ...
+
+    @property
+    def blocks(self) -> int: ...
+
+    @property
+    def attention(self) -> tuple[int, ...]: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def head_channels(self) -> int | None: ...
+
+    @property
+    def groups(self) -> int: ...
+
+    @property
+    def dropout(self) -> float: ...
+
+    @property
+    def epsilon(self) -> float: ...
+
+    @property
+    def time_channels(self) -> int | None: ...
+
+    @property
+    def time_shift(self) -> int: ...
+
+    @property
+    def padding(self) -> str: ...
+
+    def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module: ...
+
 
 _BLOCKS = (
     (r"enter", "conv_in"),
@@ -122,8 +166,8 @@ _FIXED: dict[str, tuple[Any, ...]] = {
 """Settings that `unet` has no option for, with the values that it keeps."""
 
 
-def options_of(config: Mapping[str, Any], source: Path) -> tuple[UNet, UNet2D]:
-    """Return the backbone that a UNet2DModel's config describes, and all settings that were read.
+def options_of(kind: Callable[..., Backbone], config: Mapping[str, Any], source: Path) -> tuple[Backbone, UNet2D]:
+    """Return the backbone that a UNet2DModel's config describes, made by `kind`, and all settings that were read.
 
     Raises:
         DataError: naming the setting that `unet` cannot follow.
@@ -138,7 +182,7 @@ def options_of(config: Mapping[str, Any], source: Path) -> tuple[UNet, UNet2D]:
         level for level, block in enumerate(blocks) if block.removeprefix("UNetRes").startswith("Attn")
     )
     try:
-        backbone = UNet(
+        backbone = kind(
             channels=widths[0],
             multipliers=tuple(width // widths[0] for width in widths),
             blocks=settings.layers_per_block,
@@ -191,7 +235,7 @@ def _check_blocks(settings: UNet2D, source: Path) -> None:
     )
 
 
-def config_of(backbone: UNet, shape: Shape, classes: int, outputs: int) -> dict[str, Any]:
+def config_of(backbone: UNetLike, shape: Shape, classes: int, outputs: int) -> dict[str, Any]:
     """Return the config of a UNet2DModel that computes the same.
 
     Raises:
@@ -224,7 +268,7 @@ def config_of(backbone: UNet, shape: Shape, classes: int, outputs: int) -> dict[
     }
 
 
-def _check_told(backbone: UNet, shape: Shape) -> None:
+def _check_told(backbone: UNetLike, shape: Shape) -> None:
     factor = 2 ** (len(backbone.multipliers) - 1)
     _require(
         shape[1] % factor == 0 and shape[2] % factor == 0,
@@ -238,7 +282,7 @@ def _check_told(backbone: UNet, shape: Shape) -> None:
     )
 
 
-def _head_channels(backbone: UNet) -> int | None:
+def _head_channels(backbone: UNetLike) -> int | None:
     """Return diffusers' attention_head_dim: channels of a head, the same at every level; None is one head."""
     if backbone.head_channels is not None or backbone.heads == 1:
         return backbone.head_channels

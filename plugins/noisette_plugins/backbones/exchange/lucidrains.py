@@ -6,7 +6,7 @@ Nothing but tensors is in them: the options follow from names and shapes, and th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from noisette import DataError
+from noisette import Backbone, DataError
 from noisette.contracts.backbone import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_process import named_schedule
 from noisette_plugins.backbones.exchange.reading import read_archive, read_tensors
-from noisette_plugins.backbones.linear_attention_unet import LinearAttentionUNet
 
 __all__ = ["from_lucidrains", "load_lucidrains", "process_in"]
 
@@ -92,13 +91,14 @@ _RENAMES = (
 )
 
 
-def load_lucidrains(path: Path | str, *, ema: bool = True) -> Pretrained:
+def load_lucidrains(kind: Callable[..., Backbone], path: Path | str, *, ema: bool = True) -> Pretrained:
     """Read a `Unet` of the library: its own state, or the file of its `Trainer` (`model-*.pt`), or safetensors.
 
     What the file does not say is taken as the library's default: fixed rates go down to 1 / 10000, and rates that
     are stored are learned ones.
 
     Args:
+        kind: `LinearAttentionUNet`, which is made with the options that are found.
         path: the file; a pickled one is read without executing anything.
         ema: take the averaged weights where there are some.
 
@@ -109,7 +109,7 @@ def load_lucidrains(path: Path | str, *, ema: bool = True) -> Pretrained:
     read = _read(path)
     theirs = _network_in(read, path, ema)
     state = from_lucidrains(theirs)
-    backbone = _options(state, path)
+    backbone = _options(kind, state, path)
     inputs, outputs = _size(state, "enter.weight", 1, 4, path), _size(state, "leave.bias", 0, 1, path)
     if inputs > outputs:
         raise DataError(
@@ -140,7 +140,7 @@ def _ours(name: str) -> str:
     return name
 
 
-def _options(state: Mapping[str, Tensor], path: Path) -> LinearAttentionUNet:
+def _options(kind: Callable[..., Backbone], state: Mapping[str, Tensor], path: Path) -> Backbone:
     """Return the backbone whose weights these are."""
     levels = range(len({name.split(".")[1] for name in state if name.startswith("down.")}))
     channels = _size(state, "embedding.inner.bias", 0, 1, path) // 4
@@ -148,7 +148,7 @@ def _options(state: Mapping[str, Tensor], path: Path) -> LinearAttentionUNet:
     heads, positions, head_channels = (_size(state, memory, axis, 4, path) for axis in (1, 2, 3))
     rates = "embedding.waves.rates"
     try:
-        return LinearAttentionUNet(
+        return kind(
             channels=channels,
             multipliers=tuple(
                 _size(state, _resize(state, level), 0, 1, path) // max(channels, 1) for level in levels
