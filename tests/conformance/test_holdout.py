@@ -3,6 +3,8 @@
 Each wrong one says what its cause is and has words of which a good message has one. Of a first set of 111 the kit
 caught 97 before it knew them, and what had slipped through was mended by families of mistakes. Of a second set
 of 79 it caught 70 before it knew them; the nine that it missed then, and one of the first set, are caught since.
+Of a third set of 151 it caught 142 before it knew them; the nine that it missed are here, and eight
+are caught since.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parent / "holdout"
 
-NOT_CAUGHT: dict[str, str] = {}
+NOT_CAUGHT: dict[str, str] = {
+    "sampler_multistep_ratio_inverted": "keeps its order on uneven steps too: the slopes' errors, (h'² - h²) / 2, "
+    "cancel from step to step, and no contract says how large the error may be",
+}
 """Wrong plugins that no check finds, and why."""
 
 LATE = ("order", "order-on-uneven-steps", "gaussian-law", "mixture-law", "label-laws")
@@ -53,7 +58,7 @@ def failures(plugin: Plugin) -> Iterator[str]:
 
 def test_there_are_many_of_every_kind() -> None:
     kinds = [stem.partition("_")[0] for stem in stems("wrong")]
-    assert len(kinds) == 120
+    assert len(kinds) == 129
     assert min(kinds.count(kind) for kind in set(kinds)) >= 10
     assert len(set(kinds)) == 7
 

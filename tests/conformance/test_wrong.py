@@ -29,6 +29,7 @@ MODULES = (
     "datasets",
     "dataset_passes",
     "feature_batches",
+    "feature_names",
     "metric_values",
     "objective_ranges",
     "backbone_ranges",

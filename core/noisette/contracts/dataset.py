@@ -23,7 +23,7 @@ class Example(NamedTuple):
 
     Attributes:
         image: a Pillow image of mode L or RGB, upright; or, for a file that cannot be one, None.
-        label: index into the data set's classes, or None.
+        label: index into the data set's classes; None, for all of them, in a set without classes.
         source: where it came from (a file's name or an index), for messages.
         rejected: why there is no image.
     """

@@ -38,7 +38,8 @@ class Sampler(Plugin):
         bias: error of the variance, as a share of it, that stays however many steps there are, such as 0.05 of
             unadjusted Langevin steps; 0 for a method that tends to the law.
         goes_back: whether it adds noise to go back to noisier levels on its way (churn, restart).
-        adaptive: whether it chooses its levels and their number on its way; `network_calls` is then an estimate.
+        adaptive: whether it chooses its levels and their number on its way; `network_calls` is then an
+            estimate, within a factor of 10 for walks of 5 steps or more.
         variants: options that make another method of it, worth a line of its own beside the default one where
             samplers are compared, such as ``({"variance": "fixed-large"},)``.
     """

@@ -49,6 +49,7 @@ def line_of_method(plugin: Plugin, method: str | None = None) -> str:
     cls = type(plugin)
     method = method or _MAIN_METHODS.get(plugin.kind, "")
     function = vars(cls).get(method)
+    function = function.fget if isinstance(function, property) else function
     if inspect.isfunction(function):
         return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno} ({method})"
     return line_of_class(cls)

@@ -22,9 +22,17 @@ HOMES: dict[str, tuple[str, ...]] = {
     "schedule": ("common", "schedules", "schedule_papers"),
     "objective": ("common", "objectives", "objective_losses", "objective_ranges"),
     "backbone": ("common", "backbones", "backbone_inputs", "backbone_ranges"),
-    "sampler": ("common", "sampler_inputs", "samplers", "sampler_laws"),
-    "features": ("common", "features", "feature_batches"),
-    "metric": ("common", "metrics", "metric_sets", "metric_values", "metric_papers"),
+    "sampler": ("common", "sampler_inputs", "samplers", "sampler_draws", "sampler_orders", "sampler_laws"),
+    "features": ("common", "features", "feature_names", "feature_batches"),
+    "metric": (
+        "common",
+        "metrics",
+        "metric_states",
+        "metric_neighbours",
+        "metric_sets",
+        "metric_values",
+        "metric_papers",
+    ),
     "dataset": ("common", "datasets", "dataset_passes"),
 }
 """Modules of `noisette.testing.checks` that hold the checks of each kind."""

@@ -52,6 +52,29 @@ class GivesNoReason(Stripes):
         yield Example(None, None, "broken.png")
 
 
+class LeavesThemSideways(Stripes):
+    """Gives pictures as the camera stored them, with a note that they are to be turned."""
+
+    def image(self, seed):
+        image = super().image(seed)
+        image.getexif()[0x0112] = 6
+        return image
+
+
+class Upright(LeavesThemSideways):
+    """Turns them, and takes the note away."""
+
+    def image(self, seed):
+        from PIL import ImageOps
+
+        return ImageOps.exif_transpose(super().image(seed))
+
+
+class AllAtOnce(Stripes):
+    def examples(self, split, cache):
+        return list(super().examples(split, cache))
+
+
 class FromZeroToOne(Stripes):
     """Values in 0 to 1, cut to bytes."""
 
@@ -130,6 +153,8 @@ CASES = [
     Case("has-pictures", NoTestPictures(), Stripes()),
     Case("has-pictures", Palettes(), Stripes()),
     Case("has-pictures", GivesNoReason(), Stripes()),
+    Case("pictures-are-upright", LeavesThemSideways(), Upright()),
+    Case("pictures-come-one-by-one", AllAtOnce(), Stripes()),
     Case("pictures-are-not-blank", FromZeroToOne(), Stripes()),
     Case("labels-are-classes", LabelsFromOne(), Stripes()),
     Case("labels-are-classes", LabelsWithoutNames(), Stripes()),

@@ -193,6 +193,22 @@ class PointsBeyond(Distance):
         return [Neighbours(256, [1], [0.0])]
 
 
+class _Nearest(Subsets):
+    """The picture of the reference that is nearest to each of the first eight."""
+
+    first: ClassVar[int] = 0
+
+    def neighbours(self, generated, reference):
+        import torch
+
+        far = torch.cdist(generated["rows"], reference["rows"])[:8]
+        return [Neighbours(n + self.first, [int(one.argmin())], [float(one.min())]) for n, one in enumerate(far)]
+
+
+class CountsFromOne(_Nearest):
+    first: ClassVar[int] = 1
+
+
 class FarthestFirst(Distance):
     def neighbours(self, generated, reference):
         return [Neighbours(0, [1, 2], [2.0, 1.0])]
@@ -221,4 +237,5 @@ CASES = [
     Case("shared-state-reads-no-option", SharesWhatItsOptionsDecide(), _Shared()),
     Case("neighbours-are-places", PointsBeyond(), Distance()),
     Case("neighbours-are-places", FarthestFirst(), Distance()),
+    Case("neighbours-stay-with-their-pictures", CountsFromOne(), _Nearest()),
 ]

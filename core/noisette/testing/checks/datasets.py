@@ -13,17 +13,22 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from noisette.contracts import Dataset, Example, Split
 from noisette.errors import DataError
-from noisette.testing.check import CheckFailedError, Skip, fail, require
+from noisette.testing.check import CheckFailedError, Skip, about, fail, require
 from noisette.testing.options import shown
 from noisette.testing.probes import global_random_state_kept, offline
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LOOKED_AT = 2000
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
+
+_ORIENTATION = 0x0112
 
 
 def check_says_what_to_do_offline(plugin: Dataset) -> None:
@@ -58,6 +63,35 @@ def check_has_pictures(plugin: Dataset) -> None:
             require(fact.mode in ("L", "RGB"), plugin, f"mode of {what}", "L or RGB", fact.mode)
             require(min(fact.size) > 0, plugin, f"size of {what}", "at least 1x1", fact.size)
         require(any(fact.mode for fact in facts), plugin, f"{split} pictures", "some", "none")
+
+
+def check_pictures_are_upright(plugin: Dataset) -> None:
+    """No picture has an Exif orientation that is still to be applied: what a camera took sideways is turned."""
+    for split in _SPLITS:
+        for fact in _facts(plugin, split):
+            what = f"Exif orientation of {split} picture {fact.source}"
+            require(
+                fact.orientation in (0, 1), plugin, what, "none to apply, as pictures are upright", fact.orientation
+            )
+
+
+@about("examples")
+def check_pictures_come_one_by_one(plugin: Dataset) -> None:
+    """`examples` and `examples_from` give iterators, on which next() works: a list holds all pictures at once."""
+    from noisette.data.download import cache_directory
+
+    cache = cache_directory()
+    for split in _SPLITS:
+        _facts(plugin, split)  # skips where there are none
+        with offline():
+            both = {
+                "examples": plugin.examples(split, cache),
+                "examples_from": plugin.examples_from(split, cache, 1),
+            }
+        for name, came in both.items():
+            one_by_one = isinstance(came, Iterator)
+            wanted = "an iterator, on which next() works"
+            require(one_by_one, plugin, f"result of {name}", wanted, type(came).__name__)
 
 
 def check_pictures_are_not_blank(plugin: Dataset) -> None:
@@ -146,6 +180,7 @@ class _Fact(NamedTuple):
     size: tuple[int, int]
     extrema: tuple[int, ...]
     digest: str
+    orientation: int = 0
 
     @classmethod
     def of(cls, example: Example) -> _Fact:
@@ -157,7 +192,15 @@ class _Fact(NamedTuple):
         found: Any = image.getextrema()
         extrema = found if isinstance(found[0], int) else (end for pair in found for end in pair)
         digest = hashlib.sha256(f"{image.size}".encode() + image.convert("RGB").tobytes()).hexdigest()
-        return cls(example.source, example.label, "", image.mode, image.size, tuple(extrema), digest)
+        return cls(
+            example.source, example.label, "", image.mode, image.size, tuple(extrema), digest, _orientation(image)
+        )
+
+
+def _orientation(image: Image) -> int:
+    """Return the Exif orientation of a picture, 1 to 8; 0 if it has none."""
+    said = image.getexif().get(_ORIENTATION, 0)
+    return said if said in range(9) else 0
 
 
 @cache

@@ -28,6 +28,21 @@ def check_extreme_pictures_are_independent(plugin: Features) -> None:
         require(error < 1e-4, plugin, f"vector of a {name} picture alone", "that in a batch", f"{error:.2g} off")
 
 
+def check_many_pictures_at_once(plugin: Features) -> None:
+    """37 pictures give 37 vectors, each that of the picture alone, within 1e-4 of the spread.
+
+    Features that work in groups must not drop or mix up those of an incomplete one; 37 is a multiple of no group.
+    """
+    extract, pictures = _extractor(plugin), _pictures(37, (3, 16, 16))
+    vectors = extract(pictures)
+    for place in (0, 7, 8, 32, 36):
+        alone = extract(pictures[place : place + 1])
+        error = float((alone - vectors[place : place + 1]).abs().max() / vectors.std().clamp(min=1e-12))
+        require(
+            error < 1e-4, plugin, f"vector {place} of 37 pictures", "that of the picture alone", f"{error:.2g} off"
+        )
+
+
 def check_declares_what_options_give(plugin: Features) -> None:
     """With other values of an option too, vectors are float32 (N, `dimensions`), and none change this plugin's."""
     extract, pictures = _extractor(plugin), _pictures(2, (3, 32, 32))

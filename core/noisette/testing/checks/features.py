@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cache, partial
 
@@ -14,15 +13,6 @@ from noisette.errors import DataError
 from noisette.testing.check import CheckFailedError, Skip, about, require
 from noisette.testing.options import alternatives, shown, silent_options
 from noisette.testing.probes import global_random_state_kept, global_seeds, offline, same_bits, seeded_generators
-
-
-def check_weights_are_named_by_hash(plugin: Features) -> None:
-    """`weights_sha256` is 64 hexadecimal digits, the same each time."""
-    _extractor(plugin)
-    first, second = plugin.weights_sha256(), plugin.weights_sha256()
-    named = isinstance(first, str) and re.fullmatch(r"[0-9a-f]{64}", first) is not None
-    require(named, plugin, "weights_sha256()", "64 hexadecimal digits in lower case", repr(first))
-    require(first == second, plugin, "weights_sha256() again", first, second)
 
 
 def check_vectors_as_declared(plugin: Features) -> None:
@@ -112,29 +102,6 @@ def check_bytes_do_not_wrap(plugin: Features) -> None:
     vectors = extract(pictures)
     off = float((wide - vectors).abs().max() / vectors.std().clamp(min=1e-12))
     require(off < 1e-3, plugin, "vectors of bytes", "those of the same numbers as int32", f"{off:.2g} off")
-
-
-@about("weights_sha256")
-def check_options_of_other_vectors_are_named(plugin: Features) -> None:
-    """Where an option makes other vectors, the weights' hash, the label or the resizing is another one too.
-
-    They are what results and stored references are known by. Sizes of many times its own are not tried.
-    """
-    plain, known = _extractor(plugin)(_pictures(2, (3, 32, 32))), _identity(plugin)
-    for other, vectors in of_options(plugin):
-        same = _identity(other) == known
-        changed = vectors.shape != plain.shape or not bool((vectors == plain).all())
-        require(
-            not (changed and same),
-            other,
-            "hash, label and resizing",
-            "others, as the vectors are others",
-            "the same",
-        )
-
-
-def _identity(plugin: Features) -> tuple[object, ...]:
-    return plugin.weights_sha256(), plugin.label, plugin.resizing, plugin.input_size
 
 
 def check_sees_the_whole_picture(plugin: Features) -> None:

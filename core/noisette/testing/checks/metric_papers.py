@@ -15,7 +15,8 @@ from torch import Tensor
 
 from noisette.contracts import Batch, Metric
 from noisette.testing.check import Skip, require
-from noisette.testing.checks.metrics import _features, _judged, _sets, _unless_refused, _whole
+from noisette.testing.checks.metric_states import _features
+from noisette.testing.checks.metrics import _judged, _sets, _unless_refused, _whole
 from noisette.testing.options import shown
 
 _PLACE = r"[^;]* {year}(, (code|(sections?|eqs?\.|algorithms?|tables?|appendix) [\w. ,]+( and \w+)?))?(;.*)?"

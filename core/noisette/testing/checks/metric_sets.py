@@ -10,7 +10,8 @@ import torch
 
 from noisette.contracts import Batch, Estimate, Metric
 from noisette.testing.check import Skip, require
-from noisette.testing.checks.metrics import _finite, _judged, _parts, _scale, _sets, _unless_refused, _whole
+from noisette.testing.checks.metric_states import _parts, _scale
+from noisette.testing.checks.metrics import _finite, _judged, _sets, _unless_refused, _whole
 from noisette.testing.options import alternatives, shown
 from noisette.testing.sets import Sets, drawn_sets
 

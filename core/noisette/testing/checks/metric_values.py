@@ -6,14 +6,12 @@ from dataclasses import replace
 
 from noisette.contracts import Metric
 from noisette.testing.check import Skip, require
+from noisette.testing.checks.metric_states import _features, _parts, _same_results
 from noisette.testing.checks.metrics import (
     Results,
     State,
     _compared,
-    _features,
     _judged,
-    _parts,
-    _same_results,
     _sets,
     _shown_beside,
     _unless_refused,

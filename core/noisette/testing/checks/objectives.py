@@ -16,7 +16,7 @@ from noisette.contracts import Objective
 from noisette.testing import processes
 from noisette.testing.check import require
 from noisette.testing.laws import Gaussian
-from noisette.testing.options import silent_options, variants
+from noisette.testing.options import combinations, silent_options, variants
 from noisette.testing.probes import global_random_state_kept, same_bits
 
 LEVELS = tuple((alpha, (1 - alpha**2) ** 0.5) for alpha in (0.99995, 0.9, 0.7, 0.2, 0.006))
@@ -43,7 +43,7 @@ def check_leaves_its_inputs_alone(plugin: Objective) -> None:
 
 def check_target_gives_the_picture_back(plugin: Objective) -> None:
     """Read as a prediction, the target is x0, eps and v again, to 1e-9 (over alpha, which divides), in float64."""
-    for objective in variants(plugin):
+    for objective in _settings(plugin):
         for x0, eps in (_pictures(1), _pictures(3)):
             for alpha, sigma in LEVELS:
                 seen = objective.predict(
@@ -64,7 +64,7 @@ def check_target_gives_the_picture_back(plugin: Objective) -> None:
 
 def check_prediction_agrees_with_itself(plugin: Objective) -> None:
     """Whatever the network says, the x0 and eps read from it mix to x_t again: alpha x0 + sigma eps = x_t."""
-    for objective in variants(plugin):
+    for objective in _settings(plugin):
         x_t, output = _pictures(3)
         for alpha, sigma in LEVELS:
             seen = objective.predict(output, x_t, alpha, sigma)
@@ -164,6 +164,11 @@ def check_every_option_counts(plugin: Objective) -> None:
     """Each option changes losses, target or prediction: none is read and forgotten."""
     for key in silent_options(plugin, _fingerprint):
         require(False, plugin, f"option {key!r}", "an effect", "none")
+
+
+def _settings(plugin: Objective) -> list[Objective]:
+    """Return the variants, and other values of the options that are the plugin's own, in open ranges too."""
+    return [*variants(plugin), *combinations(plugin, beside=Objective.model_fields, most=12)]
 
 
 def _pictures(channels: int, seed: int = 0) -> tuple[Tensor, Tensor]:

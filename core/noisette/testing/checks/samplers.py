@@ -11,19 +11,17 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from noisette.contracts import Sampler
-from noisette.diffusion import Clipped, Denoiser, Noise, Tables
+from noisette.diffusion import Clipped, Denoiser, Tables
 from noisette.diffusion.guidance import Guided
 from noisette.diffusion.spacing import Spacing
 from noisette.testing import processes
 from noisette.testing.check import Skip, fail, require
 from noisette.testing.exact import Calls, Exact, Slope
 from noisette.testing.laws import Gaussian, Mixture, guided
-from noisette.testing.noises import Empty, Stream, Switched
+from noisette.testing.noises import Empty, Stream
 from noisette.testing.options import changed, combinations, shown, silent_options, variants
 from noisette.testing.probes import (
     devices,
-    global_random_state_kept,
-    global_seeds,
     require_state,
     same_bits,
     start,
@@ -56,7 +54,8 @@ def check_walks_the_listed_steps(plugin: Sampler) -> None:
 def check_network_calls_as_declared(plugin: Sampler) -> None:
     """`network_calls(n)` is the number of calls of a walk of n steps, for every spacing and option.
 
-    Of a sampler that is declared `adaptive` it is an estimate, within a factor of 10.
+    Of a sampler that is declared `adaptive` it is an estimate, within a factor of 10 for walks of 5 steps or more:
+    in shorter ones it may take steps of its own.
     """
     for option in combinations(plugin, beside=COMMON, most=8):
         for sampler, schedule in (*_walks(option), *_from_noise(option)):
@@ -68,7 +67,7 @@ def check_network_calls_as_declared(plugin: Sampler) -> None:
             what = f"network calls of {len(listed) - 1} steps"
             what += " from pure noise" if schedule(listed[0])[0] == 0 else ""
             if sampler.adaptive:
-                near = declared <= 10 * came and came <= 10 * declared
+                near = len(listed) <= 5 or (declared <= 10 * came and came <= 10 * declared)
                 require(near, sampler, what, f"about {declared}, the estimate of network_calls", came)
             else:
                 require(came == declared, sampler, what, f"{declared}, as network_calls declares", came)
@@ -114,45 +113,6 @@ def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
         require(kept, sampler, "states yielded earlier", "unchanged", "overwritten by a later step")
 
 
-def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
-    """Noise comes from the given source: the global generators of torch, NumPy and Python stay untouched."""
-    for sampler in combinations(in_steps(plugin, 4), beside=COMMON):
-        x = start(2, _SHAPE)
-        with global_random_state_kept(sampler, "a walk"):
-            walk(sampler, Slope(processes.linear()), x, Stream(0, x))
-
-
-def check_same_seed_same_bits(plugin: Sampler) -> None:
-    """The same seed gives the same bits, whatever the state of the global generators; another seed others."""
-    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
-        with global_seeds(1):
-            first = _picture(sampler, 7, range(3))
-        with global_seeds(2):
-            second = _picture(sampler, 7, range(3))
-        require(same_bits(first, second), sampler, "two walks of one seed", "the same bits", _apart(first, second))
-        other = _picture(sampler, 8, range(3))
-        require(not same_bits(first, other), sampler, "walks of two seeds", "two pictures", "the same bits")
-
-
-def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
-    """Picture i has the same bits in any batch: whole, halves, alone, or in another order.
-
-    The denoiser is made of sums and products alone, so that nothing but the sampler can mix pictures. The levels of
-    a sampler that is declared `adaptive` may depend on the batch: its pictures agree to 0.05.
-    """
-    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
-        whole = _picture(sampler, 7, range(5))
-        for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
-            came = torch.cat([_picture(sampler, 7, part) for part in split])
-            expected = whole[[index for part in split for index in part]]
-            what = f"pictures drawn as {split}"
-            if sampler.adaptive:
-                near = bool(((came - expected).abs() < 0.05).all())
-                require(near, sampler, what, "those of one batch within 0.05", _apart(came, expected))
-                continue
-            require(same_bits(came, expected), sampler, what, "the bits of one batch", _apart(came, expected))
-
-
 def check_finite_at_both_ends(plugin: Sampler) -> None:
     """Every state is finite where little signal is left (cosine, alpha 5e-5), none (alpha 0), and at the end."""
     for sampler in variants(plugin, beside=COMMON):
@@ -161,39 +121,6 @@ def check_finite_at_both_ends(plugin: Sampler) -> None:
                 walker, x = in_steps(sampler, steps), start(2, _SHAPE, dtype)
                 what = f"{steps} steps of the {process.__name__} process in {dtype}"
                 walk(walker, Slope(process()), x, Stream(0, x), what)
-
-
-def check_last_step_adds_no_noise(plugin: Sampler) -> None:
-    """The picture does not depend on what the noise source gives in the last step.
-
-    Where a sampler `goes_back`, that noise may change what the denoiser sees, but not be left in the picture: with
-    a denoiser that sees 0 in everything, all pictures are 0 within 1e-9.
-    """
-    for sampler in combinations(plugin, beside=COMMON):
-        for steps in (1, 2, 8):
-            walker = in_steps(sampler, steps)
-            if plugin.goes_back:
-                x = start(2, (1, 1, 2))
-                end = walk(
-                    walker, Exact(Gaussian([0.0, 0.0], torch.zeros(2, 2)), processes.linear()), x, Stream(0, x)
-                )
-                left = float(end[-1].abs().max())
-                require(left < 1e-9, walker, "noise that is left in the picture", "none", left)
-                continue
-            ends = [_with_last_noise(walker, seed) for seed in (1, 2)]
-            require(same_bits(*ends), walker, "two noises in the last step", "the same picture", _apart(*ends))
-
-
-def check_stochastic_as_declared(plugin: Sampler) -> None:
-    """`stochastic` says whether noise has a part in the picture at default options."""
-    try:
-        sampler = in_steps(type(plugin)(), 8)
-    except ValidationError as error:
-        raise Skip(f"{shown(plugin)}: `stochastic` is declared for default options; it has none") from error
-    x = start(2, _SHAPE)
-    first, second = (walk(sampler, Slope(processes.linear()), x, Stream(seed, x))[-1] for seed in (1, 2))
-    came = not same_bits(first, second)
-    require(came == sampler.stochastic, sampler, "stochastic", f"{sampler.stochastic}, as declared", came)
 
 
 def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
@@ -329,25 +256,6 @@ def _keeps_form(sampler: Sampler, x: Tensor) -> None:
         for what in ("shape", "dtype", "device"):
             expected, came = getattr(x, what), getattr(state, what)
             require(came == expected, sampler, f"{what} of a state", expected, came)
-
-
-def _picture(sampler: Sampler, seed: int, indices: range | list[int]) -> Tensor:
-    noise = Noise(seed, indices, _SHAPE)
-    return walk(sampler, Clipped(Slope(processes.linear())), noise(), noise)[-1]
-
-
-def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
-    """Walk under one noise, then take the last step under that of `seed`."""
-    schedule, x = processes.linear(), start(2, _SHAPE)
-    count = len(walk(sampler, Slope(schedule), x, Stream(0, x)))
-    noise = Switched(Stream(0, x) if count > 1 else Stream(seed, x))
-    end = x
-    with torch.no_grad():
-        for number, state in enumerate(sampler.trajectory(Slope(schedule), x, noise)):
-            end = state
-            if number == count - 2:
-                noise.source = Stream(seed, x)
-    return end
 
 
 def _probe(sampler: Sampler, *, as_spaced: bool = False) -> bytes:

@@ -29,14 +29,13 @@ def check_same_betas_every_time(plugin: Schedule) -> None:
     with global_seeds(2):
         other = plugin.betas(plugin.length or 1000)
     require(torch.equal(seeded, other), plugin, "betas under another global seed", "the same", "others")
-    with global_random_state_kept(plugin, "betas(100)"):
-        first = plugin.betas(100)
+    with global_random_state_kept(plugin, "a call of betas"):
+        first = plugin.betas(plugin.length or 100)
     before = first.clone()
     first.fill_(0.5)
-    plugin.betas(10)
-    require(
-        torch.equal(before, plugin.betas(100)), plugin, "betas of a second call", "those of the first", "others"
-    )
+    plugin.betas(plugin.length or 10)
+    same = torch.equal(before, plugin.betas(plugin.length or 100))
+    require(same, plugin, "betas of a second call", "those of the first", "others")
 
 
 def check_betas_are_variances(plugin: Schedule) -> None:

@@ -1,0 +1,133 @@
+"""Whether features that are others are known by another name, hash or size."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from noisette.contracts import Features
+from noisette.testing.check import Skip, about, require
+from noisette.testing.checks.features import _extractor, _pictures, of_options
+from noisette.testing.options import shown
+
+
+def check_weights_are_named_by_hash(plugin: Features) -> None:
+    """`weights_sha256` is 64 hexadecimal digits, the same each time."""
+    _extractor(plugin)
+    first, second = plugin.weights_sha256(), plugin.weights_sha256()
+    named = isinstance(first, str) and re.fullmatch(r"[0-9a-f]{64}", first) is not None
+    require(named, plugin, "weights_sha256()", "64 hexadecimal digits in lower case", repr(first))
+    require(first == second, plugin, "weights_sha256() again", first, second)
+
+
+@about("weights_sha256")
+def check_options_of_other_vectors_are_named(plugin: Features) -> None:
+    """Where an option makes other vectors, the weights' hash, the label or the resizing is another one too.
+
+    They are what results and stored references are known by. Sizes of many times its own are not tried.
+    """
+    plain, known = _extractor(plugin)(_pictures(2, (3, 32, 32))), _identity(plugin)
+    for other, vectors in of_options(plugin):
+        same = _identity(other) == known
+        changed = vectors.shape != plain.shape or not bool((vectors == plain).all())
+        require(
+            not (changed and same),
+            other,
+            "hash, label and resizing",
+            "others, as the vectors are others",
+            "the same",
+        )
+
+
+@about("weights_sha256")
+def check_other_weights_have_another_hash(plugin: Features) -> None:
+    """Where an option gives the layers other weights of the same shapes, `weights_sha256` is another.
+
+    Stored features are found by it. Weights are those of convolutions and linear layers.
+    """
+    for other in _retrained(plugin):
+        _another(plugin, other, "weights_sha256()", plugin.weights_sha256(), other.weights_sha256())
+
+
+@about("label")
+def check_other_weights_have_another_label(plugin: Features) -> None:
+    """Where an option gives the layers other weights of the same shapes, the label of results is another."""
+    for other in _retrained(plugin):
+        _another(plugin, other, "label", plugin.label, other.label)
+
+
+@about("input_size")
+def check_sees_pictures_of_its_size(plugin: Features) -> None:
+    """Detail of single pixels in pictures of `input_size` counts: they are not scaled down to fewer pixels first.
+
+    Its effect is at least a hundredth of that of a coarse pattern as strong.
+    """
+    extract, size = _extractor(plugin), plugin.input_size
+    if size is None:
+        raise Skip(f"{shown(plugin)}: it takes pictures of any size as they are")
+    fade = torch.hann_window(size, periodic=False)
+    coarse = 100 * fade[:, None] * fade
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    fine = coarse * (1 - 2 * ((rows + columns) % 2))
+    grey = torch.full((size, size), 120.0)
+    pictures = (
+        torch.stack([grey, grey + coarse, grey + fine]).round().to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+    )
+    vectors = extract(pictures)
+    of_coarse, of_fine = (float((vectors[place] - vectors[0]).norm()) for place in (1, 2))
+    what = f"effect of single pixels in pictures of {size}x{size}, the input_size"
+    wanted = "at least 0.01 of a coarse pattern's"
+    require(of_fine >= 0.01 * of_coarse, plugin, what, wanted, of_fine / max(of_coarse, 1e-12))
+
+
+class _Noted(TorchFunctionMode):
+    """Notes the weights that convolutions and linear layers are called with, but no filters of single channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if func in (functional.conv2d, functional.linear):
+            weight = args[1] if len(args) > 1 else given["weight"]
+            if weight.shape[1] > 1:
+                self.weights.append(weight.detach().clone())
+        return func(*args, **given)
+
+
+def _weights(plugin: Features) -> list[Tensor]:
+    extract = _extractor(plugin)
+    noted = _Noted()
+    with noted:
+        extract(_pictures(1, (3, 32, 32)))
+    return noted.weights
+
+
+@cache
+def _retrained(plugin: Features) -> list[Features]:
+    """Return features with another value of an option whose weights are others of the same shapes."""
+    known = _weights(plugin)
+    return [other for other, _ in of_options(plugin) if _others_alike(known, _weights(other))]
+
+
+def _others_alike(known: list[Tensor], others: list[Tensor]) -> bool:
+    alike = [one.shape for one in known] == [one.shape for one in others]
+    return alike and any(not torch.equal(one, other) for one, other in zip(known, others, strict=True))
+
+
+def _another(plugin: Features, other: Features, what: str, known: str, came: str) -> None:
+    wanted = f"another than {shown(plugin)} has, as its weights are others"
+    require(came != known, other, what, wanted, f"the same, {came!r}")
+
+
+def _identity(plugin: Features) -> tuple[object, ...]:
+    return plugin.weights_sha256(), plugin.label, plugin.resizing, plugin.input_size

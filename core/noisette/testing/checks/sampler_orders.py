@@ -1,0 +1,98 @@
+"""How fast the error of a sampler falls with the number of its steps."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from noisette.contracts import Sampler
+from noisette.diffusion.noise import seeded_generator
+from noisette.testing import processes
+from noisette.testing.check import Skip, require
+from noisette.testing.checks.sampler_laws import _OVAL, _at_zero, _even, _is_affine, _place_before_last, _truth
+from noisette.testing.checks.samplers import in_steps
+from noisette.testing.exact import Exact
+from noisette.testing.noises import Counted, Stream
+from noisette.testing.options import changed, shown
+from noisette.testing.probes import walk
+
+
+def check_order(plugin: Sampler) -> None:
+    """The error falls with the number of steps as declared: error ~ steps^-order, slope within -0.3 and +0.7.
+
+    On an anisotropic Gaussian, at the last trained step (the jump from there to the clean picture does not shrink
+    with more steps), for 60 to 480 intervals that are even in log(alpha / sigma). A deterministic sampler is
+    compared with the probability-flow ODE, which is solved in closed form; a stochastic one with the exact mean
+    and covariance, that is, weakly.
+    """
+    _falls_with_steps(plugin, plugin.order, [_even(intervals) for intervals in (60, 120, 240, 480)])
+
+
+def check_order_on_uneven_steps(plugin: Sampler) -> None:
+    """The error falls as declared, too, where long steps and short ones take turns, 2 to 1.
+
+    A rule that remembers earlier steps must know how long they were. One that is declared `needs_even_steps` falls
+    back to order 1, no further.
+    """
+    order = 1 if plugin.needs_even_steps else plugin.order
+    _falls_with_steps(plugin, order, [_uneven(width) for width in (8, 4, 2)], at_least=plugin.needs_even_steps)
+
+
+def _uneven(width: int) -> tuple[int, ...]:
+    """Return steps of the `even` process whose intervals are `width` and twice that in turn."""
+    last = len(processes.even()) - 1
+    long = range(last, -1, -3 * width)
+    return tuple(sorted({*long, *(t - 2 * width for t in long if t > 0)}, reverse=True))
+
+
+def _falls_with_steps(plugin: Sampler, order: int, walks: list[tuple[int, ...]], *, at_least: bool = False) -> None:
+    if plugin.adaptive:
+        raise Skip(
+            f"{shown(plugin)}: it is declared adaptive, so that the number of steps does not decide the error"
+        )
+    if not _deterministic(plugin) and not _is_affine(plugin):
+        raise Skip(f"{shown(plugin)}: it draws noise and its walk is not affine in it; the mixture judges it")
+    error_of = _flow_error if _deterministic(plugin) else _weak_error
+    errors = [error_of(plugin, steps) for steps in walks]
+    counts = [len(steps) - 1 for steps in walks]
+    shown_errors = ", ".join(f"{error:.2e}" for error in errors)
+    if plugin.bias:
+        right, limit = errors[-1] <= plugin.bias * float(_OVAL.covariance.max()), "the declared bias"
+        require(right, plugin, f"errors at {counts} intervals", f"at last within {limit}", shown_errors)
+        return
+    if max(errors) < 1e-9:
+        return
+    slope = -_slope([math.log2(max(error, 1e-15)) for error in errors])
+    right = order - 0.3 <= slope and (at_least or slope < order + 0.7)
+    came = f"{slope:.2f} (errors at {', '.join(map(str, counts))} intervals: {shown_errors})"
+    require(right, plugin, "order", f"{order}, as declared", came)
+
+
+def _weak_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
+    came, truth = _at_zero(sampler, steps), _truth(processes.even())
+    errors = (came.mean - truth.mean).abs().max(), (came.covariance - truth.covariance).abs().max()
+    return float(max(errors))
+
+
+def _flow_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
+    tables = processes.even()
+    x = _OVAL.at(*tables(len(tables) - 1)).draw(64, seeded_generator(0, "flow"))
+    walker = changed(sampler, steps=len(steps), spacing=steps)
+    states = walk(walker, Exact(_OVAL, tables), x, Stream(0, x))
+    came = states[_place_before_last(walker, len(states))]
+    return float((came - _OVAL.flow(x, tables(len(tables) - 1), tables(0))).abs().max())
+
+
+def _deterministic(sampler: Sampler) -> bool:
+    x = torch.ones(1, 1, 1, 2, dtype=torch.float64)
+    denoise, noise = Exact(_OVAL, processes.linear()), Counted(x)
+    walk(in_steps(sampler, 8), denoise, x, noise)
+    return noise.draws == 0
+
+
+def _slope(logs: list[float]) -> float:
+    """Return the least-squares slope of values one apart."""
+    centre = (len(logs) - 1) / 2
+    weights = [index - centre for index in range(len(logs))]
+    return sum(w * value for w, value in zip(weights, logs, strict=True)) / sum(w * w for w in weights)

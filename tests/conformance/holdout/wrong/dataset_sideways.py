@@ -1,0 +1,76 @@
+"""400 drawn shapes, grey, 16x16: a tenth held out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from noisette import Dataset, Example
+
+_COUNT = 400
+
+
+class Photographed(Dataset):
+    """400 drawn shapes, grey, 16x16: a tenth held out."""
+
+    name: ClassVar[str] = "shapes-photographed"
+    licence: ClassVar[str] = "CC0 1.0"
+    source: ClassVar[str] = "drawn by this plugin"
+
+    size: int = Field(16, ge=8, le=64, description="height and width in pixels")
+
+    def examples(self, split, cache):
+        """Yield the pictures; every tenth is held out."""
+        for index in self._indices(split):
+            yield self._example(index)
+
+    def examples_from(self, split, cache, start):
+        """Yield the pictures without the first ones, which are not drawn."""
+        for index in self._indices(split)[start:]:
+            yield self._example(index)
+
+    def length(self, split):
+        """Return the number of pictures."""
+        return len(self._indices(split))
+
+    def classes(self):
+        """Return the names of the shapes."""
+        return ("disc", "ring", "square", "bar")
+
+    def fingerprint(self):
+        """Return the version of the drawing."""
+        return "1"
+
+    def _indices(self, split):
+        return [index for index in range(_COUNT) if (index % 10 == 9) == (split == "test")]
+
+    def _example(self, index):
+        import numpy as np
+        from PIL import Image
+
+        generator = np.random.default_rng((17, index))
+        label = (index + index // 10) % 4
+        y, x = np.mgrid[: self.size, : self.size] / self.size - 0.5
+        cy, cx = generator.uniform(-0.2, 0.2, 2)
+        radius = generator.uniform(0.12, 0.28)
+        far = np.hypot(y - cy, x - cx)
+        wide = np.maximum(abs(y - cy), abs(x - cx))
+        inside = (far < radius, abs(far - radius) < 0.07, wide < radius, abs(y - cy) < radius / 3)[label]
+        pixels = np.where(inside, generator.integers(128, 255), generator.integers(0, 64)).astype(np.uint8)
+        import io
+
+        stored = io.BytesIO()
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(np.rot90(pixels)).save(stored, "JPEG", quality=95, exif=exif)
+        image = Image.open(io.BytesIO(stored.getvalue()))
+        image.load()
+        return Example(image, label, f"shape {index}")
+
+
+PLUGIN = Photographed
+CAUSE = (
+    "Pictures are stored sideways with an Exif orientation that is not applied: images are promised to be upright."
+)
+WORDS = ("upright", "orientation", "exif", "rotat")

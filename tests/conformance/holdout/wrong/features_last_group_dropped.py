@@ -1,0 +1,93 @@
+"""Random convolutions in groups of 32."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import ClassVar
+
+from pydantic import Field, NonNegativeInt
+
+from noisette import Features
+
+
+class Grouped(Features):
+    """Random convolutions in groups of 32."""
+
+    name: ClassVar[str] = "random-grouped"
+    paper: ClassVar[str] = "random features: Saxe et al. 2011"
+    dimensions: ClassVar[int] = 64
+
+    seed: NonNegativeInt = Field(0, description="seed of the weights")
+
+    @property
+    def label(self) -> str:
+        """The name, and the seed where it is another."""
+        return self.name if self.seed == 0 else f"{self.name}-{self.seed}"
+
+    @property
+    def resizing(self) -> str:
+        """How pictures are scaled."""
+        return "anti-aliased bicubic to 32x32"
+
+    @property
+    def input_size(self):
+        """Pixels that the network sees."""
+        return 32
+
+    def weights_sha256(self) -> str:
+        """Return the sha256 of the weights."""
+        state = hashlib.sha256()
+        for weights in self._weights():
+            state.update(weights.numpy().tobytes())
+        return state.hexdigest()
+
+    def load(self, device):
+        """Return the extractor, uint8 (N, C, H, W) to float32 (N, 64)."""
+        import torch
+
+        network, prepare = self._network().eval().to(device), self._prepare
+
+        @torch.no_grad()
+        def extract(pictures):
+            parts = []
+            size = min(8, max(len(pictures), 1))
+            for start in range(0, len(pictures) - size + 1, size):
+                x = prepare(pictures[start : start + size].to(device, torch.float32)).expand(-1, 3, -1, -1)
+                parts.extend(network(each[None]) for each in x)
+            return torch.cat(parts) if parts else torch.empty(0, 64, device=device)
+
+        return extract
+
+    def _prepare(self, pictures):
+        from noisette_plugins.features.resize import clean
+
+        return clean(pictures, 32) / 127.5 - 1
+
+    def _weights(self):
+        import torch
+
+        generator = torch.Generator().manual_seed(self.seed)
+        shapes = ((32, 3, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3))
+        return [torch.randn(shape, generator=generator) * (2 / math.prod(shape[1:])) ** 0.5 for shape in shapes]
+
+    def _network(self):
+        from torch import nn
+        from torch.nn import functional as F
+
+        class Network(nn.Module):
+            def __init__(self, weights):
+                super().__init__()
+                self.weights = nn.ParameterList(nn.Parameter(each, requires_grad=False) for each in weights)
+
+            def forward(self, x):
+                for weights in self.weights:
+                    x = F.relu(F.conv2d(x, weights, stride=2, padding=1))
+                return x.mean(dim=(2, 3))
+
+        return Network(self._weights())
+
+
+PLUGIN = Grouped
+CAUSE = "An incomplete last group of 8 pictures is left out: fewer rows than pictures."
+WORDS = ("rows", "(n,", "shape", "pictures", "n ")
