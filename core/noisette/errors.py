@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
     "DownloadError",
+    "MixedError",
     "NoisetteError",
     "NotFiniteError",
     "OwnedError",
@@ -66,6 +67,18 @@ class DataError(NoisetteError):
 
 class DownloadError(DataError):
     """A file that no host gives now: another time one may."""
+
+
+class MixedError(DataError):
+    """Pictures of one set differ in what the preparation does not settle.
+
+    Attributes:
+        what: "size" or "channels".
+    """
+
+    def __init__(self, message: str, what: Literal["size", "channels"]) -> None:
+        super().__init__(message)
+        self.what: Literal["size", "channels"] = what
 
 
 class StorageError(NoisetteError):

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisette.data.duplicates import log_duplicates
 from noisette.data.files import is_folder, listing, walk
-from noisette.data.transform import MixedError
-from noisette.errors import DataError
+from noisette.errors import DataError, MixedError
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.progress import default_events

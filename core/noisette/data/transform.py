@@ -8,14 +8,14 @@ import numpy as np
 from PIL import Image
 
 from noisette.contracts import Example, Shape
-from noisette.errors import DataError, PluginError
+from noisette.errors import DataError, MixedError, PluginError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from noisette.config import Preparation
 
-__all__ = ["Checker", "Fit", "MixedError", "Named", "fit_to", "to_array", "uniform"]
+__all__ = ["Checker", "Fit", "Named", "fit_to", "to_array", "uniform"]
 
 
 class Named(Protocol):
@@ -152,15 +152,3 @@ def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
-
-
-class MixedError(DataError):
-    """Pictures of one set differ in what the preparation does not settle.
-
-    Attributes:
-        what: "size" or "channels".
-    """
-
-    def __init__(self, message: str, what: Literal["size", "channels"]) -> None:
-        super().__init__(message)
-        self.what: Literal["size", "channels"] = what

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from noisette.config import Evaluation, Experiment, Preparation
 from noisette.data.folder import take_in_folder
 from noisette.data.prepared import Prepared
-from noisette.data.transform import MixedError
-from noisette.errors import DataError
+from noisette.errors import DataError, MixedError
 from noisette.layout import data_directory
 from noisette.plugins import registry
 from noisette.sampling.samples import Samples
