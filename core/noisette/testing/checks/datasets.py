@@ -78,7 +78,7 @@ def check_pictures_are_upright(plugin: Dataset) -> None:
 @about("examples")
 def check_pictures_come_one_by_one(plugin: Dataset) -> None:
     """`examples` and `examples_from` give iterators, on which next() works: a list holds all pictures at once."""
-    from noisette.data.download import cache_directory
+    from noisette.storage import cache_directory
 
     cache = cache_directory()
     for split in _SPLITS:
