@@ -50,7 +50,7 @@ def _run(setting: Setting, arm: str, turn: int, patience: float) -> float:
     options, waiting = _ARMS[arm]
     output = setting.folder / "busy" / f"{time.monotonic_ns()}"
     steps, count = (20, 8) if setting.quick else (300, 100)
-    settings = [*options, f"seed={turn}", f"training.steps={steps}", f"sampling.count={count}"]
+    settings = [*options, f"seed={turn}", f"training.steps={steps}", f"sampling.num_images={count}"]
     command = [str(Path(sys.executable).with_name("noisette")), "run", str(_CONFIG), "--output", str(output)]
     command += [part for setting_ in settings for part in ("--set", setting_)]
     surroundings = {**environment(setting), "OMP_WAIT_POLICY": waiting}

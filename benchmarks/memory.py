@@ -21,7 +21,7 @@ _CONFIG = {
     "preparation": {"size": 16, "fit": "resize"},
     "timesteps": 20,
     "backbone": {"name": "unet", "channels": 8, "multipliers": [1, 2], "blocks": 1, "groups": 4},
-    "training": {"steps": 1, "batch": 8},
+    "training": {"steps": 1, "batch_size": 8},
     "threads": 1,
 }
 
@@ -41,7 +41,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 def _draw(directory: str, count: int) -> dict[str, float]:
     experiment = Experiment.parse(
-        {**_CONFIG, "sampling": {"count": count, "samplers": [{"name": "ddim", "steps": 2}]}}
+        {**_CONFIG, "sampling": {"num_images": count, "samplers": [{"name": "ddim", "steps": 2}]}}
     )
     checkpoint = find_checkpoint(Path(directory))
     samples = sample(experiment, checkpoint, experiment.sampling.samplers[0])

@@ -59,7 +59,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 
 def _apart(setting: Setting, way: str, steps: int, seed: int) -> dict[str, float]:
-    overrides = {"training.steps": steps, "seed": seed, "training.grid_every": None}
+    overrides = {"training.steps": steps, "seed": seed, "training.preview_every": None}
     call = [sys.executable, "-m", "benchmarks.orchestration", way, json.dumps(overrides), str(setting.folder / way)]
     said = subprocess.run(call, capture_output=True, text=True, check=True, env=environment(setting))
     return json.loads(said.stdout.splitlines()[-1])  # type: ignore[no-any-return]

@@ -69,7 +69,7 @@ class Setting:
             "dataset": "mnist-5k",
             "preparation": {"size": work.size, "fit": "resize", "channels": work.channels, "limit": 1024},
             "backbone": backbone,
-            "training": {"batch": work.batch, "lr": 2e-4, "clip_norm": 1.0, **training},
+            "training": {"batch_size": work.batch, "lr": 2e-4, "max_grad_norm": 1.0, **training},
         }
         experiment = Experiment.parse(config)
         prepare(experiment, self.root)

@@ -43,7 +43,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 def _started(setting: Setting, way: str, seed: int) -> float:
     """Return the seconds until torch is imported, or the first step is in the journal."""
     output = setting.folder / "start" / way.split()[0]
-    overrides = [f"seed={seed}", "training.steps=3", "training.log_every=1", "training.grid_every=null"]
+    overrides = [f"seed={seed}", "training.steps=3", "training.log_every=1", "training.preview_every=null"]
     plain = _PLAIN.format(config=str(_CONFIG), overrides=overrides, output=str(output))
     python = [sys.executable, "-c"]
     noisette = str(Path(sys.executable).with_name("noisette"))

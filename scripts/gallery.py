@@ -99,7 +99,7 @@ class Finished:
     @property
     def columns(self) -> int:
         """Pictures in a row of the grid: one of each class, where it knows classes."""
-        classes = len(self.checkpoint.about["classes"]) if self.experiment.training.labels else 0
+        classes = len(self.checkpoint.about["classes"]) if self.experiment.training.class_conditional else 0
         return columns_of(classes) if classes else 16
 
     def minutes(self) -> float:
@@ -107,7 +107,7 @@ class Finished:
         training = self.experiment.training
         entries = read_journal(self.checkpoint.directory.parents[1])
         rates = [entry["metrics"]["pictures_per_second"] for entry in entries if entry["stage"] == "train"]
-        return float(np.mean(training.batch / np.array(rates))) * training.steps / 60
+        return float(np.mean(training.batch_size / np.array(rates))) * training.steps / 60
 
 
 def main() -> None:
@@ -144,7 +144,7 @@ def _section(shown: Finished, root: Path) -> str:
     pictures = grid(best.pictures[: 5 * shown.columns], shown.columns, 640)
     pictures.save(IMAGES / f"{name}.webp", lossless=True)
     _strip(shown, root).save(IMAGES / f"{name}-denoising.webp", lossless=True)
-    labelled = shown.experiment.training.labels
+    labelled = shown.experiment.training.class_conditional
     classes = f", a column a class ({', '.join(shown.checkpoint.about['classes'])})" if labelled else ""
     return f"""## {heading}
 
@@ -165,8 +165,8 @@ def _facts(shown: Finished) -> str:
     _, height, width = shown.checkpoint.about["shape"]
     return (
         f"[configs/{shown.name}.yaml](../configs/{shown.name}.yaml): {height}x{width} pixels, "
-        f"{shown.checkpoint.about['parameters']:,} weights, {training.steps:,} steps of {training.batch} pictures "
-        f"in {shown.minutes():.0f} minutes. Data: {dataset.source}; {dataset.licence}."
+        f"{shown.checkpoint.about['parameters']:,} weights, {training.steps:,} steps of {training.batch_size} "
+        f"pictures in {shown.minutes():.0f} minutes. Data: {dataset.source}; {dataset.licence}."
     )
 
 

@@ -178,7 +178,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     from noisette_flows.tracking.provenance import provenance_of
 
     listed = [{"name": "denoise", "count": 2, "sampler": {"name": "ddim", "steps": 3}}]
-    training = {**TINY["training"], "steps": 4, "log_every": 1, "grid_every": 4}
+    training = {**TINY["training"], "steps": 4, "log_every": 1, "preview_every": 4}
     config = {**TINY, "preparation": {"limit": 64}, "training": training, "pictures": listed}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("ran"))

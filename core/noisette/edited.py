@@ -68,8 +68,8 @@ def warn_of_edited_sampler(experiment: Experiment, checkpoint: Checkpoint, sampl
     same = {
         "sampler": sampler.options(),
         "checkpoint": checkpoint.digest,
-        "count": experiment.sampling.count,
-        "clip": experiment.sampling.clip,
+        "count": experiment.sampling.num_images,
+        "clip": experiment.sampling.clip_x0,
         "seed": experiment.seed,
     }
     warn_of_edits(target, "samples", [registry().origin_of(sampler)], same, "sampling again")

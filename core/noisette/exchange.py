@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["export_checkpoint", "import_checkpoint", "imported_config", "read_foreign"]
 
 
-_NOT_KEPT = {"decay", "low_resolution", "self_condition"}
+_NOT_KEPT = {"decay", "low_res_size", "self_condition"}
 """Training options of a config that an imported one has not: those of other networks, and a rate that falls to zero
 over the steps, of which there are none; so a training may go on from what was imported."""
 
@@ -91,7 +91,7 @@ def imported_config(pretrained: Pretrained, config: Mapping[str, Any], name: str
         "preparation": {**(config.get("preparation") or {}), **_preparation(pretrained)},
         **process,
         "backbone": {**pretrained.backbone.options(), "name": registry().name_of(pretrained.backbone)},
-        "training": {**training, "steps": 0, "labels": pretrained.classes > 0},
+        "training": {**training, "steps": 0, "class_conditional": pretrained.classes > 0},
         "sampling": sampling,
     }
 

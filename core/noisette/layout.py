@@ -39,14 +39,23 @@ __all__ = [
     "training_directory",
 ]
 
-COSMETIC = {"log_every", "save_every", "save_seconds", "grid_every", "keep", "pictures", "processes", "parallel"}
+COSMETIC = {
+    "log_every",
+    "checkpoint_every",
+    "checkpoint_seconds",
+    "preview_every",
+    "keep_checkpoints",
+    "images",
+    "processes",
+    "parallel",
+}
 """Training options that change what is written and when, but no weight.
 
-Several processes add the same numbers in another order: a run may go on in more or fewer of them. `pictures`
+Several processes add the same numbers in another order: a run may go on in more or fewer of them. `images`
 decides `steps`, which is not among these.
 """
 
-WATCHING = {"evaluate_every", "evaluate_count", "best_by"}
+WATCHING = {"evaluate_every", "evaluate_images", "monitor"}
 """Training options of evaluations on the way, which decide no weight unless they decide the end (patience)."""
 
 
@@ -72,7 +81,7 @@ def training_directory(experiment: Experiment, root: Path) -> Path:
 
 def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: Experiment) -> Path:
     """Return where a sampler's pictures lie; `checkpoint` is the digest of the checkpoint's manifest."""
-    sampling = experiment.sampling.model_dump(mode="json", include={"count", "clip", "ema", "labels"})
+    sampling = experiment.sampling.model_dump(mode="json", include={"num_images", "clip_x0", "ema", "labels"})
     key = digest(checkpoint, _identities(sampler, *_network(experiment)), sampling, experiment.seed)
     return run / "samples" / f"{_plain(sampler.label)}-{key}"
 
@@ -110,7 +119,7 @@ def pictures_directory(run: Path, checkpoint: str, scene: Scene, config: Experim
     if isinstance(config, Experiment):
         data = data_directory(config, Path()).name
         process = [_identities(config.schedule), config.timesteps]
-        model = [checkpoint, _identities(*_network(config)), config.sampling.clip, config.sampling.ema]
+        model = [checkpoint, _identities(*_network(config)), config.sampling.clip_x0, config.sampling.ema]
         facts += [data, config.preparation.model_dump(mode="json"), *(model if scene.needs_model else process)]
     return run / "pictures" / f"{_plain(scene.label)}-{digest(*facts)}"
 

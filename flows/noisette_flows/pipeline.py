@@ -79,7 +79,7 @@ def sample(
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
-        overrides: changes of the config, by path: {"sampling.count": 16}.
+        overrides: changes of the config, by path: {"sampling.num_images": 16}.
         workers: what draws shards of pictures in parallel, as in train-and-eval.
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
@@ -139,7 +139,7 @@ def train_and_eval(
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
-        overrides: changes of the config, by path: {"training.batch": 32}.
+        overrides: changes of the config, by path: {"training.batch_size": 32}.
         steps: training steps; the config's, if empty.
         samplers: what draws, such as ddim:steps=25; the config's, if empty.
         seed: seed of everything random; the config's, if empty.

@@ -213,7 +213,7 @@ def _joined(
     """Wait for the shards of a sampler, and put them together."""
     if not shards:
         return join(experiment, checkpoint, sampler, [])
-    run = Run("sample", sampler.label, place, experiment.sampling.count, sampler.options())
+    run = Run("sample", sampler.label, place, experiment.sampling.num_images, sampler.options())
     events.run_start(run)
     try:
         drawn, done = [], 0

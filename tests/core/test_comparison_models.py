@@ -33,7 +33,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Checkpo
     """A folder with three trained models of the same pictures, two of them of one run."""
     root = tmp_path_factory.mktemp("models")
     write_prepared(root, tiny())
-    last = train(tiny("training.save_every=6", "training.keep=5"), root)
+    last = train(tiny("training.checkpoint_every=6", "training.keep_checkpoints=5"), root)
     other = train(tiny("training.lr=0.01"), root)
     first = Checkpoint.open(last.directory.with_name("step-00000006"))
     return root, [first, last, other]

@@ -31,7 +31,7 @@ CASES: dict[str, tuple[list[list[str]], list[str]]] = {
         ["of=linear", "of=cosine"],
     ),
     "what decides no weight is no difference": (
-        [["training.log_every=3", "training.lr=0.1"], ["sampling.count=9"]],
+        [["training.log_every=3", "training.lr=0.1"], ["sampling.num_images=9"]],
         ["lr=0.1", "lr=0.001"],
     ),
 }
@@ -75,7 +75,7 @@ def test_models_that_differ_in_very_much_are_called_by_their_runs() -> None:
     many = [
         "seed=1",
         "timesteps=21",
-        *(f"training.{option}" for option in ("lr=1", "batch=9", "warmup=2", "flip=true")),
+        *(f"training.{option}" for option in ("lr=1", "batch_size=9", "lr_warmup_steps=2", "random_flip=true")),
     ]
     assert told_apart_by(sweeps(tiny(), tiny(*many, "objective=v"))) == ["tiny-0", "tiny-1"]
     assert "warmup=2" in told_apart_by(sweeps(tiny(), tiny(*many)))[1]

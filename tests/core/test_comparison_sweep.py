@@ -153,8 +153,8 @@ def test_a_config_leads_to_the_same_sweep_and_its_changes_count(swept, tmp_path:
     config.write_text(yaml.safe_dump(TINY), encoding="utf-8")
     sweep, _ = made(swept)
     assert Sweep.of(config, output=swept[0], **CHOSEN).directory == sweep.directory
-    changed = Sweep.of(config, output=swept[0], overrides=["sampling.clip=null"], **CHOSEN)
-    assert changed.experiment.sampling.clip is None
+    changed = Sweep.of(config, output=swept[0], overrides=["sampling.clip_x0=null"], **CHOSEN)
+    assert changed.experiment.sampling.clip_x0 is None
     assert changed.directory != sweep.directory
     with pytest.raises(CheckpointError, match="is not trained"):
         Sweep.of(config, output=swept[0], overrides=["seed=5"], **CHOSEN)
@@ -177,6 +177,6 @@ def test_by_default_every_sampler_that_the_model_can_be_drawn_with(swept) -> Non
 
 
 def test_a_sampler_that_the_model_cannot_be_drawn_with_is_refused_if_it_was_named(swept) -> None:
-    with pytest.raises(ConfigError, match=r"guidance: needs training\.labels=true"):
+    with pytest.raises(ConfigError, match=r"guidance: needs training\.class_conditional=true"):
         Sweep.of(swept[1].directory, ["ddim:guidance=1"], (5,))
     assert isinstance(Sweep.of(swept[1].directory, ["ddim"], (5,)).trained, Experiment)

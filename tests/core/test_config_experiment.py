@@ -42,7 +42,7 @@ def test_what_is_required_is_named() -> None:
 
 def test_options_make_the_same_experiment_again() -> None:
     walks = ["ddim", {"name": "ddim", "eta": 0.5, "spacing": [900, 500, 0]}, {"name": "ddpm", "steps": 7}]
-    first = Experiment.parse({**CONFIG, "sampling": {"samplers": walks}, "training": {"betas": [0.5, 0.9]}})
+    first = Experiment.parse({**CONFIG, "sampling": {"samplers": walks}, "training": {"adam_betas": [0.5, 0.9]}})
     again = Experiment.parse(json.loads(json.dumps(first.options())))
     assert again == first
     assert again.options() == first.options()
@@ -72,8 +72,8 @@ def test_all_problems_are_told_at_once_with_file_and_path(tmp_path: Path) -> Non
         "shedule: cosine\n"
         "timesteps: 20\n"
         "objective: {name: eps, loss: mae, sale: 1}\n"
-        "training: {steps: -1, lr: fast, batchsize: 3, decay: cosin}\n"
-        "sampling: {samplers: [{name: ddim, steps: 21}], count: -1}\n"
+        "training: {steps: -1, lr: fast, batchsize: 3, lr_schedule: cosin}\n"
+        "sampling: {samplers: [{name: ddim, steps: 21}], num_images: -1}\n"
     )
     with pytest.raises(ConfigError) as caught:
         Experiment.load(path)
@@ -82,11 +82,11 @@ def test_all_problems_are_told_at_once_with_file_and_path(tmp_path: Path) -> Non
         "dataset",
         "objective.loss",
         "objective.sale",
-        "sampling.count",
+        "sampling.num_images",
         "shedule",
         "training.batchsize",
-        "training.decay",
         "training.lr",
+        "training.lr_schedule",
         "training.steps",
     ]
 
@@ -130,8 +130,8 @@ def test_a_plugins_own_problem_has_the_full_path(changes: dict[str, Any], path: 
     ("changes", "path", "hint"),
     [
         ({"trainin": {}}, "trainin", "did you mean 'training'?"),
-        ({"training": {"batchs": 3}}, "training.batchs", "did you mean 'batch'?"),
-        ({"training": {"decay": "cosin"}}, "training.decay", "did you mean 'cosine'?"),
+        ({"training": {"batchs": 3}}, "training.batchs", "did you mean 'batch_size'?"),
+        ({"training": {"lr_schedule": "cosin"}}, "training.lr_schedule", "did you mean 'cosine'?"),
         ({"schedule": {"name": "linear", "strat": 1}}, "schedule.strat", "did you mean 'start'?"),
         ({"sampling": {"samplers": [{"name": "ddim", "etta": 1}]}}, "sampling.samplers.0.etta", "'eta'?"),
         ({"sampling": {"samplers": ["dim"]}}, "sampling.samplers.0", "did you mean 'ddim'?"),
@@ -156,26 +156,26 @@ def test_a_word_near_to_none_gets_no_guess() -> None:
         ("training", "lr", -1e-3, "expected a number greater than 0; got -0.001"),
         ("training", "lr", float("nan"), "expected a finite number; got nan"),
         ("training", "weight_decay", float("inf"), "expected a finite number; got inf"),
-        ("training", "ema", 1, "expected a number less than 1, or a list; got 1"),
-        ("training", "flip", "maybe", "expected true or false; got 'maybe'"),
-        ("training", "betas", [0.9], None),
-        ("training", "betas", [0.9, 0.9, 0.9], "expected at most 2 values; got [0.9, 0.9, 0.9]"),
+        ("training", "ema_decay", 1, "expected a number less than 1, or a list; got 1"),
+        ("training", "random_flip", "maybe", "expected true or false; got 'maybe'"),
+        ("training", "adam_betas", [0.9], None),
+        ("training", "adam_betas", [0.9, 0.9, 0.9], "expected at most 2 values; got [0.9, 0.9, 0.9]"),
         ("training", "precision", "fp16", "expected 'auto', 'fp32' or 'bf16'; got 'fp16' (did you mean 'bf16'?)"),
         ("preparation", "channels", 2, "expected 1 or 3; got 2"),
-        ("sampling", "count", [3], "expected a whole number; got [3]"),
+        ("sampling", "num_images", [3], "expected a whole number; got [3]"),
         ("sampling", "samplers", [], "expected at least one sampler; got none"),
         ("sampling", "samplers", "ddim", "expected a list; got 'ddim'"),
     ],
 )
 def test_an_impossible_value_is_refused_plainly(section: str, key: str, value: Any, message: str | None) -> None:
     found = problems(**{section: {key: value}})
-    assert found == ({f"{section}.{key}": message} if message else {"training.betas.1": "is required"})
+    assert found == ({f"{section}.{key}": message} if message else {"training.adam_betas.1": "is required"})
 
 
 def test_numbers_may_be_written_in_any_way() -> None:
-    training = {"steps": 1e4, "batch": "64", "flip": "no"}
+    training = {"steps": 1e4, "batch_size": "64", "random_flip": "no"}
     options = Experiment.parse({**CONFIG, "training": training}).training
-    assert (options.steps, options.batch, options.flip) == (10_000, 64, False)
+    assert (options.steps, options.batch_size, options.random_flip) == (10_000, 64, False)
 
 
 @pytest.mark.parametrize("value", [3, "x", [1], None])
@@ -300,8 +300,8 @@ def test_a_shipped_config_is_valid(path: Path) -> None:
     assert parse(config.options()) == config
 
 
-LABELS = {"labels": True}
-ALWAYS_TOLD = {"labels": True, "label_dropout": 0}
+LABELS = {"class_conditional": True}
+ALWAYS_TOLD = {"class_conditional": True, "class_dropout": 0}
 GUIDED = {"name": "ddim", "guidance": 1.5}
 
 
@@ -316,17 +316,17 @@ GUIDED = {"name": "ddim", "guidance": 1.5}
         (
             {"training": ALWAYS_TOLD, "sampling": {"samplers": [GUIDED]}},
             "sampling.samplers.0.guidance",
-            "needs training.label_dropout above 0",
+            "needs training.class_dropout above 0",
         ),
         (
             {"training": ALWAYS_TOLD, "sampling": {"labels": "none"}},
             "sampling.labels",
-            "needs training.label_dropout above 0",
+            "needs training.class_dropout above 0",
         ),
         (
             {"training": ALWAYS_TOLD, "pictures": ["classes"]},
             "pictures.0.guidance",
-            "needs training.label_dropout above 0",
+            "needs training.class_dropout above 0",
         ),
         (
             {"training": LABELS, "sampling": {"samplers": [{**GUIDED, "guidance_interval": [200, 800]}]}},
@@ -339,9 +339,9 @@ GUIDED = {"name": "ddim", "guidance": 1.5}
             "expected steps within 0 to 999; got 3000 to 1000",
         ),
         (
-            {"training": {"ema": None}, "sampling": {"ema": 0.99}},
+            {"training": {"ema_decay": None}, "sampling": {"ema": 0.99}},
             "sampling.ema",
-            "expected a decay of training.ema, which keeps none; got 0.99",
+            "expected a decay of training.ema_decay, which keeps none; got 0.99",
         ),
     ],
 )
@@ -358,8 +358,8 @@ def test_what_sampling_can_do_is_not_refused() -> None:
     Experiment.parse({**CONFIG, "training": LABELS, "sampling": {"samplers": walks}})
     Experiment.parse({**CONFIG, "training": ALWAYS_TOLD, "pictures": [{"name": "classes", "guidance": [0]}]})
     Experiment.parse({**CONFIG, "training": LABELS, "sampling": {"labels": "none"}})
-    Experiment.parse({**CONFIG, "training": {"ema": None}, "sampling": {"ema": False}})
-    Experiment.parse({**CONFIG, "training": {"ema": [0.9, 0.99]}, "sampling": {"ema": 0.99}})
+    Experiment.parse({**CONFIG, "training": {"ema_decay": None}, "sampling": {"ema": False}})
+    Experiment.parse({**CONFIG, "training": {"ema_decay": [0.9, 0.99]}, "sampling": {"ema": 0.99}})
 
 
 @pytest.mark.parametrize("schedule", ["zero-terminal", {"name": "given", "values": [0.5, 1.0]}])
@@ -397,7 +397,7 @@ def test_a_long_key_is_shortened_where_it_is_shown() -> None:
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize("key", ["training.batch", "training.processes", "threads"])
+@pytest.mark.parametrize("key", ["training.batch_size", "training.processes", "threads"])
 def test_numbers_beyond_any_machine_are_refused(key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key}: expected a number less than or equal to"):
         Experiment.parse(apply_overrides(CONFIG, {key: 1_000_000_000}))

@@ -49,8 +49,11 @@ def test_a_name_alone_takes_the_defaults() -> None:
     ("base", "pictures"),
     [
         (EXPERIMENT, ["denoise", {"name": "forward", "at": [0, 99]}, {**PROMPTS}]),
-        ({**EXPERIMENT, "training": {"labels": True}}, ["classes", {"name": "edit", "become": "3"}, "interpolate"]),
-        ({**EXPERIMENT, "training": {"low_resolution": 4}}, ["upscale"]),
+        (
+            {**EXPERIMENT, "training": {"class_conditional": True}},
+            ["classes", {"name": "edit", "become": "3"}, "interpolate"],
+        ),
+        ({**EXPERIMENT, "training": {"low_res_size": 4}}, ["upscale"]),
         (SHOW, [{"name": "forward", "pictures": ["cat.png"], "schedules": ["cosine"], "timesteps": 10, "at": [9]}]),
         (SHOW, [PROMPTS]),
     ],
@@ -83,11 +86,14 @@ def test_what_is_taken_is_taken_again_and_by_the_schema(base: dict[str, Any], pi
             {**EXPERIMENT, "pictures": [{"name": "denoise", "sampler": {"name": "ddim", "steps": 200}}]},
             "pictures.0.sampler.steps: ",
         ),
-        ({**EXPERIMENT, "pictures": ["classes"]}, "pictures.0: needs training.labels=true"),
-        ({**EXPERIMENT, "pictures": [{"name": "edit", "become": "3"}]}, "pictures.0: needs training.labels=true"),
-        ({**EXPERIMENT, "pictures": ["upscale"]}, "pictures.0: needs training.low_resolution"),
+        ({**EXPERIMENT, "pictures": ["classes"]}, "pictures.0: needs training.class_conditional=true"),
         (
-            {**EXPERIMENT, "training": {"low_resolution": 4}, "pictures": ["denoise"]},
+            {**EXPERIMENT, "pictures": [{"name": "edit", "become": "3"}]},
+            "pictures.0: needs training.class_conditional=true",
+        ),
+        ({**EXPERIMENT, "pictures": ["upscale"]}, "pictures.0: needs training.low_res_size"),
+        (
+            {**EXPERIMENT, "training": {"low_res_size": 4}, "pictures": ["denoise"]},
             "pictures.0: is not for networks that enlarge",
         ),
         ({**EXPERIMENT, "pictures": ["denoise", "denoise"]}, "pictures.1.title: expected one that differs"),
@@ -158,9 +164,9 @@ def test_the_key_of_pictures_is_what_decides_them(tmp_path: Path, monkeypatch: p
     Path("a.png").write_bytes(b"one")
     before = place()
     assert place() == before
-    assert place("training.log_every=1", "evaluation.baselines=false", "sampling.count=3") == before
+    assert place("training.log_every=1", "evaluation.baselines=false", "sampling.num_images=3") == before
     assert place("seed=1") != before
-    assert place("sampling.clip=2") != before
+    assert place("sampling.clip_x0=2") != before
     assert place(checkpoint="other") != before
     assert place(scene="{name: edit, picture: a.png, at: [3]}") != before
     titled = place(scene="{name: edit, picture: a.png, title: mine}")
@@ -172,6 +178,6 @@ def test_the_key_of_pictures_is_what_decides_them(tmp_path: Path, monkeypatch: p
 
 def test_a_forward_strip_does_not_hang_on_the_network() -> None:
     assert place(scene="forward", checkpoint="a") != place("timesteps=10", scene="forward", checkpoint="a")
-    assert place("sampling.clip=2", scene="forward", checkpoint="b") == place(scene="forward", checkpoint="b")
+    assert place("sampling.clip_x0=2", scene="forward", checkpoint="b") == place(scene="forward", checkpoint="b")
     assert place(scene="denoise", checkpoint="a") != place(scene="denoise", checkpoint="b")
     assert place(scene="forward", checkpoint="a") == place(scene="forward", checkpoint="b")

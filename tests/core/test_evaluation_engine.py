@@ -22,7 +22,7 @@ from noisette_plugins.features import EfficientNetLite0
 CONFIG = {
     "name": "small",
     "dataset": "digits",
-    "sampling": {"count": 120},
+    "sampling": {"num_images": 120},
     "evaluation": {
         "features": {"name": "efficientnet-lite0", "size": 32},
         "metrics": ["frechet", "kid", {"name": "recognised", "trees": 50}],

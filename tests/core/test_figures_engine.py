@@ -18,7 +18,7 @@ from noisette.stages import plan
 from noisette.storage import verify
 
 LISTED = (
-    "training.labels=true",
+    "training.class_conditional=true",
     "pictures=["
     "forward, "
     "{name: denoise, count: 3, at: [0, 7, 19], sampler: {name: ddpm, steps: 20}}, "
@@ -166,7 +166,7 @@ def test_the_experiments_present_bound_and_weights_draw(listed: tuple[Experiment
     """Not those that were written into the checkpoint when it was trained."""
     experiment, checkpoint, root = listed
     scene = experiment.pictures[3]
-    changed = tiny(*LISTED, "sampling.clip=0.1", "sampling.ema=false")
+    changed = tiny(*LISTED, "sampling.clip_x0=0.1", "sampling.ema=false")
     first = depict(experiment, scene, root, checkpoint=checkpoint)
     second = depict(changed, scene, root, checkpoint=checkpoint)
     assert first.directory != second.directory

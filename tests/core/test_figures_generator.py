@@ -22,7 +22,7 @@ def trained(root: Path, *overrides: str) -> tuple[Experiment, Checkpoint]:
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Experiment, Checkpoint]:
     root = tmp_path_factory.mktemp("labelled")
-    return root, *trained(root, "training.labels=true", "sampling.count=16", "seed=3")
+    return root, *trained(root, "training.class_conditional=true", "sampling.num_images=16", "seed=3")
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,12 @@ def painter(root: Path, *overrides: str) -> Painter:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Painter:
-    return painter(tmp_path_factory.mktemp("plain"), "training.labels=true")
+    return painter(tmp_path_factory.mktemp("plain"), "training.class_conditional=true")
 
 
 @pytest.fixture(scope="module")
 def enlarging(tmp_path_factory: pytest.TempPathFactory) -> Painter:
-    return painter(tmp_path_factory.mktemp("enlarging"), "training.low_resolution=4")
+    return painter(tmp_path_factory.mktemp("enlarging"), "training.low_res_size=4")
 
 
 def test_what_is_known_stays_and_what_is_missing_differs(plain: Painter) -> None:

@@ -14,7 +14,7 @@ from noisette.find import find_checkpoint
 
 @pytest.fixture
 def trained(root: Path) -> Checkpoint:
-    train(tiny("training.save_every=4", "training.keep=3"), root)
+    train(tiny("training.checkpoint_every=4", "training.keep_checkpoints=3"), root)
     (root / "tiny.yaml").write_text(yaml.safe_dump({**TINY}), encoding="utf-8")
     return find_checkpoint(root / "tiny.yaml", root)
 

@@ -105,7 +105,7 @@ def test_thresholding_scales_what_leaves_the_unit_interval() -> None:
 
 
 def test_a_network_with_labels_is_guided_by_config(tmp_path) -> None:
-    options = ("training.labels=true", "training.steps=60", "training.lr=5e-3", "sampling.count=16")
+    options = ("training.class_conditional=true", "training.steps=60", "training.lr=5e-3", "sampling.num_images=16")
     walks = ("sampling.samplers=[{name: ddim, steps: 5, guidance: 2}]",)
     experiment = tiny(*options, *walks)
     write_prepared(tmp_path, experiment)
@@ -124,5 +124,7 @@ def test_a_network_with_labels_is_guided_by_config(tmp_path) -> None:
 
 
 def test_guidance_without_labels_is_refused_in_the_config() -> None:
-    with pytest.raises(ConfigError, match=r"sampling\.samplers\.0\.guidance: needs training\.labels=true"):
+    with pytest.raises(
+        ConfigError, match=r"sampling\.samplers\.0\.guidance: needs training\.class_conditional=true"
+    ):
         tiny("sampling.samplers=[{name: ddim, steps: 5, guidance: 1}]")

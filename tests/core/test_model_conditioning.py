@@ -21,7 +21,7 @@ from noisette_plugins.objectives import X0
 from noisette_plugins.samplers import DDIM
 from noisette_plugins.schedules import Linear
 
-SHOWN = ["training.self_condition=true", "training.low_resolution=4", "sampling.samplers=[ddim]"]
+SHOWN = ["training.self_condition=true", "training.low_res_size=4", "sampling.samplers=[ddim]"]
 T100 = Linear().process(100)
 
 
@@ -58,14 +58,14 @@ def test_small_pictures_are_means_in_256_levels() -> None:
 
 
 def test_batches_show_small_versions_of_their_own_pictures(tmp_path: Path) -> None:
-    experiment = tiny(*SHOWN, "training.flip=true")
+    experiment = tiny(*SHOWN, "training.random_flip=true")
     write_prepared(tmp_path, experiment)
     data = Prepared.open(data_directory(experiment, tmp_path))
     batch = Batches(experiment, data)[3]
     assert torch.equal(batch.hint, enlarged(shrunk(batch.x0, 4), (8, 8)))
     twice = [Batches(experiment, data)[step].looks_twice for step in range(40)]
     assert 8 < sum(twice) < 32
-    plain = tiny("training.flip=true")
+    plain = tiny("training.random_flip=true")
     same = Batches(plain, data)[3]
     assert torch.equal(same.x0, batch.x0)  # what they draw does not move what others drew
     assert torch.equal(same.eps, batch.eps)
@@ -74,7 +74,7 @@ def test_batches_show_small_versions_of_their_own_pictures(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("shown", [SHOWN[:1], SHOWN[1:2], SHOWN[:2]], ids=["self", "small", "both"])
 def test_training_and_sampling_with_them(tmp_path: Path, shown: list[str]) -> None:
-    experiment = tiny(*shown, "training.grid_every=6", "sampling.samplers=[ddim]", "sampling.samplers.0.steps=4")
+    experiment = tiny(*shown, "training.preview_every=6", "sampling.samplers=[ddim]", "sampling.samplers.0.steps=4")
     write_prepared(tmp_path, experiment)
     checkpoint = train(experiment, tmp_path)
     sampler = experiment.sampling.samplers[0]
@@ -98,7 +98,7 @@ def test_a_trained_network_heeds_its_small_picture(tmp_path: Path) -> None:
 
 def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"fewer pixels than the pictures' 8; got 8"):
-        Inputs(low_resolution=8).shape((1, 8, 9))
+        Inputs(low_res_size=8).shape((1, 8, 9))
     assert Inputs(True, 4).shape((3, 8, 9)) == (9, 8, 9)
     experiment = tiny(*SHOWN)
     write_prepared(tmp_path, experiment)

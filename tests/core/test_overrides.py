@@ -12,7 +12,7 @@ from noisette.errors import ConfigError
 CONFIG: dict[str, Any] = {
     "name": "x",
     "backbone": "unet",
-    "training": {"steps": 10, "betas": [0.9, 0.999]},
+    "training": {"steps": 10, "adam_betas": [0.9, 0.999]},
     "sampling": {"samplers": ["ddim", {"name": "ddpm", "steps": 7}]},
 }
 
@@ -27,11 +27,11 @@ def changed(*overrides: str) -> dict[str, Any]:
         ("training.lr=1e-3", "training.lr", 1e-3),
         (" training.lr = 1e-3", "training.lr", 1e-3),
         ("dataset.path=/a=b/c.d", "dataset.path", "/a=b/c.d"),
-        ("training.clip_norm=null", "training.clip_norm", None),
-        ("training.clip_norm=", "training.clip_norm", None),
-        ("training.betas=[.5, .6]", "training.betas", [0.5, 0.6]),
+        ("training.max_grad_norm=null", "training.max_grad_norm", None),
+        ("training.max_grad_norm=", "training.max_grad_norm", None),
+        ("training.adam_betas=[.5, .6]", "training.adam_betas", [0.5, 0.6]),
         ("backbone={name: unet, groups: 4}", "backbone", {"name": "unet", "groups": 4}),
-        ("training.flip=no", "training.flip", "no"),
+        ("training.random_flip=no", "training.random_flip", "no"),
     ],
 )
 def test_an_override_is_a_path_and_a_yaml_value(text: str, path: str, value: Any) -> None:
@@ -40,21 +40,21 @@ def test_an_override_is_a_path_and_a_yaml_value(text: str, path: str, value: Any
 
 def test_keys_are_set_and_sections_made() -> None:
     after = changed("training.steps=5", "evaluation.baselines=false", "seed=3")
-    assert after["training"] == {"steps": 5, "betas": [0.9, 0.999]}
+    assert after["training"] == {"steps": 5, "adam_betas": [0.9, 0.999]}
     assert after["evaluation"] == {"baselines": False}
     assert after["seed"] == 3
 
 
 def test_the_config_itself_is_not_changed() -> None:
     before = repr(CONFIG)
-    changed("training.steps=5", "training.betas.0=.5", "sampling.samplers.1.steps=1", "backbone.groups=4")
+    changed("training.steps=5", "training.adam_betas.0=.5", "sampling.samplers.1.steps=1", "backbone.groups=4")
     assert repr(CONFIG) == before
 
 
 def test_lists_are_set_by_index_and_named_plugins_become_mappings() -> None:
-    after = changed("sampling.samplers.0.steps=20", "sampling.samplers.1.steps=30", "training.betas.1=.99")
+    after = changed("sampling.samplers.0.steps=20", "sampling.samplers.1.steps=30", "training.adam_betas.1=.99")
     assert after["sampling"]["samplers"] == [{"name": "ddim", "steps": 20}, {"name": "ddpm", "steps": 30}]
-    assert after["training"]["betas"] == [0.9, 0.99]
+    assert after["training"]["adam_betas"] == [0.9, 0.99]
     assert changed("backbone.groups=4", "backbone.blocks=1")["backbone"] == {
         "name": "unet",
         "groups": 4,
@@ -91,9 +91,9 @@ def test_a_mapping_of_paths_is_taken_as_it_is() -> None:
         ("sampling.samplers.-1.steps=5", "expected an index from 0 to 1; got '-1'"),
         ("sampling.samplers.²=5", "expected an index from 0 to 1; got '²'"),
         ("sampling.samplers.first=5", "expected an index from 0 to 1; got 'first'"),
-        (f"training.betas.{'1' * 5000}=5", "expected an index from 0 to 1; got "),
+        (f"training.adam_betas.{'1' * 5000}=5", "expected an index from 0 to 1; got "),
         ("training.steps.more=5", "training.steps is 10 and has no keys"),
-        ("training.betas.0.x=5", "training.betas.0 is 0.9 and has no keys"),
+        ("training.adam_betas.0.x=5", "training.adam_betas.0 is 0.9 and has no keys"),
         ("training.steps=[1, 2", "line 1, column 6: expected ',' or ']'"),
     ],
 )

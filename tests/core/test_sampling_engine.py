@@ -67,11 +67,11 @@ def test_another_seed_gives_other_pictures(trained: Checkpoint) -> None:
 
 
 def test_more_pictures_begin_with_the_same_ones(trained: Checkpoint) -> None:
-    assert np.array_equal(bits(trained), bits(trained, "sampling.count=9")[:6])
+    assert np.array_equal(bits(trained), bits(trained, "sampling.num_images=9")[:6])
 
 
 def test_what_is_written_says_what_it_is(trained: Checkpoint) -> None:
-    experiment = tiny("sampling.count=7")
+    experiment = tiny("sampling.num_images=7")
     seen: list[int] = []
 
     class Listener:
@@ -110,8 +110,8 @@ def test_what_is_written_says_what_it_is(trained: Checkpoint) -> None:
     ],
 )
 def test_network_calls_are_those_that_were_made(tmp_path: Path, sampler: Sampler, calls: int) -> None:
-    process = ("schedule=zero-terminal", "objective=v", "training.labels=true", "training.steps=1")
-    experiment = tiny(*process, "sampling.count=4", "sampling.batch=4")
+    process = ("schedule=zero-terminal", "objective=v", "training.class_conditional=true", "training.steps=1")
+    experiment = tiny(*process, "sampling.num_images=4", "sampling.batch_size=4")
     write_prepared(tmp_path, experiment)
     checkpoint = train(experiment, tmp_path)
     assert sample(experiment, checkpoint, sampler, tmp_path).about["network_calls"] == calls
@@ -147,7 +147,7 @@ def test_bytes_are_rounded_and_bounded() -> None:
 
 def test_drawing_leaves_the_global_generator_alone(trained: Checkpoint) -> None:
     before = torch.get_rng_state()
-    bits(trained, "sampling.count=3")
+    bits(trained, "sampling.num_images=3")
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -201,11 +201,13 @@ def interrupted(trained: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -
     Tinted.shade = 0.5
 
 
-TEN = tiny("sampling.count=10", "sampling.batch=2")
+TEN = tiny("sampling.num_images=10", "sampling.batch_size=2")
 
 
 def shades(checkpoint: Checkpoint, *overrides: str) -> set[int]:
-    samples = sample(tiny("sampling.count=10", "sampling.batch=2", *overrides), checkpoint, Tinted(steps=5))
+    samples = sample(
+        tiny("sampling.num_images=10", "sampling.batch_size=2", *overrides), checkpoint, Tinted(steps=5)
+    )
     return set(samples.pictures.ravel().tolist())
 
 
@@ -223,7 +225,7 @@ def test_after_a_change_of_the_code_all_is_drawn_again(
 
 
 def test_batches_of_another_size_are_not_mixed(interrupted: Checkpoint) -> None:
-    assert shades(interrupted, "sampling.batch=5") == {191}
+    assert shades(interrupted, "sampling.batch_size=5") == {191}
     assert Tinted.drawn == [5, 5]
 
 
@@ -249,6 +251,6 @@ def test_the_first_call_of_the_network_is_not_timed(trained: Checkpoint, monkeyp
     monkeypatch.setattr("noisette.sampling.engine.Model.load", lambda *_, **__: model)
     clock = time.perf_counter
     monkeypatch.setattr("noisette.sampling.writer.time.perf_counter", lambda: told.append("clock") or clock())
-    experiment = tiny("sampling.count=3", "sampling.batch=3", "seed=0", "sampling.clip=2.5")
+    experiment = tiny("sampling.num_images=3", "sampling.batch_size=3", "seed=0", "sampling.clip_x0=2.5")
     sample(experiment, trained, experiment.sampling.samplers[0])
     assert told == ["call", "clock", *["call"] * 5, "clock"]

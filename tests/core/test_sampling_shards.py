@@ -16,13 +16,13 @@ from noisette.checkpoint import Checkpoint
 from noisette.journal import read_journal
 from noisette.sampling import draw_shard, join, parts_of
 
-COUNT = ("sampling.count=7", "sampling.batch=2")
+COUNT = ("sampling.num_images=7", "sampling.batch_size=2")
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sharded")
-    experiment = tiny("training.labels=true")
+    experiment = tiny("training.class_conditional=true")
     write_prepared(folder, experiment)
     train(experiment, folder)
     return folder
@@ -32,7 +32,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(root: Path, tmp_path: Path) -> tuple[Experiment, Checkpoint, Path]:
     """A copy of the trained experiment, nothing drawn yet."""
     shutil.copytree(root, tmp_path / "runs")
-    experiment = tiny("training.labels=true", *COUNT)
+    experiment = tiny("training.class_conditional=true", *COUNT)
     return experiment, train(experiment, tmp_path / "runs"), tmp_path / "runs"
 
 
@@ -51,7 +51,7 @@ def asked(experiment: Experiment, checkpoint: Checkpoint, root: Path, sampler: i
     ],
 )
 def test_parts_are_whole_batches(count: int, batch: object, most: int, parts: list[tuple[int, int]]) -> None:
-    found = parts_of(tiny(f"sampling.count={count}", f"sampling.batch={batch}"), most)
+    found = parts_of(tiny(f"sampling.num_images={count}", f"sampling.batch_size={batch}"), most)
     assert [(part.start, part.stop) for part in found] == parts
 
 

@@ -13,8 +13,8 @@ from noisette.layout import training_directory
 
 WATCHED = (
     "training.evaluate_every=4",
-    "training.evaluate_count=6",
-    "training.snapshot_every=4",
+    "training.evaluate_images=6",
+    "training.ema_snapshot_every=4",
     "evaluation.metrics=[kid]",
 )
 

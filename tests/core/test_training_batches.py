@@ -32,7 +32,7 @@ def test_a_batch_depends_on_seed_and_step_alone(root: Path) -> None:
 
 
 def test_every_picture_comes_once_an_epoch(root: Path) -> None:
-    source = batches(root, "training.batch=7")  # 40 pictures: epochs and batches do not fit
+    source = batches(root, "training.batch_size=7")  # 40 pictures: epochs and batches do not fit
     rows = torch.cat([source[step].x0 for step in range(40)])
     for epoch in range(7):
         pictures = {picture.numpy().tobytes() for picture in rows[epoch * 40 : (epoch + 1) * 40]}
@@ -50,7 +50,7 @@ def test_all_steps_are_trained_the_first_and_the_last_too(root: Path) -> None:
 
 
 def test_flips_mirror_about_half(root: Path) -> None:
-    plain, flipped = batches(root), batches(root, "training.flip=true")
+    plain, flipped = batches(root), batches(root, "training.random_flip=true")
     mirrored = [
         not torch.equal(a, b) for step in range(50) for a, b in zip(plain[step].x0, flipped[step].x0, strict=True)
     ]
@@ -61,7 +61,7 @@ def test_flips_mirror_about_half(root: Path) -> None:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_labels_follow_their_pictures_and_some_are_hidden(root: Path, dropout: float) -> None:
-    source = batches(root, "training.labels=true", f"training.label_dropout={dropout}")
+    source = batches(root, "training.class_conditional=true", f"training.class_dropout={dropout}")
     hidden, total = 0, 0
     for step in range(60):
         batch = source[step]
@@ -83,7 +83,7 @@ def test_more_pictures_than_a_batch_are_not_needed(tmp_path: Path) -> None:
 
 
 def test_antithetic_steps_mirror_each_other(root: Path) -> None:
-    t = batches(root, "training.times=antithetic", "training.batch=7")[0].t
+    t = batches(root, "training.timestep_sampler=antithetic", "training.batch_size=7")[0].t
     assert torch.equal(t[4:], 19 - t[:3])
     assert t.shape == (7,)
 

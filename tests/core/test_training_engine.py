@@ -58,7 +58,7 @@ def stopped_at(root: Path, step: int, *overrides: str) -> Path:
 
 def test_events_tell_the_story(root: Path) -> None:
     listener = Listener()
-    train(tiny("training.save_every=5", "training.grid_every=6"), root, events=Events([listener]))
+    train(tiny("training.checkpoint_every=5", "training.preview_every=6"), root, events=Events([listener]))
     assert listener.seen == [
         ("start", 12),
         ("metrics", 4),
@@ -73,7 +73,9 @@ def test_events_tell_the_story(root: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("options", [(), ("backbone.dropout=0.3", "training.flip=true", "training.labels=true")])
+@pytest.mark.parametrize(
+    "options", [(), ("backbone.dropout=0.3", "training.random_flip=true", "training.class_conditional=true")]
+)
 def test_a_resumed_run_ends_in_the_same_bits(root: Path, tmp_path_factory: pytest.TempPathFactory, options) -> None:
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(root, other, dirs_exist_ok=True)
@@ -111,7 +113,7 @@ def test_control_without_the_restored_state_the_bits_differ(
 
 
 def test_a_damaged_checkpoint_is_passed_over(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = stopped_at(root, 10, "training.save_every=4")
+    run = stopped_at(root, 10, "training.checkpoint_every=4")
     newest = latest(run)
     assert newest is not None
     assert newest.step == 10
@@ -154,7 +156,7 @@ def test_a_stop_that_comes_at_once_does_not_write_a_good_checkpoint_again(root: 
 
 
 def test_a_grid_is_given_up_for_a_stop(root: Path) -> None:
-    options = ("training.grid_every=3", "sampling.samplers=[{name: ddim, steps: 20}]")
+    options = ("training.preview_every=3", "sampling.samplers=[{name: ddim, steps: 20}]")
     run = stopped_at(root, 6, *options)
     assert [path.name for path in (run / "grids").iterdir()] == ["step-00000003.png"]
     newest = latest(run)
@@ -170,7 +172,7 @@ def test_a_finished_training_is_returned_without_work(root: Path) -> None:
 
 
 def test_checkpoints_beyond_keep_are_removed(root: Path) -> None:
-    train(tiny("training.save_every=2", "training.keep=3"), root)
+    train(tiny("training.checkpoint_every=2", "training.keep_checkpoints=3"), root)
     kept = sorted(path.name for path in (training_directory(tiny(), root) / "checkpoints").iterdir())
     assert kept == ["step-00000008", "step-00000010", "step-00000012"]
 
@@ -178,7 +180,7 @@ def test_checkpoints_beyond_keep_are_removed(root: Path) -> None:
 def test_grids_and_logging_change_no_weight(root: Path) -> None:
     plain = train(tiny(), root)
     shutil.rmtree(plain.directory.parent.parent)
-    busy = train(tiny("training.grid_every=3", "training.log_every=1"), root)
+    busy = train(tiny("training.preview_every=3", "training.log_every=1"), root)
     assert busy.manifest.files == plain.manifest.files
 
 
@@ -191,7 +193,7 @@ def test_the_global_generator_is_left_alone(root: Path) -> None:
 
 def test_parts_of_a_batch_add_up(root: Path) -> None:
     weights = [
-        load_file(train(tiny(f"training.accumulate={parts}"), root).directory / "network.safetensors")
+        load_file(train(tiny(f"training.microbatches={parts}"), root).directory / "network.safetensors")
         for parts in (1, 3)
     ]
     for name, weight in weights[0].items():
@@ -207,7 +209,7 @@ def test_training_learns(root: Path) -> None:
 
 
 def test_what_is_not_finite_reaches_no_checkpoint(root: Path) -> None:
-    wild = ("training.lr=1e30", "training.clip_norm=null", "training.save_every=1")
+    wild = ("training.lr=1e30", "training.max_grad_norm=null", "training.checkpoint_every=1")
     with pytest.raises(NotFiniteError, match="not finite"):
         train(tiny(*wild), root)
     run = training_directory(tiny(*wild), root)

@@ -44,7 +44,7 @@ class Cramped:
 def test_a_batch_that_is_too_large_is_taken_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    experiment = tiny("training.steps=3", "training.accumulate=4")
+    experiment = tiny("training.steps=3", "training.microbatches=4")
     write_prepared(tmp_path, experiment)
     expected = load_file(train(experiment, tmp_path).directory / "network.safetensors")
     cramped = Cramped(2)
@@ -53,7 +53,7 @@ def test_a_batch_that_is_too_large_is_taken_in_parts(
         came = load_file(train(tiny("training.steps=3"), tmp_path).directory / "network.safetensors")
     assert cramped.sizes == [8, 4, *[2] * 12]  # it does not try again what did not fit
     assert all(torch.equal(expected[name], came[name]) for name in expected)
-    assert "it is taken in 4 (training.accumulate=4 says so" in caplog.text
+    assert "it is taken in 4 (training.microbatches=4 says so" in caplog.text
 
 
 def test_what_does_not_fit_at_all_and_other_errors_are_told(

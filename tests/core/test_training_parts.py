@@ -46,7 +46,7 @@ def test_only_parameters_are_averaged() -> None:
     ("decay", "middle", "last"), [("constant", 1.0, 1.0), ("linear", 0.5, 0.01), ("cosine", 0.5, 0.000247)]
 )
 def test_the_rate_warms_up_and_decays(decay: str, middle: float, last: float) -> None:
-    options = Training.model_validate({"steps": 110, "warmup": 10, "lr": 1.0, "decay": decay})
+    options = Training.model_validate({"steps": 110, "lr_warmup_steps": 10, "lr": 1.0, "lr_schedule": decay})
     assert learning_rate(options, 0) == pytest.approx(0.1)
     assert learning_rate(options, 9) == pytest.approx(1.0)
     assert learning_rate(options, 10) == pytest.approx(1.0)
@@ -90,17 +90,17 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 
 def test_several_decays_are_averaged_kept_resumed_and_drawn_with(root: Path) -> None:
-    experiment = tiny("training.ema=[0.9, 0.5]", "sampling.ema=0.5")
+    experiment = tiny("training.ema_decay=[0.9, 0.5]", "sampling.ema=0.5")
     with pytest.raises(KeyboardInterrupt):
         train(experiment, root, events=Events([StopAt(7)]))
     checkpoint = train(experiment, root)
-    single = {decay: train(tiny(f"training.ema={decay}"), root) for decay in (0.9, 0.5)}
+    single = {decay: train(tiny(f"training.ema_decay={decay}"), root) for decay in (0.9, 0.5)}
     for decay, file in ((0.9, "ema.safetensors"), (0.5, "ema-0.5.safetensors")):
         kept, alone = load_file(checkpoint.directory / file), load_file(single[decay].directory / "ema.safetensors")
         assert all(torch.equal(kept[name], alone[name]) for name in alone)
     sampler = experiment.sampling.samplers[0]
     drawn = {
-        ema: sample(tiny("training.ema=[0.9, 0.5]", f"sampling.ema={ema}"), checkpoint, sampler, root)
+        ema: sample(tiny("training.ema_decay=[0.9, 0.5]", f"sampling.ema={ema}"), checkpoint, sampler, root)
         for ema in ("0.5", "true", "false")
     }
     assert [drawn[ema].about["ema"] for ema in ("0.5", "true", "false")] == [0.5, True, False]
@@ -138,10 +138,10 @@ def test_labels_that_the_pictures_have_not_are_not_passed_over(tmp_path: Path) -
     folder.mkdir()
     for number in range(40):
         Image.new("L", (8, 8), number).save(folder / f"{number}.png")
-    experiment = tiny(f"dataset={{name: image-folder, path: {folder}}}", "training.labels=true")
+    experiment = tiny(f"dataset={{name: image-folder, path: {folder}}}", "training.class_conditional=true")
     prepare(experiment, tmp_path)
     with pytest.raises(
-        DataError, match=r"training\.labels: expected a data set with classes; image-folder has none"
+        DataError, match=r"training\.class_conditional: expected a data set with classes; image-folder has none"
     ):
         train(experiment, tmp_path)
     assert train(tiny(f"dataset={{name: image-folder, path: {folder}}}"), tmp_path).step == 12

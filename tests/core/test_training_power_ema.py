@@ -99,7 +99,7 @@ def test_a_checkpoint_between_two_snapshots_is_averaged_up_to_its_own_step() -> 
 
 
 def test_a_run_is_averaged_anew_and_draws(tmp_path: Path) -> None:
-    experiment = tiny("training.snapshot_every=2", "training.ema=null", "training.steps=20")
+    experiment = tiny("training.ema_snapshot_every=2", "training.ema_decay=null", "training.steps=20")
     write_prepared(tmp_path, experiment)
     with pytest.raises(KeyboardInterrupt):
         train(experiment, tmp_path, events=Events([StopAt(9)]))
@@ -127,8 +127,8 @@ def own_average(checkpoint: Checkpoint, length: float) -> dict[str, torch.Tensor
 
 def test_any_checkpoint_is_averaged_up_to_its_own_step(tmp_path: Path) -> None:
     """Last, best and stopped, all between two snapshots: the length that was kept comes back as it was."""
-    watched = ("training.evaluate_every=3", "training.evaluate_count=6", "evaluation.metrics=[held-out-loss]")
-    experiment = tiny("training.snapshot_every=4", "training.steps=11", *watched)
+    watched = ("training.evaluate_every=3", "training.evaluate_images=6", "evaluation.metrics=[held-out-loss]")
+    experiment = tiny("training.ema_snapshot_every=4", "training.steps=11", *watched)
     write_prepared(tmp_path, experiment)
     run = training_directory(experiment, tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -150,7 +150,7 @@ def test_any_checkpoint_is_averaged_up_to_its_own_step(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_without_its_averages_is_refused(tmp_path: Path) -> None:
-    experiment = tiny("training.snapshot_every=4")
+    experiment = tiny("training.ema_snapshot_every=4")
     write_prepared(tmp_path, experiment)
     slimmed = slim(train(experiment, tmp_path), tmp_path / "slim" / "checkpoints" / "step-00000012")
     with pytest.raises(CheckpointError, match=r"expected the averages of step 12, .*; there are none"):
@@ -161,7 +161,7 @@ def test_without_snapshots_it_says_what_to_do(tmp_path: Path) -> None:
     experiment = tiny()
     write_prepared(tmp_path, experiment)
     checkpoint = train(experiment, tmp_path)
-    with pytest.raises(CheckpointError, match=r"there are none\. Train with training\.snapshot_every"):
+    with pytest.raises(CheckpointError, match=r"there are none\. Train with training\.ema_snapshot_every"):
         averaged(checkpoint, 0.1)
     with pytest.raises(DataError, match=r"at most 0\.28"):
         averaged(checkpoint, 0.5)

@@ -24,10 +24,26 @@ from noisette.storage import owned
 from noisette.training.distributed import Group, cut
 from noisette.training.memory import smaller_parts
 
-TWO = ("training.processes=2", "training.batch=9", "training.steps=8", "training.save_every=4", "training.keep=9")
-ON_THE_WAY = ("training.grid_every=8", "training.evaluate_every=4", "evaluation.metrics=[held-out-loss]")
-LEARNED = ("objective={name: eps, bound: hybrid}", "training.times=importance", "training.self_condition=true")
-EVERYTHING = (*ON_THE_WAY, *LEARNED, "training.snapshot_every=8", "training.accumulate=2", "training.labels=true")
+TWO = (
+    "training.processes=2",
+    "training.batch_size=9",
+    "training.steps=8",
+    "training.checkpoint_every=4",
+    "training.keep_checkpoints=9",
+)
+ON_THE_WAY = ("training.preview_every=8", "training.evaluate_every=4", "evaluation.metrics=[held-out-loss]")
+LEARNED = (
+    "objective={name: eps, bound: hybrid}",
+    "training.timestep_sampler=importance",
+    "training.self_condition=true",
+)
+EVERYTHING = (
+    *ON_THE_WAY,
+    *LEARNED,
+    "training.ema_snapshot_every=8",
+    "training.microbatches=2",
+    "training.class_conditional=true",
+)
 TOLERANCE = 2e-6
 """Largest difference of a weight after eight steps in float32 that comes of adding in another order."""
 
@@ -112,13 +128,15 @@ def test_two_processes_train_what_one_does(parallel: str, alone: dict[str, torch
 
 def test_the_tolerance_tells_trainings_apart(alone: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """The control: what a process would train that saw only its own share of each batch."""
-    half = tensors(trained(tmp_path / "runs", *TWO, *EVERYTHING, "training.processes=1", "training.batch=5").run)
+    half = tensors(
+        trained(tmp_path / "runs", *TWO, *EVERYTHING, "training.processes=1", "training.batch_size=5").run
+    )
     assert distance(half, alone) > 100 * TOLERANCE
 
 
 @pytest.mark.slow
 def test_a_stop_is_handed_on_and_agreed(tmp_path: Path) -> None:
-    long = (*TWO, "training.steps=100000", "training.save_every=100000")
+    long = (*TWO, "training.steps=100000", "training.checkpoint_every=100000")
     told = Told()
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "runs", *long, events=Events([StopAt(3), told]))
@@ -134,7 +152,7 @@ def test_a_stop_is_handed_on_and_agreed(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks into Linux's /proc")
 def test_workers_listen_on_loopback_alone_and_end_with_their_parent(tmp_path: Path) -> None:
-    long = ("training.processes=2", "training.steps=100000", "training.keep=2")
+    long = ("training.processes=2", "training.steps=100000", "training.keep_checkpoints=2")
     write_prepared(tmp_path / "runs", training(*long))
     with running(tmp_path / "job", train_job, tmp_path / "runs", long) as trial:
         wait_until((tmp_path / "job" / "announced").exists, "no checkpoint was told of")
@@ -163,7 +181,7 @@ def test_an_error_of_a_worker_is_raised_here(tmp_path: Path) -> None:
 
 
 def test_more_processes_than_pictures_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"training\.processes: expected at most training\.batch, 8"):
+    with pytest.raises(ConfigError, match=r"training\.processes: expected at most training\.batch_size, 8"):
         tiny("training.processes=9")
 
 
@@ -183,13 +201,13 @@ def test_shares_are_even_and_whole(count: int, parts: int) -> None:
 
 
 def test_a_share_that_is_too_much_for_the_memory_is_told() -> None:
-    with pytest.raises(DataError, match=r"raise training\.accumulate, now 2"):
+    with pytest.raises(DataError, match=r"raise training\.microbatches, now 2"):
         smaller_parts(torch.OutOfMemoryError("CUDA out of memory"), 2, 8, alone=False)
 
 
 @pytest.mark.parametrize(("given", "steps"), [("", 13), ("steps: 5", 5), ("steps: 50", 13)])
 def test_training_is_counted_in_pictures(given: str, steps: int) -> None:
-    experiment = tiny(f"training={{batch: 8, pictures: 100, {given}}}")
+    experiment = tiny(f"training={{batch_size: 8, images: 100, {given}}}")
     assert experiment.training.steps == steps
     assert type(experiment).parse(experiment.options()) == experiment
     same = tiny(f"training={{batch: 8, steps: {steps}}}")

@@ -72,7 +72,12 @@ def test_only_the_last_ten_losses_count_and_nan_never_does() -> None:
 
 def test_a_resumed_training_has_the_history(tmp_path: Path) -> None:
     """Ten steps at once, or six and then four: the same weights, where the steps hang on the losses before."""
-    changes = ["training.times=importance", "timesteps=4", "training.batch=40", "training.save_every=6"]
+    changes = [
+        "training.timestep_sampler=importance",
+        "timesteps=4",
+        "training.batch_size=40",
+        "training.checkpoint_every=6",
+    ]
     changes += ["sampling.samplers=[ddim]", "sampling.samplers.0.steps=2"]
     straight = tiny(*changes, "training.steps=10", "name=straight")
     write_prepared(tmp_path, straight)

@@ -20,7 +20,7 @@ from noisette.training.state import Best, TrainingState
 
 WATCHED = [
     "training.evaluate_every=4",
-    "training.evaluate_count=6",
+    "training.evaluate_images=6",
     "evaluation.metrics=[kid, held-out-loss]",
     "evaluation.metrics.1.terms=2",
 ]
@@ -61,7 +61,7 @@ def test_results_are_those_of_the_evaluation_stage_and_the_best_is_kept(root: Pa
 
 
 def test_watching_changes_no_weight_and_no_directory(root: Path) -> None:
-    plain, watched = tiny(), tiny(*WATCHED, "training.best_by=held_out_loss")
+    plain, watched = tiny(), tiny(*WATCHED, "training.monitor=held_out_loss")
     assert training_directory(plain, root) == training_directory(watched, root)
     expected = load_file(train(plain, root).directory / "network.safetensors")
     other = root / "other"
@@ -76,7 +76,7 @@ def test_watching_changes_no_weight_and_no_directory(root: Path) -> None:
     ("change", "deciding"),
     [
         ("evaluation.metrics=[frechet]", "frechet_efficientnet-lite0"),
-        ("training.best_by=held_out_loss", "held_out_loss"),
+        ("training.monitor=held_out_loss", "held_out_loss"),
     ],
 )
 def test_the_best_begins_anew_where_another_result_decides(root: Path, change: str, deciding: str) -> None:
@@ -121,7 +121,7 @@ class _Told:
 def test_its_time_ends_it_and_earlier_time_counts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10**6))
     monkeypatch.setattr("noisette.training.engine.time.perf_counter", lambda: float(next(clock)))
-    experiment = tiny("training.seconds=30", "training.steps=500")
+    experiment = tiny("training.max_seconds=30", "training.steps=500")
     with pytest.raises(KeyboardInterrupt):
         train(experiment, root, events=Events([StopAt(3)]))
     before = find_checkpoint(training_directory(experiment, root)).about["seconds"]
@@ -150,7 +150,7 @@ def test_best_of_results() -> None:
 
 def test_a_result_that_there_is_not_is_named(root: Path) -> None:
     with pytest.raises(ConfigError, match=r"one of the results, kid_efficientnet-lite0, held_out_loss; got 'fid'"):
-        train(tiny(*WATCHED, "training.best_by=fid"), root)
+        train(tiny(*WATCHED, "training.monitor=fid"), root)
     with pytest.raises(ConfigError, match=r"patience: needs training\.evaluate_every"):
         tiny("training.patience=2")
 
@@ -159,6 +159,6 @@ def test_patience_makes_what_is_evaluated_part_of_the_training(root: Path) -> No
     patient = [*WATCHED, "training.patience=3"]
     directories = {
         training_directory(tiny(*patient, *more), root)
-        for more in ([], ["training.evaluate_count=7"], ["training.best_by=kid"], ["evaluation.metrics=[kid]"])
+        for more in ([], ["training.evaluate_images=7"], ["training.monitor=kid"], ["evaluation.metrics=[kid]"])
     }
     assert len(directories) == 4

@@ -48,9 +48,9 @@ def test_each_is_a_config(name: str) -> None:
 def test_the_listed_pictures_are_accepted() -> None:
     (listing,) = [block.text for block in blocks(TEXT) if block.language == "yaml"]
     everything = yaml.safe_load(listing)["pictures"]
-    config = {"name": "x", "dataset": "digits", "training": {"labels": True}}
+    config = {"name": "x", "dataset": "digits", "training": {"class_conditional": True}}
     assert len(parse({**config, "pictures": everything[:-1]}).pictures) == 6
-    larger = {**config, "training": {"low_resolution": 4}}
+    larger = {**config, "training": {"low_res_size": 4}}
     assert parse({**larger, "pictures": everything[-1:]}).pictures[0].name == "upscale"
 
 

@@ -34,7 +34,7 @@ def test_every_experiment_has_its_part(gallery) -> None:
         experiment = Experiment.load(HERE / "configs" / f"{name}.yaml")
         told = " ".join(part.split())
         assert f"[configs/{name}.yaml](../configs/{name}.yaml)" in told
-        assert f"{experiment.training.steps:,} steps of {experiment.training.batch} pictures" in told
+        assert f"{experiment.training.steps:,} steps of {experiment.training.batch_size} pictures" in told
         assert " ".join(remark.split()) in told
         rows = re.findall(r"^\| ([^|]+?) \|", part, flags=re.MULTILINE)
         samplers = [sampler.label for sampler in experiment.sampling.samplers]
@@ -74,8 +74,8 @@ def test_the_colour_configs_run_to_their_end(name: str, tmp_path: Path) -> None:
     scaled = [
         "preparation.limit=24",
         "training.steps=2",
-        "training.batch=4",
-        "sampling.count=4",
+        "training.batch_size=4",
+        "sampling.num_images=4",
         "backbone.channels=16",
     ]
     heads = ["backbone.head_channels=16", "sampling.samplers=[{name: ddim, steps: 2}, {name: ddpm, steps: 2}]"]

@@ -16,7 +16,7 @@ from noisette import train
 
 DOCS = REPOSITORY / "docs"
 PAGE = (DOCS / "pictures.md").read_text(encoding="utf-8")
-LABELLED = ["timesteps=1000", "training.labels=true", "training.steps=1"]
+LABELLED = ["timesteps=1000", "training.class_conditional=true", "training.steps=1"]
 
 
 def test_its_commands_are_there_with_their_options() -> None:
@@ -50,7 +50,7 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     write_prepared(tmp_path / "runs", experiment)
     train(experiment, tmp_path / "runs")
     (tmp_path / "configs").mkdir()
-    config = {**TINY, "timesteps": 1000, "training": {**TINY["training"], "labels": True, "steps": 1}}
+    config = {**TINY, "timesteps": 1000, "training": {**TINY["training"], "class_conditional": True, "steps": 1}}
     (tmp_path / "configs" / "digits.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     (example,) = [block.text for block in blocks(PAGE) if block.language == "python"]

@@ -25,7 +25,7 @@ Record = Callable[[Result], None]
 SECTION = "Full disk"
 STEPS = 20
 """Steps that were trained before the disk filled up."""
-BUSY = ("training.log_every=1", "training.save_every=1000")
+BUSY = ("training.log_every=1", "training.checkpoint_every=1000")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Case:
 CASES = [
     Case("a checkpoint", train_job, 200_000, "step-00000022: cannot be written"),
     Case("the journal", train_job, 4000, f"{JOURNAL}: cannot be written", BUSY),
-    Case("samples", sample_job, 3000, ": cannot be written", ("sampling.count=400", "training.steps=20")),
+    Case("samples", sample_job, 3000, ": cannot be written", ("sampling.num_images=400", "training.steps=20")),
     Case("features", evaluate_job, 100_000, ": cannot be written", ("training.steps=20",)),
     Case(
         "prepared pictures",
@@ -191,7 +191,7 @@ def test_a_full_disk(small_disk: Path, begun: Path, tmp_path: Path, pictures: Pa
         filler = fill(small_disk, 0 if case.what in ("the journal", "samples") else 80_000)
         wrong[case.what] = check(case, root, tmp_path / case.what, pictures, None, codes)
         filler.unlink()
-        overrides = (*case.overrides, "training.keep=1")
+        overrides = (*case.overrides, "training.keep_checkpoints=1")
         again = Case(case.what, case.job, 0, "", overrides)
         with_room += attempt(again, root, tmp_path / f"{case.what} again", pictures, None)[0] == 0
         shutil.rmtree(root)
@@ -212,8 +212,9 @@ def test_the_command_says_it_in_one_message_too(
     if not full:
         pytest.skip("the command under Prefect takes long: tried by make faults")
     workshop = workshop_in(tmp_path)
-    done = workshop.noisette("run", "tiny.yaml", "--output", str(small_disk), "--set", "training.save_every=1",
-                             "--set", "training.keep=100", "--set", "training.steps=100")  # fmt: skip
+    often = ("training.checkpoint_every=1", "training.keep_checkpoints=100", "training.steps=100")
+    settings = [word for one in often for word in ("--set", one)]
+    done = workshop.noisette("run", "tiny.yaml", "--output", str(small_disk), *settings)
     run = next(path for path in small_disk.iterdir() if path.name.startswith("tiny-"))
     newest = latest(run)
     kept = newest is not None and Checkpoint.open(newest.directory).step > 0

@@ -31,7 +31,7 @@ from noisette.storage import verify
 Record = Callable[[Result], None]
 Times = Callable[[int, int], int]
 SECTION = "Kills"
-DRAWN = ("sampling.count=96", "sampling.batch=4")
+DRAWN = ("sampling.num_images=96", "sampling.batch_size=4")
 
 
 def files(root: Path, pattern: str, kind: str) -> dict[str, str]:

@@ -126,7 +126,7 @@ def test_kills_inside_a_checkpoint_write(
         folder = tmp_path / f"trial-{number}"
         mine = folder / "runs"
         shutil.copytree(root, mine)
-        overrides = ("training.keep=2",) if "removed" in point else ()
+        overrides = ("training.keep_checkpoints=2",) if "removed" in point else ()
         with running(folder, train_job, mine, overrides, point) as trial:
             assert trial.end() == -signal.SIGKILL, (point, trial.text)
         trials.append(go_on(mine, folder, expected, overrides))

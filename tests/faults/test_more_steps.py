@@ -47,9 +47,9 @@ def told(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
 
 WAYS = {
     "a constant rate": (),
-    "a warm-up": ("training.warmup=30",),
-    "dropout and flips": ("backbone.dropout=0.2", "training.flip=true"),
-    "antithetic steps": ("training.times=antithetic",),
+    "a warm-up": ("training.lr_warmup_steps=30",),
+    "dropout and flips": ("backbone.dropout=0.2", "training.random_flip=true"),
+    "antithetic steps": ("training.timestep_sampler=antithetic",),
 }
 
 
@@ -71,7 +71,7 @@ def test_more_steps_go_on_where_fewer_ended(
         run = training_directory(training("training.steps=24", *options), root)
         assert [entry["step"] for entry in read_journal(run)] == [5, 10, 15, 20]
         assert plan(training("training.steps=24", *options), root)[1].finished
-    control, begun = trained(root, "training.steps=24", "training.decay=linear")
+    control, begun = trained(root, "training.steps=24", "training.lr_schedule=linear")
     seen = {
         "went on behind the shorter run": went_on,
         "equal to a run straight through": same,
@@ -91,7 +91,7 @@ CHANGES = {
     "training.lr=0.5": "training.lr",
     "seed=3": "seed",
     "objective=v": "objective.name",
-    "training.batch=4": "training.batch",
+    "training.batch_size=4": "training.batch_size",
     "backbone.channels=16": "backbone.channels",
     "schedule=cosine": "schedule.name",
 }
@@ -109,23 +109,27 @@ def test_another_course_begins_anew_beside_the_first_and_says_why(
         said = next(line for line in told().splitlines() if "begins at step 0" in line and path in line)
         right += begun == 0 and str(root) in said
         shutil.rmtree(training_directory(training("training.steps=4", change), root))
-    _, begun = trained(root, "training.steps=6", "training.decay=cosine")
-    right += begun == 0 and f"{run} differs in training.decay, training.steps" in told()
+    _, begun = trained(root, "training.steps=6", "training.lr_schedule=cosine")
+    right += begun == 0 and f"{run} differs in training.lr_schedule, training.steps" in told()
     assert finished(run, 4), "the first is as it was"
-    seen = {"began at step 0, naming the keys": ", ".join([*changes.values(), "training.decay and training.steps"])}
+    seen = {
+        "began at step 0, naming the keys": ", ".join(
+            [*changes.values(), "training.lr_schedule and training.steps"]
+        )
+    }
     record(Result(SECTION, "another option that decides a weight", len(changes) + 1, right, seen))
     assert right == len(changes) + 1
 
 
 def test_a_checkpoint_put_into_another_run_is_refused(root: Path, record: Record) -> None:
     first = finished_at(root, 4)
-    other = training("training.steps=8", "training.lr=0.5", "training.batch=4")
+    other = training("training.steps=8", "training.lr=0.5", "training.batch_size=4")
     place = checkpoint_path(training_directory(other, root), 4)
     shutil.copytree(first, place)
     with pytest.raises(CheckpointError) as refused:
         train(other, root)
     said = str(refused.value)
-    right = "belongs to another experiment" in said and "training.batch, training.lr" in said
+    right = "belongs to another experiment" in said and "training.batch_size, training.lr" in said
     record(
         Result(
             SECTION,

@@ -26,10 +26,10 @@ CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
 def long(*overrides: str) -> tuple[str, ...]:
-    return ("training.steps=100000", "training.save_every=100000", *overrides)
+    return ("training.steps=100000", "training.checkpoint_every=100000", *overrides)
 
 
-LONG_GRID = long("training.grid_every=1", "sampling.samplers=[{name: ddpm, steps: 1000}]", "timesteps=1000")
+LONG_GRID = long("training.preview_every=1", "sampling.samplers=[{name: ddpm, steps: 1000}]", "timesteps=1000")
 
 
 def stopped(folder: Path, number: int, after: float, *job: object) -> tuple[int, float]:
@@ -67,8 +67,8 @@ def test_training_saves_its_step(
 def test_other_stages_end_at_once(finished_root: Path, tmp_path: Path, times: Times, record: Record) -> None:
     took, codes = [], dict[int, None]()
     jobs = {
-        sample_job: ("sampling.count=100000", "sampling.batch=50000"),
-        evaluate_job: ("sampling.count=5",),
+        sample_job: ("sampling.num_images=100000", "sampling.batch_size=50000"),
+        evaluate_job: ("sampling.num_images=5",),
         prepare_job: ("dataset=mnist-5k",),
     }
     for job, overrides in jobs.items():
@@ -100,9 +100,9 @@ def test_the_command_stops_in_a_sampling_and_goes_on(
         "--tracking-uri",
         "off",
         "--set",
-        "sampling.count=400",
+        "sampling.num_images=400",
         "--set",
-        "sampling.batch=2",
+        "sampling.batch_size=2",
     )
     (tmp_path / "stopped").mkdir()
     (tmp_path / "whole").mkdir()
@@ -133,7 +133,7 @@ def test_a_second_owner_is_refused_with_the_first_ones_id(
     finished_root: Path, tmp_path: Path, record: Record
 ) -> None:
     right = freed = 0
-    jobs = {train_job: long(), sample_job: ("sampling.count=100000",)}
+    jobs = {train_job: long(), sample_job: ("sampling.num_images=100000",)}
     for job, overrides in jobs.items():
         root = tmp_path / job.__name__ / "runs"
         shutil.copytree(finished_root, root)
@@ -157,9 +157,9 @@ def test_a_second_owner_is_refused_with_the_first_ones_id(
 
 @pytest.mark.parametrize(("seconds", "expected"), [("0.000001", 10), ("null", 1)])
 def test_slow_steps_are_saved_by_the_clock(root: Path, record: Record, seconds: str, expected: int) -> None:
-    options = ("training.steps=10", "training.save_every=100000", f"training.save_seconds={seconds}")
+    options = ("training.steps=10", "training.checkpoint_every=100000", f"training.checkpoint_seconds={seconds}")
     run = train(training(*options), root).directory.parents[1]
     count = len([*(run / "checkpoints").glob("step-*")])
     seen = {"checkpoints in 10 steps": count}
-    record(Result(SECTION, f"`training.save_seconds={seconds}`", 1, int(count == expected), seen))
+    record(Result(SECTION, f"`training.checkpoint_seconds={seconds}`", 1, int(count == expected), seen))
     assert count == expected

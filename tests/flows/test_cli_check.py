@@ -33,7 +33,7 @@ def test_check_counts_the_parameters_once_the_shape_is_known(workshop: Workshop)
     found = json.loads(workshop.noisette("check", "tiny.yaml", *shape, "--json").stdout)
     assert found["state_bytes"] == 5 * 4 * found["parameters"]  # weights, gradients, two moments, one average
     without = json.loads(
-        workshop.noisette("check", "tiny.yaml", *shape, "--set", "training.ema=null", "--json").stdout
+        workshop.noisette("check", "tiny.yaml", *shape, "--set", "training.ema_decay=null", "--json").stdout
     )
     assert without["state_bytes"] == 4 * 4 * without["parameters"]
 

@@ -48,5 +48,5 @@ def test_wrong_words_are_one_message(finished: Finished, tmp_path: Path) -> None
     assert "LEFT,TOP,WIDTH,HEIGHT" in runner.invoke(app, [*both[:3], "--box", "1,2"]).output
     with pytest.raises(DataError, match="outside the picture"):
         called("inpaint", finished.run, "drawn:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path)
-    with pytest.raises(DataError, match=r"train one with training\.low_resolution"):
+    with pytest.raises(DataError, match=r"train one with training\.low_res_size"):
         called("upscale", finished.run, "drawn:0", "--to", tmp_path)

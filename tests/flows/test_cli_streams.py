@@ -15,7 +15,7 @@ from support.workshop import COMMAND, Finished, Workshop, patient
 from noisette.checkpoint import finished, latest
 from noisette_flows.cli.streams import LossyFile, lossy_streams
 
-LONG = ("--set", "training.steps=100000", "--set", "training.save_every=100000")
+LONG = ("--set", "training.steps=100000", "--set", "training.checkpoint_every=100000")
 
 
 def test_a_training_outlives_the_reader_of_its_progress(served: Workshop) -> None:

@@ -24,4 +24,4 @@ def test_two_processes_train_what_the_command_says(served: Workshop) -> None:
 def test_too_many_processes_are_refused(workshop: Workshop) -> None:
     done = workshop.noisette("train", "tiny.yaml", "--nproc", "9")
     assert done.returncode == 2
-    assert "training.processes: expected at most training.batch, 8" in done.stderr
+    assert "training.processes: expected at most training.batch_size, 8" in done.stderr

@@ -46,7 +46,7 @@ def shown_again(site: Site, finished: str) -> tuple[str, str]:
 
 def watched(site: Site) -> tuple[str, str]:
     done = site.workshop.noisette(
-        "deploy", "run", "train-and-eval", "-p", "config=tiny", "--set", "training.grid_every=6", "--watch"
+        "deploy", "run", "train-and-eval", "-p", "config=tiny", "--set", "training.preview_every=6", "--watch"
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "finished successfully" in done.stdout
@@ -97,7 +97,7 @@ def test_a_finished_flow_run_shows_progress_grids_and_the_comparison(site: Site,
 
 
 def test_a_flow_run_leads_to_mlflow(site: Site, shown_again: tuple[str, str]) -> None:
-    experiments = site.workshop.noisette("run", "configs/tiny.yaml", "--set", "training.grid_every=6", "--json")
+    experiments = site.workshop.noisette("run", "configs/tiny.yaml", "--set", "training.preview_every=6", "--json")
     link = json.loads(experiments.stdout)["tracking"]["link"]
     assert link.startswith("http://127.0.0.1:")
     assert "127.0.0.1:5000" not in link  # the server that is up, at its own port
@@ -260,7 +260,7 @@ def test_two_trainings_do_not_share_a_gpu_and_what_is_finished_waits_for_nobody(
     until(
         lambda: f"waits for a GPU of this machine, held by {name}" in site.log(second), "it says what it waits for"
     )
-    third = site.start(config="tiny", overrides={"training.grid_every": 6})
+    third = site.start(config="tiny", overrides={"training.preview_every": 6})
     site.reaches(third, "COMPLETED")
     (place,) = (locked.parent for locked in site.runs.glob(f"*/.flow-{second}"))
     assert not (place / "metrics.jsonl").exists()

@@ -36,7 +36,7 @@ def test_modules_in_the_working_folder_are_not_imported(workshop: Workshop) -> N
     subprocess.run(control, cwd=workshop.folder, env=workshop.environment, capture_output=True, check=False)
     assert ran.exists()  # they would be
     ran.unlink()
-    two = ("--set", "training.processes=2", "--set", "training.batch=8")
+    two = ("--set", "training.processes=2", "--set", "training.batch_size=8")
     done = workshop.noisette("prepare", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     done = workshop.noisette("train", "tiny.yaml", *two)

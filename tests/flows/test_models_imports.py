@@ -125,7 +125,7 @@ def everything(config: str) -> dict[str, dict[str, float]]:
 @pytest.mark.slow
 def test_a_ddpm_of_the_hub_is_drawn_from_with_every_sampler_and_evaluated(place: Path) -> None:
     hub_folder(place / "ddpm-cifar10-32", [8, 16, 16, 16], 4)
-    settings = ["preparation.limit=12", "sampling.count=4", *CHEAP]
+    settings = ["preparation.limit=12", "sampling.num_images=4", *CHEAP]
     changes = [word for setting in settings for word in ("--set", setting)]
     said = called("import", "ddpm-cifar10-32", "--data", "digits", "--to", "cifar.yaml", *changes)
     assert "cifar.yaml: from ddpm-cifar10-32: backbone, objective, schedule, timesteps\n" in said
@@ -142,7 +142,7 @@ def test_a_trainers_file_is_drawn_from_and_evaluated_with_its_own_process(place:
     trainers_file(place / "model-7.pt", betas, weights_of(betas, "v"))
     base = {"dataset": "digits", "preparation": {"size": 8, "channels": 3, "limit": 12}}
     samplers = [{"name": name, "steps": 4 if name == "pndm" else 2} for name in SAMPLERS]
-    (place / "base.yaml").write_text(yaml.safe_dump({**base, "sampling": {"count": 4, "samplers": samplers}}))
+    (place / "base.yaml").write_text(yaml.safe_dump({**base, "sampling": {"num_images": 4, "samplers": samplers}}))
     said = called("import", "model-7.pt", "base.yaml", "--to", "seven.yaml")
     assert "backbone, objective, schedule, timesteps; the rest from base.yaml" in said
     config = yaml.safe_load((place / "seven.yaml").read_text())

@@ -24,7 +24,7 @@ import json, sys
 from noisette_flows import pipeline
 
 said = {}
-plain = {"config": "tiny.yaml", "overrides": {"training.steps": 8, "sampling.count": 4}}
+plain = {"config": "tiny.yaml", "overrides": {"training.steps": 8, "sampling.num_images": 4}}
 try:
     pipeline.train(**plain, tracking_uri="off")
 except Exception as error:
@@ -108,7 +108,7 @@ def test_without_the_command_progress_goes_to_prefects_log(called: Called) -> No
         ({"steps": 40}, "tiny: 40 steps eps linear"),
         ({"seed": 3}, "tiny: seed=3 12 steps eps linear"),
         ({"overrides": {"training.lr": 0.002, "schedule": "cosine"}}, "tiny: lr=0.002 12 steps eps cosine"),
-        ({"overrides": {"sampling.count": 4}}, "tiny: 12 steps eps linear count=4"),
+        ({"overrides": {"sampling.num_images": 4}}, "tiny: 12 steps eps linear count=4"),
         ({"samplers": ["ddim:steps=4", "heun:steps=4"]}, "tiny: 12 steps eps linear samplers=ddim,heun"),
         ({"overrides": {"training.stepz": 4}}, "tiny: config with problems"),
     ],

@@ -20,7 +20,14 @@ from noisette.checkpoint import latest
 pytestmark = pytest.mark.slow
 
 STEPS = 400
-SETTINGS = ("--set", f"training.steps={STEPS}", "--set", "training.save_every=100000", "--tracking-uri", "off")
+SETTINGS = (
+    "--set",
+    f"training.steps={STEPS}",
+    "--set",
+    "training.checkpoint_every=100000",
+    "--tracking-uri",
+    "off",
+)
 LONG = ("train", "tiny.yaml", *SETTINGS)
 
 

@@ -18,7 +18,12 @@ from noisette_flows.tracking.names import SEEN, differing, metric_key, parameter
 def test_what_was_changed_comes_first_then_the_steps() -> None:
     assert run_name(tiny(), {}) == "12 steps eps linear"
     assert run_name(tiny("training.lr=0.0003"), {"training.lr": 0.0003}) == "lr=0.0003 12 steps eps linear"
-    changed = {"training.steps": 700, "schedule": "cosine", "sampling.count": 3, "training.keep": 1}
+    changed = {
+        "training.steps": 700,
+        "schedule": "cosine",
+        "sampling.num_images": 3,
+        "training.keep_checkpoints": 1,
+    }
     named = run_name(tiny("training.steps=700", "schedule=cosine"), changed)
     assert named == "700 steps eps cosine", "what is in every name is not said twice, and counts decide no network"
 
@@ -33,9 +38,9 @@ def test_step_counts_are_told_apart_in_the_letters_that_are_seen(few: int, many:
 
 
 def test_what_two_configs_differ_in_can_come_first() -> None:
-    ours, theirs = tiny("training.lr=0.5", "sampling.count=3"), tiny("backbone.channels=16")
+    ours, theirs = tiny("training.lr=0.5", "sampling.num_images=3"), tiny("backbone.channels=16")
     paths = differing(ours.options(), theirs.options())
-    assert paths == ["backbone.channels", "training.lr", "sampling.count"]
+    assert paths == ["backbone.channels", "training.lr", "sampling.num_images"]
     assert run_name(ours, {}, paths[:2]) == "channels=8 lr=0.5 12 steps eps linear"
     assert run_name(ours, {"training.lr": 0.5}, ["training.lr"]) == "lr=0.5 12 steps eps linear"
     assert run_name(ours, {}, ["training.steps"]) == "12 steps eps linear"
@@ -44,12 +49,12 @@ def test_what_two_configs_differ_in_can_come_first() -> None:
 
 
 def test_every_changed_option_is_a_parameter() -> None:
-    changed = {"backbone.channels": 16, "training.ema": 0.9, "sampling.count": 3, "objective": "v"}
-    told = parameters(tiny("backbone.channels=16", "training.ema=0.9", "objective=v"), changed)
+    changed = {"backbone.channels": 16, "training.ema_decay": 0.9, "sampling.num_images": 3, "objective": "v"}
+    told = parameters(tiny("backbone.channels=16", "training.ema_decay=0.9", "objective=v"), changed)
     assert told["backbone.channels"] == 16
-    assert (told["training.ema"], told["objective"]) == (0.9, "v")
-    assert "sampling.count" not in told, "it decides no model"
-    assert set(parameters(tiny(), {})) == set(told) - {"backbone.channels", "training.ema"}
+    assert (told["training.ema_decay"], told["objective"]) == (0.9, "v")
+    assert "sampling.num_images" not in told, "it decides no model"
+    assert set(parameters(tiny(), {})) == set(told) - {"backbone.channels", "training.ema_decay"}
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def journalled(workshop: Workshop) -> list[int]:
 
 
 STEPS = 200
-LONG = ("run", "tiny.yaml", "--set", f"training.steps={STEPS}", "--set", "training.save_every=100000")
+LONG = ("run", "tiny.yaml", "--set", f"training.steps={STEPS}", "--set", "training.checkpoint_every=100000")
 
 
 def stopped(workshop: Workshop, sent: signal.Signals) -> tuple[int, str]:

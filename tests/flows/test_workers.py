@@ -27,7 +27,8 @@ from noisette_flows.server import starting_server
 with starting_server():  # one for all workers, as with the command
     from noisette_flows import pipeline
 
-plain = {"config": "tiny.yaml", "overrides": {"sampling.count": 7, "sampling.batch": 2}, "tracking_uri": "off"}
+overrides = {"sampling.num_images": 7, "sampling.batch_size": 2}
+plain = {"config": "tiny.yaml", "overrides": overrides, "tracking_uri": "off"}
 pipeline.prepare_data("tiny.yaml")
 pipeline.train("tiny.yaml", tracking_uri="off")
 said = {}

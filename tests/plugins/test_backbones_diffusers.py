@@ -196,7 +196,7 @@ def test_a_trained_model_is_sampled_by_diffusers(tmp_path: Path, trained: Any) -
 
 def test_diffusers_walk_over_the_exported_folder_is_ours(tmp_path: Path, trained: Any) -> None:
     """DDIM over all steps, from one start: network, betas, prediction and clipping all came across."""
-    checkpoint = trained("objective=v", "schedule=cosine", "sampling.clip=0.7", "training.steps=3")
+    checkpoint = trained("objective=v", "schedule=cosine", "sampling.clip_x0=0.7", "training.steps=3")
     export_checkpoint(checkpoint, tmp_path / "exported")
     unet = diffusers.UNet2DModel.from_pretrained(tmp_path / "exported", subfolder="unet")
     scheduler = diffusers.DDIMScheduler.from_pretrained(tmp_path / "exported", subfolder="scheduler")
@@ -213,12 +213,12 @@ def test_diffusers_walk_over_the_exported_folder_is_ours(tmp_path: Path, trained
 
 
 def test_the_exported_process_reads_back(tmp_path: Path, trained: Any) -> None:
-    folder = export_checkpoint(trained("sampling.clip=2"), tmp_path / "exported")
+    folder = export_checkpoint(trained("sampling.clip_x0=2"), tmp_path / "exported")
     process = load_diffusers(UNet, folder).process
     again = tiny(*(f"{key}={json.dumps(value)}" for key, value in process.items() if key != "sampling"))
     torch.testing.assert_close(again.schedule.betas(20), tiny().schedule.betas(20))
     assert again.objective == tiny().objective
-    assert process["sampling"] == {"clip": 2.0}
+    assert process["sampling"] == {"clip_x0": 2.0}
 
 
 def test_a_pipeline_overwrites_nothing(tmp_path: Path, trained: Any) -> None:

@@ -65,7 +65,7 @@ def drawn_here(checkpoint: Checkpoint, sampler: DDIM | DDPM, label: int | None) 
 
     model = Model.load(checkpoint, machine=Machine.here("fp32"))
     labels = None if label is None else torch.full((2,), label)
-    denoise = Clipped(model.denoiser(labels), checkpoint.about["experiment"]["sampling"]["clip"])
+    denoise = Clipped(model.denoiser(labels), checkpoint.about["experiment"]["sampling"]["clip_x0"])
     return list(sampler.trajectory(denoise, noise(), noise))[-1].clamp(-1, 1)  # type: ignore[arg-type]
 
 
@@ -74,8 +74,8 @@ def drawn_here(checkpoint: Checkpoint, sampler: DDIM | DDPM, label: int | None) 
     [
         (["objective=v", "schedule=cosine"], None),
         (["objective=eps"], None),
-        (["objective=x0", "training.labels=true"], None),
-        (["objective=v", "training.labels=true", "sampling.clip=0.8"], "5"),
+        (["objective=x0", "training.class_conditional=true"], None),
+        (["objective=v", "training.class_conditional=true", "sampling.clip_x0=0.8"], "5"),
     ],
     ids=str,
 )
@@ -96,11 +96,11 @@ def test_diffusers_draws_our_pictures_from_the_same_noise(
 
 
 def test_what_diffusers_cannot_say_is_refused_in_words(tmp_path: Path, trained: Any) -> None:
-    labelled = ["training.labels=true"]
+    labelled = ["training.class_conditional=true"]
     for overrides, label, message in (
         ([], "3", "class '3': the network knows no classes: it was trained without labels"),
         (labelled, "9", "class '9': the network knows 0, 1, 2, 3"),
-        ([*labelled, "training.label_dropout=0"], None, r"label_dropout=0\): give a class, one of 0, 1"),
+        ([*labelled, "training.class_dropout=0"], None, r"class_dropout=0\): give a class, one of 0, 1"),
         (["training.self_condition=true"], None, "shows a network the noisy picture alone"),
         (["objective={name: eps, bound: hybrid}"], None, "a learned variance .* is not exported"),
         (["backbone={name: small, channels: 16}"], None, "the backbone small has no form in another library"),
@@ -118,14 +118,14 @@ def imported(folder: Path, root: Path, **config: Any) -> tuple[Experiment, Check
 
 
 def test_a_model_that_left_and_came_back_draws_the_same_pictures(tmp_path: Path, trained: Any) -> None:
-    checkpoint = trained("objective=v", "schedule=cosine", "sampling.clip=2")
+    checkpoint = trained("objective=v", "schedule=cosine", "sampling.clip_x0=2")
     export_checkpoint(checkpoint, tmp_path / "exported")
     experiment, again = imported(tmp_path / "exported", tmp_path / "runs")
     assert experiment.schedule == tiny("schedule=cosine").schedule  # by its name, not as 20 betas
     assert experiment.objective == tiny("objective=v").objective
-    assert experiment.sampling.clip == 2
+    assert experiment.sampling.clip_x0 == 2
     assert again.about["imported"] == str(tmp_path / "exported" / "unet")
-    before = sample(tiny("sampling.clip=2"), checkpoint, DDPM(steps=20), tmp_path)
+    before = sample(tiny("sampling.clip_x0=2"), checkpoint, DDPM(steps=20), tmp_path)
     after = sample(experiment, again, DDPM(steps=20), tmp_path)
     assert np.abs(before.pictures.astype(int) - after.pictures).max() <= 1
     assert before.pictures.std() > 20
@@ -164,7 +164,7 @@ def test_a_labelled_folder_keeps_its_classes(tmp_path: Path) -> None:
     )  # fmt: skip
     their.save_pretrained(tmp_path / "theirs")
     experiment, checkpoint = imported(tmp_path / "theirs", tmp_path / "runs")
-    assert experiment.training.labels
+    assert experiment.training.class_conditional
     model = Model.load(checkpoint)
     assert model.classes == ("0", "1", "2")
     x, t, label = torch.randn(3, 1, 8, 8, generator=generator()), torch.tensor([0, 7, 19]), torch.tensor([2, 0, 1])

@@ -47,7 +47,11 @@ Job = Callable[..., None]
 def training(*overrides: str) -> Experiment:
     """The experiment that is killed: forty steps, a checkpoint after every second one."""
     return tiny(
-        "training.steps=40", "training.save_every=2", "training.log_every=5", "training.keep=100", *overrides
+        "training.steps=40",
+        "training.checkpoint_every=2",
+        "training.log_every=5",
+        "training.keep_checkpoints=100",
+        *overrides,
     )
 
 

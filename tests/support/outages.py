@@ -43,8 +43,8 @@ _PATIENCE = 300.0
 
 def experiment(steps: int) -> Experiment:
     """A training whose time goes into its steps: few files, a line of the journal every fourth step."""
-    options = (f"training.steps={steps}", f"training.log_every={_LOG_EVERY}", "training.save_every=1000000")
-    return tiny(*options, "training.keep=1")
+    options = (f"training.steps={steps}", f"training.log_every={_LOG_EVERY}", "training.checkpoint_every=1000000")
+    return tiny(*options, "training.keep_checkpoints=1")
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ def _with_config(folder: Path) -> Workshop:
     """Return a workshop whose trainings save when they are stopped, and at their end."""
     (folder / "configs").mkdir()
     config = {**TINY, "preparation": {"limit": 64}}
-    config["training"] = {**TINY["training"], "save_every": 100_000}
+    config["training"] = {**TINY["training"], "checkpoint_every": 100_000}
     (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
     workshop = patient(migrated(workshop_in(folder)))
     (folder / "tmp").mkdir()

@@ -28,14 +28,14 @@ CONFIG = {
     "backbone": {"name": "plain-net", "width": 8, "layers": 2},
     "training": {
         "steps": 10,
-        "batch": 8,
+        "batch_size": 8,
         "log_every": 5,
-        "save_every": 5,
-        "grid_every": 10,
-        "ema": 0.9,
+        "checkpoint_every": 5,
+        "preview_every": 10,
+        "ema_decay": 0.9,
         "precision": "fp32",
     },
-    "sampling": {"count": 16, "samplers": [{"name": "ddim", "steps": 5}, {"name": "walker", "steps": 5}]},
+    "sampling": {"num_images": 16, "samplers": [{"name": "ddim", "steps": 5}, {"name": "walker", "steps": 5}]},
     "evaluation": {"features": "projections", "metrics": ["frechet", "brightness"]},
 }
 

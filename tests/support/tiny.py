@@ -17,8 +17,8 @@ TINY: dict[str, Any] = {
     "dataset": "digits",
     "timesteps": 20,
     "backbone": {"name": "unet", "channels": 8, "multipliers": [1, 2], "blocks": 1, "attention": [1], "groups": 4},
-    "training": {"steps": 12, "batch": 8, "lr": 1e-3, "log_every": 4, "ema": 0.9, "precision": "fp32"},
-    "sampling": {"count": 6, "samplers": [{"name": "ddim", "steps": 5}, {"name": "ddpm", "steps": 4}]},
+    "training": {"steps": 12, "batch_size": 8, "lr": 1e-3, "log_every": 4, "ema_decay": 0.9, "precision": "fp32"},
+    "sampling": {"num_images": 6, "samplers": [{"name": "ddim", "steps": 5}, {"name": "ddpm", "steps": 4}]},
 }
 
 

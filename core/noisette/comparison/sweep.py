@@ -147,7 +147,7 @@ class Sweep:
         trained = _trained(place, checkpoint, overrides)
         listed, left_out = (chosen(samplers), []) if samplers else _fitting(trained, *installed())
         walked, dropped = walks(listed, steps, trained.timesteps)
-        changes = {"sampling.samplers": walked, "sampling.count": count}
+        changes = {"sampling.samplers": walked, "sampling.num_images": count}
         changes |= {"evaluation.features": features} if features else {}
         changes |= {"evaluation.metrics": list(metrics)} if metrics else {}
         experiment = Experiment.parse(apply_overrides(trained.options(), changes), str(place))

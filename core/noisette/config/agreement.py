@@ -92,12 +92,10 @@ def _of_drawing(scene: Scene, others: Mapping[str, Any]) -> Iterator[Problem]:
         return
     if isinstance(scene, Classes) and any(scene.guidance):
         yield from _of_guidance(others["training"], "guidance")
-    if (isinstance(scene, Classes) or getattr(scene, "become", None)) and not others["training"].labels:
-        yield Problem("", "needs training.labels=true: the network knows no classes")
-    if isinstance(scene, Enlarge) != (others["training"].low_resolution is not None) and scene.needs_model:
-        asked = (
-            "needs training.low_resolution" if isinstance(scene, Enlarge) else "is not for networks that enlarge"
-        )
+    if (isinstance(scene, Classes) or getattr(scene, "become", None)) and not others["training"].class_conditional:
+        yield Problem("", "needs training.class_conditional=true: the network knows no classes")
+    if isinstance(scene, Enlarge) != (others["training"].low_res_size is not None) and scene.needs_model:
+        asked = "needs training.low_res_size" if isinstance(scene, Enlarge) else "is not for networks that enlarge"
         yield Problem("", asked)
 
 
@@ -113,7 +111,7 @@ def _of_averages(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Prob
     decays = others["training"].decays
     if sampling.ema not in decays:
         known = ", ".join(map(str, decays)) or "which keeps none"
-        yield Problem("ema", f"expected a decay of training.ema, {known}; got {sampling.ema}")
+        yield Problem("ema", f"expected a decay of training.ema_decay, {known}; got {sampling.ema}")
 
 
 def _of_labels(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Problem]:
@@ -129,9 +127,9 @@ def _of_labels(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Proble
 
 def _of_guidance(training: Training, path: str) -> Iterator[Problem]:
     """Yield that a network which was always told its labels cannot do without."""
-    if training.labels and not training.label_dropout:
+    if training.class_conditional and not training.class_dropout:
         yield Problem(
-            path, "needs training.label_dropout above 0: the network never learns to draw without a label"
+            path, "needs training.class_dropout above 0: the network never learns to draw without a label"
         )
 
 
@@ -139,8 +137,10 @@ def _of_sampler(sampler: Sampler, others: Mapping[str, Any]) -> Iterator[Problem
     if "timesteps" in others:
         yield from _of_walk(sampler, others["timesteps"])
     if sampler.guidance and "training" in others:
-        if not others["training"].labels:
-            yield Problem(".guidance", "needs training.labels=true: a network without labels has no guidance")
+        if not others["training"].class_conditional:
+            yield Problem(
+                ".guidance", "needs training.class_conditional=true: a network without labels has no guidance"
+            )
         yield from _of_guidance(others["training"], ".guidance")
     if sampler.needs_learned_variance and "objective" in others and others["objective"].outputs == 1:
         yield Problem("", "needs objective.bound=hybrid or full, which learn the variance")

@@ -108,7 +108,7 @@ class Denoise(_Drawn):
 
 
 class Classes(_Drawn):
-    """A column a class, rows by the strength of guidance, as a grid and an animation; needs training.labels."""
+    """A column a class, rows by guidance, as a grid and an animation; needs training.class_conditional."""
 
     name: Literal["classes"] = "classes"
     guidance: Annotated[tuple[Annotated[float, Field(ge=-1)], ...], Field(min_length=1)] = Field(
@@ -174,7 +174,7 @@ class Inpaint(_Drawn):
 
 
 class Enlarge(_Drawn):
-    """A small picture enlarged (SR3); needs training.low_resolution."""
+    """A small picture enlarged (SR3); needs training.low_res_size."""
 
     name: Literal["upscale"] = "upscale"
     picture: str = Field("test:0", description=f"{_PICTURE}; a large one is made small")

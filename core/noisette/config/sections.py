@@ -28,9 +28,9 @@ class Sampling(Section):
     """How pictures are drawn from the trained network."""
 
     samplers: tuple[SamplerRef, ...] = Field(named(("ddim",)), description="samplers to compare")
-    count: PositiveInt = Field(64, description="pictures of each sampler")
-    batch: PositiveInt | None = Field(None, description="pictures at once; null lets the machine decide")
-    clip: PositiveFloat | None = Field(1.0, description="bound of the predicted picture; null never clips")
+    num_images: PositiveInt = Field(64, description="pictures of each sampler")
+    batch_size: PositiveInt | None = Field(None, description="pictures at once; null lets the machine decide")
+    clip_x0: PositiveFloat | None = Field(1.0, description="bound of the predicted picture; null never clips")
     ema: bool | Decay = Field(True, description="use the averaged weights; a number says of which decay")
     labels: Literal["balanced", "none"] = Field(
         "balanced", description="classes of the pictures, where the network knows labels: each in turn, or hidden"

@@ -19,7 +19,7 @@ class _Inputs(Protocol):
     """What a network is shown beside x_t."""
 
     @property
-    def low_resolution(self) -> int | None:
+    def low_res_size(self) -> int | None:
         """Pixels of the shorter side of a small picture, enlarged; None for none."""
 
 

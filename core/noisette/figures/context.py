@@ -67,7 +67,7 @@ class Studio:
         machine = Machine.here(experiment.training.precision)
         model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=machine)
         (within,) = shortened((sampler,), experiment.timesteps)
-        return Painter(model, within, experiment.sampling.clip, experiment.seed, experiment.threads)
+        return Painter(model, within, experiment.sampling.clip_x0, experiment.seed, experiment.threads)
 
     def gallery(self, painter: Painter | None = None, size: int | None = None) -> Gallery:
         """Return where pictures come from, fitted to the painter's model, or as the experiment prepares them."""

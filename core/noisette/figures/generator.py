@@ -65,7 +65,9 @@ class Painter:
         chosen = _made(sampler)
         model = Model.load(checkpoint, machine=Machine.here(experiment["training"]["precision"]))
         seed = experiment["seed"] if seed is None else seed
-        return cls(model, chosen, experiment["sampling"]["clip"], seed, experiment["threads"]).with_sampler(chosen)
+        return cls(model, chosen, experiment["sampling"]["clip_x0"], seed, experiment["threads"]).with_sampler(
+            chosen
+        )
 
     def with_sampler(self, sampler: Sampler | str | dict[str, Any], *, seed: int | None = None) -> Painter:
         """Return a painter with the same network that draws with another sampler, and may have another seed.
@@ -108,7 +110,7 @@ class Painter:
         known = self.model.classes
         if not known:
             raise DataError(
-                "this network knows no classes: it was trained without labels (training.labels=false), "
+                "this network knows no classes: it was trained without labels (training.class_conditional=false), "
                 "and can only draw what it likes"
             )
         strange = [name for name in classes if name not in known]

@@ -112,9 +112,9 @@ def small_shape(painter: Painter) -> tuple[int, int, int]:
     Raises:
         DataError: if it was not trained to.
     """
-    side = painter.model.inputs.low_resolution
+    side = painter.model.inputs.low_res_size
     if side is None:
-        raise DataError("this network was not trained to enlarge: train one with training.low_resolution=16, say")
+        raise DataError("this network was not trained to enlarge: train one with training.low_res_size=16, say")
     channels, height, width = painter.model.shape
     return channels, *small_size((height, width), side)
 
@@ -123,7 +123,7 @@ def upscaled(painter: Painter, picture: NDArray[np.uint8], count: int = 4, becom
     """Enlarge a picture in several ways (Saharia et al. 2021, SR3).
 
     Args:
-        painter: a model that was trained with `training.low_resolution`.
+        painter: a model that was trained with `training.low_res_size`.
         picture: uint8 (C, h, w) as small as the model takes it, or of its full shape, which is made small first.
         count: how many ways.
         become: class of the picture, for a network that knows classes; None for no class.

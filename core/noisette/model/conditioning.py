@@ -25,16 +25,16 @@ class Inputs:
 
     Attributes:
         self_condition: the x0 that it saw a step earlier.
-        low_resolution: pixels of the shorter side of a small picture, enlarged; None for none.
+        low_res_size: pixels of the shorter side of a small picture, enlarged; None for none.
     """
 
     self_condition: bool = False
-    low_resolution: int | None = None
+    low_res_size: int | None = None
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> Inputs:
         """Read the training options of a config or a checkpoint."""
-        return cls(bool(training.get("self_condition")), training.get("low_resolution"))
+        return cls(bool(training.get("self_condition")), training.get("low_res_size"))
 
     def shape(self, picture: Shape) -> Shape:
         """Return channels, height and width of what the network is shown.
@@ -43,10 +43,10 @@ class Inputs:
             DataError: if the small picture is no smaller than the picture.
         """
         channels, height, width = picture
-        side = self.low_resolution
+        side = self.low_res_size
         if side is not None and side >= min(height, width):
             most = min(height, width)
-            raise DataError(f"training.low_resolution: expected fewer pixels than the pictures' {most}; got {side}")
+            raise DataError(f"training.low_res_size: expected fewer pixels than the pictures' {most}; got {side}")
         return channels * (1 + self.self_condition + (side is not None)), height, width
 
 

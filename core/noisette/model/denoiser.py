@@ -31,7 +31,7 @@ def stacked(
         PluginError: if the sampler is guided and the network knows no labels, or needs a variance that it did not
             learn.
     """
-    return with_labels(model, sampler, labels_of(model, options, indices), options.clip, hint)
+    return with_labels(model, sampler, labels_of(model, options, indices), options.clip_x0, hint)
 
 
 def with_labels(
@@ -51,7 +51,7 @@ def with_labels(
         if labels is None:
             raise PluginError(
                 f"sampler {sampler.label}: guidance needs a network that was trained with labels "
-                "(training.labels=true) and sampling.labels=balanced"
+                "(training.class_conditional=true) and sampling.labels=balanced"
             )
         denoise = Guided(denoise, model.denoiser(hint=hint), sampler.guidance, sampler.guidance_interval)
     if sampler.threshold is not None:

@@ -58,7 +58,7 @@ class Model:
         checkpoint = checkpoint.verified()
         about = checkpoint.about
         shape = cast(Shape, tuple(about["shape"]))
-        classes = tuple(about["classes"]) if about["experiment"]["training"]["labels"] else ()
+        classes = tuple(about["classes"]) if about["experiment"]["training"]["class_conditional"] else ()
         inputs = Inputs.of(about["experiment"]["training"])
         schedule = cast(Schedule, stored_plugin(checkpoint, "schedule"))
         objective = cast(Objective, stored_plugin(checkpoint, "objective"))
@@ -80,12 +80,12 @@ class Model:
         Raises:
             DataError: if the network wants small pictures, and there are none, or the other way round.
         """
-        wants = self.inputs.low_resolution
+        wants = self.inputs.low_res_size
         if (hint is None) != (wants is None):
             raise DataError(
                 f"the network was trained with small pictures of {wants} pixels: expected them to enlarge; got none"
                 if hint is None
-                else "the network was trained without small pictures (training.low_resolution): it cannot enlarge"
+                else "the network was trained without small pictures (training.low_res_size): it cannot enlarge"
             )
         return NetworkDenoiser(
             self.network,

@@ -43,7 +43,7 @@ def weights_of(checkpoint: Checkpoint, ema: bool | float) -> str:
     """Return the name of the file that has the asked weights; see `noisette.model.weights.weights_file`."""
     if "averaged" in checkpoint.about and ema:
         return "ema.safetensors"
-    told = checkpoint.about["experiment"]["training"]["ema"]
+    told = checkpoint.about["experiment"]["training"]["ema_decay"]
     decays = [] if told is None else told if isinstance(told, list) else [told]
     return weights_file(decays if "ema.safetensors" in checkpoint.manifest.files else [], ema)
 

@@ -42,7 +42,7 @@ def sample(
     again: bool = False,
     events: Events | None = None,
 ) -> Samples:
-    """Draw `sampling.count` pictures from a checkpoint; finished ones are returned at once.
+    """Draw `sampling.num_images` pictures from a checkpoint; finished ones are returned at once.
 
     Batches are kept as they are drawn, so that a call that was stopped or killed goes on behind them, with the same
     bits as one that was not.
@@ -68,9 +68,9 @@ def sample(
         return done
     warn_of_edited_sampler(experiment, checkpoint, sampler, target)
     model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=Machine.here(experiment.training.precision))
-    data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_resolution else None
+    data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_res_size else None
     events = events or default_events()
-    run = Run("sample", sampler.label, target, experiment.sampling.count, sampler.options())
+    run = Run("sample", sampler.label, target, experiment.sampling.num_images, sampler.options())
     events.run_start(run)
     try:
         with threads(experiment.threads):

@@ -27,7 +27,7 @@ def hints_of(model: Model, data: Prepared | None, indices: Sequence[int]) -> Ten
     Raises:
         DataError: if the pictures are not prepared, or there is no test split.
     """
-    side = model.inputs.low_resolution
+    side = model.inputs.low_res_size
     if side is None:
         return None
     if data is None or not len(data.pictures("test")):

@@ -47,9 +47,9 @@ _OWN = ("part", "seconds", "classes", "timed")  # what one shard alone tells
 def parts_of(experiment: Experiment, most: int) -> list[range]:
     """Return the pictures of a sampler in at most so many parts, of whole batches, as even as can be.
 
-    Without `sampling.batch` a part holds whole batches of whichever device draws it.
+    Without `sampling.batch_size` a part holds whole batches of whichever device draws it.
     """
-    count, size = experiment.sampling.count, experiment.sampling.batch or max(BATCH.values())
+    count, size = experiment.sampling.num_images, experiment.sampling.batch_size or max(BATCH.values())
     batches = -(-count // size)
     parts = max(1, min(most, batches))
     bounds = [min(count, size * (batches * part // parts)) for part in range(parts + 1)]
@@ -75,7 +75,7 @@ def draw_shard(
     if is_complete(directory, _KIND):
         return directory
     model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=Machine.here(experiment.training.precision))
-    data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_resolution else None
+    data = Prepared.finished(data_directory(experiment, Path(root))) if model.inputs.low_res_size else None
     run = Run("sample", sampler.label, directory, len(part), sampler.options())
     labels = labels_of(model, experiment.sampling, part)
     about = {**about_of(experiment, checkpoint, model, sampler), "part": [part.start, part.stop]}
@@ -112,7 +112,7 @@ def join(
     Raises:
         StorageError: if shards are damaged or missing, or were drawn by different devices or versions.
     """
-    target, count = _target(experiment, checkpoint, sampler), experiment.sampling.count
+    target, count = _target(experiment, checkpoint, sampler), experiment.sampling.num_images
     done = Samples.finished(target)
     if done is not None and not again:
         return done

@@ -70,7 +70,7 @@ class Drawing:
     ) -> None:
         self.experiment, self.model, self.sampler, self.run, self.events = experiment, model, sampler, run, events
         self.part, self.data, self.calls, self.reach = part, data, 0, 0.0
-        self.size = experiment.sampling.batch or BATCH[model.machine.device.type]
+        self.size = experiment.sampling.batch_size or BATCH[model.machine.device.type]
 
     def go_on(self, partial: Partial) -> None:
         """Draw the batches that are not kept; `partial` numbers pictures from the beginning of the part."""
@@ -150,9 +150,9 @@ def about_of(experiment: Experiment, checkpoint: Checkpoint, model: Model, sampl
         "plugin": registry().origin_of(sampler),
         "steps": len(steps) - 1,
         "network_calls": network_calls(sampler, model.tables),
-        "count": experiment.sampling.count,
+        "count": experiment.sampling.num_images,
         "seed": experiment.seed,
-        "clip": experiment.sampling.clip,
+        "clip": experiment.sampling.clip_x0,
         "labels": experiment.sampling.labels if model.classes else None,
         "ema": _averaged(checkpoint, experiment.sampling.ema),
         "checkpoint": checkpoint.digest,

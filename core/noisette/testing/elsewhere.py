@@ -42,7 +42,7 @@ def module_of(name, file):
 def answer(path, environment, folder, name, file, cls, options, module, function):
     sys.path[:] = path
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(environment, NOISETTE_ELSEWHERE="1")
     os.chdir(folder)
     plugin = getattr(module_of(name, file), cls)(**options)
     return getattr(importlib.import_module(module), function)(plugin)
@@ -62,12 +62,15 @@ def told_elsewhere(plugin: Plugin, module: str, function: str) -> Any:
     Raises:
         Skip: if the plugin cannot be made there, or nothing can be said of it.
     """
+    if "NOISETTE_ELSEWHERE" in os.environ:  # a script that calls the checks, imported there for its plugin
+        raise Skip(f"{shown(plugin)}: is in another process already")
     options = plugin.options()
     options.pop("name", None)
     home = type(plugin).__module__
     file = str(getattr(sys.modules[home], "__file__", ""))
+    name = "__script__" if home == "__main__" else home  # what stands behind `if __name__ == "__main__"` stays out
     place = (sys.path, dict(os.environ), str(Path.cwd()))
-    said = _ask((*place, home, file, type(plugin).__qualname__, options, module, function))
+    said = _ask((*place, name, file, type(plugin).__qualname__, options, module, function))
     if "told" not in said:
         raise Skip(f"{shown(plugin)}: cannot be asked in another process: {said['error']}")
     return said["told"]

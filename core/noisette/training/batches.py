@@ -63,7 +63,7 @@ class Batches:
         self._seed, self._options = experiment.seed, experiment.training
         self._times = times or times_of(experiment.training, experiment.timesteps)
         self._pictures = data.pictures("train")
-        self._labels = data.labels("train") if experiment.training.labels else None
+        self._labels = data.labels("train") if experiment.training.class_conditional else None
         self._classes = len(data.classes)
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
@@ -77,7 +77,7 @@ class Batches:
         if self._options.offset_noise:
             shared = torch.randn(*x0.shape[:2], 1, 1, generator=generator)
             eps += self._options.offset_noise * shared
-        if self._options.flip:
+        if self._options.random_flip:
             mirrored = torch.rand(len(rows), generator=generator) < 0.5
             x0[mirrored] = x0[mirrored].flip(-1)
         label = self._label(rows, generator)
@@ -85,12 +85,12 @@ class Batches:
         return TrainingBatch(x0, t, eps, label, weight, self._hint(x0), twice)
 
     def _hint(self, x0: Tensor) -> Tensor | None:
-        side = self._options.low_resolution
+        side = self._options.low_res_size
         return None if side is None else enlarged(shrunk(x0, side), (x0.shape[2], x0.shape[3]))
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Return the rows of a step's pictures: the epochs' orders, one after another, cut into batches."""
-        size, count = self._options.batch, len(self._pictures)
+        size, count = self._options.batch_size, len(self._pictures)
         positions = np.arange(step * size, (step + 1) * size)
         return np.array([self._row(*divmod(int(position), count)) for position in positions])
 
@@ -105,5 +105,5 @@ class Batches:
         if self._labels is None:
             return None
         label = torch.from_numpy(self._labels[rows])
-        hidden = torch.rand(len(rows), generator=generator) < self._options.label_dropout
+        hidden = torch.rand(len(rows), generator=generator) < self._options.class_dropout
         return label.masked_fill(hidden, self._classes)

@@ -162,17 +162,17 @@ class _Training:
         step, options = self.state.step, self.options
         if step % options.log_every == 0:
             self._log(norm)
-        if options.grid_every and step % options.grid_every == 0:
+        if options.preview_every and step % options.preview_every == 0:
             path = draw_grid(self.state, self.tables, self.directory, stop)
             if path is not None:
                 self.events.pictures(self.run_info, step, "training/grid", path)
-        if options.snapshot_every and step % options.snapshot_every == 0:
+        if options.ema_snapshot_every and step % options.ema_snapshot_every == 0:
             keep_snapshot(self.state.averages, step, self.group, self.directory)
         if options.evaluate_every and step % options.evaluate_every == 0 and not stop:
             self._evaluate(stop)
-        if options.seconds is not None and self.group.agreed(self._seconds() >= options.seconds):
-            self.state.ended = f"its {options.seconds:g} seconds are over"
-        if step < options.steps and not stop and (step % options.save_every == 0 or self._waited()):
+        if options.max_seconds is not None and self.group.agreed(self._seconds() >= options.max_seconds):
+            self.state.ended = f"its {options.max_seconds:g} seconds are over"
+        if step < options.steps and not stop and (step % options.checkpoint_every == 0 or self._waited()):
             self._save()
 
     def _seconds(self) -> float:
@@ -202,7 +202,7 @@ class _Training:
             self.state.ended = f"no better {best.by} since step {best.step}"
 
     def _waited(self) -> bool:
-        most = self.options.save_seconds
+        most = self.options.checkpoint_seconds
         return most is not None and self.group.agreed(time.perf_counter() - self.saved >= most)
 
     def _log(self, norm: Tensor) -> None:
@@ -211,14 +211,14 @@ class _Training:
         if not isfinite(losses["loss"]):
             raise NotFiniteError(
                 f"{self.directory}: the loss is not finite at step {self.state.step}; the last checkpoint is kept. "
-                "Try a lower training.lr, training.clip_norm, or training.precision=fp32"
+                "Try a lower training.lr, training.max_grad_norm, or training.precision=fp32"
             )
         elapsed = time.perf_counter() - self.since
         metrics = {
             **losses,
             "lr": float(self.state.optimizer.param_groups[0]["lr"]),
             "gradient_norm": float(norm),
-            "pictures_per_second": seen * self.options.batch / elapsed,
+            "pictures_per_second": seen * self.options.batch_size / elapsed,
         }
         self._measured(metrics)
         self.since = time.perf_counter()

@@ -47,7 +47,7 @@ def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = 
     if not alone:
         raise DataError(
             f"training: a process's share of {batch} pictures is too much for the memory: raise "
-            f"training.accumulate, now {parts}, or training.processes ({str(error).splitlines()[0]})"
+            f"training.microbatches, now {parts}, or training.processes ({str(error).splitlines()[0]})"
         ) from None
     if parts >= batch:
         raise DataError(
@@ -56,7 +56,7 @@ def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = 
         ) from None
     more = min(2 * parts, batch)
     log.warning(
-        "a batch of %d in %d part%s is too much for the memory: it is taken in %d (training.accumulate=%d says so "
+        "a batch of %d in %d part%s is too much for the memory: it is taken in %d (training.microbatches=%d says so "
         "from the start)",
         batch,
         parts,

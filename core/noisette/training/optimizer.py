@@ -24,8 +24,8 @@ class AdamW(torch.optim.AdamW):
 
 def learning_rate(options: Training, step: int) -> float:
     """Return the rate of step `step`, counted from 0: a linear warm-up, then the decay to 0 at the last step."""
-    if step < options.warmup:
-        return options.lr * (step + 1) / options.warmup
-    done = (step - options.warmup) / max(options.steps - options.warmup, 1)
-    factor = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2}[options.decay]
+    if step < options.lr_warmup_steps:
+        return options.lr * (step + 1) / options.lr_warmup_steps
+    done = (step - options.lr_warmup_steps) / max(options.steps - options.lr_warmup_steps, 1)
+    factor = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2}[options.lr_schedule]
     return options.lr * factor

@@ -145,8 +145,8 @@ def _own(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
         names = ", ".join(file.name for file in files.values())
         raise CheckpointError(
             f"{checkpoint.directory}: expected the averages of step {checkpoint.step}, {names}, which every "
-            "checkpoint of a training with training.snapshot_every holds; there are none. Train with "
-            "training.snapshot_every, such as a twentieth of the steps; a checkpoint that was slimmed has none"
+            "checkpoint of a training with training.ema_snapshot_every holds; there are none. Train with "
+            "training.ema_snapshot_every, such as a twentieth of the steps; a checkpoint that was slimmed has none"
         )
     return [(checkpoint.step, length, file) for length, file in files.items()]
 

@@ -115,7 +115,7 @@ def _is_named(checkpoint: Checkpoint, experiment: Experiment) -> bool:
 def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that decide a weight, by path."""
     training = {key: value for key, value in options["training"].items() if key not in COSMETIC | WATCHING}
-    if training.get("decay") == "constant":
+    if training.get("lr_schedule") == "constant":
         training.pop("steps")
     return dict(_flat({key: options[key] for key in _DECIDING} | {"training": training}))
 

@@ -54,11 +54,11 @@ def size_of(experiment: Experiment, data: Path) -> Size | None:
         experiment.backbone,
         experiment.objective,
         shape,
-        len(classes) if training.labels else 0,
+        len(classes) if training.class_conditional else 0,
         Inputs.of(training.model_dump()),
     )
     weights = list(network.parameters())
-    copies = 4 + len(training.decays) + (len(LENGTHS) if training.snapshot_every else 0)
+    copies = 4 + len(training.decays) + (len(LENGTHS) if training.ema_snapshot_every else 0)
     return Size(sum(weight.numel() for weight in weights), copies * sum(weight.nbytes for weight in weights))
 
 

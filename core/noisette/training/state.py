@@ -113,12 +113,12 @@ class TrainingState:
         with enough_memory("the network, with its averaged weights,"):
             self.network: nn.Module = self._build_network()
             self.averages = averages_of(self.network, options.decays)
-            if options.snapshot_every:
+            if options.ema_snapshot_every:
                 self.averages |= power_averages(self.network)
         self.optimizer = AdamW(
             self.network.parameters(),
             lr=options.lr,
-            betas=options.betas,
+            betas=options.adam_betas,
             weight_decay=options.weight_decay,
             fused=True,
         )
@@ -163,7 +163,7 @@ class TrainingState:
         self.step = checkpoint.step
 
     def save(self, run: Path, keep: int | None = None) -> Checkpoint:
-        """Write a checkpoint of this step, then remove those beyond `keep`, by default `training.keep`.
+        """Write a checkpoint of this step, then remove those beyond `keep`, by default `training.keep_checkpoints`.
 
         Raises:
             NotFiniteError: if a weight is not finite; no such checkpoint is ever written.
@@ -176,7 +176,7 @@ class TrainingState:
                 if staging is not None:
                     save_file(tensors, staging / name)
         if first:
-            prune(run, keep or self.experiment.training.keep, self.step)
+            prune(run, keep or self.experiment.training.keep_checkpoints, self.step)
         self.group.wait()
         return Checkpoint.open(target)
 
@@ -233,7 +233,7 @@ class TrainingState:
         noted: dict[str, Any] = {}
         if self.best is not None:
             noted["best"] = self.best.options()
-        if self.experiment.training.seconds is not None:
+        if self.experiment.training.max_seconds is not None:
             noted["seconds"] = self.seconds
         if self.ended:
             noted["ended"] = self.ended
@@ -244,7 +244,7 @@ class TrainingState:
         if not all(bool(whole(torch.isfinite(weight).all())) for weight in weights):
             raise NotFiniteError(
                 f"{run}: a weight is not finite after step {self.step}; the checkpoints before it are kept. "
-                "Try a lower training.lr, training.clip_norm, or training.precision=fp32"
+                "Try a lower training.lr, training.max_grad_norm, or training.precision=fp32"
             )
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
@@ -262,12 +262,13 @@ class TrainingState:
 
 
 def _classes(experiment: Experiment, data: Prepared) -> tuple[str, ...]:
-    if experiment.training.labels and not data.classes:
+    if experiment.training.class_conditional and not data.classes:
         raise DataError(
-            f"training.labels: expected a data set with classes; {experiment.dataset.name} has none as it is "
-            "configured: set training.labels=false, or the data set's own option for labels, if it has one"
+            f"training.class_conditional: expected a data set with classes; {experiment.dataset.name} has none as "
+            "it is configured: set training.class_conditional=false, or the data set's own option for labels, if "
+            "it has one"
         )
-    return data.classes if experiment.training.labels else ()
+    return data.classes if experiment.training.class_conditional else ()
 
 
 def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

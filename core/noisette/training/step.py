@@ -75,7 +75,7 @@ class Stepper:
         self._group = state.group
         self._wrapped = self._group.wrapped(state.network)
         self._network = torch.compile(self._wrapped) if self._options.compile else self._wrapped
-        self._parts = self._options.accumulate
+        self._parts = self._options.microbatches
         self.losses = Losses(len(tables), state.machine.device)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
@@ -161,7 +161,7 @@ class Stepper:
 
     def _clip(self) -> Tensor:
         weights = self._state.network.parameters()
-        largest = self._options.clip_norm
+        largest = self._options.max_grad_norm
         return whole(nn.utils.clip_grad_norm_(weights, float("inf") if largest is None else largest))
 
 

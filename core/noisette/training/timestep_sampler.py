@@ -87,7 +87,7 @@ class ImportanceTimes(Times):
 
 
 def times_of(options: Training, timesteps: int) -> Times:
-    """Return how `training.times` draws steps."""
-    if options.times == "importance":
+    """Return how `training.timestep_sampler` draws steps."""
+    if options.timestep_sampler == "importance":
         return ImportanceTimes(timesteps)
-    return Times(timesteps, antithetic=options.times == "antithetic")
+    return Times(timesteps, antithetic=options.timestep_sampler == "antithetic")

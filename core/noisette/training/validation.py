@@ -30,7 +30,7 @@ _BATCH = 64
 
 
 class Validation:
-    """Evaluations of a training: `training.evaluate_count` pictures of the first sampler, and the model itself.
+    """Evaluations of a training: `training.evaluate_images` pictures of the first sampler, and the model itself.
 
     Args:
         state: the training.
@@ -57,7 +57,7 @@ class Validation:
 
     def __call__(self, stop: Stop) -> dict[str, float] | None:
         """Return results by name, as the evaluation stage calls them; None if a stop was asked for meanwhile."""
-        count = self.state.experiment.training.evaluate_count
+        count = self.state.experiment.training.evaluate_images
         with lent(self.state, self.tables) as model:
             try:
                 return (self._of_pictures(model, count, stop) if self.metrics else {}) | self._of_the_model(
@@ -69,7 +69,7 @@ class Validation:
     def note(self, results: dict[str, float], step: int) -> bool:
         """Take note of results in the state's `best`; return whether they are the best.
 
-        A best by another result begins anew: metrics and `training.best_by` decide no weight, and may have changed
+        A best by another result begins anew: metrics and `training.monitor` decide no weight, and may have changed
         since the checkpoint that the training goes on from.
 
         Raises:
@@ -104,13 +104,13 @@ class Validation:
         return {name: found.value for name, found in judgement.results.items()}
 
     def _deciding(self, results: dict[str, float]) -> str:
-        """Return which result decides: the first, or the one that `training.best_by` names."""
-        wanted = self.state.experiment.training.best_by
+        """Return which result decides: the first, or the one that `training.monitor` names."""
+        wanted = self.state.experiment.training.monitor
         fitting = [name for name in results if wanted is None or name == wanted or name.startswith(f"{wanted}_")]
         if not fitting:
             known = ", ".join(results) or "none, as no metric could be computed"
             message = f"expected one of the results, {known}; got {wanted!r}"
-            raise ConfigError("training", [Problem("training.best_by", message)])
+            raise ConfigError("training", [Problem("training.monitor", message)])
         return fitting[0]
 
 

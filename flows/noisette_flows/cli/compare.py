@@ -105,7 +105,7 @@ def _drawn(contest: Contest, console: Console, tracking_uri: str | None) -> list
     before = []
     for (name, sweep), order in zip(contest.sweeps.items(), contest.orders, strict=True):
         done = sweep.finished()
-        walks = f"{name}: {len(sweep.samplers)} walks of {sweep.experiment.sampling.count} pictures"
+        walks = f"{name}: {len(sweep.samplers)} walks of {sweep.experiment.sampling.num_images} pictures"
         told = f"{walks}: finished before, skipped" if done is not None else walks
         console.print(told, markup=False, highlight=False, soft_wrap=True)
         if done is not None:
@@ -245,7 +245,7 @@ def _lengths(text: str) -> list[int]:
 
 
 def _announced(sweep: Sweep, drawn: int, finished: bool) -> str:
-    total, count = len(sweep.samplers), sweep.experiment.sampling.count
+    total, count = len(sweep.samplers), sweep.experiment.sampling.num_images
     if finished:
         return f"{total} walks of {count} pictures: finished before, skipped ({sweep.directory})"
     return f"{total} walks of {count} pictures; {drawn} of them were drawn before and are skipped"

@@ -89,7 +89,7 @@ def upscale(
     to: To = None,
     json: AsJson = False,
 ) -> None:
-    """Enlarge a picture with a model that was trained with training.low_resolution; a large one is made small."""
+    """Enlarge a picture with a model that was trained with training.low_res_size; a large one is made small."""
     checkpoint = checkpoint_of(trained, settings, output)
     from noisette.figures import open_picture, small_shape, upscaled
 

@@ -56,7 +56,7 @@ def export_(
     """Write a trained model for another library: the backbone `unet` as diffusers' DDPMPipeline."""
     checkpoint = checkpoint_of(trained, settings, output)
     export_checkpoint(checkpoint, folder, label)
-    classes = checkpoint.about["experiment"]["training"]["labels"]
+    classes = checkpoint.about["experiment"]["training"]["class_conditional"]
     drawn = f"of class {label}" if label is not None else "of no class: choose one with --class" if classes else ""
     if json:
         print(jsonlib.dumps({"folder": str(folder), "checkpoint": str(checkpoint.directory)}, indent=1))
@@ -122,7 +122,7 @@ def _base(config: str | None, data: str | None, settings: dict[str, Any]) -> dic
         DataError: if nobody says what its pictures are to be compared with.
     """
     samplers = [{"name": found.plugin.name, "steps": 50} for found in registry().of_kind("sampler")]
-    every = {"sampling": {"count": 64, "samplers": samplers}}
+    every = {"sampling": {"num_images": 64, "samplers": samplers}}
     base: dict[str, Any] = dict(read_yaml(Path(config))) if config else every
     if data is not None:
         base["dataset"] = {"name": "image-folder", "path": data} if Path(data).is_dir() else data

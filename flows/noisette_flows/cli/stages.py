@@ -193,7 +193,7 @@ def _choice(sampler: str | None, steps: int | None, count: int | None) -> dict[s
         options = named if isinstance(named, dict) else {"name": named}
         chosen["sampling.samplers"] = [options | ({} if steps is None else {"steps": steps})]
     if count is not None:
-        chosen["sampling.count"] = count
+        chosen["sampling.num_images"] = count
     return chosen
 
 

@@ -30,7 +30,7 @@ __all__ = [
 _LONGEST = 30  # characters of an option in a name
 _LONGEST_KEY = 200
 _PLUGINS = ("dataset", "schedule", "objective", "backbone")
-_TELLING = {"seed": "seed", "training.steps": "steps", "training.lr": "lr", "training.batch": "batch"}
+_TELLING = {"seed": "seed", "training.steps": "steps", "training.lr": "lr", "training.batch_size": "batch"}
 """Options that every run tells, and their names: short, as a card of MLflow's has five lines for all of them."""
 
 SEEN = 20

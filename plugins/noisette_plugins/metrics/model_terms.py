@@ -76,7 +76,7 @@ def views(model: JudgedModel, batch: Batch, cut: list[tuple[int, int]]) -> Itera
     numbers = torch.arange(len(batch.pictures)) if batch.numbers is None else batch.numbers
     x0 = to_unit(batch.pictures.cpu()).to(device)
     label = batch.labels.to(device) if model.classes and batch.labels is not None else None
-    side = model.inputs.low_resolution
+    side = model.inputs.low_res_size
     hint = None if side is None else enlarged(shrunk(x0, side), model.shape[1:])
     noise = Noise(derive_seed(batch.seed, "views"), numbers.tolist(), x0.shape[1:], device=device)
     places = torch.stack(

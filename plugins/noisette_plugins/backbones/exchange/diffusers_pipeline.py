@@ -51,7 +51,7 @@ def export_pipeline(
     model = Model.load(checkpoint, ema=ema)
     _check_told(checkpoint, model, label)
     network = _of_one_label(model, backbone, label) if model.classes else model.network
-    scheduler = scheduler_config(model.tables.betas, model.objective.name, experiment["sampling"]["clip"])
+    scheduler = scheduler_config(model.tables.betas, model.objective.name, experiment["sampling"]["clip_x0"])
     with _Appearing(folder) as staging:
         export_unet(network, backbone, model.shape, 0, staging / "unet")
         _write_json(staging / "scheduler" / "scheduler_config.json", scheduler)
@@ -65,17 +65,17 @@ def _check_told(checkpoint: Checkpoint, model: Model, label: str | None) -> None
     if model.inputs != Inputs():
         raise DataError(
             f"{where}: DDPMPipeline shows a network the noisy picture alone; this one was trained with more "
-            "(training.self_condition or training.low_resolution)"
+            "(training.self_condition or training.low_res_size)"
         )
     if model.objective.outputs != 1:
         raise DataError(f"{where}: a learned variance (objective.bound) is not exported")
     if label is not None and label not in model.classes:
         known = ", ".join(model.classes) or "no classes: it was trained without labels"
         raise DataError(f"{where}: class {label!r}: the network knows {known}")
-    if label is None and model.classes and not training["label_dropout"]:
+    if label is None and model.classes and not training["class_dropout"]:
         raise DataError(
             f"{where}: DDPMPipeline has no labels, and the network was never trained without one "
-            f"(training.label_dropout=0): give a class, one of {', '.join(model.classes)}"
+            f"(training.class_dropout=0): give a class, one of {', '.join(model.classes)}"
         )
 
 

@@ -40,7 +40,7 @@ def process_of(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
         "schedule": schedule,
         "timesteps": settings.num_train_timesteps,
         "objective": named[kind],
-        "sampling": {"clip": settings.clip_sample_range if settings.clip_sample else None},
+        "sampling": {"clip_x0": settings.clip_sample_range if settings.clip_sample else None},
     }
 
 
