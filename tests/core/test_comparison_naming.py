@@ -78,4 +78,4 @@ def test_models_that_differ_in_very_much_are_called_by_their_runs() -> None:
         *(f"training.{option}" for option in ("lr=1", "batch_size=9", "lr_warmup_steps=2", "random_flip=true")),
     ]
     assert told_apart_by(sweeps(tiny(), tiny(*many, "objective=v"))) == ["tiny-0", "tiny-1"]
-    assert "warmup=2" in told_apart_by(sweeps(tiny(), tiny(*many)))[1]
+    assert "lr_warmup_steps=2" in told_apart_by(sweeps(tiny(), tiny(*many)))[1]

@@ -210,5 +210,5 @@ def test_training_is_counted_in_pictures(given: str, steps: int) -> None:
     experiment = tiny(f"training={{batch_size: 8, images: 100, {given}}}")
     assert experiment.training.steps == steps
     assert type(experiment).parse(experiment.options()) == experiment
-    same = tiny(f"training={{batch: 8, steps: {steps}}}")
+    same = tiny(f"training={{batch_size: 8, steps: {steps}}}")
     assert training_directory(experiment, Path()) == training_directory(same, Path())

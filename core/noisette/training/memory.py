@@ -56,8 +56,8 @@ def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = 
         ) from None
     more = min(2 * parts, batch)
     log.warning(
-        "a batch of %d in %d part%s is too much for the memory: it is taken in %d (training.microbatches=%d says so "
-        "from the start)",
+        "a batch of %d in %d part%s is too much for the memory: it is taken in %d (training.microbatches=%d says "
+        "so from the start)",
         batch,
         parts,
         "" if parts == 1 else "s",
