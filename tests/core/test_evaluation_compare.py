@@ -187,8 +187,8 @@ def test_a_large_set_needs_no_more_memory_than_a_small_one(tmp_path: Path) -> No
     code = (
         "import resource, sys; from pathlib import Path; import torch; torch.set_num_threads(1)\n"
         "from conformance.right.features import Convolutions; from noisette_plugins.metrics import Frechet\n"
-        "from noisette.evaluation import baselines, compare_sets\n"
-        "def run(count, seed): return baselines.noise((3, 64, 64), count, seed)\n"
+        "from noisette.evaluation import compare_sets, sets\n"
+        "def run(count, seed): return sets.noise((3, 64, 64), count, seed)\n"
         "count = int(sys.argv[1])\n"
         "folder = Path(sys.argv[2])\n"
         "found = compare_sets(run(count, 0), run(count, 1), None, Convolutions(), [Frechet()], folder=folder)\n"
