@@ -77,9 +77,12 @@ test-only: $(READY_DEV) ## Tests alone; ARGS="-k words" to choose, JOBS=0 for on
 test-fast: $(READY_DEV) ## Tests without those that start servers, make environments, open a browser or take long
 	@$(MAKE) --no-print-directory test-only ARGS='-m "not slow" $(ARGS)'
 
+# files outside tests/faults whose longest trials are made with --full alone
+FULL := tests/flows/test_deploying.py tests/flows/test_tracking_outage.py tests/conformance/test_wrong.py
+
 .PHONY: faults
 faults: $(READY_DEV) ## Kill, damage, fill and deceive every stage, in full; writes docs/reliability.md
-	$(BIN)/python -m pytest -n 0 tests/faults --full $(ARGS)
+	$(BIN)/python -m pytest -n 0 tests/faults $(FULL) --full $(ARGS)
 
 .PHONY: outages
 outages: $(READY_DEV) ## Kill, hang and break the tracking server under trainings; writes docs/tracking.md
