@@ -25,7 +25,7 @@ def workshop(prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     Image.fromarray(np.stack([x * 4, y * 6, x + y], axis=2).astype(np.uint8)).save(workshop.folder / "photo.png")
     (workshop.folder / "strip.yaml").write_text(yaml.safe_dump(STRIP))
     listed = {**TINY, "name": "tiny", "preparation": {"limit": 64}, "pictures": LISTED}
-    listed["sampling"] = {"count": 6, "samplers": [{"name": "ddim", "steps": 5}]}
+    listed["sampling"] = {"num_images": 6, "samplers": [{"name": "ddim", "steps": 5}]}
     (workshop.folder / "listed.yaml").write_text(yaml.safe_dump(listed))
     return workshop
 

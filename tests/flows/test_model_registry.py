@@ -76,7 +76,7 @@ def test_it_lies_in_the_experiment_with_its_run_and_without_pickle(registered: W
     assert version.tags["noisette.step"] == "12"
     (model,) = (registered.folder / "mlartifacts").rglob("MLmodel")
     files = {path.name for path in model.parent.rglob("*") if path.is_file()}
-    assert {"loaded.py", "ema.safetensors", "MANIFEST.json"} <= files
+    assert {"pyfunc_code.py", "ema.safetensors", "MANIFEST.json"} <= files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pt", ".bin"))]
     assert "optimizer.safetensors" not in files
     assert "signature" in model.read_text()

@@ -88,8 +88,8 @@ def test_a_wrong_config_is_the_flows_own_failure(called: Called) -> None:
 
 def test_names_tell_what_ran_and_states_how_it_went(called: Called) -> None:
     assert called.names() == [
-        ("tiny: 8 steps eps linear count=4", "FAILED"),
-        *[("tiny: 8 steps eps linear count=4", "COMPLETED")] * 5,
+        ("tiny: 8 steps eps linear num_images=4", "FAILED"),
+        *[("tiny: 8 steps eps linear num_images=4", "COMPLETED")] * 5,
         (f"{called.workshop.runs[0].name}: compare ddim,heun steps=2,5 count=4", "COMPLETED"),
         ("tiny: config with problems", "FAILED"),
     ]
@@ -108,7 +108,7 @@ def test_without_the_command_progress_goes_to_prefects_log(called: Called) -> No
         ({"steps": 40}, "tiny: 40 steps eps linear"),
         ({"seed": 3}, "tiny: seed=3 12 steps eps linear"),
         ({"overrides": {"training.lr": 0.002, "schedule": "cosine"}}, "tiny: lr=0.002 12 steps eps cosine"),
-        ({"overrides": {"sampling.num_images": 4}}, "tiny: 12 steps eps linear count=4"),
+        ({"overrides": {"sampling.num_images": 4}}, "tiny: 12 steps eps linear num_images=4"),
         ({"samplers": ["ddim:steps=4", "heun:steps=4"]}, "tiny: 12 steps eps linear samplers=ddim,heun"),
         ({"overrides": {"training.stepz": 4}}, "tiny: config with problems"),
     ],

@@ -1,8 +1,8 @@
 """A trained model in MLflow's registry: drawn from by a table of wishes, loaded without pickle.
 
-registered.py   what MLflow runs: reads a file of weights and a manifest, gives pictures
-loaded.py       the file that MLflow stores beside the weights; it names the class
-entry.py        `register`: a model version with alias, its run's
+pyfunc.py        what MLflow runs: reads a file of weights and a manifest, gives images
+pyfunc_code.py   the file that MLflow stores beside the weights; it names the class
+register.py      `register`: a model version with alias, its run's
 """
 
 from __future__ import annotations

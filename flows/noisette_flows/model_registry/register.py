@@ -107,7 +107,7 @@ def _log(client: MlflowClient, checkpoint: Checkpoint, store: Store, name: str) 
     from noisette.model.weights import slim
     from noisette_flows.model_registry.pyfunc import ASKED, CHECKPOINT, GIVEN
 
-    code = Path(__file__).with_name("loaded.py")
+    code = Path(__file__).with_name("pyfunc_code.py")
     about, run = checkpoint.about, _run_of(client, checkpoint, store)
     made = client.create_logged_model(  # in the run's experiment: MLflow would take the default one
         run.experiment_id, name="model", source_run_id=run.run_id, params={"step": str(checkpoint.step)}
