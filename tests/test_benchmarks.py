@@ -46,7 +46,7 @@ def test_a_tiny_round_of_each_is_valid_json_and_a_page(tmp_path: Path) -> None:
     assert run["quick"]
     training, losses = (run["measurements"][name]["result"] for name in ("training", "losses"))
     assert training["sizes"]["noisette"] == training["sizes"]["diffusers"]
-    assert {"noisette", "noisette, fp32", "diffusers", "floor"} <= set(training["timestep_sampler"])
+    assert {"noisette", "noisette, fp32", "diffusers", "floor"} <= set(training["times"])
     assert losses["losses"]["noisette, fp32"] == pytest.approx(losses["losses"]["diffusers"], rel=1e-4)
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert page.count("\n## ") == len(IN_PROCESS)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from noisette import Experiment, Report
 from noisette.config import Show
 from noisette.evaluation import Row
-from noisette.figures.engine import Shown
+from noisette.figures.result import Shown
 from noisette.layout import run_directory
 from noisette.stages import Stage, plan
 from noisette_flows.tracking import Store, experiment_of

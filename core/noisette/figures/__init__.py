@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from noisette.figures.animation import save_animation
     from noisette.figures.classes import ClassWalks
     from noisette.figures.editing import Edits, edited, interpolation_grid
-    from noisette.figures.engine import Shown, depict
+    from noisette.figures.engine import depict
     from noisette.figures.forward import by_row, forward_strip, ready_schedules
     from noisette.figures.generator import Painter
     from noisette.figures.images import Gallery, fitted, open_picture, to_image
     from noisette.figures.inpainting import Filled, box, filled, small_shape, upscaled
+    from noisette.figures.result import Shown
     from noisette.figures.trajectory import Walk, record
     from noisette.images import sheet
 
@@ -59,7 +60,7 @@ __getattr__, __dir__ = exports(
         "Filled": "noisette.figures.inpainting",
         "Gallery": "noisette.figures.images",
         "Painter": "noisette.figures.generator",
-        "Shown": "noisette.figures.engine",
+        "Shown": "noisette.figures.result",
         "Walk": "noisette.figures.trajectory",
         "box": "noisette.figures.inpainting",
         "by_row": "noisette.figures.forward",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from noisette.figures.editing import MIXES, edited, interpolation_grid
 from noisette.figures.forward import by_row, forward_strip, ready_schedules
 from noisette.figures.images import Gallery, open_picture, to_image
 from noisette.figures.inpainting import box, filled, small_shape, upscaled
+from noisette.figures.result import Shown
 from noisette.figures.trajectory import record
 from noisette.hooks import Run
 from noisette.layout import pictures_directory, run_directory
@@ -30,44 +30,9 @@ from noisette.plugins import registry
 from noisette.plugins.registry import plugins_in
 from noisette.progress import default_events
 from noisette.sources import located
-from noisette.storage import Manifest, committed, is_complete, read_manifest
+from noisette.storage import committed
 
-__all__ = ["Shown", "depict"]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What one item of a config's `pictures` gave.
-
-    Attributes:
-        directory: holds PNG files, and GIF and WebP where something moves.
-        manifest: hashes; `about` has label, scene, files, notes, seed, seconds, and the checkpoint that drew them.
-    """
-
-    directory: Path
-    manifest: Manifest
-
-    @classmethod
-    def finished(cls, directory: Path) -> Shown | None:
-        """Return the pictures of this directory if they are complete; looks at sizes only."""
-        if not is_complete(directory, "pictures"):
-            return None
-        return cls(directory, read_manifest(directory, "pictures"))
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What they are: JSON values."""
-        return self.manifest.about
-
-    @property
-    def label(self) -> str:
-        """What they are called."""
-        return str(self.about["label"])
-
-    @property
-    def files(self) -> list[Path]:
-        """The files that tell it all, the one to look at first; the directory may hold single pictures besides."""
-        return [self.directory / name for name in self.about["files"]]
+__all__ = ["depict"]
 
 
 def depict(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from noisette.config import Show
-from noisette.figures.engine import Shown
+from noisette.figures.result import Shown
 from noisette.storage import digest
 from noisette_flows.tracking import names
 from noisette_flows.tracking.connection import Connecting
