@@ -64,7 +64,7 @@ def go_on(root: Path, folder: Path, expected: dict[str, str], overrides: tuple[s
     """Look at what a kill left, then train on."""
     run = training_directory(training(*overrides), root)
     announced = told(folder)
-    gone = sum(map(lost, kept(run, announced, training(*overrides).training.keep)))
+    gone = sum(map(lost, kept(run, announced, training(*overrides).training.keep_checkpoints)))
     before = latest(run)
     mid_write = bool([*(run / "checkpoints").glob(".staging-*")])
     with running(folder / "again", train_job, root, overrides) as trial:
