@@ -79,3 +79,14 @@ def test_an_option_may_count_beside_another_alone() -> None:
     beside = ("word", "maybe", "share", "inside", "free")
     assert list(silent_options(Many(), lambda plugin: plugin.flag and plugin.count, beside=beside)) == []
     assert list(silent_options(Many(), lambda plugin: plugin.flag, beside=beside)) == ["count"]
+
+
+class Placed(Many):
+    """An option that is not guessed at, and may be None."""
+
+    place: str | None = Field("here", description="a text or nothing")
+
+
+def test_an_option_may_count_where_another_is_none() -> None:
+    assert "inside" not in silent_options(Placed(), lambda plugin: plugin.place is None and plugin.inside)
+    assert "inside" in silent_options(Placed(), lambda plugin: plugin.place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import annotated_types as at
@@ -108,7 +109,7 @@ def silent_options(
     plain = probe(plugin)
     for key, tried in others.items():
         alone = any(probe(other) != plain for other in tried)
-        if tried and not alone and not _counts_beside_another(key, others, probe):
+        if tried and not alone and not _counts_beside_another(plugin, key, others, probe):
             yield key
 
 
@@ -116,13 +117,20 @@ def _has_grown(value: Any, own: Any) -> bool:
     return isinstance(value, int) and isinstance(own, int) and value > 3 * max(own, 8)
 
 
-def _counts_beside_another(key: str, others: dict[str, list[P]], probe: Callable[[P], object]) -> bool:
+def _counts_beside_another(plugin: P, key: str, others: dict[str, list[P]], probe: Callable[[P], object]) -> bool:
     values = [getattr(other, key) for other in others[key]]
-    for partner in (partner for name in others.keys() - {key} for partner in others[name]):
+    guessed = (partner for name in others.keys() - {key} for partner in others[name])
+    for partner in chain(guessed, _without_another(plugin, key)):
         plain = probe(partner)
         if any(probe(other) != plain for other in _with(partner, key, values)):
             return True
     return False
+
+
+def _without_another(plugin: P, key: str) -> Iterator[P]:
+    """Yield the plugin with one option other than `key` set to None, for each that may be."""
+    for name in type(plugin).model_fields.keys() - {key}:
+        yield from _with(plugin, name, [None])
 
 
 def _with(plugin: P, key: str, values: Iterable[Any]) -> Iterator[P]:
