@@ -34,12 +34,12 @@ demo: $(READY) ## Set up, then train, sample and compare on real digits
 	@$(BIN)/noisette run $(CONFIG)
 
 .PHONY: figures
-figures: $(READY) ## Run the demo and put its table and picture into the README
+figures: $(READY) ## Run the demo and put its table and image into the README
 	@$(BIN)/python scripts/figures.py
 
-.PHONY: figures-pictures
-figures-pictures: $(READY) ## Make the pictures of docs/pictures.md with the demo's model
-	@$(BIN)/python scripts/figures_pictures.py $(ARGS)
+.PHONY: figures-images
+figures-images: $(READY) ## Make the images of docs/figures.md with the demo's model
+	@$(BIN)/python scripts/figures_images.py $(ARGS)
 
 .PHONY: figures-compare
 figures-compare: $(READY) ## Train on Fashion-MNIST and compare all samplers for docs/; ARGS="--count 1000"

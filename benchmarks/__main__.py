@@ -39,17 +39,17 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     for name in options.only or MEASUREMENTS:
         print(f"== {name}", flush=True)
-        run["measurements"][name] = measured = _measured(name, options)
+        run["measurements"][name] = measured = _measure(name, options)
         print("\n".join(MEASUREMENTS[name].table(measured["result"])), flush=True)
         if options.to is not None or not options.quick:  # figures that mean nothing are shown, and not kept
-            _keep(run, folder, path)
+            _save(run, folder, path)
             if options.to is None:
                 _publish(run, {page_of(name)})
             else:
                 _show(run, folder)
 
 
-def _keep(run: dict[str, Any], folder: Path, path: Path) -> None:
+def _save(run: dict[str, Any], folder: Path, path: Path) -> None:
     """Write what there is so far: measurements take long, and may be stopped."""
     run["measurements"] = {name: run["measurements"][name] for name in MEASUREMENTS if name in run["measurements"]}
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def _show(run: dict[str, Any], folder: Path) -> None:
     draw_plots(run, folder)
 
 
-def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(Path(folder), options.threads, options.quick)
         began = {"load": load(), "threads": options.threads, "date": about(options.threads)["date"]}

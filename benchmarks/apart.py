@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.arms import DIFFUSERS, LUCIDRAINS, exported, installed, pictures
+from benchmarks.arms import DIFFUSERS, LUCIDRAINS, export_network, images, is_installed
 from benchmarks.noisette_arm import NoisetteArm
 from benchmarks.setting import Setting, Work
 from benchmarks.table import markdown, ms, times
-from benchmarks.timing import against, summary
+from benchmarks.timing import compare_times, summary
 
 TITLE = "Training step, each in a process of its own"
 
@@ -32,13 +32,16 @@ def measure(setting: Setting) -> dict[str, Any]:
     """Have each process take a step in turn."""
     work = setting.work()
     own = NoisetteArm(setting, work)
-    exported(setting, own)
-    torch.save(pictures(own, work.batch).cpu(), setting.folder / "x0.pt")
-    names = [_OWN, *(name for name in (DIFFUSERS, LUCIDRAINS) if installed(name))]
+    export_network(setting, own)
+    torch.save(images(own, work.batch).cpu(), setting.folder / "x0.pt")
+    names = [_OWN, *(name for name in (DIFFUSERS, LUCIDRAINS) if is_installed(name))]
     with ExitStack() as stack:
         arms = {name: stack.enter_context(_process(name, setting, work)) for name in names}
         seconds = _in_turn(arms, setting.rounds(16))
-    return {"times": {name: summary(taken) for name, taken in seconds.items()}, "ratios": against(seconds, _OWN)}
+    return {
+        "times": {name: summary(taken) for name, taken in seconds.items()},
+        "ratios": compare_times(seconds, _OWN),
+    }
 
 
 def _in_turn(arms: Mapping[str, subprocess.Popen[str]], rounds: int) -> dict[str, list[float]]:

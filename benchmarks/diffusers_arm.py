@@ -24,7 +24,7 @@ class DiffusersArm:
 
     Args:
         folder: the exported network.
-        x0: a batch of pictures in [-1, 1].
+        x0: a batch of images in [-1, 1].
         bf16: train under autocast, as accelerate does for mixed_precision="bf16"; the script's default is float32.
     """
 

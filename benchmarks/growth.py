@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with batch, picture size and channels; each in its own process."""
+"""How time and memory of a training step grow with batch, image size and channels; each in its own process."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def _point(arguments: dict[str, Any]) -> dict[str, float]:
 
     from benchmarks.machine import held_mib, peak_mib
     from benchmarks.noisette_arm import NoisetteArm
-    from benchmarks.timing import interleaved, summary
+    from benchmarks.timing import summary, time_interleaved
 
     torch.set_num_threads(arguments["threads"])
     with tempfile.TemporaryDirectory() as folder:
         arm = NoisetteArm(Setting(Path(folder)), Work(**arguments["work"]))
         before = held_mib()
-        seconds = interleaved({"step": arm.step}, arguments["rounds"])["step"]
+        seconds = time_interleaved({"step": arm.step}, arguments["rounds"])["step"]
         gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
         return {**summary(seconds), "memory_mib": peak_mib() - before if gpu is None else gpu}
 
@@ -58,7 +58,7 @@ def table(result: dict[str, Any]) -> list[str]:
         for name, points in result.items()
         for p in points
     ]
-    head = ["series", "pictures", "batch", "channels", "ms a step (p20)", "peak MiB"]
+    head = ["series", "images", "batch", "channels", "ms a step (p20)", "peak MiB"]
     return [*markdown(head, rows), "", "![Growth](images/benchmark-growth.png)"]
 
 

@@ -1,4 +1,4 @@
-"""Loss after equal steps: every arm sees the same pictures, steps and noise, in the same order.
+"""Loss after equal steps: every arm sees the same images, steps and noise, in the same order.
 
 noisette and diffusers also begin with the same weights. Faster must not mean worse: the mean loss of the last
 quarter of the steps may be off by 2 % between the precisions and against diffusers.

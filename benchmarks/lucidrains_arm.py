@@ -22,8 +22,8 @@ class LucidrainsArm:
     """A training of its U-Net.
 
     Args:
-        work: widths and pictures.
-        x0: a batch of pictures in [-1, 1].
+        work: widths and images.
+        x0: a batch of images in [-1, 1].
     """
 
     def __init__(self, work: Work, x0: Tensor) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from noisette.machine import processor
+from noisette.machine import processor_name
 
 __all__ = ["about", "held_mib", "load", "peak_mib", "slug"]
 
@@ -24,7 +24,7 @@ _PACKAGES = (
 def about(threads: int) -> dict[str, Any]:
     """Return machine, versions, threads and date."""
     return {
-        "processor": processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "bf16": "AVX-512 bf16" if torch.cpu._is_avx512_bf16_supported() else "none",
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

@@ -1,4 +1,4 @@
-"""Sampling in constant memory: the peak of the process for 1,000 and for 10,000 pictures."""
+"""Sampling in constant memory: the peak of the process for 1,000 and for 10,000 images."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def _draw(directory: str, count: int) -> dict[str, float]:
     )
     checkpoint = find_checkpoint(Path(directory))
     samples = sample(experiment, checkpoint, experiment.sampling.samplers[0])
-    size = (samples.directory / "pictures.npy").stat().st_size
-    return {"peak_mib": peak_mib(), "pictures_mib": size / 2**20}
+    size = (samples.directory / "images.npy").stat().st_size
+    return {"peak_mib": peak_mib(), "images_mib": size / 2**20}
 
 
 def table(result: dict[str, Any]) -> list[str]:
     """Return the lines of the report."""
-    rows = [[count, f"{r['peak_mib']:.0f}", f"{r['pictures_mib']:.2f}"] for count, r in result.items()]
+    rows = [[count, f"{r['peak_mib']:.0f}", f"{r['images_mib']:.2f}"] for count, r in result.items()]
     return [
-        *markdown(["pictures", "peak MiB of the process", "MiB of pictures on disk"], rows),
+        *markdown(["images", "peak MiB of the process", "MiB of images on disk"], rows),
         "",
-        "The pictures are written to a mapped file as they are drawn; its pages count as the process's as long as "
+        "The images are written to a mapped file as they are drawn; its pages count as the process's as long as "
         "nobody needs the memory.",
     ]
 

@@ -13,10 +13,10 @@ from benchmarks import metrics_peers as peers
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
 from noisette import Batch, DataError, Estimate, Metric
-from noisette.evaluation.set_statistics import _Growing
+from noisette.evaluation.set_statistics import _StateAccumulator
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
 
-__all__ = ["measure", "measured", "ours", "rows", "state", "table"]
+__all__ = ["compare_all", "measure", "ours", "rows", "state", "table"]
 
 TITLE = "Values beside the public tools'"
 PAGE = "metrics.md"
@@ -29,11 +29,11 @@ _NOTHING = 1e-9
 
 
 def measure(setting: Setting) -> list[Row]:
-    """Compare all; see `measured`."""
-    return measured(setting.quick)
+    """Compare all; see `compare_all`."""
+    return compare_all(setting.quick)
 
 
-def measured(quick: bool) -> list[Row]:
+def compare_all(quick: bool) -> list[Row]:
     """Return a row for each metric, set of features and tool: our value, theirs, and the deviation they give."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,17 +49,17 @@ def rows(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: floa
 
 
 def ours(metric: Metric, x: Tensor, y: Tensor) -> dict[str, Estimate]:
-    """Return what a metric of noisette makes of the features, or logits, of judged and reference pictures."""
+    """Return what a metric of noisette makes of the features, or logits, of judged and reference images."""
     alone = isinstance(metric, InceptionScore)  # looks at no reference
     return metric.compute(state(metric, x), {} if alone else state(metric, y), {})
 
 
 def state(metric: Metric, some: Tensor) -> dict[str, Tensor]:
     """Return the statistics of features, or logits, (N, D), as an evaluation grows them."""
-    growing = _Growing(metric)
+    growing = _StateAccumulator(metric)
     for part in some.float().split(128):
-        pictures = torch.zeros(len(part), 1, 1, 1, dtype=torch.uint8)
-        growing.add(Batch(pictures, part, logits=part))
+        images = torch.zeros(len(part), 1, 1, 1, dtype=torch.uint8)
+        growing.add(Batch(images, part, logits=part))
     return growing.state
 
 
@@ -71,30 +71,30 @@ def _frechet(quick: bool) -> Iterator[Row]:
         some[:, 3], some[:, 6] = 0, 7
         some[:, 5] = some[:, 4]
     sets = {
-        "more pictures than dimensions": (x, y),
+        "more images than dimensions": (x, y),
         "fewer": (x[: d // 2], y),
         "fewer in both": (x[: d // 2], y[: d // 4]),
         "features that are constant or twice there": (dead, also),
         "a set and itself": (y, y),
         "a set of few and itself": (y[: d // 4], y[: d // 4]),
-        "2 pictures": (x[:2], y),
-        "1 picture": (x[:1, :32], y[:, :32]),  # of 256 dimensions scipy's root of NaN did not come back
+        "2 images": (x[:2], y),
+        "1 image": (x[:1, :32], y[:, :32]),  # of 256 dimensions scipy's root of NaN did not come back
     }
     for what, (a, b) in sets.items():
         a, b = a.float().double(), b.float().double()  # what ours are given, too
-        yield from _compared("frechet", what, Frechet(), "frechet", peers.frechet(), a, b)
+        yield from _compare("frechet", what, Frechet(), "frechet", peers.frechet(), a, b)
 
 
 def _kid(quick: bool) -> Iterator[Row]:
     d, n = (16, 60) if quick else (256, 1000)
     x, y = (some.float().double() for some in (rows(n, d, 3, 1.1), rows(n, d, 4)))
     metric = KID(size=n)
-    yield from _compared("kid", "whole sets", metric, "kid", peers.kid(1, n), x, y)
-    yield from _compared("kid", "a set and itself", metric, "kid", peers.kid(1, n), y, y)
+    yield from _compare("kid", "whole sets", metric, "kid", peers.kid(1, n), x, y)
+    yield from _compare("kid", "a set and itself", metric, "kid", peers.kid(1, n), y, y)
     size, subsets = n // 4, 10 if quick else 100
     metric = KID(size=size, subsets=subsets)
     what = f"{subsets} subsets of {size}"
-    yield from _compared("kid", what, metric, "kid", peers.kid(subsets, size), x, y)
+    yield from _compare("kid", what, metric, "kid", peers.kid(subsets, size), x, y)
 
 
 def _scores(quick: bool) -> Iterator[Row]:
@@ -102,25 +102,25 @@ def _scores(quick: bool) -> Iterator[Row]:
     logits = 2 * torch.randn(n, k, generator=torch.Generator().manual_seed(5))
     for splits, what in ((1, "1 split"), (10, "10 splits")):
         metric, tools = InceptionScore(splits=splits), peers.inception(splits)
-        yield from _compared("inception-score", what, metric, "inception_score", tools, logits, logits)
+        yield from _compare("inception-score", what, metric, "inception_score", tools, logits, logits)
 
 
 def _manifolds(quick: bool) -> Iterator[Row]:
     n, d = (60, 16) if quick else (1000, 256)
     x, y = (some.float().double() for some in (rows(n, d, 6, 1.05), rows(n + n // 3, d, 7)))
     repeated = torch.cat([y[:1].expand(20, -1), y])
-    for what, a, b in (("two sets", x, y), ("a set and itself", y, y), ("a picture 21 times", x, repeated)):
+    for what, a, b in (("two sets", x, y), ("a set and itself", y, y), ("an image 21 times", x, repeated)):
         for metric in (PrecisionRecall(), DensityCoverage()):
             for name in ours(metric, a, b):
                 chosen = {tool: _named(found, name) for tool, found in peers.manifolds(metric.k).items()}
-                yield from _compared(name, f"{what}, k={metric.k}", metric, name, chosen, a, b)
+                yield from _compare(name, f"{what}, k={metric.k}", metric, name, chosen, a, b)
 
 
 def _named(tool: peers.Tool, name: str) -> peers.Tool:
     return lambda x, y: tool(x, y).get(name)
 
 
-def _compared(
+def _compare(
     metric: str, what: str, own: Metric, result: str, tools: dict[str, peers.Tool], x: Tensor, y: Tensor
 ) -> Iterator[Row]:
     try:
@@ -152,7 +152,7 @@ def table(found: list[Row]) -> list[str]:
     equal = markdown(
         ["metric", "features", "tool", "noisette", "the tool", "relative difference"],
         [
-            [row["metric"], row["features"], row["tool"], _shown(row["ours"]), _shown(row["theirs"]),
+            [row["metric"], row["features"], row["tool"], _format_value(row["ours"]), _format_value(row["theirs"]),
              f"{_difference(row):.0e}"]
             for row in agreeing
         ],
@@ -160,8 +160,8 @@ def table(found: list[Row]) -> list[str]:
     apart = markdown(
         ["metric", "features", "tool", "noisette", "± error", "the tool", "± its deviation"],
         [
-            [row["metric"], row["features"], row["tool"], _shown(row["ours"]), _error(row["ours"]),
-             _shown(row["theirs"]), "" if row["deviation"] is None else f"{row['deviation']:.3g}"]
+            [row["metric"], row["features"], row["tool"], _format_value(row["ours"]), _error(row["ours"]),
+             _format_value(row["theirs"]), "" if row["deviation"] is None else f"{row['deviation']:.3g}"]
             for row in others
         ],
     )  # fmt: skip
@@ -176,7 +176,7 @@ def _difference(row: Row) -> float | None:
     return 0.0 if max(abs(a), abs(b)) < _NOTHING else abs(a - b) / max(abs(a), abs(b))
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return f"refused: {value}"
     return f"{value[0] if isinstance(value, list) else value:.9g}"

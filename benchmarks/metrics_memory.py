@@ -1,4 +1,4 @@
-"""Streams: the peak of the process for 5,000 and for 50,000 pictures of 1280 features."""
+"""Streams: the peak of the process for 5,000 and for 50,000 images of 1280 features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.machine import held_mib, peak_mib
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
 from noisette import Batch, Metric
-from noisette.evaluation.set_statistics import _Growing
+from noisette.evaluation.set_statistics import _StateAccumulator
 from noisette_plugins.metrics import KID, Frechet, InceptionScore
 
 __all__ = ["measure", "table"]
@@ -25,7 +25,7 @@ _METRICS: dict[str, Metric] = {"frechet": Frechet(), "inception-score": Inceptio
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Return the MiB that the statistics of so many pictures take at most, a process each."""
+    """Return the MiB that the statistics of so many images take at most, a process each."""
     counts, dimensions = ((300, 600), 64) if setting.quick else ((5000, 50_000), 1280)
     call = [sys.executable, "-m", "benchmarks.metrics_memory"]
     found: dict[str, Any] = {}
@@ -38,12 +38,12 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 
 def _stream(name: str, count: int, dimensions: int) -> float:
-    generator, growing = torch.Generator().manual_seed(0), _Growing(_METRICS[name])
+    generator, growing = torch.Generator().manual_seed(0), _StateAccumulator(_METRICS[name])
     before = held_mib()
     for start in range(0, count, 128):
         part = torch.randn(min(128, count - start), dimensions, generator=generator)
-        pictures = torch.zeros(len(part), 1, 1, 1, dtype=torch.uint8)
-        growing.add(Batch(pictures, part, logits=part[:, :1000]))
+        images = torch.zeros(len(part), 1, 1, 1, dtype=torch.uint8)
+        growing.add(Batch(images, part, logits=part[:, :1000]))
     assert growing.state
     return peak_mib() - before
 
@@ -53,9 +53,9 @@ def table(found: dict[str, Any]) -> list[str]:
     counts = list(next(iter(found.values())))
     lines = [[name, *(f"{one[count]:.0f}" for count in counts)] for name, one in found.items()]
     return [
-        *markdown(["statistics of", *(f"MiB for {int(count):,} pictures" for count in counts)], lines),
+        *markdown(["statistics of", *(f"MiB for {int(count):,} images" for count in counts)], lines),
         "",
-        "`kid` keeps the features of all pictures, which precision and recall, density and coverage, nearest and "
+        "`kid` keeps the features of all images, which precision and recall, density and coverage, nearest and "
         "frechet-infinity share.",
     ]
 

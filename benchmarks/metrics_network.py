@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.arms import installed
+from benchmarks.arms import is_installed
 from benchmarks.metrics_equal import ours
 from benchmarks.metrics_peers import FIDELITY
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
-from benchmarks.timing import against, interleaved, summary
+from benchmarks.timing import compare_times, summary, time_interleaved
 from noisette import prepare
 from noisette.config import Experiment
 from noisette_plugins.features import EfficientNetLite0, Inception
@@ -33,32 +33,32 @@ _CPU = torch.device("cpu")
 def measure(setting: Setting) -> dict[str, Any]:
     """Return times, how far the features are apart, and how far bf16 moves the metrics beside their errors."""
     weights = _random_weights(setting.folder)
-    pictures = _pictures(setting)
-    batch = pictures[:16]  # as many as the extractor takes at once
+    images = _images(setting)
+    batch = images[:16]  # as many as the extractor takes at once
     own = Inception(weights=weights.with_suffix(".safetensors"), resize="legacy").load(_CPU)
     arms: dict[str, Callable[[Tensor], Tensor]] = {"noisette": own, "noisette, bf16": _in_bf16(weights)}
-    if installed(FIDELITY):
+    if is_installed(FIDELITY):
         arms[FIDELITY] = _fidelity(weights)
-    seconds = interleaved(
+    seconds = time_interleaved(
         {name: lambda arm=arm: arm(batch) for name, arm in arms.items()}, setting.rounds(4), warmup=1
     )
     expected = own(batch)
     spread = float(expected.std())
     return {
-        "pictures": len(batch),
+        "images": len(batch),
         "times": {name: summary([each / len(batch) for each in taken]) for name, taken in seconds.items()},
-        "ratios": against(seconds, "noisette"),
+        "ratios": compare_times(seconds, "noisette"),
         "apart": {name: float((arm(batch) - expected).abs().max()) / spread for name, arm in arms.items()},
-        "moved": _moved(pictures),
+        "moved": _moved(images),
     }
 
 
-def _moved(pictures: Tensor) -> dict[str, dict[str, float]]:
-    """Return what EfficientNet-Lite0 says of noised pictures in fp32 and in bf16, whose weights mean something."""
-    grain = 25 * torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0))
-    noised = (pictures.float() + grain).clamp(0, 255).to(torch.uint8)
-    half = len(pictures) // 2
-    judged, real = noised[:half], pictures[half:]
+def _moved(images: Tensor) -> dict[str, dict[str, float]]:
+    """Return what EfficientNet-Lite0 says of noised images in fp32 and in bf16, whose weights mean something."""
+    grain = 25 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    noised = (images.float() + grain).clamp(0, 255).to(torch.uint8)
+    half = len(images) // 2
+    judged, real = noised[:half], images[half:]
     exact, rough = EfficientNetLite0().load(_CPU), _rough(EfficientNetLite0())
     found: dict[str, dict[str, float]] = {}
     for metric in (Frechet(), KID()):
@@ -68,10 +68,10 @@ def _moved(pictures: Tensor) -> dict[str, dict[str, float]]:
     return found
 
 
-def _pictures(setting: Setting) -> Tensor:
+def _images(setting: Setting) -> Tensor:
     experiment = Experiment.parse({"name": "bench", "dataset": "mnist-5k", "preparation": {"limit": 1024}})
     data = prepare(experiment, setting.root)
-    return torch.from_numpy(data.pictures("train")[: 64 if setting.quick else 400].copy())
+    return torch.from_numpy(data.images("train")[: 64 if setting.quick else 400].copy())
 
 
 def _random_weights(folder: Path) -> Path:
@@ -101,8 +101,8 @@ def _fidelity(weights: Path) -> Callable[[Tensor], Tensor]:
     network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(weights))
 
     @torch.no_grad()
-    def extract(pictures: Tensor) -> Tensor:
-        features: Tensor = network(pictures.expand(-1, 3, -1, -1))[0]
+    def extract(images: Tensor) -> Tensor:
+        features: Tensor = network(images.expand(-1, 3, -1, -1))[0]
         return features
 
     return extract
@@ -119,15 +119,15 @@ def _rough(plugin: EfficientNetLite0) -> Callable[[Tensor], Tensor]:
     return _autocast(plugin._network().folded(), plugin._prepare)
 
 
-def _autocast(network: torch.nn.Module, prepare_pictures: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _autocast(network: torch.nn.Module, prepare_images: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Return what noisette's extractor would be if it computed in bf16."""
     network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def extract(pictures: Tensor) -> Tensor:
+    def extract(images: Tensor) -> Tensor:
         parts = []
-        for part in pictures.split(16):
-            seen = prepare_pictures(part.float()).expand(-1, 3, -1, -1)
+        for part in images.split(16):
+            seen = prepare_images(part.float()).expand(-1, 3, -1, -1)
             with torch.autocast("cpu", torch.bfloat16):
                 parts.append(network(seen.contiguous(memory_format=torch.channels_last)).float())
         return torch.cat(parts)
@@ -142,14 +142,14 @@ def table(found: dict[str, Any]) -> list[str]:
          f"{found['apart'][arm]:.1e}"]
         for arm, taken in found["times"].items()
     ]  # fmt: skip
-    head = ["extractor", "ms a picture (p20)", "ms (median)", "noisette is faster by", "off by, in deviations"]
+    head = ["extractor", "ms an image (p20)", "ms (median)", "noisette is faster by", "off by, in deviations"]
     moved = [
         [name, f"{one['fp32']:.4g}", f"{one['stderr']:.2g}", f"{one['bf16']:.4g}",
          f"{abs(one['bf16'] - one['fp32']) / one['stderr']:.2f}" if one["stderr"] else ""]
         for name, one in found["moved"].items()
     ]  # fmt: skip
     return [
-        f"Inception with random weights, {found['pictures']} pictures at once.",
+        f"Inception with random weights, {found['images']} images at once.",
         "",
         *markdown(head, lines),
         "",

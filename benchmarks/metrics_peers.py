@@ -62,10 +62,10 @@ def frechet_of_many() -> dict[str, Callable[[list[Tensor], Tensor], list[float]]
         from torchmetrics.image.fid import FrechetInceptionDistance
 
         metric = FrechetInceptionDistance(feature=_Identity(y), reset_real_features=False)
-        _see(metric, y, real=True)
+        _update(metric, y, real=True)
         found = []
         for x in sets:
-            _see(metric, x, real=False)
+            _update(metric, x, real=False)
             found.append(float(metric.compute()))
             metric.reset()
         return found
@@ -94,7 +94,7 @@ def kid(subsets: int, size: int) -> dict[str, Tool]:
         from torchmetrics.image.kid import KernelInceptionDistance
 
         metric = KernelInceptionDistance(feature=_Identity(x), subsets=subsets, subset_size=size)
-        mean, deviation = _seen(metric, x, y).compute()
+        mean, deviation = _update_and_compute(metric, x, y).compute()
         return float(mean), float(deviation)
 
     return _installed({CLEAN_FID: clean, FIDELITY: fidelity, TORCHMETRICS: metrics})
@@ -161,7 +161,7 @@ def _fidelity(x: Tensor, y: Tensor) -> float:
 def _torchmetrics(x: Tensor, y: Tensor) -> float:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    return float(_seen(FrechetInceptionDistance(feature=_Identity(x)), x, y).compute())
+    return float(_update_and_compute(FrechetInceptionDistance(feature=_Identity(x)), x, y).compute())
 
 
 class _Identity(nn.Module):
@@ -175,13 +175,13 @@ class _Identity(nn.Module):
         return x
 
 
-def _seen(metric: Any, x: Tensor, y: Tensor) -> Any:
-    _see(metric, x, real=False)
-    _see(metric, y, real=True)
+def _update_and_compute(metric: Any, x: Tensor, y: Tensor) -> Any:
+    _update(metric, x, real=False)
+    _update(metric, y, real=True)
     return metric
 
 
-def _see(metric: Any, rows: Tensor, *, real: bool) -> None:
+def _update(metric: Any, rows: Tensor, *, real: bool) -> None:
     for part in rows.split(_BATCH):
         metric.update(part, real=real)
 

@@ -19,12 +19,12 @@ from benchmarks import metrics_peers as peers
 from benchmarks.metrics_equal import ours, rows, state
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
-from benchmarks.timing import against, interleaved, summary
+from benchmarks.timing import compare_times, summary, time_interleaved
 from noisette import Metric
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
 from noisette_plugins.metrics.frechet_distance import distance
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.optimal_transport import Pair
+from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 __all__ = ["measure", "table"]
 
@@ -44,7 +44,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     logits = 2 * torch.randn(n, classes, generator=torch.Generator().manual_seed(5))
     size = n // 2
     prdc = {name: tool for name, tool in peers.manifolds(5).items() if name == peers.PRDC}
-    found: dict[str, Any] = {"pictures": n, "dimensions": d}
+    found: dict[str, Any] = {"images": n, "dimensions": d}
     for name, arms in {
         **_frechet(x, y),
         "kid": _arms(KID(size=size), _quick(peers.kid(100, size)), x, y),
@@ -54,10 +54,10 @@ def measure(setting: Setting) -> dict[str, Any]:
     }.items():
         with warnings.catch_warnings(), threadpool_limits(setting.threads):  # numpy's as well as torch's
             warnings.simplefilter("ignore")
-            seconds = interleaved(arms, setting.rounds(3), warmup=1)
+            seconds = time_interleaved(arms, setting.rounds(3), warmup=1)
         found[name] = {
             "times": {arm: summary(taken) for arm, taken in seconds.items()},
-            "ratios": against(seconds, _OWN),
+            "ratios": compare_times(seconds, _OWN),
         }
     return found
 
@@ -88,7 +88,7 @@ def _of_many(sets: list[Tensor], y: Tensor) -> list[object]:
 
 
 def _value_alone(x: Tensor, y: Tensor) -> float:
-    return distance(Pair(*(Gaussian.of(state(Frechet(), rows)) for rows in (x, y))))
+    return distance(GaussianPair(*(Gaussian.of(state(Frechet(), rows)) for rows in (x, y))))
 
 
 def _quick(tools: dict[str, peers.Tool]) -> dict[str, peers.Tool]:
@@ -104,7 +104,7 @@ def table(found: dict[str, Any]) -> list[str]:
         if isinstance(one, dict)
         for arm, taken in one["times"].items()
     ]
-    what = f"{found['pictures']} pictures each, {found['dimensions']} features, from the features to the result."
+    what = f"{found['images']} images each, {found['dimensions']} features, from the features to the result."
     return [
         what,
         "",

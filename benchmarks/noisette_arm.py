@@ -1,4 +1,4 @@
-"""noisette as its engines run it: batches from prepared pictures, the step, averaged weights."""
+"""noisette as its engines run it: batches from prepared images, the step, averaged weights."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class NoisetteArm:
     ) -> None:
         self.experiment = setting.experiment(work, backbone or work.unet(), precision=precision, **training)
         data = Prepared.open(data_directory(self.experiment, setting.root))
-        self.machine = Machine.here(precision)
-        self.tables = self.experiment.schedule.process(self.experiment.timesteps)
+        self.machine = Machine.detect(precision)
+        self.process = self.experiment.schedule.process(self.experiment.timesteps)
         self.state = TrainingState(self.experiment, data, self.machine)
-        self.stepper = Stepper(self.state, self.tables)
+        self.stepper = Stepper(self.state, self.process)
         self.batches = Batches(self.experiment, data)
         self.network = self.state.network
 
     def step(self) -> Tensor:
-        """Take a training step, from the prepared pictures on."""
+        """Take a training step, from the prepared images on."""
         return self.stepper(self.batches[self.state.step])
 
     def learn(self, batch: TrainingBatch) -> float:
@@ -55,6 +55,6 @@ class NoisetteArm:
 
     def denoiser(self) -> NetworkDenoiser:
         """Return what a sampler calls; the network is placed anew for it."""
-        machine = Machine.here(self.experiment.training.precision)
+        machine = Machine.detect(self.experiment.training.precision)
         network = machine.place(self.network.eval().to(memory_format=torch.contiguous_format))
-        return NetworkDenoiser(network, self.experiment.objective, self.tables, None, machine.autocast)
+        return NetworkDenoiser(network, self.experiment.objective, self.process, None, machine.autocast)

@@ -25,7 +25,7 @@ TITLE = "Orchestration"
 _CONFIG = Path(__file__).parent.parent / "configs" / "digits.yaml"
 
 
-class _Watch:
+class _RunTimer:
     """Notes when training begins and ends."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class _Watch:
 def measure(setting: Setting) -> dict[str, Any]:
     """Train in turn under the flow and plainly; the first flow makes its databases and is not counted."""
     steps = 20 if setting.quick else 600
-    _apart(setting, "flow", 20, 99)
+    _train_in_process(setting, "flow", 20, 99)
     runs: dict[str, list[dict[str, float]]] = {"flow": [], "plain": []}
     for seed in range(1 if setting.quick else 3):
         for way, results in runs.items():
-            results.append(_apart(setting, way, steps, seed))
+            results.append(_train_in_process(setting, way, steps, seed))
     seconds = {way: [r["seconds"] for r in results] for way, results in runs.items()}
     return {
         "steps": steps,
@@ -58,7 +58,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _apart(setting: Setting, way: str, steps: int, seed: int) -> dict[str, float]:
+def _train_in_process(setting: Setting, way: str, steps: int, seed: int) -> dict[str, float]:
     overrides = {"training.steps": steps, "seed": seed, "training.preview_every": None}
     call = [sys.executable, "-m", "benchmarks.orchestration", way, json.dumps(overrides), str(setting.folder / way)]
     said = subprocess.run(call, capture_output=True, text=True, check=True, env=environment(setting))
@@ -74,7 +74,7 @@ def environment(setting: Setting) -> dict[str, str]:
 def _train(way: str, overrides: dict[str, Any], output: str) -> dict[str, float]:
     from noisette import Experiment, prepare, train
 
-    watch, spent = _Watch(), _timed_calls(Events)
+    watch, spent = _RunTimer(), _timed_calls(Events)
     experiment = Experiment.load(_CONFIG, overrides)
     prepare(experiment, Path(output))
     spent[0] = 0.0
@@ -85,19 +85,19 @@ def _train(way: str, overrides: dict[str, Any], output: str) -> dict[str, float]
     return {"seconds": watch.seconds, "listening": spent[0]}
 
 
-def _under_a_flow(watch: _Watch, parameters: dict[str, Any]) -> None:
+def _under_a_flow(watch: _RunTimer, parameters: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from noisette_flows.display.progress import showing
+    from noisette_flows.display.progress import show_progress
     from noisette_flows.environment import quiet_prefect
-    from noisette_flows.server import starting_server
+    from noisette_flows.server import start_server
 
     quiet_prefect()
-    with showing(Console(stderr=True, force_terminal=True)) as progress:
-        with starting_server():
+    with show_progress(Console(stderr=True, force_terminal=True)) as progress:
+        with start_server():
             from noisette_flows import pipeline
-            from noisette_flows.flow_events import listening
-        with listening(watch, progress):
+            from noisette_flows.flow_events import use_listeners
+        with use_listeners(watch, progress):
             pipeline.train(**parameters)
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.arms import DIFFUSERS, installed
+from benchmarks.arms import DIFFUSERS, is_installed
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, times
-from benchmarks.timing import against, interleaved, summary
+from benchmarks.timing import compare_times, summary, time_interleaved
 from noisette.diffusion.denoiser import Clipped
 from noisette.model.network_denoiser import NetworkDenoiser
-from noisette.sampling.loop import draw
+from noisette.sampling.loop import generate
 from noisette_plugins.objectives import Eps
 from noisette_plugins.samplers import DDIM, DDPM
 from noisette_plugins.schedules import Linear
@@ -22,7 +22,7 @@ TITLE = "Sampling loop, without a network"
 
 
 class _Nothing(nn.Module):
-    """Says the same of every picture, at once."""
+    """Says the same of every image, at once."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -40,13 +40,13 @@ def measure(setting: Setting) -> dict[str, Any]:
     cpu = torch.device("cpu")
     arms = {}
     for sampler in (DDPM(steps=steps), DDIM(steps=steps)):
-        arms[sampler.name] = lambda sampler=sampler: draw(denoise, sampler, work.shape, [0], 0, cpu)
-    if installed(DIFFUSERS):
+        arms[sampler.name] = lambda sampler=sampler: generate(denoise, sampler, work.shape, [0], 0, cpu)
+    if is_installed(DIFFUSERS):
         arms[f"{DIFFUSERS} ddpm"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDPMScheduler")
         arms[f"{DIFFUSERS} ddim"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDIMScheduler")
-    seconds = interleaved(arms, setting.rounds(15))
+    seconds = time_interleaved(arms, setting.rounds(15))
     seconds = {name: [value / steps for value in taken] for name, taken in seconds.items()}
-    ratios = {name: against(seconds, name).get(f"{DIFFUSERS} {name}") for name in ("ddpm", "ddim")}
+    ratios = {name: compare_times(seconds, name).get(f"{DIFFUSERS} {name}") for name in ("ddpm", "ddim")}
     return {"steps": steps, "times": {name: summary(taken) for name, taken in seconds.items()}, "ratios": ratios}
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the page."""
+"""The images of the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 __all__ = ["draw_plots"]
 
-_AXES = {"batch": ("batch", "pictures a step"), "size": ("size", "pixels a side"), "width": ("width", "channels")}
+_AXES = {"batch": ("batch", "images a step"), "size": ("size", "pixels a side"), "width": ("width", "channels")}
 
 
 def draw_plots(run: dict[str, Any], folder: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.arms import peers, pictures
+from benchmarks.arms import images, peers
 from benchmarks.noisette_arm import NoisetteArm
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
-from benchmarks.timing import against, interleaved, summary
+from benchmarks.timing import compare_times, summary, time_interleaved
 from noisette.machine import Precision
-from noisette.sampling.loop import weights_cast_once
+from noisette.sampling.loop import autocast_weight_cache
 
 TITLE = "Sampling, a network call"
 
@@ -22,18 +22,16 @@ _BATCHES = (1, 4, 16, 64)
 
 def measure(setting: Setting) -> dict[str, Any]:
     """Time calls of all arms in turn."""
-    return {
-        "batches": {str(batch): _measured(setting, batch) for batch in _BATCHES[: 2 if setting.quick else None]}
-    }
+    return {"batches": {str(batch): _measure(setting, batch) for batch in _BATCHES[: 2 if setting.quick else None]}}
 
 
-def _measured(setting: Setting, batch: int) -> dict[str, Any]:
+def _measure(setting: Setting, batch: int) -> dict[str, Any]:
     work = replace(setting.work(), batch=batch)
     own = NoisetteArm(setting, work)
     others = dict(peers(setting, work, own))
     for arm in others.values():
         arm.network.eval()
-    x = torch.randn_like(pictures(own, batch))
+    x = torch.randn_like(images(own, batch))
     denoise = own.denoiser()
     forced: tuple[Precision, ...] = ("fp32", "bf16")
     arms = {"noisette": lambda: denoise(x, 500)}
@@ -43,13 +41,13 @@ def _measured(setting: Setting, batch: int) -> dict[str, Any]:
     arms |= {name: lambda arm=arm: arm.call(x, 500) for name, arm in others.items()}
     calls = 3 if batch == 1 else 1
     many = {name: lambda arm=arm: [arm() for _ in range(calls)] for name, arm in arms.items()}
-    with weights_cast_once(x):  # as in a walk
-        seconds = interleaved(many, setting.rounds(100 if batch == 1 else 25))
+    with autocast_weight_cache(x):  # as in a walk
+        seconds = time_interleaved(many, setting.rounds(100 if batch == 1 else 25))
     seconds = {name: [value / calls for value in taken] for name, taken in seconds.items()}
     return {
         "precision": "fp32" if denoise.autocast is None else "bf16",
         "times": {name: summary(taken) for name, taken in seconds.items()},
-        "ratios": against(seconds, "noisette"),
+        "ratios": compare_times(seconds, "noisette"),
     }
 
 

@@ -16,9 +16,9 @@ class Work:
     """The work that every arm does.
 
     Attributes:
-        size: height and width of the pictures.
-        channels: of the pictures.
-        batch: pictures a step.
+        size: height and width of the images.
+        channels: of the images.
+        batch: images a step.
         width: channels of the network at full resolution; its levels have 1, 2 and 3 times as many.
         groups: of the normalisation.
     """
@@ -31,7 +31,7 @@ class Work:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of a picture."""
+        """Channels, height and width of an image."""
         return self.channels, self.size, self.size
 
     def unet(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Setting:
         return Work(size=16, batch=4, width=8, groups=4) if self.quick else Work()
 
     def experiment(self, work: Work, backbone: dict[str, Any] | str, **training: Any) -> Experiment:
-        """Return an experiment on MNIST's pictures, brought to the work's size, and prepare them."""
+        """Return an experiment on MNIST's images, brought to the work's size, and prepare them."""
         config = {
             "name": "bench",
             "dataset": "mnist-5k",

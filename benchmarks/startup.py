@@ -1,6 +1,6 @@
 """From the command to the first training step, beside the bare import of torch.
 
-The pictures are prepared, Prefect's and MLflow's databases are there: the second training of a day. A step is
+The images are prepared, Prefect's and MLflow's databases are there: the second training of a day. A step is
 done when the journal has its line.
 """
 
@@ -29,7 +29,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {_TORCH: [], _CALL: [], _COMMAND: []}
     for seed in range(2 if setting.quick else 5):
         for way, taken in seconds.items():
-            value = _started(setting, way, seed)
+            value = _start_seconds(setting, way, seed)
             if seed:
                 taken.append(value)
     medians = {way: median(taken) for way, taken in seconds.items()}
@@ -40,7 +40,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _started(setting: Setting, way: str, seed: int) -> float:
+def _start_seconds(setting: Setting, way: str, seed: int) -> float:
     """Return the seconds until torch is imported, or the first step is in the journal."""
     output = setting.folder / "start" / way.split()[0]
     overrides = [f"seed={seed}", "training.steps=3", "training.log_every=1", "training.preview_every=null"]

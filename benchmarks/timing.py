@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["against", "interleaved", "summary"]
+__all__ = ["compare_times", "summary", "time_interleaved"]
 
 Arm = Callable[[], object]
 
 
-def interleaved(arms: Mapping[str, Arm], rounds: int, warmup: int = 2) -> dict[str, list[float]]:
+def time_interleaved(arms: Mapping[str, Arm], rounds: int, warmup: int = 2) -> dict[str, list[float]]:
     """Return the seconds of each arm in each round after the warm-up; the order turns by one arm a round."""
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     names = list(arms)
@@ -45,7 +45,7 @@ def summary(seconds: list[float]) -> dict[str, float]:
     }
 
 
-def against(seconds: Mapping[str, list[float]], own: str) -> dict[str, dict[str, Any]]:
+def compare_times(seconds: Mapping[str, list[float]], own: str) -> dict[str, dict[str, Any]]:
     """Return how many times as long as arm `own` every other takes."""
     return {name: _ratio(taken, seconds[own]) for name, taken in seconds.items() if name != own}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.arms import peers, pictures, size
+from benchmarks.arms import images, peers, size
 from benchmarks.floor import products_of
 from benchmarks.noisette_arm import NoisetteArm
 from benchmarks.setting import Setting
 from benchmarks.table import markdown, ms, times
-from benchmarks.timing import against, interleaved, summary
+from benchmarks.timing import compare_times, summary, time_interleaved
 
 TITLE = "Training step"
 
@@ -27,15 +27,15 @@ def measure(setting: Setting) -> dict[str, Any]:
     arms |= {name: arm.step for name, arm in others.items()}
     arms |= {_FLOOR: products_of(own.step), _FLOOR_FP32: products_of(plain.step)}
     networks = {_OWN: own, _SMALL: small, **{name: arm for name, arm in others.items() if "bf16" not in name}}
-    seconds = interleaved(arms, setting.rounds(18))
-    x = pictures(own, 1)
+    seconds = time_interleaved(arms, setting.rounds(18))
+    x = images(own, 1)
     return {
         "work": vars(work),
         "precision": own.machine.precision,
         "sizes": {name: size(arm.network, x) for name, arm in networks.items()},
         "times": {name: summary(taken) for name, taken in seconds.items()},
-        "ratios": against(seconds, _OWN),
-        "ratios_fp32": against(seconds, _OWN_FP32),
+        "ratios": compare_times(seconds, _OWN),
+        "ratios_fp32": compare_times(seconds, _OWN_FP32),
     }
 
 
@@ -56,7 +56,7 @@ def table(result: dict[str, Any]) -> list[str]:
                 times(fp32),
             ]
         )
-    head = ["arm", "parameters", "MFLOP a picture", "ms (p20)", "ms (median)", "noisette is faster by"]
+    head = ["arm", "parameters", "MFLOP an image", "ms (p20)", "ms (median)", "noisette is faster by"]
     share = result["ratios"][_FLOOR]["p20"], result["ratios_fp32"][_FLOOR_FP32]["p20"]
     return [
         f"{work['size']}x{work['size']}x{work['channels']}, batch {work['batch']}; noisette in "

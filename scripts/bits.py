@@ -27,12 +27,12 @@ HERE = Path(__file__).parent.parent
 sys.path[:0] = [str(HERE / "tests")]
 
 import test_configs  # noqa: E402
+from support.dataset_files import accept_small_datasets  # noqa: E402
 from support.pipelines import write_pipeline  # noqa: E402
-from support.publishers import taken_for_whole  # noqa: E402
 
 from noisette import Experiment, evaluate, prepare, registry, sample, train  # noqa: E402
-from noisette.config import Show, load  # noqa: E402
-from noisette.figures import depict  # noqa: E402
+from noisette.config import FiguresConfig, load  # noqa: E402
+from noisette.figures import make_figures  # noqa: E402
 
 WITHOUT_DOWNLOAD = ("digits", "mnist-5k", "fashion-mnist", "patches", "glyphs")
 
@@ -41,7 +41,7 @@ def main() -> int:
     """Compute everything; return whether it differs from what it is to be the same as."""
     options = _options()
     bits: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder, taken_for_whole(Path(folder)) as files:
+    with tempfile.TemporaryDirectory() as folder, accept_small_datasets(Path(folder)) as files:
         files["pipeline"] = str(write_pipeline(Path(folder) / "ldm-text2im-large-256"))
         torch.set_num_threads(1)
         for name in options.only or [*test_configs.SCALED, *WITHOUT_DOWNLOAD]:
@@ -59,26 +59,26 @@ def main() -> int:
     return 1 if differing else 0
 
 
-def _scaled(name: str, files: dict[str, str]) -> Experiment | Show:
+def _scaled(name: str, files: dict[str, str]) -> Experiment | FiguresConfig:
     if name in test_configs.SCALED:
         return test_configs.scaled(name, files)
     return load(HERE / "configs" / f"{name}.yaml", {**test_configs.SMALL, **test_configs.DDIM})
 
 
-def _bits(config: Experiment | Show, root: Path) -> dict[str, str]:
+def _bits(config: Experiment | FiguresConfig, root: Path) -> dict[str, str]:
     """Return the hash of each thing that a config makes."""
     if not isinstance(config, Experiment):
-        return _figures([depict(config, scene, root) for scene in config.pictures])
+        return _figures([make_figures(config, figure, root) for figure in config.figures])
     data = prepare(config, root)
     checkpoint = train(config, root)
     everything = Experiment.parse({**config.options(), "sampling": _with_all_samplers(config)})
     samples = [sample(everything, checkpoint, sampler, root) for sampler in everything.sampling.samplers]
     report = evaluate(everything, samples, root)
-    shown = [depict(config, scene, root, checkpoint=checkpoint) for scene in config.pictures]
+    shown = [make_figures(config, figure, root, checkpoint=checkpoint) for figure in config.figures]
     return {
-        "data": _hash(data.pictures(split) for split in ("train", "test")),
+        "data": _hash(data.images(split) for split in ("train", "test")),
         **{path.stem: _weights(path) for path in sorted(checkpoint.directory.glob("*.safetensors"))},
-        **{f"samples {one.label}": _hash([one.pictures]) for one in samples},
+        **{f"samples {one.label}": _hash([one.images]) for one in samples},
         **{f"report {row.label}": _numbers(row.results) for row in report.rows},
         **_figures(shown),
     }

@@ -77,7 +77,7 @@ def _state(metric: Metric, features: Tensor) -> dict[str, Tensor]:
     return metric.update({}, Batch(images, features))
 
 
-def drawn(case: Case, judged: Law, real: Law, seed: int) -> list[dict[str, Estimate]]:
+def draw_results(case: Case, judged: Law, real: Law, seed: int) -> list[dict[str, Estimate]]:
     """Return the results of two judged sets beside one reference."""
     generator = torch.Generator().manual_seed(seed)
     reference, heldout = (_state(case.metric, real(case.m, generator)) for _ in range(2))
@@ -93,7 +93,7 @@ class Calibration(NamedTuple):
     difference: float
 
 
-def calibrated(pairs: list[tuple[Estimate, Estimate]]) -> Calibration:
+def calibrate(pairs: list[tuple[Estimate, Estimate]]) -> Calibration:
     """Return what the errors of pairs of estimates, which share a reference, are worth."""
     values = np.array([[one.value for one in pair] for pair in pairs])
     errors = np.array([[one.stderr for one in pair] for pair in pairs], dtype=float)
@@ -105,10 +105,10 @@ def calibrated(pairs: list[tuple[Estimate, Estimate]]) -> Calibration:
     )
 
 
-def measured(case: Case, judged: Law, real: Law, repeats: int) -> dict[str, Calibration]:
+def measure(case: Case, judged: Law, real: Law, repeats: int) -> dict[str, Calibration]:
     """Return the calibration of each result over redrawn sets."""
-    found = [drawn(case, judged, real, seed) for seed in range(repeats)]
-    return {name: calibrated([(a[name], b[name]) for a, b in found]) for name in found[0][0]}
+    found = [draw_results(case, judged, real, seed) for seed in range(repeats)]
+    return {name: calibrate([(a[name], b[name]) for a, b in found]) for name in found[0][0]}
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def main() -> None:
         if options.only and case.metric.name not in options.only:
             continue
         for law, judged, real in laws(case.dimensions):
-            for name, worth in measured(case, judged, real, options.repeats).items():
+            for name, worth in measure(case, judged, real, options.repeats).items():
                 sizes = f"{case.n}, {case.m}, {case.dimensions}"
                 figures = f"{worth.error:.2f} | {worth.covered:.2f} | {worth.difference:.2f}"
                 print(f"| `{name}` | {sizes} | {law} | {figures} |", flush=True)

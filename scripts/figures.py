@@ -1,8 +1,8 @@
-"""Make the table and the picture of the README: run the demo and write what it shows into the README.
+"""Make the table and the image of the README: run the demo and write what it shows into the README.
 
     make figures
 
-Run it on an idle machine: the table says what a picture takes.
+Run it on an idle machine: the table says what an image takes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from PIL import Image
 
 from noisette import Experiment, Report
-from noisette.machine import processor
-from noisette.stages import plan
+from noisette.machine import processor_name
+from noisette.stages import plan_stages
 from noisette_flows.display.table import markdown
 
 HERE = Path(__file__).parent.parent
@@ -30,14 +30,14 @@ def main() -> None:
     """Run the demo, then write docs/images/digits.png and the table between the README's marks."""
     command = Path(sys.executable).with_name("noisette")
     subprocess.run([str(command), "run", str(CONFIG)], cwd=HERE, check=True)
-    stages = plan(Experiment.load(CONFIG), HERE / "runs")
+    stages = plan_stages(Experiment.load(CONFIG), HERE / "runs")
     directories = {stage.name: stage.directory for stage in stages if stage.directory is not None}
     with Image.open(directories[f"sample {SHOWN}"] / "grid.png") as grid:
         target = HERE / "docs" / "images" / "digits.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         grid.save(target, optimize=True)
     table = markdown(Report.open(directories["evaluate"]))
-    machine = f"Measured by `make figures` on {processor()}, {os.cpu_count()} cores, without a GPU."
+    machine = f"Measured by `make figures` on {processor_name()}, {os.cpu_count()} cores, without a GPU."
     readme = HERE / "README.md"
     text, found = MARKED.subn(rf"\1{table}\n{machine}\n\2", readme.read_text(encoding="utf-8"))
     if not found:

@@ -1,9 +1,9 @@
-"""Make the picture and the table of samplers compared on Fashion-MNIST, from a run of its config.
+"""Make the image and the table of samplers compared on Fashion-MNIST, from a run of its config.
 
     make figures-compare                     trains the model, if it is not trained; hours without a GPU
     make figures-compare ARGS="--count 1000" anything that `noisette compare` takes
 
-Run it on an idle machine: the picture says what a drawn picture takes.
+Run it on an idle machine: the image says what a drawn image takes.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from pathlib import Path
 
 from noisette import Report
 from noisette.comparison import frontier
-from noisette.machine import processor
+from noisette.machine import processor_name
 from noisette_flows.display.table import markdown
 
 HERE = Path(__file__).parent.parent
 CONFIG = HERE / "configs" / "fashion-mnist.yaml"
-PICTURE = HERE / "docs" / "images" / "fashion-mnist-samplers.png"
+CHART = HERE / "docs" / "images" / "fashion-mnist-samplers.png"
 TABLE = HERE / "docs" / "fashion-mnist-samplers.md"
 
 
 def main() -> None:
-    """Run the experiment and the comparison, then write picture and table into docs/."""
+    """Run the experiment and the comparison, then write image and table into docs/."""
     command = str(Path(sys.executable).with_name("noisette"))
     subprocess.run([command, "run", str(CONFIG)], cwd=HERE, check=True)
     compare = [command, "compare", str(CONFIG), "--json", *sys.argv[1:]]
-    told = json.loads(subprocess.run(compare, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    chart = HERE / next(iter(told["charts"].values()))
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(chart, PICTURE)
-    TABLE.write_text(page(told), encoding="utf-8")
+    facts = json.loads(subprocess.run(compare, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    chart = HERE / next(iter(facts["charts"].values()))
+    CHART.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(chart, CHART)
+    TABLE.write_text(page(facts), encoding="utf-8")
 
 
-def page(told: dict[str, list[str]]) -> str:
-    """Return the page of the table: picture, numbers, protocol, and the machine they were measured on."""
-    report = Report.open((HERE / str(told["report"])).parent)
-    notes = "".join(f"- {note}\n" for note in told["notes"] if note not in report.notes)
+def page(facts: dict[str, list[str]]) -> str:
+    """Return the page of the table: image, numbers, protocol, and the machine they were measured on."""
+    report = Report.open((HERE / str(facts["report"])).parent)
+    notes = "".join(f"- {note}\n" for note in facts["notes"] if note not in report.notes)
     command = " ".join(["make figures-compare", *([f'ARGS="{" ".join(sys.argv[1:])}"'] if sys.argv[1:] else [])])
     lines = [
         "# Samplers compared on Fashion-MNIST\n",
-        f"![Quality against network calls and seconds](images/{PICTURE.name})\n",
+        f"![Quality against network calls and seconds](images/{CHART.name})\n",
         "In bold: no sampler is better with as many network calls or fewer.\n",
         markdown(report, frontier(report)) + notes,
-        f"Measured by `{command}` on {processor()}, {os.cpu_count()} cores.",
+        f"Measured by `{command}` on {processor_name()}, {os.cpu_count()} cores.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -22,12 +22,12 @@ from figures import processor
 from PIL import Image
 
 from noisette import Experiment, Report
-from noisette.checkpoint import Checkpoint, finished
-from noisette.images import columns_of, grid
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint
+from noisette.images import choose_grid_columns, make_grid
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.sampling import Samples
-from noisette.stages import plan
+from noisette.stages import plan_stages
 from noisette_flows.display.table import markdown
 
 HERE = Path(__file__).parent.parent
@@ -38,7 +38,7 @@ COMMAND = str(Path(sys.executable).with_name("noisette"))
 SHOWN = {
     "glyphs": (
         "Emoji",
-        "Faces, hearts, clocks and signs are whole; what has more parts is not. The set has one picture of each "
+        "Faces, hearts, clocks and signs are whole; what has more parts is not. The set has one image of each "
         "kind, 1,283 in all, each seen some 450 times. Copies are none: `noisette evaluate configs/glyphs.yaml "
         "--set 'evaluation.metrics=[nearest]'` finds drawn ones as far from the training set as held-out ones are.",
     ),
@@ -55,13 +55,13 @@ SHOWN = {
     ),
     "digits": ("Small digits", "The demo of the README."),
 }
-"""The experiments, by their configs: the headings of the page, and what a person saw in the pictures."""
+"""The experiments, by their configs: the headings of the page, and what a person saw in the images."""
 
 _CELL, _COLUMNS = 64, 12
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """An experiment that has run to its end.
 
     Attributes:
@@ -76,13 +76,13 @@ class Finished:
     report: Report
 
     @classmethod
-    def run(cls, name: str, root: Path) -> Finished:
+    def run(cls, name: str, root: Path) -> FinishedRun:
         """Run `configs/<name>.yaml`, as far as it has not run yet."""
         config = HERE / "configs" / f"{name}.yaml"
         subprocess.run([COMMAND, "run", str(config), "--output", str(root)], cwd=HERE, check=True)
         experiment = Experiment.load(config)
-        checkpoint = finished(training_directory(experiment, root), experiment.training.steps)
-        at = {stage.name: stage.directory for stage in plan(experiment, root)}
+        checkpoint = find_finished_checkpoint(training_directory(experiment, root), experiment.training.steps)
+        at = {stage.name: stage.directory for stage in plan_stages(experiment, root)}
         samples = [at[f"sample {sampler.label}"] for sampler in experiment.sampling.samplers]
         if checkpoint is None or at["evaluate"] is None:
             sys.exit(f"{config}: has not run to its end")
@@ -98,51 +98,51 @@ class Finished:
 
     @property
     def columns(self) -> int:
-        """Pictures in a row of the grid: one of each class, where it knows classes."""
+        """Images in a row of the grid: one of each class, where it knows classes."""
         classes = len(self.checkpoint.about["classes"]) if self.experiment.training.class_conditional else 0
-        return columns_of(classes) if classes else 16
+        return choose_grid_columns(classes) if classes else 16
 
     def minutes(self) -> float:
         """Return how long the training took: seconds a step, from the journal, times steps."""
         training = self.experiment.training
         entries = read_journal(self.checkpoint.directory.parents[1])
-        rates = [entry["metrics"]["pictures_per_second"] for entry in entries if entry["stage"] == "train"]
+        rates = [entry["metrics"]["images_per_second"] for entry in entries if entry["stage"] == "train"]
         return float(np.mean(training.batch_size / np.array(rates))) * training.steps / 60
 
 
 def main() -> None:
-    """Run the experiments; write the page, its pictures, and the strip of the README."""
+    """Run the experiments; write the page, its images, and the strip of the README."""
     arguments = sys.argv[1:]
     root = HERE / (arguments[arguments.index("--output") + 1] if "--output" in arguments else "runs")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    shown = [Finished.run(name, root) for name in SHOWN]
+    shown = [FinishedRun.run(name, root) for name in SHOWN]
     sections = [_section(one, root) for one in shown]
     _composite(shown).save(IMAGES / "strip.webp", lossless=True)
     PAGE.write_text("\n".join([_head(), *sections]), encoding="utf-8")
     size = sum(path.stat().st_size for path in IMAGES.iterdir())
-    print(f"{PAGE}, and {size / 2**20:.2f} MB of pictures in {IMAGES}")
+    print(f"{PAGE}, and {size / 2**20:.2f} MB of images in {IMAGES}")
 
 
 def _head() -> str:
     trained = (
         "What comes of the configs that need neither a GPU nor a download (clothes and emoji are Debian packages). "
         f"Each was trained on one core of {processor()}, {os.cpu_count()} cores. Other work shared the machine, "
-        "more for some than for others, so times, those a picture too, are longer than alone and do not compare "
+        "more for some than for others, so times, those an image too, are longer than alone and do not compare "
         "between parts; a training's are seconds a step, as the journal has them, times steps. `make gallery` "
         "trains what is not trained, and writes this page."
     )
     shown = (
-        "Pictures are the first ones that a sampler drew, not chosen ones: of the sampler with the least Fréchet "
+        "Images are the first ones that a sampler drew, not chosen ones: of the sampler with the least Fréchet "
         "distance. The strips show x_t on its way from noise, above, and below the x_0 that the network sees in it."
     )
     return f"# Gallery\n\n{fill(trained, 116)}\n\n{fill(shown, 116)}\n"
 
 
-def _section(shown: Finished, root: Path) -> str:
-    """Write the pictures of an experiment; return its part of the page."""
+def _section(shown: FinishedRun, root: Path) -> str:
+    """Write the images of an experiment; return its part of the page."""
     best, name, (heading, remark) = shown.best, shown.name, SHOWN[shown.name]
-    pictures = grid(best.pictures[: 5 * shown.columns], shown.columns, 640)
-    pictures.save(IMAGES / f"{name}.webp", lossless=True)
+    images = make_grid(best.images[: 5 * shown.columns], shown.columns, 640)
+    images.save(IMAGES / f"{name}.webp", lossless=True)
     _strip(shown, root).save(IMAGES / f"{name}-denoising.webp", lossless=True)
     labelled = shown.experiment.training.class_conditional
     classes = f", a column a class ({', '.join(shown.checkpoint.about['classes'])})" if labelled else ""
@@ -159,19 +159,19 @@ def _section(shown: Finished, root: Path) -> str:
 {markdown(shown.report)}"""
 
 
-def _facts(shown: Finished) -> str:
+def _facts(shown: FinishedRun) -> str:
     """Return what was trained, how long, on what."""
     training, dataset = shown.experiment.training, shown.experiment.dataset
     _, height, width = shown.checkpoint.about["shape"]
     return (
         f"[configs/{shown.name}.yaml](../configs/{shown.name}.yaml): {height}x{width} pixels, "
         f"{shown.checkpoint.about['parameters']:,} weights, {training.steps:,} steps of {training.batch_size} "
-        f"pictures in {shown.minutes():.0f} minutes. Data: {dataset.source}; {dataset.licence}."
+        f"images in {shown.minutes():.0f} minutes. Data: {dataset.source}; {dataset.licence}."
     )
 
 
-def _strip(shown: Finished, root: Path) -> Image.Image:
-    """Return the strip of two pictures on their way, as `noisette process denoise` draws it."""
+def _strip(shown: FinishedRun, root: Path) -> Image.Image:
+    """Return the strip of two images on their way, as `noisette process denoise` draws it."""
     config = HERE / "configs" / f"{shown.name}.yaml"
     with tempfile.TemporaryDirectory() as folder:
         command = [COMMAND, "process", "denoise", str(config), "--output", str(root), "--to", folder]
@@ -180,18 +180,16 @@ def _strip(shown: Finished, root: Path) -> Image.Image:
             return strip.copy()
 
 
-def _composite(shown: Sequence[Finished]) -> Image.Image:
-    """Return a row of each experiment's best sampler, every picture enlarged by a whole factor."""
-    rows = [np.stack([_cell(picture) for picture in one.best.pictures[:_COLUMNS]]) for one in shown]
-    return grid(np.concatenate(rows), _COLUMNS, _COLUMNS * (_CELL + 2))
+def _composite(shown: Sequence[FinishedRun]) -> Image.Image:
+    """Return a row of each experiment's best sampler, every image enlarged by a whole factor."""
+    rows = [np.stack([_cell(image) for image in one.best.images[:_COLUMNS]]) for one in shown]
+    return make_grid(np.concatenate(rows), _COLUMNS, _COLUMNS * (_CELL + 2))
 
 
-def _cell(picture: np.ndarray) -> np.ndarray:
-    """Return a picture (C, H, W) as RGB in the middle of a cell, (3, 64, 64)."""
-    factor = max(_CELL // picture.shape[-1], 1)
-    large = np.broadcast_to(
-        picture.repeat(factor, 1).repeat(factor, 2), (3, *(factor * n for n in picture.shape[1:]))
-    )
+def _cell(image: np.ndarray) -> np.ndarray:
+    """Return an image (C, H, W) as RGB in the middle of a cell, (3, 64, 64)."""
+    factor = max(_CELL // image.shape[-1], 1)
+    large = np.broadcast_to(image.repeat(factor, 1).repeat(factor, 2), (3, *(factor * n for n in image.shape[1:])))
     rest = [_CELL - side for side in large.shape[1:]]
     return np.pad(large, [(0, 0), *((side // 2, side - side // 2) for side in rest)])
 

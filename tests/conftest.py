@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="try every fault in full, and write docs/reliability.md")
 
 
-WAITING = {"environment", "finished", "prefect", "record", "strangers"}
+WAITING = {"environment", "finished", "prefect", "record", "third_party"}
 """Fixtures that start servers, go the whole way, make an environment, or note a fault that was tried."""
 
 

@@ -51,7 +51,7 @@ def test_a_tiny_round_of_each_is_valid_json_and_a_page(tmp_path: Path) -> None:
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert page.count("\n## ") == len(IN_PROCESS)
     assert "training step, against diffusers" in page
-    assert {picture.name for picture in tmp_path.glob("*.png")} == {"benchmark-growth.png", "benchmark-losses.png"}
+    assert {image.name for image in tmp_path.glob("*.png")} == {"benchmark-growth.png", "benchmark-losses.png"}
 
 
 def test_arms_take_turns_and_the_warm_up_does_not_count(benchmarks: ModuleType) -> None:
@@ -105,9 +105,9 @@ def test_a_plain_training_is_timed_and_a_start_is_seen(benchmarks: ModuleType, t
     from benchmarks.setting import Setting
 
     setting = Setting(tmp_path, threads=1, quick=True)
-    run = benchmarks.orchestration._apart(setting, "plain", 2, 0)
+    run = benchmarks.orchestration._train_in_process(setting, "plain", 2, 0)
     assert 0 < run["listening"] < run["seconds"]
-    assert benchmarks.startup._started(setting, "import torch", 0) > 0
+    assert benchmarks.startup._start_seconds(setting, "import torch", 0) > 0
     broken = [sys.executable, "-c", "raise SystemExit(3)"]
     with pytest.raises(RuntimeError, match="exit status 3"):
         benchmarks.startup._until_it_steps(broken, None, setting)

@@ -28,11 +28,11 @@ def rows(benchmarks: ModuleType) -> list[dict[str, Any]]:
 
 
 _AGREED = [
-    ("frechet", "more pictures than dimensions"),
+    ("frechet", "more images than dimensions"),
     ("frechet", "fewer"),
     ("frechet", "fewer in both"),
     ("frechet", "features that are constant or twice there"),
-    ("frechet", "2 pictures"),
+    ("frechet", "2 images"),
     ("kid", "whole sets"),
     ("kid", "a set and itself"),
     ("inception-score", "1 split"),
@@ -53,9 +53,9 @@ def test_precision_and_recall_are_those_of_the_public_tools(rows: list[dict[str,
     assert all(row["ours"][0] == pytest.approx(row["theirs"], rel=1e-6) for row in found)
 
 
-def test_one_picture_is_refused_and_nothing_is_nan(rows: list[dict[str, Any]]) -> None:
-    one = [row for row in rows if row["features"] == "1 picture"]
-    assert all("at least 2 judged pictures" in row["ours"] for row in one)
+def test_one_image_is_refused_and_nothing_is_nan(rows: list[dict[str, Any]]) -> None:
+    one = [row for row in rows if row["features"] == "1 image"]
+    assert all("at least 2 judged images" in row["ours"] for row in one)
     assert len(one) >= 2
     own = [value for row in rows if not isinstance(row["ours"], str) for value in row["ours"]]
     assert all(value == value and value is not None for value in own)
@@ -86,8 +86,8 @@ def test_a_page_has_its_own_measurements(benchmarks: ModuleType) -> None:
         "python": "3",
         "threads": 1,
     }
-    speed = {"pictures": 3, "dimensions": 4, "kid": {"times": {}, "ratios": {}}}
-    network = {"pictures": 1, "times": {}, "ratios": {}, "apart": {}, "moved": {}}
+    speed = {"images": 3, "dimensions": 4, "kid": {"times": {}, "ratios": {}}}
+    network = {"images": 1, "times": {}, "ratios": {}, "apart": {}, "moved": {}}
     ratio = {"p20": 2.0, "median": 2.0, "spread": [1.0, 3.0]}
     run = {
         "machine": {**machine, "date": "then"},

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.stranger import bytecode
+from support.environment import bytecode
 
 from noisette import registry
 
@@ -93,6 +93,6 @@ def test_the_wheel_has_a_stage_at_work(installed: Path, tmp_path: Path) -> None:
     script = (
         "from noisette import Experiment, prepare\n"
         "prepared = prepare(Experiment.load('tiny.yaml'), 'out')\n"
-        "print(prepared.pictures('train').shape)"
+        "print(prepared.images('train').shape)"
     )
     assert run(installed / "python", "-c", script, cwd=tmp_path) == "(20, 1, 8, 8)\n"

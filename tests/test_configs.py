@@ -1,4 +1,4 @@
-"""Every shipped config runs to its end, scaled down: data in, pictures out, logged; and says what it should."""
+"""Every shipped config runs to its end, scaled down: data in, images out, logged; and says what it should."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.dataset_files import accept_small_datasets
+from support.mlflow_store import empty_store
 from support.pipelines import write_pipeline
-from support.publishers import taken_for_whole
-from support.tracked import empty_store
 
 from noisette import Experiment, Prepared, evaluate, prepare, sample, train
-from noisette.config import Show, load
-from noisette.figures import Shown, depict
+from noisette.config import FiguresConfig, load
+from noisette.figures import FigureResult, make_figures
 from noisette.layout import data_directory, run_directory, training_directory
-from noisette.stages import plan
-from noisette_flows.tracking.figures import ShowMirror
+from noisette.stages import plan_stages
+from noisette_flows.tracking.figures import FigureMirror
 from noisette_flows.tracking.mirror import Mirror
 from noisette_flows.tracking.store import Store
 
@@ -58,11 +58,11 @@ SCALED: dict[str, dict[str, Any]] = {
     "mnist-annotated": {**UNET, **DDPM},
     "mnist-conditional": {
         **{f"sampling.samplers.{number}.steps": 4 for number in range(3)},
-        "pictures.0.sampler.steps": 4,
-        "pictures.0.rows": 1,
+        "figures.0.sampler.steps": 4,
+        "figures.0.rows": 1,
         "evaluation.metrics": ["kid", "recognised"],
     },
-    "text-to-image": {"pictures.0.steps": 2},
+    "text-to-image": {"figures.0.steps": 2},
     "mnist-from-scratch": {
         **DDPM,
         "backbone.channels": 8,
@@ -70,9 +70,9 @@ SCALED: dict[str, dict[str, Any]] = {
         "backbone.attention": [2],
         "backbone.heads": 2,
         "backbone.groups": 4,
-        "pictures.0.sampler.steps": 20,
-        "pictures.0.count": 2,
-        "pictures.0.at": [0, 3, 19],
+        "figures.0.sampler.steps": 20,
+        "figures.0.num_images": 2,
+        "figures.0.timesteps": [0, 3, 19],
     },
     "flowers": {**UNET, **DDPM, "preparation.size": 16, "backbone.time_channels": 8},
     "cifar10": {
@@ -82,20 +82,20 @@ SCALED: dict[str, dict[str, Any]] = {
     },
     "inpaint": {
         **FACES,
-        **{f"pictures.{number}.sampler.steps": 6 for number in range(2)},
-        **{f"pictures.{number}.resample": 2 for number in range(2)},
-        **{f"pictures.{number}.jump": 2 for number in range(2)},
-        "pictures.1.box": [0, 8, 16, 8],
+        **{f"figures.{number}.sampler.steps": 6 for number in range(2)},
+        **{f"figures.{number}.jump_n_sample": 2 for number in range(2)},
+        **{f"figures.{number}.jump_length": 2 for number in range(2)},
+        "figures.1.box": [0, 8, 16, 8],
     },
     "super-resolution": {
         **FACES,
         "training.low_res_size": 4,
-        **{f"pictures.{number}.sampler.steps": 3 for number in range(2)},
+        **{f"figures.{number}.sampler.steps": 3 for number in range(2)},
     },
     "interpolate": {
         **FACES,
-        "pictures.0.at": [0, 5, 15],
-        **{f"pictures.{number}.sampler.steps": 5 for number in range(2)},
+        "figures.0.timesteps": [0, 5, 15],
+        **{f"figures.{number}.sampler.steps": 5 for number in range(2)},
     },
 }
 """Of each row of the table of experiments, what is changed to run it in seconds."""
@@ -106,7 +106,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Small files of all data sets that are downloads, and a pretrained pipeline."""
     folder = tmp_path_factory.mktemp("files")
     pipeline = write_pipeline(folder / "ldm-text2im-large-256")
-    with taken_for_whole(folder) as paths:
+    with accept_small_datasets(folder) as paths:
         yield {**paths, "pipeline": str(pipeline)}
 
 
@@ -120,28 +120,28 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return empty_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
-def scaled(name: str, files: dict[str, str]) -> Experiment | Show:
+def scaled(name: str, files: dict[str, str]) -> Experiment | FiguresConfig:
     """Load a shipped config with the changes that `--set` would make."""
     whole = load(CONFIGS / f"{name}.yaml")
     changes = SCALED[name]
     if isinstance(whole, Experiment):
         changes = {**SMALL, "dataset.path": files[whole.dataset.name], **changes}
     elif name == "text-to-image":
-        changes = {**changes, "pictures.0.pipeline": files["pipeline"]}
+        changes = {**changes, "figures.0.pipeline": files["pipeline"]}
     return load(CONFIGS / f"{name}.yaml", changes)
 
 
-def run(config: Experiment | Show, root: Path, store: Store) -> list[Shown]:
-    """Do what `noisette run` does, without Prefect; return the pictures of the process."""
+def run(config: Experiment | FiguresConfig, root: Path, store: Store) -> list[FigureResult]:
+    """Do what `noisette run` does, without Prefect; return the images of the process."""
     directory = run_directory(config, root)
     if not isinstance(config, Experiment):
-        shown = [depict(config, scene, root) for scene in config.pictures]
-        ShowMirror(config, directory, store).sync({"parent": "FINISHED"})
+        shown = [make_figures(config, figure, root) for figure in config.figures]
+        FigureMirror(config, directory, store).sync({"parent": "FINISHED"})
         return shown
     prepare(config, root)
     checkpoint = train(config, root)
     samples = [sample(config, checkpoint, sampler, root) for sampler in config.sampling.samplers]
-    shown = [depict(config, scene, root, checkpoint=checkpoint) for scene in config.pictures]
+    shown = [make_figures(config, figure, root, checkpoint=checkpoint) for figure in config.figures]
     evaluate(config, samples, root)
     Mirror(config, directory, store, {}).sync({"parent": "FINISHED"})
     return shown
@@ -160,7 +160,7 @@ def logged(name: str, store: Store) -> tuple[set[str], set[str]]:
     files = {
         file.path.rpartition("/")[2]
         for found in parents
-        for folder in client.list_artifacts(found.info.run_id, "pictures")
+        for folder in client.list_artifacts(found.info.run_id, "figures")
         for file in client.list_artifacts(found.info.run_id, folder.path)
     }
     return metrics, files
@@ -175,15 +175,15 @@ def test_every_row_of_the_table_has_its_config() -> None:
 def test_it_runs_to_its_end(name: str, files: dict[str, str], root: Path, store: Store) -> None:
     config = scaled(name, files)
     shown = run(config, root, store)
-    stages = plan(config, root)
+    stages = plan_stages(config, root)
     assert stages
     assert [stage.name for stage in stages if not stage.finished] == []
     grids = [
         stage.directory / "grid.png" for stage in stages if stage.name.startswith("sample ") and stage.directory
     ]
-    pictures = [*grids, *(path for one in shown for path in one.files)]
-    assert pictures
-    for path in pictures:
+    images = [*grids, *(path for one in shown for path in one.files)]
+    assert images
+    for path in images:
         with Image.open(path) as image:
             image.load()
             assert np.asarray(image.convert("L")).std() > 1, path
@@ -197,12 +197,12 @@ def test_it_runs_to_its_end(name: str, files: dict[str, str], root: Path, store:
 # What each of them is there for.
 
 
-def of(name: str, files: dict[str, str], root: Path) -> tuple[Experiment, dict[str, Shown]]:
-    """Return a config and its pictures, which the test above has made."""
+def of(name: str, files: dict[str, str], root: Path) -> tuple[Experiment, dict[str, FigureResult]]:
+    """Return a config and its images, which the test above has made."""
     config = scaled(name, files)
     assert isinstance(config, Experiment)
-    stages = [stage for stage in plan(config, root) if stage.name.startswith("pictures ")]
-    found = [Shown.finished(stage.directory) for stage in stages if stage.directory]
+    stages = [stage for stage in plan_stages(config, root) if stage.name.startswith("images ")]
+    found = [FigureResult.finished(stage.directory) for stage in stages if stage.directory]
     return config, {shown.label: shown for shown in found if shown}
 
 
@@ -216,15 +216,15 @@ def test_the_conditional_grid_has_a_column_a_class_and_moves(files: dict[str, st
     config, shown = of("mnist-conditional", files, root)
     assert [path.suffix for path in shown["classes"].files] == [".png", ".gif", ".webp"]
     with Image.open(shown["classes"].files[1]) as animation:
-        assert getattr(animation, "n_frames", 1) == 5  # four steps, and the pictures
-    assert [sampler.guidance for sampler in config.sampling.samplers] == [0, 0.5, 2]
+        assert getattr(animation, "n_frames", 1) == 5  # four steps, and the images
+    assert [sampler.guidance_scale for sampler in config.sampling.samplers] == [1, 1.5, 3]
     data = Prepared.open(data_directory(config, root))
     assert (data.shape, len(data.classes)) == ((1, 28, 28), 10)
 
 
 def test_padding_is_not_resizing(files: dict[str, str], root: Path) -> None:
     padded, resized = (
-        Prepared.open(data_directory(of(name, files, root)[0], root)).pictures("train")
+        Prepared.open(data_directory(of(name, files, root)[0], root)).images("train")
         for name in ("mnist-from-scratch", "mnist-annotated")
     )
     assert padded.shape == resized.shape == (24, 1, 32, 32)
@@ -235,7 +235,7 @@ def test_padding_is_not_resizing(files: dict[str, str], root: Path) -> None:
 def test_the_faces_are_trained_once_for_both(files: dict[str, str], root: Path) -> None:
     first, second = (training_directory(of(name, files, root)[0], root) for name in ("interpolate", "inpaint"))
     assert first == second
-    shown = [path.name.rpartition("-")[0] for path in (first / "pictures").iterdir()]
+    shown = [path.name.rpartition("-")[0] for path in (first / "figures").iterdir()]
     assert sorted(shown) == ["denoise", "inpaint", "interpolate", "lower-half"]
 
 
@@ -307,7 +307,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "preparation.fit": "pad",
         "backbone.widths": (64, 128, 256, 512, 512, 384),
         "backbone.dropout": 0.1,
-        "pictures.0.at": (0, 15, 50, 100, 200, 300, 400, 550, 700, 999),
+        "figures.0.timesteps": (0, 15, 50, 100, 200, 300, 400, 550, 700, 999),
     },
     "flowers": {
         "training.steps": 800 * (1020 // 32),

@@ -173,13 +173,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder in which a tiny experiment has run and was sent to MLflow."""
     from noisette.comparison import Sweep
     from noisette.comparison import compare as sweep
-    from noisette.figures import depict
+    from noisette.figures import make_figures
     from noisette_flows.tracking import Mirror, Store
-    from noisette_flows.tracking.provenance import provenance_of
+    from noisette_flows.tracking.provenance import collect_provenance
 
-    listed = [{"name": "denoise", "count": 2, "sampler": {"name": "ddim", "steps": 3}}]
+    listed = [{"name": "denoise", "num_images": 2, "sampler": {"name": "ddim", "steps": 3}}]
     training = {**TINY["training"], "steps": 4, "log_every": 1, "preview_every": 4}
-    config = {**TINY, "preparation": {"limit": 64}, "training": training, "pictures": listed}
+    config = {**TINY, "preparation": {"limit": 64}, "training": training, "figures": listed}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("ran"))
         patch.setenv("NOISETTE_DEVICE", "cpu")
@@ -189,11 +189,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         model = noisette.train(experiment)
         samples = [noisette.sample(experiment, model, sampler) for sampler in experiment.sampling.samplers]
         noisette.evaluate(experiment, samples, run=model.run)
-        depict(experiment, experiment.pictures[0], checkpoint=model)
+        make_figures(experiment, experiment.figures[0], checkpoint=model)
         sweep(Sweep.of(model.run, ["ddim"], (2, 3), count=6))
         store = Store.of(f"sqlite:///{Path.cwd()}/mlflow.db")
         assert store is not None
-        Mirror(experiment, model.run, store, {}, provenance_of("flow")).sync({"parent": "FINISHED"})
+        Mirror(experiment, model.run, store, {}, collect_provenance("flow")).sync({"parent": "FINISHED"})
         yield Path.cwd()
 
 

@@ -1,4 +1,4 @@
-"""noisette: diffusion models from pictures to a comparison you can trust, every part a plugin.
+"""noisette: diffusion models from images to a comparison you can trust, every part a plugin.
 
 `import noisette` imports neither torch nor any plugin; what needs them is imported when first used. Torch then
 finds OMP_WAIT_POLICY=PASSIVE in the environment, unless it is set: threads that spin while they wait for each other
@@ -46,7 +46,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loa
 if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.data import Prepared, prepare
-    from noisette.diffusion import Clipped, Denoiser, Noise, Prediction, Tables
+    from noisette.diffusion import Clipped, Denoiser, Noise, Prediction, Process
     from noisette.evaluation import Report, evaluate
     from noisette.events import Events
     from noisette.find import find_checkpoint
@@ -68,7 +68,7 @@ _LAZY = {
     "Prepared": "noisette.data",
     "Report": "noisette.evaluation",
     "Samples": "noisette.sampling",
-    "Tables": "noisette.diffusion",
+    "Process": "noisette.diffusion",
     "__version__": "noisette.version",
     "evaluate": "noisette.evaluation",
     "find_checkpoint": "noisette.find",
@@ -108,6 +108,7 @@ __all__ = [
     "PluginError",
     "Prediction",
     "Prepared",
+    "Process",
     "Report",
     "Run",
     "Sampler",
@@ -116,7 +117,6 @@ __all__ = [
     "Shape",
     "Split",
     "StorageError",
-    "Tables",
     "__version__",
     "evaluate",
     "find_checkpoint",

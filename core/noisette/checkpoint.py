@@ -18,7 +18,15 @@ from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 from noisette.errors import CheckpointError, StorageError
 from noisette.storage import MANIFEST, Manifest, is_complete, read_manifest, verify
 
-__all__ = ["Checkpoint", "Description", "checkpoint_path", "checkpoints", "finished", "latest", "prune"]
+__all__ = [
+    "Checkpoint",
+    "Description",
+    "checkpoint_path",
+    "find_finished_checkpoint",
+    "find_latest_checkpoint",
+    "list_checkpoints",
+    "prune_checkpoints",
+]
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +35,7 @@ _NAME = re.compile(r"step-(\d{8,})")
 Side = Annotated[int, Field(ge=1, le=2**16)]
 
 
-class _Trained(BaseModel, extra="allow"):
+class _ExperimentOptions(BaseModel, extra="allow"):
     """The options of the experiment that its network cannot be rebuilt without."""
 
     timesteps: Annotated[int, Field(ge=1, le=100_000)]
@@ -52,14 +60,14 @@ class Description(BaseModel, extra="allow"):
     Attributes:
         step: training steps done.
         experiment: all options.
-        shape: channels, height and width of its pictures.
+        shape: channels, height and width of its images.
         classes: names of their labels.
-        data: digest of the prepared pictures.
+        data: digest of the prepared images.
         plugins: where its plugins came from.
     """
 
     step: NonNegativeInt
-    experiment: _Trained
+    experiment: _ExperimentOptions
     shape: tuple[Side, Side, Side]
     classes: list[str]
     data: str
@@ -114,7 +122,7 @@ class Checkpoint:
             CheckpointError: naming the file that is missing or differs.
         """
         try:
-            return cls(directory, _named(directory, verify(directory, "checkpoint")))
+            return cls(directory, _check_step(directory, verify(directory, "checkpoint")))
         except StorageError as error:
             raise CheckpointError(str(error)) from None
 
@@ -147,9 +155,9 @@ def checkpoint_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:08d}"
 
 
-def latest(run: Path) -> Checkpoint | None:
+def find_latest_checkpoint(run: Path) -> Checkpoint | None:
     """Return the newest checkpoint whose hashes hold, or None; says which newer ones are damaged."""
-    for _, directory in _newest_first(run):
+    for _, directory in _list_newest_first(run):
         try:
             return Checkpoint.open(directory)
         except CheckpointError as error:
@@ -157,16 +165,16 @@ def latest(run: Path) -> Checkpoint | None:
     return None
 
 
-def checkpoints(run: Path) -> Iterator[Checkpoint]:
+def list_checkpoints(run: Path) -> Iterator[Checkpoint]:
     """Yield the checkpoints of a run, newest first, from their manifests alone: their hashes may not hold."""
-    for _, directory in _newest_first(run):
+    for _, directory in _list_newest_first(run):
         try:
-            yield Checkpoint(directory, _named(directory, read_manifest(directory, "checkpoint")))
+            yield Checkpoint(directory, _check_step(directory, read_manifest(directory, "checkpoint")))
         except StorageError as error:
             log.debug("not a checkpoint: %s", error)
 
 
-def finished(run: Path, steps: int) -> Checkpoint | None:
+def find_finished_checkpoint(run: Path, steps: int) -> Checkpoint | None:
     """Return the checkpoint of a finished training, or None; looks at sizes only, so that it is instant.
 
     It is that of `steps` steps, or of a training that ended before, because it got no better or its time was up.
@@ -174,17 +182,17 @@ def finished(run: Path, steps: int) -> Checkpoint | None:
     directory = checkpoint_path(run, steps)
     if is_complete(directory, "checkpoint"):
         return Checkpoint(directory, read_manifest(directory, "checkpoint"))
-    newest = next((found for found in checkpoints(run) if is_complete(found.directory, "checkpoint")), None)
+    newest = next((found for found in list_checkpoints(run) if is_complete(found.directory, "checkpoint")), None)
     return newest if newest is not None and newest.about.get("ended") and newest.step <= steps else None
 
 
-def prune(run: Path, keep: int, step: int) -> None:
+def prune_checkpoints(run: Path, keep: int, step: int) -> None:
     """Remove all but the newest `keep` checkpoints up to `step`; later ones are damaged, and will be replaced."""
-    for directory in [path for number, path in _newest_first(run) if number <= step][keep:]:
+    for directory in [path for number, path in _list_newest_first(run) if number <= step][keep:]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _named(directory: Path, manifest: Manifest) -> Manifest:
+def _check_step(directory: Path, manifest: Manifest) -> Manifest:
     """Return the manifest of a checkpoint unless its directory's name says another step."""
     if _step_of(directory) not in (None, manifest.about.get("step")):
         raise StorageError(f"{directory}: expected a checkpoint of this step; got {manifest.about.get('step')!r}")
@@ -196,7 +204,7 @@ def _step_of(directory: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def _newest_first(run: Path) -> list[tuple[int, Path]]:
+def _list_newest_first(run: Path) -> list[tuple[int, Path]]:
     """Return the steps and directories of a run's checkpoints."""
     found = [(_step_of(path), path) for path in (run / "checkpoints").glob("step-*")]
     return sorted(((step, path) for step, path in found if step is not None), reverse=True)

@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.contracts import Sampler
 
-__all__ = ["changed_code", "made_at", "warn_of_edited_sampler", "warn_of_edits"]
+__all__ = ["find_changed_plugins", "format_finish_time", "warn_if_code_changed", "warn_if_sampler_changed"]
 
 log = logging.getLogger(__name__)
 
 Origins = Sequence[Mapping[str, str]]
 
 
-def changed_code(now: Origins, before: Origins) -> list[str]:
+def find_changed_plugins(now: Origins, before: Origins) -> list[str]:
     """Return the plugins, as ``sampler 'ddim'``, that were of the same package before, and of other code.
 
     Args:
         now, before: origins of plugins; what was made before code was recorded counts as unchanged.
     """
-    stored = {_named(origin): origin["code"] for origin in before if "code" in origin}
-    changed = [origin for origin in now if stored.get(_named(origin), origin["code"]) != origin["code"]]
+    stored = {_identity(origin): origin["code"] for origin in before if "code" in origin}
+    changed = [origin for origin in now if stored.get(_identity(origin), origin["code"]) != origin["code"]]
     return list(dict.fromkeys(f"{origin['kind']} {origin['name']!r}" for origin in changed))
 
 
-def made_at(directory: Path) -> str:
+def format_finish_time(directory: Path) -> str:
     """Return when a directory was finished, in local time: ``2026-11-30 22:10``."""
     return f"{datetime.fromtimestamp((directory / MANIFEST).stat().st_mtime):%Y-%m-%d %H:%M}"
 
 
-def warn_of_edits(target: Path, kind: str, origins: Origins, same: Mapping[str, Any], again: str) -> None:
+def warn_if_code_changed(target: Path, kind: str, origins: Origins, same: Mapping[str, Any], again: str) -> None:
     """Warn if what is about to be made at `target` was made before by other code of the same plugins.
 
     Args:
@@ -52,19 +52,19 @@ def warn_of_edits(target: Path, kind: str, origins: Origins, same: Mapping[str, 
     """
     if is_complete(target, kind):  # made anew by the same code
         return
-    for directory in sorted(target.parent.glob(f"*/{MANIFEST}"), key=_time, reverse=True):
-        manifest = _read(directory.parent, kind)
+    for directory in sorted(target.parent.glob(f"*/{MANIFEST}"), key=_modification_time, reverse=True):
+        manifest = _try_read_manifest(directory.parent, kind)
         if manifest is None or any(manifest.about.get(key) != value for key, value in same.items()):
             continue
         before = manifest.about.get("plugins") or [manifest.about.get("plugin") or {}]
-        if names := changed_code(origins, before):
-            place, when = directory.parent, made_at(directory.parent)
+        if names := find_changed_plugins(origins, before):
+            place, when = directory.parent, format_finish_time(directory.parent)
             log.warning("the code of %s has changed since %s (%s): %s", ", ".join(names), place, when, again)
             return
 
 
-def warn_of_edited_sampler(experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, target: Path) -> None:
-    """Warn if a sampler's pictures, about to be made at `target`, were made before by other code of it."""
+def warn_if_sampler_changed(experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, target: Path) -> None:
+    """Warn if a sampler's images, about to be made at `target`, were made before by other code of it."""
     same = {
         "sampler": sampler.options(),
         "checkpoint": checkpoint.digest,
@@ -72,18 +72,18 @@ def warn_of_edited_sampler(experiment: Experiment, checkpoint: Checkpoint, sampl
         "clip": experiment.sampling.clip_x0,
         "seed": experiment.seed,
     }
-    warn_of_edits(target, "samples", [registry().origin_of(sampler)], same, "sampling again")
+    warn_if_code_changed(target, "samples", [registry().origin_of(sampler)], same, "sampling again")
 
 
-def _named(origin: Mapping[str, str]) -> tuple[str, str, str]:
+def _identity(origin: Mapping[str, str]) -> tuple[str, str, str]:
     return origin["kind"], origin["name"], origin["distribution"]
 
 
-def _time(path: Path) -> float:
+def _modification_time(path: Path) -> float:
     return path.stat().st_mtime
 
 
-def _read(directory: Path, kind: str) -> Manifest | None:
+def _try_read_manifest(directory: Path, kind: str) -> Manifest | None:
     try:
         return read_manifest(directory, kind)
     except StorageError:

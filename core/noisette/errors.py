@@ -46,14 +46,14 @@ class Problem:
 class ConfigError(NoisetteError):
     """A config that cannot be run; carries every problem found, not only the first, and shows up to twenty."""
 
-    SHOWN: ClassVar[int] = 20
+    MAX_SHOWN: ClassVar[int] = 20
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        shown = [f"  {problem}" for problem in problems[: self.SHOWN]]
+        shown = [f"  {problem}" for problem in problems[: self.MAX_SHOWN]]
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        more = f"more than {self.SHOWN} problems, of which the first are"
+        more = f"more than {self.MAX_SHOWN} problems, of which the first are"
         super().__init__("\n".join([f"{source}: {count if len(shown) == len(problems) else more}", *shown]))
 
 
@@ -62,7 +62,7 @@ class PluginError(NoisetteError):
 
 
 class DataError(NoisetteError):
-    """Pictures or labels that are missing, damaged, or not what the config says."""
+    """Images or labels that are missing, damaged, or not what the config says."""
 
 
 class DownloadError(DataError):
@@ -70,7 +70,7 @@ class DownloadError(DataError):
 
 
 class MixedError(DataError):
-    """Pictures of one set differ in what the preparation does not settle.
+    """Images of one set differ in what the preparation does not settle.
 
     Attributes:
         what: "size" or "channels".

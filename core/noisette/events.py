@@ -21,7 +21,7 @@ __all__ = ["Events"]
 
 log = logging.getLogger(__name__)
 
-_OURS = {__file__, *map(str, Path(pluggy.__file__).parent.glob("*.py"))}
+_INTERNAL_FILES = {__file__, *map(str, Path(pluggy.__file__).parent.glob("*.py"))}
 """Files between an engine and a listener."""
 
 
@@ -40,7 +40,9 @@ class Events:
     """
 
     def __init__(self, listeners: Sequence[object] = (), *, installed: bool = True) -> None:
-        self._managers = [_manager(listener) for listener in [*(_installed() if installed else ()), *listeners]]
+        self._managers = [
+            _make_manager(listener) for listener in [*(_installed_listeners() if installed else ()), *listeners]
+        ]
 
     def run_start(self, run: Run) -> None:
         """Call `on_run_start`."""
@@ -54,9 +56,9 @@ class Events:
         """Call `on_activity`."""
         self._call("on_activity", run=run, activity=activity)
 
-    def pictures(self, run: Run, step: int, key: str, path: Path) -> None:
-        """Call `on_pictures`."""
-        self._call("on_pictures", run=run, step=step, key=key, path=path)
+    def images(self, run: Run, step: int, key: str, path: Path) -> None:
+        """Call `on_images`."""
+        self._call("on_images", run=run, step=step, key=key, path=path)
 
     def metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
         """Call `on_metrics`."""
@@ -77,10 +79,12 @@ class Events:
             except Exception as error:
                 self._managers.remove(manager)
                 names = ", ".join(map(_name, manager.get_plugins()))
-                log.warning("listener %s failed in %s and is left out: %r%s", names, hook, error, _place(error))
+                log.warning(
+                    "listener %s failed in %s and is left out: %r%s", names, hook, error, _error_location(error)
+                )
 
 
-def _manager(listener: object) -> pluggy.PluginManager:
+def _make_manager(listener: object) -> pluggy.PluginManager:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(HookSpecs)
     try:
@@ -95,14 +99,14 @@ def _name(listener: object) -> str:
     return str(getattr(listener, "__name__", type(listener).__name__))
 
 
-def _place(error: Exception) -> str:
+def _error_location(error: Exception) -> str:
     """Return the line of the listener's own file at which an error came out of it."""
-    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename not in _OURS]
+    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename not in _INTERNAL_FILES]
     own = [frame for frame in frames if frame.filename == frames[0].filename]
     return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
-def _installed() -> list[object]:
+def _installed_listeners() -> list[object]:
     from noisette.plugins import registry
 
     return [source.module for source in registry().sources if source.hooks]

@@ -22,10 +22,10 @@ from noisette.storage import committed
 if TYPE_CHECKING:
     from noisette.contracts.backbone import Pretrained
 
-__all__ = ["export_checkpoint", "import_checkpoint", "imported_config", "read_foreign"]
+__all__ = ["export_checkpoint", "import_checkpoint", "import_pretrained", "make_imported_config"]
 
 
-_NOT_KEPT = {"decay", "low_res_size", "self_condition"}
+_DROPPED_OPTIONS = {"decay", "low_res_size", "self_condition"}
 """Training options of a config that an imported one has not: those of other networks, and a rate that falls to zero
 over the steps, of which there are none; so a training may go on from what was imported."""
 
@@ -42,14 +42,14 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path | str, label: str | N
         CheckpointError: if the backbone is not installed.
         DataError: if the other library cannot say the same; StorageError: if the folder cannot be written.
     """
-    from noisette.model.stored import stored_plugin
+    from noisette.model.stored import load_plugin
 
-    backbone = cast(Backbone, stored_plugin(checkpoint, "backbone"))
+    backbone = cast(Backbone, load_plugin(checkpoint, "backbone"))
     backbone.export(checkpoint, Path(folder), label)
     return Path(folder)
 
 
-def read_foreign(path: Path | str) -> Pretrained:
+def import_pretrained(path: Path | str) -> Pretrained:
     """Read a network that another library trained, with whichever backbone knows such a file.
 
     Raises:
@@ -60,7 +60,7 @@ def read_foreign(path: Path | str) -> Pretrained:
         raise DataError(f"{path}: there is no such file or folder; expected a network of another library")
     for found in registry().of_kind("backbone"):
         try:
-            read = cast(type[Backbone], found.plugin).read_foreign(path)
+            read = cast(type[Backbone], found.plugin).import_pretrained(path)
         except DataError as error:
             refused.append(str(error))
             continue
@@ -74,7 +74,7 @@ def read_foreign(path: Path | str) -> Pretrained:
     )
 
 
-def imported_config(pretrained: Pretrained, config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def make_imported_config(pretrained: Pretrained, config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the config of an experiment whose network was trained elsewhere.
 
     Args:
@@ -84,11 +84,11 @@ def imported_config(pretrained: Pretrained, config: Mapping[str, Any], name: str
     """
     process = dict(pretrained.process)
     sampling = {**(config.get("sampling") or {}), **process.pop("sampling", {})}
-    training = {key: value for key, value in (config.get("training") or {}).items() if key not in _NOT_KEPT}
+    training = {key: value for key, value in (config.get("training") or {}).items() if key not in _DROPPED_OPTIONS}
     return {
         **config,
         "name": name,
-        "preparation": {**(config.get("preparation") or {}), **_preparation(pretrained)},
+        "preparation": {**(config.get("preparation") or {}), **_preparation_options(pretrained)},
         **process,
         "backbone": {**pretrained.backbone.options(), "name": registry().name_of(pretrained.backbone)},
         "training": {**training, "steps": 0, "class_conditional": pretrained.classes > 0},
@@ -101,42 +101,42 @@ def import_checkpoint(pretrained: Pretrained, experiment: Experiment, root: Path
 
     Args:
         pretrained: the network.
-        experiment: of `imported_config`.
+        experiment: of `make_imported_config`.
         root: folder of all results.
 
     Raises:
-        DataError: if nobody says how large its pictures are, or its channels are not those of the objective.
+        DataError: if nobody says how large its images are, or its channels are not those of the objective.
         StorageError: if it cannot be written.
     """
     from safetensors.torch import save_file
 
-    from noisette.model.weights import file_of
+    from noisette.model.weights import ema_file_name
 
     run = training_directory(experiment, Path(root))
     size = pretrained.size or (experiment.preparation.size,) * 2
     if size[0] is None:
-        raise DataError(f"{pretrained.source}: does not say how large its pictures are: set preparation.size")
+        raise DataError(f"{pretrained.source}: does not say how large its images are: set preparation.size")
     pretrained.network(cast(tuple[int, int], size))  # refuses weights that do not fit, and sizes
-    wanted = pretrained.inputs * experiment.objective.outputs
+    wanted = pretrained.in_channels * experiment.objective.outputs
     if pretrained.outputs != wanted:
         raise DataError(
-            f"{pretrained.source}: gives {pretrained.outputs} channels for {pretrained.inputs}; the objective "
+            f"{pretrained.source}: gives {pretrained.outputs} channels for {pretrained.in_channels}; the objective "
             f"{experiment.objective.name} reads {wanted}"
         )
-    about = _about(pretrained, experiment, Path(root), (pretrained.inputs, *cast(tuple[int, int], size)))
+    about = _about(pretrained, experiment, Path(root), (pretrained.in_channels, *cast(tuple[int, int], size)))
     target = checkpoint_path(run, 0)
     with committed(target, "checkpoint", about) as staging:
         decays = experiment.training.decays  # a training that goes on from here averages from here on
-        for file in ("network.safetensors", *(file_of(decay, decays) for decay in decays)):
+        for file in ("network.safetensors", *(ema_file_name(decay, decays) for decay in decays)):
             save_file({key: tensor.contiguous() for key, tensor in pretrained.state.items()}, staging / file)
     return Checkpoint.open(target)
 
 
-def _preparation(pretrained: Pretrained) -> dict[str, Any]:
-    """Return the options that make pictures those of the network, as far as it says."""
+def _preparation_options(pretrained: Pretrained) -> dict[str, Any]:
+    """Return the options that make images those of the network, as far as it says."""
     size = pretrained.size
     square = {"size": size[0]} if size is not None and size[0] == size[1] else {}
-    return {**square, **({"channels": pretrained.inputs} if pretrained.inputs in (1, 3) else {})}
+    return {**square, **({"channels": pretrained.in_channels} if pretrained.in_channels in (1, 3) else {})}
 
 
 def _about(

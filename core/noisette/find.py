@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from noisette.checkpoint import Checkpoint, finished, latest
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint
 from noisette.config import Experiment
 from noisette.errors import CheckpointError
 from noisette.layout import training_directory
@@ -57,10 +57,10 @@ def finished_checkpoint(experiment: Experiment, root: Path | str = "runs", sourc
         CheckpointError: if the training is not finished, or the checkpoint is damaged.
     """
     run, source = training_directory(experiment, Path(root)), source or experiment.name
-    done = finished(run, experiment.training.steps)
+    done = find_finished_checkpoint(run, experiment.training.steps)
     if done is not None:
         return Checkpoint.open(done.directory)
-    started = latest(run)
+    started = find_latest_checkpoint(run)
     if started is None:
         raise CheckpointError(
             f"{source}: is not trained: there is no checkpoint in {run}; run the train stage first"
@@ -72,7 +72,7 @@ def finished_checkpoint(experiment: Experiment, root: Path | str = "runs", sourc
 
 
 def _newest(run: Path) -> Checkpoint:
-    newest = latest(run)
+    newest = find_latest_checkpoint(run)
     if newest is None:
         raise CheckpointError(
             f"{run}: expected a checkpoint (a directory with a {MANIFEST}) or a run (a directory with checkpoints "

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from math import floor, isfinite, log10
 
-__all__ = ["compact", "duration", "measured", "rate"]
+__all__ = ["format_duration", "format_estimate", "format_number", "format_rate"]
 
 
-def compact(value: float, digits: int = 4) -> str:
+def format_number(value: float, digits: int = 4) -> str:
     """Return a number with about `digits` significant digits: ``153.2``, ``0.003142``, ``1.2e-07``."""
     if not isfinite(value) or value == 0 or not 1e-5 <= abs(value) < 1e6:
         return f"{value:.{digits - 2}g}"
     return f"{value:.{max(0, digits - 1 - floor(log10(abs(value))))}f}"
 
 
-def measured(value: float, stderr: float | None) -> str:
+def format_estimate(value: float, stderr: float | None) -> str:
     """Return a value to the digits its standard error allows: ``0.0123 ± 0.0008``; a count has none."""
     if stderr is None or not isfinite(stderr) or stderr <= 0:
-        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else compact(value)
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else format_number(value)
     leading = floor(log10(stderr))
     digits = 1 if stderr / 10**leading >= 3 else 2
     decimals = max(0, digits - 1 - leading)
     return f"{value:.{decimals}f} ± {stderr:.{decimals}f}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a time as ``0:07``, ``12:30`` or ``3:05:00``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def rate(per_second: float, unit: str) -> str:
+def format_rate(per_second: float, unit: str) -> str:
     """Return a speed as ``8.1 steps/s``, or ``2.4 s/step`` where it is below one."""
     if 0 < per_second < 1:
-        return f"{compact(1 / per_second, 2)} s/{unit.removesuffix('s')}"
-    return f"{compact(per_second, 2)} {unit}/s"
+        return f"{format_number(1 / per_second, 2)} s/{unit.removesuffix('s')}"
+    return f"{format_number(per_second, 2)} {unit}/s"

@@ -44,14 +44,14 @@ class Run:
     """One stage at work.
 
     Attributes:
-        stage: "prepare", "train", "sample", "evaluate" or "pictures".
+        stage: "prepare", "train", "sample", "evaluate" or "figures".
         name: what it works on, such as the experiment's or the sampler's name.
         directory: where its results go.
         total: steps to the end, in the unit of `on_step`; 0 if unknown.
         options: JSON values that describe it.
     """
 
-    stage: Literal["prepare", "train", "sample", "evaluate", "pictures"]
+    stage: Literal["prepare", "train", "sample", "evaluate", "figures"]
     name: str
     directory: Path
     total: int
@@ -71,7 +71,7 @@ class HookSpecs:
 
     @hookspec
     def on_step(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        """Be told that `step` of `run.total` is done: training steps, pictures sampled or read.
+        """Be told that `step` of `run.total` is done: training steps, images sampled or read.
 
         `metrics` holds what the step measured, such as ``loss``; it may be empty.
         """
@@ -81,8 +81,8 @@ class HookSpecs:
         """Be told what a stage does from now on that no step counts, such as ``computing kid of ddim-50``."""
 
     @hookspec
-    def on_pictures(self, run: Run, step: int, key: str, path: Path) -> None:
-        """Be told of a picture file, such as the grid drawn at a step of training."""
+    def on_images(self, run: Run, step: int, key: str, path: Path) -> None:
+        """Be told of an image file, such as the grid drawn at a step of training."""
 
     @hookspec
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:

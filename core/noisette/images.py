@@ -11,48 +11,48 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from noisette.storage import writing
+from noisette.storage import disk_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["columns_of", "grid", "save_png", "sheet"]
+__all__ = ["choose_grid_columns", "make_grid", "make_sheet", "save_png"]
 
 
-def columns_of(classes: int) -> int:
-    """Return how many pictures a row of a grid holds: one a class where classes take turns, or eight."""
+def choose_grid_columns(classes: int) -> int:
+    """Return how many images a row of a grid holds: one a class where classes take turns, or eight."""
     return classes if 0 < classes <= 20 else 8
 
 
-def grid(pictures: NDArray[np.uint8], columns: int = 8, width: int = 512) -> Image.Image:
-    """Lay pictures out in rows, a pixel apart, each enlarged by a whole factor so that the grid is about `width`.
+def make_grid(images: NDArray[np.uint8], columns: int = 8, width: int = 512) -> Image.Image:
+    """Lay images out in rows, a pixel apart, each enlarged by a whole factor so that the grid is about `width`.
 
     Args:
-        pictures: uint8 (N, C, H, W) with one or three channels, N at least 1.
-        columns: pictures a row.
-        width: the least width of the grid in pixels, where pictures are small.
+        images: uint8 (N, C, H, W) with one or three channels, N at least 1.
+        columns: images a row.
+        width: the least width of the grid in pixels, where images are small.
     """
-    count, channels, high, wide = pictures.shape
+    count, channels, high, wide = images.shape
     columns = min(columns, count)
     rows = ceil(count / columns)
     factor = max(1, ceil((width / columns - 2) / wide))
     tall, broad = high * factor + 2, wide * factor + 2
     canvas = np.full((rows * tall, columns * broad, channels), 128, dtype=np.uint8)
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         top, left = index // columns * tall + 1, index % columns * broad + 1
-        large = picture.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1)
+        large = image.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1)
         canvas[top : top + high * factor, left : left + wide * factor] = large
     return Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
 
 
 def save_png(image: Image.Image, path: Path) -> Path:
-    """Write a picture as PNG, whole or not at all, as others may be waiting for it; return its path.
+    """Write an image as PNG, whole or not at all, as others may be waiting for it; return its path.
 
     Raises:
         StorageError: if it cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
-    with writing(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             image.save(unfinished, format="PNG", optimize=True)
@@ -61,15 +61,15 @@ def save_png(image: Image.Image, path: Path) -> Path:
             unfinished.unlink(missing_ok=True)
 
 
-_PAPER, _INK = 228, 30
-_TEXT = 16
+_BACKGROUND, _FOREGROUND = 228, 30
+_TEXT_HEIGHT = 16
 """Height of letters in pixels, legible where a sheet of 1000 pixels is shown at three quarters of its size."""
-_SMALLEST = 10
+_MIN_TEXT_HEIGHT = 10
 _GAP = 4
 
 
-def sheet(
-    pictures: NDArray[np.uint8],
+def make_sheet(
+    images: NDArray[np.uint8],
     columns: Sequence[str] = (),
     rows: Sequence[str] = (),
     *,
@@ -78,59 +78,59 @@ def sheet(
     titles: Sequence[str] = (),
     width: int = 1000,
 ) -> Image.Image:
-    """Lay out rows of pictures, each enlarged by a whole factor so that the sheet is about `width` pixels wide.
+    """Lay out rows of images, each enlarged by a whole factor so that the sheet is about `width` pixels wide.
 
     Args:
-        pictures: uint8 (R, K, C, H, W) with one or three channels.
+        images: uint8 (R, K, C, H, W) with one or three channels.
         columns: what is written above each column, or nothing.
         rows: what is written before each row, or nothing.
         group: rows that belong together; there is more room after each such group.
         title: a line above all.
-        titles: those of other sheets of such pictures that this one shall be as wide as.
-        width: the width to come near to; pictures are never made smaller, so that many large ones are wider.
+        titles: those of other sheets of such images that this one shall be as wide as.
+        width: the width to come near to; images are never made smaller, so that many large ones are wider.
     """
-    count, channels, high, wide = pictures.shape[1:]
+    count, channels, high, wide = images.shape[1:]
     left = max((_width(text) for text in rows), default=0) + _GAP
     factor = max(1, round(((width - left) / count - _GAP) / wide))
     tall, broad = high * factor + _GAP, wide * factor + _GAP
-    line = _TEXT + 2 * _GAP
+    line = _TEXT_HEIGHT + 2 * _GAP
     top = line * bool(title) + line * bool(columns) or _GAP
-    tops = [top + row * tall + row // group * 2 * _GAP * (group > 1) for row in range(len(pictures))]
+    tops = [top + row * tall + row // group * 2 * _GAP * (group > 1) for row in range(len(images))]
     mode = "L" if channels == 1 else "RGB"
-    told = max(map(_width, (title, *titles))) + _GAP
-    size = (max(left + count * broad, told), tops[-1] + tall)
-    canvas = Image.new(mode, size, (_PAPER,) * len(mode))
-    for y, row_of_pictures in zip(tops, pictures, strict=True):
-        for column, picture in enumerate(row_of_pictures):
-            canvas.paste(_enlarged(picture, factor), (left + column * broad, y))
+    text_width = max(map(_width, (title, *titles))) + _GAP
+    size = (max(left + count * broad, text_width), tops[-1] + tall)
+    canvas = Image.new(mode, size, (_BACKGROUND,) * len(mode))
+    for y, row_of_images in zip(tops, images, strict=True):
+        for column, image in enumerate(row_of_images):
+            canvas.paste(_upscale(image, factor), (left + column * broad, y))
     draw = ImageDraw.Draw(canvas)
-    _write(draw, (_GAP, 0), title, size[0])
+    _write_text(draw, (_GAP, 0), title, size[0])
     for column, text in enumerate(columns):
-        _write(draw, (left + column * broad, line * bool(title)), text, broad - _GAP, centred=True)
+        _write_text(draw, (left + column * broad, line * bool(title)), text, broad - _GAP, centred=True)
     for y, text in zip(tops, rows, strict=False):
-        _write(draw, (_GAP, y + (tall - _TEXT) // 2 - _GAP), text, left)
+        _write_text(draw, (_GAP, y + (tall - _TEXT_HEIGHT) // 2 - _GAP), text, left)
     return canvas
 
 
-def _enlarged(picture: NDArray[np.uint8], factor: int) -> Image.Image:
-    large = picture.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1)
-    return Image.fromarray(large[..., 0] if len(picture) == 1 else large)
+def _upscale(image: NDArray[np.uint8], factor: int) -> Image.Image:
+    large = image.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1)
+    return Image.fromarray(large[..., 0] if len(image) == 1 else large)
 
 
-def _write(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: int, *, centred: bool = False
+def _write_text(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, max_width: int, *, centred: bool = False
 ) -> None:
     """Write a line, smaller where there is not the room for it, and cut where that is not enough."""
-    sizes = (size for size in range(_TEXT, _SMALLEST, -1) if _font(size).getlength(text) <= room)
-    font = _font(next(sizes, _SMALLEST))
-    while len(text) > 2 and font.getlength(text) > room:
+    sizes = (size for size in range(_TEXT_HEIGHT, _MIN_TEXT_HEIGHT, -1) if _font(size).getlength(text) <= max_width)
+    font = _font(next(sizes, _MIN_TEXT_HEIGHT))
+    while len(text) > 2 and font.getlength(text) > max_width:
         text = f"{text[:-3]}.."
-    x = place[0] + (round((room - font.getlength(text)) / 2) if centred else 0)
-    draw.text((x, place[1] + _GAP), text, fill=(_INK,) * len(draw.mode), font=font)
+    x = place[0] + (round((max_width - font.getlength(text)) / 2) if centred else 0)
+    draw.text((x, place[1] + _GAP), text, fill=(_FOREGROUND,) * len(draw.mode), font=font)
 
 
 def _width(text: str) -> int:
-    return round(_font(_TEXT).getlength(text)) + _GAP
+    return round(_font(_TEXT_HEIGHT).getlength(text)) + _GAP
 
 
 @cache

@@ -18,16 +18,16 @@ from typing import Any, TypedDict
 
 from noisette.errors import StorageError
 from noisette.hooks import Run, hookimpl
-from noisette.storage import make_directory, sync, writing
+from noisette.storage import disk_errors, make_directory, sync
 
-__all__ = ["JOURNAL", "Entry", "Journal", "read_journal"]
+__all__ = ["JOURNAL", "Journal", "JournalEntry", "read_journal"]
 
 JOURNAL = "metrics.jsonl"
 
 log = logging.getLogger(__name__)
 
 
-class Entry(TypedDict):
+class JournalEntry(TypedDict):
     """One line of the journal; `time` is in seconds since 1970."""
 
     time: float
@@ -37,7 +37,7 @@ class Entry(TypedDict):
     metrics: dict[str, float]
 
 
-def read_journal(directory: Path) -> Iterator[Entry]:
+def read_journal(directory: Path) -> Iterator[JournalEntry]:
     """Yield the entries of a run directory; a last line that a crash cut short is left out.
 
     A damaged line is passed over with a warning.
@@ -50,7 +50,7 @@ def read_journal(directory: Path) -> Iterator[Entry]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield _entry(json.loads(line))
+                yield _parse_entry(json.loads(line))
             except (ValueError, TypeError, KeyError):
                 log.warning("%s: line %d is damaged and passed over", path, number)
 
@@ -60,10 +60,10 @@ class Journal:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / JOURNAL
-        with writing(self._path):
+        with disk_errors(self._path):
             make_directory(directory)
-            self._heal()
-        self._written = {_key(entry) for entry in read_journal(directory)}
+            self._drop_partial_line()
+        self._known_keys = {_entry_key(entry) for entry in read_journal(directory)}
 
     @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
@@ -72,32 +72,32 @@ class Journal:
         Raises:
             StorageError: if the disk is full; the lines before it stay.
         """
-        measured = {key: float(value) for key, value in metrics.items()}  # tensors of one value are welcome
-        entry = Entry(time=time.time(), stage=run.stage, name=run.name, step=step, metrics=measured)
+        values = {key: float(value) for key, value in metrics.items()}  # tensors of one value are welcome
+        entry = JournalEntry(time=time.time(), stage=run.stage, name=run.name, step=step, metrics=values)
         self._append([entry])
 
-    def adopt(self, other: Path, stage: str, last: int) -> None:
+    def copy_from(self, other: Path, stage: str, last: int) -> None:
         """Take over what another run directory has of a stage, up to step `last`: a run that goes on from there."""
         self._append([entry for entry in read_journal(other) if entry["stage"] == stage and entry["step"] <= last])
 
-    def _append(self, entries: Iterable[Entry]) -> None:
-        new = {_key(entry): entry for entry in entries if _key(entry) not in self._written}
+    def _append(self, entries: Iterable[JournalEntry]) -> None:
+        new = {_entry_key(entry): entry for entry in entries if _entry_key(entry) not in self._known_keys}
         if not new:
             return
         first = not self._path.exists()
         try:
-            with writing(self._path), self._path.open("ab") as file:
+            with disk_errors(self._path), self._path.open("ab") as file:
                 file.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in new.values()))
                 file.flush()
                 os.fsync(file.fileno())
             if first:
                 sync(self._path.parent)
         except StorageError:
-            self._heal()
+            self._drop_partial_line()
             raise
-        self._written.update(new)
+        self._known_keys.update(new)
 
-    def _heal(self) -> None:
+    def _drop_partial_line(self) -> None:
         """Cut off a last line that a crash or a full disk left without its end."""
         if not self._path.exists():
             return
@@ -107,9 +107,9 @@ class Journal:
             os.truncate(self._path, whole)
 
 
-def _entry(values: dict[str, Any]) -> Entry:
+def _parse_entry(values: dict[str, Any]) -> JournalEntry:
     metrics = {str(key): float(value) for key, value in values["metrics"].items()}
-    return Entry(
+    return JournalEntry(
         time=float(values["time"]),
         stage=str(values["stage"]),
         name=str(values["name"]),
@@ -118,5 +118,5 @@ def _entry(values: dict[str, Any]) -> Entry:
     )
 
 
-def _key(entry: Mapping[str, Any]) -> tuple[str, str, int, frozenset[str]]:
+def _entry_key(entry: Mapping[str, Any]) -> tuple[str, str, int, frozenset[str]]:
     return entry["stage"], entry["name"], entry["step"], frozenset(entry["metrics"])

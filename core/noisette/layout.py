@@ -1,12 +1,12 @@
 """Where results lie: every stage has a directory whose name carries a key of all it depends on.
 
-    <root>/data/<dataset>-<key>/                     prepared pictures
+    <root>/data/<dataset>-<key>/                     prepared images
     <root>/<experiment>-<key>/checkpoints/step-N/    training; metrics.jsonl is its journal
     <root>/<experiment>-<key>/samples/<sampler>-<key>/
     <root>/<experiment>-<key>/evaluations/<key>/
     <root>/<experiment>-<key>/sweeps/<key>/          charts of a comparison of many samplers
-    <root>/<experiment>-<key>/pictures/<name>-<key>/ pictures of the process
-    <root>/<show>/pictures/<name>-<key>/             those of a config without data
+    <root>/<experiment>-<key>/figures/<name>-<key>/  figures
+    <root>/<show>/figures/<name>-<key>/              those of a config without data
 
 The same experiment finds its finished stages again; another one never overwrites them. A plugin enters a key with
 its options and its code (`noisette.plugins.code`): what an edited plugin makes is new, whoever wrote it. The name
@@ -20,19 +20,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from noisette.config import Experiment, Scene, Show
+from noisette.config import Experiment, Figure, FiguresConfig
 from noisette.contracts import Plugin, Sampler
 from noisette.plugins import registry
-from noisette.plugins.registry import plugins_in
+from noisette.plugins.registry import iter_plugins
 from noisette.sources import fingerprint
 from noisette.storage import digest
 
 __all__ = [
     "COSMETIC",
-    "WATCHING",
+    "MONITORING",
     "data_directory",
     "evaluation_directory",
-    "pictures_directory",
+    "figures_directory",
     "run_directory",
     "samples_directory",
     "sweep_directory",
@@ -55,12 +55,12 @@ Several processes add the same numbers in another order: a run may go on in more
 decides `steps`, which is not among these.
 """
 
-WATCHING = {"evaluate_every", "evaluate_images", "monitor"}
+MONITORING = {"evaluate_every", "evaluate_images", "monitor"}
 """Training options of evaluations on the way, which decide no weight unless they decide the end (patience)."""
 
 
 def data_directory(experiment: Experiment, root: Path) -> Path:
-    """Return where the experiment's prepared pictures lie."""
+    """Return where the experiment's prepared images lie."""
     dataset = experiment.dataset
     key = digest(_identities(dataset), dataset.fingerprint(), experiment.preparation.model_dump(mode="json"))
     return root / "data" / f"{dataset.name}-{key}"
@@ -69,21 +69,23 @@ def data_directory(experiment: Experiment, root: Path) -> Path:
 def training_directory(experiment: Experiment, root: Path) -> Path:
     """Return where the experiment is trained, or was trained under another name."""
     patient = experiment.training.patience is not None
-    training = experiment.training.model_dump(mode="json", exclude=COSMETIC if patient else COSMETIC | WATCHING)
+    training = experiment.training.model_dump(mode="json", exclude=COSMETIC if patient else COSMETIC | MONITORING)
     data = data_directory(experiment, root).name
     evaluation = experiment.evaluation
     judges = [evaluation.model_dump(mode="json"), _identities(evaluation, experiment.sampling.samplers[0])]
     ending = judges if patient else []
-    key = digest(data, _identities(*_network(experiment)), experiment.seed, experiment.timesteps, training, *ending)
+    key = digest(
+        data, _identities(*_network_plugins(experiment)), experiment.seed, experiment.timesteps, training, *ending
+    )
     own = root / f"{experiment.name}-{key}"
-    return next((run for run in (own, *_under_other_names(root, key)) if _has_checkpoints(run)), own)
+    return next((run for run in (own, *_find_renamed_runs(root, key)) if _has_checkpoints(run)), own)
 
 
 def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: Experiment) -> Path:
-    """Return where a sampler's pictures lie; `checkpoint` is the digest of the checkpoint's manifest."""
+    """Return where a sampler's images lie; `checkpoint` is the digest of the checkpoint's manifest."""
     sampling = experiment.sampling.model_dump(mode="json", include={"num_images", "clip_x0", "ema", "labels"})
-    key = digest(checkpoint, _identities(sampler, *_network(experiment)), sampling, experiment.seed)
-    return run / "samples" / f"{_plain(sampler.label)}-{key}"
+    key = digest(checkpoint, _identities(sampler, *_network_plugins(experiment)), sampling, experiment.seed)
+    return run / "samples" / f"{_slug(sampler.label)}-{key}"
 
 
 def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) -> Path:
@@ -96,45 +98,45 @@ def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) 
 
 
 def sweep_directory(run: Path, checkpoint: str, experiment: Experiment) -> Path:
-    """Return where the charts of a sweep lie, known before its pictures are drawn: it asks for the samplers."""
+    """Return where the charts of a sweep lie, known before its images are drawn: it asks for the samplers."""
     samplers = [
         samples_directory(run, checkpoint, sampler, experiment).name for sampler in experiment.sampling.samplers
     ]
     return run / "sweeps" / evaluation_directory(run, samplers, experiment).name
 
 
-def run_directory(config: Experiment | Show, root: Path) -> Path:
+def run_directory(config: Experiment | FiguresConfig, root: Path) -> Path:
     """Return where a config's results lie: where an experiment is trained, or a folder of its own."""
     return training_directory(config, root) if isinstance(config, Experiment) else root / config.name
 
 
-def pictures_directory(run: Path, checkpoint: str, scene: Scene, config: Experiment | Show) -> Path:
-    """Return where pictures of the process lie; `checkpoint` is the digest of the checkpoint's manifest.
+def figures_directory(run: Path, checkpoint: str, figure: Figure, config: Experiment | FiguresConfig) -> Path:
+    """Return where images of the process lie; `checkpoint` is the digest of the checkpoint's manifest.
 
     What the files that they begin at contain is part of the key.
     """
-    told = scene.model_dump(mode="json", exclude={"title"})
-    begun = [fingerprint(source) for source in scene.sources]
-    facts: list[Any] = [told, _identities(scene), begun, config.seed]
+    options = figure.model_dump(mode="json", exclude={"title"})
+    sources = [fingerprint(source) for source in figure.sources]
+    facts: list[Any] = [options, _identities(figure), sources, config.seed]
     if isinstance(config, Experiment):
         data = data_directory(config, Path()).name
         process = [_identities(config.schedule), config.timesteps]
-        model = [checkpoint, _identities(*_network(config)), config.sampling.clip_x0, config.sampling.ema]
-        facts += [data, config.preparation.model_dump(mode="json"), *(model if scene.needs_model else process)]
-    return run / "pictures" / f"{_plain(scene.label)}-{digest(*facts)}"
+        model = [checkpoint, _identities(*_network_plugins(config)), config.sampling.clip_x0, config.sampling.ema]
+        facts += [data, config.preparation.model_dump(mode="json"), *(model if figure.needs_model else process)]
+    return run / "figures" / f"{_slug(figure.label)}-{digest(*facts)}"
 
 
-def _network(experiment: Experiment) -> tuple[Plugin, ...]:
+def _network_plugins(experiment: Experiment) -> tuple[Plugin, ...]:
     """Return the plugins that a trained network is made of."""
     return experiment.schedule, experiment.objective, experiment.backbone
 
 
 def _identities(*values: Any) -> list[Any]:
     """Return what tells the plugins that some values are or hold from all others, their code too."""
-    return [registry().identity_of(plugin) for plugin in plugins_in(values)]
+    return [registry().identity_of(plugin) for plugin in iter_plugins(values)]
 
 
-def _under_other_names(root: Path, key: str) -> Iterator[Path]:
+def _find_renamed_runs(root: Path, key: str) -> Iterator[Path]:
     """Yield the trainings of this key, such as from before an experiment's file was renamed."""
     yield from sorted(root.glob(f"[!.]*-{key}"))
 
@@ -143,6 +145,6 @@ def _has_checkpoints(run: Path) -> bool:
     return any(run.glob("checkpoints/step-*"))
 
 
-def _plain(label: str) -> str:
+def _slug(label: str) -> str:
     """Return a label as part of a file's name: options may hold any text, and a list of steps is long."""
     return re.sub(r"[^A-Za-z0-9._=,+-]", "_", label)[:80]

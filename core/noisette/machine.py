@@ -18,7 +18,7 @@ from torch import nn
 
 from noisette.errors import NoisetteError
 
-__all__ = ["Machine", "device_type", "keep_freed_memory", "processor", "threads"]
+__all__ = ["Machine", "device_type", "keep_freed_memory", "processor_name", "use_threads"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -30,7 +30,7 @@ class Machine:
     Attributes:
         device: the first CUDA device or the CPU; see `device_type`.
         autocast: dtype of convolutions and matrix products, or None for float32.
-        channels_last: whether pictures lie in memory with their channels together.
+        channels_last: whether images lie in memory with their channels together.
     """
 
     device: torch.device
@@ -38,11 +38,11 @@ class Machine:
     channels_last: bool
 
     @classmethod
-    def here(cls, precision: Precision = "auto") -> Machine:
+    def detect(cls, precision: Precision = "auto") -> Machine:
         """Choose for this machine; `auto` takes bf16 where the hardware multiplies it, float32 elsewhere.
 
-        For a single picture bf16 takes 0.98 to 1.06 of float32's time (docs/benchmarks.md), so the choice does not
-        hang on the batch, and pictures do not either. On a CPU channels lie together in float32 too: a step takes
+        For a single image bf16 takes 0.98 to 1.06 of float32's time (docs/benchmarks.md), so the choice does not
+        hang on the batch, and images do not either. On a CPU channels lie together in float32 too: a step takes
         0.9 of the time, a network call 0.8 to 0.9.
 
         Raises:
@@ -51,13 +51,13 @@ class Machine:
         device = torch.device(device_type())
         if device.type == "cpu":
             keep_freed_memory()
-        bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(device))
+        bf16 = precision == "bf16" or (precision == "auto" and _has_fast_bf16(device))
         return cls(device, torch.bfloat16 if bf16 else None, channels_last=bf16 or device.type == "cpu")
 
     @property
     def name(self) -> str:
         """What the device calls itself."""
-        return torch.cuda.get_device_name() if self.device.type == "cuda" else processor()
+        return torch.cuda.get_device_name() if self.device.type == "cuda" else processor_name()
 
     @property
     def precision(self) -> str:
@@ -69,7 +69,7 @@ class Machine:
         network = network.to(self.device)
         return network.to(memory_format=torch.channels_last) if self.channels_last else network
 
-    def autocasting(self) -> torch.autocast:
+    def autocast_context(self) -> torch.autocast:
         """Return the context in which the network computes."""
         return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
 
@@ -80,16 +80,16 @@ def device_type() -> Literal["cpu", "cuda"]:
     Raises:
         NoisetteError: if it says something else than "cpu" or "cuda", or there is no GPU that PyTorch can use.
     """
-    asked, has_gpu = os.environ.get("NOISETTE_DEVICE", ""), torch.cuda.is_available()
-    if asked not in ("", "cpu", "cuda"):
-        raise NoisetteError(f"NOISETTE_DEVICE: expected cpu or cuda; got {asked!r}")
-    if asked == "cuda" and not has_gpu:
+    requested, has_gpu = os.environ.get("NOISETTE_DEVICE", ""), torch.cuda.is_available()
+    if requested not in ("", "cpu", "cuda"):
+        raise NoisetteError(f"NOISETTE_DEVICE: expected cpu or cuda; got {requested!r}")
+    if requested == "cuda" and not has_gpu:
         raise NoisetteError("NOISETTE_DEVICE=cuda: PyTorch finds no GPU here that it can use; try cpu")
-    return cast(Literal["cpu", "cuda"], asked) if asked else "cuda" if has_gpu else "cpu"
+    return cast(Literal["cpu", "cuda"], requested) if requested else "cuda" if has_gpu else "cpu"
 
 
 @contextmanager
-def threads(count: int | None) -> Iterator[None]:
+def use_threads(count: int | None) -> Iterator[None]:
     """Compute with so many CPU threads inside the block; None leaves torch's choice.
 
     Threads wait for one another after every operation. Where another program holds a core, a tiny network on two
@@ -103,13 +103,13 @@ def threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _multiplies_bf16(device: torch.device) -> bool:
+def _has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Return what the machine calls its processor."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else []
@@ -127,7 +127,7 @@ def keep_freed_memory() -> bool:
     Nothing is changed where the library is not glibc, or where the environment already says how it shall allocate
     (`GLIBC_TUNABLES` with malloc, `MALLOC_TRIM_THRESHOLD_` and its like).
     """
-    if not sys.platform.startswith("linux") or _is_told():
+    if not sys.platform.startswith("linux") or _is_configured():
         return False
     library = ctypes.CDLL(None)
     if not (hasattr(library, "gnu_get_libc_version") and hasattr(library, "mallopt")):
@@ -136,5 +136,5 @@ def keep_freed_memory() -> bool:
     return all(library.mallopt(parameter, value) == 1 for parameter, value in settings.items())
 
 
-def _is_told() -> bool:
+def _is_configured() -> bool:
     return "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name in os.environ for name in _VARIABLES)

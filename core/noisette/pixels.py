@@ -8,11 +8,11 @@ from torch import Tensor
 __all__ = ["to_bytes", "to_unit"]
 
 
-def to_unit(pictures: Tensor) -> Tensor:
+def to_unit(images: Tensor) -> Tensor:
     """Map uint8 0 ... 255 to float32 -1 ... 1."""
-    return pictures.float().div_(127.5).sub_(1.0)
+    return images.float().div_(127.5).sub_(1.0)
 
 
-def to_bytes(pictures: Tensor) -> Tensor:
+def to_bytes(images: Tensor) -> Tensor:
     """Map [-1, 1] to uint8 0 ... 255: rounded to the nearest, clipped outside."""
-    return pictures.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return images.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

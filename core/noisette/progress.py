@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 
 from noisette.events import Events
-from noisette.formatting import compact, duration, rate
+from noisette.formatting import format_duration, format_number, format_rate
 from noisette.hooks import Run, Status, hookimpl
 
-__all__ = ["ENDS", "LineProgress", "Pace", "default_events"]
+__all__ = ["STATUS_TEXTS", "LineProgress", "StageProgress", "default_events"]
 
 log = logging.getLogger(__name__)
 
-ENDS: dict[Status, str] = {"finished": "done", "stopped": "stopped, state saved", "failed": "failed"}
+STATUS_TEXTS: dict[Status, str] = {"finished": "done", "stopped": "stopped, state saved", "failed": "failed"}
 """What is said of a stage that ended."""
 
 
@@ -31,51 +31,51 @@ class LineProgress:
     def __init__(self, write: Callable[[str], None], every: float = 15.0) -> None:
         self._write = write
         self._every = every
-        self._pace: Pace | None = None
+        self._progress: StageProgress | None = None
         self._written = 0.0
         self._was_active = False
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
         """Say that a stage starts."""
-        self._pace, self._written, self._was_active = Pace(run), time.monotonic(), False
-        self._write(f"{self._pace.title}: started")
+        self._progress, self._written, self._was_active = StageProgress(run), time.monotonic(), False
+        self._write(f"{self._progress.title}: started")
 
     @hookimpl
     def on_step(self, step: int) -> None:
         """Write a line if the last one is old enough."""
-        if self._pace is None:
+        if self._progress is None:
             return
-        self._pace.update(step)
+        self._progress.update(step)
         if time.monotonic() - self._written >= self._every:
-            self._write_facts(self._pace)
+            self._write_facts(self._progress)
 
     @hookimpl
     def on_activity(self, activity: str) -> None:
         """Write a line for the first activity of a stage, which may last, and if the last line is old enough."""
-        if self._pace is None:
+        if self._progress is None:
             return
-        self._pace.begin(activity)
+        self._progress.begin(activity)
         if not self._was_active or time.monotonic() - self._written >= self._every:
             self._was_active = True
-            self._write_facts(self._pace)
+            self._write_facts(self._progress)
 
-    def _write_facts(self, pace: Pace) -> None:
+    def _write_facts(self, pace: StageProgress) -> None:
         self._written = time.monotonic()
         self._write(f"{pace.title}: {', '.join(pace.facts)}")
 
     @hookimpl
     def on_metrics(self, metrics: Mapping[str, float]) -> None:
         """Note the loss."""
-        if self._pace is not None:
-            self._pace.measure(metrics)
+        if self._progress is not None:
+            self._progress.measure(metrics)
 
     @hookimpl
     def on_run_end(self, status: Status) -> None:
         """Say how a stage ended."""
-        if self._pace is not None:
-            took = duration(self._pace.elapsed)
-            self._write(f"{self._pace.title}: {ENDS[status]}, {self._pace.done} in {took}")
+        if self._progress is not None:
+            took = format_duration(self._progress.elapsed)
+            self._write(f"{self._progress.title}: {STATUS_TEXTS[status]}, {self._progress.done} in {took}")
 
 
 def default_events() -> Events:
@@ -85,25 +85,25 @@ def default_events() -> Events:
     configured logging, and a person is watching (a terminal or a notebook), they go to standard error. Events of
     one's own, such as an empty `Events()`, show no progress.
     """
-    return Events([LineProgress(_show)])
+    return Events([LineProgress(_write_line)])
 
 
-def _show(line: str) -> None:
-    if log.isEnabledFor(logging.INFO) or not _is_watched():
+def _write_line(line: str) -> None:
+    if log.isEnabledFor(logging.INFO) or not _is_interactive():
         log.info("%s", line)
     elif logging.getLogger("noisette").level == logging.NOTSET:
         print(line, file=sys.stderr, flush=True)
 
 
-def _is_watched() -> bool:
+def _is_interactive() -> bool:
     return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 
 _HALF_LIFE = 10.0  # seconds after which an old speed counts half
-_BUSY = 1.5  # processes that want a core, for each core: more are not all ours
+_BUSY_LOAD = 1.5  # processes that want a core, for each core: more are not all ours
 
 
-class Pace:
+class StageProgress:
     """How fast a stage goes. A resumed stage is timed from where it started this time.
 
     Args:
@@ -113,26 +113,26 @@ class Pace:
 
     def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
         self.run = run
-        self.unit = "steps" if run.stage == "train" else "pictures"
+        self.unit = "steps" if run.stage == "train" else "images"
         self.title = f"{run.stage} {run.name}"
         self.step = 0
         self.activity = ""
         self._clock = clock
-        self._began = self._last = clock()
-        self._first: int | None = None
+        self._start_time = self._last_time = clock()
+        self._first_step: int | None = None
         self._speed: float | None = None
         self._loss: float | None = None
 
     def update(self, step: int) -> None:
         """Take in that `step` is done."""
         now = self._clock()
-        if self._first is None:
-            self._first, self._last = step, now
-        elif now > self._last and step > self.step:
-            current = (step - self.step) / (now - self._last)
-            weight = 1.0 if self._speed is None else 1 - 0.5 ** ((now - self._last) / _HALF_LIFE)
+        if self._first_step is None:
+            self._first_step, self._last_time = step, now
+        elif now > self._last_time and step > self.step:
+            current = (step - self.step) / (now - self._last_time)
+            weight = 1.0 if self._speed is None else 1 - 0.5 ** ((now - self._last_time) / _HALF_LIFE)
             self._speed = current if self._speed is None else self._speed + weight * (current - self._speed)
-            self._last = now
+            self._last_time = now
         self.step, self.activity = step, ""
 
     def begin(self, activity: str) -> None:
@@ -148,35 +148,39 @@ class Pace:
     @property
     def elapsed(self) -> float:
         """Seconds since the stage started this time."""
-        return self._clock() - self._began
+        return self._clock() - self._start_time
 
     @property
     def speed(self) -> str:
         """The speed, or nothing before there is one, and while nothing is counted."""
-        return rate(self._speed, self.unit) if self._speed and not self._uncounted else ""
+        return format_rate(self._speed, self.unit) if self._speed and not self._is_uncounted else ""
 
     @property
     def loss(self) -> str:
         """The smoothed loss, or nothing for a stage without one."""
-        return "" if self._loss is None else f"loss {compact(self._loss, 3)}"
+        return "" if self._loss is None else f"loss {format_number(self._loss, 3)}"
 
     @property
-    def left(self) -> str:
+    def time_left(self) -> str:
         """The time left, or nothing while it cannot be told."""
-        if not self._speed or not self.run.total or self._uncounted:
+        if not self._speed or not self.run.total or self._is_uncounted:
             return ""
-        return f"{duration((self.run.total - self.step) / self._speed)} left"
+        return f"{format_duration((self.run.total - self.step) / self._speed)} left"
 
     @property
-    def _uncounted(self) -> bool:
+    def _is_uncounted(self) -> bool:
         """Whether what goes on is no step: something else, or what follows the last one."""
         return bool(self.activity) or 0 < self.run.total <= self.step
 
     @property
-    def busy(self) -> str:
+    def load_note(self) -> str:
         """Other work on this machine that slows the stage; nothing if there is little."""
         cores, load = os.cpu_count() or 1, os.getloadavg()[0]
-        return f"machine busy (load {load:.0f} on {cores} core{'s' * (cores > 1)})" if load > _BUSY * cores else ""
+        return (
+            f"machine busy (load {load:.0f} on {cores} core{'s' * (cores > 1)})"
+            if load > _BUSY_LOAD * cores
+            else ""
+        )
 
     @property
     def done(self) -> str:
@@ -187,5 +191,5 @@ class Pace:
     @property
     def facts(self) -> list[str]:
         """All that is known: how much is done, loss, speed, time left, activity, load."""
-        facts = (self.done, self.loss, self.speed, self.left, self.activity, self.busy)
+        facts = (self.done, self.loss, self.speed, self.time_left, self.activity, self.load_note)
         return [fact for fact in facts if fact]

@@ -11,11 +11,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from noisette.checkpoint import Checkpoint, checkpoints
-from noisette.comparison.naming import by_options
+from noisette.checkpoint import Checkpoint, list_checkpoints
+from noisette.comparison.naming import describe_differences
 from noisette.config import Experiment
 from noisette.errors import ConfigError, OwnedError, StorageError
-from noisette.storage import is_locked, writing
+from noisette.storage import disk_errors, is_locked
 
 __all__ = ["TrainedRun", "remove_run", "trained_runs"]
 
@@ -59,11 +59,11 @@ def trained_runs(root: Path | str = "runs") -> list[TrainedRun]:
     root = Path(root)
     if not root.is_dir():
         raise StorageError(f"{root}: there is no such folder of results")
-    newest = {run: next(checkpoints(run), None) for run in sorted(root.glob("[!.]*")) if _is_run(run)}
-    found = [_described(run, checkpoint) for run, checkpoint in newest.items()]
+    newest = {run: next(list_checkpoints(run), None) for run in sorted(root.glob("[!.]*")) if _is_run(run)}
+    found = [_describe(run, checkpoint) for run, checkpoint in newest.items()]
     found.sort(key=lambda run: (run.experiment, run.changed))
     groups = (list(group) for _, group in groupby(found, key=lambda run: run.experiment))
-    return [run for group in groups for run in _told_apart(group, newest)]
+    return [run for group in groups for run in _with_differences(group, newest)]
 
 
 def remove_run(directory: Path) -> None:
@@ -78,7 +78,7 @@ def remove_run(directory: Path) -> None:
     if _is_busy(directory):
         raise OwnedError(f"{directory}: a process is working in it; wait for it or end it")
     aside = directory.with_name(f".removed-{directory.name}-{os.getpid()}")
-    with writing(directory):
+    with disk_errors(directory):
         directory.rename(aside)
         shutil.rmtree(aside)
 
@@ -91,7 +91,7 @@ def _is_busy(run: Path) -> bool:
     return any(is_locked(path) for path in run.rglob(".*") if path.is_file())
 
 
-def _described(run: Path, checkpoint: Checkpoint | None) -> TrainedRun:
+def _describe(run: Path, checkpoint: Checkpoint | None) -> TrainedRun:
     about = {} if checkpoint is None else checkpoint.about
     step, steps = int(about.get("step", 0)), int(about["experiment"]["training"]["steps"]) if about else 0
     is_finished = checkpoint is not None and (step >= steps or bool(about.get("ended")))
@@ -112,19 +112,19 @@ def _time(directory: Path) -> str:
     return datetime.fromtimestamp(directory.stat().st_mtime).isoformat(sep=" ", timespec="minutes")
 
 
-def _told_apart(runs: Sequence[TrainedRun], newest: dict[Path, Checkpoint | None]) -> Iterator[TrainedRun]:
+def _with_differences(runs: Sequence[TrainedRun], newest: dict[Path, Checkpoint | None]) -> Iterator[TrainedRun]:
     """Yield the runs of one name with what differs between those whose plugins are installed."""
     trained = {}
     for run in runs:
         checkpoint = newest[run.directory]
         try:
             if checkpoint is not None:
-                trained[run.directory] = _parsed(checkpoint), checkpoint.about["plugins"]
+                trained[run.directory] = _parse_experiment(checkpoint), checkpoint.about["plugins"]
         except ConfigError:
             continue
-    texts = dict(zip(trained, by_options(list(trained.values())), strict=True))
+    texts = dict(zip(trained, describe_differences(list(trained.values())), strict=True))
     yield from (replace(run, differs=texts.get(run.directory, "")) for run in runs)
 
 
-def _parsed(checkpoint: Checkpoint) -> Experiment:
+def _parse_experiment(checkpoint: Checkpoint) -> Experiment:
     return Experiment.parse(checkpoint.about["experiment"], str(checkpoint.directory))

@@ -1,4 +1,4 @@
-"""Files that a config names: where they are, and what is in them, without reading pictures.
+"""Files that a config names: where they are, and what is in them, without reading images.
 
 photos/cat.png                                a file
 package:sklearn/datasets/images/china.jpg     a file inside an installed package
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from noisette.errors import DataError
 
-__all__ = ["fingerprint", "located"]
+__all__ = ["fingerprint", "resolve_source"]
 
 _PACKAGE = "package:"
 
 
-def located(name: str) -> Path:
+def resolve_source(name: str) -> Path:
     """Return the path that a name stands for; it may not exist.
 
     Raises:
@@ -35,7 +35,7 @@ def located(name: str) -> Path:
 def fingerprint(name: str) -> str:
     """Return a hash of what a name stands for: a file's content, a folder's listing; "" where there is no file."""
     try:
-        path = located(name)
+        path = resolve_source(name)
         if path.is_dir():
             return _listing(path)
         return sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

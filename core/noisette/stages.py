@@ -1,4 +1,4 @@
-"""Which stages of an experiment are finished, from manifests alone: instant, without torch or pictures.
+"""Which stages of an experiment are finished, from manifests alone: instant, without torch or images.
 
 Where a stage's results lie depends on the results before it (samples carry a key of their checkpoint), so the
 directory of a stage is known only when the stage before it is finished.
@@ -9,28 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from noisette.checkpoint import Checkpoint, finished
-from noisette.config import Experiment, Show
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint
+from noisette.config import Experiment, FiguresConfig
 from noisette.errors import ConfigError, Problem
 from noisette.layout import (
     data_directory,
     evaluation_directory,
-    pictures_directory,
+    figures_directory,
     run_directory,
     samples_directory,
     training_directory,
 )
-from noisette.plugins.registry import nearest
+from noisette.plugins.registry import suggest
 from noisette.sampling.samples import Samples
 from noisette.storage import is_complete
 
-__all__ = ["Stage", "made_again", "plan"]
+__all__ = ["Stage", "plan_stages", "stages_to_redo"]
 
 _DEPENDENT = {
-    "prepare": ("train", "sample", "pictures", "evaluate"),
-    "train": ("sample", "pictures", "evaluate"),
+    "prepare": ("train", "sample", "figures", "evaluate"),
+    "train": ("sample", "figures", "evaluate"),
     "sample": ("evaluate",),
-    "pictures": (),
+    "figures": (),
     "evaluate": (),
 }
 """The stages that depend on a stage."""
@@ -41,7 +41,7 @@ class Stage:
     """One stage of an experiment.
 
     Attributes:
-        name: "prepare", "train", "sample <sampler's label>", "pictures <label>" or "evaluate".
+        name: "prepare", "train", "sample <sampler's label>", "figures <label>" or "evaluate".
         directory: where its results lie or will lie; None while that hangs on an unfinished stage.
         finished: whether its results are complete; sizes are checked, hashes when they are read.
     """
@@ -56,7 +56,7 @@ class Stage:
         return self.name.split()[0]
 
 
-def made_again(stage: str) -> frozenset[str]:
+def stages_to_redo(stage: str) -> frozenset[str]:
     """Return the stages that are made anew with a stage: it and all that depend on it; none for "".
 
     Raises:
@@ -64,29 +64,29 @@ def made_again(stage: str) -> frozenset[str]:
     """
     if stage and stage not in _DEPENDENT:
         message = f"expected one of {', '.join(_DEPENDENT)}; got {stage!r}"
-        raise ConfigError("--again", [Problem("", message, nearest(stage, list(_DEPENDENT)))])
+        raise ConfigError("--again", [Problem("", message, suggest(stage, list(_DEPENDENT)))])
     return frozenset({stage, *_DEPENDENT[stage]} if stage else ())
 
 
-def plan(config: Experiment | Show, root: Path) -> list[Stage]:
+def plan_stages(config: Experiment | FiguresConfig, root: Path) -> list[Stage]:
     """Return the stages of a config in the order they run in."""
     if not isinstance(config, Experiment):
-        return _pictures(config, run_directory(config, root), None)
+        return _figures(config, run_directory(config, root), None)
     experiment = config
     data = data_directory(experiment, root)
     run = training_directory(experiment, root)
-    checkpoint = finished(run, experiment.training.steps)
-    sampling = _sampling(experiment, run, checkpoint)
+    checkpoint = find_finished_checkpoint(run, experiment.training.steps)
+    sampling = _sample_stages(experiment, run, checkpoint)
     return [
         Stage("prepare", data, is_complete(data, "prepared")),
         Stage("train", run, checkpoint is not None),
         *sampling,
-        *_pictures(experiment, run, checkpoint),
-        _evaluation(experiment, run, sampling),
+        *_figures(experiment, run, checkpoint),
+        _evaluation_stage(experiment, run, sampling),
     ]
 
 
-def _sampling(experiment: Experiment, run: Path, checkpoint: Checkpoint | None) -> list[Stage]:
+def _sample_stages(experiment: Experiment, run: Path, checkpoint: Checkpoint | None) -> list[Stage]:
     stages = []
     for sampler in experiment.sampling.samplers:
         directory = None
@@ -97,22 +97,22 @@ def _sampling(experiment: Experiment, run: Path, checkpoint: Checkpoint | None) 
     return stages
 
 
-def _pictures(config: Experiment | Show, run: Path, checkpoint: Checkpoint | None) -> list[Stage]:
+def _figures(config: Experiment | FiguresConfig, run: Path, checkpoint: Checkpoint | None) -> list[Stage]:
     stages = []
-    for scene in config.pictures:
+    for figure in config.figures:
         directory = None
-        if checkpoint is not None or not scene.needs_model:
-            digest = checkpoint.digest if checkpoint is not None and scene.needs_model else ""
-            directory = pictures_directory(run, digest, scene, config)
-        done = directory is not None and is_complete(directory, "pictures")
-        stages.append(Stage(f"pictures {scene.label}", directory, done))
+        if checkpoint is not None or not figure.needs_model:
+            digest = checkpoint.digest if checkpoint is not None and figure.needs_model else ""
+            directory = figures_directory(run, digest, figure, config)
+        done = directory is not None and is_complete(directory, "figures")
+        stages.append(Stage(f"figures {figure.label}", directory, done))
     return stages
 
 
-def _evaluation(experiment: Experiment, run: Path, sampling: list[Stage]) -> Stage:
+def _evaluation_stage(experiment: Experiment, run: Path, sampling: list[Stage]) -> Stage:
     samples = [Samples.finished(stage.directory) if stage.directory else None for stage in sampling]
-    drawn = [found.identity for found in samples if found is not None]
-    if len(drawn) < len(sampling):
+    identities = [found.identity for found in samples if found is not None]
+    if len(identities) < len(sampling):
         return Stage("evaluate", None, False)
-    directory = evaluation_directory(run, drawn, experiment)
+    directory = evaluation_directory(run, identities, experiment)
     return Stage("evaluate", directory, is_complete(directory, "evaluation"))

@@ -9,7 +9,7 @@ import logging
 import os
 from pathlib import Path
 
-__all__ = ["DEFAULTS", "quiet_prefect", "set_defaults", "warn_of_server_named_here"]
+__all__ = ["DEFAULTS", "quiet_prefect", "set_defaults", "warn_of_local_server_setting"]
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ DEFAULTS = {
     "PYTHONSAFEPATH": "1",
 }
 
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def set_defaults() -> None:
@@ -43,10 +43,10 @@ def set_defaults() -> None:
     if "PREFECT_LOGGING_SETTINGS_PATH" not in os.environ:  # its older name
         # that of the user; else a file in the working folder could name one, and with it any function to call
         os.environ.setdefault("PREFECT_LOGGING_CONFIG_PATH", str(_prefect_home() / "logging.yml"))
-    _reach_this_machine_without_proxy()
+    _bypass_proxy_for_localhost()
 
 
-def warn_of_server_named_here() -> None:
+def warn_of_local_server_setting() -> None:
     """Warn if Prefect's server is named by a file in the working folder, which may be a stranger's."""
     from prefect.context import get_settings_context
     from prefect.settings import PREFECT_API_URL, PREFECT_PROFILES_PATH
@@ -68,14 +68,14 @@ def _prefect_home() -> Path:
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
 
 
-def _reach_this_machine_without_proxy() -> None:
+def _bypass_proxy_for_localhost() -> None:
     """Add this machine to the hosts for which no proxy is asked; one spelling of the name may hide the other."""
     names = ("no_proxy", "NO_PROXY")
     hosts = [host.strip() for name in names for host in os.environ.get(name, "").split(",")]
     if "*" in hosts:
         return
-    told = ",".join(dict.fromkeys(host for host in [*hosts, *_THIS_MACHINE] if host))
-    os.environ |= dict.fromkeys(names, told)
+    merged = ",".join(dict.fromkeys(host for host in [*hosts, *_LOCAL_HOSTS] if host))
+    os.environ |= dict.fromkeys(names, merged)
 
 
 def quiet_prefect() -> None:

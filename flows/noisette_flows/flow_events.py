@@ -14,22 +14,22 @@ from typing import Any
 from uuid import UUID
 
 from noisette import Events, Experiment
-from noisette.config import Show
+from noisette.config import FiguresConfig
 from noisette.layout import run_directory
-from noisette_flows.artifacts import Board, Poster
-from noisette_flows.gpus import Hold
-from noisette_flows.liveness import alive, end_with_parent, mark
-from noisette_flows.suspension import stopping_when_suspended
+from noisette_flows.artifacts import ArtifactSender, ProgressArtifacts
+from noisette_flows.gpus import GpuLock
+from noisette_flows.liveness import end_with_parent, hold_liveness_lock, mark_killed_flow_runs
+from noisette_flows.suspension import stop_when_suspended
 from noisette_flows.tasks import wait_task
 from noisette_flows.tracking import Tracker
 
-__all__ = ["Observed", "listening", "observed"]
+__all__ = ["FlowEvents", "observe_flow_run", "use_listeners"]
 
 _LISTENERS: ContextVar[tuple[object, ...]] = ContextVar("listeners", default=())
 
 
 @contextmanager
-def listening(*listeners: object) -> Iterator[None]:
+def use_listeners(*listeners: object) -> Iterator[None]:
     """Have these listeners watch the flows that start inside the block."""
     token = _LISTENERS.set(listeners)
     try:
@@ -38,7 +38,7 @@ def listening(*listeners: object) -> Iterator[None]:
         _LISTENERS.reset(token)
 
 
-class Observed(Events):
+class FlowEvents(Events):
     """The events of one flow run.
 
     Args:
@@ -46,10 +46,10 @@ class Observed(Events):
         poster: what shows things in Prefect's pages.
     """
 
-    def __init__(self, listeners: Sequence[object], poster: Poster) -> None:
+    def __init__(self, listeners: Sequence[object], artifact_sender: ArtifactSender) -> None:
         super().__init__(listeners)
-        self.poster = poster
-        self._hold: Hold | None = None
+        self.artifact_sender = artifact_sender
+        self._gpu_lock: GpuLock | None = None
 
     def hold_gpus(self, count: int = 1) -> None:
         """Wait until GPUs of this machine are free, and hold them to the end of this flow run.
@@ -58,26 +58,26 @@ class Observed(Events):
         """
         from prefect.runtime import flow_run
 
-        if "PREFECT__FLOW_RUN_ID" not in os.environ or self._hold is not None:
+        if "PREFECT__FLOW_RUN_ID" not in os.environ or self._gpu_lock is not None:
             return
-        self._hold = Hold(count, f"{flow_run.name} (flow run {flow_run.id})")
-        if not self._hold.take():
-            wait_task(self._hold, " and ".join(self._hold.others()) or "another flow run")
+        self._gpu_lock = GpuLock(count, f"{flow_run.name} (flow run {flow_run.id})")
+        if not self._gpu_lock.take():
+            wait_task(self._gpu_lock, " and ".join(self._gpu_lock.holders()) or "another flow run")
 
     def release_gpus(self) -> None:
         """Give back what is held."""
-        if self._hold is not None:
-            self._hold.release()
+        if self._gpu_lock is not None:
+            self._gpu_lock.release()
 
 
 @contextmanager
-def observed(
-    experiment: Experiment | Show,
+def observe_flow_run(
+    experiment: Experiment | FiguresConfig,
     root: Path,
     tracking_uri: str | None,
     overrides: Mapping[str, Any],
     run: Path | None = None,
-) -> Iterator[Observed]:
+) -> Iterator[FlowEvents]:
     """Give the events of one flow run in a run directory; at the end the tracker is told how it went.
 
     Flow runs that were killed in this folder are marked before.
@@ -86,24 +86,27 @@ def observed(
 
     directory, identity = run or run_directory(experiment, root), str(flow_run.id)
     end_with_parent()
-    mark(root, own=identity)
-    poster = Poster(UUID(identity))
+    mark_killed_flow_runs(root, own=identity)
+    artifact_sender = ArtifactSender(UUID(identity))
     try:
         with (
-            stopping_when_suspended(UUID(identity)),
-            alive(directory, identity),
-            Tracker.following(experiment, directory, tracking_uri, overrides, identity) as trackers,
+            stop_when_suspended(UUID(identity)),
+            hold_liveness_lock(directory, identity),
+            Tracker.follow(experiment, directory, tracking_uri, overrides, identity) as trackers,
         ):
-            events = Observed([*trackers, Board(poster), *(_LISTENERS.get() or [_log_lines()])], poster)
+            events = FlowEvents(
+                [*trackers, ProgressArtifacts(artifact_sender), *(_LISTENERS.get() or [_log_listener()])],
+                artifact_sender,
+            )
             try:
                 yield events
             finally:
                 events.release_gpus()
     finally:
-        poster.close()
+        artifact_sender.close()
 
 
-def _log_lines() -> object:
+def _log_listener() -> object:
     """Return a listener for a flow that nobody watches: lines in Prefect's log."""
     from prefect import get_run_logger
 

@@ -14,7 +14,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["COUNT", "Hold"]
+__all__ = ["COUNT", "GpuLock"]
 
 COUNT = "NOISETTE_GPUS"
 """Environment variable: how many flow runs of this machine compute at once; one for each GPU by default."""
@@ -22,7 +22,7 @@ COUNT = "NOISETTE_GPUS"
 _DEVICES = Path("/dev")
 
 
-class Hold:
+class GpuLock:
     """The GPUs that one flow run holds, or waits for.
 
     Args:
@@ -31,7 +31,7 @@ class Hold:
     """
 
     def __init__(self, count: int, holder: str) -> None:
-        self._gpus, self._slots = _visible(), _slots()
+        self._gpus, self._slots = _visible_gpus(), _slots()
         self._count, self._holder = min(count, len(self._slots)), holder
         self._handles: list[int] = []
 
@@ -39,11 +39,11 @@ class Hold:
         """Take the GPUs if enough of them are free; return whether they were."""
         taken: dict[str, int] = {}
         for slot in self._slots:
-            handle = _locked(_file(slot))
+            handle = _try_lock(_lock_file(slot))
             if handle is not None:
                 taken[slot] = handle
             if len(taken) == self._count:
-                return self._keep(taken)
+                return self._hold(taken)
         for handle in taken.values():
             os.close(handle)
         return False
@@ -53,11 +53,11 @@ class Hold:
         while self._handles:
             os.close(self._handles.pop())
 
-    def others(self) -> list[str]:
+    def holders(self) -> list[str]:
         """Return what holds GPUs of this machine."""
-        return sorted({text for text in map(_written, map(_file, self._slots)) if text})
+        return sorted({text for text in map(_read_holder, map(_lock_file, self._slots)) if text})
 
-    def _keep(self, taken: dict[str, int]) -> bool:
+    def _hold(self, taken: dict[str, int]) -> bool:
         self._handles = list(taken.values())
         for handle in self._handles:
             with suppress(OSError):  # another user's file can be locked, but not written
@@ -68,7 +68,7 @@ class Hold:
         return True
 
 
-def _visible() -> list[str]:
+def _visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, by CUDA's number or by what CUDA_VISIBLE_DEVICES calls them."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
@@ -79,20 +79,20 @@ def _visible() -> list[str]:
 
 def _slots() -> list[str]:
     """Return a name for each flow run that may compute at once: that of a GPU, and ``0+1`` for its second."""
-    gpus = _visible() or ["cpu"]
+    gpus = _visible_gpus() or ["cpu"]
     count = os.environ.get(COUNT, "")
     wanted = int(count) if count.isascii() and count.isdigit() and int(count) > 0 else len(gpus)
     rounds = (divmod(index, len(gpus)) for index in range(wanted))
     return [gpus[index] + (f"+{turn}" if turn else "") for turn, index in rounds]
 
 
-def _file(slot: str) -> Path:
+def _lock_file(slot: str) -> Path:
     return Path(tempfile.gettempdir()) / f"noisette-gpu-{re.sub(r'[^A-Za-z0-9+-]', '-', slot)}.lock"
 
 
-def _locked(path: Path) -> int | None:
+def _try_lock(path: Path) -> int | None:
     """Return a handle of the file that no other process has locked, now locked; else None."""
-    handle = _opened(path)
+    handle = _open_shared(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -101,7 +101,7 @@ def _locked(path: Path) -> int | None:
     return handle
 
 
-def _opened(path: Path) -> int:
+def _open_shared(path: Path) -> int:
     """Open a file that all users of the machine share; who did not create it can read it at least."""
     with suppress(PermissionError):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
@@ -110,9 +110,9 @@ def _opened(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
-def _written(path: Path) -> str:
+def _read_holder(path: Path) -> str:
     """Return what holds a GPU, in one line; empty if nothing does."""
-    handle = _locked(path)
+    handle = _try_lock(path)
     if handle is not None:
         os.close(handle)
         return ""

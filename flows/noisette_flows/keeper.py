@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 def main() -> int:
     """Keep the server whose command stands in the arguments; return 1 if it ended by itself."""
     for _ in range(_STARTS):
-        server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_die_with(os.getpid()))
+        server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_exit_with_parent(os.getpid()))
         while server.poll() is None:
             if select.select([sys.stdin], [], [], _PAUSE)[0]:
                 _end(server)
@@ -35,17 +35,17 @@ def main() -> int:
     return 1
 
 
-def _die_with(keeper: int) -> Callable[[], None]:
+def _exit_with_parent(keeper: int) -> Callable[[], None]:
     """Return what has the kernel kill the process that calls it when the keeper is gone."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-    def ask() -> None:
+    def set_death_signal() -> None:
         if libc is not None:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != keeper:  # it was gone before
                 os._exit(1)
 
-    return ask
+    return set_death_signal
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

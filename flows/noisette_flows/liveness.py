@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-__all__ = ["PARENT", "alive", "end_with_parent", "killed", "mark"]
+__all__ = ["PARENT", "end_with_parent", "find_killed_flow_runs", "hold_liveness_lock", "mark_killed_flow_runs"]
 
 PARENT = "NOISETTE_PARENT"
 """Environment variable with the process that started a flow run, which may be gone before the flow run looks."""
 
 _FILE = ".flow-"
-_HELD: dict[str, tuple[Path, int]] = {}
+_LOCKS: dict[str, tuple[Path, int]] = {}
 """Files of flow runs of this process whose end Prefect does not know, with their locks."""
 
 _MESSAGE = "Its process was killed. Started again, it goes on from its last checkpoint."
 
 
 @contextmanager
-def alive(run: Path, flow_run: str) -> Iterator[None]:
+def hold_liveness_lock(run: Path, flow_run: str) -> Iterator[None]:
     """Show, until Prefect knows how the flow run ended, that its process is alive.
 
     The file stays behind a block that was stopped by a signal, and behind a server that could not be told of the
@@ -54,44 +54,44 @@ def alive(run: Path, flow_run: str) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX)  # before it has its name: nobody sees it unlocked
         sign(handle)
         staging.replace(path)
-        _HELD[flow_run] = path, handle
-        _have_prefect_tell_of_the_end()
+        _LOCKS[flow_run] = path, handle
+        _register_end_hooks()
         yield
     except Exception:
         raise
     except BaseException:  # a signal
-        _HELD.pop(flow_run, None)
+        _LOCKS.pop(flow_run, None)
         os.close(handle)
         raise
 
 
-def _have_prefect_tell_of_the_end() -> None:
-    """Have Prefect call `_told_of_the_end` when it has taken the final state of the flow run at work."""
+def _register_end_hooks() -> None:
+    """Have Prefect call `_on_flow_run_end` when it has taken the final state of the flow run at work."""
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
     if context is not None and context.flow is not None:
         for hooks in (context.flow.on_completion_hooks, context.flow.on_failure_hooks):
-            if _told_of_the_end not in hooks:
-                hooks.append(_told_of_the_end)
+            if _on_flow_run_end not in hooks:
+                hooks.append(_on_flow_run_end)
 
 
-def _told_of_the_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    held = _HELD.pop(str(flow_run.id), None)
-    if held is not None:
-        path, handle = held
+def _on_flow_run_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    lock = _LOCKS.pop(str(flow_run.id), None)
+    if lock is not None:
+        path, handle = lock
         path.unlink(missing_ok=True)
         os.close(handle)
 
 
-def killed(root: Path) -> Iterator[tuple[str, Path]]:
+def find_killed_flow_runs(root: Path) -> Iterator[tuple[str, Path]]:
     """Yield the flow runs in a folder of results whose process is gone, with their files."""
     for path in sorted(root.glob(f"*/{_FILE}*")):
         if _is_abandoned(path):
             yield path.name.removeprefix(_FILE), path
 
 
-def mark(root: Path, *, again: bool = False, own: str = "") -> list[str]:
+def mark_killed_flow_runs(root: Path, *, again: bool = False, own: str = "") -> list[str]:
     """Tell Prefect which flow runs were killed; return their names.
 
     Args:
@@ -99,18 +99,18 @@ def mark(root: Path, *, again: bool = False, own: str = "") -> list[str]:
         again: whether those of a deployment are to be run again, which goes on where they stopped.
         own: the flow run that asks: of its earlier tries, the tasks are ended.
     """
-    gone = list(killed(root))
-    if not gone:
+    found = list(find_killed_flow_runs(root))
+    if not found:
         return []
     from prefect.client.orchestration import get_client
 
     names = []
     with get_client(sync_client=True) as client:
-        for flow_run, path in gone:
+        for flow_run, path in found:
             with suppress(ValueError):
                 if flow_run == own:
-                    _end_tasks(client, UUID(own))
-                elif name := _mark(client, UUID(flow_run), again):
+                    _end_task_runs(client, UUID(own))
+                elif name := _mark_flow_run(client, UUID(flow_run), again):
                     names.append(name)
             path.unlink(missing_ok=True)
     return names
@@ -120,10 +120,10 @@ def end_with_parent() -> None:
     """Stop this process, as SIGTERM does, when the worker that started it is gone; without a worker do nothing."""
     if "PREFECT__FLOW_RUN_ID" in os.environ:
         parent = int(os.environ.pop(PARENT, os.getppid()))  # what this process starts has it for a parent
-        threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
+        threading.Thread(target=_watch_parent, args=(parent,), name="parent", daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -144,7 +144,7 @@ def _is_abandoned(path: Path) -> bool:
         os.close(handle)
 
 
-def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
+def _mark_flow_run(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
     """Mark a flow run that is not ended; return its name, or None if there is nothing to do."""
     from prefect.exceptions import ObjectNotFound
     from prefect.states import AwaitingRetry, Cancelled, Crashed
@@ -156,7 +156,7 @@ def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
     state = flow_run.state
     if state is None or state.is_completed() or state.is_failed() or state.is_cancelled():
         return None
-    _end_tasks(client, identity)
+    _end_task_runs(client, identity)
     if state.is_cancelling():
         client.set_flow_run_state(identity, Cancelled(), force=True)
         return None
@@ -169,7 +169,7 @@ def _mark(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
     return flow_run.name
 
 
-def _end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
+def _end_task_runs(client: SyncPrefectClient, flow_run: UUID) -> None:
     """Mark what the killed process was at."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed

@@ -1,4 +1,4 @@
-"""What a run of an experiment gave: its stages, report and pictures, from manifests alone."""
+"""What a run of an experiment gave: its stages, report and images, from manifests alone."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any, Self
 
 from noisette import Experiment, Report
-from noisette.config import Show
+from noisette.config import FiguresConfig
 from noisette.evaluation import Row
-from noisette.figures.result import Shown
+from noisette.figures.result import FigureResult
 from noisette.layout import run_directory
-from noisette.stages import Stage, plan
+from noisette.stages import Stage, plan_stages
 from noisette_flows.tracking import Store, experiment_of
 
-__all__ = ["Outcome", "Scenes", "row_json", "stage_json", "tracking_json"]
+__all__ = ["Outcome", "RunSummary", "row_json", "stage_json", "tracking_json"]
 
 
 @dataclass(frozen=True)
-class Scenes:
-    """The pictures of the process that a config lists.
+class RunSummary:
+    """The figures that a config lists.
 
     Attributes:
         config: what was run.
@@ -31,26 +31,28 @@ class Scenes:
         store: where MLflow shows it, or None.
     """
 
-    config: Experiment | Show
+    config: Experiment | FiguresConfig
     directory: Path
     stages: list[Stage]
     skipped: Collection[str]
     store: Store | None
 
     @classmethod
-    def of(cls, config: Experiment | Show, root: Path, skipped: Collection[str], store: Store | None) -> Self:
+    def of(
+        cls, config: Experiment | FiguresConfig, root: Path, skipped: Collection[str], store: Store | None
+    ) -> Self:
         """Collect the results of what is finished.
 
         Raises:
             StorageError: if a comparison is not complete.
         """
-        return cls(config, run_directory(config, root), plan(config, root), skipped, store)
+        return cls(config, run_directory(config, root), plan_stages(config, root), skipped, store)
 
     @property
-    def made(self) -> dict[str, Shown]:
-        """What each item of the config's `pictures` gave, by its label."""
-        directories = [stage.directory for stage in self.stages if stage.name.startswith("pictures ")]
-        found = [Shown.finished(directory) for directory in directories if directory is not None]
+    def figures(self) -> dict[str, FigureResult]:
+        """What each item of the config's `figures` gave, by its label."""
+        directories = [stage.directory for stage in self.stages if stage.name.startswith("figures ")]
+        found = [FigureResult.finished(directory) for directory in directories if directory is not None]
         return {shown.label: shown for shown in found if shown is not None}
 
     @property
@@ -64,14 +66,14 @@ class Scenes:
             "experiment": self.config.name,
             "directory": str(self.directory),
             "stages": [stage_json(stage, self.skipped) for stage in self.stages],
-            "pictures": {label: [str(path) for path in shown.files] for label, shown in self.made.items()},
-            "notes": [note for shown in self.made.values() for note in shown.about["notes"]],
+            "figures": {label: [str(path) for path in shown.files] for label, shown in self.figures.items()},
+            "notes": [note for shown in self.figures.values() for note in shown.about["notes"]],
             "tracking": tracking_json(self.store, self.mlflow_experiment),
         }
 
 
 @dataclass(frozen=True)
-class Outcome(Scenes):
+class Outcome(RunSummary):
     """The finished results of one experiment: its comparison too."""
 
     @cached_property
@@ -81,7 +83,7 @@ class Outcome(Scenes):
 
     @property
     def grids(self) -> dict[str, Path]:
-        """The picture grid of each sampler, by its label."""
+        """The image grid of each sampler, by its label."""
         prefix = "sample "
         return {
             stage.name.removeprefix(prefix): stage.directory / "grid.png"
@@ -91,14 +93,14 @@ class Outcome(Scenes):
 
     def json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        told = super().json()
+        values = super().json()
         return {
-            **told,
+            **values,
             "columns": list(self.report.columns),
             "rows": [row_json(row) for row in self.report.rows],
             "model": {name: found._asdict() for name, found in self.report.model.items()},
             "protocol": dict(self.report.protocol),
-            "notes": [*self.report.notes, *told["notes"]],
+            "notes": [*self.report.notes, *values["notes"]],
             "grids": {label: str(path) for label, path in self.grids.items()},
             "report": str(self.report.directory / "report.json"),
         }
@@ -109,7 +111,7 @@ def tracking_json(store: Store | None, experiment: str) -> dict[str, str] | None
     if store is None:
         return None
     link = store.link(experiment) if experiment else ""
-    return {"uri": store.shown, "experiment": experiment, "link": link}
+    return {"uri": store.display_uri, "experiment": experiment, "link": link}
 
 
 def stage_json(stage: Stage, skipped: Collection[str]) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "label": row.label,
         "steps": row.steps,
         "network_calls": row.network_calls,
-        "seconds_per_picture": row.seconds_per_picture,
+        "seconds_per_image": row.seconds_per_image,
         "results": {
             column: {"value": estimate.value, "stderr": estimate.stderr} for column, estimate in row.results.items()
         },

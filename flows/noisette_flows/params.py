@@ -10,8 +10,8 @@ from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from noisette import CheckpointError, ConfigError, Experiment, NoisetteError, Samples, StorageError
-from noisette.checkpoint import Checkpoint, finished, latest
-from noisette.comparison.choice import chosen
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint
+from noisette.comparison.choice import parse_samplers
 from noisette.config import load
 from noisette.errors import Problem
 from noisette.layout import samples_directory, training_directory
@@ -21,25 +21,25 @@ from noisette_flows.workers import Workers
 __all__ = [
     "FIELDS",
     "Config",
-    "asked",
-    "changes_of",
-    "check",
+    "check_parameters",
     "config_file",
-    "current_name",
-    "drawn_samples",
-    "name_of",
-    "trained",
+    "current_flow_run_name",
+    "flow_run_name",
+    "parameter_overrides",
+    "require_checkpoint",
+    "require_samples",
+    "resolve_overrides",
 ]
 
 
-def current_name() -> str:
+def current_flow_run_name() -> str:
     """Return the name of the current flow run."""
     from prefect.runtime import flow_run
 
-    return name_of(flow_run.flow_name, flow_run.parameters)
+    return flow_run_name(flow_run.flow_name, flow_run.parameters)
 
 
-def name_of(flow: str, parameters: Mapping[str, Any]) -> str:
+def flow_run_name(flow: str, parameters: Mapping[str, Any]) -> str:
     """Return the name of a flow run.
 
     Args:
@@ -47,18 +47,18 @@ def name_of(flow: str, parameters: Mapping[str, Any]) -> str:
         parameters: its parameters, of which those with defaults may be missing.
     """
     if flow == "compare-samplers":
-        return _comparison(parameters)
+        return _comparison_name(parameters)
     try:
-        changes = changes_of(parameters)
+        changes = parameter_overrides(parameters)
         config = load(config_file(parameters["config"]), changes)
     except NoisetteError:  # the flow itself raises it, as its own failure
         return f"{Path(parameters['config']).stem}: config with problems"
     if not isinstance(config, Experiment):
-        return f"{config.name}: pictures"
-    return f"{config.name}: {' '.join([run_name(config, changes), *_of_results(changes)])}"
+        return f"{config.name}: images"
+    return f"{config.name}: {' '.join([run_name(config, changes), *_result_changes(changes)])}"
 
 
-def _of_results(changes: Mapping[str, Any]) -> list[str]:
+def _result_changes(changes: Mapping[str, Any]) -> list[str]:
     """Return what was changed of sampling and evaluation, which the name of a training leaves out."""
     sections = ("sampling", "evaluation")
     return [
@@ -68,17 +68,17 @@ def _of_results(changes: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _comparison(parameters: Mapping[str, Any]) -> str:
+def _comparison_name(parameters: Mapping[str, Any]) -> str:
     """Return what is compared of the model of a run directory, a checkpoint or a config."""
     place = Path(parameters["checkpoint"]).absolute()
     run = next((parent.parent for parent in (place, *place.parents) if parent.name == "checkpoints"), place)
     samplers = parameters.get("samplers") or ()
-    told = [_short(samplers) if samplers else "all samplers"]
-    told += [f"{name}={_short(parameters[name])}" for name in ("steps", "count") if parameters.get(name)]
-    told += [
+    words = [_short(samplers) if samplers else "all samplers"]
+    words += [f"{name}={_short(parameters[name])}" for name in ("steps", "count") if parameters.get(name)]
+    words += [
         f"{path.rpartition('.')[2]}={_short(value)}" for path, value in (parameters.get("overrides") or {}).items()
     ]
-    return f"{run.stem}: compare {' '.join(told)}"
+    return f"{run.stem}: compare {' '.join(words)}"
 
 
 def _short(value: Any) -> str:
@@ -98,18 +98,18 @@ FIELDS = ("steps", "samplers", "seed")
 _FOLDER = Path("configs")
 
 
-class _Offered:
+class _ConfigChoices:
     """Has a form offer the names in configs/ beside a field for any path, which comes first."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        text, names = handler(schema), _names()
+        text, names = handler(schema), _config_names()
         if not names:
             return text
-        listed = {**text, "title": "one of configs/", "enum": names}
-        return {"anyOf": [{**text, "title": "path or name"}, listed]}
+        choices = {**text, "title": "one of configs/", "enum": names}
+        return {"anyOf": [{**text, "title": "path or name"}, choices]}
 
 
-Config = Annotated[str, _Offered()]
+Config = Annotated[str, _ConfigChoices()]
 """A config as a parameter of a flow: a path, or a name in configs/."""
 
 
@@ -124,18 +124,18 @@ def config_file(config: str) -> str:
         return config
     if named.is_file():
         return str(named)
-    known = ", ".join(_names()) or "none"
+    known = ", ".join(_config_names()) or "none"
     message = (
         f"there is no such file, and no {named} in {Path.cwd()}; expected a path, or a name in configs/: {known}"
     )
     raise ConfigError(config, [Problem("", message)])
 
 
-def _names() -> list[str]:
+def _config_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
-def asked(
+def resolve_overrides(
     overrides: Mapping[str, Any] | None,
     steps: int | None = None,
     samplers: Sequence[Any] | None = None,
@@ -146,21 +146,21 @@ def asked(
     Raises:
         ConfigError: if a sampler is not known.
     """
-    drawn = None if samplers is None else [sampler.options() for sampler in chosen(samplers)]
-    fields = {"training.steps": steps, "sampling.samplers": drawn, "seed": seed}
+    sampler_options = None if samplers is None else [sampler.options() for sampler in parse_samplers(samplers)]
+    fields = {"training.steps": steps, "sampling.samplers": sampler_options, "seed": seed}
     return {**(overrides or {}), **{path: value for path, value in fields.items() if value is not None}}
 
 
-def changes_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def parameter_overrides(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the changes of a config that the parameters of any flow with a config ask for, by path.
 
     Raises:
         ConfigError: if a sampler is not known.
     """
-    return asked(parameters.get("overrides"), *(parameters.get(field) for field in FIELDS))
+    return resolve_overrides(parameters.get("overrides"), *(parameters.get(field) for field in FIELDS))
 
 
-def check(parameters: Mapping[str, Any]) -> None:
+def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse parameters of a flow that would be refused when it runs, and cost minutes until then.
 
     Raises:
@@ -169,12 +169,12 @@ def check(parameters: Mapping[str, Any]) -> None:
     """
     Workers.check(parameters.get("workers") or "")
     if "config" in parameters:
-        load(config_file(parameters["config"]), changes_of(parameters))
+        load(config_file(parameters["config"]), parameter_overrides(parameters))
     elif "checkpoint" in parameters and not Path(parameters["checkpoint"]).exists():
         load(config_file(parameters["checkpoint"]), parameters.get("overrides") or {})
 
 
-def trained(experiment: Experiment, root: Path) -> Checkpoint:
+def require_checkpoint(experiment: Experiment, root: Path) -> Checkpoint:
     """Return the checkpoint of the finished training.
 
     Raises:
@@ -182,22 +182,22 @@ def trained(experiment: Experiment, root: Path) -> Checkpoint:
     """
     run = training_directory(experiment, root)
     steps = experiment.training.steps
-    checkpoint = finished(run, steps)
+    checkpoint = find_finished_checkpoint(run, steps)
     if checkpoint is not None:
         return checkpoint
-    last = latest(run)
+    last = find_latest_checkpoint(run)
     state = f"stands at step {last.step} of {steps}" if last else "has not begun"
     raise CheckpointError(f"{run}: the training of {experiment.name} {state}; run `noisette train` first")
 
 
-def drawn_samples(experiment: Experiment, root: Path) -> list[Samples]:
+def require_samples(experiment: Experiment, root: Path) -> list[Samples]:
     """Return the samples of all samplers of the experiment.
 
     Raises:
         CheckpointError: if the training is not finished.
-        StorageError: if pictures are missing; names the samplers.
+        StorageError: if images are missing; names the samplers.
     """
-    checkpoint = trained(experiment, root)
+    checkpoint = require_checkpoint(experiment, root)
     run = training_directory(experiment, root)
     directories = {
         sampler.label: samples_directory(run, checkpoint.digest, sampler, experiment)
@@ -206,5 +206,5 @@ def drawn_samples(experiment: Experiment, root: Path) -> list[Samples]:
     found = {label: Samples.finished(directory) for label, directory in directories.items()}
     missing = [label for label, samples in found.items() if samples is None]
     if missing:
-        raise StorageError(f"{run}: no pictures of {', '.join(missing)} yet; run `noisette sample` first")
+        raise StorageError(f"{run}: no images of {', '.join(missing)} yet; run `noisette sample` first")
     return [samples for samples in found.values() if samples is not None]

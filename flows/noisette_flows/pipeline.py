@@ -1,5 +1,5 @@
 """The flows: `prepare-data`, `train`, `sample`, `evaluate`, all of them as `train-and-eval`; and besides
-`compare-samplers` and `draw-pictures`.
+`compare-samplers` and `make-figures`.
 
 Parameters are flat and plain, so that each flow can be started from Prefect's command, its page, or a schedule.
 Every flow skips what is finished on disk and returns where its results lie.
@@ -11,27 +11,34 @@ from typing import Any
 from prefect import flow
 
 from noisette import Experiment
-from noisette.comparison import STEPS, Sweep
-from noisette.config import Show, load
+from noisette.comparison import DEFAULT_STEPS, Sweep
+from noisette.config import FiguresConfig, load
 from noisette.evaluation.requirements import require_ready
 from noisette.layout import run_directory
-from noisette.stages import made_again, plan
+from noisette.stages import plan_stages, stages_to_redo
 from noisette.training.anew import set_aside
-from noisette_flows.artifacts import conclude
-from noisette_flows.flow_events import Observed, observed
-from noisette_flows.params import Config, asked, config_file, current_name, drawn_samples, trained
-from noisette_flows.tasks import chart_task, evaluate_task, pictures_task, prepare_task, train_task
+from noisette_flows.artifacts import send_report
+from noisette_flows.flow_events import FlowEvents, observe_flow_run
+from noisette_flows.params import (
+    Config,
+    config_file,
+    current_flow_run_name,
+    require_checkpoint,
+    require_samples,
+    resolve_overrides,
+)
+from noisette_flows.tasks import chart_task, evaluate_task, figures_task, prepare_task, train_task
 from noisette_flows.tracking import Store
-from noisette_flows.workers import Workers, draw_all
+from noisette_flows.workers import Workers, sample_all
 
-__all__ = ["compare_samplers", "draw_pictures", "evaluate", "prepare_data", "sample", "train", "train_and_eval"]
+__all__ = ["compare_samplers", "evaluate", "make_figures", "prepare_data", "sample", "train", "train_and_eval"]
 
 Overrides = dict[str, Any] | None
 
 
-@flow(name="prepare-data", flow_run_name=current_name, persist_result=False)
+@flow(name="prepare-data", flow_run_name=current_flow_run_name, persist_result=False)
 def prepare_data(config: Config, overrides: Overrides = None, output: str = "runs", again: bool = False) -> str:
-    """Make the pictures of an experiment uniform.
+    """Make the images of an experiment uniform.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
@@ -40,15 +47,15 @@ def prepare_data(config: Config, overrides: Overrides = None, output: str = "run
         again: make it anew although it is finished; what was made before is replaced when that is complete.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
-    with observed(experiment, root, "off", {}) as events:
+    with observe_flow_run(experiment, root, "off", {}) as events:
         return str(prepare_task(experiment, root, events, again).directory)
 
 
-@flow(name="train", flow_run_name=current_name, persist_result=False)
+@flow(name="train", flow_run_name=current_flow_run_name, persist_result=False)
 def train(
     config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> str:
-    """Train the network of an experiment on its prepared pictures, or go on training it.
+    """Train the network of an experiment on its prepared images, or go on training it.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
@@ -61,12 +68,12 @@ def train(
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
     if again:
         set_aside(experiment, root)
-    with observed(experiment, root, tracking_uri, overrides or {}) as events:
+    with observe_flow_run(experiment, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, experiment, root, "train")
         return str(train_task(experiment, root, events).directory)
 
 
-@flow(name="sample", flow_run_name=current_name, persist_result=False)
+@flow(name="sample", flow_run_name=current_flow_run_name, persist_result=False)
 def sample(
     config: Config,
     overrides: Overrides = None,
@@ -75,12 +82,12 @@ def sample(
     tracking_uri: str = "",
     again: bool = False,
 ) -> list[str]:
-    """Draw pictures with every sampler of an experiment, from its trained network.
+    """Draw images with every sampler of an experiment, from its trained network.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"sampling.num_images": 16}.
-        workers: what draws shards of pictures in parallel, as in train-and-eval.
+        workers: what draws shards of images in parallel, as in train-and-eval.
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
@@ -88,18 +95,18 @@ def sample(
     """
     Workers.check(workers)
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
-    checkpoint = trained(experiment, root)
-    with observed(experiment, root, tracking_uri, overrides or {}) as events:
+    checkpoint = require_checkpoint(experiment, root)
+    with observe_flow_run(experiment, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, experiment, root, "sample", again=again)
-        drawn = draw_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers, again)
+        drawn = sample_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers, again)
         return [str(samples.directory) for samples in drawn]
 
 
-@flow(name="evaluate", flow_run_name=current_name, persist_result=False)
+@flow(name="evaluate", flow_run_name=current_flow_run_name, persist_result=False)
 def evaluate(
     config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> str:
-    """Compare the drawn pictures of an experiment with real ones.
+    """Compare the drawn images of an experiment with real ones.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
@@ -110,18 +117,18 @@ def evaluate(
         again: make it anew although it is finished; what was made before is replaced when that is complete.
     """
     experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
-    samples = drawn_samples(experiment, root)
-    with observed(experiment, root, tracking_uri, overrides or {}) as events:
+    samples = require_samples(experiment, root)
+    with observe_flow_run(experiment, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, experiment, root, "evaluate", again=again)
         report = evaluate_task(experiment, samples, root, events, again=again)
         run = run_directory(experiment, root)
-        conclude(events.poster, experiment.name, report, samples, run, Store.of(tracking_uri))
+        send_report(events.artifact_sender, experiment.name, report, samples, run, Store.of(tracking_uri))
         return str(report.directory)
 
 
 @flow(
     name="train-and-eval",
-    flow_run_name=current_name,
+    flow_run_name=current_flow_run_name,
     persist_result=False,
 )
 def train_and_eval(
@@ -135,7 +142,7 @@ def train_and_eval(
     tracking_uri: str = "",
     again: str = "",
 ) -> str:
-    """Prepare, train, sample and evaluate an experiment, and make the pictures that it lists.
+    """Prepare, train, sample and evaluate an experiment, and make the figures that it lists.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
@@ -143,56 +150,58 @@ def train_and_eval(
         steps: training steps; the config's, if empty.
         samplers: what draws, such as ddim:steps=25; the config's, if empty.
         seed: seed of everything random; the config's, if empty.
-        workers: what draws shards of pictures in parallel: threads:2, processes:2, dask:2, dask:ADDRESS, ray:2;
+        workers: what draws shards of images in parallel: threads:2, processes:2, dask:2, dask:ADDRESS, ray:2;
             one sampler after another, right here, if empty.
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
-        again: a stage (prepare, train, sample, pictures or evaluate) to make anew, with all that depends on it.
+        again: a stage (prepare, train, sample, figures or evaluate) to make anew, with all that depends on it.
     """
     Workers.check(workers)
-    changes, anew = asked(overrides, steps, samplers, seed), made_again(again)
+    changes, anew = resolve_overrides(overrides, steps, samplers, seed), stages_to_redo(again)
     experiment, root = Experiment.load(config_file(config), changes), Path(output)
     require_ready(experiment.evaluation)
     if "train" in anew:
         set_aside(experiment, root)
-    with observed(experiment, root, tracking_uri, changes) as events:
+    with observe_flow_run(experiment, root, tracking_uri, changes) as events:
         prepared = prepare_task(experiment, root, events, "prepare" in anew)
-        _hold_gpus(events, experiment, root, "train", "sample", "pictures", "evaluate", again=bool(anew))
+        _hold_gpus(events, experiment, root, "train", "sample", "figures", "evaluate", again=bool(anew))
         checkpoint = train_task(experiment, root, events, wait_for=[prepared])
         drawn_by = experiment.sampling.samplers
-        samples = draw_all(experiment, checkpoint, drawn_by, root, events, workers, "sample" in anew)
-        for scene in experiment.pictures:
-            pictures_task(experiment, scene, root, events, checkpoint, "pictures" in anew)
+        samples = sample_all(experiment, checkpoint, drawn_by, root, events, workers, "sample" in anew)
+        for figure in experiment.figures:
+            figures_task(experiment, figure, root, events, checkpoint, "figures" in anew)
         report = evaluate_task(experiment, samples, root, events, again="evaluate" in anew)
-        conclude(events.poster, experiment.name, report, samples, checkpoint.run, Store.of(tracking_uri))
+        send_report(
+            events.artifact_sender, experiment.name, report, samples, checkpoint.run, Store.of(tracking_uri)
+        )
         return str(report.directory)
 
 
-@flow(name="draw-pictures", flow_run_name=current_name, persist_result=False)
-def draw_pictures(
+@flow(name="make-figures", flow_run_name=current_flow_run_name, persist_result=False)
+def make_figures(
     config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> list[str]:
-    """Make the pictures that a config lists, with its trained network where they need one.
+    """Make the figures that a config lists, with its trained network where they need one.
 
     Args:
-        config: YAML file of an experiment, or of pictures alone.
-        overrides: changes of the config, by path: {"pictures.0.count": 8}.
+        config: YAML file of an experiment, or of figures alone.
+        overrides: changes of the config, by path: {"figures.0.num_images": 8}.
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
         again: make it anew although it is finished; what was made before is replaced when that is complete.
     """
     loaded, root = load(config_file(config), overrides or {}), Path(output)
-    needed = isinstance(loaded, Experiment) and any(scene.needs_model for scene in loaded.pictures)
-    checkpoint = trained(loaded, root) if needed and isinstance(loaded, Experiment) else None
-    with observed(loaded, root, tracking_uri, overrides or {}) as events:
-        _hold_gpus(events, loaded, root, "pictures", again=again)
-        made = [pictures_task(loaded, scene, root, events, checkpoint, again) for scene in loaded.pictures]
+    needed = isinstance(loaded, Experiment) and any(figure.needs_model for figure in loaded.figures)
+    checkpoint = require_checkpoint(loaded, root) if needed and isinstance(loaded, Experiment) else None
+    with observe_flow_run(loaded, root, tracking_uri, overrides or {}) as events:
+        _hold_gpus(events, loaded, root, "figures", again=again)
+        made = [figures_task(loaded, figure, root, events, checkpoint, again) for figure in loaded.figures]
         return [str(shown.directory) for shown in made]
 
 
-@flow(name="compare-samplers", flow_run_name=current_name, persist_result=False)
+@flow(name="compare-samplers", flow_run_name=current_flow_run_name, persist_result=False)
 def compare_samplers(
     checkpoint: str,
     samplers: list[str | dict[str, Any]] | None = None,
@@ -211,11 +220,11 @@ def compare_samplers(
         checkpoint: a checkpoint's directory, a run's directory, or the YAML file of a trained experiment.
         samplers: names, or mappings of name and options; by default every installed sampler and its variants.
         steps: lengths of the walks; by default 5, 10, 20, 50, 100, 250 and 1000.
-        count: pictures of each walk.
+        count: images of each walk.
         features: feature network; by default the experiment's.
         metrics: by default the experiment's.
         overrides: changes of the YAML file's experiment.
-        workers: what draws shards of pictures in parallel, as in train-and-eval.
+        workers: what draws shards of images in parallel, as in train-and-eval.
         output: folder of all results; by default that which the run lies in.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
@@ -224,29 +233,38 @@ def compare_samplers(
     sweep = Sweep.of(
         checkpoint if Path(checkpoint).exists() else config_file(checkpoint),
         samplers or (),
-        steps or STEPS,
+        steps or DEFAULT_STEPS,
         count=count,
         features=features,
         metrics=metrics or (),
         overrides=overrides or {},
         output=output,
     )
-    sweep.begin()
-    with observed(sweep.trained, sweep.root, tracking_uri, overrides or {}, sweep.run) as events:
+    sweep.write_request()
+    with observe_flow_run(sweep.trained, sweep.root, tracking_uri, overrides or {}, sweep.run) as events:
         if sweep.finished() is None:
             events.hold_gpus()
-        draw_all(sweep.experiment, sweep.checkpoint, sweep.samplers, sweep.root, events, workers)
-        report = evaluate_task(sweep.experiment, sweep.judged(), sweep.root, events, sweep.run)
-        conclude(events.poster, sweep.trained.name, report, sweep.judged(), sweep.run, Store.of(tracking_uri))
+        sample_all(sweep.experiment, sweep.checkpoint, sweep.samplers, sweep.root, events, workers)
+        report = evaluate_task(sweep.experiment, sweep.finished_samples(), sweep.root, events, sweep.run)
+        send_report(
+            events.artifact_sender,
+            sweep.trained.name,
+            report,
+            sweep.finished_samples(),
+            sweep.run,
+            Store.of(tracking_uri),
+        )
         return str(chart_task(sweep, report).directory)
 
 
-def _hold_gpus(events: Observed, config: Experiment | Show, root: Path, *kinds: str, again: bool = False) -> None:
+def _hold_gpus(
+    events: FlowEvents, config: Experiment | FiguresConfig, root: Path, *kinds: str, again: bool = False
+) -> None:
     """Have the flow run hold GPUs, if a stage of these kinds is not finished: what is finished waits for nobody.
 
     With `again` something is made anew, finished or not.
     """
-    todo = {stage.kind for stage in plan(config, root) if not stage.finished} & set(kinds)
+    todo = {stage.kind for stage in plan_stages(config, root) if not stage.finished} & set(kinds)
     if todo or again:
         processes = config.training.processes if isinstance(config, Experiment) and "train" in todo else 1
         events.hold_gpus(processes)

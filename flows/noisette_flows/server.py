@@ -28,9 +28,9 @@ from tempfile import TemporaryFile
 
 from noisette import NoisetteError
 from noisette_flows import keeper
-from noisette_flows.environment import warn_of_server_named_here
+from noisette_flows.environment import warn_of_local_server_setting
 
-__all__ = ["ServerError", "check_server", "embedded", "starting_server"]
+__all__ = ["ServerError", "check_server", "start_server", "uses_embedded_server"]
 
 _PAUSE = 0.05  # seconds between two looks whether it answers
 
@@ -40,7 +40,7 @@ class ServerError(NoisetteError):
 
 
 @contextmanager
-def starting_server() -> Iterator[None]:
+def start_server() -> Iterator[None]:
     """Start the embedded server, unless Prefect is set up to use another, while the block does something else.
 
     Only Prefect knows all the places where that can be set up, and its import takes half a second: the server,
@@ -49,9 +49,9 @@ def starting_server() -> Iterator[None]:
     Raises:
         ServerError: at the end of the block, if there is no server to run a flow with.
     """
-    server = None if os.environ.get("PREFECT_API_URL") else _Embedded()
+    server = None if os.environ.get("PREFECT_API_URL") else _EmbeddedServer()
     if server is not None and _configured_url():
-        warn_of_server_named_here()
+        warn_of_local_server_setting()
         server.end()
         server = None
     yield
@@ -75,9 +75,9 @@ def _configured_url() -> str | None:
     return url
 
 
-def embedded() -> bool:
+def uses_embedded_server() -> bool:
     """Return whether this process uses a server of its own."""
-    return bool(_KEPT)
+    return bool(_KEEPERS)
 
 
 def check_server() -> None:
@@ -106,7 +106,7 @@ def check_server() -> None:
         ) from None
 
 
-class _Embedded:
+class _EmbeddedServer:
     """A server that is starting; it ends when the pipe to its keeper does."""
 
     def __init__(self) -> None:
@@ -114,19 +114,19 @@ class _Embedded:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self._url, self._login = f"http://127.0.0.1:{port}/api", f"noisette:{secrets.token_urlsafe(18)}"
-        self._said = TemporaryFile()  # noqa: SIM115  # its last words may be wanted as long as it starts
-        command = [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _place_of_prefect()]
+        self._output = TemporaryFile()  # noqa: SIM115  # its last words may be wanted as long as it starts
+        command = [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _prefect_folder()]
         command += ["--factory", "prefect.server.api.server:create_app", "--lifespan", "on", "--log-level", "error"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         self._keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", keeper.__file__, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=self._said,
+            stderr=self._output,
             env={**os.environ, **_settings(self._url, self._login)},
             start_new_session=True,
         )
-        _KEPT.append(self._keeper)
+        _KEEPERS.append(self._keeper)
 
     def use(self) -> None:
         """Wait until it answers, then have Prefect use it."""
@@ -134,26 +134,28 @@ class _Embedded:
         from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS as PATIENCE
 
         deadline = time.monotonic() + PATIENCE.value()
-        while not _answers(f"{self._url}/health"):
+        while not _is_up(f"{self._url}/health"):
             if self._keeper.poll() is not None:
-                raise ServerError(_advice(self._last_words()))
+                raise ServerError(_start_failure(self._last_output()))
             if time.monotonic() > deadline:
-                raise ServerError(_advice(f"no answer within {PATIENCE.value()} seconds"))
+                raise ServerError(_start_failure(f"no answer within {PATIENCE.value()} seconds"))
             time.sleep(_PAUSE)
         os.environ |= {"PREFECT_API_URL": self._url, "PREFECT_API_AUTH_STRING": self._login}
         refresh_global_settings_context()
 
     def end(self) -> None:
         """Have it ended by its keeper."""
-        _KEPT.remove(self._keeper)
+        _KEEPERS.remove(self._keeper)
         self._keeper.communicate()
 
-    def _last_words(self) -> str:
-        self._said.seek(0)
-        return (self._said.read().decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
+    def _last_output(self) -> str:
+        self._output.seek(0)
+        return (self._output.read().decode(errors="replace").strip().splitlines() or ["it ended without a word"])[
+            -1
+        ]
 
 
-_KEPT: list[subprocess.Popen[bytes]] = []
+_KEEPERS: list[subprocess.Popen[bytes]] = []
 """Keepers, whose pipes stay open as long as this process lives."""
 
 
@@ -170,7 +172,7 @@ def _settings(url: str, login: str) -> dict[str, str]:
     }
 
 
-def _place_of_prefect() -> str:
+def _prefect_folder() -> str:
     """Return the folder of the package, without importing it."""
     found = find_spec("prefect")
     if found is None or found.origin is None:
@@ -178,7 +180,7 @@ def _place_of_prefect() -> str:
     return str(Path(found.origin).parent)
 
 
-def _answers(url: str) -> bool:
+def _is_up(url: str) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5):
@@ -187,5 +189,5 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _advice(reason: str) -> str:
+def _start_failure(reason: str) -> str:
     return f"Prefect's embedded server does not start ({reason}); see `prefect server start`"

@@ -18,13 +18,13 @@ from uuid import UUID
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-__all__ = ["stopping_when_suspended"]
+__all__ = ["stop_when_suspended"]
 
 _EVERY = 10.0  # seconds between two looks
 
 
 @contextmanager
-def stopping_when_suspended(flow_run: UUID) -> Iterator[None]:
+def stop_when_suspended(flow_run: UUID) -> Iterator[None]:
     """Stop the block when the flow run is suspended. Without a worker, whose flow runs alone can be, do nothing.
 
     Raises:
@@ -35,37 +35,37 @@ def stopping_when_suspended(flow_run: UUID) -> Iterator[None]:
         return
     from prefect.exceptions import Pause, TerminationSignal
 
-    watch = _Watch(flow_run)
+    watcher = _SuspensionWatcher(flow_run)
     try:
         yield
     except TerminationSignal:
-        if watch.suspended is None:
+        if watcher.suspended is None:
             raise
-        _say_so(flow_run)
-        raise Pause(state=watch.suspended) from None
+        _repeat_suspended_event(flow_run)
+        raise Pause(state=watcher.suspended) from None
     finally:
-        watch.end()
+        watcher.end()
 
 
-class _Watch:
+class _SuspensionWatcher:
     def __init__(self, flow_run: UUID) -> None:
         self.suspended: State[Any] | None = None
         self._flow_run, self._ended = flow_run, threading.Event()
-        threading.Thread(target=self._look, name="suspension", daemon=True).start()
+        threading.Thread(target=self._poll, name="suspension", daemon=True).start()
 
     def end(self) -> None:
         self._ended.set()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while not self._ended.wait(_EVERY):
-            state = _state(self._flow_run)
+            state = _read_state(self._flow_run)
             if state is not None and state.is_paused() and state.state_details.pause_reschedule:
                 self.suspended = state
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
 
-def _state(flow_run: UUID) -> State[Any] | None:
+def _read_state(flow_run: UUID) -> State[Any] | None:
     """Return the state of a flow run as the server has it, or None if it does not say."""
     from prefect.client.orchestration import get_client
 
@@ -78,7 +78,7 @@ def _state(flow_run: UUID) -> State[Any] | None:
         return None
 
 
-def _say_so(flow_run: UUID) -> None:
+def _repeat_suspended_event(flow_run: UUID) -> None:
     """Repeat the event of the suspension behind the last heartbeat, after which the automation expects one."""
     from prefect.events import emit_event
     from prefect.events.related import tags_as_related_resources

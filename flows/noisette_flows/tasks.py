@@ -1,7 +1,7 @@
 """The engines as Prefect tasks: thin wrappers with readable names.
 
 Call them directly. On a cancel a direct call can save its state; a submitted one is killed, which only shards of
-pictures can bear. Nothing is cached here: the engines find finished results by their manifests.
+images can bear. Nothing is cached here: the engines find finished results by their manifests.
 
 What may pass by itself is tried again: a download, a full memory, a busy disk. What a person must mend is not.
 Training is never tried again by itself: a run that is started again resumes.
@@ -17,19 +17,19 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from noisette import Events, Experiment, Prepared, Report, Sampler, Samples, evaluate, prepare, sample, train
 from noisette.checkpoint import Checkpoint
-from noisette.comparison import Sweep, Swept
-from noisette.config import Scene, Show
+from noisette.comparison import Sweep, SweepResult
+from noisette.config import Figure, FiguresConfig
 from noisette.config.reference import make_plugin
 from noisette.errors import DownloadError
-from noisette.figures import Shown, depict
-from noisette.sampling import draw_shard, join
-from noisette_flows.gpus import Hold
+from noisette.figures import FigureResult, make_figures
+from noisette.sampling import join_shards, sample_shard
+from noisette_flows.gpus import GpuLock
 
 __all__ = [
     "chart_task",
     "evaluate_task",
+    "figures_task",
     "join_task",
-    "pictures_task",
     "prepare_task",
     "sample_task",
     "shard_task",
@@ -38,21 +38,21 @@ __all__ = [
 ]
 
 _PAUSES = [10.0, 60.0]  # seconds before it is tried again
-_LOOK = 1.0  # seconds between two looks whether a GPU is free
+_POLL_INTERVAL = 1.0  # seconds between two looks whether a GPU is free
 _DAY = 24 * 60 * 60.0
 
 
-def may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+def is_transient_failure(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
     """Return whether an error, or what it was made of, may be gone the next time."""
     error = state.result(raise_on_failure=False)
     while isinstance(error, BaseException):
-        if _passes(error):
+        if _is_transient(error):
             return True
         error = error.__cause__
     return False
 
 
-def _passes(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | PermissionError):
         return False  # a person has to see to it
     return isinstance(error, OSError | MemoryError | DownloadError) or type(error).__name__ == "OutOfMemoryError"
@@ -66,11 +66,11 @@ def _passes(error: BaseException) -> bool:
     retries=2,
     retry_delay_seconds=_PAUSES,
     retry_jitter_factor=0.5,
-    retry_condition_fn=may_pass,
+    retry_condition_fn=is_transient_failure,
     timeout_seconds=_DAY,  # a download that hangs would hold up all behind it
 )
 def prepare_task(experiment: Experiment, root: Path, events: Events, again: bool = False) -> Prepared:
-    """Make the pictures uniform."""
+    """Make the images uniform."""
     return prepare(experiment, root, again=again, events=events)
 
 
@@ -92,7 +92,7 @@ def train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint
     persist_result=False,
     retries=2,
     retry_delay_seconds=_PAUSES,
-    retry_condition_fn=may_pass,
+    retry_condition_fn=is_transient_failure,
 )
 def sample_task(
     experiment: Experiment,
@@ -102,18 +102,18 @@ def sample_task(
     events: Events,
     again: bool = False,
 ) -> Samples:
-    """Draw the pictures of one sampler."""
+    """Draw the images of one sampler."""
     return sample(experiment, checkpoint, sampler, root, again=again, events=events)
 
 
 @task(
     name="shard",
-    task_run_name="draw {label}, pictures {first} to {last}",
+    task_run_name="draw {label}, images {first} to {last}",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=2,
     retry_delay_seconds=_PAUSES,
-    retry_condition_fn=may_pass,
+    retry_condition_fn=is_transient_failure,
 )
 def shard_task(
     experiment: dict[str, Any],
@@ -124,9 +124,9 @@ def shard_task(
     first: int,
     last: int,
 ) -> str:
-    """Draw pictures `first` to `last` (left out) of one sampler, wherever this runs; all values are plain."""
+    """Draw images `first` to `last` (left out) of one sampler, wherever this runs; all values are plain."""
     parsed, drawn_by = Experiment.parse(experiment), cast(Sampler, make_plugin("sampler", sampler))
-    return str(draw_shard(parsed, Checkpoint.open(Path(checkpoint)), drawn_by, range(first, last), root))
+    return str(sample_shard(parsed, Checkpoint.open(Path(checkpoint)), drawn_by, range(first, last), root))
 
 
 @task(name="join", task_run_name="join {sampler.label}", cache_policy=NO_CACHE, persist_result=False)
@@ -134,20 +134,20 @@ def join_task(
     experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, shards: list[Path], events: Events
 ) -> Samples:
     """Put the shards of one sampler together."""
-    return join(experiment, checkpoint, sampler, shards, again=True, events=events)
+    return join_shards(experiment, checkpoint, sampler, shards, again=True, events=events)
 
 
-@task(name="pictures", task_run_name="pictures {scene.label}", cache_policy=NO_CACHE, persist_result=False)
-def pictures_task(
-    config: Experiment | Show,
-    scene: Scene,
+@task(name="figures", task_run_name="figures {figure.label}", cache_policy=NO_CACHE, persist_result=False)
+def figures_task(
+    config: Experiment | FiguresConfig,
+    figure: Figure,
     root: Path,
     events: Events,
     checkpoint: Checkpoint | None = None,
     again: bool = False,
-) -> Shown:
-    """Make pictures of the process."""
-    return depict(config, scene, root, checkpoint=checkpoint, again=again, events=events)
+) -> FigureResult:
+    """Make one figure of a config."""
+    return make_figures(config, figure, root, checkpoint=checkpoint, again=again, events=events)
 
 
 @task(
@@ -157,7 +157,7 @@ def pictures_task(
     persist_result=False,
     retries=2,
     retry_delay_seconds=_PAUSES,
-    retry_condition_fn=may_pass,
+    retry_condition_fn=is_transient_failure,
 )
 def evaluate_task(
     experiment: Experiment,
@@ -167,19 +167,19 @@ def evaluate_task(
     run: Path | None = None,
     again: bool = False,
 ) -> Report:
-    """Compare the samplers' pictures with real ones."""
+    """Compare the samplers' images with real ones."""
     return evaluate(experiment, samples, root, run=run, again=again, events=events)
 
 
 @task(name="chart", task_run_name="chart {sweep.experiment.name}", cache_policy=NO_CACHE, persist_result=False)
-def chart_task(sweep: Sweep, report: Report) -> Swept:
+def chart_task(sweep: Sweep, report: Report) -> SweepResult:
     """Draw quality against cost."""
-    return sweep.show(report)
+    return sweep.write_charts(report)
 
 
 @task(name="wait", task_run_name="wait for {holder}", cache_policy=NO_CACHE, persist_result=False)
-def wait_task(hold: Hold, holder: str) -> None:
+def wait_task(lock: GpuLock, holder: str) -> None:
     """Wait until the GPUs of this machine that a flow run wants are free."""
     get_run_logger().info("waits for a GPU of this machine, held by %s", holder)
-    while not hold.take():
-        time.sleep(_LOOK)
+    while not lock.take():
+        time.sleep(_POLL_INTERVAL)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from noisette import ConfigError, Events, Experiment, NoisetteError, Run, Sampler, Samples
 from noisette.checkpoint import Checkpoint
-from noisette.edited import warn_of_edited_sampler
+from noisette.edited import warn_if_sampler_changed
 from noisette.errors import Problem
 from noisette.extras import install_command
 from noisette.layout import samples_directory
-from noisette.sampling import join, parts_of
+from noisette.sampling import join_shards, split_into_parts
 from noisette_flows.tasks import join_task, sample_task, shard_task
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
-__all__ = ["Workers", "draw_all"]
+__all__ = ["Workers", "sample_all"]
 
 _EXPECTED = "threads:2, processes:2, dask:2, dask:tcp://HOST:PORT, ray:2 or ray:ray://HOST:PORT"
-_UNKNOWN = 8  # shards of a sampler on a cluster whose size is not known
+_DEFAULT_SHARDS = 8  # shards of a sampler on a cluster whose size is not known
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Workers:
 
     @property
     def shards(self) -> int:
-        """Into how many parts a sampler's pictures are split, at most."""
-        return self.count or _UNKNOWN
+        """Into how many parts a sampler's images are split, at most."""
+        return self.count or _DEFAULT_SHARDS
 
     def runner(self) -> TaskRunner[Any]:
         """Return Prefect's task runner for them.
@@ -131,7 +131,7 @@ _RUNNERS: dict[str, Callable[[Workers], TaskRunner[Any]]] = {
 }
 
 
-def draw_all(
+def sample_all(
     experiment: Experiment,
     checkpoint: Checkpoint,
     samplers: Sequence[Sampler],
@@ -140,7 +140,7 @@ def draw_all(
     workers: str = "",
     again: bool = False,
 ) -> list[Samples]:
-    """Draw the pictures of some samplers; what is drawn is not drawn again.
+    """Draw the images of some samplers; what is drawn is not drawn again.
 
     Args:
         experiment, checkpoint, root: as `noisette.sample` takes them.
@@ -154,22 +154,22 @@ def draw_all(
     """
     if not workers:
         return [sample_task(experiment, checkpoint, sampler, root, events, again) for sampler in samplers]
-    asked = Workers.of(workers)
+    parsed = Workers.of(workers)
     places = [samples_directory(checkpoint.run, checkpoint.digest, one, experiment) for one in samplers]
-    wanted = [place for place in places if again or Samples.finished(place) is None]
-    if not wanted:
-        return [join(experiment, checkpoint, sampler, []) for sampler in samplers]
+    missing = [place for place in places if again or Samples.finished(place) is None]
+    if not missing:
+        return [join_shards(experiment, checkpoint, sampler, []) for sampler in samplers]
     for sampler, place in zip(samplers, places, strict=True):
-        if place in wanted:
-            warn_of_edited_sampler(experiment, checkpoint, sampler, place)
-    with asked.runner() as runner:
+        if place in missing:
+            warn_if_sampler_changed(experiment, checkpoint, sampler, place)
+    with parsed.runner() as runner:
         shards = {
-            place: _begun(runner, experiment, checkpoint, sampler, root, asked.shards)
+            place: _submit_shards(runner, experiment, checkpoint, sampler, root, parsed.shards)
             for sampler, place in zip(samplers, places, strict=True)
-            if place in wanted
+            if place in missing
         }
         return [
-            _joined(experiment, checkpoint, sampler, events, place, shards.get(place, []))
+            _join_shards(experiment, checkpoint, sampler, events, place, shards.get(place, []))
             for sampler, place in zip(samplers, places, strict=True)
         ]
 
@@ -177,13 +177,13 @@ def draw_all(
 Shard = tuple[range, "PrefectFuture[str]"]
 
 
-def _begun(
+def _submit_shards(
     runner: TaskRunner[Any],
     experiment: Experiment,
     checkpoint: Checkpoint,
     sampler: Sampler,
     root: Path,
-    most: int,
+    max_shards: int,
 ) -> list[Shard]:
     """Hand the shards of a sampler to the workers, as plain values: another machine knows no more."""
     common = {
@@ -198,11 +198,11 @@ def _begun(
     behind: dict[str, set[RunInput]] = {"checkpoint": {*collect_task_run_inputs_sync(checkpoint)}}
     return [
         (part, runner.submit(shard_task, {**common, "first": part.start, "last": part.stop}, dependencies=behind))
-        for part in parts_of(experiment, most)
+        for part in split_into_parts(experiment, max_shards)
     ]
 
 
-def _joined(
+def _join_shards(
     experiment: Experiment,
     checkpoint: Checkpoint,
     sampler: Sampler,
@@ -212,7 +212,7 @@ def _joined(
 ) -> Samples:
     """Wait for the shards of a sampler, and put them together."""
     if not shards:
-        return join(experiment, checkpoint, sampler, [])
+        return join_shards(experiment, checkpoint, sampler, [])
     run = Run("sample", sampler.label, place, experiment.sampling.num_images, sampler.options())
     events.run_start(run)
     try:

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from noisette import CheckpointError
-from noisette.checkpoint import Checkpoint, checkpoint_path, finished, latest, prune
+from noisette.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    find_finished_checkpoint,
+    find_latest_checkpoint,
+    prune_checkpoints,
+)
 from noisette.storage import committed
 
 
@@ -35,14 +41,14 @@ def test_a_checkpoint_is_opened_with_its_step_and_identity(tmp_path: Path) -> No
 def test_the_latest_is_the_highest_step_whatever_its_age_or_spelling(tmp_path: Path) -> None:
     for step in (200, 100, 99_999_999, 100_000_000):
         save(tmp_path, step)
-    found = latest(tmp_path)
+    found = find_latest_checkpoint(tmp_path)
     assert found is not None
     assert found.step == 100_000_000
 
 
 def test_a_run_without_checkpoints_has_no_latest(tmp_path: Path) -> None:
-    assert latest(tmp_path) is None
-    assert latest(tmp_path / "nowhere") is None
+    assert find_latest_checkpoint(tmp_path) is None
+    assert find_latest_checkpoint(tmp_path / "nowhere") is None
 
 
 def test_an_early_end_whose_file_is_cut_is_no_end(tmp_path: Path) -> None:
@@ -50,18 +56,18 @@ def test_an_early_end_whose_file_is_cut_is_no_end(tmp_path: Path) -> None:
     target = checkpoint_path(tmp_path, 8)
     with committed(target, "checkpoint", {"step": 8, "ended": "its time is over"}) as staging:
         (staging / "network.safetensors").write_bytes(b"weights")
-    done = finished(tmp_path, 100)
+    done = find_finished_checkpoint(tmp_path, 100)
     assert done is not None
     assert done.step == 8
     (target / "network.safetensors").write_bytes(b"weigh")
-    assert finished(tmp_path, 100) is None  # so the training goes on from step 4
+    assert find_finished_checkpoint(tmp_path, 100) is None  # so the training goes on from step 4
 
 
 def test_what_is_no_checkpoint_is_not_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(tmp_path, 1)
     for name in ("step-final", "step-00000002.bak", ".staging-step-00000003-1", "step--0000005"):
         (tmp_path / "checkpoints" / name).mkdir()
-    found = latest(tmp_path)
+    found = find_latest_checkpoint(tmp_path)
     assert found is not None
     assert found.step == 1
     assert caplog.records == []
@@ -86,7 +92,7 @@ def test_a_damaged_one_is_named_and_the_one_before_taken(
     if damage in ("no-manifest", "gone"):
         (newest / "MANIFEST.json").unlink()
     with caplog.at_level(logging.WARNING):
-        found = latest(tmp_path)
+        found = find_latest_checkpoint(tmp_path)
     assert found is not None
     assert found.step == 1
     assert len(caplog.records) == 1
@@ -99,29 +105,29 @@ def test_a_damaged_one_is_named_and_the_one_before_taken(
 def test_when_all_are_damaged_there_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for step in (1, 2):
         flip(save(tmp_path, step) / "network.safetensors")
-    assert latest(tmp_path) is None
+    assert find_latest_checkpoint(tmp_path) is None
     assert len(caplog.records) == 2
 
 
 def test_finished_means_the_last_step_with_all_its_bytes(tmp_path: Path) -> None:
     path = save(tmp_path, 5)
-    assert finished(tmp_path, 6) is None
-    done = finished(tmp_path, 5)
+    assert find_finished_checkpoint(tmp_path, 6) is None
+    done = find_finished_checkpoint(tmp_path, 5)
     assert done is not None
     assert done.step == 5
     weights = path / "network.safetensors"
     weights.write_bytes(weights.read_bytes() + b"!")
-    assert finished(tmp_path, 5) is None
+    assert find_finished_checkpoint(tmp_path, 5) is None
 
 
 def test_the_newest_are_kept_and_nothing_else_is_touched(tmp_path: Path) -> None:
     for step in (1, 2, 3, 10):
         save(tmp_path, step)
     (tmp_path / "checkpoints" / "step-by-step.txt").touch()
-    prune(tmp_path, 2, 10)
+    prune_checkpoints(tmp_path, 2, 10)
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert left == ["step-00000003", "step-00000010", "step-by-step.txt"]
-    prune(tmp_path, 5, 10)
+    prune_checkpoints(tmp_path, 5, 10)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 3
 
 
@@ -129,8 +135,8 @@ def test_a_damaged_later_checkpoint_drives_out_no_good_one(tmp_path: Path) -> No
     for step in (1, 2, 9):
         save(tmp_path, step)
     (tmp_path / "checkpoints" / "step-00000009" / "network.safetensors").write_bytes(b"damaged")
-    prune(tmp_path, 1, 2)
-    found = latest(tmp_path)
+    prune_checkpoints(tmp_path, 1, 2)
+    found = find_latest_checkpoint(tmp_path)
     assert found is not None
     assert found.step == 2
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.sweeps import made_up
+from support.fake_reports import make_fake_report
 
 from noisette import Estimate, Report
 from noisette.comparison import frontier, series_of
-from noisette.comparison.chart import draw, telling
+from noisette.comparison.chart import chart_columns, draw_chart
 
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    return made_up(tmp_path)
+    return make_fake_report(tmp_path)
 
 
 def drawn(report: Report, column: str, folder: Path) -> tuple[Path, str]:
     """Return the PNG, and all that is written in the SVG."""
     png, svg = folder / "chart.png", folder / "chart.svg"
-    draw(report, column, "a title", png, svg)
+    draw_chart(report, column, "a title", png, svg)
     return png, " ".join(re.findall(r"<!-- (.*?) -->", svg.read_text(encoding="utf-8")))
 
 
@@ -53,23 +53,23 @@ def test_a_higher_score_is_better_where_the_metric_says_so(report: Report) -> No
 
 
 def test_counts_and_what_all_share_get_no_chart_and_no_mark(report: Report) -> None:
-    assert telling(report) == ["fid", "kid"]
+    assert chart_columns(report) == ["fid", "kid"]
     assert not [label for label, column in frontier(report) if column == "classes"]
 
 
 @pytest.mark.parametrize("column", ["fid", "kid"])
-def test_the_chart_is_a_picture_with_every_sampler_in_it(report: Report, tmp_path: Path, column: str) -> None:
+def test_the_chart_is_a_image_with_every_sampler_in_it(report: Report, tmp_path: Path, column: str) -> None:
     png, words = drawn(report, column, tmp_path)
-    with Image.open(png) as picture:
-        picture.load()
-        assert picture.format == "PNG"
-        assert picture.width > 1000
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50
-    for label in ("ddim", "ddpm", "ddpm variance=fixed-large", "heun", "real, held out", "network calls a picture"):
+    with Image.open(png) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.width > 1000
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50
+    for label in ("ddim", "ddpm", "ddpm variance=fixed-large", "heun", "real, held out", "network calls an image"):
         assert label in words, label
-    assert "seconds a picture (cpu)" in words
+    assert "seconds an image (cpu)" in words
     assert f"{column.upper()}  (lower is better)" in words
-    assert "a title: 500 pictures a point" in words
+    assert "a title: 500 images a point" in words
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_floor_that_is_near_zero_by_luck_does_not_squeeze_the_chart(
 ) -> None:
     from matplotlib.figure import Figure
 
-    from noisette.comparison.chart import _scaled
+    from noisette.comparison.chart import _set_scale
 
     for row in report.rows:
         if "kid" in row.results:
@@ -90,7 +90,7 @@ def test_a_floor_that_is_near_zero_by_luck_does_not_squeeze_the_chart(
     for row in report.rows:
         if "kid" in row.results:
             panel.plot([1.0], [row.results["kid"].value], "o")
-    _scaled(panel, report, "kid")
+    _set_scale(panel, report, "kid")
     assert panel.get_yscale() == scale
     heights = [panel.transAxes.inverted().transform(panel.transData.transform((1, y)))[1] for y in (1e-3, 0.04)]
     assert heights[1] - heights[0] > 0.3  # what samplers reach takes up a good part of the height
@@ -120,10 +120,10 @@ def test_the_same_report_gives_the_same_bytes(report: Report, tmp_path: Path) ->
 
 
 def test_colours_stay_apart_for_more_samplers_than_there_are_colours(report: Report) -> None:
-    from noisette.comparison.chart import _styled
+    from noisette.comparison.chart import _assign_styles
 
     many = [replace(one, name=f"{one.name}{i}") for i in range(3) for one in series_of(report)]
-    styles = [str(sorted(style.items())) for _, style in _styled(many)]
+    styles = [str(sorted(style.items())) for _, style in _assign_styles(many)]
     assert len(set(styles)) == len(styles) == 12
 
 

@@ -4,9 +4,9 @@ import pytest
 from support.packages import Site
 
 from noisette import ConfigError, registry
-from noisette.comparison import STEPS, chosen, installed, split
-from noisette.comparison.chart import label_of
-from noisette.comparison.choice import walks
+from noisette.comparison import DEFAULT_STEPS, installed_samplers, parse_samplers, split_samplers
+from noisette.comparison.chart import label_without_steps
+from noisette.comparison.choice import expand_steps
 
 STRANGERS = '''
 from typing import ClassVar
@@ -30,7 +30,7 @@ def plugins():
 
 
 def labels(*values: object) -> list[str]:
-    return [sampler.label for sampler in chosen(values)]
+    return [sampler.label for sampler in parse_samplers(values)]
 
 
 def test_samplers_are_named_as_in_a_config_or_in_a_word() -> None:
@@ -47,8 +47,8 @@ def test_samplers_are_named_as_in_a_config_or_in_a_word() -> None:
 
 def test_a_list_is_split_between_samplers_and_not_inside_them() -> None:
     text = "ddim, {name: heun, steps: 7},ddim:spacing=[9,5,0]:eta=1,,"
-    assert split(text) == ["ddim", "{name: heun, steps: 7}", "ddim:spacing=[9,5,0]:eta=1"]
-    assert labels(*split(text))[2] == "ddim-3-eta=1.0-spacing=9,5,0"
+    assert split_samplers(text) == ["ddim", "{name: heun, steps: 7}", "ddim:spacing=[9,5,0]:eta=1"]
+    assert labels(*split_samplers(text))[2] == "ddim-3-eta=1.0-spacing=9,5,0"
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_a_list_is_split_between_samplers_and_not_inside_them() -> None:
 )
 def test_a_mistake_is_told_in_words(value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        chosen([value])
+        parse_samplers([value])
 
 
 def test_the_same_sampler_twice_is_refused() -> None:
     with pytest.raises(ConfigError, match="ddpm-1000 twice"):
-        chosen(["ddpm", "ddpm:variance=fixed-small"])
+        parse_samplers(["ddpm", "ddpm:variance=fixed-small"])
 
 
 def test_every_installed_sampler_comes_with_its_variants() -> None:
-    samplers, notes = installed()
+    samplers, notes = installed_samplers()
     assert notes == []
-    told = [label_of(sampler) for sampler in samplers]
+    told = [label_without_steps(sampler) for sampler in samplers]
     assert set(registry().names("sampler")) <= set(told)
     assert {"ddpm variance=fixed-large", "dpmpp-2m sde=True"} <= set(told)
     assert len(told) == len(set(told))
@@ -84,39 +84,44 @@ def test_every_installed_sampler_comes_with_its_variants() -> None:
 def test_a_strangers_sampler_is_there_and_one_that_needs_options_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "lazy" not in [sampler.name for sampler in installed()[0]]  # control
+    assert "lazy" not in [sampler.name for sampler in installed_samplers()[0]]  # control
     site.install("strangers", STRANGERS)
     there = site.registry()
     for module in ("noisette.comparison.choice", "noisette.config.reference"):
         monkeypatch.setattr(f"{module}.registry", lambda: there)
-    samplers, notes = installed()
+    samplers, notes = installed_samplers()
     assert "lazy" in [sampler.name for sampler in samplers]
     assert notes == ["picky is left out: it has no default for mood; name it with its options"]
     assert labels("picky:mood=good") == ["picky-50-mood=good"]
 
 
 def test_each_sampler_walks_each_length_and_what_was_not_trained_is_left_out() -> None:
-    found, notes = walks(chosen(["ddim", "heun"]), STEPS, 100)
+    found, notes = expand_steps(parse_samplers(["ddim", "heun"]), DEFAULT_STEPS, 100)
     assert [walk.label for walk in found] == [
         f"{name}-{n}" for name in ("ddim", "heun") for n in (5, 10, 20, 50, 100)
     ]
     assert notes == ["250, 1000 steps are left out: the model was trained with 100"]
-    assert walks(chosen(["ddim"]), (5, 10), 100)[1] == []
-    assert [walk.label for walk in walks(chosen(["ddim"]), (10, 5, 10), 100)[0]] == ["ddim-5", "ddim-10"]
+    assert expand_steps(parse_samplers(["ddim"]), (5, 10), 100)[1] == []
+    assert [walk.label for walk in expand_steps(parse_samplers(["ddim"]), (10, 5, 10), 100)[0]] == [
+        "ddim-5",
+        "ddim-10",
+    ]
 
 
 def test_a_walk_whose_steps_are_given_stays_as_it_is() -> None:
-    found, _ = walks(chosen(["ddim", "ddim:steps=7", "ddim:spacing=[9,5,0]"]), (5, 7), 100)
+    found, _ = expand_steps(parse_samplers(["ddim", "ddim:steps=7", "ddim:spacing=[9,5,0]"]), (5, 7), 100)
     assert [walk.label for walk in found] == ["ddim-5", "ddim-7", "ddim-3-spacing=9,5,0"]
 
 
 def test_no_walk_at_all_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected 1 to 4, the trained ones; got 5, 10"):
-        walks(chosen(["ddim"]), (5, 10), 4)
+        expand_steps(parse_samplers(["ddim"]), (5, 10), 4)
 
 
 def test_series_are_named_without_their_steps() -> None:
-    assert [label_of(sampler) for sampler in chosen(["ddpm:variance=fixed-large:steps=9", "ddim"])] == [
+    assert [
+        label_without_steps(sampler) for sampler in parse_samplers(["ddpm:variance=fixed-large:steps=9", "ddim"])
+    ] == [
         "ddpm variance=fixed-large",
         "ddim",
     ]

@@ -12,7 +12,7 @@ from support.tiny import tiny, write_prepared
 
 from noisette import CheckpointError, DataError, Events, Report, Run, hookimpl, train
 from noisette.checkpoint import Checkpoint
-from noisette.comparison import Contest, compare_models
+from noisette.comparison import ModelComparison, compare_models
 from noisette.layout import data_directory
 from noisette.storage import committed
 
@@ -30,7 +30,7 @@ class Started:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Checkpoint]]:
-    """A folder with three trained models of the same pictures, two of them of one run."""
+    """A folder with three trained models of the same images, two of them of one run."""
     root = tmp_path_factory.mktemp("models")
     write_prepared(root, tiny())
     last = train(tiny("training.checkpoint_every=6", "training.keep_checkpoints=5"), root)
@@ -39,79 +39,79 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Checkpo
     return root, [first, last, other]
 
 
-def contest(models: tuple[Path, list[Checkpoint]], *chosen: int, **options) -> Contest:
+def comparison(models: tuple[Path, list[Checkpoint]], *chosen: int, **options) -> ModelComparison:
     options = {"count": 8, "metrics": KID, **options}
-    return Contest.of([models[1][index].directory for index in chosen], **options)
+    return ModelComparison.of([models[1][index].directory for index in chosen], **options)
 
 
 def test_models_are_named_by_what_tells_them_apart(models) -> None:
-    assert list(contest(models, 1, 2).sweeps) == ["lr=0.001", "lr=0.01"]
-    assert list(contest(models, 0, 1).sweeps) == ["tiny step 6", "tiny step 12"]
-    assert list(contest(models, 0, 1, 2).sweeps) == ["lr=0.001, step 6", "lr=0.001, step 12", "lr=0.01, step 12"]
+    assert list(comparison(models, 1, 2).sweeps) == ["lr=0.001", "lr=0.01"]
+    assert list(comparison(models, 0, 1).sweeps) == ["tiny step 6", "tiny step 12"]
+    assert list(comparison(models, 0, 1, 2).sweeps) == ["lr=0.001, step 6", "lr=0.001, step 12", "lr=0.01, step 12"]
     with pytest.raises(DataError, match=r"expected different models; got .*step-00000012 twice"):
-        contest(models, 1, 1)
+        comparison(models, 1, 1)
 
 
 def test_each_is_drawn_from_by_its_own_samplers_unless_others_are_asked_for(models) -> None:
-    own = contest(models, 1, 2)
+    own = comparison(models, 1, 2)
     for sweep in own.sweeps.values():
         assert [walk.label for walk in sweep.experiment.sampling.samplers] == ["ddim-5", "ddpm-4"]
-    asked = contest(models, 1, 2, samplers=["ddim"], steps=(3, 5))
+    asked = comparison(models, 1, 2, samplers=["ddim"], steps=(3, 5))
     for sweep in asked.sweeps.values():
         assert [walk.label for walk in sweep.experiment.sampling.samplers] == ["ddim-3", "ddim-5"]
-    longer = contest(models, 1, 2, steps=(3,))
+    longer = comparison(models, 1, 2, steps=(3,))
     assert [walk.label for walk in longer.sweeps["lr=0.01"].experiment.sampling.samplers] == ["ddim-3", "ddpm-3"]
 
 
 @pytest.mark.slow
 def test_rows_of_all_stand_between_one_floor_and_one_noise(models) -> None:
-    decided = compare_models(contest(models, 1, 2))
-    labels = [row.label for row in decided.report.rows]
+    result = compare_models(comparison(models, 1, 2))
+    labels = [row.label for row in result.report.rows]
     names = ["lr=0.001: ddim-5", "lr=0.001: ddpm-4", "lr=0.01: ddim-5", "lr=0.01: ddpm-4"]
     assert labels == ["held-out", *names, "noise"]
-    assert decided.report.details["models"]["lr=0.01"]["digest"] == models[1][2].digest
-    for name, sweep in contest(models, 1, 2).sweeps.items():
+    assert result.report.details["models"]["lr=0.01"]["digest"] == models[1][2].digest
+    for name, sweep in comparison(models, 1, 2).sweeps.items():
         own = sweep.finished().report
         for row in own.rows:
             if row.kind == "sampler":
-                [joined] = [other for other in decided.report.rows if other.label == f"{name}: {row.label}"]
-                assert (joined.results, joined.seconds_per_picture) == (row.results, row.seconds_per_picture)
-    single = compare_models(contest(models, 1, 2, samplers=["ddim:steps=5"]))
+                [joined] = [other for other in result.report.rows if other.label == f"{name}: {row.label}"]
+                assert (joined.results, joined.seconds_per_image) == (row.results, row.seconds_per_image)
+    single = compare_models(comparison(models, 1, 2, samplers=["ddim:steps=5"]))
     assert [row.label for row in single.report.rows[1:-1]] == ["lr=0.001", "lr=0.01"]
 
 
 def test_every_pair_is_tested_and_charts_are_drawn(models) -> None:
-    decided = compare_models(contest(models, 1, 2))
-    found = decided.report.details["differences"]
+    result = compare_models(comparison(models, 1, 2))
+    found = result.report.details["differences"]
     assert len(found) == 6
     assert {one["column"] for one in found} == {"kid_efficientnet-lite0"}
-    assert "Holm" in decided.report.details["test"]
-    [chart] = decided.charts.values()
+    assert "Holm" in result.report.details["test"]
+    [chart] = result.charts.values()
     assert np.asarray(Image.open(chart)).std() > 1
     assert chart.with_suffix(".svg").is_file()
-    assert Report.open(decided.directory, "comparison") == decided.report
+    assert Report.open(result.directory, "comparison") == result.report
 
 
 def test_what_is_finished_is_not_done_again(models) -> None:
-    first = compare_models(contest(models, 1, 2))
+    first = compare_models(comparison(models, 1, 2))
     started = Started()
-    again = compare_models(contest(models, 1, 2), events=Events([started], installed=False))
+    again = compare_models(comparison(models, 1, 2), events=Events([started], installed=False))
     assert (again, started.stages) == (first, [])
-    compare_models(contest(models, 0, 1), events=Events([started], installed=False))
+    compare_models(comparison(models, 0, 1), events=Events([started], installed=False))
     assert started.stages == ["sample ddpm-4", "sample ddim-5", "evaluate tiny"]  # of the earlier checkpoint alone
     assert first.directory.parent == models[0] / "comparisons"
 
 
-def test_models_that_are_judged_by_other_pictures_are_refused(models, tmp_path: Path) -> None:
+def test_models_that_are_judged_by_other_images_are_refused(models, tmp_path: Path) -> None:
     shutil.copytree(models[0], tmp_path / "copy")
     data = data_directory(tiny(), tmp_path / "copy")
     about = {"preparation": {}, "shape": [1, 8, 8], "classes": [], "counts": {}}
     shutil.rmtree(data)
-    with pytest.raises(DataError, match="prepared pictures of tiny are not here"):
-        Contest.of([models[1][1].directory, tmp_path / "copy" / models[1][2].run.name], metrics=KID)
+    with pytest.raises(DataError, match="prepared images of tiny are not here"):
+        ModelComparison.of([models[1][1].directory, tmp_path / "copy" / models[1][2].run.name], metrics=KID)
     with committed(data, "prepared", about) as staging:
         np.save(staging / "train.npy", np.zeros((2, 1, 8, 8), np.uint8))
-    with pytest.raises(DataError, match="expected models that are judged by the same pictures"):
-        Contest.of([models[1][1].directory, tmp_path / "copy" / models[1][2].run.name], metrics=KID)
+    with pytest.raises(DataError, match="expected models that are judged by the same images"):
+        ModelComparison.of([models[1][1].directory, tmp_path / "copy" / models[1][2].run.name], metrics=KID)
     with pytest.raises(CheckpointError, match="there is no such file or folder"):
-        Contest.of([models[1][1].directory, tmp_path / "nowhere"])
+        ModelComparison.of([models[1][1].directory, tmp_path / "nowhere"])

@@ -10,7 +10,7 @@ import pytest
 from support.tiny import tiny
 
 from noisette import Experiment
-from noisette.comparison.naming import by_options, told_apart_by
+from noisette.comparison.naming import describe_differences, distinct_names
 
 CASES: dict[str, tuple[list[list[str]], list[str]]] = {
     "a schedule": ([[], ["schedule=cosine"]], ["schedule=linear", "schedule=cosine"]),
@@ -43,14 +43,14 @@ def experiments(overrides: list[list[str]]) -> list[Experiment]:
 
 @pytest.mark.parametrize(("overrides", "names"), CASES.values(), ids=CASES)
 def test_models_are_called_by_what_differs(overrides: list[list[str]], names: list[str]) -> None:
-    assert by_options([(one, []) for one in experiments(overrides)]) == names
+    assert describe_differences([(one, []) for one in experiments(overrides)]) == names
 
 
 def test_other_code_of_a_plugin_is_a_difference() -> None:
     def origin(code: str) -> list[dict[str, str]]:
         return [{"kind": "backbone", "name": "unet", "distribution": "noisette", "version": "1", "code": code}]
 
-    assert by_options([(tiny(), origin("a" * 10)), (tiny(), origin("b" * 10))]) == [
+    assert describe_differences([(tiny(), origin("a" * 10)), (tiny(), origin("b" * 10))]) == [
         "backbone code=aaaaaaaaaa",
         "backbone code=bbbbbbbbbb",
     ]
@@ -66,9 +66,9 @@ def sweeps(*experiments: Experiment) -> list[Any]:
 
 
 def test_a_schedule_that_differs_is_neither_a_hash_nor_hidden_behind_the_steps() -> None:
-    assert told_apart_by(sweeps(*experiments(CASES["a schedule"][0]))) == CASES["a schedule"][1]
+    assert distinct_names(sweeps(*experiments(CASES["a schedule"][0]))) == CASES["a schedule"][1]
     both = CASES["a schedule and steps"]
-    assert told_apart_by(sweeps(*experiments(both[0]))) == both[1]
+    assert distinct_names(sweeps(*experiments(both[0]))) == both[1]
 
 
 def test_models_that_differ_in_very_much_are_called_by_their_runs() -> None:
@@ -77,5 +77,5 @@ def test_models_that_differ_in_very_much_are_called_by_their_runs() -> None:
         "timesteps=21",
         *(f"training.{option}" for option in ("lr=1", "batch_size=9", "lr_warmup_steps=2", "random_flip=true")),
     ]
-    assert told_apart_by(sweeps(tiny(), tiny(*many, "objective=v"))) == ["tiny-0", "tiny-1"]
-    assert "lr_warmup_steps=2" in told_apart_by(sweeps(tiny(), tiny(*many)))[1]
+    assert distinct_names(sweeps(tiny(), tiny(*many, "objective=v"))) == ["tiny-0", "tiny-1"]
+    assert "lr_warmup_steps=2" in distinct_names(sweeps(tiny(), tiny(*many)))[1]

@@ -302,7 +302,7 @@ def test_a_shipped_config_is_valid(path: Path) -> None:
 
 LABELS = {"class_conditional": True}
 ALWAYS_TOLD = {"class_conditional": True, "class_dropout": 0}
-GUIDED = {"name": "ddim", "guidance": 1.5}
+GUIDED = {"name": "ddim", "guidance_scale": 2.5}
 
 
 @pytest.mark.parametrize(
@@ -310,12 +310,12 @@ GUIDED = {"name": "ddim", "guidance": 1.5}
     [
         (
             {"training": LABELS, "sampling": {"labels": "none", "samplers": [GUIDED]}},
-            "sampling.samplers.0.guidance",
+            "sampling.samplers.0.guidance_scale",
             "needs sampling.labels=balanced",
         ),
         (
             {"training": ALWAYS_TOLD, "sampling": {"samplers": [GUIDED]}},
-            "sampling.samplers.0.guidance",
+            "sampling.samplers.0.guidance_scale",
             "needs training.class_dropout above 0",
         ),
         (
@@ -324,8 +324,8 @@ GUIDED = {"name": "ddim", "guidance": 1.5}
             "needs training.class_dropout above 0",
         ),
         (
-            {"training": ALWAYS_TOLD, "pictures": ["classes"]},
-            "pictures.0.guidance",
+            {"training": ALWAYS_TOLD, "figures": ["classes"]},
+            "figures.0.guidance_scale",
             "needs training.class_dropout above 0",
         ),
         (
@@ -356,7 +356,7 @@ def test_what_sampling_could_not_do_is_refused_before_training(
 def test_what_sampling_can_do_is_not_refused() -> None:
     walks = [{**GUIDED, "guidance_interval": [3000, 200]}, {**GUIDED, "guidance_interval": [300, 300]}]
     Experiment.parse({**CONFIG, "training": LABELS, "sampling": {"samplers": walks}})
-    Experiment.parse({**CONFIG, "training": ALWAYS_TOLD, "pictures": [{"name": "classes", "guidance": [0]}]})
+    Experiment.parse({**CONFIG, "training": ALWAYS_TOLD, "figures": [{"name": "classes", "guidance_scale": [1]}]})
     Experiment.parse({**CONFIG, "training": LABELS, "sampling": {"labels": "none"}})
     Experiment.parse({**CONFIG, "training": {"ema_decay": None}, "sampling": {"ema": False}})
     Experiment.parse({**CONFIG, "training": {"ema_decay": [0.9, 0.99]}, "sampling": {"ema": 0.99}})

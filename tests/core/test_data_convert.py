@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from noisette.data import decode
-from noisette.data.decode import read_picture
+from noisette.data.decode import read_image
 
 RAMP = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 COLOUR = np.stack([RAMP, 255 - RAMP, np.full_like(RAMP, 40)], axis=-1)
@@ -28,14 +28,14 @@ def saved(image: Image.Image, path: Path, **options) -> Path:
 
 def values(path: Path) -> np.ndarray:
     """Return what was read as an array; fail if the file was rejected."""
-    example = read_picture(path)
+    example = read_image(path)
     assert example.image is not None, example.rejected
     assert example.image.mode in ("L", "RGB")
     return np.asarray(example.image)
 
 
 def reason(path: Path) -> str:
-    example = read_picture(path)
+    example = read_image(path)
     assert example.image is None
     assert example.rejected
     assert "\n" not in example.rejected
@@ -54,7 +54,7 @@ def test_grey_is_read_exactly_and_stays_grey(tmp_path: Path, suffix: str):
 
 
 def test_source_is_the_path_and_there_is_no_label(tmp_path: Path):
-    example = read_picture(saved(Image.fromarray(RAMP), tmp_path / "a.png"))
+    example = read_image(saved(Image.fromarray(RAMP), tmp_path / "a.png"))
     assert (example.source, example.label, example.rejected) == (str(tmp_path / "a.png"), None, "")
 
 
@@ -127,7 +127,7 @@ def test_a_palette_with_an_alpha_channel(tmp_path: Path):
     assert values(saved(alpha, tmp_path / "a.tif")).tolist() == [[[200, 0, 0], [255] * 3]]
 
 
-# Deep pictures are scaled. A loader that clips shows them white.
+# Deep images are scaled. A loader that clips shows them white.
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path):
@@ -142,7 +142,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path):
     assert (clipped == 255).mean() > 0.9  # control: the usual loader
 
 
-def test_a_dark_sixteen_bit_picture_stays_dark(tmp_path: Path):
+def test_a_dark_sixteen_bit_image_stays_dark(tmp_path: Path):
     assert values(saved(Image.fromarray(SIXTEEN // 257), tmp_path / "a.png")).max() == 1
 
 
@@ -279,7 +279,7 @@ def test_of_animations_and_pages_the_first_frame_is_taken(tmp_path: Path, suffix
     assert values(path)[4, 4].tolist() == [250, 0, 0]
 
 
-def test_one_pixel_is_a_picture(tmp_path: Path):
+def test_one_pixel_is_a_image(tmp_path: Path):
     assert values(saved(Image.new("L", (1, 1), 7), tmp_path / "a.png")).tolist() == [[7]]
 
 
@@ -337,14 +337,14 @@ def test_decompression_bombs_are_rejected_unread(tmp_path: Path, monkeypatch: py
     assert f"more than {decode.MAX_PIXELS} pixels" in reason(path)
 
 
-def test_what_is_no_picture_is_rejected_with_the_reason(tmp_path: Path):
+def test_what_is_no_image_is_rejected_with_the_reason(tmp_path: Path):
     text = tmp_path / "text.png"
-    text.write_text("this is no picture")
-    assert reason(text).startswith("no picture in a format that is read (PNG, JPEG")
+    text.write_text("this is no image")
+    assert reason(text).startswith("no image in a format that is read (PNG, JPEG")
     (tmp_path / "empty.jpg").touch()
-    assert reason(tmp_path / "empty.jpg").startswith("no picture")
+    assert reason(tmp_path / "empty.jpg").startswith("no image")
     (tmp_path / "script.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\nshowpage\n")
-    assert reason(tmp_path / "script.eps").startswith("no picture")
+    assert reason(tmp_path / "script.eps").startswith("no image")
     assert reason(tmp_path / "gone.png") == "No such file or directory"
     assert reason(tmp_path) == "no regular file"
     os.mkfifo(tmp_path / "pipe.png")  # opening one waits for a writer, for ever
@@ -353,17 +353,17 @@ def test_what_is_no_picture_is_rejected_with_the_reason(tmp_path: Path):
 
 def test_names_do_not_matter(tmp_path: Path):
     plain = saved(Image.fromarray(RAMP), tmp_path / "a.png")
-    names = ["picture", "ü ñ 漢.jpeg", "new\nline", b"\xff\xfe.png", "-rf", "a.png.txt"]
+    names = ["image", "ü ñ 漢.jpeg", "new\nline", b"\xff\xfe.png", "-rf", "a.png.txt"]
     for name in names:
         odd = tmp_path / (name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name)
         odd.write_bytes(plain.read_bytes())
         assert (values(odd) == RAMP).all()
-        read_picture(odd).source.encode("utf-8")
+        read_image(odd).source.encode("utf-8")
 
 
 def test_reading_changes_no_global_state(tmp_path: Path):
     path = saved(Image.fromarray(RAMP), tmp_path / "a.png")
     before = list(warnings.filters), ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
-    read_picture(path)
-    read_picture(bomb(path, 20_000))
+    read_image(path)
+    read_image(bomb(path, 20_000))
     assert before == (list(warnings.filters), ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support.damaged import photograph, png, png_chunk, saved, tiff
+from support.image_files import encode_image, photograph, png, png_chunk, tiff
 
-from noisette.data.decode import decode_picture
+from noisette.data.decode import decode_image
 
 Pixels = NDArray[np.uint8]
 
@@ -30,13 +30,13 @@ JPEGS = {
 
 def read(content: bytes) -> Pixels:
     """Return the pixels; fail if the file was rejected."""
-    example = decode_picture(content, "a file")
+    example = decode_image(content, "a file")
     assert example.image is not None, example.rejected
     return np.asarray(example.image)
 
 
 def reason(content: bytes) -> str:
-    example = decode_picture(content, "a file")
+    example = decode_image(content, "a file")
     assert example.image is None
     assert example.rejected
     return example.rejected
@@ -65,7 +65,7 @@ def test_a_png_whose_second_half_is_zeros_is_rejected():
     misread_by_pillow = 0
     for seed in range(10):
         image = photograph(seed)
-        content = saved(image, "PNG")
+        content = encode_image(image, "PNG")
         assert (read(content) == np.asarray(image)).all()
         damaged = content[: len(content) // 2] + bytes(len(content) - len(content) // 2)
         misread_by_pillow += misread(damaged, np.asarray(image))
@@ -75,7 +75,7 @@ def test_a_png_whose_second_half_is_zeros_is_rejected():
 
 def test_a_flipped_bit_anywhere_in_a_png_is_noticed():
     image = photograph(0, 24, 16)
-    content, chosen, misread_by_pillow = saved(image, "PNG"), random.Random(0), 0
+    content, chosen, misread_by_pillow = encode_image(image, "PNG"), random.Random(0), 0
     for _ in range(400):
         damaged = bytearray(content)
         damaged[chosen.randrange(len(content))] ^= 1 << chosen.randrange(8)
@@ -123,7 +123,7 @@ def test_a_pixel_of_a_colour_that_the_palette_lacks_is_rejected():
 def test_palettes_are_read_whatever_the_format(kind: str):
     image = Image.fromarray(np.array([[0, 1, 2]], dtype=np.uint8), mode="P")
     image.putpalette([9, 9, 9, 200, 0, 0, 0, 0, 200])
-    assert read(saved(image, kind)).tolist() == [[[9, 9, 9], [200, 0, 0], [0, 0, 200]]]
+    assert read(encode_image(image, kind)).tolist() == [[[9, 9, 9], [200, 0, 0], [0, 0, 200]]]
 
 
 # JPEG: an end marker, and data that end where the image does.
@@ -134,7 +134,7 @@ def test_palettes_are_read_whatever_the_format(kind: str):
 def test_a_jpeg_that_is_cut_short_is_rejected(options: dict[str, object], mode: str):
     misread_by_pillow = 0
     for seed in range(10):
-        content = saved(photograph(seed, 160, 120).convert(mode), "JPEG", **options)
+        content = encode_image(photograph(seed, 160, 120).convert(mode), "JPEG", **options)
         whole = pillow(content)
         assert whole is not None
         assert (np.asarray(Image.fromarray(read(content)).convert("RGB")) == whole).all()
@@ -148,7 +148,7 @@ def test_a_jpeg_that_is_cut_short_is_rejected(options: dict[str, object], mode: 
 
 
 def test_a_jpeg_without_end_marker_and_one_with_data_left_over_are_rejected():
-    content = saved(photograph(0), "JPEG")
+    content = encode_image(photograph(0), "JPEG")
     assert "no end marker" in reason(content[:-2])
     assert "go on behind the end" in reason(content[:-2] + b"\x55" * 64 + b"\xff\xd9")
     assert (
@@ -163,21 +163,21 @@ def test_many_overwritten_jpegs_are_rejected():
     found = wrong = 0
     chosen = random.Random(0)
     for seed in range(60):
-        content = saved(photograph(seed), "JPEG")
+        content = encode_image(photograph(seed), "JPEG")
         whole, start = pillow(content), content.index(b"\xff\xda") + 20
         place = chosen.randrange(start, len(content) - 66)
         damaged = content[:place] + chosen.randbytes(64) + content[place + 64 :]
         assert whole is not None
         if misread(damaged, whole):
             wrong += 1
-            found += decode_picture(damaged, "").image is None
+            found += decode_image(damaged, "").image is None
     assert wrong > 20
     assert found > wrong / 3
 
 
 def test_the_first_image_of_an_mpo_is_read():
     images = [photograph(0), photograph(1)]
-    content = saved(images[0], "MPO", save_all=True, append_images=images[1:])
+    content = encode_image(images[0], "MPO", save_all=True, append_images=images[1:])
     assert Image.open(BytesIO(content)).n_frames == 2
     assert (read(content) == pillow(content)).all()
 
@@ -185,7 +185,7 @@ def test_the_first_image_of_an_mpo_is_read():
 def test_what_pillow_warns_of_is_a_reason_to_reject():
     exif = Image.Exif()
     exif[0x010E] = "a description of some length"
-    whole = saved(photograph(0), "JPEG", exif=exif.tobytes())
+    whole = encode_image(photograph(0), "JPEG", exif=exif.tobytes())
     damaged = whole.replace(b"a description of some length", b"").replace(
         struct.pack(">H", 2 + len(exif.tobytes())), struct.pack(">H", 2 + len(exif.tobytes()) - 28), 1
     )

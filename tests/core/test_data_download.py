@@ -167,7 +167,7 @@ def test_a_file_is_downloaded_whole_and_reported(server: Server, tmp_path: Path)
 
 
 def test_without_a_listener_the_log_says_how_far_it_is(server: Server, tmp_path: Path, monkeypatch, caplog):
-    monkeypatch.setattr(download, "_TOLD_EVERY", 0.0)
+    monkeypatch.setattr(download, "_LOG_INTERVAL", 0.0)
     with caplog.at_level("INFO", logger="noisette"):
         fetch([server.url(good)], tmp_path / "file", sha256=SHA256)
     assert [record.getMessage() for record in caplog.records][-1] == (
@@ -175,7 +175,7 @@ def test_without_a_listener_the_log_says_how_far_it_is(server: Server, tmp_path:
     )
 
 
-def zipped() -> bytes:
+def is_zip() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("a", b"content" * 100)
@@ -183,18 +183,18 @@ def zipped() -> bytes:
 
 
 def test_a_zip_archive_is_held_to_its_own_checksums(server: Server, tmp_path: Path, monkeypatch):
-    whole = zipped()
+    whole = is_zip()
     monkeypatch.setitem(globals(), "CONTENT", whole)  # what the server has
-    target = fetch([server.url(good)], tmp_path / "a.zip", zipped=True)
+    target = fetch([server.url(good)], tmp_path / "a.zip", is_zip=True)
     assert target.read_bytes() == whole
-    fetch([server.url(good)], target, zipped=True)
+    fetch([server.url(good)], target, is_zip=True)
     assert len(server.requests) == 1  # it is there
     target.write_bytes(whole.replace(b"contentcontent", b"contentcontend", 1))
-    fetch([server.url(good)], target, zipped=True)
+    fetch([server.url(good)], target, is_zip=True)
     assert target.read_bytes() == whole  # a damaged one was not taken for it
     monkeypatch.setitem(globals(), "CONTENT", b"<html>gone</html>")
     with pytest.raises(DataError, match="expected a zip archive that is whole; File is not a zip file"):
-        fetch([server.url(good)], tmp_path / "b.zip", zipped=True)
+        fetch([server.url(good)], tmp_path / "b.zip", is_zip=True)
     assert not (tmp_path / "b.zip").exists()
 
 
@@ -240,7 +240,7 @@ def test_a_later_call_and_another_mirror_go_on_from_the_same_part(server: Server
     assert not target.exists()
     assert not no_part_of(target)
     tries = len(server.requests)
-    assert tries == 1 + download._TRIES
+    assert tries == 1 + download._MAX_TRIES
     fetch([server.url(missing), server.url(good)], target, sha256=SHA256)
     assert server.requests[tries:] == [("/1/file", f"bytes={CUT}-"), ("/2/file", f"bytes={CUT}-")]
     assert target.read_bytes() == CONTENT

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from noisette.config import Preparation
-from noisette.data.transform import uniform
+from noisette.data.transform import to_uniform
 
 
 def fitted(array: np.ndarray, **options) -> np.ndarray:
-    return uniform(Image.fromarray(array), Preparation(**options))
+    return to_uniform(Image.fromarray(array), Preparation(**options))
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -26,9 +26,9 @@ def test_nothing_asked_nothing_changed():
 
 
 @pytest.mark.parametrize("fit", ["crop", "resize", "pad"])
-def test_a_picture_of_the_right_size_is_not_touched(fit: str):
-    picture = noise(16, 16, 3)
-    assert (fitted(picture, size=16, fit=fit) == picture.transpose(2, 0, 1)).all()
+def test_a_image_of_the_right_size_is_not_touched(fit: str):
+    image = noise(16, 16, 3)
+    assert (fitted(image, size=16, fit=fit) == image.transpose(2, 0, 1)).all()
 
 
 def test_channels_are_made_equal():
@@ -40,9 +40,9 @@ def test_channels_are_made_equal():
 
 
 def test_pad_puts_mnist_in_the_middle_of_black():
-    picture = noise(28, 28)
-    found = fitted(picture, size=32, fit="pad")[0].copy()
-    assert (found[2:30, 2:30] == picture).all()
+    image = noise(28, 28)
+    found = fitted(image, size=32, fit="pad")[0].copy()
+    assert (found[2:30, 2:30] == image).all()
     found[2:30, 2:30] = 0
     assert not found.any()
 
@@ -57,11 +57,11 @@ def test_pad_shrinks_what_is_too_large_and_keeps_its_proportions():
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_crop_takes_the_centre_square(axis: int):
-    picture = np.repeat(np.array([10, 10, 200, 200, 10, 10], dtype=np.uint8), 8)
-    picture = np.broadcast_to(picture, (16, 48))
-    picture = picture if axis == 1 else picture.T
-    assert (fitted(np.ascontiguousarray(picture), size=16) == 200).all()
-    assert fitted(np.ascontiguousarray(picture), size=16, fit="resize").min() < 30  # control: it takes all
+    image = np.repeat(np.array([10, 10, 200, 200, 10, 10], dtype=np.uint8), 8)
+    image = np.broadcast_to(image, (16, 48))
+    image = image if axis == 1 else image.T
+    assert (fitted(np.ascontiguousarray(image), size=16) == 200).all()
+    assert fitted(np.ascontiguousarray(image), size=16, fit="resize").min() < 30  # control: it takes all
 
 
 def test_crop_of_an_odd_rest_keeps_the_extra_pixel_on_the_far_side():
@@ -89,11 +89,11 @@ def test_scaling_does_not_shift(size: int):
     assert (np.diff(ramp.astype(int), axis=1)[:, 2:-2] >= 0).all()
 
 
-def test_the_shortcut_for_large_pictures_looks_the_same():
+def test_the_shortcut_for_large_images_looks_the_same():
     y, x = np.indices((640, 640)) / 40
-    picture = (127 + 60 * np.sin(x) * np.cos(y) + 60 * np.sin(3 * y)).round().astype(np.uint8)
-    exact = np.asarray(Image.fromarray(picture).resize((32, 32), Image.Resampling.BICUBIC))
-    assert np.abs(fitted(picture, size=32)[0].astype(int) - exact).max() <= 3
+    image = (127 + 60 * np.sin(x) * np.cos(y) + 60 * np.sin(3 * y)).round().astype(np.uint8)
+    exact = np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BICUBIC))
+    assert np.abs(fitted(image, size=32)[0].astype(int) - exact).max() <= 3
 
 
 def test_making_larger_interpolates_between_its_bounds():

@@ -17,12 +17,12 @@ from PIL import Image
 from noisette import Dataset, Example, Experiment, Prepared, StorageError, prepare
 from noisette.config import Preparation
 from noisette.data import ingest
-from noisette.data.npy import GrowingArray
+from noisette.data.npy import NpyWriter
 from noisette.storage import owned
 
 
 class Counted(Dataset):
-    """Pictures of their number, every seventh no picture; reading is interrupted at number `stop_at`."""
+    """Images of their number, every seventh no image; reading is interrupted at number `stop_at`."""
 
     name: ClassVar[str] = "counted"
     licence: ClassVar[str] = "free"
@@ -55,7 +55,7 @@ class Counted(Dataset):
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "_KEEP_EVERY", 8)
+    monkeypatch.setattr(ingest, "_SAVE_EVERY", 8)
     monkeypatch.setattr(Counted, "read", [])
 
 
@@ -147,18 +147,18 @@ def test_an_array_that_lost_rows_is_said_and_the_next_start_is_clean(
 
 def test_an_array_goes_on_behind_its_rows_and_cuts_off_the_rest(tmp_path: Path):
     rows = np.arange(24, dtype=np.uint8).reshape(6, 4)
-    with GrowingArray(tmp_path / "whole.npy", np.uint8, (4,)) as array:
+    with NpyWriter(tmp_path / "whole.npy", np.uint8, (4,)) as array:
         for row in rows:
             array.append(row)
-    with GrowingArray(tmp_path / "again.npy", np.uint8, (4,)) as array:
+    with NpyWriter(tmp_path / "again.npy", np.uint8, (4,)) as array:
         for row in rows[::-1]:
             array.append(row)
-    with GrowingArray(tmp_path / "again.npy", np.uint8, (4,), count=2) as array:
+    with NpyWriter(tmp_path / "again.npy", np.uint8, (4,), count=2) as array:
         for row in rows[:3]:
             array.append(row)
         array.flush()
     assert np.load(tmp_path / "again.npy").tolist() == [*rows[::-1][:2].tolist(), *rows[:3].tolist()]
-    with GrowingArray(tmp_path / "whole.npy", np.uint8, (4,), count=6):
+    with NpyWriter(tmp_path / "whole.npy", np.uint8, (4,), count=6):
         pass
     assert np.load(tmp_path / "whole.npy").tolist() == rows.tolist()
 
@@ -195,7 +195,7 @@ def test_the_bar_knows_its_length_where_the_data_set_does(tmp_path: Path, monkey
 
 def test_the_second_of_two_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):
     whole = prepare(experiment(), tmp_path / "whole")
-    monkeypatch.setattr("noisette.data.engine._PAUSE", 0.01)
+    monkeypatch.setattr("noisette.data.engine._POLL_SECONDS", 0.01)
     caplog.set_level("INFO")
     left = interrupted(tmp_path / "runs", 20, monkeypatch)
     with ThreadPoolExecutor(1) as pool:

@@ -1,7 +1,7 @@
 """What the usual loader misreads in silence, seven times, and is read right here or rejected with its reason.
 
 The control of each case is the usual loader itself, torchvision's ImageFolder, whose loader is
-`Image.open(file).convert("RGB")`: it must give a wrong picture without a word, or the case proves nothing.
+`Image.open(file).convert("RGB")`: it must give a wrong image without a word, or the case proves nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from PIL import Image, ImageFile
 from torchvision.datasets import ImageFolder
 
 from noisette.config import Preparation
-from noisette.data.folder import Folder, take_in_folder
+from noisette.data.folder import IngestedFolder, ingest_folder
 
 Pixels = NDArray[np.uint8]
 
@@ -63,7 +63,7 @@ def transparent_palette(path: Path) -> Pixels:
 
 
 def lying(path: Path) -> Pixels:
-    """Write an upright picture as cameras store it: on its side, with a tag."""
+    """Write an upright image as cameras store it: on its side, with a tag."""
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.ascontiguousarray(np.rot90(TALL))).save(path.with_suffix(".png"), exif=exif)
@@ -90,40 +90,40 @@ def usually(folder: Path) -> list[Pixels]:
     """Return what the usual loader makes of a folder, in silence."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        found = [np.asarray(picture) for picture, _ in ImageFolder(str(folder))]
+        found = [np.asarray(image) for image, _ in ImageFolder(str(folder))]
     assert not told
     return found
 
 
-def here(folder: Path, **preparation: object) -> Folder:
-    return take_in_folder(folder, Preparation(**preparation), folder.with_name("runs"))
+def here(folder: Path, **preparation: object) -> IngestedFolder:
+    return ingest_folder(folder, Preparation(**preparation), folder.with_name("runs"))
 
 
 @pytest.mark.parametrize("write", READ_RIGHT, ids=lambda write: write.__name__)
 def test_a_silent_misreading_of_the_usual_loader_is_read_right(
     tmp_path: Path, write: Callable[[Path], Pixels]
 ) -> None:
-    folder = tmp_path / "pictures" / "class"
+    folder = tmp_path / "images" / "class"
     folder.mkdir(parents=True)
     truth = write(folder / "a")
     [wrong] = usually(folder.parent)
     assert wrong.shape != truth.shape or np.abs(wrong.astype(int) - truth).max() > 50  # control
-    [found] = here(folder.parent, channels=3).pictures
+    [found] = here(folder.parent, channels=3).images
     assert np.abs(found.transpose(1, 2, 0).astype(int) - truth).max() <= 1
 
 
 def test_the_seventh_a_circle_of_links_is_walked_once(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures" / "class"
+    folder = tmp_path / "images" / "class"
     folder.mkdir(parents=True)
     Image.fromarray(RAMP).save(folder / "a.png")
     (folder / "again").symlink_to(folder.parent)
-    assert len(usually(folder.parent)) > 30  # control: the same picture, over and over
+    assert len(usually(folder.parent)) > 30  # control: the same image, over and over
     taken = here(folder.parent)
     assert taken.counts == {"found": 2, "accepted": 1, "rejected": 1}
     assert "a link to" in rejections(taken)["class/again"]
 
 
-def rejections(taken: Folder) -> dict[str, str]:
+def rejections(taken: IngestedFolder) -> dict[str, str]:
     lines = taken.rejections.read_text().splitlines()
     return {(told := json.loads(line))["source"]: told["reason"] for line in lines}
 
@@ -138,8 +138,8 @@ def bomb(side: int) -> bytes:
 
 @pytest.fixture
 def everything(tmp_path: Path) -> Path:
-    """A folder with every kind of file that folders of pictures turn out to have."""
-    there = tmp_path / "pictures"
+    """A folder with every kind of file that folders of images turn out to have."""
+    there = tmp_path / "images"
     there.mkdir()
     for write in READ_RIGHT:
         write(there / write.__name__)
@@ -153,7 +153,7 @@ def everything(tmp_path: Path) -> Path:
     (there / "bomb.png").write_bytes(bomb(20_000))
     Image.fromarray(np.array([[0, 255]], dtype=np.float32)).save(there / "floats-of-any-range.tif")
     Image.fromarray(np.array([[0, 70_000]], dtype=np.int32)).save(there / "counts.tif")
-    (there / "notes.txt").write_text("no picture")
+    (there / "notes.txt").write_text("no image")
     (there / "empty.png").touch()
     (there / "nowhere.png").symlink_to(there / "gone.png")
     (there / "circle").symlink_to(there)
@@ -182,14 +182,14 @@ def test_every_kind_of_file_is_converted_as_said_or_rejected_and_all_are_counted
     assert all(reasons.values())
     found = sum(1 for _ in everything.iterdir())
     assert taken.counts == {"found": found, "accepted": found - 9, "rejected": 9}
-    assert len(taken.pictures) == found - 9
+    assert len(taken.images) == found - 9
     assert "decompression bomb" in reasons["bomb.png"]
     assert "no regular file" in reasons["pipe.png"]
 
 
 def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By refusal of the system, which root never meets otherwise."""
-    there = tmp_path / "pictures"
+    there = tmp_path / "images"
     there.mkdir()
     for name in ("a.png", "b.png"):
         Image.fromarray(RAMP).save(there / name)

@@ -37,7 +37,7 @@ from noisette.storage import cache_directory
 
 
 class Numbered(Dataset):
-    """Pictures whose pixels are their number; the test pictures count from 100."""
+    """Images whose pixels are their number; the test images count from 100."""
 
     name: ClassVar[str] = "numbered"
     licence: ClassVar[str] = "free"
@@ -66,7 +66,7 @@ def experiment_of(dataset: Dataset, **preparation) -> Experiment:
 
 
 def changed(change: Callable[[Example, int], Example], **options) -> Dataset:
-    """Return numbered pictures with a change made to each."""
+    """Return numbered images with a change made to each."""
 
     class Changed(Numbered):
         def example(self, number: int) -> Example:
@@ -92,11 +92,11 @@ def rejecting(*numbers: int) -> Dataset:
     )
 
 
-def test_pictures_labels_and_facts_are_written(tmp_path: Path):
+def test_images_labels_and_facts_are_written(tmp_path: Path):
     experiment = experiment_of(Numbered(), size=None)
     data = prepare(experiment, tmp_path)
     assert data.directory == data_directory(experiment, tmp_path)
-    train, test = data.pictures("train"), data.pictures("test")
+    train, test = data.images("train"), data.images("test")
     assert isinstance(train, np.memmap)
     assert (train.dtype, train.shape, test.shape) == (np.uint8, (30, 1, 6, 6), (10, 1, 6, 6))
     assert train[:, 0, 0, 0].tolist() == list(range(30))
@@ -129,7 +129,7 @@ def test_a_set_without_classes_has_no_labels(tmp_path: Path):
     assert set(data.manifest.files) == {"train.npy", "test.npy", "rejected.jsonl"}
 
 
-def test_finished_pictures_are_returned_without_work(tmp_path: Path):
+def test_finished_images_are_returned_without_work(tmp_path: Path):
     Numbered._reads.clear()
     first = prepare(experiment_of(Numbered()), tmp_path)
     assert Numbered._reads == ["train", "test"]
@@ -137,7 +137,7 @@ def test_finished_pictures_are_returned_without_work(tmp_path: Path):
     assert again == first
     assert Numbered._reads == ["train", "test"]
     assert seen == []
-    prepare(experiment_of(Numbered(side=7)), tmp_path)  # control: other options are other pictures
+    prepare(experiment_of(Numbered(side=7)), tmp_path)  # control: other options are other images
     assert len(Numbered._reads) == 4
 
 
@@ -152,7 +152,7 @@ def test_the_same_recipe_gives_the_same_digest_anywhere(tmp_path: Path):
 def test_the_preparation_is_applied_and_limits(tmp_path: Path):
     data = prepare(experiment_of(Numbered(), size=8, channels=3, limit=4), tmp_path)
     assert data.shape == (3, 8, 8)
-    assert data.pictures("train")[:, 2, 4, 4].tolist() == [0, 1, 2, 3]
+    assert data.images("train")[:, 2, 4, 4].tolist() == [0, 1, 2, 3]
     assert data.about["counts"]["test"] == {"found": 4, "accepted": 4, "rejected": 0}
 
 
@@ -165,29 +165,29 @@ def test_accepted_and_rejected_make_found(tmp_path: Path, caplog: pytest.LogCapt
     assert counts["train"] == {"found": 30, "accepted": 27, "rejected": 3}
     assert counts["test"] == {"found": 10, "accepted": 9, "rejected": 1}
     for split in ("train", "test"):
-        assert len(data.pictures(split)) == len(data.labels(split)) == counts[split]["accepted"]
-    assert data.pictures("train")[:3, 0, 0, 0].tolist() == [1, 2, 3]
+        assert len(data.images(split)) == len(data.labels(split)) == counts[split]["accepted"]
+    assert data.images("train")[:3, 0, 0, 0].tolist() == [1, 2, 3]
     lines = [json.loads(line) for line in (data.directory / "rejected.jsonl").read_text().splitlines()]
     assert [line["source"] for line in lines] == ["number 0", "number 7", "number 29", "number 105"]
     assert lines[3] == {"split": "test", "source": "number 105", "reason": "odd\nreason \udcff"}
     assert f"4 of 40 files are left out; the reasons are in {data.directory / 'rejected.jsonl'}" in caplog.text
 
 
-def test_the_limit_counts_accepted_pictures(tmp_path: Path):
+def test_the_limit_counts_accepted_images(tmp_path: Path):
     data = prepare(experiment_of(rejecting(0, 2), limit=3), tmp_path)
     assert data.about["counts"]["train"] == {"found": 5, "accepted": 3, "rejected": 2}
 
 
-def test_a_class_without_training_pictures_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_a_class_without_training_images_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     prepare(experiment_of(Numbered(), limit=2), tmp_path)
     assert caplog.text == ""
     prepare(experiment_of(Numbered(), limit=1), tmp_path)
-    assert "no training pictures of the classes odd" in caplog.text
+    assert "no training images of the classes odd" in caplog.text
 
 
 def test_nothing_but_rejections_is_an_error_with_the_first_reasons(tmp_path: Path):
     message = refused(rejecting(*range(100, 110)), tmp_path)
-    assert "none of the 10 files of the test split is a usable picture" in message
+    assert "none of the 10 files of the test split is a usable image" in message
     assert "number 102: odd" in message
     assert "number 103" not in message
 
@@ -196,11 +196,11 @@ def test_nothing_but_rejections_is_an_error_with_the_first_reasons(tmp_path: Pat
 def test_an_empty_split_is_an_error(tmp_path: Path, split: str):
     assert (
         refused(Numbered(**{split: 0}), tmp_path)
-        == f"numbered: expected pictures in the {split} split; there is none"
+        == f"numbered: expected images in the {split} split; there is none"
     )
 
 
-# Pictures that do not belong together.
+# Images that do not belong together.
 
 
 def odd_one_out(image: Image.Image) -> Dataset:
@@ -211,7 +211,7 @@ def test_differing_sizes_need_a_size(tmp_path: Path):
     dataset = odd_one_out(Image.new("L", (9, 7)))
     message = refused(dataset, tmp_path)
     assert message == (
-        "numbered: pictures differ in size: 6x6 grey (number 0) and 9x7 grey (number 103); set preparation.size"
+        "numbered: images differ in size: 6x6 grey (number 0) and 9x7 grey (number 103); set preparation.size"
     )
     assert prepare(experiment_of(dataset, size=5), tmp_path).shape == (1, 5, 5)
 
@@ -219,7 +219,7 @@ def test_differing_sizes_need_a_size(tmp_path: Path):
 def test_differing_channels_need_channels(tmp_path: Path):
     dataset = odd_one_out(Image.new("RGB", (6, 6)))
     message = refused(dataset, tmp_path)
-    assert message.startswith("numbered: pictures differ in channels: 6x6 grey (number 0) and 6x6 RGB (number 103)")
+    assert message.startswith("numbered: images differ in channels: 6x6 grey (number 0) and 6x6 RGB (number 103)")
     assert message.endswith("set preparation.channels")
     assert prepare(experiment_of(dataset, channels=1), tmp_path).shape == (1, 6, 6)
 
@@ -373,7 +373,7 @@ def test_a_finished_stage_needs_no_heavy_import(tmp_path: Path):
     assert again.split() == [first.split()[0]]
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path):
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path):
     experiment = experiment_of(
         changed(lambda example, number: example._replace(label=0), train=2000, test=200, side=96)
     )

@@ -25,7 +25,7 @@ from noisette import (
 )
 from noisette.checkpoint import Checkpoint
 from noisette.layout import samples_directory, training_directory
-from noisette.stages import plan
+from noisette.stages import plan_stages
 
 
 def black(value: float) -> type[Sampler]:
@@ -74,7 +74,7 @@ def test_an_edited_sampler_samples_again_and_says_so(
     (message,) = warnings_in(caplog)
     assert message.startswith(f"the code of sampler 'flat' has changed since {first.directory} (")
     assert message.endswith("): sampling again")
-    assert (int(first.pictures[0].max()), int(edited.pictures[0].min())) == (0, 255)
+    assert (int(first.images[0].max()), int(edited.images[0].min())) == (0, 255)
     assert sample(tiny(), trained, black(-1.0)(steps=5), root).directory == first.directory  # the edit taken back
 
 
@@ -150,7 +150,7 @@ def test_a_class_that_is_no_plugin_is_not_registered() -> None:
 def test_an_experiment_under_another_name_finds_what_is_trained(root: Path, trained: Checkpoint) -> None:
     renamed = tiny("name=renamed")
     assert train(renamed, root).directory == trained.directory
-    assert [stage.finished for stage in plan(renamed, root)][:2] == [True, True]
+    assert [stage.finished for stage in plan_stages(renamed, root)][:2] == [True, True]
     assert train(tiny("name=renamed", "seed=1"), root).run.name.startswith("renamed-")
 
 
@@ -173,7 +173,7 @@ def test_samples_and_reports_are_made_again_when_asked(root: Path, trained: Chec
     again = sample(experiment, trained, sampler, root, again=True)
     assert again.directory == samples.directory
     assert (samples.directory / "MANIFEST.json").stat().st_ino != before
-    assert np.array_equal(again.pictures, samples.pictures)
+    assert np.array_equal(again.images, samples.images)
 
 
 def test_a_training_made_again_keeps_what_was_trained(root: Path, trained: Checkpoint) -> None:
@@ -230,7 +230,7 @@ def _judged_by(experiment: Experiment, value: float) -> Experiment:
         """A constant."""
 
         name: ClassVar[str] = "level"
-        needs: ClassVar[str] = "pictures"
+        needs: ClassVar[str] = "images"
         better: ClassVar[str] = "lower"
 
         def update(self, state, batch):

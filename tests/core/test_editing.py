@@ -10,15 +10,15 @@ from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Linear
 
 TABLES = Linear().process(100)
-PICTURES = torch.linspace(-0.9, 0.9, 12, dtype=torch.float64).view(3, 1, 2, 2)
+IMAGES = torch.linspace(-0.9, 0.9, 12, dtype=torch.float64).view(3, 1, 2, 2)
 SAMPLERS = [DDIM(steps=7), DDPM(steps=7), Heun(steps=7), DPMSolverPP(steps=7), UniPC(steps=7), PNDM(steps=7)]
 
 
 class Knows(Denoiser):
-    """Sees the picture that it was told, whatever it is shown, and remembers where it was asked."""
+    """Sees the image that it was told, whatever it is shown, and remembers where it was asked."""
 
     def __init__(self, truth: Tensor) -> None:
-        self.schedule, self.truth, self.asked = TABLES, truth, []
+        self.process, self.truth, self.asked = TABLES, truth, []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.asked.append((t, x_t))
@@ -28,11 +28,11 @@ class Knows(Denoiser):
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.name)
 @pytest.mark.parametrize("t", [0, 3, 60, 99])
 def test_every_sampler_starts_at_the_step_and_comes_home(sampler: Sampler, t: int) -> None:
-    denoise = Knows(PICTURES)
-    result = edit(denoise, sampler, PICTURES, t, range(3), seed=0)
+    denoise = Knows(IMAGES)
+    result = edit(denoise, sampler, IMAGES, t, range(3), seed=0)
     assert denoise.asked[0][0] == t
     assert all(step <= t for step, _ in denoise.asked)
-    assert torch.allclose(result, PICTURES, atol=1e-9)
+    assert torch.allclose(result, IMAGES, atol=1e-9)
 
 
 def test_the_start_is_noised_to_the_first_step_of_the_walk() -> None:
@@ -53,19 +53,19 @@ def test_given_steps_do_not_change_where_an_edit_starts() -> None:
         assert float(denoise.asked[0][1].std()) == pytest.approx(TABLES(60)[1], rel=0.05)
 
 
-def test_the_noise_belongs_to_the_picture() -> None:
+def test_the_noise_belongs_to_the_image() -> None:
     denoise = Knows(torch.zeros(1, 1, 1, 1, dtype=torch.float64))
-    edit(denoise, DDPM(steps=3), PICTURES, 50, [4, 5, 6], seed=0)
-    edit(denoise, DDPM(steps=3), PICTURES[1:2], 50, [5], seed=0)
+    edit(denoise, DDPM(steps=3), IMAGES, 50, [4, 5, 6], seed=0)
+    edit(denoise, DDPM(steps=3), IMAGES[1:2], 50, [5], seed=0)
     assert torch.equal(denoise.asked[0][1][1:2], denoise.asked[3][1])
 
 
-def test_the_ends_of_an_interpolation_are_the_edited_pictures() -> None:
+def test_the_ends_of_an_interpolation_are_the_edited_images() -> None:
     denoise = Knows(torch.zeros(1, 1, 1, 1, dtype=torch.float64))
-    a, b = PICTURES[0], PICTURES[2]
+    a, b = IMAGES[0], IMAGES[2]
     interpolate(denoise, DDPM(steps=4), a, b, 50, [0.0, 0.5, 1.0], seed=3)
     start = denoise.asked[0][1]
-    for row, picture in ((0, a), (2, b)):
-        edit(denoise, DDPM(steps=4), picture[None], 50, [0], seed=3)
+    for row, image in ((0, a), (2, b)):
+        edit(denoise, DDPM(steps=4), image[None], 50, [0], seed=3)
         assert torch.allclose(start[row], denoise.asked[-4][1][0])
     assert torch.allclose(start[1], (start[0] + start[2]) / 2)

@@ -7,26 +7,27 @@ import torch
 from torch import Tensor
 
 from noisette.sampling.editing import invert
-from noisette.sampling.loop import walked
+from noisette.sampling.loop import sample_loop
 from noisette.testing import processes
-from noisette.testing.exact import Calls, Exact
+from noisette.testing.exact import CallRecorder, ExactDenoiser
 from noisette.testing.laws import Gaussian, Mixture
-from noisette.testing.noises import Stream
+from noisette.testing.noises import BatchNoise
 from noisette_plugins.samplers import DDIM
 
 OVAL = Gaussian([0.3, -0.2], [[0.4, 0.2], [0.2, 0.3]])
 CURVED = Mixture([0.4, 0.6], [[-0.8, 0.2], [0.7, 0.1]], [[[0.2, 0.0], [0.0, 0.1]], [[0.1, 0.0], [0.0, 0.2]]])
 
 
-def pictures(count: int = 32) -> Tensor:
+def images(count: int = 32) -> Tensor:
     return OVAL.draw(count, torch.Generator().manual_seed(0))
 
 
 def test_with_more_steps_it_tends_to_the_probability_flow() -> None:
-    tables = processes.linear()
-    exact = OVAL.flow(pictures(), (1.0, 0.0), tables(999))
+    process = processes.linear()
+    exact = OVAL.flow(images(), (1.0, 0.0), process(999))
     errors = [
-        float((invert(Exact(OVAL, tables), pictures(), steps) - exact).abs().max()) for steps in (100, 200, 400)
+        float((invert(ExactDenoiser(OVAL, process), images(), steps) - exact).abs().max())
+        for steps in (100, 200, 400)
     ]
     assert errors[0] > 1.6 * errors[1] > 2.5 * errors[2]
     assert errors[2] < 0.1
@@ -35,21 +36,21 @@ def test_with_more_steps_it_tends_to_the_probability_flow() -> None:
 @pytest.mark.parametrize("steps", [25, 100])
 @pytest.mark.parametrize("spacing", ["linspace", "trailing"])
 def test_refined_it_is_undone_by_ddim(steps: int, spacing: str) -> None:
-    denoise = Exact(CURVED, processes.linear())
+    denoise = ExactDenoiser(CURVED, processes.linear())
     walk = DDIM.model_validate({"steps": steps, "spacing": spacing})
     errors = []
     for refinements in (0, 30):
-        x = invert(denoise, pictures(), steps, spacing, refinements=refinements)  # type: ignore[arg-type]
-        end = walked(denoise, walk, x, Stream(0, x))
-        errors.append(float((end - pictures()).abs().mean()))
+        x = invert(denoise, images(), steps, spacing, refinements=refinements)  # type: ignore[arg-type]
+        end = sample_loop(denoise, walk, x, BatchNoise(0, x))
+        errors.append(float((end - images()).abs().mean()))
     assert errors[1] < 0.02 * errors[0]
     assert errors[0] > 1e-3  # control: the usual inversion does leave an error
 
 
 def test_it_calls_the_network_once_a_step_and_refinement() -> None:
-    calls = Calls(Exact(OVAL, processes.linear()))
-    invert(calls, pictures(2), 4)
+    calls = CallRecorder(ExactDenoiser(OVAL, processes.linear()))
+    invert(calls, images(2), 4)
     assert calls.steps == [0, 0, 333, 666]
     calls.steps.clear()
-    invert(calls, pictures(2), 2, refinements=1)
+    invert(calls, images(2), 2, refinements=1)
     assert calls.steps == [0, 0, 0, 999]

@@ -11,13 +11,13 @@ from conformance.right.features import Convolutions
 from conformance.right.metrics import Distance
 
 from noisette import DataError, PluginError
-from noisette.evaluation import PictureSet
+from noisette.evaluation import ImageSet
 from noisette.evaluation.feature_cache import FeatureCache
-from noisette.evaluation.set_statistics import statistics
+from noisette.evaluation.set_statistics import compute_states
 
 
 class Counted(Convolutions):
-    """Counts the pictures that go through it."""
+    """Counts the images that go through it."""
 
     name: ClassVar[str] = "counted"
     seen: ClassVar[list[int]] = []
@@ -26,9 +26,9 @@ class Counted(Convolutions):
     def load(self, device: torch.device):
         extract = super().load(device)
 
-        def counting(pictures: torch.Tensor) -> torch.Tensor:
-            self.seen.append(len(pictures))
-            return extract(pictures) + self.tone
+        def counting(images: torch.Tensor) -> torch.Tensor:
+            self.seen.append(len(images))
+            return extract(images) + self.tone
 
         return counting
 
@@ -38,16 +38,16 @@ def fresh() -> None:
     Counted.seen.clear()
 
 
-def some(count: int = 300, seed: int = 0) -> PictureSet:
-    return PictureSet("some", np.random.default_rng(seed).integers(0, 256, (count, 1, 6, 6), dtype=np.uint8))
+def some(count: int = 300, seed: int = 0) -> ImageSet:
+    return ImageSet("some", np.random.default_rng(seed).integers(0, 256, (count, 1, 6, 6), dtype=np.uint8))
 
 
 def cache(folder: Path | None, **options: int) -> FeatureCache:
     return FeatureCache(Counted(**options), torch.device("cpu"), folder)
 
 
-def mean(pictures: PictureSet, kept: FeatureCache, **keep: bool) -> dict[str, torch.Tensor]:
-    [state] = statistics(pictures, [Distance()], kept, **keep)
+def mean(images: ImageSet, kept: FeatureCache, **keep: bool) -> dict[str, torch.Tensor]:
+    [state] = compute_states(images, [Distance()], kept, **keep)
     return state
 
 
@@ -65,7 +65,7 @@ def test_features_are_computed_once(tmp_path: Path) -> None:
     assert sum(Counted.seen) == 600
 
 
-def test_other_pictures_options_and_weights_are_computed_anew(
+def test_other_images_options_and_weights_are_computed_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = mean(some(), cache(tmp_path))
@@ -102,7 +102,7 @@ def test_statistics_of_a_reference_are_kept_where_they_are_smaller_than_features
     for path in tmp_path.glob("counted-*/*"):
         path.unlink()
     assert same(first, mean(some(), cache(tmp_path), keep=True))
-    assert sum(Counted.seen) == 300  # neither pictures nor features were needed
+    assert sum(Counted.seen) == 300  # neither images nor features were needed
     mean(some(2), cache(tmp_path), keep=True)
     assert len(list(tmp_path.glob("distance-*"))) == 1
     mean(some(seed=5), cache(tmp_path), keep=False)

@@ -13,9 +13,9 @@ from conformance.right.features import Convolutions
 from conformance.right.metrics import Distance, Likeness
 
 from noisette import DataError, Estimate, Metric, PluginError
-from noisette.evaluation import PictureSet, compare_sets, set_statistics
+from noisette.evaluation import ImageSet, compare_sets, set_statistics
 from noisette.evaluation.feature_cache import FeatureCache
-from noisette.evaluation.set_statistics import statistics
+from noisette.evaluation.set_statistics import compute_states
 from noisette_plugins.metrics import KID, Frechet, Recognised, feature_statistics
 from noisette_plugins.metrics.gaussian import Gaussian
 
@@ -24,11 +24,11 @@ class Recorder(Metric):
     """Keeps the shapes of what it was shown."""
 
     name: ClassVar[str] = "recorder"
-    needs: ClassVar[str] = "pictures"
+    needs: ClassVar[str] = "images"
 
     def update(self, state, batch):
         assert batch.features is None
-        return self.merge(state, {"pictures": batch.pictures, "parts": torch.tensor([len(batch.pictures)])})
+        return self.merge(state, {"images": batch.images, "parts": torch.tensor([len(batch.images)])})
 
     def merge(self, a, b):
         return {key: torch.cat([a[key], b[key]]) for key in a} if a and b else dict(a or b)
@@ -48,10 +48,10 @@ class Bad(Recorder):
         return {"bad": Estimate(float("nan") if self.value is None else self.value, self.stderr)}
 
 
-def some(count: int = 200, seed: int = 0, top: int = 256, labels: bool = False) -> PictureSet:
+def some(count: int = 200, seed: int = 0, top: int = 256, labels: bool = False) -> ImageSet:
     generator = np.random.default_rng(seed)
-    pictures = generator.integers(0, top, (count, 1, 6, 6), dtype=np.uint8)
-    return PictureSet(f"set {seed}", pictures, np.arange(count) % 2 if labels else None)
+    images = generator.integers(0, top, (count, 1, 6, 6), dtype=np.uint8)
+    return ImageSet(f"set {seed}", images, np.arange(count) % 2 if labels else None)
 
 
 def test_two_sets_are_compared_on_their_own(tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_two_sets_are_compared_on_their_own(tmp_path: Path) -> None:
     assert again == near
 
 
-def test_one_pass_shows_every_picture_once_in_order() -> None:
+def test_one_pass_shows_every_image_once_in_order() -> None:
     done: list[int] = []
     cache = FeatureCache(Convolutions(), torch.device("cpu"), None)
     shown = some(300)
-    [state, moments] = statistics(shown, [Recorder(), Distance()], cache, tick=done.append)
-    assert torch.equal(state["pictures"], torch.from_numpy(shown.pictures))
+    [state, moments] = compute_states(shown, [Recorder(), Distance()], cache, on_progress=done.append)
+    assert torch.equal(state["images"], torch.from_numpy(shown.images))
     assert state["parts"].tolist() == [128, 128, 44]
     assert done == [128, 256, 300]
     assert float(moments["n"]) == 300
@@ -93,16 +93,16 @@ def test_a_network_that_nothing_reads_is_not_touched() -> None:
 def test_growing_states_merge_to_those_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = FeatureCache(Convolutions(), torch.device("cpu"), None)
     metrics = [Frechet(), KID(), Recorder()]
-    monkeypatch.setattr(feature_statistics, "KEPT", 100)
-    monkeypatch.setattr(set_statistics, "_PASS", 1000)
-    whole = statistics(some(333), metrics, cache)
-    monkeypatch.setattr(set_statistics, "_PASS", 7)
-    parts = statistics(some(333), metrics, cache)
+    monkeypatch.setattr(feature_statistics, "SAMPLE_ROWS", 100)
+    monkeypatch.setattr(set_statistics, "_BATCH_SIZE", 1000)
+    whole = compute_states(some(333), metrics, cache)
+    monkeypatch.setattr(set_statistics, "_BATCH_SIZE", 7)
+    parts = compute_states(some(333), metrics, cache)
     assert int(whole[0]["count"]) == int(parts[0]["count"]) == 233
     covariances = [Gaussian.of(states[0]).covariance() for states in (whole, parts)]
     assert torch.allclose(*covariances, rtol=1e-10)
     assert torch.allclose(whole[1]["features"], parts[1]["features"], atol=1e-6)
-    assert torch.equal(whole[2]["pictures"], parts[2]["pictures"])
+    assert torch.equal(whole[2]["images"], parts[2]["images"])
 
 
 @pytest.mark.parametrize("bad", [Bad(), Bad(value=1.0, stderr=-1.0)])
@@ -115,7 +115,7 @@ def test_a_number_that_is_none_is_left_out_with_its_reason(bad: Bad) -> None:
 def test_a_metric_that_cannot_be_computed_is_left_out_unless_none_can() -> None:
     comparison = compare_sets(some(1), some(), None, Convolutions(), [Frechet(), Recorder(), Recognised()])
     assert list(comparison.results) == ["recorder"]
-    assert "at least 2 judged pictures" in comparison.left_out["frechet"]
+    assert "at least 2 judged images" in comparison.left_out["frechet"]
     assert "no labels" in comparison.left_out["recognised"]
     with pytest.raises(DataError, match=r"set 0: nothing could be computed: frechet: .*; kid: .*got 1"):
         compare_sets(some(1), some(), None, Convolutions(), [Frechet(), KID()])
@@ -148,16 +148,16 @@ class Sure(Metric):
 
 class Knowing(Convolutions):
     name: ClassVar[str] = "knowing"
-    classifies: ClassVar[bool] = True
+    has_classifier: ClassVar[bool] = True
 
-    def classifier(self):
+    def load_classifier(self):
         return lambda features: features[:, :3] * 2
 
 
 def test_logits_come_from_the_features_own_classifier() -> None:
     cache = FeatureCache(Knowing(), torch.device("cpu"), None)
-    [state, _] = statistics(some(200), [Sure(), Distance()], cache)
-    features = Knowing().load(torch.device("cpu"))(torch.from_numpy(some(200).pictures))
+    [state, _] = compute_states(some(200), [Sure(), Distance()], cache)
+    features = Knowing().load(torch.device("cpu"))(torch.from_numpy(some(200).images))
     assert torch.allclose(state["largest"], 2 * features[:, :3].amax(dim=1))
     assert compare_sets(some(), some(1), None, Knowing(), [Sure()]).results.keys() == {"sure_knowing"}
 
@@ -166,7 +166,7 @@ def test_over_features_that_classify_nothing_it_is_left_out() -> None:
     comparison = compare_sets(some(), some(), None, Convolutions(), [Sure(), Recorder()])
     assert comparison.left_out == {"sure": "the features end in no classifier"}
     with pytest.raises(DataError, match="convolutions: expected a network that ends in a classifier"):
-        Convolutions().classifier()
+        Convolutions().load_classifier()
 
 
 @pytest.mark.parametrize("logits", [torch.zeros(3, 2), torch.full((200, 2), torch.nan), torch.zeros(200)])
@@ -174,7 +174,7 @@ def test_logits_that_are_none_are_refused(logits: torch.Tensor) -> None:
     class Broken(Knowing):
         name: ClassVar[str] = "broken-logits"
 
-        def classifier(self):
+        def load_classifier(self):
             return lambda features: logits
 
     with pytest.raises(PluginError, match=r"broken-logits: expected finite logits \(128, K\)"):
@@ -183,7 +183,7 @@ def test_logits_that_are_none_are_refused(logits: torch.Tensor) -> None:
 
 @pytest.mark.slow
 def test_a_large_set_needs_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
-    """Peak of a process over 1,500 and over 8,000 pictures of 12 kB in each set, which are 152 MiB more."""
+    """Peak of a process over 1,500 and over 8,000 images of 12 kB in each set, which are 152 MiB more."""
     code = (
         "import resource, sys; from pathlib import Path; import torch; torch.set_num_threads(1)\n"
         "from conformance.right.features import Convolutions; from noisette_plugins.metrics import Frechet\n"

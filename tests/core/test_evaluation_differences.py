@@ -8,7 +8,7 @@ import pytest
 
 from noisette import Estimate, Report
 from noisette.evaluation import Row
-from noisette.evaluation.significance import differences, holm
+from noisette.evaluation.significance import differences, holm_correction
 
 
 def report(better: str = "lower", **values: Estimate) -> Report:
@@ -18,9 +18,9 @@ def report(better: str = "lower", **values: Estimate) -> Report:
 
 
 def test_holm_is_that_of_the_textbook() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []
+    assert holm_correction([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm_correction([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm_correction([]) == []
 
 
 def test_holm_equals_statsmodels_definition_on_random_values() -> None:
@@ -30,7 +30,7 @@ def test_holm_equals_statsmodels_definition_on_random_values() -> None:
         order = np.argsort(values)
         expected = np.empty(count)
         expected[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(count, 0, -1)))
-        assert holm(values.tolist()) == pytest.approx(expected.tolist())
+        assert holm_correction(values.tolist()) == pytest.approx(expected.tolist())
 
 
 def test_a_difference_of_three_errors_is_told_and_one_of_one_is_not() -> None:

@@ -70,33 +70,33 @@ def small(*overrides: str, **evaluation: Any) -> Experiment:
     return Experiment.parse(config)
 
 
-def draw(root: Path, label: str, pictures: np.ndarray, **about: Any) -> Samples:
-    """Write pictures as a sampler would."""
+def draw(root: Path, label: str, images: np.ndarray, **about: Any) -> Samples:
+    """Write images as a sampler would."""
     sampler = {"name": label, "steps": 50, "spacing": "linspace"}
     told = {
-        "label": label, "sampler": sampler, "steps": 50, "network_calls": 50, "count": len(pictures),
-        "seconds_per_picture": 0.01, "seed": 0, "clip": 1.0, "ema": True, "checkpoint": "c" * 64, "step": 1500,
+        "label": label, "sampler": sampler, "steps": 50, "network_calls": 50, "count": len(images),
+        "seconds_per_image": 0.01, "seed": 0, "clip": 1.0, "ema": True, "checkpoint": "c" * 64, "step": 1500,
         "timed": {"session": "one", "at": "2026-12-01 10:00", "host": "here", "threads": 1, "load": 0.5},
     }  # fmt: skip
     directory = root / "drawn" / label
     with committed(directory, "samples", told | about) as staging:
-        np.save(staging / "pictures.npy", pictures)
+        np.save(staging / "images.npy", images)
         (staging / "grid.png").write_bytes(b"")
     return Samples.open(directory)
 
 
-def smeared(pictures: np.ndarray) -> np.ndarray:
-    """Each picture with its neighbours' mean: nearly digits."""
-    moved = [np.roll(pictures, shift, axis) for axis in (2, 3) for shift in (-1, 0, 1)]
+def smeared(images: np.ndarray) -> np.ndarray:
+    """Each image with its neighbours' mean: nearly digits."""
+    moved = [np.roll(images, shift, axis) for axis in (2, 3) for shift in (-1, 0, 1)]
     return np.mean(moved, axis=0).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Samples]]:
-    """Prepared digits, and two "samplers": one that repeats real pictures, one that smears them."""
+    """Prepared digits, and two "samplers": one that repeats real images, one that smears them."""
     root = tmp_path_factory.mktemp("evaluation")
     data = prepare(small(), root)
-    real = np.array(data.pictures("train")[:120])
+    real = np.array(data.images("train")[:120])
     return root, [draw(root, "good", real), draw(root, "smeared", smeared(real), steps=10, network_calls=20)]
 
 
@@ -108,7 +108,7 @@ def report(prepared: tuple[Path, list[Samples]]) -> Report:
 
 @pytest.mark.slow
 def test_rows_are_floor_samplers_noise(report: Report) -> None:
-    shown = [(row.kind, row.label, row.steps, row.network_calls, row.seconds_per_picture) for row in report.rows]
+    shown = [(row.kind, row.label, row.steps, row.network_calls, row.seconds_per_image) for row in report.rows]
     assert shown == [
         ("floor", "held-out", None, None, None),
         ("sampler", "good", 50, 50, 0.01),
@@ -206,11 +206,11 @@ def test_twice_gives_the_same_bits(report: Report, prepared: tuple[Path, list[Sa
     assert other.rows[3].results != again.rows[3].results  # control: another seed is other noise
 
 
-def test_the_same_pictures_under_another_label_are_another_report(
+def test_the_same_images_under_another_label_are_another_report(
     report: Report, prepared: tuple[Path, list[Samples]]
 ) -> None:
     root, (good, smeared_ones) = prepared
-    twin = draw(root, "twin", np.load(good.directory / "pictures.npy"))
+    twin = draw(root, "twin", np.load(good.directory / "images.npy"))
     assert twin.digest == good.digest
     other = evaluate(small(), [twin, smeared_ones], root)
     assert [row.label for row in other.rows if row.kind == "sampler"] == ["twin", "smeared"]
@@ -262,18 +262,18 @@ def test_without_baselines_there_are_samplers_only(prepared: tuple[Path, list[Sa
     root, samples = prepared
     done = evaluate(small("evaluation.baselines=false", features=Convolutions()), samples, root)
     assert [row.kind for row in done.rows] == ["sampler", "sampler"]
-    assert "recognised" in done.rows[0].results  # held-out pictures still set its threshold
+    assert "recognised" in done.rows[0].results  # held-out images still set its threshold
 
 
-def test_few_held_out_pictures_and_unequal_counts_are_noted(
+def test_few_held_out_images_and_unequal_counts_are_noted(
     prepared: tuple[Path, list[Samples]], tmp_path: Path
 ) -> None:
     root, samples = prepared
-    many = draw(tmp_path, "many", np.tile(np.array(samples[0].pictures), (5, 1, 1, 1)), ema=False)
+    many = draw(tmp_path, "many", np.tile(np.array(samples[0].images), (5, 1, 1, 1)), ema=False)
     done = evaluate(small(features=Convolutions(), metrics=["kid"]), [samples[0], many], root)
     held = Prepared.open(data_directory(small(), root)).count("test")
     assert held < 600
-    assert any(f"only {held} held-out pictures for 600 drawn" in note for note in done.notes)
+    assert any(f"only {held} held-out images for 600 drawn" in note for note in done.notes)
     assert any("good 120, many 600" in note for note in done.notes)
     assert done.protocol["generated_count"] == "120, 600"
     assert done.protocol["ema"] == "True, False"
@@ -300,8 +300,8 @@ def test_a_metric_that_cannot_be_computed_is_noted_unless_none_can(tmp_path: Pat
         [], [], ["frechet_convolutions", "kid_convolutions"], ["frechet_convolutions", "kid_convolutions"],
     ]  # fmt: skip
     notes = "\n".join(done.notes)
-    assert "recognised is left out: the pictures have no labels" in notes
-    assert "frechet is left out for held-out, one: expected at least 2 judged pictures" in notes
+    assert "recognised is left out: the images have no labels" in notes
+    assert "frechet is left out for held-out, one: expected at least 2 judged images" in notes
 
 
 def test_what_is_missing_or_does_not_fit_is_named(prepared: tuple[Path, list[Samples]], tmp_path: Path) -> None:
@@ -311,19 +311,19 @@ def test_what_is_missing_or_does_not_fit_is_named(prepared: tuple[Path, list[Sam
     with pytest.raises(DataError, match=r"digits-.*is not prepared; run the prepare stage first"):
         evaluate(small(), samples, tmp_path)
     large = draw(tmp_path, "large", np.zeros((4, 1, 16, 16), np.uint8))
-    with pytest.raises(DataError, match=r"large: expected pictures of \(1, 8, 8\); got \(1, 16, 16\)"):
+    with pytest.raises(DataError, match=r"large: expected images of \(1, 8, 8\); got \(1, 16, 16\)"):
         evaluate(small(), [large], root)
 
 
-def test_damaged_pictures_are_refused(prepared: tuple[Path, list[Samples]], tmp_path: Path) -> None:
+def test_damaged_images_are_refused(prepared: tuple[Path, list[Samples]], tmp_path: Path) -> None:
     root, samples = prepared
-    some = draw(tmp_path, "some", np.array(samples[0].pictures))
-    path = some.directory / "pictures.npy"
+    some = draw(tmp_path, "some", np.array(samples[0].images))
+    path = some.directory / "images.npy"
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
     experiment = small(features=Convolutions(), metrics=["kid"], baselines=False)
-    with pytest.raises(StorageError, match=r"pictures\.npy.*sha256"):
+    with pytest.raises(StorageError, match=r"images\.npy.*sha256"):
         evaluate(experiment, [some], root)
     content[-5] ^= 1
     path.write_bytes(content)

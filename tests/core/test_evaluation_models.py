@@ -63,7 +63,7 @@ def test_without_the_checkpoint_it_is_left_out_and_says_so(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("count", [3, 100])
-def test_as_many_pictures_as_asked_for_or_there_are(tmp_path: Path, count: int) -> None:
+def test_as_many_images_as_asked_for_or_there_are(tmp_path: Path, count: int) -> None:
     few = evaluated(
         tmp_path, tiny("evaluation.metrics=[kid, held-out-loss]", f"evaluation.metrics.1.count={count}")
     )

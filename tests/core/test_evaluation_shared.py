@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.sweeps import made_up
+from support.fake_reports import make_fake_report
 from torch import Tensor
 
 from noisette import Batch, Estimate, Metric, Report
@@ -50,7 +50,7 @@ def test_differences_have_the_error_of_redrawn_sets(metric: Metric, result: str,
 
 
 def test_what_is_shared_is_kept_in_the_report(tmp_path: Path) -> None:
-    report = made_up(tmp_path)
+    report = make_fake_report(tmp_path)
     report.rows[1].results["kid"] = Estimate(0.1, 0.03, [0.01, -0.02])
     report = replace(report)
     report.write(tmp_path)

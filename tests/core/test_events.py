@@ -34,8 +34,8 @@ class Recorder:
         self.calls.append(("metrics", step, dict(metrics)))
 
     @hookimpl
-    def on_pictures(self, key: str, path: Path) -> None:
-        self.calls.append(("pictures", key, path.name))
+    def on_images(self, key: str, path: Path) -> None:
+        self.calls.append(("images", key, path.name))
 
     @hookimpl
     def on_checkpoint(self, step: int, path: Path) -> None:
@@ -64,7 +64,7 @@ def tell_all(events: Events, run: Run) -> None:
     for step in range(1, 4):
         events.step(run, step, {})
     events.metrics(run, 3, {"loss": 0.5})
-    events.pictures(run, 3, "grid", run.directory / "grid.png")
+    events.images(run, 3, "grid", run.directory / "grid.png")
     events.checkpoint(run, 3, run.directory / "step-3")
     events.run_end(run, "finished")
 
@@ -75,7 +75,7 @@ EVERYTHING = [
     ("step", 2),
     ("step", 3),
     ("metrics", 3, {"loss": 0.5}),
-    ("pictures", "grid", "grid.png"),
+    ("images", "grid", "grid.png"),
     ("checkpoint", 3, "step-3"),
     ("end", "finished"),
 ]

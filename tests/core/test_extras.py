@@ -4,7 +4,7 @@ import shlex
 import tomllib
 
 import pytest
-from support.stranger import REPOSITORY
+from support.environment import REPOSITORY
 
 from noisette.extras import install_command
 

@@ -1,4 +1,4 @@
-"""Pictures that a config lists: made once, found again, told of; with the model's own weights, seed and bound."""
+"""Images that a config lists: made once, found again, told of; with the model's own weights, seed and bound."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from support.tiny import tiny, write_prepared
 from noisette import DataError, Events, Experiment, hookimpl, train
 from noisette.checkpoint import Checkpoint
 from noisette.config import parse
-from noisette.figures import Painter, Shown, depict, record
-from noisette.figures.trajectory import Walk
-from noisette.stages import plan
+from noisette.figures import FigureResult, ImageGenerator, make_figures, record_trajectory
+from noisette.figures.trajectory import Trajectory
+from noisette.stages import plan_stages
 from noisette.storage import verify
 
 LISTED = (
     "training.class_conditional=true",
-    "pictures=["
+    "images=["
     "forward, "
-    "{name: denoise, count: 3, at: [0, 7, 19], sampler: {name: ddpm, steps: 20}}, "
-    "{name: classes, guidance: [0, 2], rows: 1, sampler: {name: ddim, steps: 3}, animate: false}, "
-    "{name: edit, picture: 'test:1', at: [5, 10], become: '3', sampler: {name: ddim, steps: 3}}, "
-    "{name: interpolate, at: [5], mixes: [0, 0.5, 1], sampler: {name: ddim, steps: 3}}, "
-    "{name: inpaint, box: [0, 0, 4, 8], count: 2, jump: 2, resample: 2, sampler: {name: ddpm, steps: 4}}]",
+    "{name: denoise, num_images: 3, timesteps: [0, 7, 19], sampler: {name: ddpm, steps: 20}}, "
+    "{name: classes, guidance_scale: [1, 3], rows: 1, sampler: {name: ddim, steps: 3}, animate: false}, "
+    "{name: edit, image: 'test:1', timesteps: [5, 10], class_name: '3', sampler: {name: ddim, steps: 3}}, "
+    "{name: interpolate, timesteps: [5], weights: [0, 0.5, 1], sampler: {name: ddim, steps: 3}}, "
+    "{name: inpaint, box: [0, 0, 4, 8], num_images: 2, jump_length: 2, jump_n_sample: 2, "
+    "sampler: {name: ddpm, steps: 4}}]",
 )
 
 
@@ -37,12 +38,14 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Checkp
 
 
 @pytest.fixture(scope="module")
-def shown(listed: tuple[Experiment, Checkpoint, Path]) -> dict[str, Shown]:
+def shown(listed: tuple[Experiment, Checkpoint, Path]) -> dict[str, FigureResult]:
     experiment, checkpoint, root = listed
-    return {scene.label: depict(experiment, scene, root, checkpoint=checkpoint) for scene in experiment.pictures}
+    return {
+        figure.label: make_figures(experiment, figure, root, checkpoint=checkpoint) for figure in experiment.figures
+    }
 
 
-def test_each_writes_its_files_with_a_manifest(shown: dict[str, Shown]) -> None:
+def test_each_writes_its_files_with_a_manifest(shown: dict[str, FigureResult]) -> None:
     assert {label: [path.name for path in one.files] for label, one in shown.items()} == {
         "forward": ["forward.png"],
         "denoise": ["denoise.png", "denoise.gif", "denoise.webp"],
@@ -54,12 +57,14 @@ def test_each_writes_its_files_with_a_manifest(shown: dict[str, Shown]) -> None:
     assert set(shown["edit"].manifest.files) == {"edit.png", "edit-t5.png", "edit-t10.png"}
     assert set(shown["inpaint"].manifest.files) == {"inpaint.png", "inpaint-0.png", "inpaint-1.png"}
     for one in shown.values():
-        assert verify(one.directory, "pictures") == one.manifest
+        assert verify(one.directory, "figures") == one.manifest
         assert one.about["seed"] == 0
         assert ("checkpoint" in one.about) == (one.label != "forward")
 
 
-def test_finished_pictures_are_not_made_again(listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, Shown]):
+def test_finished_images_are_not_made_again(
+    listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, FigureResult]
+):
     experiment, checkpoint, root = listed
     told: list[str] = []
 
@@ -70,39 +75,44 @@ def test_finished_pictures_are_not_made_again(listed: tuple[Experiment, Checkpoi
 
     events = Events([Listener()], installed=False)
     again = {
-        scene.label: depict(experiment, scene, root, checkpoint=checkpoint, events=events)
-        for scene in experiment.pictures
+        figure.label: make_figures(experiment, figure, root, checkpoint=checkpoint, events=events)
+        for figure in experiment.figures
     }
     assert again == shown
     assert told == []
-    stages = {stage.name: stage.finished for stage in plan(experiment, root) if stage.name.startswith("pictures ")}
-    assert stages == {f"pictures {label}": True for label in shown}
+    stages = {
+        stage.name: stage.finished for stage in plan_stages(experiment, root) if stage.name.startswith("images ")
+    }
+    assert stages == {f"images {label}": True for label in shown}
     (shown["edit"].directory / "edit.png").write_bytes(b"")
-    assert not next(stage.finished for stage in plan(experiment, root) if stage.name == "pictures edit")
-    depict(experiment, experiment.pictures[3], root, checkpoint=checkpoint, events=events)
+    assert not next(stage.finished for stage in plan_stages(experiment, root) if stage.name == "images edit")
+    make_figures(experiment, experiment.figures[3], root, checkpoint=checkpoint, events=events)
     assert told == ["edit"]
 
 
 def test_the_strip_shows_the_steps_that_were_asked_for(
-    listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, Shown]
+    listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, FigureResult]
 ) -> None:
     _, checkpoint, _ = listed
-    painter = Painter.open(checkpoint, {"name": "ddpm", "steps": 20})
-    walk = record(painter, range(3), frames=2, at=[0, 7, 19])
-    assert walk.steps == (19, 7, 0, -1)
-    strip = walk.strip(at=[0, 7, 19])
+    generator = ImageGenerator.open(checkpoint, {"name": "ddpm", "steps": 20})
+    trajectory = record_trajectory(generator, range(3), frames=2, at=[0, 7, 19])
+    assert trajectory.steps == (19, 7, 0, -1)
+    strip = trajectory.strip(at=[0, 7, 19])
     with Image.open(shown["denoise"].files[0]) as image:
         assert np.array_equal(np.asarray(image), np.asarray(strip))
     assert (
-        Walk("x", walk.steps, walk.x_t, walk.x0).strip(at=[8]).width < strip.width
-    )  # the nearest, and the pictures
+        Trajectory("x", trajectory.steps, trajectory.x_t, trajectory.x0).strip(at=[8]).width < strip.width
+    )  # the nearest, and the images
 
 
 def test_all_frames_are_those_of_one_walk(listed: tuple[Experiment, Checkpoint, Path]) -> None:
-    """What is kept decides no picture: each frame is that of the whole walk at its step."""
+    """What is kept decides no image: each frame is that of the whole walk at its step."""
     _, checkpoint, _ = listed
-    painter = Painter.open(checkpoint, {"name": "ddpm", "steps": 20})
-    whole, some = record(painter, range(2), frames=100), record(painter, range(2), frames=3, at=[13, 4])
+    generator = ImageGenerator.open(checkpoint, {"name": "ddpm", "steps": 20})
+    whole, some = (
+        record_trajectory(generator, range(2), frames=100),
+        record_trajectory(generator, range(2), frames=3, at=[13, 4]),
+    )
     assert {13, 4} < set(some.steps)
     for frame, step in enumerate(some.steps):
         assert np.array_equal(some.x_t[frame], whole.x_t[whole.steps.index(step)])
@@ -121,7 +131,7 @@ def test_listeners_hear_of_the_files(listed: tuple[Experiment, Checkpoint, Path]
             heard.append(("step", str(step)))
 
         @hookimpl
-        def on_pictures(self, key, path) -> None:
+        def on_images(self, key, path) -> None:
             heard.append((key, path.name))
 
         @hookimpl
@@ -130,33 +140,33 @@ def test_listeners_hear_of_the_files(listed: tuple[Experiment, Checkpoint, Path]
 
     Image.new("RGB", (20, 10), (200, 30, 30)).save(tmp_path / "a.png")
     names = [str(tmp_path / "a.png"), "package:sklearn/datasets/images/flower.jpg"]
-    show = parse({"name": "x", "pictures": [{"name": "forward", "pictures": names, "schedules": ["linear"]}]})
+    show = parse({"name": "x", "figures": [{"name": "forward", "images": names, "schedules": ["linear"]}]})
     events = Events([Listener()], installed=False)
-    made = depict(show, show.pictures[0], tmp_path / "runs", events=events)
+    made = make_figures(show, show.figures[0], tmp_path / "runs", events=events)
     assert heard == [
-        ("start", "pictures", "forward", "2"),
+        ("start", "figures", "forward", "2"),
         ("step", "1"),
         ("step", "2"),
-        ("pictures/forward", "forward-0.png"),
-        ("pictures/forward", "forward-1.png"),
+        ("images/forward", "forward-0.png"),
+        ("images/forward", "forward-1.png"),
         ("end", "finished"),
     ]
     assert made.about["notes"] == [f"{names[1]}: scaled from 640x427 to 96x64"]
     heard.clear()
-    lost = parse({"name": "x", "pictures": [{"name": "forward", "pictures": ["nowhere.png"]}]})
+    lost = parse({"name": "x", "figures": [{"name": "forward", "images": ["nowhere.png"]}]})
     with pytest.raises(DataError, match=r"nowhere\.png: there is no such file"):
-        depict(lost, lost.pictures[0], tmp_path / "runs", events=events)
+        make_figures(lost, lost.figures[0], tmp_path / "runs", events=events)
     assert heard[-1] == ("end", "failed")
-    assert [path.name for path in (tmp_path / "runs" / "x" / "pictures").iterdir()] == [made.directory.name]
+    assert [path.name for path in (tmp_path / "runs" / "x" / "figures").iterdir()] == [made.directory.name]
 
 
 def test_a_show_has_every_schedule_and_an_experiment_its_own(
-    listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, Shown], tmp_path: Path
+    listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, FigureResult], tmp_path: Path
 ) -> None:
     show = parse(
-        {"name": "x", "pictures": [{"name": "forward", "pictures": ["package:sklearn/datasets/images/china.jpg"]}]}
+        {"name": "x", "figures": [{"name": "forward", "images": ["package:sklearn/datasets/images/china.jpg"]}]}
     )
-    everything = depict(show, show.pictures[0], tmp_path)
+    everything = make_figures(show, show.figures[0], tmp_path)
     with Image.open(everything.files[0]) as strip, Image.open(shown["forward"].files[0]) as own:
         assert strip.height > 7 * 64
         assert own.height < 200
@@ -165,10 +175,10 @@ def test_a_show_has_every_schedule_and_an_experiment_its_own(
 def test_the_experiments_present_bound_and_weights_draw(listed: tuple[Experiment, Checkpoint, Path]) -> None:
     """Not those that were written into the checkpoint when it was trained."""
     experiment, checkpoint, root = listed
-    scene = experiment.pictures[3]
+    figure = experiment.figures[3]
     changed = tiny(*LISTED, "sampling.clip_x0=0.1", "sampling.ema=false")
-    first = depict(experiment, scene, root, checkpoint=checkpoint)
-    second = depict(changed, scene, root, checkpoint=checkpoint)
+    first = make_figures(experiment, figure, root, checkpoint=checkpoint)
+    second = make_figures(changed, figure, root, checkpoint=checkpoint)
     assert first.directory != second.directory
     hashes = [one.manifest.files["edit-t10.png"].sha256 for one in (first, second)]
     assert hashes[0] != hashes[1]

@@ -9,7 +9,13 @@ from support.tiny import tiny, write_prepared
 
 from noisette import ConfigError, DataError, Experiment, PluginError, sample, train
 from noisette.checkpoint import Checkpoint
-from noisette.figures import ClassWalks, Painter, edited, interpolation_grid, record
+from noisette.figures import (
+    ClassTrajectories,
+    ImageGenerator,
+    edit_images,
+    make_interpolation_grid,
+    record_trajectory,
+)
 from noisette_plugins.samplers import DDIM, DDPM
 
 
@@ -26,95 +32,99 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Experiment
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Painter:
-    return Painter.open(trained(tmp_path_factory.mktemp("plain"))[1], DDIM(steps=5))
+def plain(tmp_path_factory: pytest.TempPathFactory) -> ImageGenerator:
+    return ImageGenerator.open(trained(tmp_path_factory.mktemp("plain"))[1], DDIM(steps=5))
 
 
 def test_it_draws_what_the_sampling_stage_draws(labelled: tuple[Path, Experiment, Checkpoint]) -> None:
     root, experiment, checkpoint = labelled
-    for sampler in (DDPM(steps=4), DDIM(steps=5, guidance=1)):
+    for sampler in (DDPM(steps=4), DDIM(steps=5, guidance_scale=2)):
         samples = sample(experiment, checkpoint, sampler, root)
-        painter = Painter.open(checkpoint, sampler)
-        assert painter.seed == 3
-        assert np.array_equal(painter.draw([2, 9]), samples.pictures[[2, 9]])
-        assert np.array_equal(record(painter, [2, 9]).pictures, samples.pictures[[2, 9]])
+        generator = ImageGenerator.open(checkpoint, sampler)
+        assert generator.seed == 3
+        assert np.array_equal(generator.generate([2, 9]), samples.images[[2, 9]])
+        assert np.array_equal(record_trajectory(generator, [2, 9]).images, samples.images[[2, 9]])
 
 
-def test_class_grids_hold_the_pictures_of_the_sampling_stage(labelled: tuple[Path, Experiment, Checkpoint]) -> None:
+def test_class_grids_hold_the_images_of_the_sampling_stage(labelled: tuple[Path, Experiment, Checkpoint]) -> None:
     root, experiment, checkpoint = labelled
-    painter = Painter.open(checkpoint, "ddim")
-    walks = ClassWalks.record(painter, (0, 2), rows=2, frames=3)
-    for strength, walk in zip((0, 2), walks.walks, strict=True):
-        samples = sample(experiment, checkpoint, DDIM(steps=20, guidance=strength), root)
-        assert np.array_equal(walk.pictures, samples.pictures)
-    assert not np.array_equal(walks.walks[0].pictures, walks.walks[1].pictures)
-    assert np.array_equal(walks.walks[0].x_t[0], walks.walks[1].x_t[0])  # all begin at the same noise
-    assert len(list(walks.frames())) == 3
-    some = ClassWalks.record(painter, [2], rows=2, classes=["5", "1"], frames=1)
-    assert np.array_equal(some.walks[0].pictures, walks.walks[1].pictures[[5, 1, 13, 9]])
-    assert np.asarray(some.grid()).shape[0] < np.asarray(walks.grid()).shape[0] * 3
+    generator = ImageGenerator.open(checkpoint, "ddim")
+    trajectories = ClassTrajectories.record(generator, (1, 3), rows=2, frames=3)
+    for scale, trajectory in zip((1, 3), trajectories.trajectories, strict=True):
+        samples = sample(experiment, checkpoint, DDIM(steps=20, guidance_scale=scale), root)
+        assert np.array_equal(trajectory.images, samples.images)
+    assert not np.array_equal(trajectories.trajectories[0].images, trajectories.trajectories[1].images)
+    assert np.array_equal(
+        trajectories.trajectories[0].x_t[0], trajectories.trajectories[1].x_t[0]
+    )  # all begin at the same noise
+    assert len(list(trajectories.frames())) == 3
+    some = ClassTrajectories.record(generator, [3], rows=2, classes=["5", "1"], frames=1)
+    assert np.array_equal(some.trajectories[0].images, trajectories.trajectories[1].images[[5, 1, 13, 9]])
+    assert np.asarray(some.grid()).shape[0] < np.asarray(trajectories.grid()).shape[0] * 3
 
 
-def test_a_picture_can_be_told_its_class(labelled: tuple[Path, Experiment, Checkpoint]) -> None:
-    painter = Painter.open(labelled[2], DDIM(steps=5))
-    pictures = painter.draw([0, 1])
-    free, three, five = (edited(painter, pictures, [15], to).results for to in (None, "3", "5"))
+def test_a_image_can_be_told_its_class(labelled: tuple[Path, Experiment, Checkpoint]) -> None:
+    generator = ImageGenerator.open(labelled[2], DDIM(steps=5))
+    images = generator.generate([0, 1])
+    free, three, five = (
+        edit_images(generator, images, [15], class_name).results for class_name in (None, "3", "5")
+    )
     assert free.shape == (2, 1, 1, 8, 8)
     assert not np.array_equal(free, three)
     assert not np.array_equal(three, five)
     with pytest.raises(DataError, match="class '9': the network knows 0, 1, 2"):
-        edited(painter, pictures, [15], "9")
+        edit_images(generator, images, [15], "9")
 
 
-def test_a_network_without_classes_says_so(plain: Painter) -> None:
+def test_a_network_without_classes_says_so(plain: ImageGenerator) -> None:
     with pytest.raises(DataError, match="knows no classes: it was trained without labels"):
-        ClassWalks.record(plain)
+        ClassTrajectories.record(plain)
     with pytest.raises(DataError, match="knows no classes"):
-        edited(plain, plain.draw([0]), to="3")
+        edit_images(plain, plain.generate([0]), class_name="3")
     with pytest.raises(PluginError, match="guidance needs a network that was trained with labels"):
-        record(plain.guided(2), [0])
-    assert record(plain, [0]).pictures.shape == (1, 1, 8, 8)
+        record_trajectory(plain.with_guidance(2), [0])
+    assert record_trajectory(plain, [0]).images.shape == (1, 1, 8, 8)
 
 
-def test_the_later_the_step_the_freer_the_edit(plain: Painter) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
+def test_the_later_the_step_the_freer_the_edit(plain: ImageGenerator) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
     at = [0, 4, 9, 19]
-    changed = np.abs(edited(plain, pictures, at).results.astype(int) - pictures[:, None]).mean(axis=(0, 2, 3, 4))
+    changed = np.abs(edit_images(plain, images, at).results.astype(int) - images[:, None]).mean(axis=(0, 2, 3, 4))
     assert changed[0] < 12
     assert list(changed) == sorted(changed)
     assert changed[-1] > 20
 
 
-def test_an_interpolation_has_sources_at_its_ends_and_mixes_between(plain: Painter) -> None:
-    a, b = plain.draw([0, 1])
-    drawn = np.asarray(interpolation_grid(plain, a, b, [0, 10], (0, 0.5, 1)))
+def test_an_interpolation_has_sources_at_its_ends_and_mixes_between(plain: ImageGenerator) -> None:
+    a, b = plain.generate([0, 1])
+    drawn = np.asarray(make_interpolation_grid(plain, a, b, [0, 10], (0, 0.5, 1)))
     factor = round(((drawn.shape[1] - 60) / 5 - 4) / 8)
     assert factor == 23
     last = drawn[-(8 * factor + 4) : -4, -(8 * factor + 4) : -4][::factor, ::factor]
     assert np.array_equal(last, b[0])
     for at, mixes in (([20], (0,)), ([], (0,)), ([3], (2,)), ([3], ())):
         with pytest.raises(DataError, match="expected"):
-            interpolation_grid(plain, a, b, at, mixes)
+            make_interpolation_grid(plain, a, b, at, mixes)
 
 
-def test_pictures_of_another_shape_are_refused(plain: Painter) -> None:
-    with pytest.raises(DataError, match=r"expected pictures of shape \(1, 8, 8\); got \(1, 9, 8\)"):
-        edited(plain, np.zeros((1, 1, 9, 8), np.uint8))
+def test_images_of_another_shape_are_refused(plain: ImageGenerator) -> None:
+    with pytest.raises(DataError, match=r"expected images of shape \(1, 8, 8\); got \(1, 9, 8\)"):
+        edit_images(plain, np.zeros((1, 1, 9, 8), np.uint8))
 
 
 def test_a_sampler_is_named_as_in_a_config(labelled: tuple[Path, Experiment, Checkpoint]) -> None:
     checkpoint = labelled[2]
-    assert Painter.open(checkpoint).sampler == DDIM(steps=20)  # 50 are more than were trained
-    assert Painter.open(checkpoint, {"name": "ddpm", "steps": 3}).sampler == DDPM(steps=3)
+    assert ImageGenerator.open(checkpoint).sampler == DDIM(steps=20)  # 50 are more than were trained
+    assert ImageGenerator.open(checkpoint, {"name": "ddpm", "steps": 3}).sampler == DDPM(steps=3)
     with pytest.raises(ConfigError, match="did you mean 'ddim'"):
-        Painter.open(checkpoint, "dimm")
+        ImageGenerator.open(checkpoint, "dimm")
     with pytest.raises(ConfigError, match="etta"):
-        Painter.open(checkpoint, {"name": "ddim", "etta": 1})
+        ImageGenerator.open(checkpoint, {"name": "ddim", "etta": 1})
     with pytest.raises(PluginError, match="expected 1 to 20, the trained ones; got 21"):
-        Painter.open(checkpoint, DDIM(steps=21))
+        ImageGenerator.open(checkpoint, DDIM(steps=21))
 
 
-def test_drawing_touches_no_global_generator(plain: Painter) -> None:
+def test_drawing_touches_no_global_generator(plain: ImageGenerator) -> None:
     before = torch.random.get_rng_state()
-    record(plain, [0])
+    record_trajectory(plain, [0])
     assert torch.equal(before, torch.random.get_rng_state())

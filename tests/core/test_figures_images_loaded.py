@@ -8,7 +8,7 @@ from PIL import Image
 from support.tiny import tiny
 
 from noisette import DataError, Prepared, train
-from noisette.figures import Gallery, Painter
+from noisette.figures import ImageGenerator, ImageLoader
 from noisette.layout import data_directory
 
 
@@ -18,18 +18,18 @@ def photograph(tmp_path: Path) -> str:
     return str(tmp_path / "photo.png")
 
 
-def test_a_trained_models_gallery_has_files_prepared_pictures_and_its_own(root: Path, photograph: str) -> None:
+def test_a_trained_models_gallery_has_files_prepared_images_and_its_own(root: Path, photograph: str) -> None:
     checkpoint = train(tiny("training.steps=1"), root)
-    painter = Painter.open(checkpoint, {"name": "ddim", "steps": 2})
-    gallery = Gallery.of(checkpoint, painter)
+    generator = ImageGenerator.open(checkpoint, {"name": "ddim", "steps": 2})
+    image_loader = ImageLoader.of(checkpoint, generator)
     data = Prepared.open(data_directory(tiny(), root))
     for split, number in (("test", 7), ("train", 39)):
-        picture, note = gallery(f"{split}:{number}")
-        assert np.array_equal(picture, data.pictures(split)[number])  # type: ignore[arg-type]
+        image, note = image_loader(f"{split}:{number}")
+        assert np.array_equal(image, data.images(split)[number])  # type: ignore[arg-type]
         assert note == ""
-    assert np.array_equal(gallery("drawn:4")[0], painter.draw([4])[0])
-    picture, note = gallery(photograph)
-    assert picture.shape == (1, 8, 8)
+    assert np.array_equal(image_loader("drawn:4")[0], generator.generate([4])[0])
+    image, note = image_loader(photograph)
+    assert image.shape == (1, 8, 8)
     assert note == "made grey, cropped and scaled from 300x200 to 8x8"
 
 
@@ -38,7 +38,7 @@ def test_a_file_is_meant_where_there_is_one_of_that_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("test:3").write_bytes(Path(photograph).read_bytes())
-    assert Gallery()("test:3")[0].shape == (3, 64, 96)
+    assert ImageLoader()("test:3")[0].shape == (3, 64, 96)
 
 
 @pytest.mark.parametrize(
@@ -53,27 +53,27 @@ def test_a_file_is_meant_where_there_is_one_of_that_name(
 def test_a_file_is_made_what_is_said_and_small_where_nothing_is(
     photograph: str, shape: tuple[int | None, int | None, int | None], expected: tuple[int, int, int]
 ) -> None:
-    picture, note = Gallery(shape=shape)(photograph)
-    assert picture.shape == expected
+    image, note = ImageLoader(shape=shape)(photograph)
+    assert image.shape == expected
     assert "scaled from 300x200 to" in note
 
 
-def test_prepared_pictures_are_made_another_size_where_it_is_said(root: Path) -> None:
+def test_prepared_images_are_made_another_size_where_it_is_said(root: Path) -> None:
     directory = data_directory(tiny(), root)
-    assert Gallery(lambda: directory)("test:0")[0].shape == (1, 8, 8)
-    picture, note = Gallery(lambda: directory, (3, 16, 16))("test:0")
-    assert picture.shape == (3, 16, 16)
+    assert ImageLoader(lambda: directory)("test:0")[0].shape == (1, 8, 8)
+    image, note = ImageLoader(lambda: directory, (3, 16, 16))("test:0")
+    assert image.shape == (3, 16, 16)
     assert note == "made RGB, scaled from 8x8 to 16x16"
 
 
-def test_pictures_that_there_are_not_are_refused_in_words(root: Path) -> None:
-    prepared = Gallery(lambda: data_directory(tiny(), root))
-    for gallery, name, message in (
-        (prepared, "test:8", "test:8: there are 8 pictures, numbered from 0"),
+def test_images_that_there_are_not_are_refused_in_words(root: Path) -> None:
+    prepared = ImageLoader(lambda: data_directory(tiny(), root))
+    for image_loader, name, message in (
+        (prepared, "test:8", "test:8: there are 8 images, numbered from 0"),
         (prepared, "drawn:0", "only a trained model draws"),
         (prepared, "tests:1", "tests:1: there is no such file"),
-        (Gallery(), "test:1", "prepared pictures are those of a config"),
-        (Gallery(lambda: root / "nowhere"), "train:1", "nowhere is not prepared; prepare it"),
+        (ImageLoader(), "test:1", "prepared images are those of a config"),
+        (ImageLoader(lambda: root / "nowhere"), "train:1", "nowhere is not prepared; prepare it"),
     ):
         with pytest.raises(DataError, match=message):
-            gallery(name)
+            image_loader(name)

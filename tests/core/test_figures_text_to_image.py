@@ -1,4 +1,4 @@
-"""Pictures for prompts by a tiny pipeline in the layout of CompVis/ldm-text2im-large-256, built here."""
+"""Images for prompts by a tiny pipeline in the layout of CompVis/ldm-text2im-large-256, built here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from PIL import Image
 from support.pipelines import write_pipeline
 
 from noisette import DataError, NotFiniteError
-from noisette.config import Show, parse
-from noisette.figures import Shown, depict
+from noisette.config import FiguresConfig, parse
+from noisette.figures import FigureResult, make_figures
 
 pytest.importorskip("transformers", reason="text encoders of pretrained pipelines")
 
@@ -29,35 +29,35 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pipeline(tmp_path_factory.mktemp("hub") / "ldm-text2im-large-256")
 
 
-def show_of(pipeline: Path, seed: int = 0, **options) -> Show:
-    scene = {
+def show_of(pipeline: Path, seed: int = 0, **options) -> FiguresConfig:
+    figure = {
         "name": "text-to-image",
         "pipeline": str(pipeline),
         "prompts": PROMPTS,
         "steps": 2,
-        "guidance": 6,
+        "guidance_scale": 6,
         **options,
     }
-    show = parse({"name": "prompts", "seed": seed, "pictures": [scene]})
-    assert isinstance(show, Show)
+    show = parse({"name": "prompts", "seed": seed, "figures": [figure]})
+    assert isinstance(show, FiguresConfig)
     return show
 
 
-def drawn(root: Path, show: Show) -> Shown:
-    return depict(show, show.pictures[0], root)
+def drawn(root: Path, show: FiguresConfig) -> FigureResult:
+    return make_figures(show, show.figures[0], root)
 
 
-def pixels(shown: Shown, name: str) -> np.ndarray:
+def pixels(shown: FigureResult, name: str) -> np.ndarray:
     with Image.open(shown.directory / f"text-to-image-{name}.png") as image:
         return np.asarray(image)
 
 
 @pytest.fixture(scope="module")
-def shown(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+def shown(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> FigureResult:
     return drawn(tmp_path_factory.mktemp("runs"), show_of(pipeline, count=2))
 
 
-def test_every_prompt_has_its_pictures_and_all_are_on_one_page(shown: Shown) -> None:
+def test_every_prompt_has_its_images_and_all_are_on_one_page(shown: FigureResult) -> None:
     singles = {f"text-to-image-{prompt}-{number}.png" for prompt in (0, 1) for number in (0, 1)}
     assert set(shown.manifest.files) == singles | {"text-to-image.png"}
     assert [path.name for path in shown.files] == ["text-to-image.png"]
@@ -68,7 +68,7 @@ def test_every_prompt_has_its_pictures_and_all_are_on_one_page(shown: Shown) -> 
     assert shown.about["scene"]["prompts"] == PROMPTS
 
 
-def test_pictures_are_what_the_pipeline_itself_draws(pipeline: Path, shown: Shown) -> None:
+def test_images_are_what_the_pipeline_itself_draws(pipeline: Path, shown: FigureResult) -> None:
     from diffusers import LDMTextToImagePipeline
 
     from noisette.diffusion.noise import seeded_generator
@@ -80,7 +80,7 @@ def test_pictures_are_what_the_pipeline_itself_draws(pipeline: Path, shown: Show
     assert np.array_equal(np.asarray(theirs), pixels(shown, "1-0"))
 
 
-def test_a_picture_hangs_on_prompt_seed_and_number_alone(pipeline: Path, shown: Shown, tmp_path: Path) -> None:
+def test_a_image_hangs_on_prompt_seed_and_number_alone(pipeline: Path, shown: FigureResult, tmp_path: Path) -> None:
     assert not np.array_equal(pixels(shown, "0-0"), pixels(shown, "0-1"))
     assert not np.array_equal(pixels(shown, "0-0"), pixels(shown, "1-0"))
     state = torch.random.get_rng_state()
@@ -92,22 +92,24 @@ def test_a_picture_hangs_on_prompt_seed_and_number_alone(pipeline: Path, shown: 
     assert not np.array_equal(pixels(other, "0-0"), pixels(shown, "0-0"))
 
 
-@pytest.mark.parametrize("options", [{"steps": 20}, {"guidance": 1}, {"size": 48}])
-def test_options_reach_the_pipeline(pipeline: Path, shown: Shown, tmp_path: Path, options: dict[str, int]) -> None:
+@pytest.mark.parametrize("options", [{"steps": 20}, {"guidance_scale": 1}, {"size": 48}])
+def test_options_reach_the_pipeline(
+    pipeline: Path, shown: FigureResult, tmp_path: Path, options: dict[str, int]
+) -> None:
     other = drawn(tmp_path, show_of(pipeline, prompts=PROMPTS[:1], **options))
     side = options.get("size", 32)
     assert pixels(other, "0-0").shape == (side, side, 3)
     assert not np.array_equal(pixels(other, "0-0"), pixels(shown, "0-0"))
 
 
-def test_changed_weights_are_another_pipeline(pipeline: Path, shown: Shown, tmp_path: Path) -> None:
-    from noisette.layout import pictures_directory
+def test_changed_weights_are_another_pipeline(pipeline: Path, shown: FigureResult, tmp_path: Path) -> None:
+    from noisette.layout import figures_directory
 
     copy = Path(shutil.copytree(pipeline, tmp_path / "copy"))
     show = show_of(copy)
-    before = pictures_directory(tmp_path, "", show.pictures[0], show)
+    before = figures_directory(tmp_path, "", show.figures[0], show)
     (copy / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
-    assert pictures_directory(tmp_path, "", show.pictures[0], show) != before
+    assert figures_directory(tmp_path, "", show.figures[0], show) != before
 
 
 class Trap:
@@ -122,7 +124,7 @@ class Trap:
 
 @pytest.mark.parametrize("place", ["bert/pytorch_model.bin", "unet/diffusion_pytorch_model.bin"])
 def test_pickled_weights_are_read_as_tensors_alone(
-    pipeline: Path, shown: Shown, tmp_path: Path, place: str
+    pipeline: Path, shown: FigureResult, tmp_path: Path, place: str
 ) -> None:
     """The pipeline on the hub is older than safetensors: its weights are torch's files, which may hold anything."""
     from safetensors.torch import load_file
@@ -177,8 +179,8 @@ def test_what_is_no_pipeline_is_said_with_what_to_do(tmp_path: Path, monkeypatch
         ) as error:
             drawn(tmp_path / "runs", show_of(Path(place)))
         assert "copy its folder here from a machine that has one" in str(error.value)
-    assert not (tmp_path / "runs" / "prompts" / "pictures").exists() or not list(
-        (tmp_path / "runs" / "prompts" / "pictures").iterdir()
+    assert not (tmp_path / "runs" / "prompts" / "figures").exists() or not list(
+        (tmp_path / "runs" / "prompts" / "figures").iterdir()
     )
 
 
@@ -199,7 +201,7 @@ def test_an_option_that_the_pipeline_does_not_take_is_refused_before_it_draws(
         drawn(tmp_path / "runs", show_of(tmp_path / "ddpm"))
 
 
-def test_pictures_that_are_not_finite_are_no_pictures(pipeline: Path, tmp_path: Path) -> None:
+def test_images_that_are_not_finite_are_no_images(pipeline: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     copy = Path(shutil.copytree(pipeline, tmp_path / "copy"))
@@ -233,10 +235,10 @@ def test_without_the_libraries_the_message_says_what_to_install(
 
 @pytest.mark.slow
 def test_the_libraries_are_imported_only_then(tmp_path: Path) -> None:
-    """Not by the config, not by a plan, and not by pictures that need none of them."""
+    """Not by the config, not by a plan, and not by images that need none of them."""
     show = {
         "name": "x",
-        "pictures": [{"name": "forward", "pictures": ["package:sklearn/datasets/images/china.jpg"]}],
+        "figures": [{"name": "forward", "images": ["package:sklearn/datasets/images/china.jpg"]}],
     }
     script = f"""
 import sys
@@ -244,11 +246,11 @@ from pathlib import Path
 from noisette.config import parse
 from noisette.stages import plan
 prompts = {{"name": "text-to-image", "pipeline": "a", "prompts": ["b"]}}
-plan(parse({{"name": "x", "pictures": [prompts]}}), Path("."))
+plan(parse({{"name": "x", "figures": [prompts]}}), Path("."))
 first = [name for name in ("torch", "diffusers", "transformers") if name in sys.modules]
 from noisette.figures import depict
 show = parse({json.dumps(show)})
-depict(show, show.pictures[0], {str(tmp_path)!r})
+depict(show, show.figures[0], {str(tmp_path)!r})
 print(first, [name for name in ("diffusers", "transformers") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from noisette.formatting import compact, duration, measured, rate
+from noisette.formatting import format_duration, format_estimate, format_number, format_rate
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from noisette.formatting import compact, duration, measured, rate
     ],
 )
 def test_compact_keeps_four_significant_digits(value: float, shown: str) -> None:
-    assert compact(value) == shown
+    assert format_number(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -42,17 +42,17 @@ def test_compact_keeps_four_significant_digits(value: float, shown: str) -> None
     ],
 )
 def test_a_measured_value_has_the_digits_its_error_allows(value: float, stderr: float | None, shown: str) -> None:
-    assert measured(value, stderr) == shown
+    assert format_estimate(value, stderr) == shown
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (750, "12:30"), (11100, "3:05:00")]
 )
 def test_duration(seconds: float, shown: str) -> None:
-    assert duration(seconds) == shown
+    assert format_duration(seconds) == shown
 
 
 def test_rates_below_one_are_turned_round() -> None:
-    assert rate(8.13, "steps") == "8.1 steps/s"
-    assert rate(0.25, "steps") == "4.0 s/step"
-    assert rate(0.25, "pictures") == "4.0 s/picture"
+    assert format_rate(8.13, "steps") == "8.1 steps/s"
+    assert format_rate(0.25, "steps") == "4.0 s/step"
+    assert format_rate(0.25, "images") == "4.0 s/image"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisette import ConfigError, Denoiser, Model, PluginError, Prediction, sample, train
 from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
-from noisette.model.denoiser import labels_of, network_calls, stacked
+from noisette.model.denoiser import build_denoiser, count_network_calls, labels_for
 from noisette_plugins.samplers import DDIM, Heun
 from noisette_plugins.schedules import Cosine
 
@@ -20,7 +20,7 @@ class Gaussian(Denoiser):
     """The exact denoiser of N(mean, variance)."""
 
     def __init__(self, mean: float, variance: float) -> None:
-        self.schedule, self.mean, self.variance, self.calls = TABLES, mean, variance, 0
+        self.process, self.mean, self.variance, self.calls = TABLES, mean, variance, 0
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.calls += 1
@@ -36,41 +36,41 @@ class Gaussian(Denoiser):
 X = torch.randn(64, 1, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("strength", [-1.0, -0.5, 0.0, 0.5, 2.0])
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 1.5, 3.0])
 @pytest.mark.parametrize("t", [0, 17, 399])
-def test_the_guided_score_is_the_papers(strength: float, t: int) -> None:
-    # Ho & Salimans 2022, eq. 6: (1 + w) score(x | c) - w score(x); eps = -sigma score
+def test_the_guided_score_is_the_papers(scale: float, t: int) -> None:
+    # Ho & Salimans 2022, eq. 6: (1 + w) score(x | c) - w score(x), w = scale - 1; eps = -sigma score
     seen, blind = Gaussian(1.0, 0.2), Gaussian(0.0, 1.0)
-    guided = Guided(seen, blind, strength)(X, t)
-    score = (1 + strength) * seen.score(X, t) - strength * blind.score(X, t)
+    guided = Guided(seen, blind, scale)(X, t)
+    score = scale * seen.score(X, t) - (scale - 1) * blind.score(X, t)
     assert torch.allclose(guided.eps, -TABLES(t)[1] * score, atol=1e-9)
     assert torch.allclose(guided.alpha * guided.x0 + guided.sigma * guided.eps, X, atol=1e-9)
 
 
 def test_guidance_of_equal_variances_moves_the_mean() -> None:
-    # N(m, v) guided against N(0, v) with strength w is, at every t, N((1 + w) m, v).
+    # N(m, v) guided against N(0, v) with scale s is, at every t, N(s m, v).
     seen, blind = Gaussian(0.5, 0.3), Gaussian(0.0, 0.3)
-    *_, drawn = DDIM(steps=400).trajectory(Guided(seen, blind, 2.0), X, lambda: X)
+    *_, drawn = DDIM(steps=400).trajectory(Guided(seen, blind, 3.0), X, lambda: X)
     *_, direct = DDIM(steps=400).trajectory(Gaussian(1.5, 0.3), X, lambda: X)
     assert torch.allclose(drawn, direct, atol=1e-9)
 
 
 def test_outside_its_interval_the_unconditional_network_rests() -> None:
     seen, blind = Gaussian(1.0, 0.2), Gaussian(0.0, 1.0)
-    guided = Guided(seen, blind, 2.0, interval=(300, 100))
+    guided = Guided(seen, blind, 3.0, interval=(300, 100))
     list(DDIM(steps=10).trajectory(guided, X, lambda: X))
     inside = sum(100 <= t <= 300 for t in TABLES.timesteps(10))
     assert (seen.calls, blind.calls) == (10, inside)
-    walker = DDIM(steps=10, guidance=2.0, guidance_interval=(300, 100))
-    assert network_calls(walker, TABLES) == 10 + inside
+    walker = DDIM(steps=10, guidance_scale=3.0, guidance_interval=(300, 100))
+    assert count_network_calls(walker, TABLES) == 10 + inside
 
 
-def test_strength_zero_costs_nothing() -> None:
+def test_scale_one_costs_nothing() -> None:
     blind = Gaussian(0.0, 1.0)
-    Guided(Gaussian(1.0, 0.2), blind, 0.0)(X, 5)
+    Guided(Gaussian(1.0, 0.2), blind, 1.0)(X, 5)
     assert blind.calls == 0
-    assert network_calls(Heun(steps=10), TABLES) == 19
-    assert network_calls(Heun(steps=10, guidance=1.0), TABLES) == 38
+    assert count_network_calls(Heun(steps=10), TABLES) == 19
+    assert count_network_calls(Heun(steps=10, guidance_scale=2.0), TABLES) == 38
 
 
 def test_a_gradient_turns_the_prior_into_the_posterior() -> None:
@@ -85,13 +85,13 @@ def test_a_gradient_turns_the_prior_into_the_posterior() -> None:
     guided = GradientGuided(prior, gradient)
     for t in (0, 100, 399):
         assert torch.allclose(guided(X, t).x0, posterior(X, t).x0, atol=1e-7)
-    half = GradientGuided(prior, gradient, strength=0.5)
+    half = GradientGuided(prior, gradient, scale=0.5)
     assert not torch.allclose(half(X, 100).x0, posterior(X, 100).x0, atol=1e-2)
 
 
 def test_thresholding_scales_what_leaves_the_unit_interval() -> None:
     class Wild(Denoiser):
-        schedule = TABLES
+        process = TABLES
 
         def __call__(self, x_t: Tensor, t: int) -> Prediction:
             return Prediction(x_t, *TABLES(t), x0=torch.linspace(-4, 4, 101).view(1, 1, 1, 101))
@@ -106,25 +106,25 @@ def test_thresholding_scales_what_leaves_the_unit_interval() -> None:
 
 def test_a_network_with_labels_is_guided_by_config(tmp_path) -> None:
     options = ("training.class_conditional=true", "training.steps=60", "training.lr=5e-3", "sampling.num_images=16")
-    walks = ("sampling.samplers=[{name: ddim, steps: 5, guidance: 2}]",)
+    walks = ("sampling.samplers=[{name: ddim, steps: 5, guidance_scale: 3}]",)
     experiment = tiny(*options, *walks)
     write_prepared(tmp_path, experiment)
     checkpoint = train(experiment, tmp_path)
     samples = sample(experiment, checkpoint, experiment.sampling.samplers[0], tmp_path)
-    assert samples.label == "ddim-5-guidance=2.0"
+    assert samples.label == "ddim-5-guidance_scale=3.0"
     assert samples.about["network_calls"] == 10
     assert samples.labels is not None
     assert samples.labels.tolist() == [*range(8), *range(8)]
     model = Model.load(checkpoint)
-    assert labels_of(model, experiment.sampling, [7, 8, 9]).tolist() == [7, 0, 1]
+    assert labels_for(model, experiment.sampling, [7, 8, 9]).tolist() == [7, 0, 1]
     hidden = tiny(*options, "sampling.labels=none")
-    assert labels_of(model, hidden.sampling, [7, 8, 9]) is None
+    assert labels_for(model, hidden.sampling, [7, 8, 9]) is None
     with pytest.raises(PluginError, match="guidance needs a network that was trained with labels"):
-        stacked(model, experiment.sampling.samplers[0], hidden.sampling, range(3))
+        build_denoiser(model, experiment.sampling.samplers[0], hidden.sampling, range(3))
 
 
 def test_guidance_without_labels_is_refused_in_the_config() -> None:
     with pytest.raises(
-        ConfigError, match=r"sampling\.samplers\.0\.guidance: needs training\.class_conditional=true"
+        ConfigError, match=r"sampling\.samplers\.0\.guidance_scale: needs training\.class_conditional=true"
     ):
-        tiny("sampling.samplers=[{name: ddim, steps: 5, guidance: 1}]")
+        tiny("sampling.samplers=[{name: ddim, steps: 5, guidance_scale: 2}]")

@@ -11,7 +11,7 @@ from torch import Tensor
 from noisette import DataError, Sampler
 from noisette.sampling.inpainting import inpaint
 from noisette.testing import processes
-from noisette.testing.exact import Calls, Exact
+from noisette.testing.exact import CallRecorder, ExactDenoiser
 from noisette.testing.laws import Gaussian
 from noisette_plugins.samplers import DDIM, DDPM, DPMSolverPP
 
@@ -21,10 +21,10 @@ COUNT = 1000
 
 
 def filled(sampler: Sampler, **options: int) -> Tensor:
-    """Return the second values of pictures whose first is 0.7, (N,)."""
-    pictures = torch.tensor([0.7, float("nan")], dtype=torch.float64).expand(COUNT, 1, 1, 2)
-    denoise = Exact(CORRELATED, processes.linear())
-    came = inpaint(denoise, sampler, pictures, KNOWN, range(COUNT), 0, **options)
+    """Return the second values of images whose first is 0.7, (N,)."""
+    images = torch.tensor([0.7, float("nan")], dtype=torch.float64).expand(COUNT, 1, 1, 2)
+    denoise = ExactDenoiser(CORRELATED, processes.linear())
+    came = inpaint(denoise, sampler, images, KNOWN, range(COUNT), 0, **options)
     assert torch.allclose(came[..., 0], torch.full((), 0.7, dtype=torch.float64))
     return came[:, 0, 0, 1]
 
@@ -43,31 +43,31 @@ def test_resampling_draws_from_the_conditional_law() -> None:
 def test_every_sampler_fills_in(sampler: Sampler) -> None:
     """Of a law without spread the missing part is certain, whoever walks."""
     point = Gaussian([0.4, -0.6], [[0.0, 0.0], [0.0, 0.0]])
-    denoise = Calls(Exact(point, processes.linear()))
-    pictures = torch.tensor([0.4, 0.0], dtype=torch.float64).expand(3, 1, 1, 2)
-    came = inpaint(denoise, sampler, pictures, KNOWN, range(3), 0, jump=7, resample=3)
+    denoise = CallRecorder(ExactDenoiser(point, processes.linear()))
+    images = torch.tensor([0.4, 0.0], dtype=torch.float64).expand(3, 1, 1, 2)
+    came = inpaint(denoise, sampler, images, KNOWN, range(3), 0, jump=7, resample=3)
     assert torch.allclose(came[..., 1], torch.full((), -0.6, dtype=torch.float64))
     assert len(denoise.steps) == 60
 
 
-def test_pictures_do_not_depend_on_their_batch() -> None:
-    pictures = torch.full((3, 1, 1, 2), 0.1, dtype=torch.float64)
-    denoise = Exact(CORRELATED, processes.linear())
-    whole = inpaint(denoise, DDPM(steps=10), pictures, KNOWN, range(3), 0, jump=5, resample=2)
-    alone = inpaint(denoise, DDPM(steps=10), pictures[:1], KNOWN, [2], 0, jump=5, resample=2)
+def test_images_do_not_depend_on_their_batch() -> None:
+    images = torch.full((3, 1, 1, 2), 0.1, dtype=torch.float64)
+    denoise = ExactDenoiser(CORRELATED, processes.linear())
+    whole = inpaint(denoise, DDPM(steps=10), images, KNOWN, range(3), 0, jump=5, resample=2)
+    alone = inpaint(denoise, DDPM(steps=10), images[:1], KNOWN, [2], 0, jump=5, resample=2)
     assert torch.allclose(whole[2:], alone, atol=1e-12)
 
 
 def wrong() -> Iterator[tuple[dict[str, int], Tensor, str]]:
     yield {"jump": 0}, KNOWN, "jump and resample of at least 1; got 0 and 10"
     yield {"resample": 0}, KNOWN, "got 10 and 0"
-    yield {}, KNOWN.float(), "as bool, True where the picture is kept; got torch.float32"
-    yield {}, torch.ones(3, 2, dtype=torch.bool), r"got known \(3, 2\) for pictures \(1, 1, 1, 2\)"
+    yield {}, KNOWN.float(), "as bool, True where the image is kept; got torch.float32"
+    yield {}, torch.ones(3, 2, dtype=torch.bool), r"got known \(3, 2\) for images \(1, 1, 1, 2\)"
     yield {}, torch.ones(5, dtype=torch.bool), "height and width"
 
 
 @pytest.mark.parametrize(("options", "known", "message"), list(wrong()))
 def test_what_cannot_be_filled_in_is_refused(options: dict[str, int], known: Tensor, message: str) -> None:
-    denoise = Exact(CORRELATED, processes.linear())
+    denoise = ExactDenoiser(CORRELATED, processes.linear())
     with pytest.raises(DataError, match=message):
         inpaint(denoise, DDPM(steps=4), torch.zeros(1, 1, 1, 2), known, [0], 0, **options)

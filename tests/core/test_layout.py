@@ -10,7 +10,7 @@ from noisette import Experiment, Sampler
 from noisette.config import apply_overrides
 from noisette.layout import (
     COSMETIC,
-    WATCHING,
+    MONITORING,
     data_directory,
     evaluation_directory,
     samples_directory,
@@ -146,7 +146,7 @@ def test_every_training_option_is_known_to_decide_or_not() -> None:
     tried = {change.partition("=")[0].removeprefix("training.") for change in TRAINING + COSMETIC_CHANGES}
     assert set(experiment().training.model_dump()) <= tried | {"patience"}
     harmless = {change.partition("=")[0].removeprefix("training.") for change in COSMETIC_CHANGES}
-    assert harmless == COSMETIC | WATCHING
+    assert harmless == COSMETIC | MONITORING
 
 
 def test_what_came_before_moves_what_comes_after() -> None:

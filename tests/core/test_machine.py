@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from support.stranger import bytecode
+from support.environment import bytecode
 
 from noisette import NoisetteError, machine
 from noisette.machine import Machine, device_type
@@ -53,9 +53,9 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
 def test_precision_is_chosen_by_the_machine(
     monkeypatch: pytest.MonkeyPatch, precision: machine.Precision, multiplies: bool, expected: str
 ) -> None:
-    monkeypatch.setattr(machine, "_multiplies_bf16", lambda device: multiplies)
+    monkeypatch.setattr(machine, "_has_fast_bf16", lambda device: multiplies)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    here = Machine.here(precision)
+    here = Machine.detect(precision)
     assert here.precision == expected
     assert here.channels_last
 
@@ -77,4 +77,4 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("NOISETTE_DEVICE", asked)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(NoisetteError, match=message):
-        Machine.here()
+        Machine.detect()

@@ -13,9 +13,9 @@ from noisette import DataError, Model, NetworkDenoiser, sample, train
 from noisette.config import Experiment
 from noisette.data import Prepared
 from noisette.layout import data_directory
-from noisette.model.conditioning import Inputs, enlarged, shrunk, small_size
-from noisette.sampling.loop import draw
-from noisette.sampling.low_res import hints_of
+from noisette.model.conditioning import Conditioning, downsample, scaled_size, upsample
+from noisette.sampling.loop import generate
+from noisette.sampling.low_res import load_low_res
 from noisette.training.batches import Batches
 from noisette_plugins.objectives import X0
 from noisette_plugins.samplers import DDIM
@@ -45,31 +45,31 @@ def test_a_walk_shows_the_network_its_last_view() -> None:
     assert seen == [0.0, 1.0, 1.0]  # zeros first, then its own 1 and 4, within [-1, 1]
 
 
-def test_small_pictures_are_means_in_256_levels() -> None:
+def test_small_images_are_means_in_256_levels() -> None:
     x0 = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    small = shrunk(x0, 4)
-    assert small.shape == (2, 3, 4, 6) == (2, 3, *small_size((8, 12), 4))
+    small = downsample(x0, 4)
+    assert small.shape == (2, 3, 4, 6) == (2, 3, *scaled_size((8, 12), 4))
     exact = x0.view(2, 3, 4, 2, 6, 2).mean(dim=(3, 5))
     assert float((small - exact).abs().max()) <= 0.5 / 127.5 + 1e-6
     assert torch.equal(((small + 1) * 127.5).round(), ((small + 1) * 127.5).round().clamp(0, 255))
-    large = enlarged(small, (8, 12))
+    large = upsample(small, (8, 12))
     assert large.shape == x0.shape
-    assert float((shrunk(large, 4) - small).abs().mean()) < 0.1
+    assert float((downsample(large, 4) - small).abs().mean()) < 0.1
 
 
-def test_batches_show_small_versions_of_their_own_pictures(tmp_path: Path) -> None:
+def test_batches_show_small_versions_of_their_own_images(tmp_path: Path) -> None:
     experiment = tiny(*SHOWN, "training.random_flip=true")
     write_prepared(tmp_path, experiment)
     data = Prepared.open(data_directory(experiment, tmp_path))
     batch = Batches(experiment, data)[3]
-    assert torch.equal(batch.hint, enlarged(shrunk(batch.x0, 4), (8, 8)))
-    twice = [Batches(experiment, data)[step].looks_twice for step in range(40)]
+    assert torch.equal(batch.low_res, upsample(downsample(batch.x0, 4), (8, 8)))
+    twice = [Batches(experiment, data)[step].self_condition for step in range(40)]
     assert 8 < sum(twice) < 32
     plain = tiny("training.random_flip=true")
     same = Batches(plain, data)[3]
     assert torch.equal(same.x0, batch.x0)  # what they draw does not move what others drew
     assert torch.equal(same.eps, batch.eps)
-    assert (same.hint, same.looks_twice) == (None, False)
+    assert (same.low_res, same.self_condition) == (None, False)
 
 
 @pytest.mark.parametrize("shown", [SHOWN[:1], SHOWN[1:2], SHOWN[:2]], ids=["self", "small", "both"])
@@ -79,36 +79,41 @@ def test_training_and_sampling_with_them(tmp_path: Path, shown: list[str]) -> No
     checkpoint = train(experiment, tmp_path)
     sampler = experiment.sampling.samplers[0]
     samples = sample(experiment, checkpoint, sampler, tmp_path)
-    assert samples.pictures.shape == (6, 1, 8, 8)
-    assert samples.pictures.std() > 0
+    assert samples.images.shape == (6, 1, 8, 8)
+    assert samples.images.std() > 0
 
 
 @pytest.mark.slow
-def test_a_trained_network_heeds_its_small_picture(tmp_path: Path) -> None:
+def test_a_trained_network_heeds_its_small_image(tmp_path: Path) -> None:
     experiment = tiny(*SHOWN, "training.steps=150", "objective=x0", "training.self_condition=false")
-    write_prepared(tmp_path, experiment, pictures=200)
+    write_prepared(tmp_path, experiment, images=200)
     model = Model.load(train(experiment, tmp_path), ema=False)
     data = Prepared.open(data_directory(experiment, tmp_path))
-    hint = hints_of(model, data, range(16))
-    drawn = draw(model.denoiser(hint=hint), DDIM(steps=5), model.shape, range(16), 0, model.machine.device)
-    apart = (shrunk(drawn, 4) - shrunk(hint, 4)).abs().mean()
-    control = (shrunk(drawn, 4) - shrunk(hint, 4).roll(1, 0)).abs().mean()
+    low_res = load_low_res(model, data, range(16))
+    drawn = generate(
+        model.denoiser(low_res=low_res), DDIM(steps=5), model.shape, range(16), 0, model.machine.device
+    )
+    apart = (downsample(drawn, 4) - downsample(low_res, 4)).abs().mean()
+    control = (downsample(drawn, 4) - downsample(low_res, 4).roll(1, 0)).abs().mean()
     assert float(apart) < 0.5 * float(control)
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"fewer pixels than the pictures' 8; got 8"):
-        Inputs(low_res_size=8).shape((1, 8, 9))
-    assert Inputs(True, 4).shape((3, 8, 9)) == (9, 8, 9)
+    with pytest.raises(DataError, match=r"fewer pixels than the images' 8; got 8"):
+        Conditioning(low_res_size=8).shape((1, 8, 9))
+    assert Conditioning(True, 4).shape((3, 8, 9)) == (9, 8, 9)
     experiment = tiny(*SHOWN)
     write_prepared(tmp_path, experiment)
     model = Model.load(train(experiment, tmp_path))
-    with pytest.raises(DataError, match="small pictures of 4 pixels: expected them"):
+    with pytest.raises(DataError, match="small images of 4 pixels: expected them"):
         model.denoiser()
     with pytest.raises(DataError, match="there are none"):
-        hints_of(model, None, range(2))
+        load_low_res(model, None, range(2))
 
 
 def test_options_of_old_checkpoints_are_none() -> None:
-    assert Inputs.of({"steps": 3}) == Inputs()
-    assert Inputs.of(Experiment.parse({"name": "x", "dataset": "digits"}).training.model_dump()) == Inputs()
+    assert Conditioning.of({"steps": 3}) == Conditioning()
+    assert (
+        Conditioning.of(Experiment.parse({"name": "x", "dataset": "digits"}).training.model_dump())
+        == Conditioning()
+    )

@@ -18,7 +18,7 @@ SHAPE = (2, 3, 3)
 
 
 def draws(indices: list[int], times: int = 3, seed: int = 0) -> Tensor:
-    """Return all draws of some pictures, (N, times, *SHAPE)."""
+    """Return all draws of some images, (N, times, *SHAPE)."""
     noise = Noise(seed, indices, SHAPE)
     return torch.stack([noise() for _ in range(times)], dim=1)
 
@@ -27,7 +27,7 @@ ALL = draws(list(range(12)))
 
 
 @given(st.permutations(range(12)), st.lists(st.integers(1, 11), max_size=5))
-def test_a_picture_has_its_bits_whatever_the_split_or_the_order(order: list[int], cuts: list[int]) -> None:
+def test_a_image_has_its_bits_whatever_the_split_or_the_order(order: list[int], cuts: list[int]) -> None:
     edges = [0, *sorted(set(cuts)), 12]
     for start, end in pairwise(edges):
         batch = order[start:end]
@@ -35,13 +35,13 @@ def test_a_picture_has_its_bits_whatever_the_split_or_the_order(order: list[int]
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (15,), (16,), (17,), (3, 32, 32)])
-def test_small_and_large_pictures_alike(shape: tuple[int, ...]) -> None:
+def test_small_and_large_images_alike(shape: tuple[int, ...]) -> None:
     """torch fills short and long rows by different code."""
     whole = Noise(5, range(4), shape)()
     assert all(torch.equal(Noise(5, [index], shape)()[0], whole[index]) for index in range(4))
 
 
-def test_pictures_draws_and_seeds_differ() -> None:
+def test_images_draws_and_seeds_differ() -> None:
     everything = torch.cat([ALL.flatten(0, 1), draws(list(range(12)), seed=1).flatten(0, 1)]).flatten(1)
     distances = torch.cdist(everything, everything) + 99 * torch.eye(len(everything))
     assert distances.min() > 0.5
@@ -84,8 +84,8 @@ def test_every_device_has_the_same_numbers() -> None:
     assert torch.equal(noise.cpu(), ALL[[3], 0])
 
 
-def test_pictures_stay_the_same_from_version_to_version() -> None:
-    """The numbers are this code's own, with torch 2.15: other ones would mean other pictures for every old seed."""
+def test_images_stay_the_same_from_version_to_version() -> None:
+    """The numbers are this code's own, with torch 2.15: other ones would mean other images for every old seed."""
     assert derive_seed(0, "picture", 17) == 4039810007115692424
     assert Noise(0, [17], (3,))()[0].tolist() == pytest.approx([1.9800117, 0.2628243, -0.8039083], abs=1e-6)
 

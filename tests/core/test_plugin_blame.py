@@ -6,7 +6,7 @@ import pytest
 from support.packages import RALSTON, Site
 
 from noisette.plugins import Registry, blame
-from noisette.plugins.blame import blamed
+from noisette.plugins.blame import describe_failure
 
 DEFECT = RALSTON.replace("        yield x\n", "        yield x / len(self.name[:0])\n")
 
@@ -25,7 +25,7 @@ def test_the_plugin_its_package_and_the_line_are_named(known: Registry, site: Si
     with pytest.raises(ZeroDivisionError) as caught:
         list(plugin().trajectory(None, 1, None))
     line = next(n for n, text in enumerate(DEFECT.splitlines(), 1) if "yield x / " in text)
-    assert blamed(caught.value) == (
+    assert describe_failure(caught.value) == (
         "sampler 'ralston' of acme-ralston 1.5 failed: ZeroDivisionError: division by zero\n"
         f"  {site.folder / 'acme_ralston.py'}, line {line}, in trajectory"
     )
@@ -34,4 +34,4 @@ def test_the_plugin_its_package_and_the_line_are_named(known: Registry, site: Si
 def test_a_defect_elsewhere_is_nobody_of_theirs(known: Registry) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         print(1 / len(""))
-    assert blamed(caught.value) == ""
+    assert describe_failure(caught.value) == ""

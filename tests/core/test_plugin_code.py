@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from noisette import Sampler, registry
-from noisette.plugins.code import _of_module, code_of, running_code
+from noisette.plugins.code import _of_module, code_of, runtime_code
 
 PACKAGE = {
     "__init__": "",
@@ -195,7 +195,7 @@ def test_a_list_of_a_class_that_fills_while_it_runs_is_no_other_code() -> None:
     class Recording:
         seen: list[int] = [1]  # noqa: RUF012
 
-    before = running_code(Recording)
+    before = runtime_code(Recording)
     Recording.seen.append(2)
-    assert running_code(Recording) == before
+    assert runtime_code(Recording) == before
     assert "Recording.seen=" in " ".join(before)

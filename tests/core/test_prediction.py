@@ -79,16 +79,16 @@ def test_a_network_may_compute_in_less_and_the_answer_stays_in_full() -> None:
 class Sees(Denoiser):
     """Sees what it is told."""
 
-    schedule = TABLES
+    process = TABLES
 
     def __init__(self, x0: Tensor) -> None:
         self.x0 = x0
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        return Prediction(x_t, *TABLES(t), x0=self.x0, fractions=torch.zeros(()))
+        return Prediction(x_t, *TABLES(t), x0=self.x0, variance_fraction=torch.zeros(()))
 
 
-def test_a_clipped_picture_takes_its_noise_along() -> None:
+def test_a_clipped_image_takes_its_noise_along() -> None:
     """Without the noise derived again, alpha x0 + sigma eps would no longer be x_t."""
     x_t = torch.full((1, 1, 1, 3), 0.3, dtype=torch.float64)
     x0 = torch.tensor([-3.0, 0.5, 2.0], dtype=torch.float64).view(1, 1, 1, 3)
@@ -98,7 +98,7 @@ def test_a_clipped_picture_takes_its_noise_along() -> None:
     torch.testing.assert_close(alpha * clipped.x0 + sigma * clipped.eps, x_t)
     torch.testing.assert_close(clipped.v, alpha * clipped.eps - sigma * clipped.x0)
     assert torch.equal(clipped.eps == plain.eps, torch.tensor([False, True, False]).view(1, 1, 1, 3))
-    assert clipped.fractions is not None
+    assert clipped.variance_fraction is not None
     assert Clipped(Sees(x0), 2.5)(x_t, 300).x0.flatten().tolist() == [-2.5, 0.5, 2.0]
 
 

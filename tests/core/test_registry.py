@@ -10,8 +10,8 @@ from noisette.config import reference
 from noisette.layout import samples_directory
 from noisette.plugins import Registry
 from noisette.plugins.code import code_of
-from noisette.plugins.discovery import Broken, Found, Origin, Source
-from noisette.plugins.registry import nearest
+from noisette.plugins.discovery import BrokenPlugin, FoundPlugin, Origin, PluginSource
+from noisette.plugins.registry import suggest
 
 
 def sampler(name: str) -> type[Sampler]:
@@ -29,10 +29,10 @@ def registry(*offers: tuple[str, type[Sampler]], broken: str = "") -> Registry:
     sources = []
     for distribution, plugin in offers:
         origin = Origin(distribution, "1.0", "main")
-        sources.append(Source(origin, found=[Found(plugin, origin)]))
+        sources.append(PluginSource(origin, found=[FoundPlugin(plugin, origin)]))
     if broken:
         origin = Origin("bad", "0.1", "main")
-        sources.append(Source(origin, broken=[Broken(origin, broken)]))
+        sources.append(PluginSource(origin, broken=[BrokenPlugin(origin, broken)]))
     return Registry(sources)
 
 
@@ -43,8 +43,8 @@ def test_plugins_are_listed_by_kind_and_name() -> None:
     origin = Origin("z", "1", "main")
     known = Registry(
         [
-            Source(origin, found=[Found(sampler("b"), origin), Found(sampler("a"), origin)]),
-            Source(origin, found=[Found(Zero, origin)]),
+            PluginSource(origin, found=[FoundPlugin(sampler("b"), origin), FoundPlugin(sampler("a"), origin)]),
+            PluginSource(origin, found=[FoundPlugin(Zero, origin)]),
         ]
     )
     assert [found.plugin.name for found in known.found] == ["zero", "a", "b"]
@@ -104,7 +104,7 @@ def test_a_class_that_nobody_offers_has_no_origin() -> None:
     [("dim", "did you mean 'ddim'?"), ("DDIM", ""), ("", ""), ("xyz", ""), ("ddmp", "did you mean 'ddpm'?")],
 )
 def test_the_nearest_word_is_near(word: str, hint: str) -> None:
-    assert nearest(word, ["ddim", "ddpm", "heun"]) == hint
+    assert suggest(word, ["ddim", "ddpm", "heun"]) == hint
 
 
 def test_the_name_of_a_built_in_plugin_cannot_be_taken_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

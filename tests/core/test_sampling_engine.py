@@ -16,9 +16,9 @@ from torch import Tensor
 from noisette import Events, Model, NotFiniteError, PluginError, Run, Sampler, hookimpl, sample, train
 from noisette.checkpoint import Checkpoint
 from noisette.journal import read_journal
-from noisette.model.denoiser import stacked
+from noisette.model.denoiser import build_denoiser
 from noisette.pixels import to_bytes
-from noisette.sampling.loop import draw
+from noisette.sampling.loop import generate
 from noisette_plugins.samplers import DDIM, PNDM, Heun
 
 
@@ -44,29 +44,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def bits(checkpoint: Checkpoint, *overrides: str, sampler: int = 1) -> np.ndarray:
     experiment = tiny(*overrides)
     done = sample(experiment, checkpoint, experiment.sampling.samplers[sampler])
-    return np.array(done.pictures)
+    return np.array(done.images)
 
 
 @pytest.mark.parametrize("sampler", [0, 1])
 @pytest.mark.parametrize("batch", [1, 2, 4, 5])
-def test_a_picture_does_not_depend_on_its_batch(trained: Checkpoint, sampler: int, batch: int) -> None:
+def test_a_image_does_not_depend_on_its_batch(trained: Checkpoint, sampler: int, batch: int) -> None:
     model = Model.load(trained)
     walk = tiny().sampling.samplers[sampler]
-    denoise = stacked(model, walk, tiny().sampling, range(6))
+    denoise = build_denoiser(model, walk, tiny().sampling, range(6))
     device = model.machine.device
-    whole = to_bytes(draw(denoise, walk, model.shape, range(6), 0, device))
+    whole = to_bytes(generate(denoise, walk, model.shape, range(6), 0, device))
     parts = [
-        to_bytes(draw(denoise, walk, model.shape, range(start, min(start + batch, 6)), 0, device))
+        to_bytes(generate(denoise, walk, model.shape, range(start, min(start + batch, 6)), 0, device))
         for start in range(0, 6, batch)
     ]
     assert torch.equal(whole, torch.cat(parts))
 
 
-def test_another_seed_gives_other_pictures(trained: Checkpoint) -> None:
+def test_another_seed_gives_other_images(trained: Checkpoint) -> None:
     assert not np.array_equal(bits(trained), bits(trained, "seed=1"))
 
 
-def test_more_pictures_begin_with_the_same_ones(trained: Checkpoint) -> None:
+def test_more_images_begin_with_the_same_ones(trained: Checkpoint) -> None:
     assert np.array_equal(bits(trained), bits(trained, "sampling.num_images=9")[:6])
 
 
@@ -81,8 +81,8 @@ def test_what_is_written_says_what_it_is(trained: Checkpoint) -> None:
             seen.append(step)
 
     samples = sample(experiment, trained, experiment.sampling.samplers[0], events=Events([Listener()]))
-    assert samples.pictures.shape == (7, 1, 8, 8)
-    assert samples.pictures.dtype == np.uint8
+    assert samples.images.shape == (7, 1, 8, 8)
+    assert samples.images.dtype == np.uint8
     assert {key: samples.about[key] for key in ("label", "steps", "network_calls", "count", "seed", "ema")} == {
         "label": "ddim-5",
         "steps": 5,
@@ -91,13 +91,13 @@ def test_what_is_written_says_what_it_is(trained: Checkpoint) -> None:
         "seed": 0,
         "ema": True,
     }
-    assert samples.about["seconds_per_picture"] > 0
+    assert samples.about["seconds_per_image"] > 0
     assert samples.about["checkpoint"] == trained.digest
     assert seen[-1] == 7
     with Image.open(samples.grid) as grid:
         assert grid.width >= 512
     entries = [entry for entry in read_journal(trained.directory.parent.parent) if entry["name"] == "ddim-5"]
-    assert entries[-1]["metrics"] == {"seconds_per_picture": samples.about["seconds_per_picture"]}
+    assert entries[-1]["metrics"] == {"seconds_per_image": samples.about["seconds_per_image"]}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,10 @@ def test_what_is_written_says_what_it_is(trained: Checkpoint) -> None:
         (Heun(steps=5), 8),  # from pure noise its first step is Euler's
         (PNDM(steps=5), 5),  # and there is nothing to warm up with
         (DDIM(steps=5), 5),
-        (Heun(steps=5, guidance=1.0, guidance_interval=(14, 10)), 8 + 3),  # it looks at 14 once and at 10 twice
+        (
+            Heun(steps=5, guidance_scale=2.0, guidance_interval=(14, 10)),
+            8 + 3,
+        ),  # it looks at 14 once and at 10 twice
     ],
 )
 def test_network_calls_are_those_that_were_made(tmp_path: Path, sampler: Sampler, calls: int) -> None:
@@ -120,10 +123,10 @@ def test_network_calls_are_those_that_were_made(tmp_path: Path, sampler: Sampler
 def test_finished_samples_are_returned_without_work(trained: Checkpoint) -> None:
     experiment = tiny()
     first = sample(experiment, trained, experiment.sampling.samplers[0])
-    stamp = (first.directory / "pictures.npy").stat().st_mtime_ns
+    stamp = (first.directory / "images.npy").stat().st_mtime_ns
     again = sample(experiment, trained, experiment.sampling.samplers[0])
     assert again.digest == first.digest
-    assert (again.directory / "pictures.npy").stat().st_mtime_ns == stamp
+    assert (again.directory / "images.npy").stat().st_mtime_ns == stamp
 
 
 @pytest.mark.parametrize(
@@ -157,7 +160,7 @@ def test_more_steps_than_were_trained_are_refused(trained: Checkpoint) -> None:
 
 
 class Told(Events):
-    """Stop the drawing, as Ctrl-C does, when so many pictures are done."""
+    """Stop the drawing, as Ctrl-C does, when so many images are done."""
 
     def __init__(self, at: int) -> None:
         super().__init__(installed=False)
@@ -172,7 +175,7 @@ class Told(Events):
 
 
 class Tinted(Sampler):
-    """Gives grey pictures, of a shade that somebody may change in the code; remembers which it drew."""
+    """Gives grey images, of a shade that somebody may change in the code; remembers which it drew."""
 
     name: ClassVar[str] = "tinted"
     shade: ClassVar[float] = 0.5
@@ -185,7 +188,7 @@ class Tinted(Sampler):
 
 @pytest.fixture
 def interrupted(trained: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkpoint]:
-    """A checkpoint of which six of ten pictures are drawn, in batches of two."""
+    """A checkpoint of which six of ten images are drawn, in batches of two."""
     root = tmp_path_factory.mktemp("interrupted")
     run = trained.directory.parents[1]
     shutil.copytree(run, root / run.name)
@@ -208,7 +211,7 @@ def shades(checkpoint: Checkpoint, *overrides: str) -> set[int]:
     samples = sample(
         tiny("sampling.num_images=10", "sampling.batch_size=2", *overrides), checkpoint, Tinted(steps=5)
     )
-    return set(samples.pictures.ravel().tolist())
+    return set(samples.images.ravel().tolist())
 
 
 def test_what_was_drawn_before_a_stop_is_not_drawn_again_but_for_one_batch(interrupted: Checkpoint) -> None:
@@ -230,15 +233,15 @@ def test_batches_of_another_size_are_not_mixed(interrupted: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"[]\n", b"{}\n", b'{"start": 0}\n', b"\xff\xfe\n"])
-def test_a_damaged_list_of_batches_costs_no_picture(interrupted: Checkpoint, damage: bytes) -> None:
+def test_a_damaged_list_of_batches_costs_no_image(interrupted: Checkpoint, damage: bytes) -> None:
     (file,) = interrupted.directory.parents[1].glob("samples/.partial-*/.batches.jsonl")
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + damage + lines[1])
     assert shades(interrupted) == {191}
 
 
-def test_a_file_that_is_no_array_costs_no_picture(interrupted: Checkpoint) -> None:
-    (file,) = interrupted.directory.parents[1].glob("samples/.partial-*/pictures.npy")
+def test_a_file_that_is_no_array_costs_no_image(interrupted: Checkpoint) -> None:
+    (file,) = interrupted.directory.parents[1].glob("samples/.partial-*/images.npy")
     file.write_bytes(b"x" * file.stat().st_size)
     assert shades(interrupted) == {191}
     assert Tinted.drawn == [2] * 5

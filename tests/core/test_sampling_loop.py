@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from noisette import Noise, registry
-from noisette.figures.trajectory import recorded
+from noisette.figures.trajectory import record_sampler_trajectory
 from noisette.model.network_denoiser import NetworkDenoiser
-from noisette.sampling.loop import walked
+from noisette.sampling.loop import sample_loop
 
 
 class Casts(TorchDispatchMode):
@@ -43,7 +43,7 @@ def test_a_walk_casts_the_weights_once() -> None:
     denoise = NetworkDenoiser(Net(), objective, schedule.process(100), autocast=torch.bfloat16)
     start, noise = torch.zeros(2, 1, 8, 8), Noise(0, [0, 1], (1, 8, 8))
     with torch.no_grad(), Casts((1, 1, 3, 3)) as walk:
-        x = walked(denoise, sampler, start, noise)
+        x = sample_loop(denoise, sampler, start, noise)
     assert walk.count == 1
     with torch.no_grad(), Casts((1, 1, 3, 3)) as calls:
         for state in sampler.trajectory(denoise, start, noise):
@@ -51,5 +51,5 @@ def test_a_walk_casts_the_weights_once() -> None:
     assert calls.count == 5  # the control
     assert torch.equal(x, last)
     with Casts((1, 1, 3, 3)) as shown:
-        recorded(denoise, sampler, (1, 8, 8), [0, 1], 0)
+        record_sampler_trajectory(denoise, sampler, (1, 8, 8), [0, 1], 0)
     assert shown.count == 1

@@ -1,4 +1,4 @@
-"""Shards of pictures: the same bits whatever the split, joined only if they are whole and alike."""
+"""Shards of images: the same bits whatever the split, joined only if they are whole and alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.tiny import tiny, write_prepared
 from noisette import Events, Experiment, Run, Samples, StorageError, hookimpl, sample, train
 from noisette.checkpoint import Checkpoint
 from noisette.journal import read_journal
-from noisette.sampling import draw_shard, join, parts_of
+from noisette.sampling import join_shards, sample_shard, split_into_parts
 
 COUNT = ("sampling.num_images=7", "sampling.batch_size=2")
 
@@ -51,31 +51,31 @@ def asked(experiment: Experiment, checkpoint: Checkpoint, root: Path, sampler: i
     ],
 )
 def test_parts_are_whole_batches(count: int, batch: object, most: int, parts: list[tuple[int, int]]) -> None:
-    found = parts_of(tiny(f"sampling.num_images={count}", f"sampling.batch_size={batch}"), most)
+    found = split_into_parts(tiny(f"sampling.num_images={count}", f"sampling.batch_size={batch}"), most)
     assert [(part.start, part.stop) for part in found] == parts
 
 
 @pytest.mark.parametrize("sampler", [0, 1])
 @pytest.mark.parametrize("most", [1, 2, 4])
-def test_pictures_are_the_same_bits_whatever_the_split(
+def test_images_are_the_same_bits_whatever_the_split(
     place: tuple[Experiment, Checkpoint, Path], sampler: int, most: int
 ) -> None:
     order = asked(*place, sampler)
-    parts = parts_of(order[0], most)
-    joined = join(*order[:3], [draw_shard(*order[:3], part, order[3]) for part in reversed(parts)])
-    told, pictures, labels = dict(joined.about), np.array(joined.pictures), np.array(joined.labels)
+    parts = split_into_parts(order[0], most)
+    joined = join_shards(*order[:3], [sample_shard(*order[:3], part, order[3]) for part in reversed(parts)])
+    told, images, labels = dict(joined.about), np.array(joined.images), np.array(joined.labels)
     grid = joined.grid.read_bytes()
     assert not list((joined.directory.parent.parent / "shards").iterdir())
     shutil.rmtree(joined.directory)
 
     whole = sample(*order)
     assert whole.directory == joined.directory
-    np.testing.assert_array_equal(pictures, whole.pictures)
+    np.testing.assert_array_equal(images, whole.images)
     np.testing.assert_array_equal(labels, whole.labels)
     assert grid == whole.grid.read_bytes()
-    own = {"seconds_per_picture": 0, "timed": None}
+    own = {"seconds_per_image": 0, "timed": None}
     assert {**told, **own} == {**whole.about, **own}
-    assert np.unique(pictures.reshape(7, -1), axis=0).shape[0] == 7  # the control: no picture stands for another
+    assert np.unique(images.reshape(7, -1), axis=0).shape[0] == 7  # the control: no image stands for another
 
 
 def test_a_joined_set_is_told_of_as_a_drawn_one(place: tuple[Experiment, Checkpoint, Path]) -> None:
@@ -87,29 +87,29 @@ def test_a_joined_set_is_told_of_as_a_drawn_one(place: tuple[Experiment, Checkpo
             told.append((run.stage, run.name, run.total, status))
 
         @hookimpl
-        def on_pictures(self, key: str) -> None:
+        def on_images(self, key: str) -> None:
             told.append(key)
 
     order = asked(*place)
-    drawn = [draw_shard(*order[:3], part, order[3]) for part in parts_of(order[0], 2)]
-    joined = join(*order[:3], drawn, events=Events([Listener()]))
+    drawn = [sample_shard(*order[:3], part, order[3]) for part in split_into_parts(order[0], 2)]
+    joined = join_shards(*order[:3], drawn, events=Events([Listener()]))
     label = order[2].label
     assert told == [f"samples/{label}", ("sample", label, 7, "finished")]
     (entry,) = [entry for entry in read_journal(order[1].run) if entry["stage"] == "sample"]
-    assert entry["metrics"]["seconds_per_picture"] == joined.about["seconds_per_picture"] > 0
-    assert join(*order[:3], []) == joined  # a finished set needs no shards
+    assert entry["metrics"]["seconds_per_image"] == joined.about["seconds_per_image"] > 0
+    assert join_shards(*order[:3], []) == joined  # a finished set needs no shards
 
 
 def test_a_shard_that_was_drawn_is_not_drawn_again(
     place: tuple[Experiment, Checkpoint, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = asked(*place)
-    first, second = parts_of(order[0], 2)
-    drawn = draw_shard(*order[:3], first, order[3])
+    first, second = split_into_parts(order[0], 2)
+    drawn = sample_shard(*order[:3], first, order[3])
     monkeypatch.setattr("noisette.sampling.shards.Model.load", lambda *_, **__: pytest.fail("it draws"))
-    assert draw_shard(*order[:3], first, order[3]) == drawn
+    assert sample_shard(*order[:3], first, order[3]) == drawn
     with pytest.raises(pytest.fail.Exception):  # the control
-        draw_shard(*order[:3], second, order[3])
+        sample_shard(*order[:3], second, order[3])
 
 
 def change(shard: Path, **about: object) -> None:
@@ -121,16 +121,16 @@ def change(shard: Path, **about: object) -> None:
 
 def test_shards_that_are_missing_damaged_or_unlike_are_refused(place: tuple[Experiment, Checkpoint, Path]) -> None:
     order = asked(*place)
-    first, second = (draw_shard(*order[:3], part, order[3]) for part in parts_of(order[0], 2))
-    with pytest.raises(StorageError, match="expected shards of pictures 0 to 7; got 4 to 7"):
-        join(*order[:3], [second])
+    first, second = (sample_shard(*order[:3], part, order[3]) for part in split_into_parts(order[0], 2))
+    with pytest.raises(StorageError, match="expected shards of images 0 to 7; got 4 to 7"):
+        join_shards(*order[:3], [second])
     with pytest.raises(StorageError, match="got none"):
-        join(*order[:3], [])
-    pictures = second / "pictures.npy"
-    content = pictures.read_bytes()
-    pictures.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(StorageError, match=r"pictures\.npy"):
-        join(*order[:3], [first, second])
-    pictures.write_bytes(content)
+        join_shards(*order[:3], [])
+    images = second / "images.npy"
+    content = images.read_bytes()
+    images.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(StorageError, match=r"images\.npy"):
+        join_shards(*order[:3], [first, second])
+    images.write_bytes(content)
     assert Samples.finished(order[1].run / "samples" / second.name) is None
-    assert len(join(*order[:3], [first, second]).pictures) == 7  # the control
+    assert len(join_shards(*order[:3], [first, second]).images) == 7  # the control

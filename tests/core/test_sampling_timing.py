@@ -10,23 +10,23 @@ from support.tiny import tiny
 
 from noisette import evaluate, sample, train
 from noisette.sampling import samples
-from noisette.sampling.samples import conditions, not_comparable
+from noisette.sampling.samples import check_comparable_timings, timing_conditions
 
 
 def timed(**changes: Any) -> dict[str, Any]:
-    return {"timed": {**conditions(together=True), **changes}}
+    return {"timed": {**timing_conditions(together=True), **changes}}
 
 
 def test_times_of_one_process_compare() -> None:
-    assert not_comparable({"a": timed(), "b": timed(load=9.5)}) == ""
-    assert not_comparable({"a": {}}) == ""
+    assert check_comparable_timings({"a": timed(), "b": timed(load=9.5)}) == ""
+    assert check_comparable_timings({"a": {}}) == ""
 
 
 @pytest.mark.parametrize(
-    "other", [timed(session="another"), timed(threads=99), {"timed": conditions(together=False)}, {}]
+    "other", [timed(session="another"), timed(threads=99), {"timed": timing_conditions(together=False)}, {}]
 )
 def test_times_of_other_conditions_do_not(other: dict[str, Any]) -> None:
-    told = not_comparable({"a": timed(load=0.5, at="2026-11-30 22:10"), "b": other})
+    told = check_comparable_timings({"a": timed(load=0.5, at="2026-11-30 22:10"), "b": other})
     assert told.startswith("seconds per image were not measured together (a 2026-11-30 22:10, load 0.5; b ")
     assert "--again sample" in told
 

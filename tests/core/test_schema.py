@@ -140,7 +140,7 @@ def test_what_a_config_may_not_say_is_refused_by_both(schema: Draft202012Validat
     [
         {"dataset": "digits"},
         {"dataset": {"name": "digits"}, "name": "mine"},
-        {"dataset": {"name": "image-folder", "path": "~/pictures"}},
+        {"dataset": {"name": "image-folder", "path": "~/images"}},
         {"dataset": "digits", "training": {"steps": 50_000, "ema_decay": None}},
         {"dataset": "digits", "schedule": {"name": "zero-terminal", "of": {"name": "cosine"}}, "objective": "v"},
         {"dataset": "digits", "sampling": {"samplers": [{"name": "ddim", "spacing": [900, 5, 0]}]}},

@@ -9,9 +9,9 @@ import pytest
 import torch
 from support.tiny import tiny, write_prepared
 
-from noisette import Experiment, Schedule, Tables, evaluate, sample, train
+from noisette import Experiment, Process, Schedule, evaluate, sample, train
 from noisette.config import load
-from noisette.diffusion.signal import remarks_on_schedule, remarks_on_start
+from noisette.diffusion.signal import find_schedule_problems, find_start_problems
 from noisette_plugins.schedules import Constant, Cosine, Linear, Quadratic, ScaledLinear, Sigmoid, ZeroTerminal
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -23,43 +23,43 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
     ids=lambda value: value.name if isinstance(value, Schedule) else value,
 )
 def test_a_schedule_that_does_not_end_in_noise_is_told_with_its_figure(schedule: Schedule, left: str) -> None:
-    (remark,) = remarks_on_schedule(schedule.process(100))
+    (remark,) = find_schedule_problems(schedule.process(100))
     assert f"its last step, 99, leaves {left} of the image" in remark
-    assert remarks_on_schedule(schedule.process(1000)) == []  # control
+    assert find_schedule_problems(schedule.process(1000)) == []  # control
 
 
 @pytest.mark.parametrize("timesteps", [20, 100, 1000])
 @pytest.mark.parametrize("schedule", [Linear(), Cosine(), Sigmoid(), ZeroTerminal()], ids=lambda one: one.name)
 def test_nothing_is_said_of_a_schedule_that_ends_in_noise(schedule: Schedule, timesteps: int) -> None:
-    assert remarks_on_schedule(schedule.process(timesteps)) == []
+    assert find_schedule_problems(schedule.process(timesteps)) == []
 
 
 def test_a_first_step_that_destroys_the_image_is_told() -> None:
-    (remark,) = remarks_on_schedule(Tables(torch.tensor([0.9, 0.9, 0.9], dtype=torch.float64)))
+    (remark,) = find_schedule_problems(Process(torch.tensor([0.9, 0.9, 0.9], dtype=torch.float64)))
     assert "leaves only 0.1 of the image (alpha²) after its first step" in remark
 
 
 def test_a_walk_that_begins_where_the_image_is_left_is_told() -> None:
-    tables = Cosine().process(1000)
-    (remark,) = remarks_on_start(tables, tables.timesteps(2, "leading"))
+    process = Cosine().process(1000)
+    (remark,) = find_start_problems(process, process.timesteps(2, "leading"))
     assert "begins in pure noise at step 500 of 999, where training left 49% of the image" in remark
     for steps, spacing in ((2, "linspace"), (2, "trailing"), (20, "leading"), (1, "quadratic")):
-        assert remarks_on_start(tables, tables.timesteps(steps, spacing)) == []
+        assert find_start_problems(process, process.timesteps(steps, spacing)) == []
 
 
 def test_where_the_schedule_itself_is_told_its_last_step_is_not_told_again() -> None:
-    tables = Constant().process(100)
-    assert remarks_on_start(tables, tables.timesteps(5)) == []
+    process = Constant().process(100)
+    assert find_start_problems(process, process.timesteps(5)) == []
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_have_no_remark(path: Path) -> None:
     experiment = load(path)
     if isinstance(experiment, Experiment):
-        tables = experiment.schedule.process(experiment.timesteps)
-        walks = [tables.timesteps(sampler.steps, sampler.spacing) for sampler in experiment.sampling.samplers]
-        assert remarks_on_schedule(tables) == []
-        assert [remarks_on_start(tables, walk) for walk in walks] == [[]] * len(walks)
+        process = experiment.schedule.process(experiment.timesteps)
+        walks = [process.timesteps(sampler.steps, sampler.spacing) for sampler in experiment.sampling.samplers]
+        assert find_schedule_problems(process) == []
+        assert [find_start_problems(process, walk) for walk in walks] == [[]] * len(walks)
 
 
 def test_it_is_told_in_training_in_sampling_and_in_the_report(

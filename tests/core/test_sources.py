@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from noisette import DataError
-from noisette.sources import fingerprint, located
+from noisette.sources import fingerprint, resolve_source
 
 
 def test_files_are_where_they_are_and_packages_where_they_are_installed(tmp_path: Path) -> None:
-    assert located(str(tmp_path / "a.png")) == tmp_path / "a.png"
-    assert located("~/a.png") == Path.home() / "a.png"
-    found = located("package:sklearn/datasets/images/china.jpg")
+    assert resolve_source(str(tmp_path / "a.png")) == tmp_path / "a.png"
+    assert resolve_source("~/a.png") == Path.home() / "a.png"
+    found = resolve_source("package:sklearn/datasets/images/china.jpg")
     assert found.is_file()
     assert found.name == "china.jpg"
 
@@ -20,14 +20,14 @@ def test_files_are_where_they_are_and_packages_where_they_are_installed(tmp_path
 @pytest.mark.parametrize("name", ["package:no_such_package/a.png", "package:../etc/passwd", "package:os.path/a"])
 def test_a_package_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(DataError, match="there is no installed package"):
-        located(name)
+        resolve_source(name)
 
 
 def test_a_file_of_that_name_is_meant_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "package:sklearn").mkdir()
     (tmp_path / "package:sklearn" / "a.png").write_bytes(b"mine")
-    assert located("package:sklearn/a.png").read_bytes() == b"mine"
+    assert resolve_source("package:sklearn/a.png").read_bytes() == b"mine"
 
 
 def test_a_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from support.tiny import tiny, write_prepared
 from noisette.checkpoint import Checkpoint, checkpoint_path
 from noisette.layout import evaluation_directory, samples_directory, training_directory
 from noisette.sampling.samples import Samples
-from noisette.stages import plan
+from noisette.stages import plan_stages
 from noisette.storage import committed
 
 EXPERIMENT = tiny()
@@ -29,7 +29,7 @@ def write_samples(root: Path, checkpoint: Checkpoint, index: int) -> Samples:
     directory = samples_directory(run, checkpoint.digest, sampler, EXPERIMENT)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with committed(directory, "samples", {"label": sampler.label}) as staging:
-        np.save(staging / "pictures.npy", np.full((2, 1, 8, 8), index, np.uint8))
+        np.save(staging / "images.npy", np.full((2, 1, 8, 8), index, np.uint8))
     return Samples.open(directory)
 
 
@@ -46,11 +46,11 @@ def write_everything(root: Path) -> Path:
 
 
 def finished(root: Path, *overrides: str) -> dict[str, bool]:
-    return {stage.name: stage.finished for stage in plan(tiny(*overrides), root)}
+    return {stage.name: stage.finished for stage in plan_stages(tiny(*overrides), root)}
 
 
 def test_at_first_nothing_is_finished_and_the_later_directories_are_unknown(tmp_path: Path) -> None:
-    stages = plan(EXPERIMENT, tmp_path)
+    stages = plan_stages(EXPERIMENT, tmp_path)
     assert [stage.name for stage in stages] == ["prepare", "train", "sample ddim-5", "sample ddpm-4", "evaluate"]
     assert not any(stage.finished for stage in stages)
     assert [stage.directory is None for stage in stages] == [False, False, True, True, True]
@@ -67,7 +67,7 @@ def test_each_stage_is_found_finished_by_its_manifest(tmp_path: Path) -> None:
 
 def test_all_finished(tmp_path: Path) -> None:
     report = write_everything(tmp_path)
-    stages = plan(EXPERIMENT, tmp_path)
+    stages = plan_stages(EXPERIMENT, tmp_path)
     assert all(stage.finished for stage in stages)
     assert stages[-1].directory == report
 
@@ -101,8 +101,8 @@ def test_another_logging_pace_opens_nothing(tmp_path: Path) -> None:
 
 def test_a_cut_file_opens_its_stage_and_those_that_hang_on_it(tmp_path: Path) -> None:
     write_everything(tmp_path)
-    samples = plan(EXPERIMENT, tmp_path)[2].directory
+    samples = plan_stages(EXPERIMENT, tmp_path)[2].directory
     assert samples is not None
-    pictures = samples / "pictures.npy"
-    pictures.write_bytes(pictures.read_bytes()[:-1])
+    images = samples / "images.npy"
+    images.write_bytes(images.read_bytes()[:-1])
     assert list(finished(tmp_path).values()) == [True, True, False, True, False]

@@ -12,10 +12,10 @@ from noisette import StorageError
 from noisette.storage import (
     MANIFEST,
     committed,
+    create_array,
     digest,
     is_complete,
     make_directory,
-    new_array,
     read_manifest,
     resumable,
     verify,
@@ -149,7 +149,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
 
 def test_an_error_of_reading_something_else_is_not_taken_for_one_of_writing(target: Path) -> None:
     with pytest.raises(FileNotFoundError), committed(target, "samples", {}):
-        Path("no-such-picture.png").read_bytes()
+        Path("no-such-image.png").read_bytes()
     with pytest.raises(ValueError, match="of its own"), committed(target, "samples", {}):
         raise ValueError("a trouble of its own")
 
@@ -325,7 +325,7 @@ def test_digests_tell_parts_apart_and_do_not_mind_the_order_of_keys() -> None:
 
 
 def test_an_array_on_disk_has_its_space_and_starts_as_zeros(tmp_path: Path) -> None:
-    array = new_array(tmp_path / "a.npy", (3, 1000, 1000), np.uint8)
+    array = create_array(tmp_path / "a.npy", (3, 1000, 1000), np.uint8)
     assert not array.any()
     array[1] = 7
     array.flush()

@@ -113,7 +113,7 @@ try:
             np.save(staging / "a.npy", big)
         elif kind == "memmap":
             new_array(staging / "a.npy", big.shape, np.uint8)[:] = big
-        elif kind == "picture":
+        elif kind == "image":
             from PIL import Image
             Image.fromarray(big).save(staging / "a.png")
         elif kind == "safetensors":
@@ -128,7 +128,7 @@ else:
     print("written")
 """
 
-KINDS = ["bytes", "numpy", "memmap", "picture", "safetensors", "manifest"]
+KINDS = ["bytes", "numpy", "memmap", "image", "safetensors", "manifest"]
 
 
 def attempt(target: Path, kind: str, limit: int) -> str:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from noisette import Sampler
-from noisette.testing import Exact, Gaussian, processes
+from noisette.testing import ExactDenoiser, Gaussian, processes
 from noisette.testing.affine import NotAffineError, propagate
-from noisette.testing.noises import Stream
+from noisette.testing.noises import BatchNoise
 from noisette_plugins.samplers import DDIM, DDPM
 
 TABLES = processes.linear(100)
@@ -23,8 +23,8 @@ START = LAW.at(*TABLES(99))
 @pytest.mark.parametrize("sampler", [DDIM(steps=7), DDIM(steps=7, eta=0.5), DDPM(steps=7)], ids=str)
 def test_the_moments_are_those_of_many_samples(sampler: Sampler) -> None:
     x = START.draw(100_000, torch.Generator().manual_seed(0))
-    states = list(sampler.trajectory(Exact(LAW, TABLES), x, Stream(0, x)))
-    moments = propagate(sampler, Exact(LAW, TABLES), START)
+    states = list(sampler.trajectory(ExactDenoiser(LAW, TABLES), x, BatchNoise(0, x)))
+    moments = propagate(sampler, ExactDenoiser(LAW, TABLES), START)
     assert len(moments) == len(states) == 7
     for state, moment in zip(states, moments, strict=True):
         rows = state.flatten(1)
@@ -35,7 +35,7 @@ def test_the_moments_are_those_of_many_samples(sampler: Sampler) -> None:
 def test_a_known_walk_has_the_known_moments() -> None:
     # On N(0, 1), DDIM turns x by the difference of the angles: x_s = cos(angle_s - angle_t) x_t.
     law, walk = Gaussian([0.0], [[1.0]]), TABLES.timesteps(5)
-    moments = propagate(DDIM(steps=5), Exact(law, TABLES), Gaussian([0.0], [[2.0]]))
+    moments = propagate(DDIM(steps=5), ExactDenoiser(law, TABLES), Gaussian([0.0], [[2.0]]))
     scale = 1.0
     for (t, s), moment in zip(pairwise(walk), moments, strict=True):
         scale *= cos(acos(TABLES(t)[0]) - acos(TABLES(s)[0]))
@@ -61,4 +61,4 @@ class ScalesByItsSize(DDIM):
 @pytest.mark.parametrize("sampler", [Clips(steps=3), ScalesByItsSize(steps=3)], ids=lambda s: s.name)
 def test_a_walk_that_is_not_affine_is_told(sampler: Sampler) -> None:
     with pytest.raises(NotAffineError):
-        propagate(sampler, Exact(LAW, TABLES), START)
+        propagate(sampler, ExactDenoiser(LAW, TABLES), START)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from noisette.testing import Mixture
-from noisette.testing.distances import Judge, sliced_wasserstein
+from noisette.testing.distances import LawTest, sliced_wasserstein
 
 LAW = Mixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.5]], [0.1 * torch.eye(2), torch.diag(torch.tensor([0.3, 0.05]))])
-JUDGE = Judge(LAW, 2000)
+JUDGE = LawTest(LAW, 2000)
 
 
 def draw(seed: int) -> Tensor:
@@ -35,10 +35,10 @@ def test_a_moved_mean_and_a_wide_spread_are_seen() -> None:
 def test_a_wrong_shape_of_the_right_moments_is_seen() -> None:
     normal = torch.randn(2000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     samples = (LAW.mean + normal @ torch.linalg.cholesky(LAW.covariance).T).view(-1, 1, 1, 2)
-    came = errors(samples)
-    assert came["mean"] < 4.5
-    assert came["covariance"] < 4.5
-    assert came["distance to the law"] > 4.5
+    actual = errors(samples)
+    assert actual["mean"] < 4.5
+    assert actual["covariance"] < 4.5
+    assert actual["distance to the law"] > 4.5
 
 
 def test_the_sliced_distance_of_a_shift_is_its_length_along_each_direction() -> None:

@@ -5,72 +5,74 @@ from __future__ import annotations
 import pytest
 import torch
 
-from noisette.testing import Exact, ExactLabelled, Gaussian, Labelled, processes
-from noisette.testing.exact import Calls, Slope
-from noisette.testing.noises import Basis, Counted, Stream, Switched
+from noisette.testing import ExactDenoiser, ExactLabelledDenoiser, Gaussian, LabelledMixture, processes
+from noisette.testing.exact import AffineDenoiser, CallRecorder
+from noisette.testing.noises import BasisNoise, BatchNoise, CountedNoise, SwitchableNoise
 
 TABLES = processes.cosine()
 X = torch.randn(6, 1, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-def test_each_picture_is_seen_by_its_own_label() -> None:
-    law = Labelled([Gaussian([-1.0, 0.0], torch.eye(2)), Gaussian([2.0, 1.0], 0.1 * torch.eye(2))], [0.5, 0.5])
-    seen = ExactLabelled(law, TABLES, torch.tensor([0, 1, 2, 1, 0, 2]))(X, 300)
+def test_each_image_is_seen_by_its_own_label() -> None:
+    law = LabelledMixture(
+        [Gaussian([-1.0, 0.0], torch.eye(2)), Gaussian([2.0, 1.0], 0.1 * torch.eye(2))], [0.5, 0.5]
+    )
+    seen = ExactLabelledDenoiser(law, TABLES, torch.tensor([0, 1, 2, 1, 0, 2]))(X, 300)
     for label in range(3):
         rows = [i for i, each in enumerate([0, 1, 2, 1, 0, 2]) if each == label]
-        alone = Exact(law.given(label), TABLES)(X[rows], 300)
+        alone = ExactDenoiser(law.law_of(label), TABLES)(X[rows], 300)
         assert torch.allclose(seen.x0[rows], alone.x0)
         assert torch.allclose(seen.eps[rows], alone.eps)
 
 
 @pytest.mark.parametrize("t", [0, 500, 999])
 def test_slope_is_exact_for_its_gaussian(t: int) -> None:
-    law = Gaussian([Slope.MEAN] * 2, Slope.VARIANCE * torch.eye(2))
-    came, expected = Slope(TABLES)(X, t), Exact(law, TABLES)(X, t)
+    law = Gaussian([AffineDenoiser.MEAN] * 2, AffineDenoiser.VARIANCE * torch.eye(2))
+    came, expected = AffineDenoiser(TABLES)(X, t), ExactDenoiser(law, TABLES)(X, t)
     assert torch.allclose(came.x0, expected.x0)
     assert torch.allclose(came.eps, expected.eps)
 
 
 def test_slope_has_the_same_bits_in_any_batch() -> None:
     x = torch.randn(1000, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    whole = Slope(TABLES)(x, 300)
+    whole = AffineDenoiser(TABLES)(x, 300)
     for rows in (slice(1), slice(3, 10), slice(500, 999)):
-        part = Slope(TABLES)(x[rows], 300)
+        part = AffineDenoiser(TABLES)(x[rows], 300)
         assert torch.equal(part.x0, whole.x0[rows])
         assert torch.equal(part.eps, whole.eps[rows])
 
 
 def test_slope_is_finite_without_signal() -> None:
-    tables = processes.zero_terminal()
-    seen = Slope(tables)(X, 999)
-    assert tables(999) == (0.0, 1.0)
-    assert torch.allclose(seen.x0, torch.full_like(X, Slope.MEAN))
+    process = processes.zero_terminal()
+    seen = AffineDenoiser(process)(X, 999)
+    assert process(999) == (0.0, 1.0)
+    assert torch.allclose(seen.x0, torch.full_like(X, AffineDenoiser.MEAN))
     assert torch.allclose(seen.eps, X)
 
 
 def test_calls_are_noted_and_changes_are_seen() -> None:
-    calls = Calls(Slope(TABLES), keep=True)
+    calls = CallRecorder(AffineDenoiser(TABLES), keep=True)
     seen = calls(X.clone(), 7)
     calls(X, 3)
     assert calls.steps == [7, 3]
-    assert all(torch.equal(now, then) for now, then in calls.seen)
+    assert all(torch.equal(now, then) for now, then in calls.records)
     seen.x0.add_(1)
-    assert not all(torch.equal(now, then) for now, then in calls.seen)
+    assert not all(torch.equal(now, then) for now, then in calls.records)
 
 
 def test_basis_noise_is_one_unit_vector_a_row() -> None:
     like = torch.zeros(1 + 2 + 2 * 2, 1, 1, 2)
-    noise = Basis(like, 3)
+    noise = BasisNoise(like, 3)
     first, second = noise().flatten(1), noise().flatten(1)
     assert first.nonzero().tolist() == [[3, 0], [4, 1]]
     assert second.nonzero().tolist() == [[5, 0], [6, 1]]
 
 
 def test_streams_repeat_and_counts_count() -> None:
-    assert torch.equal(Stream(1, X)(), Stream(1, X)())
-    assert not torch.equal(Stream(1, X)(), Stream(2, X)())
-    counted = Counted(X)
-    switched = Switched(Stream(1, X))
+    assert torch.equal(BatchNoise(1, X)(), BatchNoise(1, X)())
+    assert not torch.equal(BatchNoise(1, X)(), BatchNoise(2, X)())
+    counted = CountedNoise(X)
+    switched = SwitchableNoise(BatchNoise(1, X))
     switched.source = counted
     assert not switched().any()
     assert counted.draws == 1
@@ -78,9 +80,9 @@ def test_streams_repeat_and_counts_count() -> None:
 
 @pytest.mark.parametrize("process", [processes.linear, processes.cosine, processes.zero_terminal, processes.even])
 def test_processes_are_whole(process) -> None:
-    tables = process()
-    assert (tables.snr.diff() < 0).all()
-    assert torch.allclose(tables.alphas**2 + tables.sigmas**2, torch.ones(len(tables) + 1, dtype=torch.float64))
+    process = process()
+    assert (process.snr.diff() < 0).all()
+    assert torch.allclose(process.alphas**2 + process.sigmas**2, torch.ones(len(process) + 1, dtype=torch.float64))
 
 
 def test_processes_are_the_papers() -> None:

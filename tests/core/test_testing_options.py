@@ -8,7 +8,14 @@ import pytest
 from pydantic import Field, PositiveInt, ValidationError
 
 from noisette import Schedule
-from noisette.testing.options import alternatives, at_defaults, changed, shown, silent_options, variants
+from noisette.testing.options import (
+    alternatives,
+    find_ineffective_options,
+    format_plugin,
+    has_default_options,
+    variants,
+    with_options,
+)
 
 
 class Many(Schedule):
@@ -35,7 +42,7 @@ def values(plugins: list[Many], key: str) -> list[object]:
 
 def test_variants_change_one_option_each() -> None:
     tried = list(variants(Many(), beside=("maybe",)))
-    assert [shown(plugin) for plugin in tried] == [
+    assert [format_plugin(plugin) for plugin in tried] == [
         "Many()",
         "Many(flag=True)",
         "Many(word='b')",
@@ -55,19 +62,19 @@ def test_alternatives_also_move_numbers() -> None:
 
 
 def test_a_change_is_validated() -> None:
-    assert changed(Many(flag=True), count=3) == Many(flag=True, count=3)
+    assert with_options(Many(flag=True), count=3) == Many(flag=True, count=3)
     with pytest.raises(ValidationError):
-        changed(Many(), count=0)
+        with_options(Many(), count=0)
 
 
 def test_default_values_are_told_from_others_whether_given_or_not() -> None:
-    assert at_defaults(Many(word="a"))
-    assert not at_defaults(Many(word="b"))
-    assert at_defaults(Many(word="b"), beside=("word",))
+    assert has_default_options(Many(word="a"))
+    assert not has_default_options(Many(word="b"))
+    assert has_default_options(Many(word="b"), beside=("word",))
 
 
 def test_options_without_effect_are_found() -> None:
-    assert list(silent_options(Many(), lambda plugin: (plugin.flag, plugin.word, plugin.share))) == [
+    assert list(find_ineffective_options(Many(), lambda plugin: (plugin.flag, plugin.word, plugin.share))) == [
         "maybe",
         "inside",
         "free",
@@ -77,8 +84,8 @@ def test_options_without_effect_are_found() -> None:
 
 def test_an_option_may_count_beside_another_alone() -> None:
     beside = ("word", "maybe", "share", "inside", "free")
-    assert list(silent_options(Many(), lambda plugin: plugin.flag and plugin.count, beside=beside)) == []
-    assert list(silent_options(Many(), lambda plugin: plugin.flag, beside=beside)) == ["count"]
+    assert list(find_ineffective_options(Many(), lambda plugin: plugin.flag and plugin.count, beside=beside)) == []
+    assert list(find_ineffective_options(Many(), lambda plugin: plugin.flag, beside=beside)) == ["count"]
 
 
 class Placed(Many):
@@ -88,5 +95,5 @@ class Placed(Many):
 
 
 def test_an_option_may_count_where_another_is_none() -> None:
-    assert "inside" not in silent_options(Placed(), lambda plugin: plugin.place is None and plugin.inside)
-    assert "inside" in silent_options(Placed(), lambda plugin: plugin.place)
+    assert "inside" not in find_ineffective_options(Placed(), lambda plugin: plugin.place is None and plugin.inside)
+    assert "inside" in find_ineffective_options(Placed(), lambda plugin: plugin.place)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from noisette.testing import Check
-from noisette.testing.probes import global_random_state_kept, offline, same_bits
+from noisette.testing.probes import is_bit_equal, offline, require_same_random_state
 from noisette_plugins.schedules import Linear
 
 
@@ -35,7 +35,7 @@ def test_use_of_a_global_generator_is_seen_and_undone(name: str, use: Callable[[
     before = states()
     with (
         pytest.raises(AssertionError, match=f"global random state of {name} after this: expected unchanged"),
-        global_random_state_kept(Linear(), "this"),
+        require_same_random_state(Linear(), "this"),
     ):
         use()
     assert states() == before
@@ -43,7 +43,7 @@ def test_use_of_a_global_generator_is_seen_and_undone(name: str, use: Callable[[
 
 def test_own_generators_are_welcome() -> None:
     before = states()
-    with global_random_state_kept(Linear(), "this"):
+    with require_same_random_state(Linear(), "this"):
         torch.rand(1, generator=torch.Generator().manual_seed(0))
         np.random.default_rng(0).normal()
         random.Random(0).random()
@@ -62,11 +62,11 @@ def test_offline_refuses_every_connection_and_ends() -> None:
 
 def test_same_bits_compares_values_shapes_and_types() -> None:
     x = torch.tensor([1.0, float("nan"), float("inf")])
-    assert same_bits(x, x.clone())
-    assert not same_bits(x, torch.tensor([1.0, 0.0, float("inf")]))
-    assert not same_bits(x, x.double())
-    assert not same_bits(x, x[None])
-    assert same_bits(torch.tensor([1, 2], dtype=torch.uint8), torch.tensor([1, 2], dtype=torch.uint8))
+    assert is_bit_equal(x, x.clone())
+    assert not is_bit_equal(x, torch.tensor([1.0, 0.0, float("inf")]))
+    assert not is_bit_equal(x, x.double())
+    assert not is_bit_equal(x, x[None])
+    assert is_bit_equal(torch.tensor([1, 2], dtype=torch.uint8), torch.tensor([1, 2], dtype=torch.uint8))
 
 
 def test_checks_compute_on_one_core_and_give_the_others_back() -> None:

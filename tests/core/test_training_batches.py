@@ -31,12 +31,12 @@ def test_a_batch_depends_on_seed_and_step_alone(root: Path) -> None:
     assert not torch.equal(seen[0].eps, batches(root, "seed=1")[0].eps)
 
 
-def test_every_picture_comes_once_an_epoch(root: Path) -> None:
-    source = batches(root, "training.batch_size=7")  # 40 pictures: epochs and batches do not fit
+def test_every_image_comes_once_an_epoch(root: Path) -> None:
+    source = batches(root, "training.batch_size=7")  # 40 images: epochs and batches do not fit
     rows = torch.cat([source[step].x0 for step in range(40)])
     for epoch in range(7):
-        pictures = {picture.numpy().tobytes() for picture in rows[epoch * 40 : (epoch + 1) * 40]}
-        assert len(pictures) == 40
+        images = {image.numpy().tobytes() for image in rows[epoch * 40 : (epoch + 1) * 40]}
+        assert len(images) == 40
     first, second = rows[:40], rows[40:80]
     assert not torch.equal(first, second)
 
@@ -60,7 +60,7 @@ def test_flips_mirror_about_half(root: Path) -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_labels_follow_their_pictures_and_some_are_hidden(root: Path, dropout: float) -> None:
+def test_labels_follow_their_images_and_some_are_hidden(root: Path, dropout: float) -> None:
     source = batches(root, "training.class_conditional=true", f"training.class_dropout={dropout}")
     hidden, total = 0, 0
     for step in range(60):
@@ -77,8 +77,8 @@ def test_bytes_become_the_unit_interval() -> None:
     assert to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
 
 
-def test_more_pictures_than_a_batch_are_not_needed(tmp_path: Path) -> None:
-    write_prepared(tmp_path, tiny(), pictures=3)
+def test_more_images_than_a_batch_are_not_needed(tmp_path: Path) -> None:
+    write_prepared(tmp_path, tiny(), images=3)
     assert batches(tmp_path)[0].x0.shape == (8, 1, 8, 8)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.stopping import StopAt
+from support.stop_at import StopAt
 from support.tiny import tiny
 
 from noisette import DataError, Events, Model, NotFiniteError, Run, StorageError, hookimpl, train
-from noisette.checkpoint import Checkpoint, latest
+from noisette.checkpoint import Checkpoint, find_latest_checkpoint
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.storage import owned
@@ -33,12 +33,12 @@ class Listener:
     def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
         self.seen.append(("metrics", step))
         quarters = {f"loss_q{quarter}" for quarter in range(4)}
-        assert set(metrics) == {"loss", *quarters, "lr", "gradient_norm", "pictures_per_second"}
+        assert set(metrics) == {"loss", *quarters, "lr", "grad_norm", "images_per_second"}
 
     @hookimpl
-    def on_pictures(self, step: int, path: Path) -> None:
+    def on_images(self, step: int, path: Path) -> None:
         assert path.read_bytes().startswith(b"\x89PNG")
-        self.seen.append(("pictures", step))
+        self.seen.append(("images", step))
 
     @hookimpl
     def on_checkpoint(self, step: int) -> None:
@@ -63,11 +63,11 @@ def test_events_tell_the_story(root: Path) -> None:
         ("start", 12),
         ("metrics", 4),
         ("checkpoint", 5),
-        ("pictures", 6),
+        ("images", 6),
         ("metrics", 8),
         ("checkpoint", 10),
         ("metrics", 12),
-        ("pictures", 12),
+        ("images", 12),
         ("checkpoint", 12),
         ("end", "finished"),
     ]
@@ -81,7 +81,7 @@ def test_a_resumed_run_ends_in_the_same_bits(root: Path, tmp_path_factory: pytes
     shutil.copytree(root, other, dirs_exist_ok=True)
     whole = train(tiny(*options), root)
     run = stopped_at(other, 5, *options)
-    assert [latest(run).step] == [5]  # type: ignore[union-attr]
+    assert [find_latest_checkpoint(run).step] == [5]  # type: ignore[union-attr]
     resumed = train(tiny(*options), other)
     assert resumed.manifest.files == whole.manifest.files
     steps = [entry["step"] for entry in read_journal(run)]
@@ -114,14 +114,14 @@ def test_control_without_the_restored_state_the_bits_differ(
 
 def test_a_damaged_checkpoint_is_passed_over(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = stopped_at(root, 10, "training.checkpoint_every=4")
-    newest = latest(run)
+    newest = find_latest_checkpoint(run)
     assert newest is not None
     assert newest.step == 10
     weights = newest.directory / "network.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    older = latest(run)
+    older = find_latest_checkpoint(run)
     assert older is not None
     assert older.step == 8
     assert "network.safetensors" in caplog.text
@@ -159,7 +159,7 @@ def test_a_grid_is_given_up_for_a_stop(root: Path) -> None:
     options = ("training.preview_every=3", "sampling.samplers=[{name: ddim, steps: 20}]")
     run = stopped_at(root, 6, *options)
     assert [path.name for path in (run / "grids").iterdir()] == ["step-00000003.png"]
-    newest = latest(run)
+    newest = find_latest_checkpoint(run)
     assert newest is not None
     assert newest.step == 6
 
@@ -218,7 +218,7 @@ def test_what_is_not_finite_reaches_no_checkpoint(root: Path) -> None:
             assert torch.isfinite(weight).all()
 
 
-def test_unprepared_pictures_are_asked_for(tmp_path: Path) -> None:
+def test_unprepared_images_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run the prepare stage first"):
         train(tiny(), tmp_path)
 

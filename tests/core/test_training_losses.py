@@ -10,13 +10,13 @@ from support.tiny import tiny, write_prepared
 from torch import nn
 
 from noisette import DataError, train
-from noisette.training.memory import smaller_parts
-from noisette.training.step import Losses
+from noisette.training.memory import more_microbatches
+from noisette.training.step import LossMeter
 from noisette_plugins.backbones.unet_network import UNetNetwork
 
 
 def test_means_of_batches_and_of_the_quarters_of_the_process() -> None:
-    losses = Losses(10, torch.device("cpu"))
+    losses = LossMeter(10, torch.device("cpu"))
     losses.add(torch.tensor(2.0), torch.tensor([0, 2, 9]), torch.tensor([1.0, 3.0, 5.0]))
     losses.add(torch.tensor(4.0), torch.tensor([3, 7]), torch.tensor([7.0, 9.0]))
     assert len(losses) == 2
@@ -27,7 +27,7 @@ def test_means_of_batches_and_of_the_quarters_of_the_process() -> None:
 
 
 class Cramped:
-    """A memory in which so many pictures fit."""
+    """A memory in which so many images fit."""
 
     def __init__(self, most: int, error: type[RuntimeError] = torch.OutOfMemoryError) -> None:
         self.most, self.error, self.sizes = most, error, list[int]()
@@ -63,9 +63,9 @@ def test_what_does_not_fit_at_all_and_other_errors_are_told(
     write_prepared(tmp_path, experiment)
     cramped = Cramped(0)
     monkeypatch.setattr(UNetNetwork, "forward", lambda *arguments: cramped(*arguments))
-    with pytest.raises(DataError, match="one picture at a time is too much for the memory"):
+    with pytest.raises(DataError, match="one image at a time is too much for the memory"):
         train(experiment, tmp_path)
     assert cramped.sizes == [8, 4, 2, 1]
     with pytest.raises(RuntimeError, match="shapes"):
-        smaller_parts(RuntimeError("shapes do not fit"), 1, 8)
-    assert smaller_parts(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2, 3) == 3
+        more_microbatches(RuntimeError("shapes do not fit"), 1, 8)
+    assert more_microbatches(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2, 3) == 3

@@ -6,7 +6,7 @@ import pytest
 from support.tiny import tiny, write_prepared
 
 from noisette import DataError, train
-from noisette.training.memory import enough_memory
+from noisette.training.memory import explain_out_of_memory
 
 TOO_LARGE = (
     "{name: unet, channels: 1000000000, groups: 1}",
@@ -24,5 +24,5 @@ def test_a_network_beyond_any_memory_is_one_message(tmp_path: Path, backbone: st
 
 
 def test_errors_about_something_else_pass() -> None:
-    with pytest.raises(RuntimeError, match="shapes differ"), enough_memory("the network"):
+    with pytest.raises(RuntimeError, match="shapes differ"), explain_out_of_memory("the network"):
         raise RuntimeError("shapes differ")

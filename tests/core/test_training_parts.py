@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from support.stopping import StopAt
+from support.stop_at import StopAt
 from support.tiny import tiny
 from torch import nn
 
 from noisette import CheckpointError, DataError, Events, Model, Prepared, prepare, sample, train
 from noisette.config import Training
 from noisette.layout import data_directory
-from noisette.machine import Machine, threads
+from noisette.machine import Machine, use_threads
 from noisette.training.ema import EMA
 from noisette.training.optimizer import learning_rate
 from noisette.training.state import TrainingState
@@ -72,10 +72,10 @@ def test_handlers_are_put_back() -> None:
 
 def test_threads_are_used_inside_the_block_only() -> None:
     before = torch.get_num_threads()
-    with threads(before + 1):
+    with use_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
-    with threads(None):
+    with use_threads(None):
         assert torch.get_num_threads() == before
 
 
@@ -120,7 +120,7 @@ def test_networks_are_built_without_a_look_at_gpus(root: Path, monkeypatch: pyte
     monkeypatch.setattr("torch.random.fork_rng", told)
     monkeypatch.setattr("torch.manual_seed", lambda seed: pytest.fail("seeds the generators of all GPUs"))
     experiment = tiny()
-    data, machine = Prepared.open(data_directory(experiment, root)), Machine.here("fp32")
+    data, machine = Prepared.open(data_directory(experiment, root)), Machine.detect("fp32")
     before = torch.get_rng_state()
     state = TrainingState(experiment, data, machine)
     checkpoint = state.save(root / "run")
@@ -133,8 +133,8 @@ def test_networks_are_built_without_a_look_at_gpus(root: Path, monkeypatch: pyte
     )
 
 
-def test_labels_that_the_pictures_have_not_are_not_passed_over(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_labels_that_the_images_have_not_are_not_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(40):
         Image.new("L", (8, 8), number).save(folder / f"{number}.png")

@@ -11,18 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.jobs import train_job, training
-from support.processes import descendants, listening, wait_until
-from support.stopping import StopAt
+from support.processes import descendants, listening_ports, wait_until
+from support.stop_at import StopAt
 from support.tiny import tiny, write_prepared
-from support.trials import running
+from support.trial import start_trial
 
 from noisette import ConfigError, DataError, Events, Run, StorageError, hookimpl, train
-from noisette.checkpoint import Checkpoint, latest
+from noisette.checkpoint import Checkpoint, find_latest_checkpoint
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.storage import owned
-from noisette.training.distributed import Group, cut
-from noisette.training.memory import smaller_parts
+from noisette.training.distributed import WorkerGroup, split_rows
+from noisette.training.memory import more_microbatches
 
 TWO = (
     "training.processes=2",
@@ -64,8 +64,8 @@ class Told:
         self.steps.append(step)
 
     @hookimpl
-    def on_pictures(self, path: Path) -> None:
-        self.seen.append(("pictures", path.exists()))
+    def on_images(self, path: Path) -> None:
+        self.seen.append(("images", path.exists()))
 
     @hookimpl
     def on_checkpoint(self, step: int) -> None:
@@ -114,7 +114,7 @@ def test_two_processes_train_what_one_does(parallel: str, alone: dict[str, torch
     story = [
         ("start", checkpoint.run),
         ("checkpoint", 4),
-        ("pictures", True),
+        ("images", True),
         ("checkpoint", 8),
         ("end", "finished"),
     ]
@@ -141,7 +141,7 @@ def test_a_stop_is_handed_on_and_agreed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "runs", *long, events=Events([StopAt(3), told]))
     directory = training_directory(tiny(*long), tmp_path / "runs")
-    kept = latest(directory)
+    kept = find_latest_checkpoint(directory)
     assert kept is not None
     assert kept.step == told.steps[-1] >= 3
     assert told.seen[-1] == ("end", "stopped")
@@ -154,17 +154,17 @@ def test_a_stop_is_handed_on_and_agreed(tmp_path: Path) -> None:
 def test_workers_listen_on_loopback_alone_and_end_with_their_parent(tmp_path: Path) -> None:
     long = ("training.processes=2", "training.steps=100000", "training.keep_checkpoints=2")
     write_prepared(tmp_path / "runs", training(*long))
-    with running(tmp_path / "job", train_job, tmp_path / "runs", long) as trial:
+    with start_trial(tmp_path / "job", train_job, tmp_path / "runs", long) as trial:
         wait_until((tmp_path / "job" / "announced").exists, "no checkpoint was told of")
         workers = descendants(trial.pid)
         assert len(workers) == 3  # torchrun and two workers
-        addresses = set(listening(workers))
+        addresses = set(listening_ports(workers))
         assert addresses
         assert addresses <= {"0100007F", "00000000000000000000000001000000"}
         trial.send(signal.SIGKILL)
         assert trial.end() == -signal.SIGKILL
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers outlived their parent")
-    kept = latest(training_directory(training(*long), tmp_path / "runs"))
+    kept = find_latest_checkpoint(training_directory(training(*long), tmp_path / "runs"))
     assert kept is not None
     assert kept.step >= 2
 
@@ -180,7 +180,7 @@ def test_an_error_of_a_worker_is_raised_here(tmp_path: Path) -> None:
         train(experiment, tmp_path)
 
 
-def test_more_processes_than_pictures_are_refused() -> None:
+def test_more_processes_than_images_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"training\.processes: expected at most training\.batch_size, 8"):
         tiny("training.processes=9")
 
@@ -194,19 +194,19 @@ def test_more_processes_than_gpus_are_refused(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(("count", "parts"), [(9, 2), (8, 3), (5, 5), (4, 1)])
 def test_shares_are_even_and_whole(count: int, parts: int) -> None:
-    shares = cut(range(count), parts)
+    shares = split_rows(range(count), parts)
     assert [row for share in shares for row in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert [Group(rank, parts).share(count) for rank in range(parts)] == shares
+    assert [WorkerGroup(rank, parts).share(count) for rank in range(parts)] == shares
 
 
 def test_a_share_that_is_too_much_for_the_memory_is_told() -> None:
     with pytest.raises(DataError, match=r"raise training\.microbatches, now 2"):
-        smaller_parts(torch.OutOfMemoryError("CUDA out of memory"), 2, 8, alone=False)
+        more_microbatches(torch.OutOfMemoryError("CUDA out of memory"), 2, 8, single_process=False)
 
 
 @pytest.mark.parametrize(("given", "steps"), [("", 13), ("steps: 5", 5), ("steps: 50", 13)])
-def test_training_is_counted_in_pictures(given: str, steps: int) -> None:
+def test_training_is_counted_in_images(given: str, steps: int) -> None:
     experiment = tiny(f"training={{batch_size: 8, images: 100, {given}}}")
     assert experiment.training.steps == steps
     assert type(experiment).parse(experiment.options()) == experiment

@@ -12,7 +12,7 @@ from support.tiny import tiny
 
 from noisette import CheckpointError, train
 from noisette.checkpoint import Checkpoint
-from noisette.model.stored import stored_plugin
+from noisette.model.stored import load_plugin
 from noisette.plugins import Registry
 from noisette.storage import Manifest
 
@@ -57,13 +57,13 @@ SOFTLY = {"name": "soft", "depth": 8.0}
 
 def test_the_plugin_comes_back_with_its_options(known: Site) -> None:
     known.install("noisette-soft", SOFT.format(name="soft"))
-    made = stored_plugin(checkpoint(SOFTLY, ("soft", "noisette-soft", "1.5")), "schedule")
+    made = load_plugin(checkpoint(SOFTLY, ("soft", "noisette-soft", "1.5")), "schedule")
     assert made.options() == SOFTLY
 
 
 def test_a_missing_package_is_named_with_its_version_and_how_to_get_it(known: Site) -> None:
     with pytest.raises(CheckpointError) as caught:
-        stored_plugin(checkpoint(SOFTLY, ("soft", "noisette-soft", "1.4")), "schedule")
+        load_plugin(checkpoint(SOFTLY, ("soft", "noisette-soft", "1.4")), "schedule")
     assert str(caught.value).startswith(
         "runs/x/checkpoints/step-1: needs the schedule 'soft' of noisette-soft 1.4: "
     )
@@ -73,39 +73,39 @@ def test_a_missing_package_is_named_with_its_version_and_how_to_get_it(known: Si
 def test_another_packages_plugin_of_the_same_name_is_not_taken(known: Site) -> None:
     known.install("noisette-other", SOFT.format(name="soft"))
     with pytest.raises(CheckpointError, match=r"of noisette-soft 1\.4: .*noisette-other:soft.*noisette-soft==1\.4"):
-        stored_plugin(checkpoint(SOFTLY, ("soft", "noisette-soft", "1.4")), "schedule")
+        load_plugin(checkpoint(SOFTLY, ("soft", "noisette-soft", "1.4")), "schedule")
 
 
 def test_of_two_packages_with_the_name_the_right_one_is_taken(known: Site) -> None:
     for package in ("noisette-soft", "noisette-other"):
         known.install(package, SOFT.format(name="soft"))
-    made = stored_plugin(checkpoint(SOFTLY, ("soft", "noisette-other", "1.5")), "schedule")
+    made = load_plugin(checkpoint(SOFTLY, ("soft", "noisette-other", "1.5")), "schedule")
     assert type(made).__module__ == "noisette_other"
 
 
 def test_options_that_are_refused_now_ask_for_the_version_of_then(known: Site) -> None:
     known.install("noisette-soft", SOFT.format(name="soft"))
     with pytest.raises(CheckpointError, match=r"width: unknown key.*pip install noisette-soft==1\.4$"):
-        stored_plugin(checkpoint({**SOFTLY, "width": 1}, ("soft", "noisette-soft", "1.4")), "schedule")
+        load_plugin(checkpoint({**SOFTLY, "width": 1}, ("soft", "noisette-soft", "1.4")), "schedule")
 
 
 def test_a_missing_plugin_inside_another_is_the_one_to_install(known: Site) -> None:
     inside = {"name": "zero-terminal", "of": SOFTLY}
     origins = (("zero-terminal", "noisette", "0.1.0"), ("soft", "noisette-soft", "1.4"))
     with pytest.raises(CheckpointError, match=r"of: no schedule 'soft'.*pip install noisette-soft==1\.4$"):
-        stored_plugin(checkpoint(inside, *origins), "schedule")
+        load_plugin(checkpoint(inside, *origins), "schedule")
     known.install("noisette-soft", SOFT.format(name="soft"))
-    assert stored_plugin(checkpoint(inside, *origins), "schedule").options() == inside
+    assert load_plugin(checkpoint(inside, *origins), "schedule").options() == inside
 
 
 def test_a_class_of_no_package_is_looked_for_by_name(known: Site) -> None:
     with pytest.raises(
         CheckpointError, match=r"needs the schedule 'soft' of a script or notebook, .*noisette\.register"
     ) as caught:
-        stored_plugin(checkpoint(SOFTLY, ("soft", "unknown", "?")), "schedule")
+        load_plugin(checkpoint(SOFTLY, ("soft", "unknown", "?")), "schedule")
     assert "pip install" not in str(caught.value)
     linear = checkpoint({"name": "linear"}, ("linear", "unknown", "?"))
-    assert stored_plugin(linear, "schedule").options()["name"] == "linear"
+    assert load_plugin(linear, "schedule").options()["name"] == "linear"
 
 
 def test_a_checkpoint_holds_the_origins_of_all_its_plugins(root: Path) -> None:

@@ -5,30 +5,30 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.stopping import StopAt
+from support.stop_at import StopAt
 from support.tiny import tiny, write_prepared
 
 from noisette import Events, train
-from noisette.training.timestep_sampler import ImportanceTimes, Times
+from noisette.training.timestep_sampler import ImportanceTimestepSampler, TimestepSampler
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def informed(sizes: torch.Tensor) -> ImportanceTimes:
+def informed(sizes: torch.Tensor) -> ImportanceTimestepSampler:
     """Return times that saw ten losses of these sizes at each step."""
-    times = ImportanceTimes(len(sizes))
+    times = ImportanceTimestepSampler(len(sizes))
     for _ in range(10):
-        times.learn(torch.arange(len(sizes)), sizes)
+        times.update(torch.arange(len(sizes)), sizes)
     return times
 
 
 def test_even_and_antithetic_steps() -> None:
-    t, weight = Times(1000).draw(20_000, generator())
+    t, weight = TimestepSampler(1000).draw(20_000, generator())
     assert weight is None
     assert abs(float(t.double().mean()) - 499.5) < 5 * 289 / 20_000**0.5
-    pairs, _ = Times(1000, antithetic=True).draw(7, generator())
+    pairs, _ = TimestepSampler(1000, antithetic=True).draw(7, generator())
     assert torch.equal(pairs[:3] + pairs[4:], torch.full((3,), 999))
 
 
@@ -42,9 +42,9 @@ def test_importance_goes_by_the_root_of_the_mean_square() -> None:
 
 
 def test_until_every_step_is_known_steps_are_even() -> None:
-    times = ImportanceTimes(4)
+    times = ImportanceTimestepSampler(4)
     for _ in range(10):
-        times.learn(torch.tensor([0, 1, 2]), torch.tensor([9.0, 1.0, 1.0]))
+        times.update(torch.tensor([0, 1, 2]), torch.tensor([9.0, 1.0, 1.0]))
     assert torch.equal(times.probabilities(), torch.full((4,), 0.25, dtype=torch.float64))
     assert float(informed(torch.tensor([9.0, 1, 1, 1])).probabilities()[0]) > 0.7  # control
 
@@ -54,7 +54,7 @@ def test_the_weighted_mean_is_that_of_even_steps_with_less_noise() -> None:
     sizes = torch.linspace(0.01, 3, 50) ** 4
     even, important = ([], [])
     for seed in range(400):
-        t, _ = Times(50).draw(16, generator(seed))
+        t, _ = TimestepSampler(50).draw(16, generator(seed))
         even.append(float(sizes[t].mean()))
         t, weight = informed(sizes).draw(16, generator(seed))
         important.append(float((sizes[t] * weight).mean()))
@@ -66,7 +66,7 @@ def test_the_weighted_mean_is_that_of_even_steps_with_less_noise() -> None:
 def test_only_the_last_ten_losses_count_and_nan_never_does() -> None:
     times = informed(torch.tensor([100.0, 1.0]))
     for _ in range(10):
-        times.learn(torch.tensor([0, 0]), torch.tensor([1.0, float("nan")]))
+        times.update(torch.tensor([0, 0]), torch.tensor([1.0, float("nan")]))
     assert torch.allclose(times.probabilities(), torch.full((2,), 0.5, dtype=torch.float64))
 
 

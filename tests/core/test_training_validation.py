@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.stopping import StopAt
+from support.stop_at import StopAt
 from support.tiny import tiny, write_prepared
 
 from noisette import ConfigError, Events, Experiment, evaluate, find_checkpoint, sample, train
-from noisette.checkpoint import finished
+from noisette.checkpoint import find_finished_checkpoint
 from noisette.journal import read_journal
 from noisette.layout import training_directory
-from noisette.stages import plan
-from noisette.training.state import Best, TrainingState
+from noisette.stages import plan_stages
+from noisette.training.state import BestResult, TrainingState
 
 WATCHED = [
     "training.evaluate_every=4",
@@ -98,9 +98,9 @@ def test_without_improvement_it_ends_and_counts_as_finished(root: Path, monkeypa
     checkpoint = train(experiment, root)
     assert checkpoint.step == 8
     assert checkpoint.about["ended"] == "no better loss since step 4"
-    assert finished(training_directory(experiment, root), 40) is not None
+    assert find_finished_checkpoint(training_directory(experiment, root), 40) is not None
     assert train(experiment, root).step == 8
-    assert [stage.finished for stage in plan(experiment, root)][:2] == [True, True]
+    assert [stage.finished for stage in plan_stages(experiment, root)][:2] == [True, True]
     assert find_checkpoint(training_directory(experiment, root) / "best").step == 4
 
 
@@ -113,9 +113,9 @@ class _Told:
     def __call__(self, stop: object) -> dict[str, float]:
         return {"loss": next(self.values)}
 
-    def note(self, results: dict[str, float], step: int) -> bool:
-        self.state.best = self.state.best or Best("loss")
-        return self.state.best.note(results["loss"], step, higher=False)
+    def update_best(self, results: dict[str, float], step: int) -> bool:
+        self.state.best = self.state.best or BestResult("loss")
+        return self.state.best.update(results["loss"], step, higher=False)
 
 
 def test_its_time_ends_it_and_earlier_time_counts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,10 +142,16 @@ def test_an_evaluation_that_a_stop_cut_short_is_made_up_for(root: Path) -> None:
 
 
 def test_best_of_results() -> None:
-    low, high = Best("kid"), Best("recognised")
-    assert [low.note(value, step, higher=False) for step, value in enumerate([3, 2, 2, 1.5, 4])] == [1, 1, 0, 1, 0]
+    low, high = BestResult("kid"), BestResult("recognised")
+    assert [low.update(value, step, higher=False) for step, value in enumerate([3, 2, 2, 1.5, 4])] == [
+        1,
+        1,
+        0,
+        1,
+        0,
+    ]
     assert (low.value, low.step, low.misses) == (1.5, 3, 1)
-    assert [high.note(value, step, higher=True) for step, value in enumerate([3, 2, 5])] == [True, False, True]
+    assert [high.update(value, step, higher=True) for step, value in enumerate([3, 2, 5])] == [True, False, True]
 
 
 def test_a_result_that_there_is_not_is_named(root: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.stranger import REPOSITORY
+from support.environment import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "denoisers.md").read_text(encoding="utf-8")
 
@@ -24,6 +24,6 @@ def test_its_python_runs_and_shows_what_it_promises(
     brighter, symmetric = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.splitlines())
     assert brighter > 0.05
     assert symmetric < 1e-5
-    pictures, filled, known = found["pictures"], found["filled"], found["known"]
-    assert bool((filled[..., known] == pictures[..., known]).all())  # type: ignore[index]
-    assert not bool((filled[..., ~known] == pictures[..., ~known]).all())  # type: ignore[index, operator]
+    images, filled, known = found["images"], found["filled"], found["known"]
+    assert bool((filled[..., known] == images[..., known]).all())  # type: ignore[index]
+    assert not bool((filled[..., ~known] == images[..., ~known]).all())  # type: ignore[index, operator]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.environment import REPOSITORY
 from support.guide import blocks
-from support.stranger import REPOSITORY
 from support.tiny import TINY
-from support.workshop import Workshop, migrated, workshop_in
+from support.workspace import Workspace, make_workspace, with_migrated_database
 
-from noisette.checkpoint import latest
+from noisette.checkpoint import find_latest_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -39,15 +39,15 @@ def free_ports(count: int) -> list[int]:
 def trainings(runs: Path) -> Iterator[tuple[int, int]]:
     """Yield, of each training, how many steps it was to make, and that of its last checkpoint."""
     for run in runs.glob("digits-*"):
-        checkpoint = latest(run)
+        checkpoint = find_latest_checkpoint(run)
         if checkpoint is not None:
             yield checkpoint.described().model_dump()["experiment"]["training"]["steps"], checkpoint.step
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """A folder with prefect.yaml and a config "digits" that is quick."""
-    there = migrated(workshop_in(tmp_path))
+    there = with_migrated_database(make_workspace(tmp_path))
     (tmp_path / "configs").mkdir()
     quick = {**TINY, "name": "digits", "preparation": {"limit": 64}}
     (tmp_path / "configs" / "digits.yaml").write_text(yaml.safe_dump(quick))
@@ -56,7 +56,7 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
     there.noisette("down")
 
 
-def test_its_commands_lead_from_a_laptop_to_a_work_pool(workshop: Workshop) -> None:
+def test_its_commands_lead_from_a_laptop_to_a_work_pool(workspace: Workspace) -> None:
     prefect, mlflow = map(str, free_ports(2))
     commands = [block.text for block in blocks(PAGE) if block.language == "sh"]
     assert len(commands) == 10
@@ -66,8 +66,8 @@ def test_its_commands_lead_from_a_laptop_to_a_work_pool(workshop: Workshop) -> N
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     shell = subprocess.Popen(
         ["bash", "-eu", "-o", "pipefail", "-c", script],
-        cwd=workshop.folder,
-        env={**workshop.environment, "PATH": path},
+        cwd=workspace.folder,
+        env={**workspace.environment, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -86,7 +86,7 @@ def test_its_commands_lead_from_a_laptop_to_a_work_pool(workshop: Workshop) -> N
     assert "Created work pool" in parts[6]
     assert "prefect: stopped" in parts[-1]
     assert "mlflow: stopped" in parts[-1]
-    ended = dict(trainings(workshop.folder / "runs"))
+    ended = dict(trainings(workspace.folder / "runs"))
     assert {asked for asked, step in ended.items() if asked == step} == {300, 400, 500, 600}
     assert 500 <= ended[100_000] < 100_000  # it went on behind 500, and may have been cancelled before a step
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.environment import REPOSITORY
 from support.guide import blocks
-from support.stranger import REPOSITORY
 
 from noisette import registry
 from noisette.config import load, parse
@@ -45,13 +45,13 @@ def test_each_is_a_config(name: str) -> None:
     load(REPOSITORY / "configs" / f"{name}.yaml")
 
 
-def test_the_listed_pictures_are_accepted() -> None:
+def test_the_listed_images_are_accepted() -> None:
     (listing,) = [block.text for block in blocks(TEXT) if block.language == "yaml"]
-    everything = yaml.safe_load(listing)["pictures"]
+    everything = yaml.safe_load(listing)["figures"]
     config = {"name": "x", "dataset": "digits", "training": {"class_conditional": True}}
-    assert len(parse({**config, "pictures": everything[:-1]}).pictures) == 6
+    assert len(parse({**config, "figures": everything[:-1]}).figures) == 6
     larger = {**config, "training": {"low_res_size": 4}}
-    assert parse({**larger, "pictures": everything[-1:]}).pictures[0].name == "upscale"
+    assert parse({**larger, "figures": everything[-1:]}).figures[0].name == "upscale"
 
 
 def commands() -> list[list[str]]:

@@ -7,8 +7,8 @@ import sqlite3
 from typing import Any
 
 import pytest
+from support.environment import REPOSITORY, Environment
 from support.guide import Guide, blocks
-from support.stranger import REPOSITORY, Environment
 
 GUIDE = (REPOSITORY / "docs" / "first-sampler.md").read_text()
 
@@ -72,10 +72,10 @@ def test_its_run_in_mlflow_names_its_package(followed: Guide) -> None:
         "ddim-100": "ddim (noisette 0.1.0)",
     }
     measured = "select distinct m.key from metrics m join runs r using (run_uuid) where r.name = 'adams-10'"
-    assert {"kid efficientnet-lite0", "seconds_per_picture"} <= {key for (key,) in database.execute(measured)}
+    assert {"kid efficientnet-lite0", "seconds_per_image"} <= {key for (key,) in database.execute(measured)}
 
 
-def test_its_pictures_say_which_package_drew_them(followed: Guide) -> None:
+def test_its_images_say_which_package_drew_them(followed: Guide) -> None:
     (manifest,) = followed.folder.glob("runs/first-*/samples/adams-10-*/MANIFEST.json")
     origin = json.loads(manifest.read_text())["about"]["plugin"]
     assert len(origin.pop("code")) == 10

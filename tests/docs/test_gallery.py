@@ -34,7 +34,7 @@ def test_every_experiment_has_its_part(gallery) -> None:
         experiment = Experiment.load(HERE / "configs" / f"{name}.yaml")
         told = " ".join(part.split())
         assert f"[configs/{name}.yaml](../configs/{name}.yaml)" in told
-        assert f"{experiment.training.steps:,} steps of {experiment.training.batch_size} pictures" in told
+        assert f"{experiment.training.steps:,} steps of {experiment.training.batch_size} images" in told
         assert " ".join(remark.split()) in told
         rows = re.findall(r"^\| ([^|]+?) \|", part, flags=re.MULTILINE)
         samplers = [sampler.label for sampler in experiment.sampling.samplers]
@@ -42,7 +42,7 @@ def test_every_experiment_has_its_part(gallery) -> None:
         assert f"![{heading} drawn by " in part
 
 
-def test_pictures_and_links_are_there_and_small() -> None:
+def test_images_and_links_are_there_and_small() -> None:
     shown = re.findall(r"!\[[^\]]+\]\(images/gallery/([^)]+)\)", PAGE)
     assert {path.name for path in IMAGES.iterdir()} == {*shown, "strip.webp"}
     assert sum(path.stat().st_size for path in IMAGES.iterdir()) < 3_000_000
@@ -54,13 +54,13 @@ def test_pictures_and_links_are_there_and_small() -> None:
 
 
 @pytest.mark.parametrize(("channels", "side", "factor"), [(1, 8, 8), (1, 28, 2), (3, 16, 4), (3, 64, 1)])
-def test_a_cell_holds_the_picture_by_a_whole_factor(gallery, channels: int, side: int, factor: int) -> None:
-    picture = np.random.default_rng(0).integers(1, 256, (channels, side, side), dtype=np.uint8)
-    cell = gallery._cell(picture)
+def test_a_cell_holds_the_image_by_a_whole_factor(gallery, channels: int, side: int, factor: int) -> None:
+    image = np.random.default_rng(0).integers(1, 256, (channels, side, side), dtype=np.uint8)
+    cell = gallery._cell(image)
     assert cell.shape == (3, 64, 64)
     edge = (64 - factor * side) // 2
     inside = cell[:, edge : 64 - edge, edge : 64 - edge]
-    assert (inside[:, ::factor, ::factor] == picture).all()
+    assert (inside[:, ::factor, ::factor] == image).all()
     assert cell.astype(int).sum() == inside.astype(int).sum()  # black around it
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.environment import Environment
 from support.guide import Guide, blocks
-from support.stranger import Environment
 
 RIGHT = """
 ```sh

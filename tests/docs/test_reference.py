@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.environment import REPOSITORY
 from support.guide import blocks
-from support.stranger import REPOSITORY
 
 from noisette import Events, Plugin, Run, registry
 from noisette.contracts import KINDS

@@ -10,7 +10,7 @@ from support.tiny import tiny
 from typer.main import get_command
 
 from noisette_flows.cli import app
-from noisette_flows.model_registry.pyfunc import ASKED, GIVEN
+from noisette_flows.model_registry.pyfunc import INPUT_SCHEMA, OUTPUT_SCHEMA
 from noisette_flows.tracking.names import parameters, run_name
 
 PAGE = Path(__file__).parents[2] / "docs" / "tracking.md"
@@ -34,10 +34,10 @@ def test_the_columns_of_a_served_model_are_listed() -> None:
     table = TEXT.partition("| column | if it is left out |")[2].partition("\n\n")[0]
     firsts = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
     listed = [name for first in firsts for name in re.findall(r"`(\w+)`", first)]
-    assert sorted(listed) == sorted(ASKED.input_names())
-    assert all(f"`{name}`" in TEXT for name in GIVEN.input_names())
+    assert sorted(listed) == sorted(INPUT_SCHEMA.input_names())
+    assert all(f"`{name}`" in TEXT for name in OUTPUT_SCHEMA.input_names())
     (request,) = re.findall(r"-d '(.*)'", TEXT)
-    assert set(json.loads(request)["dataframe_records"][0]) <= set(ASKED.input_names())
+    assert set(json.loads(request)["dataframe_records"][0]) <= set(INPUT_SCHEMA.input_names())
 
 
 def test_names_are_as_they_are_shown() -> None:
@@ -48,11 +48,11 @@ def test_names_are_as_they_are_shown() -> None:
     assert len(parameters(experiment, {})) == len(told.split(", "))
 
 
-def test_its_pictures_are_there_and_small() -> None:
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
-    assert len(pictures) == 2
-    for picture in pictures:
-        assert (PAGE.parent / picture).stat().st_size < 150_000
+def test_its_images_are_there_and_small() -> None:
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
+    assert len(images) == 2
+    for image in images:
+        assert (PAGE.parent / image).stat().st_size < 150_000
 
 
 def test_its_table_is_that_of_its_json() -> None:

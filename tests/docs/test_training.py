@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from support.stranger import REPOSITORY
+from support.environment import REPOSITORY
 
 from noisette import Experiment
 from noisette.config.yaml import parse_yaml

@@ -12,7 +12,7 @@ import pytest
 from support.jobs import train_job, training
 from support.reliability import OUTAGES, Result, write
 from support.tiny import write_prepared
-from support.trials import running
+from support.trial import start_trial
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = pytest.StashKey[list[Result]]()
@@ -48,7 +48,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A results folder with the pictures of the experiment that is killed."""
+    """A results folder with the images of the experiment that is killed."""
     folder = tmp_path / "runs"
     folder.mkdir()
     write_prepared(folder, training())
@@ -60,6 +60,6 @@ def finished_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder in which the experiment is trained; tests copy it."""
     folder = tmp_path_factory.mktemp("finished")
     write_prepared(folder, training())
-    with running(tmp_path_factory.mktemp("training"), train_job, folder) as trial:
+    with start_trial(tmp_path_factory.mktemp("training"), train_job, folder) as trial:
         assert trial.end() == 0, trial.text
     return folder

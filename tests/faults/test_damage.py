@@ -16,7 +16,7 @@ from support.reliability import Result
 from torch import Tensor
 
 from noisette import CheckpointError, Model, StorageError, evaluate, sample, train
-from noisette.checkpoint import Checkpoint, checkpoint_path, finished, latest
+from noisette.checkpoint import Checkpoint, checkpoint_path, find_finished_checkpoint, find_latest_checkpoint
 from noisette.layout import training_directory
 from noisette.storage import is_complete
 
@@ -74,7 +74,7 @@ def test_all_damage_is_found(
     few: int,
     many: int,
 ) -> None:
-    newest = latest(run)
+    newest = find_latest_checkpoint(run)
     assert newest is not None
     previous = Checkpoint.open(sorted((run / "checkpoints").iterdir())[0])
     files = sorted(newest.directory.iterdir())
@@ -86,13 +86,13 @@ def test_all_damage_is_found(
         path.write_bytes(damage(content, chance))
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            instead = latest(run)
+            instead = find_latest_checkpoint(run)
         found += instead is not None and instead.step != newest.step
         used += instead == previous
         named += path.name in caplog.text
         refused += is_refused(newest)
         path.write_bytes(content)
-    assert latest(run) == newest
+    assert find_latest_checkpoint(run) == newest
     seen = {
         "the file named": named,
         "the checkpoint before it used": used,
@@ -104,7 +104,7 @@ def test_all_damage_is_found(
 
 
 def is_refused(checkpoint: Checkpoint) -> bool:
-    """Return whether a checkpoint that training calls finished, by its sizes, gives no pictures."""
+    """Return whether a checkpoint that training calls finished, by its sizes, gives no images."""
     try:
         Model.load(checkpoint)
     except CheckpointError:
@@ -144,33 +144,33 @@ def test_the_step_before_the_damage_is_trained_again(run: Path) -> None:
     assert train(experiment, root).manifest.files == expected.manifest.files
 
 
-def test_damaged_pictures_are_not_used(run: Path, times: Times, record: Record) -> None:
+def test_damaged_images_are_not_used(run: Path, times: Times, record: Record) -> None:
     """Neither for training nor for a comparison."""
     root, longer = run.parent, training("training.steps=42")
     experiment = training("evaluation.metrics=[kid]")
     samples = sample(experiment, finished_in(run), experiment.sampling.samplers[0])
     uses: dict[Path, Callable[[], object]] = {
         next(root.glob("data/*/train.npy")): lambda: train(longer, root),
-        samples.directory / "pictures.npy": lambda: evaluate(experiment, [samples], root),
+        samples.directory / "images.npy": lambda: evaluate(experiment, [samples], root),
     }
     chance, count, found, by_size = random.Random(3), times(5, 50), 0, 0
     for path, use in uses.items():
         content = path.read_bytes()
         for _ in range(count):
             path.write_bytes(flip(content, chance))
-            by_size += not is_complete(path.parent, "samples" if path.name == "pictures.npy" else "prepared")
+            by_size += not is_complete(path.parent, "samples" if path.name == "images.npy" else "prepared")
             try:
                 use()
             except StorageError as error:
                 found += str(path) in str(error)
         path.write_bytes(content)
-    seen = {"refused, the file named": found, "in": "prepared pictures, samples"}
+    seen = {"refused, the file named": found, "in": "prepared images, samples"}
     control = {"their sizes tell": f"{by_size} of {2 * count}"}
-    record(Result(SECTION, "a bit of pictures flipped", 2 * count, found, seen, control))
+    record(Result(SECTION, "a bit of images flipped", 2 * count, found, seen, control))
     assert found == 2 * count
 
 
 def finished_in(run: Path) -> Checkpoint:
-    checkpoint = finished(run, training().training.steps)
+    checkpoint = find_finished_checkpoint(run, training().training.steps)
     assert checkpoint is not None
     return checkpoint

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.jobs import evaluate_job, limited, overwrite_job, prepare_job, sample_job, train_job, training
+from support.jobs import evaluate_job, file_limited_job, overwrite_job, prepare_job, sample_job, train_job, training
 from support.reliability import Result
-from support.trials import running
-from support.workshop import workshop_in
+from support.trial import start_trial
+from support.workspace import make_workspace
 
-from noisette.checkpoint import Checkpoint, finished, latest
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint
 from noisette.journal import JOURNAL, read_journal
 from noisette.layout import training_directory
 
@@ -37,7 +37,7 @@ class Case:
         job: runs it.
         largest: bytes that a file may have.
         message: what the one message says.
-        overrides: of the config; %s is the folder of pictures.
+        overrides: of the config; %s is the folder of images.
     """
 
     what: str
@@ -53,7 +53,7 @@ CASES = [
     Case("samples", sample_job, 3000, ": cannot be written", ("sampling.num_images=400", "training.steps=20")),
     Case("features", evaluate_job, 100_000, ": cannot be written", ("training.steps=20",)),
     Case(
-        "prepared pictures",
+        "prepared images",
         prepare_job,
         300_000,
         ": cannot be written",
@@ -63,8 +63,8 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for number in range(400):
         Image.fromarray(generator.integers(0, 256, (48, 48), dtype=np.uint8)).save(folder / f"{number}.png")
     return folder
@@ -81,7 +81,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, finished_root: Path) -> Path
         if directory.name != f"step-{STEPS:08d}":
             shutil.rmtree(directory)
     for job in (train_job, evaluate_job):
-        with running(folder, job, root, ("training.steps=20",)) as trial:
+        with start_trial(folder, job, root, ("training.steps=20",)) as trial:
             assert trial.end() == 0, trial.text
     for results in (*root.glob("tiny-*/evaluations"), root / "features"):
         shutil.rmtree(results)
@@ -111,10 +111,10 @@ def fill(folder: Path, leave: int) -> Path:
 def state(root: Path) -> dict[str, object]:
     """Return everything that is finished, by content, and what else lies in a results folder."""
     run = training_directory(training(), root)
-    newest = latest(run)
+    newest = find_latest_checkpoint(run)
     return {
         "checkpoint": None if newest is None else (newest.step, newest.digest),
-        "shorter": finished(training_directory(training("training.steps=20"), root), STEPS),
+        "shorter": find_finished_checkpoint(training_directory(training("training.steps=20"), root), STEPS),
         "temporary": [path.name for path in root.rglob(".*") if path.name != ".owner"],
         "samples": sorted(path.name for path in root.glob("tiny-*/samples/*")),
         "data": sorted(path.name for path in root.glob("data/*")),
@@ -127,17 +127,17 @@ def told(text: str, case: Case) -> bool:
     return len(lines) == 1 and case.message in lines[0] and "nothing was changed" in lines[0]
 
 
-def attempt(case: Case, root: Path, folder: Path, pictures: Path, largest: int | None) -> tuple[int, str]:
-    overrides = tuple(override.replace("%s", str(pictures)) for override in case.overrides)
-    job = (case.job, root, overrides) if largest is None else (limited, case.job, largest, root, overrides)
-    with running(folder, *job) as trial:
+def attempt(case: Case, root: Path, folder: Path, images: Path, largest: int | None) -> tuple[int, str]:
+    overrides = tuple(override.replace("%s", str(images)) for override in case.overrides)
+    job = (case.job, root, overrides) if largest is None else (file_limited_job, case.job, largest, root, overrides)
+    with start_trial(folder, *job) as trial:
         return trial.end(), trial.text
 
 
-def check(case: Case, root: Path, folder: Path, pictures: Path, largest: int | None, codes: set[int]) -> list[str]:
+def check(case: Case, root: Path, folder: Path, images: Path, largest: int | None, codes: set[int]) -> list[str]:
     """Try to write without room; add the exit code, and return what was not as it should be."""
     before = state(root)
-    code, text = attempt(case, root, folder, pictures, largest)
+    code, text = attempt(case, root, folder, images, largest)
     codes.add(code)
     wrong = [] if code == 2 else [f"exit code {code}"]
     wrong += [] if told(text, case) else [f"said {text!r}"]
@@ -148,15 +148,15 @@ def check(case: Case, root: Path, folder: Path, pictures: Path, largest: int | N
     return wrong if len(lines) == len([*read_journal(run)]) else [*wrong, "the journal is cut in a line"]
 
 
-def test_a_limit_on_the_size_of_files(begun: Path, tmp_path: Path, pictures: Path, record: Record) -> None:
+def test_a_limit_on_the_size_of_files(begun: Path, tmp_path: Path, images: Path, record: Record) -> None:
     wrong: dict[str, list[str]] = {}
     codes: set[int] = set()
     with_room = 0
     for case in CASES:
         root = tmp_path / case.what / "runs"
         shutil.copytree(begun, root)
-        wrong[case.what] = check(case, root, root.parent, pictures, case.largest, codes)
-        with_room += attempt(case, root, root.parent / "again", pictures, None)[0] == 0
+        wrong[case.what] = check(case, root, root.parent, images, case.largest, codes)
+        with_room += attempt(case, root, root.parent / "again", images, None)[0] == 0
     held = sum(not faults for faults in wrong.values())
     seen = {
         "while writing": ", ".join(wrong),
@@ -172,7 +172,7 @@ def overwritten(folder: Path) -> dict[str, str]:
     """The control: torch.save over the last good file, as many scripts do."""
     saved = folder / "last.pt"
     torch.save({"w": torch.zeros(1000)}, saved)
-    with running(folder / "control", limited, overwrite_job, 20_000, saved) as trial:
+    with start_trial(folder / "control", file_limited_job, overwrite_job, 20_000, saved) as trial:
         trial.end()
     try:
         torch.load(saved, weights_only=True)
@@ -181,7 +181,7 @@ def overwritten(folder: Path) -> dict[str, str]:
     raise AssertionError("the control did not fail")
 
 
-def test_a_full_disk(small_disk: Path, begun: Path, tmp_path: Path, pictures: Path, record: Record) -> None:
+def test_a_full_disk(small_disk: Path, begun: Path, tmp_path: Path, images: Path, record: Record) -> None:
     wrong: dict[str, list[str]] = {}
     codes: set[int] = set()
     with_room = 0
@@ -189,11 +189,11 @@ def test_a_full_disk(small_disk: Path, begun: Path, tmp_path: Path, pictures: Pa
         root = small_disk / "runs"
         shutil.copytree(begun, root)
         filler = fill(small_disk, 0 if case.what in ("the journal", "samples") else 80_000)
-        wrong[case.what] = check(case, root, tmp_path / case.what, pictures, None, codes)
+        wrong[case.what] = check(case, root, tmp_path / case.what, images, None, codes)
         filler.unlink()
         overrides = (*case.overrides, "training.keep_checkpoints=1")
         again = Case(case.what, case.job, 0, "", overrides)
-        with_room += attempt(again, root, tmp_path / f"{case.what} again", pictures, None)[0] == 0
+        with_room += attempt(again, root, tmp_path / f"{case.what} again", images, None)[0] == 0
         shutil.rmtree(root)
     held = sum(not faults for faults in wrong.values())
     seen = {
@@ -211,12 +211,12 @@ def test_the_command_says_it_in_one_message_too(
 ) -> None:
     if not full:
         pytest.skip("the command under Prefect takes long: tried by make faults")
-    workshop = workshop_in(tmp_path)
+    workspace = make_workspace(tmp_path)
     often = ("training.checkpoint_every=1", "training.keep_checkpoints=100", "training.steps=100")
     settings = [word for one in often for word in ("--set", one)]
-    done = workshop.noisette("run", "tiny.yaml", "--output", str(small_disk), *settings)
+    done = workspace.noisette("run", "tiny.yaml", "--output", str(small_disk), *settings)
     run = next(path for path in small_disk.iterdir() if path.name.startswith("tiny-"))
-    newest = latest(run)
+    newest = find_latest_checkpoint(run)
     kept = newest is not None and Checkpoint.open(newest.directory).step > 0
     good = done.returncode == 2 and "No space left on device" in done.stderr and "Traceback" not in done.stderr
     seen = {"exit code": done.returncode, "last good checkpoint": newest.step if newest else "none"}

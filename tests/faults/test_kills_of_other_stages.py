@@ -20,11 +20,11 @@ from support.jobs import (
     in_place_prepare_job,
     prepare_job,
     sample_job,
-    trusting_evaluate_job,
-    trusting_sample_job,
+    unverified_evaluate_job,
+    unverified_sample_job,
 )
 from support.reliability import Result
-from support.trials import running
+from support.trial import start_trial
 
 from noisette.storage import verify
 
@@ -59,15 +59,15 @@ class Stage:
     overrides: tuple[str, ...] = ()
 
     def run(self, root: Path, folder: Path, job: Callable[..., None] | None = None) -> dict[str, str]:
-        with running(folder, job or self.job, root, self.overrides) as trial:
+        with start_trial(folder, job or self.job, root, self.overrides) as trial:
             assert trial.end() == 0, trial.text
         return files(root, self.pattern, self.kind)
 
     def whole(self, folder: Path) -> tuple[dict[str, str], float]:
         """Return the bits of a run that is left alone, and the seconds it works."""
         shutil.copytree(self.root, folder / "runs")
-        with running(folder, self.job, folder / "runs", self.overrides) as trial:
-            start = trial.until_it_works()
+        with start_trial(folder, self.job, folder / "runs", self.overrides) as trial:
+            start = trial.wait_until_working()
             assert trial.end() == 0, trial.text
             took = time.monotonic() - start
         return files(folder / "runs", self.pattern, self.kind), took
@@ -81,7 +81,7 @@ class Stage:
             root = folder / f"{(job or self.job).__name__}-{number}" / "runs"
             shutil.rmtree(root.parent, ignore_errors=True)
             shutil.copytree(self.root, root)
-            with running(root.parent, job or self.job, root, self.overrides) as trial:
+            with start_trial(root.parent, job or self.job, root, self.overrides) as trial:
                 trial.send(signal.SIGKILL, moments.uniform(0.1, 0.95) * took)
                 if trial.end() == 0:
                     continue
@@ -90,34 +90,34 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """The preparation of a folder of pictures."""
-    folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+def images(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The preparation of a folder of images."""
+    folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for number in range(400):
         Image.fromarray(generator.integers(0, 256, (48, 48), dtype=np.uint8)).save(folder / f"{number}.png")
     overrides = (f"dataset={{name: image-folder, path: {folder}}}",)
     return Stage(prepare_job, tmp_path_factory.mktemp("empty"), "data/image-folder-*", "prepared", overrides)
 
 
-def test_kills_of_preparation(pictures: Stage, tmp_path: Path, times: Times, record: Record) -> None:
-    expected, took = pictures.whole(tmp_path / "whole")
+def test_kills_of_preparation(images: Stage, tmp_path: Path, times: Times, record: Record) -> None:
+    expected, took = images.whole(tmp_path / "whole")
     left, began, same = 0, 0, []
-    for root in pictures.killed(tmp_path, took, times(2, 10)):
-        assert not [*root.glob(pictures.pattern)], "nothing half-done looks finished"
+    for root in images.killed(tmp_path, took, times(2, 10)):
+        assert not [*root.glob(images.pattern)], "nothing half-done looks finished"
         left += bool([*root.glob("data/.partial-*")])
         began += bool([*root.glob("data/.partial-*/.intake.json")])
-        same.append(pictures.run(root, root.parent / "again") == expected)
+        same.append(images.run(root, root.parent / "again") == expected)
         assert not [*root.glob("data/.*")]
-    broken = sum(map(unreadable, pictures.killed(tmp_path, took, times(2, 10), in_place_prepare_job)))
+    broken = sum(map(unreadable, images.killed(tmp_path, took, times(2, 10), in_place_prepare_job)))
     seen = {"left half written beside their place": left, "gone on with": began}
-    control = {"written in place, a kill left pictures that are cut short": f"{broken} of {len(same)}"}
+    control = {"written in place, a kill left images that are cut short": f"{broken} of {len(same)}"}
     record(Result(SECTION, "SIGKILL while preparing", len(same), sum(same), seen, control))
     assert all(same)
     assert broken
 
 
 def unreadable(root: Path) -> bool:
-    """Return whether the pictures at the place of the results are fewer than there should be, or none at all."""
+    """Return whether the images at the place of the results are fewer than there should be, or none at all."""
     (directory,) = root.glob("data/image-folder-*")
     try:
         found = [len(np.load(directory / f"{split}.npy", allow_pickle=False)) for split in ("train", "test")]
@@ -152,10 +152,10 @@ def test_kills_of_sampling(drawing: Stage, tmp_path: Path, times: Times, record:
         assert not [*root.glob(drawing.pattern)], "nothing half-done looks finished"
         batches.append(kept(root))
         if batches[-1] > 1:
-            for job, found in ((sample_job, repaired), (trusting_sample_job, trusted)):
+            for job, found in ((sample_job, repaired), (unverified_sample_job, trusted)):
                 copy = root.parent / job.__name__
                 shutil.copytree(root, copy)
-                damage(copy, "tiny-*/samples/.partial-*/pictures.npy")
+                damage(copy, "tiny-*/samples/.partial-*/images.npy")
                 found.append(drawing.run(copy, root.parent / "copy", job) == expected)
         same.append(drawing.run(root, root.parent / "again") == expected)
         assert not [*root.glob("tiny-*/samples/.*")]
@@ -177,7 +177,7 @@ def drawn_root(finished_root: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A results folder with finished samples, not yet compared."""
     folder = tmp_path_factory.mktemp("drawn")
     shutil.copytree(finished_root, folder / "runs")
-    with running(folder, evaluate_job, folder / "runs") as trial:
+    with start_trial(folder, evaluate_job, folder / "runs") as trial:
         assert trial.end() == 0, trial.text
     for directory in (*folder.glob("runs/tiny-*/evaluations"), folder / "runs" / "features"):
         shutil.rmtree(directory)
@@ -193,7 +193,7 @@ def test_kills_of_evaluation(drawn_root: Path, tmp_path: Path, times: Times, rec
         features.append(len([*root.glob("features/[!.]*")]))
         same.append(stage.run(root, root.parent / "again") == expected)
     results: dict[str, Any] = {}
-    for job in (evaluate_job, trusting_evaluate_job):
+    for job in (evaluate_job, unverified_evaluate_job):
         copy = tmp_path / f"damaged-{job.__name__}"
         shutil.copytree(tmp_path / "whole" / "runs", copy)
         shutil.rmtree(next(copy.glob("tiny-*/evaluations")))
@@ -201,7 +201,7 @@ def test_kills_of_evaluation(drawn_root: Path, tmp_path: Path, times: Times, rec
         stage.run(copy, tmp_path / "damaged", job)
         results[job.__name__] = report(copy)
     healed = results["evaluate_job"] == report(tmp_path / "whole" / "runs")
-    differs = results["trusting_evaluate_job"] != report(tmp_path / "whole" / "runs")
+    differs = results["unverified_evaluate_job"] != report(tmp_path / "whole" / "runs")
     seen = {
         "went on with kept features": sum(number > 0 for number in features),
         "a bit of kept features flipped, and computed again": f"{healed:d} of 1",

@@ -15,9 +15,9 @@ from support.jobs import train_job, training
 from support.processes import descendants, wait_until
 from support.reliability import Result
 from support.tiny import write_prepared
-from support.trials import Trial, running
+from support.trial import Trial, start_trial
 
-from noisette.checkpoint import Checkpoint, finished, latest
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint
 from noisette.layout import training_directory
 
 Record = Callable[[Result], None]
@@ -33,7 +33,7 @@ VICTIMS = ("the one that was started", "torchrun", "a worker", "the other worker
 
 
 def bits(root: Path) -> dict[str, str]:
-    checkpoint = finished(training_directory(training(*TWO), root), 60)
+    checkpoint = find_finished_checkpoint(training_directory(training(*TWO), root), 60)
     assert checkpoint is not None
     return {name: record.sha256 for name, record in Checkpoint.open(checkpoint.directory).manifest.files.items()}
 
@@ -43,7 +43,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The bits of a run that is left alone."""
     folder = tmp_path_factory.mktemp("whole")
     write_prepared(folder / "runs", training(*TWO))
-    with running(folder, train_job, folder / "runs", TWO) as trial:
+    with start_trial(folder, train_job, folder / "runs", TWO) as trial:
         assert trial.end() == 0, trial.text
     return bits(folder / "runs")
 
@@ -69,11 +69,11 @@ def test_kills_of_one_of_several_processes(
     for number, victim in enumerate(victims):
         folder = tmp_path / f"trial-{number}"
         write_prepared(folder / "runs", training(*TWO))
-        with running(folder, train_job, folder / "runs", TWO) as trial:
+        with start_trial(folder, train_job, folder / "runs", TWO) as trial:
             kill(trial, victim, moments.uniform(0, 0.2))
-        kept = latest(training_directory(training(*TWO), folder / "runs"))
+        kept = find_latest_checkpoint(training_directory(training(*TWO), folder / "runs"))
         resumed += kept is not None and 0 < kept.step < 60
-        with running(folder / "again", train_job, folder / "runs", TWO) as trial:
+        with start_trial(folder / "again", train_job, folder / "runs", TWO) as trial:
             assert trial.end() == 0, trial.text
         same += bits(folder / "runs") == whole
         shutil.rmtree(folder)

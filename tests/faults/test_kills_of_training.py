@@ -14,10 +14,10 @@ import pytest
 from support.jobs import KILLS, forgetful_job, train_job, training
 from support.reliability import Result
 from support.tiny import write_prepared
-from support.trials import running
+from support.trial import start_trial
 
 from noisette import CheckpointError
-from noisette.checkpoint import Checkpoint, finished, latest
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint
 from noisette.layout import training_directory
 from noisette.storage import is_complete
 
@@ -41,7 +41,7 @@ class Killed:
 def bits(root: Path, *overrides: str) -> dict[str, str]:
     """Return the hashes of the last checkpoint: weights, averaged weights, optimizer."""
     experiment = training(*overrides)
-    checkpoint = finished(training_directory(experiment, root), experiment.training.steps)
+    checkpoint = find_finished_checkpoint(training_directory(experiment, root), experiment.training.steps)
     assert checkpoint is not None
     hashes = {name: record.sha256 for name, record in Checkpoint.open(checkpoint.directory).manifest.files.items()}
     assert set(hashes) == {"network.safetensors", "ema.safetensors", "optimizer.safetensors"}
@@ -53,8 +53,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], flo
     """The bits of a run that is left alone, and the seconds it works."""
     folder = tmp_path_factory.mktemp("whole")
     write_prepared(folder / "runs", training())
-    with running(folder, train_job, folder / "runs") as trial:
-        start = trial.until_it_works()
+    with start_trial(folder, train_job, folder / "runs") as trial:
+        start = trial.wait_until_working()
         assert trial.end() == 0, trial.text
         took = time.monotonic() - start
     return bits(folder / "runs"), took
@@ -65,9 +65,9 @@ def go_on(root: Path, folder: Path, expected: dict[str, str], overrides: tuple[s
     run = training_directory(training(*overrides), root)
     announced = told(folder)
     gone = sum(map(lost, kept(run, announced, training(*overrides).training.keep_checkpoints)))
-    before = latest(run)
+    before = find_latest_checkpoint(run)
     mid_write = bool([*(run / "checkpoints").glob(".staging-*")])
-    with running(folder / "again", train_job, root, overrides) as trial:
+    with start_trial(folder / "again", train_job, root, overrides) as trial:
         assert trial.end() == 0, trial.text
     first = int((folder / "again" / "first").read_text()) - 1
     assert first == (before.step if before else 0)
@@ -106,7 +106,7 @@ def test_kills_at_random_times(
         shutil.rmtree(folder, ignore_errors=True)
         mine = folder / "runs"
         shutil.copytree(root, mine)
-        with running(folder, train_job, mine) as trial:
+        with start_trial(folder, train_job, mine) as trial:
             trial.send(signal.SIGKILL, moments.uniform(0.08, 0.95) * took)
             if trial.end() == 0:  # it was faster this time: no kill, no trial
                 continue
@@ -127,7 +127,7 @@ def test_kills_inside_a_checkpoint_write(
         mine = folder / "runs"
         shutil.copytree(root, mine)
         overrides = ("training.keep_checkpoints=2",) if "removed" in point else ()
-        with running(folder, train_job, mine, overrides, point) as trial:
+        with start_trial(folder, train_job, mine, overrides, point) as trial:
             assert trial.end() == -signal.SIGKILL, (point, trial.text)
         trials.append(go_on(mine, folder, expected, overrides))
         assert trials[-1].mid_write == ("before" in point or "between" in point), point
@@ -141,13 +141,13 @@ def test_control_without_a_part_of_the_state_the_bits_differ(
 ) -> None:
     expected, _ = whole
     parts = FORGOTTEN[: times(2, len(FORGOTTEN))]
-    with running(tmp_path / "killed", train_job, root, (), "before the manifest") as trial:
+    with start_trial(tmp_path / "killed", train_job, root, (), "before the manifest") as trial:
         assert trial.end() == -signal.SIGKILL
     differ = 0
     for forgotten in (*parts, "nothing"):
         mine = tmp_path / forgotten
         shutil.copytree(root, mine)
-        with running(tmp_path / f"trial-{forgotten}", forgetful_job, mine, forgotten) as trial:
+        with start_trial(tmp_path / f"trial-{forgotten}", forgetful_job, mine, forgotten) as trial:
             assert trial.end() == 0, trial.text
         differ += bits(mine) != expected
     seen = {"bits differ without": ", ".join(parts)}

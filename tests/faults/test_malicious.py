@@ -21,7 +21,7 @@ from support.jobs import training
 from support.reliability import Result
 
 from noisette import CheckpointError, Model, train
-from noisette.checkpoint import Checkpoint, finished
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint
 from noisette.layout import training_directory
 from noisette.storage import MANIFEST
 from noisette.storage.manifest import FileRecord, Manifest, sha256_of, write_manifest
@@ -104,7 +104,7 @@ FILES: dict[str, Any] = {
 ABOUT: dict[str, dict[str, Any]] = {
     "a step that is none": {"step": "../../x"},
     "a negative step": {"step": -1},
-    "pictures of a billion pixels": {"shape": [1, 10**9, 10**9]},
+    "images of a billion pixels": {"shape": [1, 10**9, 10**9]},
     "no experiment": {"experiment": None},
     "plugins without names": {"plugins": [{}]},
     "a plugin of another package": {"plugins": [{"kind": "schedule", "name": "os", "distribution": "os"}]},
@@ -119,7 +119,7 @@ def checkpoint(finished_root: Path, tmp_path: Path) -> Checkpoint:
     run = training_directory(training(), tmp_path / "runs")
     for directory in sorted((run / "checkpoints").iterdir())[:-1]:
         shutil.rmtree(directory)
-    found = finished(run, training().training.steps)
+    found = find_finished_checkpoint(run, training().training.steps)
     assert found is not None
     return found
 

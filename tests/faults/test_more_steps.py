@@ -12,10 +12,10 @@ from support.jobs import training
 from support.reliability import Result
 
 from noisette import CheckpointError, Events, Run, hookimpl, train
-from noisette.checkpoint import checkpoint_path, finished
+from noisette.checkpoint import checkpoint_path, find_finished_checkpoint
 from noisette.journal import read_journal
 from noisette.layout import training_directory
-from noisette.stages import plan
+from noisette.stages import plan_stages
 from noisette.storage import MANIFEST, committed
 
 Record = Callable[[Result], None]
@@ -67,10 +67,12 @@ def test_more_steps_go_on_where_fewer_ended(
         same += extended == straight
         went_on += begun == 16
         assert f"training goes on at step 16 of 24, behind {short}" in told()
-        assert finished(training_directory(training("training.steps=16", *options), root), 16), "it stays"
+        assert find_finished_checkpoint(training_directory(training("training.steps=16", *options), root), 16), (
+            "it stays"
+        )
         run = training_directory(training("training.steps=24", *options), root)
         assert [entry["step"] for entry in read_journal(run)] == [5, 10, 15, 20]
-        assert plan(training("training.steps=24", *options), root)[1].finished
+        assert plan_stages(training("training.steps=24", *options), root)[1].finished
     control, begun = trained(root, "training.steps=24", "training.lr_schedule=linear")
     seen = {
         "went on behind the shorter run": went_on,
@@ -111,7 +113,7 @@ def test_another_course_begins_anew_beside_the_first_and_says_why(
         shutil.rmtree(training_directory(training("training.steps=4", change), root))
     _, begun = trained(root, "training.steps=6", "training.lr_schedule=cosine")
     right += begun == 0 and f"{run} differs in training.lr_schedule, training.steps" in told()
-    assert finished(run, 4), "the first is as it was"
+    assert find_finished_checkpoint(run, 4), "the first is as it was"
     seen = {
         "began at step 0, naming the keys": ", ".join(
             [*changes.values(), "training.lr_schedule and training.steps"]

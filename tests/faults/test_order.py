@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import prepare_job, sample_job, train_job, unflushed_job, waiting_job
+from support.jobs import job_without_fsync, prepare_job, sample_job, train_job, waiting_job
 from support.reliability import Result
-from support.trials import running
+from support.trial import start_trial
 
 Record = Callable[[Result], None]
 SECTION = "Order on the way to the disk"
@@ -34,7 +34,7 @@ def traced(folder: Path, *job: Any) -> list[Call]:
     """Return the calls of a job, in the order in which they were finished."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed (apt-get install strace)")
-    with running(folder, waiting_job, *job) as trial:
+    with start_trial(folder, waiting_job, *job) as trial:
         out = folder / "calls"
         command = ["strace", "-f", "-y", "-s", "4096", "-e", f"trace={CALLS}", "-o", out, "-p", str(trial.pid)]
         watcher = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -114,7 +114,7 @@ def test_files_then_directory_then_name_then_folder(finished_root: Path, tmp_pat
         count += len(commits(calls))
         wrong += [fault for place in commits(calls) for fault in faults(calls, place)]
     shutil.copytree(finished_root, tmp_path / "control" / "runs")
-    control_job = (unflushed_job, prepare_job, tmp_path / "control" / "runs", ("preparation.limit=50",))
+    control_job = (job_without_fsync, prepare_job, tmp_path / "control" / "runs", ("preparation.limit=50",))
     calls = traced(tmp_path / "control", *control_job)
     blind = [fault for place in commits(calls) for fault in faults(calls, place)]
     seen = {"in order": "each file, their directory, its new name, the folder above"}

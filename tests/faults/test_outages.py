@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from support.outages import FAULTS, direct, suffer
+from support.outages import FAULTS, log_directly, run_with_fault
 from support.reliability import OUTAGES, Result
 from support.servers import Server, mlflow_server
 
@@ -29,7 +29,7 @@ def test_a_training_and_its_metrics_outlast_an_outage(
     if not full and name in ("back", "hanging", "refusing"):
         pytest.skip("tried by make outages: like another that is tried here, but longer")
     fault, trials, steps = FAULTS[name], 3 if full else 1, 4000 if full else 400
-    seen = [suffer(tmp_path / str(trial), server, fault, steps, timed=full) for trial in range(trials)]
+    seen = [run_with_fault(tmp_path / str(trial), server, fault, steps, timed=full) for trial in range(trials)]
     right = [one for one in seen if (one.lost, one.twice, one.runs, one.states) == (0, 0, 2, {"FINISHED"})]
     slower = median(one.slower for one in seen)
     told = {
@@ -40,15 +40,15 @@ def test_a_training_and_its_metrics_outlast_an_outage(
         "share of the time in the tracker, at most": f"{max(one.blocked for one in seen):.5f}",
         "seconds from the last step to the end": f"{median(one.waited for one in seen):.1f}",
     }
-    control = {"lost when MLflow is called directly": f"{direct(server, fault, 9)} of 9"} if full else {}
+    control = {"lost when MLflow is called directly": f"{log_directly(server, fault, 9)} of 9"} if full else {}
     record(Result(OUTAGES, fault.name, trials, len(right), told, control))
     assert len(right) == trials, seen
     assert all(one.blocked < 0.05 for one in seen), seen
     assert all(one.told == 4 * steps for one in seen)
     if not fault.answers:
-        assert all(one.behind for one in seen), "the control: the server was really away"
+        assert all(one.is_behind for one in seen), "the control: the server was really away"
 
 
 def test_who_calls_mlflow_directly_loses_what_an_outage_takes(server: Server) -> None:
-    assert direct(server, FAULTS["control"], 6) == 0
-    assert direct(server, FAULTS["refusing-back"], 6) == 2
+    assert log_directly(server, FAULTS["control"], 6) == 0
+    assert log_directly(server, FAULTS["refusing-back"], 6) == 2

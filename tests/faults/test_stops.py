@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from support.jobs import evaluate_job, prepare_job, sample_job, train_job, training
 from support.reliability import Result
-from support.trials import running
-from support.workshop import Workshop, workshop_in
+from support.trial import start_trial
+from support.workspace import Workspace, make_workspace
 
 from noisette import train
-from noisette.checkpoint import latest
+from noisette.checkpoint import find_latest_checkpoint
 from noisette.layout import training_directory
 
 Record = Callable[[Result], None]
@@ -34,7 +34,7 @@ LONG_GRID = long("training.preview_every=1", "sampling.samplers=[{name: ddpm, st
 
 def stopped(folder: Path, number: int, after: float, *job: object) -> tuple[int, float]:
     """Send a signal to a job at work; return its exit code and how long it took to end."""
-    with running(folder, *job) as trial:  # type: ignore[arg-type]
+    with start_trial(folder, *job) as trial:  # type: ignore[arg-type]
         trial.send(number, after)
         start = time.monotonic()
         return trial.end(), time.monotonic() - start
@@ -56,7 +56,7 @@ def test_training_saves_its_step(
             assert ended == code
             codes[ended] = None
             took.append(seconds)
-            checkpoint = latest(training_directory(training(*overrides), mine / "runs"))
+            checkpoint = find_latest_checkpoint(training_directory(training(*overrides), mine / "runs"))
             saved += checkpoint is not None and checkpoint.step > 0
     seen = {"exit codes": ", ".join(map(str, codes)), "seconds at most": f"{max(took):.2f}", "state saved": saved}
     record(Result(SECTION, f"SIGTERM and SIGINT: {what}", len(took), sum(t <= MOST for t in took), seen))
@@ -82,7 +82,7 @@ def test_other_stages_end_at_once(finished_root: Path, tmp_path: Path, times: Ti
                     codes[ended] = None
                     took.append(seconds)
     seen = {"exit codes": ", ".join(map(str, codes)), "seconds at most": f"{max(took):.2f}"}
-    fault = "SIGTERM and SIGINT: sampling (50,000 pictures a batch), evaluation, preparation"
+    fault = "SIGTERM and SIGINT: sampling (50,000 images a batch), evaluation, preparation"
     record(Result(SECTION, fault, len(took), sum(t <= MOST for t in took), seen))
     assert max(took) <= MOST
 
@@ -106,16 +106,16 @@ def test_the_command_stops_in_a_sampling_and_goes_on(
     )
     (tmp_path / "stopped").mkdir()
     (tmp_path / "whole").mkdir()
-    workshop = workshop_in(tmp_path / "stopped")
-    process = workshop.start(*asked)
-    while batches(workshop) < 5:
+    workspace = make_workspace(tmp_path / "stopped")
+    process = workspace.start(*asked)
+    while batches(workspace) < 5:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     start = time.monotonic()
     process.send_signal(number)
     said = process.communicate(timeout=120)[1]
-    took, kept = time.monotonic() - start, batches(workshop)
-    again = workshop.noisette(*asked)
+    took, kept = time.monotonic() - start, batches(workspace)
+    again = workspace.noisette(*asked)
     assert again.returncode == 0, again.stderr
     went_on = "goes on:" in again.stderr
     seen = {"exit code": process.returncode, "seconds": f"{took:.1f}", "batches kept": kept, "went on": went_on}
@@ -124,8 +124,8 @@ def test_the_command_stops_in_a_sampling_and_goes_on(
     assert right, (seen, said, again.stderr)
 
 
-def batches(workshop: Workshop) -> int:
-    files = workshop.folder.glob("runs/tiny-*/samples/.partial-*/.batches.jsonl")
+def batches(workspace: Workspace) -> int:
+    files = workspace.folder.glob("runs/tiny-*/samples/.partial-*/.batches.jsonl")
     return max((len(file.read_text().splitlines()) - 1 for file in files), default=0)
 
 
@@ -137,10 +137,10 @@ def test_a_second_owner_is_refused_with_the_first_ones_id(
     for job, overrides in jobs.items():
         root = tmp_path / job.__name__ / "runs"
         shutil.copytree(finished_root, root)
-        with running(root.parent / "first", job, root, overrides) as first:
-            first.until_it_works()
+        with start_trial(root.parent / "first", job, root, overrides) as first:
+            first.wait_until_working()
             time.sleep(0.2)
-            with running(root.parent / "second", job, root, overrides) as second:
+            with start_trial(root.parent / "second", job, root, overrides) as second:
                 code = second.end()
             right += code == 2 and f"process {first.pid} is working in it" in second.text
         ended, _ = stopped(root.parent / "third", signal.SIGTERM, 0.3, job, root, overrides)

@@ -3,25 +3,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.workshop import Finished, Workshop, migrated, workshop_in
+from support.workspace import FinishedRun, Workspace, make_workspace, with_migrated_database
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, request: pytest.FixtureRequest) -> Workshop:
+def workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Workspace:
     """A working directory whose commands start a Prefect server each, if they need one, as slow tests do."""
-    workshop = workshop_in(tmp_path)
-    return migrated(workshop) if request.node.get_closest_marker("slow") else workshop
+    workspace = make_workspace(tmp_path)
+    return with_migrated_database(workspace) if request.node.get_closest_marker("slow") else workspace
 
 
 @pytest.fixture
-def served(workshop: Workshop, prefect: dict[str, str]) -> Workshop:
+def served(workspace: Workspace, prefect: dict[str, str]) -> Workspace:
     """A working directory whose commands share a server of Prefect."""
-    workshop.settings.update(prefect)
-    return workshop
+    workspace.settings.update(prefect)
+    return workspace
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """The tiny experiment, run once for all tests; they only look at it."""
-    workshop = workshop_in(tmp_path_factory.mktemp("workshop"))
-    return Finished(workshop, workshop.noisette("run", "tiny.yaml"))
+    workspace = make_workspace(tmp_path_factory.mktemp("workspace"))
+    return FinishedRun(workspace, workspace.noisette("run", "tiny.yaml"))

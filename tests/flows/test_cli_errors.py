@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 HEAVY = ("torch", "torchvision", "numpy", "prefect", "mlflow", "sklearn", "PIL", "scipy", "pandas")
 
@@ -35,18 +35,18 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["compare", "missing"], 2),
         (["compare", "tiny.yaml", "--samplers", "ddim:etta=1"], 2),
         (["process", "denoise", "--help"], 0),
-        (["edit", "missing.yaml", "picture.png"], 2),
+        (["edit", "missing.yaml", "image.png"], 2),
         (["export", "missing.yaml", "folder"], 2),
     ],
     ids=str,
 )
 def test_answers_that_need_nothing_heavy_import_nothing_heavy(
-    workshop: Workshop, arguments: list[str], code: int
+    workspace: Workspace, arguments: list[str], code: int
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments],
-        cwd=workshop.folder,
-        env=workshop.environment,
+        cwd=workspace.folder,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=True,
@@ -57,16 +57,16 @@ def test_answers_that_need_nothing_heavy_import_nothing_heavy(
     assert "noisette.plugins" in seen["modules"]  # the probe looks at the right interpreter
 
 
-def test_all_problems_of_a_config_come_at_once_without_a_traceback(workshop: Workshop) -> None:
+def test_all_problems_of_a_config_come_at_once_without_a_traceback(workspace: Workspace) -> None:
     wrong = ["--set", "training.stepz=5", "--set", "training.lr=-1", "--set", "schedule=linaer"]
-    done = workshop.noisette("run", "tiny.yaml", *wrong)
+    done = workspace.noisette("run", "tiny.yaml", *wrong)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "3 problems" in done.stderr
     for part in ("training.stepz", "did you mean 'steps'?", "training.lr", "did you mean 'linear'?"):
         assert part in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (workshop.folder / "runs").exists()
+    assert not (workspace.folder / "runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -81,30 +81,30 @@ def test_all_problems_of_a_config_come_at_once_without_a_traceback(workshop: Wor
     ids=str,
 )
 def test_the_users_mistakes_end_in_2_with_one_message(
-    workshop: Workshop, arguments: list[str], reason: str
+    workspace: Workspace, arguments: list[str], reason: str
 ) -> None:
-    done = workshop.noisette(*arguments)
+    done = workspace.noisette(*arguments)
     assert done.returncode == 2
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
-def test_a_stage_says_which_comes_before_it(served: Workshop, command: str) -> None:
+def test_a_stage_says_which_comes_before_it(served: Workspace, command: str) -> None:
     done = served.noisette(command, "tiny.yaml")
     assert done.returncode == 2
     assert "run `noisette train` first" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_bug_shows_its_traceback_and_says_what_it_is(workshop: Workshop) -> None:
+def test_a_bug_shows_its_traceback_and_says_what_it_is(workspace: Workspace) -> None:
     broken = PROBE.replace(
         "main()", "import noisette_flows.cli.runner as w; w.Order.config_or_show = None; main()", 1
     )
     done = subprocess.run(
         [sys.executable, "-c", broken, "run", "tiny.yaml"],
-        cwd=workshop.folder,
-        env=workshop.environment,
+        cwd=workspace.folder,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=True,

@@ -1,4 +1,4 @@
-"""`noisette evaluate PICTURES REAL`: two folders, told apart from an experiment; what is shown, kept and logged."""
+"""`noisette evaluate IMAGES REAL`: two folders, told apart from an experiment; what is shown, kept and logged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ LITE = "efficientnet-lite0:size=32"
 
 
 def noisette(where: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = Workshop(where).noisette(*arguments, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    done = Workspace(where).noisette(*arguments, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert done.returncode == code, done.stderr + done.stdout
     return done
 
@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         arrays = np.random.default_rng(seed).integers(0, top, (count, 8, 8), dtype=np.uint8)
         for index, array in enumerate(arrays):
             Image.fromarray(array).save(there / name / f"{index}.png")
-    (there / "fake" / "note.txt").write_text("no picture")
+    (there / "fake" / "note.txt").write_text("no image")
     return there
 
 
@@ -54,7 +54,7 @@ def test_json_is_one_document_and_the_second_time_nothing_is_read(place: Path) -
     first, second = noisette(place, *arguments), noisette(place, *arguments)
     facts = json.loads(first.stdout)
     assert facts["columns"] == ["kid_efficientnet-lite0"]
-    assert [row["kind"] for row in facts["rows"]] == ["floor", "pictures"]
+    assert [row["kind"] for row in facts["rows"]] == ["floor", "images"]
     assert facts["rows"][1]["results"]["kid_efficientnet-lite0"]["stderr"] > 0
     assert facts["sides"]["generated"]["rejected"] == 1
     assert (place / facts["report"]).is_file()
@@ -93,10 +93,10 @@ def test_a_store_that_does_not_answer_costs_no_result(place: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fake"], "fake is a folder: say what its pictures are compared with"),
-        (["fake", "nowhere"], "nowhere: expected a folder of pictures; there is none"),
-        (["tiny.yaml", "--size", "8"], "--size is for two sets of pictures"),
-        (["tiny.yaml", "--no-floor"], "--no-floor is for two sets of pictures"),
+        (["fake"], "fake is a folder: say what its images are compared with"),
+        (["fake", "nowhere"], "nowhere: expected a folder of images; there is none"),
+        (["tiny.yaml", "--size", "8"], "--size is for two sets of images"),
+        (["tiny.yaml", "--no-floor"], "--no-floor is for two sets of images"),
         (["fake", "real", "--features", "incept"], "no features 'incept'"),
         (["fake", "real", "--metrics", "kid:sise=8"], "did you mean 'size'?"),
     ],

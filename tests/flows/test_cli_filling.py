@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.workshop import Finished
+from support.workspace import FinishedRun
 from typer.testing import CliRunner
 
 from noisette import DataError, NoisetteError
@@ -27,26 +27,26 @@ def values(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         return np.asarray(image).astype(np.int64)
 
 
-def test_a_mask_says_what_is_filled_in(finished: Finished, tmp_path: Path) -> None:
+def test_a_mask_says_what_is_filled_in(finished: FinishedRun, tmp_path: Path) -> None:
     white = np.zeros((16, 16), dtype=np.uint8)
     white[:, 8:] = 255  # twice the model's size: it is fitted
     Image.fromarray(white).save(tmp_path / "mask.png")
-    picture = np.full((8, 8), 200, dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "picture.png")
+    image = np.full((8, 8), 200, dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
     words = ("--mask", tmp_path / "mask.png", "--steps", 4, "--count", 2, "--resample", 2, "--to", tmp_path / "out")
-    grid, first, second = called("inpaint", finished.run, tmp_path / "picture.png", *words)
-    assert grid.name == "inpaint-picture.png"
+    grid, first, second = called("inpaint", finished.run, tmp_path / "image.png", *words)
+    assert grid.name == "inpaint-image.png"
     assert (values(first)[:, :4] == 200).all()
     assert not (values(first)[:, 4:] == 200).all()
     assert not np.array_equal(values(first), values(second))
 
 
-def test_wrong_words_are_one_message(finished: Finished, tmp_path: Path) -> None:
+def test_wrong_words_are_one_message(finished: FinishedRun, tmp_path: Path) -> None:
     runner = CliRunner()
     both = ["inpaint", str(finished.run), "test:0", "--mask", "m.png", "--box", "0,0,1,1"]
     assert "expected --mask or --box; got both" in runner.invoke(app, both).output
     assert "LEFT,TOP,WIDTH,HEIGHT" in runner.invoke(app, [*both[:3], "--box", "1,2"]).output
-    with pytest.raises(DataError, match="outside the picture"):
+    with pytest.raises(DataError, match="outside the image"):
         called("inpaint", finished.run, "drawn:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path)
     with pytest.raises(DataError, match=r"train one with training\.low_res_size"):
         called("upscale", finished.run, "drawn:0", "--to", tmp_path)

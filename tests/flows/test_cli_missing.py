@@ -12,7 +12,7 @@ import yaml
 
 from noisette import ConfigError, Experiment
 from noisette.storage import committed
-from noisette_flows.cli.install_hints import with_packages
+from noisette_flows.cli.install_hints import add_install_hints
 
 GONE = {
     "dataset": "gone",
@@ -44,7 +44,7 @@ def problems(folder: Path, config: Any, overrides: dict[str, Any] | None = None)
     path.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
     with pytest.raises(ConfigError) as caught:
         Experiment.load(path, overrides or {})
-    told = with_packages(caught.value, str(path), overrides or {}, folder)
+    told = add_install_hints(caught.value, str(path), overrides or {}, folder)
     assert [one.path for one in told.problems] == [one.path for one in caught.value.problems]
     return {one.path: one.hint for one in told.problems}
 

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.workshop import Finished, Workshop
+from support.workspace import FinishedRun, Workspace
 
 
 @pytest.fixture
-def read_only(served: Workshop, finished: Finished) -> Iterator[Path]:
+def read_only(served: Workspace, finished: FinishedRun) -> Iterator[Path]:
     """A results folder with everything finished, on a file system that takes nothing more."""
     runs = served.folder / "runs"
     runs.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", runs], capture_output=True).returncode:
         pytest.skip("mounting a file system needs root")
     try:
-        shutil.copytree(finished.workshop.folder / "runs", runs, dirs_exist_ok=True)
+        shutil.copytree(finished.workspace.folder / "runs", runs, dirs_exist_ok=True)
         assert served.noisette("run", "tiny.yaml").returncode == 0  # it is in MLflow, too
         subprocess.run(["mount", "-o", "remount,ro", runs], check=True)
         yield runs
@@ -28,7 +28,7 @@ def read_only(served: Workshop, finished: Finished) -> Iterator[Path]:
 
 
 def test_a_read_only_folder_still_shows_what_is_finished_and_refuses_the_rest(
-    served: Workshop, read_only: Path
+    served: Workspace, read_only: Path
 ) -> None:
     again = served.noisette("run", "tiny.yaml")
     assert again.returncode == 0
@@ -43,7 +43,7 @@ def test_a_read_only_folder_still_shows_what_is_finished_and_refuses_the_rest(
 
 
 @pytest.mark.parametrize("kind", ["a link to nowhere", "a file"])
-def test_a_results_folder_that_is_none_is_one_message(served: Workshop, kind: str) -> None:
+def test_a_results_folder_that_is_none_is_one_message(served: Workspace, kind: str) -> None:
     runs = served.folder / "runs"
     if kind == "a file":
         runs.touch()
@@ -56,11 +56,11 @@ def test_a_results_folder_that_is_none_is_one_message(served: Workshop, kind: st
 
 
 @pytest.mark.slow
-def test_damaged_settings_of_prefect_are_one_message(workshop: Workshop) -> None:
-    home = workshop.folder / "prefect"
+def test_damaged_settings_of_prefect_are_one_message(workspace: Workspace) -> None:
+    home = workspace.folder / "prefect"
     home.mkdir(exist_ok=True)
     (home / "profiles.toml").write_text("[[[")
-    done = workshop.noisette("prepare", "tiny.yaml")
+    done = workspace.noisette("prepare", "tiny.yaml")
     assert done.returncode == 2
     assert f"mend or remove {home}/profiles.toml" in done.stderr
     assert "Traceback" not in done.stderr

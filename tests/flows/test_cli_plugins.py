@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from support.packages import install
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 from noisette.contracts import KINDS
 from noisette.plugins import registry
@@ -31,24 +31,24 @@ def plugins():
 '''
 
 
-def listed(workshop: Workshop, *arguments: str, **environment: str) -> list[dict[str, Any]]:
-    done = workshop.noisette("plugins", "list", "--json", *arguments, **environment)
+def listed(workspace: Workspace, *arguments: str, **environment: str) -> list[dict[str, Any]]:
+    done = workspace.noisette("plugins", "list", "--json", *arguments, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_every_kind_is_listed_with_where_it_comes_from(workshop: Workshop) -> None:
-    lines = [line for line in listed(workshop) if line["status"] == "ok"]
+def test_every_kind_is_listed_with_where_it_comes_from(workspace: Workspace) -> None:
+    lines = [line for line in listed(workspace) if line["status"] == "ok"]
     assert {line["kind"] for line in lines} == set(KINDS)
     assert all(line["distribution"] == "noisette" and line["version"] and line["description"] for line in lines)
-    samplers = [line for line in listed(workshop, "--kind", "sampler") if line["status"] == "ok"]
+    samplers = [line for line in listed(workspace, "--kind", "sampler") if line["status"] == "ok"]
     assert {"ddim", "ddpm"} <= {line["name"] for line in samplers}
     assert {line["kind"] for line in samplers} == {"sampler"}
 
 
-def test_the_table_tells_the_same(workshop: Workshop) -> None:
-    done = workshop.noisette("plugins", "list")
-    for line in listed(workshop):
+def test_the_table_tells_the_same(workspace: Workspace) -> None:
+    done = workspace.noisette("plugins", "list")
+    for line in listed(workspace):
         shown = [
             words for words in map(str.split, done.stdout.splitlines()) if words[:2] == [line["kind"], line["name"]]
         ]
@@ -56,35 +56,35 @@ def test_the_table_tells_the_same(workshop: Workshop) -> None:
         assert shown[0][2:5] == [line["version"], line["distribution"], "ok"]
 
 
-def test_a_broken_package_is_listed_with_its_reason_and_the_rest_works(workshop: Workshop) -> None:
-    install(workshop.folder, "noisette-sick", SICK)
-    path = {"PYTHONPATH": str(workshop.folder)}
-    (broken,) = [line for line in listed(workshop, **path) if line["distribution"] == "noisette-sick"]
+def test_a_broken_package_is_listed_with_its_reason_and_the_rest_works(workspace: Workspace) -> None:
+    install(workspace.folder, "noisette-sick", SICK)
+    path = {"PYTHONPATH": str(workspace.folder)}
+    (broken,) = [line for line in listed(workspace, **path) if line["distribution"] == "noisette-sick"]
     assert (broken["status"], broken["version"], broken["entry_point"]) == ("broken", "1.5", "main")
     assert "no_such_module" in broken["description"]
-    shown = workshop.noisette("plugins", "list", **path)
+    shown = workspace.noisette("plugins", "list", **path)
     assert "noisette-sick 1.5, entry point 'main'" in shown.stdout
-    assert workshop.noisette("plugins", "show", "ddim", **path).returncode == 0
+    assert workspace.noisette("plugins", "show", "ddim", **path).returncode == 0
 
 
-def test_two_plugins_of_one_name_are_both_marked(workshop: Workshop) -> None:
-    install(workshop.folder, "noisette-clash", CLASH)
-    path = {"PYTHONPATH": str(workshop.folder)}
-    lines = [line for line in listed(workshop, "-k", "sampler", **path) if line["name"] == "ddim"]
+def test_two_plugins_of_one_name_are_both_marked(workspace: Workspace) -> None:
+    install(workspace.folder, "noisette-clash", CLASH)
+    path = {"PYTHONPATH": str(workspace.folder)}
+    lines = [line for line in listed(workspace, "-k", "sampler", **path) if line["name"] == "ddim"]
     assert [line["status"] for line in lines] == ["ambiguous", "ambiguous"]
     assert any("noisette-clash:ddim" in line["description"] for line in lines)
-    refused = workshop.noisette("plugins", "show", "ddim", **path)
+    refused = workspace.noisette("plugins", "show", "ddim", **path)
     assert refused.returncode == 2
     assert "write noisette:ddim or noisette-clash:ddim" in refused.stderr
-    chosen = workshop.noisette("plugins", "show", "sampler", "noisette-clash:ddim", **path)
+    chosen = workspace.noisette("plugins", "show", "sampler", "noisette-clash:ddim", **path)
     assert "Another one of that [name]." in chosen.stdout
 
 
-def test_show_gives_options_paper_and_an_example(workshop: Workshop) -> None:
-    done = workshop.noisette("plugins", "show", "ddim")
+def test_show_gives_options_paper_and_an_example(workspace: Workspace) -> None:
+    done = workspace.noisette("plugins", "show", "ddim")
     assert "Song, Meng & Ermon 2021" in done.stdout
     assert "0 is deterministic, 1 ancestral" in done.stdout
-    detail = json.loads(workshop.noisette("plugins", "show", "sampler", "ddim", "--json").stdout)
+    detail = json.loads(workspace.noisette("plugins", "show", "sampler", "ddim", "--json").stdout)
     (eta,) = [option for option in detail["options"] if option["name"] == "eta"]
     assert eta == {
         "name": "eta",
@@ -104,8 +104,8 @@ def test_show_gives_options_paper_and_an_example(workshop: Workshop) -> None:
         (["a", "b", "c"], "expected a name, or a kind and a name"),
     ],
 )
-def test_a_wrong_name_gets_the_nearest_and_exit_code_2(workshop: Workshop, words: list[str], reason: str) -> None:
-    done = workshop.noisette("plugins", "show", *words)
+def test_a_wrong_name_gets_the_nearest_and_exit_code_2(workspace: Workspace, words: list[str], reason: str) -> None:
+    done = workspace.noisette("plugins", "show", *words)
     assert done.returncode == 2
     assert reason in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
@@ -138,7 +138,7 @@ def on_run_end(run):
 
 
 @pytest.mark.slow
-def test_a_package_that_listens_is_listed_and_does_not_break_json(served: Workshop) -> None:
+def test_a_package_that_listens_is_listed_and_does_not_break_json(served: Workspace) -> None:
     install(served.folder, "noisette-chatty", CHATTY)
     path = {"PYTHONPATH": str(served.folder)}
     (line,) = [line for line in listed(served, **path) if line["distribution"] == "noisette-chatty"]

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from support.packages import install
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 from noisette.plugins import registry
 from noisette.testing import checks_for
@@ -41,13 +41,13 @@ PAPER = "process-is-that-of-the-paper"  # of no paper that the check knows
 ASSERTING = SOFT.replace(RETURN, "        assert timesteps == 1000\n" + RETURN)
 
 
-def check(workshop: Workshop, source: str, *words: str) -> subprocess.CompletedProcess[str]:
-    install(workshop.folder, "noisette-soft", source)
-    return workshop.noisette("plugins", "check", *words, PYTHONPATH=str(workshop.folder))
+def check(workspace: Workspace, source: str, *words: str) -> subprocess.CompletedProcess[str]:
+    install(workspace.folder, "noisette-soft", source)
+    return workspace.noisette("plugins", "check", *words, PYTHONPATH=str(workspace.folder))
 
 
-def test_a_right_plugin_passes_with_a_line_for_each_check(workshop: Workshop) -> None:
-    done = check(workshop, SOFT, "soft")
+def test_a_right_plugin_passes_with_a_line_for_each_check(workspace: Workspace) -> None:
+    done = check(workspace, SOFT, "soft")
     assert done.returncode == 0, done.stderr
     first, *lines, counts = done.stdout.splitlines()[:-1]
     assert first == "schedule soft  noisette-soft 1.5"
@@ -57,8 +57,8 @@ def test_a_right_plugin_passes_with_a_line_for_each_check(workshop: Workshop) ->
     assert counts == f"{len(names) - 1} passed, 1 skipped"
 
 
-def test_a_wrong_one_fails_and_says_what_was_expected_and_what_came(workshop: Workshop) -> None:
-    done = check(workshop, ROUNDED, "schedule", "soft")
+def test_a_wrong_one_fails_and_says_what_was_expected_and_what_came(workspace: Workspace) -> None:
+    done = check(workspace, ROUNDED, "schedule", "soft")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     failed = lines.index(" failed   computed-in-float64")
@@ -68,21 +68,21 @@ def test_a_wrong_one_fails_and_says_what_was_expected_and_what_came(workshop: Wo
     assert lines[-2].endswith(", 1 failed, 1 skipped")
 
 
-def test_a_failure_that_is_expected_is_none(workshop: Workshop) -> None:
-    done = check(workshop, ROUNDED, "soft", "--expected-failed", "computed-in-float64=my GPU has none")
+def test_a_failure_that_is_expected_is_none(workspace: Workspace) -> None:
+    done = check(workspace, ROUNDED, "soft", "--expected-failed", "computed-in-float64=my GPU has none")
     assert done.returncode == 0
     assert " failed as expected computed-in-float64\n          my GPU has none: Soft(): digits" in done.stdout
     assert done.stdout.splitlines()[-2].endswith(" passed, 1 skipped, 1 failed as expected")
 
 
-def test_an_expected_failure_that_passes_is_one(workshop: Workshop) -> None:
-    done = check(workshop, SOFT, "soft", "--expected-failed", "computed-in-float64=my GPU has none")
+def test_an_expected_failure_that_passes_is_one(workspace: Workspace) -> None:
+    done = check(workspace, SOFT, "soft", "--expected-failed", "computed-in-float64=my GPU has none")
     assert done.returncode == 1
     assert "was expected to fail (my GPU has none), and passed" in done.stdout
 
 
-def test_programs_get_one_document_whatever_a_plugin_prints(workshop: Workshop) -> None:
-    done = check(workshop, TALKATIVE, "soft", "--json", "--expected-failed", "computed-in-float64=x")
+def test_programs_get_one_document_whatever_a_plugin_prints(workspace: Workspace) -> None:
+    done = check(workspace, TALKATIVE, "soft", "--json", "--expected-failed", "computed-in-float64=x")
     assert done.returncode == 1
     (told,) = json.loads(done.stdout)
     assert "{not json" in done.stderr
@@ -99,26 +99,26 @@ def test_programs_get_one_document_whatever_a_plugin_prints(workshop: Workshop) 
     assert (wrong["check"], wrong["seconds"] >= 0) == ("computed-in-float64", True)
 
 
-def test_options_are_checked_as_they_are_set(workshop: Workshop) -> None:
-    done = check(workshop, SOFT, "soft", "--set", "depth=3")
+def test_options_are_checked_as_they_are_set(workspace: Workspace) -> None:
+    done = check(workspace, SOFT, "soft", "--set", "depth=3")
     assert done.returncode == 1
     assert "Soft(depth=3.0): alpha² at the last of 1000 steps: expected at most 1e-3; came 0.0498" in done.stdout
 
 
-def test_what_cannot_be_checked_here_is_skipped_with_its_reason_once(workshop: Workshop) -> None:
-    missing = str(workshop.folder / "nothing")
-    done = workshop.noisette("plugins", "check", "image-folder", "--set", f"path={missing}")
+def test_what_cannot_be_checked_here_is_skipped_with_its_reason_once(workspace: Workspace) -> None:
+    missing = str(workspace.folder / "nothing")
+    done = workspace.noisette("plugins", "check", "image-folder", "--set", f"path={missing}")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count(f"expected a folder at {missing}; there is none") == 1
-    assert " skipped  has-pictures\n          ImageFolder(" in done.stdout
+    assert " skipped  has-images\n          ImageFolder(" in done.stdout
     assert " (for the same reason as " in done.stdout
 
 
 @pytest.mark.parametrize(("source", "came"), [(LEAVING, "SystemExit: 0 ("), (ASSERTING, "AssertionError (")])
 def test_a_plugin_that_leaves_or_asserts_fails_and_is_told_where(
-    workshop: Workshop, source: str, came: str
+    workspace: Workspace, source: str, came: str
 ) -> None:
-    done = check(workshop, source, "soft")
+    done = check(workspace, source, "soft")
     assert done.returncode == 1
     assert f"expected no error; came {came}" in done.stdout
     assert "noisette_soft.py:" in done.stdout
@@ -141,16 +141,16 @@ def test_a_plugin_that_leaves_or_asserts_fails_and_is_told_where(
     ],
     ids=" ".join,
 )
-def test_a_wrong_request_ends_in_2_before_any_check(workshop: Workshop, words: list[str], reason: str) -> None:
-    done = check(workshop, SOFT, *words)
+def test_a_wrong_request_ends_in_2_before_any_check(workspace: Workspace, words: list[str], reason: str) -> None:
+    done = check(workspace, SOFT, *words)
     assert done.returncode == 2
     assert done.stdout == ""
     assert reason in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
 
 
-def test_a_broken_package_is_quoted_where_its_plugin_is_missed(workshop: Workshop) -> None:
-    done = check(workshop, SOFT.replace("from typing", "import no_such_module\nfrom typing"), "soft")
+def test_a_broken_package_is_quoted_where_its_plugin_is_missed(workspace: Workspace) -> None:
+    done = check(workspace, SOFT.replace("from typing", "import no_such_module\nfrom typing"), "soft")
     assert done.returncode == 2
     assert "noisette-soft 1.5, entry point 'main'" in done.stderr
     assert "no_such_module" in done.stderr

@@ -1,4 +1,4 @@
-"""Pictures of the process, edits, exports and imports from the command, as a person calls it."""
+"""Images of the process, edits, exports and imports from the command, as a person calls it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.workshop import Finished, Workshop, workshop_in
+from support.workspace import FinishedRun, Workspace, make_workspace
 from typer.testing import CliRunner
 
 from noisette import NoisetteError
@@ -20,7 +20,7 @@ from noisette_flows.cli import app
 @pytest.fixture(scope="module")
 def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x, y = np.meshgrid(np.arange(300), np.arange(200))
-    path = tmp_path_factory.mktemp("pictures") / "photo.jpg"
+    path = tmp_path_factory.mktemp("images") / "photo.jpg"
     Image.fromarray(np.stack([x % 256, y, (x + y) % 256], axis=2).astype(np.uint8)).save(path)
     return path
 
@@ -40,23 +40,23 @@ def files(printed: str, folder: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_a_forward_strip_needs_no_training_no_network_and_no_config(workshop: Workshop, photograph: Path) -> None:
-    done = workshop.noisette("process", "forward", "--picture", str(photograph), "--schedules", "all")
+def test_a_forward_strip_needs_no_training_no_network_and_no_config(workspace: Workspace, photograph: Path) -> None:
+    done = workspace.noisette("process", "forward", "--image", str(photograph), "--schedules", "all")
     assert done.returncode == 0, done.stderr
-    (strip,) = files(done.stdout, workshop.folder)
-    assert strip == workshop.folder / "runs" / "pictures" / "forward-photo.png"
+    (strip,) = files(done.stdout, workspace.folder)
+    assert strip == workspace.folder / "runs" / "figures" / "forward-photo.png"
     assert "scaled from 300x200 to 96x64" in done.stderr
     with Image.open(strip) as image:
         assert image.mode == "RGB"
         assert 950 <= image.width <= 1150
         assert image.height == pytest.approx(24 + 7 * 68, abs=70)  # about seven schedules
-    assert [path.name for path in (workshop.folder / "runs").iterdir()] == ["pictures"]
+    assert [path.name for path in (workspace.folder / "runs").iterdir()] == ["figures"]
 
 
-def test_a_forward_strip_of_a_config_has_its_process_and_pictures(finished: Finished, tmp_path: Path) -> None:
+def test_a_forward_strip_of_a_config_has_its_process_and_images(finished: FinishedRun, tmp_path: Path) -> None:
     arguments = [
         "tiny.yaml",
-        "--picture",
+        "--image",
         "test:2",
         "--at",
         "0,19",
@@ -65,16 +65,16 @@ def test_a_forward_strip_of_a_config_has_its_process_and_pictures(finished: Fini
         "--to",
         tmp_path,
     ]
-    (strip,) = files(called(finished.workshop.folder, "process", "forward", *arguments), tmp_path)
+    (strip,) = files(called(finished.workspace.folder, "process", "forward", *arguments), tmp_path)
     with Image.open(strip) as image:
         assert image.mode == "L"
     with pytest.raises(NoisetteError, match="expected some within 0 to 19, the steps of the process; got 20"):
-        called(finished.workshop.folder, "process", "forward", "tiny.yaml", "--at", "20", "--to", tmp_path)
+        called(finished.workspace.folder, "process", "forward", "tiny.yaml", "--at", "20", "--to", tmp_path)
 
 
-def test_denoising_is_a_strip_a_gif_and_a_webp(finished: Finished, tmp_path: Path) -> None:
+def test_denoising_is_a_strip_a_gif_and_a_webp(finished: FinishedRun, tmp_path: Path) -> None:
     arguments = ["--count", "2", "--sampler", "ddpm:variance=fixed-large", "--frames", "5", "--to", tmp_path]
-    found = files(called(finished.workshop.folder, "process", "denoise", "tiny.yaml", *arguments), tmp_path)
+    found = files(called(finished.workspace.folder, "process", "denoise", "tiny.yaml", *arguments), tmp_path)
     assert [path.name for path in found] == [
         f"denoising-ddpm-20-variance=fixed-large{suffix}" for suffix in (".png", ".gif", ".webp")
     ]
@@ -83,10 +83,10 @@ def test_denoising_is_a_strip_a_gif_and_a_webp(finished: Finished, tmp_path: Pat
             assert animation.n_frames == 5
 
 
-def test_edits_and_interpolations_begin_at_any_picture(
-    finished: Finished, photograph: Path, tmp_path: Path
+def test_edits_and_interpolations_begin_at_any_image(
+    finished: FinishedRun, photograph: Path, tmp_path: Path
 ) -> None:
-    folder, run = finished.workshop.folder, finished.run
+    folder, run = finished.workspace.folder, finished.run
     words = ("--at", "5,15", "--steps", 4, "--to", tmp_path, "--json")
     told = json.loads(called(folder, "edit", run, photograph, *words))
     assert told["notes"] == [f"{photograph}: made grey, cropped and scaled from 300x200 to 8x8"]
@@ -110,18 +110,18 @@ def test_edits_and_interpolations_begin_at_any_picture(
             "nowhere: there is no such file or folder; expected a checkpoint's directory",
         ),
         (["edit", "runs", "test:0"], "expected a checkpoint (a directory with a MANIFEST.json) or a run"),
-        (["edit", "tiny.yaml", "no.png"], "no.png: there is no such file; expected a picture"),
-        (["edit", "tiny.yaml", "tiny.yaml"], "tiny.yaml: cannot be read as a picture"),
-        (["edit", "tiny.yaml", "test:99999"], "pictures, numbered from 0"),
+        (["edit", "tiny.yaml", "no.png"], "no.png: there is no such file; expected an image"),
+        (["edit", "tiny.yaml", "tiny.yaml"], "tiny.yaml: cannot be read as an image"),
+        (["edit", "tiny.yaml", "test:99999"], "images, numbered from 0"),
         (["edit", "tiny.yaml", "test:0", "--class", "3"], "this network knows no classes: it was trained without"),
         (["edit", "tiny.yaml", "test:0", "--at", "5,x"], "expected whole numbers with commas between"),
         (["process", "classes", "tiny.yaml"], "this network knows no classes"),
         (["process", "denoise", "tiny.yaml", "--sampler", "dimm"], "did you mean 'ddim'?"),
         (["process", "denoise", "tiny.yaml", "--steps", "21"], "expected 1 to 20, the trained ones; got 21"),
         (["process", "denoise", "tiny.yaml", "--set", "seed=1"], "is not trained: there is no checkpoint in"),
-        (["process", "forward"], "give a CONFIG, or a picture file with --picture"),
-        (["process", "forward", "--picture", "test:0"], "prepared pictures are those of a config"),
-        (["process", "forward", "--picture", "x.png", "--schedules", "linaer"], "did you mean 'linear'?"),
+        (["process", "forward"], "give a CONFIG, or an image file with --image"),
+        (["process", "forward", "--image", "test:0"], "prepared images are those of a config"),
+        (["process", "forward", "--image", "x.png", "--schedules", "linaer"], "did you mean 'linear'?"),
         (["export", "tiny.yaml", "."], "is not empty; name a new folder"),
         (["import", "nowhere", "tiny.yaml"], "nowhere: there is no such file or folder"),
         (["import", "home", "tiny.yaml"], "home: no installed backbone knows it"),
@@ -129,31 +129,31 @@ def test_edits_and_interpolations_begin_at_any_picture(
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_are_one_message(
-    finished: Finished, arguments: list[str], reason: str, monkeypatch: pytest.MonkeyPatch
+    finished: FinishedRun, arguments: list[str], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In this process, for speed; that the command shows such an error and ends in 2 is tested below."""
-    monkeypatch.chdir(finished.workshop.folder)
+    monkeypatch.chdir(finished.workspace.folder)
     done = CliRunner().invoke(app, arguments)
     told = str(done.exception) if isinstance(done.exception, NoisetteError) else done.output
     assert reason in " ".join(told.replace("│", " ").split())
     assert isinstance(done.exception, NoisetteError) or done.exit_code == 2
 
 
-def test_a_mistake_ends_in_2_without_a_traceback(workshop: Workshop) -> None:
-    done = workshop.noisette("edit", "nowhere", "test:0")
+def test_a_mistake_ends_in_2_without_a_traceback(workspace: Workspace) -> None:
+    done = workspace.noisette("edit", "nowhere", "test:0")
     assert done.returncode == 2
     assert done.stderr.startswith("nowhere: there is no such file or folder")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
 
 
-def test_a_model_goes_to_diffusers_and_comes_back_to_be_drawn_from(finished: Finished, tmp_path: Path) -> None:
-    workshop = workshop_in(tmp_path)
-    shutil.copytree(finished.workshop.folder / "runs", tmp_path / "runs")
-    done = workshop.noisette("export", "tiny.yaml", "theirs", "--json")
+def test_a_model_goes_to_diffusers_and_comes_back_to_be_drawn_from(finished: FinishedRun, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    shutil.copytree(finished.workspace.folder / "runs", tmp_path / "runs")
+    done = workspace.noisette("export", "tiny.yaml", "theirs", "--json")
     assert json.loads(done.stdout)["folder"] == "theirs", done.stderr
     assert json.loads((tmp_path / "theirs" / "model_index.json").read_text())["_class_name"] == "DDPMPipeline"
-    done = workshop.noisette("import", "theirs", "tiny.yaml", "--to", "back.yaml")
+    done = workspace.noisette("import", "theirs", "tiny.yaml", "--to", "back.yaml")
     assert done.returncode == 0, done.stderr
     assert (
         "back.yaml: from theirs: backbone, objective, schedule, timesteps; the rest from tiny.yaml" in done.stdout

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 from support.processes import wait_until
-from support.workshop import COMMAND, Finished, Workshop, patient
+from support.workspace import COMMAND, FinishedRun, Workspace, patient
 
-from noisette.checkpoint import finished, latest
+from noisette.checkpoint import find_finished_checkpoint, find_latest_checkpoint
 from noisette_flows.cli.streams import LossyFile, lossy_streams
 
 LONG = ("--set", "training.steps=100000", "--set", "training.checkpoint_every=100000")
 
 
-def test_a_training_outlives_the_reader_of_its_progress(served: Workshop) -> None:
+def test_a_training_outlives_the_reader_of_its_progress(served: Workspace) -> None:
     with served.start("run", "tiny.yaml") as process:
         assert process.stderr is not None
         assert process.stderr.readline()
@@ -27,15 +27,15 @@ def test_a_training_outlives_the_reader_of_its_progress(served: Workshop) -> Non
         table = process.stdout.read()
         assert process.wait(600) == 0
     assert "ddim-5" in table
-    assert finished(served.runs[0], 12) is not None
+    assert find_finished_checkpoint(served.runs[0], 12) is not None
 
 
-def test_a_reader_of_the_table_may_have_seen_enough(finished: Finished) -> None:
+def test_a_reader_of_the_table_may_have_seen_enough(finished: FinishedRun) -> None:
     command = f"{COMMAND} run tiny.yaml | head -c 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command],
-        cwd=finished.workshop.folder,
-        env=finished.workshop.environment,
+        cwd=finished.workspace.folder,
+        env=finished.workspace.environment,
         capture_output=True,
         text=True,
         check=True,
@@ -45,12 +45,12 @@ def test_a_reader_of_the_table_may_have_seen_enough(finished: Finished) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
-def test_a_table_that_cannot_be_written_is_one_message(workshop: Workshop) -> None:
+def test_a_table_that_cannot_be_written_is_one_message(workspace: Workspace) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [COMMAND, "plugins", "list"],
-            cwd=workshop.folder,
-            env=workshop.environment,
+            cwd=workspace.folder,
+            env=workspace.environment,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -83,20 +83,20 @@ def test_streams_are_what_they_were_behind_the_block(capfd: pytest.CaptureFixtur
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_a_closed_terminal_or_many_ctrl_cs_leave_a_checkpoint(workshop: Workshop, number: int) -> None:
-    with patient(workshop).start("run", "tiny.yaml", *LONG) as process:
-        wait_until(lambda: _trains(workshop), "no training began")
+def test_a_closed_terminal_or_many_ctrl_cs_leave_a_checkpoint(workspace: Workspace, number: int) -> None:
+    with patient(workspace).start("run", "tiny.yaml", *LONG) as process:
+        wait_until(lambda: _trains(workspace), "no training began")
         while process.poll() is None:
             os.killpg(process.pid, number)
             time.sleep(0.1)
         assert process.returncode == 128 + number
-    checkpoint = latest(workshop.runs[0])
+    checkpoint = find_latest_checkpoint(workspace.runs[0])
     assert checkpoint is not None
     assert checkpoint.step > 0
 
 
-def _trains(workshop: Workshop) -> bool:
+def _trains(workspace: Workspace) -> bool:
     """Return whether a step is in the journal, by when signals are held back until a step is saved."""
-    return (workshop.folder / "runs").exists() and any(
-        path.stat().st_size > 0 for run in workshop.runs for path in run.glob("metrics.jsonl")
+    return (workspace.folder / "runs").exists() and any(
+        path.stat().st_size > 0 for run in workspace.runs for path in run.glob("metrics.jsonl")
     )

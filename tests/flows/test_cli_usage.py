@@ -14,7 +14,7 @@ from noisette_flows.cli import app
 USAGES = {
     "run": "CONFIG",
     "train": "CONFIG",
-    "evaluate": "CONFIG|PICTURES [REAL]",
+    "evaluate": "CONFIG|IMAGES [REAL]",
     "compare": "[CHECKPOINT...]",
     "export": "CHECKPOINT FOLDER",
     "import": "SOURCE [CONFIG]",
@@ -48,5 +48,5 @@ def test_again_names_the_stages(tmp_path: Path) -> None:
     words = ["run", str(tmp_path / "c.yaml"), "--again", "smaple", "--output", str(tmp_path / "runs")]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, ConfigError)
-    told = "expected one of prepare, train, sample, pictures, evaluate; got 'smaple' (did you mean 'sample'?)"
+    told = "expected one of prepare, train, sample, images, evaluate; got 'smaple' (did you mean 'sample'?)"
     assert told in str(done.exception)

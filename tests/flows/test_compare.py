@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from support.workshop import Finished, Workshop, migrated, workshop_in
+from support.workspace import FinishedRun, Workspace, make_workspace, with_migrated_database
 
-from noisette.comparison import Sweep, Swept, frontier
+from noisette.comparison import Sweep, SweepResult, frontier
 from noisette_flows.tracking import Mirror, Store
 
 pytestmark = pytest.mark.slow
@@ -27,30 +27,30 @@ DEAD = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}  # a Prefect that cannot be
 
 @dataclass(frozen=True)
 class Compared:
-    workshop: Workshop
+    workspace: Workspace
     done: CompletedProcess[str]
 
     @property
     def run(self) -> Path:
-        return self.workshop.runs[0]
+        return self.workspace.runs[0]
 
     @property
     def client(self) -> MlflowClient:
-        return MlflowClient(f"sqlite:///{self.workshop.folder}/mlflow.db")
+        return MlflowClient(f"sqlite:///{self.workspace.folder}/mlflow.db")
 
 
 @pytest.fixture(scope="module")
-def compared(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    workshop = migrated(workshop_in(tmp_path_factory.mktemp("compared")))
-    shutil.copytree(finished.workshop.folder / "runs", workshop.folder / "runs")
-    (workshop.runs[0] / "mlflow.json").unlink()
-    return Compared(workshop, workshop.noisette("compare", str(workshop.runs[0]), *ASKED))
+def compared(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("compared")))
+    shutil.copytree(finished.workspace.folder / "runs", workspace.folder / "runs")
+    (workspace.runs[0] / "mlflow.json").unlink()
+    return Compared(workspace, workspace.noisette("compare", str(workspace.runs[0]), *ASKED))
 
 
-def _swept(compared: Compared) -> Swept:
-    swept = Sweep.of(compared.run, ["ddim", "ddpm:variance=fixed-large"], (3, 5), count=6).finished()
-    assert swept is not None
-    return swept
+def _swept(compared: Compared) -> SweepResult:
+    sweep_result = Sweep.of(compared.run, ["ddim", "ddpm:variance=fixed-large"], (3, 5), count=6).finished()
+    assert sweep_result is not None
+    return sweep_result
 
 
 def test_the_table_is_grouped_by_sampler_and_marks_the_best(compared: Compared) -> None:
@@ -78,7 +78,7 @@ def test_the_table_is_grouped_by_sampler_and_marks_the_best(compared: Compared) 
 
 def test_progress_tells_every_walk_that_was_not_drawn_before(compared: Compared) -> None:
     told = compared.done.stderr
-    assert "4 walks of 6 pictures; 1 of them were drawn before and are skipped" in told
+    assert "4 walks of 6 images; 1 of them were drawn before and are skipped" in told
     assert "sample ddim-3: done" in told
     assert "sample ddim-5" not in told  # the experiment drew it
     assert "evaluate tiny: done" in told
@@ -86,11 +86,11 @@ def test_progress_tells_every_walk_that_was_not_drawn_before(compared: Compared)
 
 
 def test_the_second_run_answers_from_manifests(compared: Compared) -> None:
-    runs = compared.workshop.folder / "runs"
+    runs = compared.workspace.folder / "runs"
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
-    again = compared.workshop.noisette("compare", "tiny.yaml", *ASKED, **DEAD)
+    again = compared.workspace.noisette("compare", "tiny.yaml", *ASKED, **DEAD)
     assert again.returncode == 0, again.stderr
-    assert "4 walks of 6 pictures: finished before, skipped" in again.stderr
+    assert "4 walks of 6 images: finished before, skipped" in again.stderr
     assert _table(again.stdout) == _table(compared.done.stdout)
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*")} == before
 
@@ -100,13 +100,13 @@ def _table(shown: str) -> list[str]:
 
 
 def test_control_another_length_does_ask_prefect(compared: Compared) -> None:
-    done = compared.workshop.noisette("compare", "tiny.yaml", *ASKED, "--steps", "2", **DEAD)
+    done = compared.workspace.noisette("compare", "tiny.yaml", *ASKED, "--steps", "2", **DEAD)
     assert done.returncode == 2
     assert "Prefect's server at http://127.0.0.1:9/api does not answer" in done.stderr
 
 
 def test_json_is_one_document_with_everything(compared: Compared) -> None:
-    done = compared.workshop.noisette("compare", str(compared.run), *ASKED, "--json", **DEAD)
+    done = compared.workspace.noisette("compare", str(compared.run), *ASKED, "--json", **DEAD)
     document = json.loads(done.stdout)
     assert [walk["name"] for walk in document["walks"]] == [f"sample {label}" for label in WALKS]
     assert {walk["status"] for walk in document["walks"]} == {"skipped"}
@@ -123,7 +123,7 @@ def test_json_is_one_document_with_everything(compared: Compared) -> None:
     marked = {column for row in document["rows"] for column in row["best"]}
     assert marked == set(document["charts"])
     for path in (*document["charts"].values(), document["report"], document["checkpoint"]):
-        assert (compared.workshop.folder / path).exists()
+        assert (compared.workspace.folder / path).exists()
     assert document["tracking"]["link"].startswith("http://127.0.0.1:5000/#/experiments/")
 
 
@@ -145,17 +145,17 @@ def test_json_is_one_document_with_everything(compared: Compared) -> None:
     ids=str,
 )
 def test_mistakes_end_in_2_with_one_message(compared: Compared, arguments: list[str], reason: str) -> None:
-    done = compared.workshop.noisette("compare", *arguments, **DEAD)
+    done = compared.workspace.noisette("compare", *arguments, **DEAD)
     assert done.returncode == 2, done.stderr
     assert reason in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
-def test_without_prepared_pictures_it_says_what_prepares_them(compared: Compared, tmp_path: Path) -> None:
+def test_without_prepared_images_it_says_what_prepares_them(compared: Compared, tmp_path: Path) -> None:
     alone = tmp_path / compared.run.name
     shutil.copytree(compared.run / "checkpoints", alone / "checkpoints")
-    done = compared.workshop.noisette("compare", str(alone), *ASKED, **DEAD)
+    done = compared.workspace.noisette("compare", str(alone), *ASKED, **DEAD)
     assert done.returncode == 2
     assert f"run `noisette prepare CONFIG --output {tmp_path}`" in done.stderr
 
@@ -172,12 +172,12 @@ def test_mlflow_has_a_curve_for_each_sampler_and_no_run_for_each_walk(compared: 
     _, children = _children(compared)
     assert set(children) == {"training", "ddim-5", "ddpm-4", "compare ddim", "compare ddpm variance=fixed-large"}
     assert {child.info.status for child in children.values()} == {"FINISHED"}
-    swept = _swept(compared)
+    sweep_result = _swept(compared)
     curve = children["compare ddim"]
-    for column in swept.report.columns:
+    for column in sweep_result.report.columns:
         key = f"{column.removesuffix('_efficientnet-lite0')} efficientnet-lite0 by calls"
         history = compared.client.get_metric_history(curve.info.run_id, key)
-        rows = [row for row in swept.report.rows if row.label in ("ddim-3", "ddim-5")]
+        rows = [row for row in sweep_result.report.rows if row.label in ("ddim-3", "ddim-5")]
         assert [(point.step, point.value) for point in history] == [
             (row.network_calls, row.results[column].value) for row in rows
         ]
@@ -194,7 +194,7 @@ def test_mlflow_has_the_charts_and_the_table_on_the_parents_page(compared: Compa
     assert {"frechet_efficientnet-lite0.png", "frechet_efficientnet-lite0.svg", "table.md", "report.json"} <= files
     (table,) = [name for name in files if name.startswith("table-")]
     content = json.loads(Path(client.download_artifacts(parent.info.run_id, f"compare/{table}")).read_text())
-    assert content["columns"][:4] == ["sampler", "steps", "network calls", "seconds per picture"]
+    assert content["columns"][:4] == ["sampler", "steps", "network calls", "seconds per image"]
     assert [row[0] for row in content["data"]][1:-1] == ["ddim"] * 2 + ["ddpm variance=fixed-large"] * 2
     # the experiment's own comparison is still what the page of the run tells
     assert "| ddpm-4 |" in parent.data.tags["mlflow.note.content"]
@@ -220,7 +220,7 @@ def test_a_lost_store_shows_the_sweep_again_and_still_no_walks(
 
 
 def test_prefect_names_the_flow_and_its_tasks(compared: Compared) -> None:
-    with closing(sqlite3.connect(compared.workshop.folder / "prefect" / "prefect.db")) as database:
+    with closing(sqlite3.connect(compared.workspace.folder / "prefect" / "prefect.db")) as database:
         flows = database.execute("select name, state_type from flow_run").fetchall()
         tasks = {name for (name,) in database.execute("select name from task_run")}
     called = "ddim,ddpm:variance=fixed-large steps=3,5,50 count=6"

@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from support.workshop import Finished, Workshop, workshop_in
+from support.workspace import FinishedRun, Workspace, make_workspace
 
 pytestmark = pytest.mark.slow
 
@@ -21,21 +21,21 @@ DEAD = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}  # a Prefect that cannot be
 
 @dataclass(frozen=True)
 class Compared:
-    workshop: Workshop
+    workspace: Workspace
     asked: list[str]
     done: CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def compared(finished: Finished, prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    workshop = workshop_in(tmp_path_factory.mktemp("several"), prefect)
-    shutil.copytree(finished.workshop.folder / "runs", workshop.folder / "runs")
-    [first] = workshop.runs
-    trained = workshop.noisette("train", "tiny.yaml", "--set", "training.lr=0.01", "--tracking-uri", "off")
+def compared(finished: FinishedRun, prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    workspace = make_workspace(tmp_path_factory.mktemp("several"), prefect)
+    shutil.copytree(finished.workspace.folder / "runs", workspace.folder / "runs")
+    [first] = workspace.runs
+    trained = workspace.noisette("train", "tiny.yaml", "--set", "training.lr=0.01", "--tracking-uri", "off")
     assert trained.returncode == 0, trained.stderr
-    [second] = [run for run in workshop.runs if run != first]
+    [second] = [run for run in workspace.runs if run != first]
     asked = ["compare", str(first), str(second), *ASKED]
-    return Compared(workshop, asked, workshop.noisette(*asked))
+    return Compared(workspace, asked, workspace.noisette(*asked))
 
 
 def test_the_table_shows_both_and_says_what_differs(compared: Compared) -> None:
@@ -51,11 +51,11 @@ def test_the_table_shows_both_and_says_what_differs(compared: Compared) -> None:
         "mlflow ui --backend-store-uri",
     ):
         assert told in text
-    assert "lr=0.01: 2 walks of 8 pictures" in compared.done.stderr
+    assert "lr=0.01: 2 walks of 8 images" in compared.done.stderr
 
 
 def test_the_second_time_nothing_is_done_and_json_says_the_same(compared: Compared) -> None:
-    again = compared.workshop.noisette(*compared.asked, "--json", **DEAD)
+    again = compared.workspace.noisette(*compared.asked, "--json", **DEAD)
     assert again.returncode == 0, again.stderr
     facts = json.loads(again.stdout)
     assert again.stderr.count("finished before, skipped") == 2
@@ -66,8 +66,8 @@ def test_the_second_time_nothing_is_done_and_json_says_the_same(compared: Compar
 
 
 def test_mlflow_has_one_run_with_the_pairs_and_the_chart(compared: Compared) -> None:
-    compared.workshop.noisette(*compared.asked, **DEAD)
-    with closing(sqlite3.connect(compared.workshop.folder / "mlflow.db")) as database:
+    compared.workspace.noisette(*compared.asked, **DEAD)
+    with closing(sqlite3.connect(compared.workspace.folder / "mlflow.db")) as database:
         runs = database.execute("select run_uuid, status from runs where name = 'compare lr=0.001, lr=0.01'")
         [(run, status)] = runs.fetchall()
         keys = {key for (key,) in database.execute("select key from metrics where run_uuid = ?", (run,))}
@@ -75,6 +75,6 @@ def test_mlflow_has_one_run_with_the_pairs_and_the_chart(compared: Compared) -> 
     assert status == "FINISHED"
     assert "kid/lr_0.01: ddim-5 efficientnet-lite0" in keys
     assert len(tags["noisette.protocol.weights_sha256"]) == 64
-    [files] = (compared.workshop.folder / "mlartifacts" / "tiny").glob(f"{run}/artifacts/compare")
+    [files] = (compared.workspace.folder / "mlartifacts" / "tiny").glob(f"{run}/artifacts/compare")
     names = {path.name for path in files.iterdir()}
     assert {"differences.json", "table.md", "report.json", "kid_efficientnet-lite0.svg"} <= names

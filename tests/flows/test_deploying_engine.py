@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.prefect_server import CANCEL, RETRY, SUSPEND, Site, pooled, until
+from support.prefect_server import CANCEL, RETRY, SUSPEND, Site, start_worker_pool, wait_until
 from support.tiny import TINY
 
-from noisette.checkpoint import latest
+from noisette.checkpoint import find_latest_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -23,8 +23,8 @@ UNSHELTERED = {"command": "python -m prefect.engine"}  # Prefect's own
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with pooled(tmp_path_factory.mktemp("pooled")) as there:
-        there.workshop.settings["NOISETTE_GPUS"] = "2"  # two trainings at once
+    with start_worker_pool(tmp_path_factory.mktemp("start_worker_pool")) as there:
+        there.workspace.settings["NOISETTE_GPUS"] = "2"  # two trainings at once
         yield there
 
 
@@ -35,40 +35,40 @@ def steps(run: Path) -> list[int]:
 def test_a_worker_that_is_ended_lets_its_training_save_and_a_retry_goes_on(site: Site) -> None:
     site.work()
     run = site.start(config="tiny", steps=LONG)
-    place = site.trains(run)
+    place = site.wait_for_training(run)
     lost = site.start(UNSHELTERED, config="tiny", steps=LONG + 1)
-    other = site.trains(lost)
+    other = site.wait_for_training(lost)
     site.end(signal.SIGTERM)
-    site.reaches(run, "CRASHED")
-    until(lambda: not site.processes(), "no process is left")
-    stopped = latest(place)
+    site.wait_for_state(run, "CRASHED")
+    wait_until(lambda: not site.processes(), "no process is left")
+    stopped = find_latest_checkpoint(place)
     assert stopped is not None
     assert 0 < stopped.step < LONG
     assert {status for _, status in site.tracked()} == {"KILLED"}
-    assert latest(other) is None  # the control: killed as it was
+    assert find_latest_checkpoint(other) is None  # the control: killed as it was
     assert site.state(lost) == "RUNNING"
 
     site.work()
-    site.sets(run, RETRY)
-    assert site.trains(run, len(steps(place))) == place
+    site.set_state(run, RETRY)
+    assert site.wait_for_training(run, len(steps(place))) == place
     assert site.state(run) == "RUNNING"
     assert site.state(lost) == "CRASHED"  # marked by what started beside it
     assert stopped.step < min(step for step in steps(place) if step > stopped.step) <= stopped.step + EVERY
     assert steps(place) == sorted(set(steps(place)))
-    site.sets(run, CANCEL)
-    site.reaches(run, "CANCELLED")
-    until(lambda: not site.processes(), "no process is left")
+    site.set_state(run, CANCEL)
+    site.wait_for_state(run, "CANCELLED")
+    wait_until(lambda: not site.processes(), "no process is left")
     site.end(signal.SIGTERM)
 
 
 def test_a_worker_that_is_killed_lets_its_training_save_too(site: Site) -> None:
     site.work()
     run = site.start(config="tiny", steps=LONG + 2)
-    place = site.trains(run)
+    place = site.wait_for_training(run)
     site.end(signal.SIGKILL)
-    until(lambda: not site.processes(), "no process is left")
-    site.reaches(run, "CRASHED")
-    stopped = latest(place)
+    wait_until(lambda: not site.processes(), "no process is left")
+    site.wait_for_state(run, "CRASHED")
+    stopped = find_latest_checkpoint(place)
     assert stopped is not None
     assert 0 < stopped.step < LONG
     assert {status for _, status in site.tracked()} == {"KILLED"}
@@ -76,13 +76,13 @@ def test_a_worker_that_is_killed_lets_its_training_save_too(site: Site) -> None:
 
 
 def test_only_silent_flow_runs_of_noisette_are_marked_and_none_that_is_suspended(site: Site) -> None:
-    done = site.workshop.noisette("deploy", "prepare")
+    done = site.workspace.noisette("deploy", "prepare")
     assert done.returncode == 0, done.stderr
-    foreign, suspended, silent = site.somebodys(), site.start(config="tiny"), site.start(config="tiny")
+    foreign, suspended, silent = site.create_foreign_run(), site.start(config="tiny"), site.start(config="tiny")
     for run, tags in ((foreign, []), (suspended, ["noisette"]), (silent, ["noisette"])):
-        site.sets(run, RUNNING)  # no process stands behind them
-        site.beats(run, *tags)
-    site.sets(suspended, SUSPEND)
-    site.reaches(silent, "CRASHED")  # the control
+        site.set_state(run, RUNNING)  # no process stands behind them
+        site.send_heartbeat(run, *tags)
+    site.set_state(suspended, SUSPEND)
+    site.wait_for_state(silent, "CRASHED")  # the control
     assert site.state(foreign) == "RUNNING"
     assert site.state(suspended) == "PAUSED"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.prefect_server import Site, serving, until
-from support.workshop import Workshop
+from support.prefect_server import Site, start_servers, wait_until
+from support.workspace import Workspace
 
 from noisette_flows.deploying.deployments import ScheduleError, cron_schedule
 
@@ -17,7 +17,7 @@ PROMPT = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}  # sixty by def
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with serving(tmp_path, "--cron", "* * * * *", "--config", "tiny", **PROMPT) as there:
+    with start_servers(tmp_path, "--cron", "* * * * *", "--config", "tiny", **PROMPT) as there:
         yield there
 
 
@@ -25,10 +25,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_a_scheduled_flow_run_is_created_and_run(site: Site) -> None:
     deployment = site.ask("/api/deployments/name/train-and-eval/local")
     asked = {"deployments": {"id": {"any_": [deployment["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
-    first = until(lambda: site.ask("/api/flow_runs/filter", asked), "the scheduler creates flow runs")[0]
+    first = wait_until(lambda: site.ask("/api/flow_runs/filter", asked), "the scheduler creates flow runs")[0]
     assert first["auto_scheduled"]
     assert first["parameters"] == {"config": "tiny"}
-    site.reaches(first["id"], "COMPLETED")
+    site.wait_for_state(first["id"], "COMPLETED")
     (place,) = site.runs.glob("tiny-*")
     assert list(place.glob("evaluations/*/report.json"))
 
@@ -42,14 +42,14 @@ def test_a_schedule_that_is_none_is_refused(cron: str) -> None:
         cron_schedule(cron)
 
 
-def test_the_command_refuses_it_in_one_line(workshop: Workshop) -> None:
-    done = workshop.noisette("serve", "--cron", "every night", "--config", "tiny.yaml")
+def test_the_command_refuses_it_in_one_line(workspace: Workspace) -> None:
+    done = workspace.noisette("serve", "--cron", "every night", "--config", "tiny.yaml")
     assert done.returncode == 2
     assert done.stderr.strip() == f"--cron: {FIVE}'every night'"
 
 
-def test_a_schedule_of_no_config_is_refused_before_it_is_served(workshop: Workshop) -> None:
-    done = workshop.noisette("serve", "--cron", "0 2 * * *", "--config", "tinny.yaml")
+def test_a_schedule_of_no_config_is_refused_before_it_is_served(workspace: Workspace) -> None:
+    done = workspace.noisette("serve", "--cron", "0 2 * * *", "--config", "tinny.yaml")
     assert done.returncode == 2
     assert "tinny.yaml" in done.stderr
     assert "Traceback" not in done.stderr

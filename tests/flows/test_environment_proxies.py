@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.servers import free_port
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 from noisette_flows.environment import set_defaults
 
@@ -41,10 +41,10 @@ def test_no_proxy_at_all_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-def test_a_command_runs_behind_a_proxy(workshop: Workshop, scheme: str) -> None:
+def test_a_command_runs_behind_a_proxy(workspace: Workspace, scheme: str) -> None:
     nobody = f"{scheme}://127.0.0.1:{free_port()}"
     name = "http_proxy" if scheme == "http" else "all_proxy"
-    done = workshop.noisette("prepare", "tiny.yaml", **{name: nobody})
+    done = workspace.noisette("prepare", "tiny.yaml", **{name: nobody})
     assert done.returncode == 0, done.stderr
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.servers import free_port
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -22,39 +22,39 @@ root: {{handlers: [trap]}}
 """
 
 
-def plant(workshop: Workshop) -> Path:
+def plant(workspace: Workspace) -> Path:
     """Put modules of common names into the folder; return the file that each makes when it is imported."""
-    ran = workshop.folder / "ran"
+    ran = workspace.folder / "ran"
     for name in INNOCENT:
-        (workshop.folder / f"{name}.py").write_text(TOUCH.format(str(ran)))
+        (workspace.folder / f"{name}.py").write_text(TOUCH.format(str(ran)))
     return ran
 
 
-def test_modules_in_the_working_folder_are_not_imported(workshop: Workshop) -> None:
-    ran = plant(workshop)
+def test_modules_in_the_working_folder_are_not_imported(workspace: Workspace) -> None:
+    ran = plant(workspace)
     control = [sys.executable, "-m", "uvicorn", "--help"]
-    subprocess.run(control, cwd=workshop.folder, env=workshop.environment, capture_output=True, check=False)
+    subprocess.run(control, cwd=workspace.folder, env=workspace.environment, capture_output=True, check=False)
     assert ran.exists()  # they would be
     ran.unlink()
     two = ("--set", "training.processes=2", "--set", "training.batch_size=8")
-    done = workshop.noisette("prepare", "tiny.yaml")
+    done = workspace.noisette("prepare", "tiny.yaml")
     assert done.returncode == 0, done.stderr
-    done = workshop.noisette("train", "tiny.yaml", *two)
+    done = workspace.noisette("train", "tiny.yaml", *two)
     assert done.returncode == 0, done.stderr
     assert "MLflow" not in done.stderr  # its sender has worked as well
     assert not ran.exists()
 
 
-def test_workers_start_flow_runs_without_the_working_folder(workshop: Workshop) -> None:
+def test_workers_start_flow_runs_without_the_working_folder(workspace: Workspace) -> None:
     """The command of prefect.yaml, up to the point where it needs a flow run."""
-    ran = plant(workshop)
+    ran = plant(workspace)
     for command in ("-P -m noisette_flows.deploying.worker_entry", "-m prefect.engine"):
-        environment = {**workshop.environment, "PREFECT__FLOW_RUN_ID": "no id"}
+        environment = {**workspace.environment, "PREFECT__FLOW_RUN_ID": "no id"}
         if "-P" not in command:
             environment["PYTHONSAFEPATH"] = "1"  # which `noisette serve` hands on
         done = subprocess.run(
             [sys.executable, *command.split()],
-            cwd=workshop.folder,
+            cwd=workspace.folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -65,12 +65,12 @@ def test_workers_start_flow_runs_without_the_working_folder(workshop: Workshop) 
 
 
 @pytest.mark.parametrize("file", ["prefect.toml", "pyproject.toml", ".env"])
-def test_settings_in_the_working_folder_run_nothing(workshop: Workshop, file: str) -> None:
-    ran = workshop.folder / "ran"
-    (workshop.folder / "logging.yml").write_text(TRAP.format(ran=ran))
+def test_settings_in_the_working_folder_run_nothing(workspace: Workspace, file: str) -> None:
+    ran = workspace.folder / "ran"
+    (workspace.folder / "logging.yml").write_text(TRAP.format(ran=ran))
     table = "logging" if file == "prefect.toml" else "tool.prefect.logging"
     line = 'PREFECT_LOGGING_CONFIG_PATH="./logging.yml"' if file == ".env" else 'config_path = "./logging.yml"'
-    (workshop.folder / file).write_text(line if file == ".env" else f"[{table}]\n{line}\n")
+    (workspace.folder / file).write_text(line if file == ".env" else f"[{table}]\n{line}\n")
     ask = [sys.executable, "-P", "-c", "import sys; [__import__(name) for name in sys.argv[1:]]"]
     for modules, runs in (
         (["prefect.logging.configuration", "prefect.main"], True),
@@ -78,21 +78,21 @@ def test_settings_in_the_working_folder_run_nothing(workshop: Workshop, file: st
     ):
         ran.unlink(missing_ok=True)
         subprocess.run(
-            [*ask, *modules], cwd=workshop.folder, env=workshop.environment, capture_output=True, check=False
+            [*ask, *modules], cwd=workspace.folder, env=workspace.environment, capture_output=True, check=False
         )
         assert ran.exists() == runs
 
 
-def test_a_server_that_the_working_folder_names_is_told_of(workshop: Workshop) -> None:
+def test_a_server_that_the_working_folder_names_is_told_of(workspace: Workspace) -> None:
     url = f"http://127.0.0.1:{free_port()}/api"
-    (workshop.folder / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
-    done = workshop.noisette("prepare", "tiny.yaml")
+    (workspace.folder / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
+    done = workspace.noisette("prepare", "tiny.yaml")
     assert done.returncode == 2
     assert f"in this folder has Prefect's server at {url} used" in " ".join(done.stderr.split())
-    (workshop.folder / "prefect.toml").unlink()
-    there = workshop.folder / "prefect"
+    (workspace.folder / "prefect.toml").unlink()
+    there = workspace.folder / "prefect"
     there.mkdir(exist_ok=True)
     (there / "profiles.toml").write_text(f'active = "work"\n[profiles.work]\nPREFECT_API_URL = "{url}"\n')
-    done = workshop.noisette("prepare", "tiny.yaml")  # the control: the user's own profile
+    done = workspace.noisette("prepare", "tiny.yaml")  # the control: the user's own profile
     assert done.returncode == 2
     assert "in this folder" not in done.stderr

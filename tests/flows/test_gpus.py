@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from noisette_flows.gpus import COUNT, Hold
+from noisette_flows.gpus import COUNT, GpuLock
 
 HOLDER = """
 import sys, time
@@ -32,21 +32,21 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_holds_a_gpu_of_its_own_and_a_third_waits_for_the_first_that_is_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first, second, third = Hold(1, "first"), Hold(1, "second"), Hold(1, "third")
+    first, second, third = GpuLock(1, "first"), GpuLock(1, "second"), GpuLock(1, "third")
     assert first.take()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert second.take()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
     assert not third.take()
-    assert third.others() == ["first", "second"]
+    assert third.holders() == ["first", "second"]
     second.release()
-    assert third.others() == ["first"]
+    assert third.holders() == ["first"]
     assert third.take()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
 
 
 def test_a_training_on_several_gpus_takes_all_or_none() -> None:
-    single, double, single_again = Hold(1, "single"), Hold(2, "double"), Hold(1, "single again")
+    single, double, single_again = GpuLock(1, "single"), GpuLock(2, "double"), GpuLock(1, "single again")
     assert single.take()
     assert not double.take()
     assert single_again.take(), "the one that waits holds nothing"
@@ -62,7 +62,7 @@ def test_a_machine_without_a_gpu_counts_as_one_and_a_number_may_be_given(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
     monkeypatch.setenv(COUNT, count)
-    holds = [Hold(1, str(index)) for index in range(4)]
+    holds = [GpuLock(1, str(index)) for index in range(4)]
     assert [hold.take() for hold in holds] == [index < at_once for index in range(4)]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpus.partition(",")[0]
 
@@ -74,15 +74,15 @@ def test_gpus_are_counted_from_nought_whatever_the_kernel_calls_them(
     monkeypatch.setattr("noisette_flows.gpus._DEVICES", tmp_path)
     for name in ("nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
-    assert Hold(4, "all of them").take()
+    assert GpuLock(4, "all of them").take()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
 def test_workers_with_a_gpu_each_do_not_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    one = Hold(1, "one")
+    one = GpuLock(1, "one")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    other, third = Hold(1, "other"), Hold(1, "third")
+    other, third = GpuLock(1, "other"), GpuLock(1, "third")
     assert one.take()
     assert other.take()
     assert not third.take()
@@ -95,9 +95,9 @@ def test_a_gpu_is_free_when_its_holder_is_killed(tmp_path: Path, monkeypatch: py
     assert job.stdout is not None
     try:
         assert job.stdout.readline().strip() == "True"
-        waits = Hold(1, "the second")
+        waits = GpuLock(1, "the second")
         assert not waits.take()
-        assert waits.others() == ["the first"]
+        assert waits.holders() == ["the first"]
     finally:
         job.send_signal(signal.SIGKILL)
         job.wait()
@@ -105,6 +105,6 @@ def test_a_gpu_is_free_when_its_holder_is_killed(tmp_path: Path, monkeypatch: py
 
 
 def test_what_holds_a_gpu_is_one_printable_line() -> None:
-    first, second = Hold(2, "na\x1b[31mme\n\r of it"), Hold(1, "second")
+    first, second = GpuLock(2, "na\x1b[31mme\n\r of it"), GpuLock(1, "second")
     assert first.take()
-    assert second.others() == ["na[31mme of it"]
+    assert second.holders() == ["na[31mme of it"]

@@ -7,30 +7,30 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.workshop import Finished, Workshop
+from support.workspace import FinishedRun, Workspace
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def elsewhere(finished: Finished, tmp_path: Path) -> Workshop:
+def elsewhere(finished: FinishedRun, tmp_path: Path) -> Workspace:
     """A folder on another machine, so to speak: it has neither config nor run."""
     (tmp_path / "home").mkdir()
-    return Workshop(tmp_path)
+    return Workspace(tmp_path)
 
 
-def test_the_table_is_that_of_the_run(finished: Finished, elsewhere: Workshop) -> None:
-    store = f"sqlite:///{finished.workshop.folder}/mlflow.db"
+def test_the_table_is_that_of_the_run(finished: FinishedRun, elsewhere: Workspace) -> None:
+    store = f"sqlite:///{finished.workspace.folder}/mlflow.db"
     printed = elsewhere.noisette("compare", "--mlflow", "tiny", "--tracking-uri", store)
     assert printed.returncode == 0, printed.stderr
-    table = finished.first.stdout.partition("\npictures ")[0].rstrip()
+    table = finished.first.stdout.partition("\nimages ")[0].rstrip()
     assert "ddim-5" in table
     assert "pure noise" in table
     title, _, rest = printed.stdout.partition("\n")
     assert title == "12 steps eps linear: evaluation (finished)"
     assert rest.strip() == table.strip()
     told = json.loads(elsewhere.noisette("compare", "--mlflow", "tiny", "--tracking-uri", store, "--json").stdout)
-    rows = json.loads(finished.workshop.noisette("run", "tiny.yaml", "--json").stdout)["rows"]
+    rows = json.loads(finished.workspace.noisette("run", "tiny.yaml", "--json").stdout)["rows"]
     assert [table["rows"] for table in told["tables"]] == [rows]
 
 
@@ -45,9 +45,9 @@ def test_the_table_is_that_of_the_run(finished: Finished, elsewhere: Workshop) -
     ],
 )
 def test_what_cannot_be_shown_is_said(
-    finished: Finished, elsewhere: Workshop, arguments: tuple[str, ...], reason: str
+    finished: FinishedRun, elsewhere: Workspace, arguments: tuple[str, ...], reason: str
 ) -> None:
-    shutil.copy(finished.workshop.folder / "mlflow.db", elsewhere.folder)
+    shutil.copy(finished.workspace.folder / "mlflow.db", elsewhere.folder)
     refused = elsewhere.noisette("compare", *arguments)
     assert refused.returncode == 2
     assert reason in refused.stderr

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from support.prefect_server import alive, until
+from support.prefect_server import is_alive, wait_until
 
 from noisette_flows import keeper
 
@@ -43,11 +43,11 @@ def started() -> Iterator[Started]:
 def test_a_server_does_not_outlive_its_keeper(started: Started) -> None:
     process, server = started
     process.kill()
-    until(lambda: not alive(server), "the server has ended")
+    wait_until(lambda: not is_alive(server), "the server has ended")
     control, orphan = kept("-c", CARELESS)
     control.kill()
     control.wait()
-    assert alive(orphan)
+    assert is_alive(orphan)
     os.kill(orphan, signal.SIGKILL)
     control.communicate()
 
@@ -57,7 +57,7 @@ def test_a_server_ends_with_the_pipe_even_if_it_hangs(started: Started) -> None:
     os.kill(server, signal.SIGSTOP)
     process.communicate()
     assert process.returncode == 0
-    assert not alive(server)
+    assert not is_alive(server)
 
 
 def test_a_server_that_is_killed_is_started_again(started: Started) -> None:

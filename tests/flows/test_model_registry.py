@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
-from support.servers import MLFLOW, Server, free_port, running, serving
-from support.workshop import Finished, Workshop
+from support.servers import MLFLOW, Server, free_port, run_server, serve_model
+from support.workspace import FinishedRun, Workspace
 
 from noisette import Samples
 
@@ -24,32 +24,32 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def registered(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def registered(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A copy of the finished workshop in which its model was registered, in a store that did not have its run."""
-    folder = tmp_path_factory.mktemp("registered") / "workshop"
-    shutil.copytree(finished.workshop.folder, folder, ignore=shutil.ignore_patterns("prefect", "ml*", "features"))
-    workshop = Workshop(folder)
-    done = workshop.noisette("register", "tiny.yaml")
+    folder = tmp_path_factory.mktemp("registered") / "workspace"
+    shutil.copytree(finished.workspace.folder, folder, ignore=shutil.ignore_patterns("prefect", "ml*", "features"))
+    workspace = Workspace(folder)
+    done = workspace.noisette("register", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     assert "tiny version 1: runs/tiny-" in done.stdout
     assert "mlflow models serve -m models:/tiny@current --env-manager local" in done.stdout
     assert done.stderr == ""
-    return workshop
+    return workspace
 
 
-def test_the_command_that_is_printed_serves_where_no_environment_is_activated(registered: Workshop) -> None:
+def test_the_command_that_is_printed_serves_where_no_environment_is_activated(registered: Workspace) -> None:
     printed = registered.noisette("register", "tiny.yaml").stdout.partition("\n\n")[2]
     port = free_port()
     command = ["sh", "-ec", printed.replace("--port 5001", f"--host 127.0.0.1 --port {port}")]
-    with running(Server(command, port, registered.folder, {"PATH": "/usr/bin:/bin"}, "/ping")) as server:
+    with run_server(Server(command, port, registered.folder, {"PATH": "/usr/bin:/bin"}, "/ping")) as server:
         assert server.process is not None
     assert "PATH=" not in registered.noisette("register", "tiny.yaml", PATH=str(MLFLOW.parent)).stdout
 
 
 @pytest.fixture(scope="module")
-def server(registered: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def server(registered: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Any:
     store = f"sqlite:///{registered.folder}/mlflow.db"
-    with serving(tmp_path_factory.mktemp("serving"), store, "models:/tiny@current") as server:
+    with serve_model(tmp_path_factory.mktemp("serve_model"), store, "models:/tiny@current") as server:
         yield server
 
 
@@ -62,11 +62,11 @@ def ask(server: Server, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     return predictions
 
 
-def picture(answer: dict[str, Any]) -> np.ndarray[Any, Any]:
+def image(answer: dict[str, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"]))))
 
 
-def test_it_lies_in_the_experiment_with_its_run_and_without_pickle(registered: Workshop) -> None:
+def test_it_lies_in_the_experiment_with_its_run_and_without_pickle(registered: Workspace) -> None:
     client = MlflowClient(f"sqlite:///{registered.folder}/mlflow.db")
     version = client.get_model_version_by_alias("tiny", "current")
     experiment = client.get_experiment_by_name("tiny")
@@ -83,7 +83,7 @@ def test_it_lies_in_the_experiment_with_its_run_and_without_pickle(registered: W
     assert not (registered.folder / "mlruns").exists()
 
 
-def test_the_same_checkpoint_is_registered_once(registered: Workshop) -> None:
+def test_the_same_checkpoint_is_registered_once(registered: Workspace) -> None:
     again = registered.noisette("register", "tiny.yaml", "--alias", "shown", "--json")
     assert again.returncode == 0, again.stderr
     told = json.loads(again.stdout)
@@ -92,13 +92,13 @@ def test_the_same_checkpoint_is_registered_once(registered: Workshop) -> None:
     assert len(client.search_model_versions("name = 'tiny'")) == 1
 
 
-def test_the_server_draws_the_pictures_that_noisette_draws(server: Server, registered: Workshop) -> None:
+def test_the_server_draws_the_images_that_noisette_draws(server: Server, registered: Workspace) -> None:
     (directory,) = registered.runs[0].glob("samples/ddim-5-*")
-    drawn = Samples.open(directory).pictures
+    drawn = Samples.open(directory).images
     answers = ask(server, *({"index": index} for index in (0, 3, 5)))
     for answer, index in zip(answers, (0, 3, 5), strict=True):
         assert answer["index"] == index
-        assert np.array_equal(picture(answer), drawn[index, 0])
+        assert np.array_equal(image(answer), drawn[index, 0])
 
 
 def test_each_row_says_how_it_is_drawn_and_is_drawn_alone(server: Server) -> None:
@@ -121,10 +121,10 @@ def test_each_row_says_how_it_is_drawn_and_is_drawn_alone(server: Server) -> Non
         ({"index": 0, "label": "cat"}, "this network knows no classes"),
         ({"index": 2**63}, "row 0: index: expected a whole number from 0 to 2^53; got"),
         ({"index": 1.5}, "row 0: index: expected a whole number from 0 to 2^53; got 1.5"),
-        ({"index": 0, "guidance": 1e39}, "row 0: guidance: expected at most 1000; got 1e+39"),
+        ({"index": 0, "guidance_scale": 1e39}, "row 0: guidance_scale: expected at most 1000; got 1e+39"),
     ],
 )
-def test_a_wish_that_cannot_be_had_is_a_reason_and_no_picture(
+def test_a_wish_that_cannot_be_had_is_a_reason_and_no_image(
     server: Server, row: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -140,7 +140,7 @@ def test_a_request_has_a_bounded_number_of_rows(server: Server) -> None:
     assert "expected 1 to 1024 rows; got 1025" in refused.value.read().decode()
 
 
-def test_a_store_that_does_not_answer_is_named_without_its_password(registered: Workshop) -> None:
+def test_a_store_that_does_not_answer_is_named_without_its_password(registered: Workspace) -> None:
     uri = "http://ann:canary-4711@127.0.0.1:9"
     done = registered.noisette("register", "tiny.yaml", "--tracking-uri", uri)
     assert done.returncode == 2
@@ -152,14 +152,14 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(registered: 
     assert "expected a store to register in" in off.stderr
 
 
-def test_a_damaged_checkpoint_is_not_registered(registered: Workshop, tmp_path: Path) -> None:
-    folder = tmp_path / "workshop"
+def test_a_damaged_checkpoint_is_not_registered(registered: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
     shutil.copytree(registered.folder, folder)
-    workshop = Workshop(folder)
-    (weights,) = workshop.runs[0].glob("checkpoints/*/ema.safetensors")
+    workspace = Workspace(folder)
+    (weights,) = workspace.runs[0].glob("checkpoints/*/ema.safetensors")
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    done = workshop.noisette("register", "tiny.yaml", "--name", "damaged")
+    done = workspace.noisette("register", "tiny.yaml", "--name", "damaged")
     assert done.returncode == 2
     assert "ema.safetensors" in done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from support.filled import fill
+from support.fixed_weights import fill_state
 from torch import Tensor
 from typer.testing import CliRunner
 
@@ -81,7 +81,7 @@ def hub_folder(folder: Path, channels: list[int], groups: int) -> Path:
 
     config = {**HUB, "block_out_channels": channels, "norm_num_groups": groups}
     network = UNet2DModel.from_config(config)
-    fill(network.state_dict())
+    fill_state(network.state_dict())
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "scheduler_config.json").write_text(json.dumps(SCHEDULER))
@@ -94,7 +94,7 @@ def hub_folder(folder: Path, channels: list[int], groups: int) -> Path:
 def trainers_file(path: Path, betas: Tensor, weight: Tensor | None = None) -> Path:
     """Write what the library's Trainer saves, of its network in golden/ and a process."""
     lines = [line.split() for line in NAMES.read_text().splitlines()]
-    state = fill({name: torch.empty([int(side) for side in shape]) for name, *shape in lines})
+    state = fill_state({name: torch.empty([int(side) for side in shape]) for name, *shape in lines})
     tables = {"betas": betas.float()} | ({} if weight is None else {"loss_weight": weight.float()})
     model = tables | {f"model.{name}": tensor for name, tensor in state.items()}
     torch.save(
@@ -167,9 +167,9 @@ def test_without_a_config_every_sampler_is_asked_for(place: Path) -> None:
 def test_the_published_network_has_the_papers_size(tmp_path: Path) -> None:
     from diffusers import UNet2DModel
 
-    from noisette_plugins.backbones.exchange.diffusers_unet import options_of
+    from noisette_plugins.backbones.exchange.diffusers_unet import parse_unet
 
-    backbone, _ = options_of(UNet, HUB, tmp_path)
+    backbone, _ = parse_unet(UNet, HUB, tmp_path)
     with torch.device("meta"):
         ours, theirs = backbone.build((3, 32, 32), 0, 3), UNet2DModel.from_config(HUB)
     counts = [sum(weight.numel() for weight in network.parameters()) for network in (ours, theirs)]

@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.workshop import Finished, Workshop, migrated, workshop_in
+from support.workspace import FinishedRun, Workspace, make_workspace, with_migrated_database
 
-from noisette_flows.params import name_of
+from noisette_flows.params import flow_run_name
 
 pytestmark = pytest.mark.slow
 
@@ -44,32 +44,32 @@ print(json.dumps(said))
 
 @dataclass(frozen=True)
 class Called:
-    workshop: Workshop
+    workspace: Workspace
     said: dict[str, Any]
     log: str
 
     def names(self) -> list[tuple[str, str]]:
-        with closing(sqlite3.connect(self.workshop.folder / "prefect" / "prefect.db")) as database:
+        with closing(sqlite3.connect(self.workspace.folder / "prefect" / "prefect.db")) as database:
             return database.execute("select name, state_type from flow_run order by created").fetchall()
 
 
 @pytest.fixture(scope="module")
 def called(tmp_path_factory: pytest.TempPathFactory) -> Called:
-    workshop = migrated(workshop_in(tmp_path_factory.mktemp("flows")))
+    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("flows")))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        cwd=workshop.folder,
-        env=workshop.environment,
+        cwd=workspace.folder,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return Called(workshop, json.loads(done.stdout), done.stderr)
+    return Called(workspace, json.loads(done.stdout), done.stderr)
 
 
 def test_every_flow_returns_where_its_results_lie(called: Called) -> None:
-    folder, said = called.workshop.folder, called.said
+    folder, said = called.workspace.folder, called.said
     assert (folder / said["prepare-data"] / "train.npy").is_file()
     assert Path(said["train"]).name == "step-00000008"
     assert [(folder / path / "grid.png").is_file() for path in said["sample"]] == [True, True]
@@ -90,14 +90,14 @@ def test_names_tell_what_ran_and_states_how_it_went(called: Called) -> None:
     assert called.names() == [
         ("tiny: 8 steps eps linear num_images=4", "FAILED"),
         *[("tiny: 8 steps eps linear num_images=4", "COMPLETED")] * 5,
-        (f"{called.workshop.runs[0].name}: compare ddim,heun steps=2,5 count=4", "COMPLETED"),
+        (f"{called.workspace.runs[0].name}: compare ddim,heun steps=2,5 count=4", "COMPLETED"),
         ("tiny: config with problems", "FAILED"),
     ]
 
 
 def test_without_the_command_progress_goes_to_prefects_log(called: Called) -> None:
     assert "train tiny: started" in called.log
-    assert "sample ddim-5: done, 4/4 pictures" in called.log
+    assert "sample ddim-5: done, 4/4 images" in called.log
     assert "Task run 'train 8 steps'" in called.log
 
 
@@ -114,14 +114,14 @@ def test_without_the_command_progress_goes_to_prefects_log(called: Called) -> No
     ],
 )
 def test_flow_runs_of_one_config_are_told_apart_by_what_was_changed(
-    workshop: Workshop, parameters: dict[str, Any], name: str
+    workspace: Workspace, parameters: dict[str, Any], name: str
 ) -> None:
-    config = str(workshop.folder / "tiny.yaml")
-    assert name_of("train-and-eval", {"config": config, **parameters}) == name
+    config = str(workspace.folder / "tiny.yaml")
+    assert flow_run_name("train-and-eval", {"config": config, **parameters}) == name
 
 
-def test_the_graph_shows_what_each_stage_is_made_of(finished: Finished) -> None:
-    with closing(sqlite3.connect(finished.workshop.folder / "prefect" / "prefect.db")) as database:
+def test_the_graph_shows_what_each_stage_is_made_of(finished: FinishedRun) -> None:
+    with closing(sqlite3.connect(finished.workspace.folder / "prefect" / "prefect.db")) as database:
         rows = database.execute("select id, name, task_inputs from task_run").fetchall()
     names = {str(UUID(identity)): name for identity, name, _ in rows}
     behind = {
@@ -133,6 +133,6 @@ def test_the_graph_shows_what_each_stage_is_made_of(finished: Finished) -> None:
     assert behind["evaluate tiny"] == {"sample ddim-5", "sample ddpm-4"}
 
 
-def test_tracking_can_be_off(called: Called, finished: Finished) -> None:
-    assert not (called.workshop.folder / "mlflow.db").exists()
-    assert (finished.workshop.folder / "mlflow.db").exists()
+def test_tracking_can_be_off(called: Called, finished: FinishedRun) -> None:
+    assert not (called.workspace.folder / "mlflow.db").exists()
+    assert (finished.workspace.folder / "mlflow.db").exists()

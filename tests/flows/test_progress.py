@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from noisette import Events, Run
-from noisette.progress import LineProgress, Pace
-from noisette_flows.display.progress import BarProgress, showing
+from noisette.progress import LineProgress, StageProgress
+from noisette_flows.display.progress import BarProgress, show_progress
 
 
 @pytest.fixture(autouse=True)
@@ -31,28 +31,28 @@ def training(total: int = 1000) -> Run:
 
 def test_a_steady_stage_shows_its_speed_and_the_time_left() -> None:
     clock = Clock()
-    pace = Pace(training(), clock)
+    pace = StageProgress(training(), clock)
     for step in range(1, 101):
         clock.now += 0.5
         pace.update(step)
     assert pace.done == "100/1000 steps"
     assert pace.speed == "2.0 steps/s"
-    assert pace.left == "7:30 left"
+    assert pace.time_left == "7:30 left"
 
 
 def test_a_resumed_stage_is_not_credited_with_the_steps_of_the_run_before() -> None:
     clock = Clock()
-    pace = Pace(training(), clock)
+    pace = StageProgress(training(), clock)
     for step in range(901, 911):
         clock.now += 1.0
         pace.update(step)
     assert pace.speed == "1.0 steps/s"
-    assert pace.left == "1:30 left"
+    assert pace.time_left == "1:30 left"
 
 
 def test_speed_follows_a_change_within_half_a_minute() -> None:
     clock = Clock()
-    pace = Pace(training(10_000), clock)
+    pace = StageProgress(training(10_000), clock)
     step = 0
     for seconds, steps in ((1.0, 60), (0.1, 400)):
         for _ in range(steps):
@@ -64,41 +64,41 @@ def test_speed_follows_a_change_within_half_a_minute() -> None:
 
 def test_when_all_is_counted_no_speed_and_no_time_is_claimed() -> None:
     clock = Clock()
-    pace = Pace(Run("evaluate", "tiny", Path("runs/tiny"), 100, {}), clock)
+    pace = StageProgress(Run("evaluate", "tiny", Path("runs/tiny"), 100, {}), clock)
     for step in (1, 100):  # features that were kept are read at once
         clock.now += 0.01
         pace.update(step)
-    assert (pace.done.split()[0], pace.speed, pace.left) == ("100/100", "", "")
+    assert (pace.done.split()[0], pace.speed, pace.time_left) == ("100/100", "", "")
 
 
 @pytest.mark.parametrize(("load", "shown"), [(7.6, "machine busy (load 8 on 2 cores)"), (2.9, ""), (0.0, "")])
 def test_other_work_on_the_machine_is_said(monkeypatch: pytest.MonkeyPatch, load: float, shown: str) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
-    assert Pace(training(), Clock()).busy == shown
+    assert StageProgress(training(), Clock()).load_note == shown
 
 
 def test_before_the_second_step_nothing_is_claimed() -> None:
-    pace = Pace(training(), Clock())
+    pace = StageProgress(training(), Clock())
     pace.update(1)
-    assert (pace.speed, pace.left, pace.loss) == ("", "", "")
+    assert (pace.speed, pace.time_left, pace.loss) == ("", "", "")
 
 
 def test_while_something_is_computed_no_time_left_is_claimed() -> None:
     clock = Clock()
-    pace = Pace(Run("evaluate", "tiny", Path("runs/tiny"), 1000, {}), clock)
+    pace = StageProgress(Run("evaluate", "tiny", Path("runs/tiny"), 1000, {}), clock)
     for step in (100, 200):
         clock.now += 0.01
         pace.update(step)
-    assert pace.left == "0:00 left"  # control: so it stood for a minute
+    assert pace.time_left == "0:00 left"  # control: so it stood for a minute
     pace.begin("computing kid of ddim")
-    assert pace.facts == ["200/1000 pictures", "computing kid of ddim"]
+    assert pace.facts == ["200/1000 images", "computing kid of ddim"]
     pace.update(300)
     assert "computing kid of ddim" not in pace.facts
 
 
 def test_the_loss_is_smoothed() -> None:
-    pace = Pace(training(), Clock())
+    pace = StageProgress(training(), Clock())
     for loss in (1.0, 4.0):
         pace.measure({"loss": loss, "lr": 1e-3})
     assert pace.loss == "loss 2.00"
@@ -158,7 +158,7 @@ def test_a_terminal_gets_bars_and_a_pipe_gets_lines() -> None:
     shown = {}
     for terminal in (True, False):
         console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
-        with showing(console) as progress:
+        with show_progress(console) as progress:
             tell(Events([progress], installed=False))
         shown[terminal] = console.file.getvalue()  # type: ignore[attr-defined]
     assert "━" in shown[True]

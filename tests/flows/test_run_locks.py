@@ -12,17 +12,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.outages import experiment, job_of, until
+from support.mlflow_store import empty_store
+from support.outages import experiment, start_training, wait_until
 from support.tiny import write_prepared
-from support.tracked import empty_store
-from support.workshop import Finished, Workshop
+from support.workspace import FinishedRun, Workspace
 
 from noisette import Events, Run, hookimpl, train
-from noisette.checkpoint import finished as finished_training
+from noisette.checkpoint import find_finished_checkpoint as finished_training
 from noisette.journal import read_journal
 from noisette.layout import training_directory
-from noisette_flows.tracking import Memory, Store, Tracker, behind, catch_up, mark_killed
-from noisette_flows.tracking.run_locks import Claim
+from noisette_flows.tracking import Store, SyncState, Tracker, catch_up, is_behind, mark_killed
+from noisette_flows.tracking.run_locks import RunLock
 
 pytestmark = pytest.mark.slow
 
@@ -72,15 +72,15 @@ def senders_of(pid: int) -> list[int]:
 
 def started(job: subprocess.Popen[str], run: Path, store: Store) -> None:
     """Wait until a training and its runs are there."""
-    until(lambda: set(Memory.load(run, store).statuses.values()) == {"RUNNING"}, job)
-    until(lambda: Memory.load(run, store).lines > 0, job)
+    wait_until(lambda: set(SyncState.load(run, store).statuses.values()) == {"RUNNING"}, job)
+    wait_until(lambda: SyncState.load(run, store).lines > 0, job)
 
 
 def test_a_run_killed_together_with_its_sender_is_marked_and_gone_on_with(root: Path, store: Store) -> None:
     planned = experiment(LONG)
     write_prepared(root, planned)
     run = training_directory(planned, root)
-    with job_of(root, store.uri, LONG, PAUSE) as job:
+    with start_training(root, store.uri, LONG, PAUSE) as job:
         started(job, run, store)
         (sender,) = senders_of(job.pid)
         mark_killed(root, store)
@@ -96,22 +96,22 @@ def test_a_run_killed_together_with_its_sender_is_marked_and_gone_on_with(root: 
     assert {name: run_id for name, (run_id, _) in rows(store).items()} == {
         name: run_id for name, (run_id, _) in before.items()
     }
-    with job_of(root, store.uri, LONG, PAUSE) as job:
-        until(lambda: statuses(store) == {"RUNNING"}, job)
+    with start_training(root, store.uri, LONG, PAUSE) as job:
+        wait_until(lambda: statuses(store) == {"RUNNING"}, job)
         assert {run_id for run_id, _ in rows(store).values()} == {run_id for run_id, _ in before.values()}
         job.kill()  # alone: its sender says so
-        until(lambda: statuses(store) == {"KILLED"}, None)
+        wait_until(lambda: statuses(store) == {"KILLED"}, None)
 
 
 def test_the_next_run_of_another_experiment_marks_it_too(root: Path, store: Store) -> None:
     planned = experiment(LONG)
     write_prepared(root, planned)
-    with job_of(root, store.uri, LONG, PAUSE) as job:
+    with start_training(root, store.uri, LONG, PAUSE) as job:
         started(job, training_directory(planned, root), store)
         for pid in (*senders_of(job.pid), job.pid):
             os.kill(pid, signal.SIGKILL)
         job.wait()
-    with job_of(root, store.uri, 8) as job:
+    with start_training(root, store.uri, 8) as job:
         assert job.wait(300) == 0, job.communicate()
     found = told_of(store)
     assert ("8 steps eps linear", "FINISHED") in found
@@ -137,19 +137,19 @@ def test_a_sender_that_was_killed_is_replaced_at_the_end(root: Path, store: Stor
     planned, killer = experiment(12), Killer()
     write_prepared(root, planned)
     run = training_directory(planned, root)
-    with Tracker.following(planned, run, store.uri, {}) as trackers:
+    with Tracker.follow(planned, run, store.uri, {}) as trackers:
         train(planned, root, events=Events([*trackers, killer], installed=False))
     assert len(killer.killed) == 1
     assert statuses(store) == {"FINISHED"}
-    assert not behind(run, store)
+    assert not is_behind(run, store)
 
 
 def test_a_second_flow_in_the_same_directory_changes_nothing(root: Path, store: Store) -> None:
     planned = experiment(12)
     write_prepared(root, planned)
     run = training_directory(planned, root)
-    with Tracker.following(planned, run, store.uri, {}) as first:
-        with pytest.raises(ValueError, match="refused"), Tracker.following(planned, run, store.uri, {}):
+    with Tracker.follow(planned, run, store.uri, {}) as first:
+        with pytest.raises(ValueError, match="refused"), Tracker.follow(planned, run, store.uri, {}):
             raise ValueError("refused: the directory has an owner")
         train(planned, root, events=Events(first, installed=False))
     assert statuses(store) == {"FINISHED"}
@@ -157,25 +157,25 @@ def test_a_second_flow_in_the_same_directory_changes_nothing(root: Path, store: 
 
 
 def test_a_command_that_finds_all_finished_marks_what_was_killed_beside_it(
-    finished: Finished, tmp_path: Path
+    finished: FinishedRun, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "workshop"
-    shutil.copytree(finished.workshop.folder, folder, ignore=shutil.ignore_patterns("prefect", "features"))
-    workshop = Workshop(folder)
+    folder = tmp_path / "workspace"
+    shutil.copytree(finished.workspace.folder, folder, ignore=shutil.ignore_patterns("prefect", "features"))
+    workspace = Workspace(folder)
     store = Store.of(f"sqlite:///{folder}/mlflow.db")
     assert store is not None
-    (run,) = workshop.runs
+    (run,) = workspace.runs
     killed = run.with_name("other-0123456789")
     shutil.copytree(run, killed)
-    claim = Claim.take(killed)  # until its process was killed
-    assert claim is not None
-    claim.drop()
-    memory = Memory.load(killed, store)
+    run_lock = RunLock.take(killed)  # until its process was killed
+    assert run_lock is not None
+    run_lock.release()
+    memory = SyncState.load(killed, store)
     memory.statuses["train"] = "RUNNING"
     memory.save(killed)
-    done = workshop.noisette("prepare", "tiny.yaml")
+    done = workspace.noisette("prepare", "tiny.yaml")
     assert done.returncode == 0, done.stderr
-    assert Memory.load(killed, store).statuses["train"] == "KILLED"
+    assert SyncState.load(killed, store).statuses["train"] == "KILLED"
     assert rows(store)["training"][1] == "KILLED"
     assert rows(store)["12 steps eps linear"][1] == "FINISHED"
 
@@ -184,12 +184,12 @@ def test_what_a_killed_run_had_measured_is_all_there_in_the_end(root: Path, stor
     planned = experiment(STEPS)
     write_prepared(root, planned)
     run = training_directory(planned, root)
-    with job_of(root, store.uri, STEPS, PAUSE) as job:
+    with start_training(root, store.uri, STEPS, PAUSE) as job:
         started(job, run, store)
         for pid in (*senders_of(job.pid), job.pid):
             os.kill(pid, signal.SIGKILL)
         job.wait()
-    with job_of(root, store.uri, STEPS) as job:
+    with start_training(root, store.uri, STEPS) as job:
         assert job.wait(300) == 0, job.communicate()
     assert finished_training(run, STEPS) is not None
     catch_up(planned, run, store, {})

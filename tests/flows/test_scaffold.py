@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.packages import Site, install
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 from noisette import Experiment, PluginError, StorageError
 from noisette.contracts import KINDS
@@ -104,7 +104,7 @@ def test_whatever_it_is_called_the_module_gives_one_plugin(
     monkeypatch.setitem(sys.modules, names.module, module)
     spec.loader.exec_module(module)
     (plugin,) = module.plugins()
-    assert (plugin.kind, plugin.name, faults.fault_of(plugin)) == (kind, name, "")
+    assert (plugin.kind, plugin.name, faults.find_fault(plugin)) == (kind, name, "")
     assert plugin().options()["name"] == name
 
 
@@ -205,7 +205,7 @@ def test_its_own_test_passes_and_finds_a_hook_that_fails_or_is_misspelt(tmp_path
 
 
 @pytest.mark.slow
-def test_installed_it_is_listed_and_called_in_a_run(served: Workshop) -> None:
+def test_installed_it_is_listed_and_called_in_a_run(served: Workspace) -> None:
     done = served.noisette("plugins", "new", HOOKS, "own")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-2:] == ["  pip install -e noisette-own", "  noisette plugins list"]
@@ -257,13 +257,13 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
         write_package(Names("metric", "own"), tmp_path / "file")
 
 
-def test_the_command_says_what_it_wrote_and_what_to_do_next(workshop: Workshop) -> None:
-    done = workshop.noisette("plugins", "new", "metric", "own", "--directory", "my work")
+def test_the_command_says_what_it_wrote_and_what_to_do_next(workspace: Workspace) -> None:
+    done = workspace.noisette("plugins", "new", "metric", "own", "--directory", "my work")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     listed = [line for line in lines if line.startswith("my work/")]
-    assert {str(path) for path in Path(workshop.folder, "my work").rglob("*") if path.is_file()} == {
-        str(workshop.folder / line) for line in listed
+    assert {str(path) for path in Path(workspace.folder, "my work").rglob("*") if path.is_file()} == {
+        str(workspace.folder / line) for line in listed
     }
     assert lines[-2:] == ["  pip install -e 'my work/noisette-own'", "  noisette plugins check metric own"]
 
@@ -279,10 +279,10 @@ def test_the_command_says_what_it_wrote_and_what_to_do_next(workshop: Workshop) 
     ],
     ids=" ".join,
 )
-def test_a_wrong_request_ends_in_2_and_writes_nothing(workshop: Workshop, words: list[str], reason: str) -> None:
-    before = content(workshop.folder)
-    done = workshop.noisette("plugins", "new", *words)
+def test_a_wrong_request_ends_in_2_and_writes_nothing(workspace: Workspace, words: list[str], reason: str) -> None:
+    before = content(workspace.folder)
+    done = workspace.noisette("plugins", "new", *words)
     assert done.returncode == 2
     assert reason in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
-    assert content(workshop.folder) == before
+    assert content(workspace.folder) == before

@@ -10,12 +10,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from support.prefect_server import alive, prefect_server, until
+from support.prefect_server import is_alive, prefect_server, wait_until
 from support.tiny import write_prepared
-from support.workshop import Workshop
+from support.workspace import Workspace
 
 from noisette import Experiment
-from noisette.checkpoint import latest
+from noisette.checkpoint import find_latest_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +31,8 @@ SETTINGS = (
 LONG = ("train", "tiny.yaml", *SETTINGS)
 
 
-def prepared(workshop: Workshop) -> None:
-    write_prepared(workshop.folder / "runs", Experiment.load(workshop.folder / "tiny.yaml"))
+def prepared(workspace: Workspace) -> None:
+    write_prepared(workspace.folder / "runs", Experiment.load(workspace.folder / "tiny.yaml"))
 
 
 def servers(folder: Path) -> list[int]:
@@ -42,104 +42,104 @@ def servers(folder: Path) -> list[int]:
         with suppress(OSError, ValueError):
             command = entry.joinpath("cmdline").read_bytes()
             server = b"\0uvicorn\0" in command and b"keeper.py" not in command
-            if server and entry.joinpath("cwd").readlink() == folder and alive(int(entry.name)):
+            if server and entry.joinpath("cwd").readlink() == folder and is_alive(int(entry.name)):
                 found.append(int(entry.name))
     return found
 
 
-def training(workshop: Workshop) -> bool:
-    return bool(list(workshop.folder.glob("runs/tiny-*/metrics.jsonl")))
+def training(workspace: Workspace) -> bool:
+    return bool(list(workspace.folder.glob("runs/tiny-*/metrics.jsonl")))
 
 
-def states(workshop: Workshop) -> list[str]:
+def states(workspace: Workspace) -> list[str]:
     """Return the states of all flow runs."""
-    return sorted(column(workshop, "select state_type from flow_run"))
+    return sorted(column(workspace, "select state_type from flow_run"))
 
 
-def column(workshop: Workshop, query: str) -> list[str]:
+def column(workspace: Workspace, query: str) -> list[str]:
     """Ask Prefect's database."""
-    with closing(sqlite3.connect(workshop.folder / "prefect" / "prefect.db")) as database:
+    with closing(sqlite3.connect(workspace.folder / "prefect" / "prefect.db")) as database:
         return [value for (value,) in database.execute(query)]
 
 
 @pytest.mark.parametrize("hangs", [False, True])
 def test_an_embedded_server_does_not_outlive_a_command_that_is_killed(
-    workshop: Workshop, hangs: bool, full: bool
+    workspace: Workspace, hangs: bool, full: bool
 ) -> None:
     if hangs and not full:
         pytest.skip("tried with --full; test_keeper.py has a server that hangs ended")
-    prepared(workshop)
-    process = workshop.start(*LONG)
-    until(lambda: training(workshop), "it trains")
-    (server,) = servers(workshop.folder)  # the control
+    prepared(workspace)
+    process = workspace.start(*LONG)
+    wait_until(lambda: training(workspace), "it trains")
+    (server,) = servers(workspace.folder)  # the control
     if hangs:
         os.kill(server, signal.SIGSTOP)
     process.kill()
     process.communicate()
-    until(lambda: not servers(workshop.folder), "the server has ended")
-    (left,) = workshop.folder.glob("runs/tiny-*/.flow-*")
-    done = workshop.noisette(*LONG)  # what was killed is marked, and goes on
+    wait_until(lambda: not servers(workspace.folder), "the server has ended")
+    (left,) = workspace.folder.glob("runs/tiny-*/.flow-*")
+    done = workspace.noisette(*LONG)  # what was killed is marked, and goes on
     assert done.returncode == 0, done.stderr
     assert not left.exists()
-    assert states(workshop) == ["COMPLETED", "CRASHED"]
+    assert states(workspace) == ["COMPLETED", "CRASHED"]
 
 
-def test_an_embedded_server_that_is_killed_is_started_again(workshop: Workshop) -> None:
-    prepared(workshop)
-    process = workshop.start(*LONG)
+def test_an_embedded_server_that_is_killed_is_started_again(workspace: Workspace) -> None:
+    prepared(workspace)
+    process = workspace.start(*LONG)
     try:
-        until(lambda: training(workshop), "it trains")
-        (first,) = servers(workshop.folder)
+        wait_until(lambda: training(workspace), "it trains")
+        (first,) = servers(workspace.folder)
         os.kill(first, signal.SIGKILL)
-        until(lambda: set(servers(workshop.folder)) - {first}, "another is started")
+        wait_until(lambda: set(servers(workspace.folder)) - {first}, "another is started")
         _, said = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 0, said
-    assert states(workshop) == ["COMPLETED"]
-    assert not list(workshop.folder.glob("runs/*/.flow-*"))
-    assert not column(workshop, "select event from events")  # nobody would look at them
+    assert states(workspace) == ["COMPLETED"]
+    assert not list(workspace.folder.glob("runs/*/.flow-*"))
+    assert not column(workspace, "select event from events")  # nobody would look at them
 
 
-def test_a_flow_run_that_was_killed_behind_its_last_stage_is_marked(workshop: Workshop) -> None:
-    process = workshop.start("prepare", "tiny.yaml")
-    while not list(workshop.folder.glob("runs/data/[!.]*/MANIFEST.json")):
+def test_a_flow_run_that_was_killed_behind_its_last_stage_is_marked(workspace: Workspace) -> None:
+    process = workspace.start("prepare", "tiny.yaml")
+    while not list(workspace.folder.glob("runs/data/[!.]*/MANIFEST.json")):
         assert process.poll() is None
         time.sleep(0.001)
     process.kill()
     process.communicate()
-    until(lambda: not servers(workshop.folder), "the server has ended")
-    (left,) = workshop.folder.glob("runs/*/.flow-*")
-    assert states(workshop) == ["RUNNING"]  # the control
-    done = workshop.noisette("prepare", "tiny.yaml")
+    wait_until(lambda: not servers(workspace.folder), "the server has ended")
+    (left,) = workspace.folder.glob("runs/*/.flow-*")
+    assert states(workspace) == ["RUNNING"]  # the control
+    done = workspace.noisette("prepare", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     assert "finished before, skipped" in done.stderr
     assert "marked as crashed: tiny" in done.stderr
-    assert states(workshop) == ["CRASHED"]
+    assert states(workspace) == ["CRASHED"]
     assert not left.exists()
-    again = workshop.noisette("prepare", "tiny.yaml", PREFECT_API_URL="http://127.0.0.1:9/api")  # nobody is asked
+    again = workspace.noisette("prepare", "tiny.yaml", PREFECT_API_URL="http://127.0.0.1:9/api")  # nobody is asked
     assert again.returncode == 0, again.stderr
     assert "Prefect" not in again.stderr
 
 
 @pytest.mark.parametrize("killed", [True, False])
-def test_a_server_that_is_killed_in_mid_flow_costs_no_work(workshop: Workshop, killed: bool, full: bool) -> None:
+def test_a_server_that_is_killed_in_mid_flow_costs_no_work(workspace: Workspace, killed: bool, full: bool) -> None:
     if not killed and not full:
         pytest.skip("the control: tried with --full; a server that stays is tried by all other flows")
-    prepared(workshop)
-    with prefect_server(workshop.folder) as server:
-        workshop.settings["PREFECT_API_URL"] = f"{server.uri}/api"
+    prepared(workspace)
+    with prefect_server(workspace.folder) as server:
+        workspace.settings["PREFECT_API_URL"] = f"{server.uri}/api"
         quick = {"PREFECT_CLIENT_MAX_RETRIES": "1", "PREFECT_CLIENT_RETRY_EXTRA_CODES": ""}
-        process = workshop.start(*LONG, **quick)
+        process = workspace.start(*LONG, **quick)
         try:
-            until(lambda: training(workshop), "it trains")
+            wait_until(lambda: training(workspace), "it trains")
             if killed:
                 server.kill()
             _, said = process.communicate(timeout=600)
         finally:
             process.kill()
-        (run,) = workshop.runs
-        checkpoint = latest(run)
+        (run,) = workspace.runs
+        checkpoint = find_latest_checkpoint(run)
         assert checkpoint is not None
         assert checkpoint.step == STEPS, said  # the stage that was at work has finished
         assert process.returncode == (2 if killed else 0), said
@@ -149,11 +149,12 @@ def test_a_server_that_is_killed_in_mid_flow_costs_no_work(workshop: Workshop, k
         assert bool(list(run.glob(".flow-*"))) == killed  # the end could not be told
         if killed:
             server.start()
-        again = workshop.noisette(*LONG)
+        again = workspace.noisette(*LONG)
         assert again.returncode == 0, again.stderr
         assert "train: finished before, skipped" in again.stderr
         assert not list(run.glob(".flow-*"))
-        assert "RUNNING" not in states(workshop)
-        until(
-            lambda: column(workshop, "select event from events"), "events are kept, as those of a server with pages"
+        assert "RUNNING" not in states(workspace)
+        wait_until(
+            lambda: column(workspace, "select event from events"),
+            "events are kept, as those of a server with pages",
         )

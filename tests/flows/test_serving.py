@@ -12,18 +12,18 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support.prefect_server import alive, free_ports, until
-from support.workshop import Workshop
+from support.prefect_server import free_ports, is_alive, wait_until
+from support.workspace import Workspace
 
-from noisette_flows.serving import Background
-from noisette_flows.serving.bind import Exposure, is_loopback
+from noisette_flows.serving import BackgroundServer
+from noisette_flows.serving.bind import BindAddress, is_loopback
 from noisette_flows.serving.password import ServingError
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 
 
-def started(folder: Path) -> tuple[Background, int]:
-    server = Background("prefect", folder)
+def started(folder: Path) -> tuple[BackgroundServer, int]:
+    server = BackgroundServer("prefect", folder)
     process = server.start(SLEEPER, dict(os.environ), "http://127.0.0.1:1", "127.0.0.1:1")
     assert process is not None
     return server, process.pid
@@ -31,13 +31,13 @@ def started(folder: Path) -> tuple[Background, int]:
 
 def test_a_server_stands_until_it_is_stopped_and_is_started_once(tmp_path: Path) -> None:
     server, pid = started(tmp_path / "state")
-    assert server.standing is not None
-    assert server.standing.pid == pid
+    assert server.running is not None
+    assert server.running.pid == pid
     assert server.start(SLEEPER, dict(os.environ), "", "") is None
-    until(lambda: server.last_words() == "here", "it writes its log")
+    wait_until(lambda: server.last_words() == "here", "it writes its log")
     assert server.stop()
-    assert not alive(pid)
-    assert server.standing is None
+    assert not is_alive(pid)
+    assert server.running is None
     assert not server.stop()
 
 
@@ -46,7 +46,7 @@ def test_a_server_that_was_killed_stands_no_more_though_its_file_is_there(tmp_pa
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     assert (tmp_path / "state" / "prefect.json").exists()
-    assert server.standing is None
+    assert server.running is None
     again, pid = started(tmp_path / "state")  # the control: its place is free
     assert again.stop()
 
@@ -65,9 +65,9 @@ ELSEWHERE = ("0.0.0.0", "::", "192.168.0.4", "myhost")
 @pytest.mark.parametrize("address", [*HERE, *ELSEWHERE])
 def test_a_password_is_asked_for_everywhere(address: str, tmp_path: Path) -> None:
     assert is_loopback(address) == (address in HERE)
-    exposure = Exposure.of(address, tmp_path)
+    exposure = BindAddress.of(address, tmp_path)
     assert len(exposure.password) >= 12
-    assert Exposure.of(address, tmp_path) == exposure  # it is kept
+    assert BindAddress.of(address, tmp_path) == exposure  # it is kept
     assert (tmp_path / "password").stat().st_mode & 0o077 == 0
 
 
@@ -76,34 +76,34 @@ def test_a_password_that_others_may_know_is_refused(tmp_path: Path) -> None:
     kept.write_text("planted-planted-planted")
     kept.chmod(0o644)
     with pytest.raises(ServingError, match="remove the file"):
-        Exposure.of("127.0.0.1", tmp_path)
+        BindAddress.of("127.0.0.1", tmp_path)
     kept.chmod(0o600)  # the control
-    assert Exposure.of("127.0.0.1", tmp_path).password == "planted-planted-planted"
+    assert BindAddress.of("127.0.0.1", tmp_path).password == "planted-planted-planted"
 
 
 def test_a_folder_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     folder.chmod(0o777)
-    Exposure.of("127.0.0.1", folder)
+    BindAddress.of("127.0.0.1", folder)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_no_address_to_listen_at_is_refused(workshop: Workshop) -> None:
-    done = workshop.noisette("up", "--listen", "")
+def test_no_address_to_listen_at_is_refused(workspace: Workspace) -> None:
+    done = workspace.noisette("up", "--listen", "")
     assert done.returncode == 2
     assert done.stderr.strip() == "--listen: expected an address, such as 127.0.0.1; got nothing"
-    assert not (workshop.folder / ".noisette").exists()
+    assert not (workspace.folder / ".noisette").exists()
 
 
 def test_a_password_can_be_given_and_must_be_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOISETTE_PASSWORD", "correct-horse-battery")
-    assert Exposure.of("0.0.0.0", tmp_path).password == "correct-horse-battery"
+    assert BindAddress.of("0.0.0.0", tmp_path).password == "correct-horse-battery"
     assert not (tmp_path / "password").exists()
     for wrong in ("short", "with:a:colon:in:it", "per%cent%per%cent"):
         monkeypatch.setenv("NOISETTE_PASSWORD", wrong)
         with pytest.raises(ServingError, match="expected 12 characters and more"):
-            Exposure.of("0.0.0.0", tmp_path)
+            BindAddress.of("0.0.0.0", tmp_path)
 
 
 def code(url: str, user: str = "", origin: str = "", body: bytes | None = None) -> tuple[int, str]:
@@ -119,16 +119,16 @@ def code(url: str, user: str = "", origin: str = "", body: bytes | None = None) 
 
 
 @pytest.mark.slow
-def test_up_and_down_with_a_password_beyond_loopback(workshop: Workshop) -> None:
+def test_up_and_down_with_a_password_beyond_loopback(workspace: Workspace) -> None:
     prefect, mlflow = map(str, free_ports(2))
     ports = ("--prefect-port", prefect, "--mlflow-port", mlflow)
     secret = {"NOISETTE_PASSWORD": "correct-horse-battery"}
-    up = workshop.noisette("up", "--listen", "0.0.0.0", *ports, **secret)
+    up = workspace.noisette("up", "--listen", "0.0.0.0", *ports, **secret)
     try:
         assert up.returncode == 0, up.stderr
         assert f"Other machines reach 0.0.0.0:{prefect} and 0.0.0.0:{mlflow}" in up.stdout
         assert "plain HTTP" in up.stdout
-        assert workshop.noisette("up", *ports).stdout.splitlines()[:2] == up.stdout.splitlines()[:2]
+        assert workspace.noisette("up", *ports).stdout.splitlines()[:2] == up.stdout.splitlines()[:2]
         shows = f"http://127.0.0.1:{prefect}/api/flows/filter"
         lists = f"http://127.0.0.1:{mlflow}/api/2.0/mlflow/experiments/search?max_results=5"
         user = "noisette:correct-horse-battery"
@@ -141,41 +141,41 @@ def test_up_and_down_with_a_password_beyond_loopback(workshop: Workshop) -> None
         assert code(shows, user, "http://evil.example", b"{}")[1] == ""
         ours = f"http://127.0.0.1:{prefect}"
         assert code(shows, user, ours, b"{}")[1] == ours  # the control: its own page may
-        told = workshop.noisette("deploy", "prepare", **secret)
+        told = workspace.noisette("deploy", "prepare", **secret)
         assert told.returncode == 0, told.stderr
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
         assert "correct-horse-battery" not in listed
-        for users in (workshop.folder / ".noisette").glob("*.db"):
+        for users in (workspace.folder / ".noisette").glob("*.db"):
             assert users.stat().st_mode & 0o077 == 0
-        server = Background("mlflow", workshop.folder / ".noisette").standing
+        server = BackgroundServer("mlflow", workspace.folder / ".noisette").running
         assert server is not None
         session = ["ps", "-o", "args", "--no-headers", "--sid", str(server.pid)]
         members = subprocess.run(session, capture_output=True, text=True, check=True).stdout
         assert "mlflow" in members
         assert "job" not in members  # nobody needs MLflow's eight processes for jobs
     finally:
-        down = workshop.noisette("down")
+        down = workspace.noisette("down")
     assert down.stdout.splitlines() == ["prefect: stopped", "mlflow: stopped"]
-    assert workshop.noisette("down").stdout.splitlines() == ["prefect: was not up", "mlflow: was not up"]
+    assert workspace.noisette("down").stdout.splitlines() == ["prefect: was not up", "mlflow: was not up"]
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_named(workshop: Workshop) -> None:
+def test_a_port_that_is_taken_is_named(workspace: Workspace) -> None:
     import socket
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = workshop.noisette("up", "--prefect-port", str(port))
+        done = workspace.noisette("up", "--prefect-port", str(port))
     assert done.returncode == 2
     assert f"127.0.0.1:{port} cannot be listened at for Prefect" in done.stderr
     assert "--prefect-port" in done.stderr
 
 
 @pytest.mark.slow
-def test_serving_without_a_server_says_what_to_do(workshop: Workshop) -> None:
+def test_serving_without_a_server_says_what_to_do(workspace: Workspace) -> None:
     for command in (["serve"], ["deploy", "prepare"]):
-        done = workshop.noisette(*command)
+        done = workspace.noisette(*command)
         assert done.returncode == 2
         assert "there is no Prefect server: run `noisette up` first" in done.stderr

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser import browsing, missing_browser, sign_in
+from support.browser import missing_browser, open_browser, sign_in
 from support.prefect_server import free_ports, prefect_server
 from support.servers import mlflow_server
-from support.workshop import Workshop, migrated, workshop_in
+from support.workspace import Workspace, make_workspace, with_migrated_database
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,7 +69,7 @@ class Attacked:
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Any]:
-    with browsing(names=(EVIL, PRIVATE)) as page:
+    with open_browser(names=(EVIL, PRIVATE)) as page:
         yield page
 
 
@@ -95,15 +95,15 @@ def site() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Attacked, Attacked]]:
     """The servers of `noisette up`: Prefect's and MLflow's."""
-    workshop = migrated(workshop_in(tmp_path_factory.mktemp("up")))
+    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("up")))
     prefect, mlflow = free_ports(2)
-    done = workshop.noisette("up", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
+    done = workspace.noisette("up", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
     try:
         assert done.returncode == 0, done.stderr
-        login = f"noisette:{(workshop.folder / '.noisette' / 'password').read_text()}"
+        login = f"noisette:{(workspace.folder / '.noisette' / 'password').read_text()}"
         yield Attacked(prefect, login), Attacked(mlflow, login)
     finally:
-        workshop.noisette("down")
+        workspace.noisette("down")
 
 
 EMBEDDED = """
@@ -117,11 +117,11 @@ sys.stdin.read()
 
 
 @contextmanager
-def embedded(workshop: Workshop) -> Iterator[Attacked]:
+def embedded(workspace: Workspace) -> Iterator[Attacked]:
     """The server inside a command."""
     command = [sys.executable, "-P", "-c", EMBEDDED]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=workshop.folder, env=workshop.environment, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, cwd=workspace.folder, env=workspace.environment, **pipes) as process:  # type: ignore[call-overload]
         url, _, login = process.stdout.readline().strip().partition(" ")
         yield Attacked(int(url.rpartition(":")[2].removesuffix("/api")), login)
 
@@ -155,8 +155,8 @@ def test_without_a_password_a_page_reads_and_writes(page: Any, site: str, tmp_pa
     assert came == {"read": 200, "written": ["planted"], "listened": "auth_success", "rebound": 200}
 
 
-def test_a_page_gets_nothing_of_the_embedded_server(page: Any, site: str, workshop: Workshop) -> None:
-    with embedded(workshop) as server:
+def test_a_page_gets_nothing_of_the_embedded_server(page: Any, site: str, workspace: Workspace) -> None:
+    with embedded(workspace) as server:
         assert attacks(page, site, server) == NOTHING
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:

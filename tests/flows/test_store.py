@@ -54,7 +54,7 @@ def test_off_means_no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_password_is_never_shown(uri: str, shown: str) -> None:
-    assert store(uri).shown == shown
+    assert store(uri).display_uri == shown
     assert "s3" not in store(uri).link("1")
     assert "secret" not in (store(uri).ui_command() or "")
 
@@ -70,8 +70,8 @@ def test_mlflow_gets_the_password_by_the_environment() -> None:
 
 def test_messages_are_shown_without_the_password() -> None:
     said = "request to http://ann:s%40t@127.0.0.1:5000/api failed"
-    assert store("http://ann:s%40t@127.0.0.1:5000").hide(said) == "request to http://127.0.0.1:5000/api failed"
-    assert store("http://127.0.0.1:5000").hide(said) == said
+    assert store("http://ann:s%40t@127.0.0.1:5000").redact(said) == "request to http://127.0.0.1:5000/api failed"
+    assert store("http://127.0.0.1:5000").redact(said) == said
 
 
 def test_artifacts_of_a_file_store_lie_at_an_absolute_place(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from support.outages import until
+from support.outages import wait_until
 from support.tiny import tiny
 
-from noisette_flows.tracking import Memory, Store, Tracker, database
+from noisette_flows.tracking import Store, SyncState, Tracker, database
 from noisette_flows.tracking.database import UnusableDatabaseError, is_ready, prepare, store_id
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_database_or_none(tmp_path: Path) ->
     moments += [lambda least=least: tables(staging) >= least for least in (1, 12, 25, 40, 55)]  # type: ignore[misc]
     for moment in moments:
         process = forked(path)
-        until(lambda moment=moment: moment() or path.exists(), None)  # type: ignore[misc]
+        wait_until(lambda moment=moment: moment() or path.exists(), None)  # type: ignore[misc]
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join()
@@ -133,13 +133,13 @@ def test_a_database_that_holds_a_run_is_left_and_named(
         prepare(half_made)
     store = Store.of(f"sqlite:///{half_made}")
     assert store is not None
-    with Tracker.following(tiny(), tmp_path / "runs" / "tiny", store.uri, {}):
+    with Tracker.follow(tiny(), tmp_path / "runs" / "tiny", store.uri, {}):
         pass
     assert "move this file away" in caplog.text
     assert "Nothing is lost" not in caplog.text
     half_made.rename(tmp_path / "moved-away")
     store.prepare()
-    assert Memory.load(tmp_path / "runs" / "tiny", store).runs == {}
+    assert SyncState.load(tmp_path / "runs" / "tiny", store).runs == {}
 
 
 def test_what_is_no_database_is_left_and_named(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.tracking._tracking_service import utils
-from support.workshop import Finished
+from support.workspace import FinishedRun
 
 from noisette import Experiment
-from noisette_flows.liveness import alive, killed
-from noisette_flows.tracking import Memory, Mirror, Store, behind
-from noisette_flows.tracking.run_locks import Claim, zombies
+from noisette_flows.liveness import find_killed_flow_runs, hold_liveness_lock
+from noisette_flows.tracking import Mirror, Store, SyncState, is_behind
+from noisette_flows.tracking.run_locks import RunLock, find_killed
 
 pytestmark = pytest.mark.slow
 
@@ -48,10 +48,10 @@ def _as_in_a_new_process() -> None:
 
 
 @pytest.fixture
-def original(finished: Finished, tmp_path: Path) -> Project:
+def original(finished: FinishedRun, tmp_path: Path) -> Project:
     """A project that was copied from elsewhere, and has been at home here since."""
     folder = tmp_path / "original"
-    shutil.copytree(finished.workshop.folder, folder, ignore=shutil.ignore_patterns("prefect", "features"))
+    shutil.copytree(finished.workspace.folder, folder, ignore=shutil.ignore_patterns("prefect", "features"))
     project = Project(folder)
     project.store.prepare()
     return project
@@ -61,12 +61,12 @@ def original(finished: Finished, tmp_path: Path) -> Project:
 def test_a_copy_goes_on_on_its_own(original: Project, tmp_path: Path, name: str) -> None:
     shutil.copytree(original.folder, tmp_path / name)
     copy, before = Project(tmp_path / name), original.files()
-    assert behind(copy.run, copy.store)
+    assert is_behind(copy.run, copy.store)
     grid = copy.run / "grids" / "step-999999.png"
     grid.parent.mkdir(exist_ok=True)
     shutil.copy(next(copy.run.glob("samples/*/grid.png")), grid)
     copy.mirror().sync({"parent": "FINISHED"})
-    assert not behind(copy.run, copy.store)
+    assert not is_behind(copy.run, copy.store)
     assert {run.info.run_id for run in copy.runs()} == {run.info.run_id for run in original.runs()}
     place = (copy.folder / "mlartifacts").as_uri()
     assert all(run.info.artifact_uri.startswith(f"{place}/") for run in copy.runs())
@@ -99,7 +99,7 @@ def test_a_moved_run_keeps_its_mlflow_runs_and_a_copied_one_gets_its_own(origina
     assert len(original.runs()) == 2 * len(once)
     directories = {run.data.tags.get("noisette.directory") for run in original.runs()} - {None}
     assert directories == {str(moved), str(copied)}
-    assert Memory.load(copied, original.store).runs.keys() == Memory.load(moved, original.store).runs.keys()
+    assert SyncState.load(copied, original.store).runs.keys() == SyncState.load(moved, original.store).runs.keys()
 
 
 def test_a_store_of_which_only_the_database_was_moved_keeps_its_files(original: Project, tmp_path: Path) -> None:
@@ -123,19 +123,19 @@ SERVER = Store("http://127.0.0.1:1", None)
 def test_a_copy_of_a_living_run_says_nothing_of_its_process(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "tiny"
     run.mkdir(parents=True)
-    claim = Claim.take(run)
-    assert claim is not None
-    memory = Memory.load(run, SERVER)
+    run_lock = RunLock.take(run)
+    assert run_lock is not None
+    memory = SyncState.load(run, SERVER)
     memory.statuses = {"train": "RUNNING"}
     memory.save(run)
-    with pytest.raises(KeyboardInterrupt), alive(run, "an-id"):
+    with pytest.raises(KeyboardInterrupt), hold_liveness_lock(run, "an-id"):
         copy = Path(shutil.copytree(tmp_path / "runs", tmp_path / "copy"))
-        assert list(killed(copy)) == list(killed(run.parent)) == []
+        assert list(find_killed_flow_runs(copy)) == list(find_killed_flow_runs(run.parent)) == []
         raise KeyboardInterrupt
-    assert list(zombies(copy, SERVER)) == list(zombies(run.parent, SERVER)) == []
-    claim.drop()
-    assert list(zombies(run.parent, SERVER)) == [run], "the control: it is dead, and is no copy"
-    assert [identity for identity, _ in killed(run.parent)] == ["an-id"]
-    assert list(zombies(copy, SERVER)) == list(killed(copy)) == []
+    assert list(find_killed(copy, SERVER)) == list(find_killed(run.parent, SERVER)) == []
+    run_lock.release()
+    assert list(find_killed(run.parent, SERVER)) == [run], "the control: it is dead, and is no copy"
+    assert [identity for identity, _ in find_killed_flow_runs(run.parent)] == ["an-id"]
+    assert list(find_killed(copy, SERVER)) == list(find_killed_flow_runs(copy)) == []
     moved = run.parent.rename(tmp_path / "moved")
-    assert list(zombies(moved, SERVER)) == [moved / "tiny"]
+    assert list(find_killed(moved, SERVER)) == [moved / "tiny"]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from noisette import Estimate, Report
 from noisette.evaluation import Row
-from noisette.evaluation.report import caption, short_header, telling
+from noisette.evaluation.report import caption, chart_columns, short_header
 from noisette_flows.display.report import show_report
 from noisette_flows.display.table import markdown
 
@@ -42,7 +42,7 @@ def row(kind: Any, label: str, steps: int | None, frechet: float, kid: float, se
 def report(*extra: Row, **protocol: Any) -> Report:
     rows = [
         row("floor", "held-out", None, 14.2189, -0.000921, 10.0),
-        row("sampler", "ddim-25-guidance=0.5", 25, 21.3871, 0.0062, 10.0),
+        row("sampler", "ddim-25-guidance_scale=1.5", 25, 21.3871, 0.0062, 10.0),
         *extra,
         row("noise", "noise", None, 519.98, 1.272, 0.0),
     ]
@@ -62,7 +62,7 @@ def test_a_report_prints_as_plain_text_that_says_the_same() -> None:
     assert header.split("  ")[0] == "sampler"
     assert "Frechet ↓" in header
     assert [line.split("  ")[0] for line in (floor, sampler, noise)] == [
-        "real, held out", "ddim-25-guidance=0.5", "pure noise",
+        "real, held out", "ddim-25-guidance_scale=1.5", "pure noise",
     ]  # fmt: skip
     assert "0.0062 ± 0.0012" in sampler
     assert header.index("Frechet ↓") + len("Frechet ↓") == sampler.index("21.39") + len("21.39")
@@ -81,11 +81,11 @@ def test_the_table_fits_a_hundred_columns() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_no_number_is_ever_cut(width: int) -> None:
-    long = row("sampler", "dpmpp-2m-sde-25-eta=0.5-guidance=0.5", 25, 21.0, 0.01, 10.0)
+    long = row("sampler", "dpmpp-2m-sde-25-eta=0.5-guidance_scale=1.5", 25, 21.0, 0.01, 10.0)
     lines = shown(report(long), width)
     (line,) = [line for line in lines if line.startswith("dpmpp")]
     assert line.split() == [
-        *("dpmpp-2m-sde-25-eta=0.5-guidance=0.5", "25", "25", "0.0125", "21"),
+        *("dpmpp-2m-sde-25-eta=0.5-guidance_scale=1.5", "25", "25", "0.0125", "21"),
         *("0.0100", "±", "0.0012", "0.906", "±", "0.013", "10"),
     ]
 
@@ -109,7 +109,7 @@ def test_the_protocol_and_the_notes_stand_beneath() -> None:
     text = " ".join(" ".join(shown(report())).split())
     assert f"Frechet and KID over {LITE} (sha256 57934424, fp32)" in text
     assert "resized by anti-aliased bicubic to 224x224" in text
-    assert "500 pictures each against 1297 of digits train; held out: 500 of test" in text
+    assert "500 images each against 1297 of digits train; held out: 500 of test" in text
     assert "drawn at step 3000 with averaged weights, seed 0" in text
     assert "note: look out" in text
     assert "weights not averaged" in " ".join(caption(report(ema=False)))
@@ -124,14 +124,14 @@ def test_a_metric_is_called_fid_only_where_its_column_is() -> None:
 
 def test_markdown_has_a_line_for_each_row() -> None:
     lines = markdown(report()).splitlines()
-    assert lines[0].startswith("| sampler | steps | calls | s per picture | Frechet ↓ | KID ↓ |")
+    assert lines[0].startswith("| sampler | steps | calls | s per image | Frechet ↓ | KID ↓ |")
     assert {line.count("|") for line in lines[:5]} == {lines[0].count("|")}
-    assert lines[3].startswith("| ddim-25-guidance=0.5 | 25 | 25 | 0.0125 | 21.39 | 0.0062 ± 0.0012 |")
+    assert lines[3].startswith("| ddim-25-guidance_scale=1.5 | 25 | 25 | 0.0125 | 21.39 | 0.0062 ± 0.0012 |")
     assert lines[-1] == "- look out"
 
 
 def test_charts_are_for_what_tells_runs_apart() -> None:
-    assert telling(report()) == set(NAMES[:3])
+    assert chart_columns(report()) == set(NAMES[:3])
 
 
 def test_what_was_found_of_the_model_stands_beneath_with_its_parts() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support.workshop import workshop_in
+from support.workspace import make_workspace
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,8 @@ errors = {
     "download": [DownloadError("no host answers")],
     "disk": [OSError(errno.EIO, "Input/output error")] * 2,
     "for good": [OSError(errno.EIO, "Input/output error")] * 9,
-    "no folder": [FileNotFoundError(errno.ENOENT, "No such file or directory", "pictures")],
-    "data": [DataError("digits: no usable pictures")],
+    "no folder": [FileNotFoundError(errno.ENOENT, "No such file or directory", "images")],
+    "data": [DataError("digits: no usable images")],
     "config": [ConfigError("tiny.yaml", [])],
 }
 tries = {}
@@ -63,10 +63,10 @@ print(json.dumps(tries))
 @pytest.fixture(scope="module")
 def tries(prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
     """How often each failed, and what came of it."""
-    workshop = workshop_in(tmp_path_factory.mktemp("retries"), prefect)
+    workspace = make_workspace(tmp_path_factory.mktemp("retries"), prefect)
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(
-        command, cwd=workshop.folder, env=workshop.environment, capture_output=True, text=True, check=False
+        command, cwd=workspace.folder, env=workspace.environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

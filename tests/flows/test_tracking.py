@@ -13,26 +13,26 @@ from uuid import UUID
 import pytest
 import yaml
 from mlflow import MlflowClient
-from support.tracked import empty_store, picture_of, runs_of
-from support.workshop import Finished
+from support.mlflow_store import empty_store, runs_of, snapshot_runs
+from support.workspace import FinishedRun
 
 from noisette import Experiment, Prepared, Samples, evaluate
 from noisette.checkpoint import Checkpoint
 from noisette.evaluation import Report
 from noisette.journal import read_journal
-from noisette_flows.tracking import Memory, Mirror, behind
-from noisette_flows.tracking.provenance import provenance_of
+from noisette_flows.tracking import Mirror, SyncState, is_behind
+from noisette_flows.tracking.provenance import collect_provenance
 
 pytestmark = pytest.mark.slow
 
-CURVES = {"train/loss", "train/lr", "train/gradient_norm", "train/pictures_per_second"}
+CURVES = {"train/loss", "train/lr", "train/grad_norm", "train/images_per_second"}
 HERE = {"noisette.host": "here"}
 CURVES |= {f"train/loss_q{quarter}" for quarter in range(4)}
 
 
 @pytest.fixture(scope="module")
-def client(finished: Finished) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{finished.workshop.folder}/mlflow.db")
+def client(finished: FinishedRun) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{finished.workspace.folder}/mlflow.db")
 
 
 def test_a_parent_with_a_child_for_training_and_each_sampler(client: MlflowClient) -> None:
@@ -42,7 +42,9 @@ def test_a_parent_with_a_child_for_training_and_each_sampler(client: MlflowClien
     assert parent.info.run_name == "12 steps eps linear"
 
 
-def test_few_telling_parameters_and_the_whole_config_beside_them(client: MlflowClient, finished: Finished) -> None:
+def test_few_telling_parameters_and_the_whole_config_beside_them(
+    client: MlflowClient, finished: FinishedRun
+) -> None:
     parent, children = runs_of(client)
     assert parent.data.params == {
         "dataset": "digits",
@@ -52,16 +54,14 @@ def test_few_telling_parameters_and_the_whole_config_beside_them(client: MlflowC
         "seed": "0",
         "steps": "12",
         "lr": "0.001",
-        "batch": "8",
+        "batch_size": "8",
         "precision": "fp32",
         "Mparams": parent.data.params["Mparams"],
     }
     assert float(parent.data.params["Mparams"]) > 0
-    assert children["training"].data.params == parent.data.params, (
-        "no more, or they push its pictures off their card"
-    )
+    assert children["training"].data.params == parent.data.params, "no more, or they push its images off their card"
     config = yaml.safe_load(Path(client.download_artifacts(parent.info.run_id, "config.yaml")).read_text())
-    assert Experiment.parse(config) == Experiment.load(finished.workshop.folder / "tiny.yaml")
+    assert Experiment.parse(config) == Experiment.load(finished.workspace.folder / "tiny.yaml")
     assert parent.data.tags["noisette.backbone"].startswith("unet (noisette ")
     assert children["ddim-5"].data.tags["noisette.sampler"].startswith("ddim (noisette ")
 
@@ -99,7 +99,7 @@ def test_the_run_says_where_it_comes_from(client: MlflowClient) -> None:
 def test_a_command_is_told_without_its_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["noisette", "run", "--tracking-uri", "http://ann:s3cret@127.0.0.1:5000"])
     monkeypatch.setenv("PREFECT_API_URL", "http://ann:s3cret@127.0.0.1:4200/api")
-    told = provenance_of("an-id")
+    told = collect_provenance("an-id")
     assert "s3cret" not in str(told)
     assert told["noisette.flow_run.url"] == "http://127.0.0.1:4200/runs/flow-run/an-id"
 
@@ -110,17 +110,17 @@ def test_an_experiment_is_of_the_kind_that_has_models(client: MlflowClient) -> N
     assert found.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
-def test_what_training_chose_for_its_machine_is_told(client: MlflowClient, finished: Finished) -> None:
+def test_what_training_chose_for_its_machine_is_told(client: MlflowClient, finished: FinishedRun) -> None:
     _, children = runs_of(client)
     told = {name: value for name, value in children["training"].data.tags.items() if ".machine." in name}
     about = Checkpoint.open(next(finished.run.glob("checkpoints/*"))).about
-    assert told["noisette.machine.threads"] == str(about["machine"]["threads"])
+    assert told["noisette.machine.use_threads"] == str(about["machine"]["threads"])
     assert told["noisette.machine.memory_format"] == "channels_last"
     assert told["noisette.machine.precision"] == "fp32"
     assert told["noisette.machine.processes"] == "1"
 
 
-def test_data_sets_are_inputs_with_their_counts(client: MlflowClient, finished: Finished) -> None:
+def test_data_sets_are_inputs_with_their_counts(client: MlflowClient, finished: FinishedRun) -> None:
     parent, children = runs_of(client)
     (data,) = (finished.run.parent / "data").iterdir()
     counts = Prepared.open(data).about["counts"]
@@ -134,7 +134,7 @@ def test_data_sets_are_inputs_with_their_counts(client: MlflowClient, finished: 
             assert given.tags[0].value == context
 
 
-def test_the_curves_are_those_of_the_journal(client: MlflowClient, finished: Finished) -> None:
+def test_the_curves_are_those_of_the_journal(client: MlflowClient, finished: FinishedRun) -> None:
     journal = [entry for entry in read_journal(finished.run) if entry["stage"] == "train"]
     assert len(journal) == 3
     parent, children = runs_of(client)
@@ -146,7 +146,7 @@ def test_the_curves_are_those_of_the_journal(client: MlflowClient, finished: Fin
         ]
 
 
-def test_results_are_on_the_sampler_and_on_the_parent(client: MlflowClient, finished: Finished) -> None:
+def test_results_are_on_the_sampler_and_on_the_parent(client: MlflowClient, finished: FinishedRun) -> None:
     (directory,) = (finished.run / "evaluations").iterdir()
     report = Report.open(directory)
     parent, children = runs_of(client)
@@ -159,7 +159,7 @@ def test_results_are_on_the_sampler_and_on_the_parent(client: MlflowClient, fini
     assert not [key for key in parent.data.metrics if "fid" in key]
 
 
-def test_pictures_table_and_report_are_there(client: MlflowClient) -> None:
+def test_images_table_and_report_are_there(client: MlflowClient) -> None:
     parent, children = runs_of(client)
     tables = json.loads(parent.data.tags["mlflow.loggedArtifacts"])
     assert all(table["type"] == "table" for table in tables)
@@ -177,45 +177,47 @@ def test_pictures_table_and_report_are_there(client: MlflowClient) -> None:
     assert "| ddim-5 | 5 | 5 |" in parent.data.tags["mlflow.note.content"]
 
 
-def test_files_lie_beside_the_store_and_not_in_a_temporary_folder(client: MlflowClient, finished: Finished) -> None:
+def test_files_lie_beside_the_store_and_not_in_a_temporary_folder(
+    client: MlflowClient, finished: FinishedRun
+) -> None:
     parent, _ = runs_of(client)
-    assert parent.info.artifact_uri.startswith(f"file://{finished.workshop.folder}/mlartifacts/tiny/")
+    assert parent.info.artifact_uri.startswith(f"file://{finished.workspace.folder}/mlartifacts/tiny/")
 
 
 @pytest.fixture
-def copy(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Mirror, Path]:
+def copy(finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Mirror, Path]:
     """A copy of the finished run that no store has seen, and a mirror of it in a fresh store."""
     directory = tmp_path / "run"
     shutil.copytree(finished.run, directory)
     shutil.copytree(finished.run.parent / "data", tmp_path / "data")
     (directory / "mlflow.json").unlink()
-    experiment = Experiment.load(finished.workshop.folder / "tiny.yaml")
+    experiment = Experiment.load(finished.workspace.folder / "tiny.yaml")
     monkeypatch.chdir(tmp_path)
     return Mirror(experiment, directory, empty_store(tmp_path / "fresh.db"), {}, HERE), tmp_path
 
 
 def test_a_lost_store_is_made_again_from_the_run_directory(client: MlflowClient, copy: tuple[Mirror, Path]) -> None:
     mirror, folder = copy
-    assert behind(mirror.directory, mirror.store)
+    assert is_behind(mirror.directory, mirror.store)
     mirror.sync({"parent": "FINISHED"})
-    assert not behind(mirror.directory, mirror.store)
-    assert picture_of(MlflowClient(f"sqlite:///{folder}/fresh.db")) == picture_of(client)
+    assert not is_behind(mirror.directory, mirror.store)
+    assert snapshot_runs(MlflowClient(f"sqlite:///{folder}/fresh.db")) == snapshot_runs(client)
     (folder / "fresh.db").unlink()
-    assert behind(mirror.directory, mirror.store)
+    assert is_behind(mirror.directory, mirror.store)
 
 
 def test_what_was_sent_is_not_sent_again_even_if_the_memory_is_half_lost(copy: tuple[Mirror, Path]) -> None:
     mirror, _ = copy
     mirror.sync({"parent": "FINISHED"})
-    once = picture_of(MlflowClient(mirror.store.uri))
+    once = snapshot_runs(MlflowClient(mirror.store.uri))
     again = Mirror(mirror.experiment, mirror.directory, mirror.store, {})
     again.sync({"parent": "FINISHED"})
-    assert picture_of(MlflowClient(mirror.store.uri)) == once
-    memory = Memory.load(mirror.directory, mirror.store)
+    assert snapshot_runs(MlflowClient(mirror.store.uri)) == once
+    memory = SyncState.load(mirror.directory, mirror.store)
     memory.lines = 0  # killed after sending, before remembering
     memory.save(mirror.directory)
     Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
-    assert picture_of(MlflowClient(mirror.store.uri)) == once
+    assert snapshot_runs(MlflowClient(mirror.store.uri)) == once
 
 
 def test_a_sync_that_breaks_off_anywhere_is_completed_by_the_next(
@@ -229,10 +231,10 @@ def test_a_sync_that_breaks_off_anywhere_is_completed_by_the_next(
             with pytest.raises(ConnectionError):
                 Mirror(mirror.experiment, mirror.directory, mirror.store, {}, HERE).sync({"parent": "FINISHED"})
             failures += 1
-        assert behind(mirror.directory, mirror.store)
+        assert is_behind(mirror.directory, mirror.store)
     assert failures == 7
     Mirror(mirror.experiment, mirror.directory, mirror.store, {}, HERE).sync({"parent": "FINISHED"})
-    assert picture_of(MlflowClient(mirror.store.uri)) == picture_of(client)
+    assert snapshot_runs(MlflowClient(mirror.store.uri)) == snapshot_runs(client)
 
 
 def _refuse(*_: object, **__: object) -> None:
@@ -243,23 +245,23 @@ def test_a_run_deleted_in_mlflow_is_made_again(copy: tuple[Mirror, Path]) -> Non
     mirror, _ = copy
     mirror.sync({"parent": "FINISHED"})
     store = MlflowClient(mirror.store.uri)
-    once = picture_of(store)
+    once = snapshot_runs(store)
     _, children = runs_of(store)
     store.delete_run(children["ddim-5"].info.run_id)
     store.delete_run(children["training"].info.run_id)
-    assert picture_of(store) != once
+    assert snapshot_runs(store) != once
     Mirror(mirror.experiment, mirror.directory, mirror.store, {}).sync({"parent": "FINISHED"})
     assert {"training", "ddim-5", "ddpm-4"} == set(runs_of(store)[1])
 
 
 def test_what_was_found_of_the_model_stands_on_the_parent_with_its_curves(
-    copy: tuple[Mirror, Path], finished: Finished
+    copy: tuple[Mirror, Path], finished: FinishedRun
 ) -> None:
     mirror, _ = copy
     metrics = ["kid", "nearest", {"name": "held-out-loss", "terms": 4, "count": 6}]
-    judging = Experiment.load(finished.workshop.folder / "tiny.yaml", {"evaluation.metrics": metrics})
+    judging = Experiment.load(finished.workspace.folder / "tiny.yaml", {"evaluation.metrics": metrics})
     samples = [Samples.open(directory) for directory in sorted((mirror.directory / "samples").iterdir())]
-    report = evaluate(judging, samples, finished.workshop.folder / "runs", run=mirror.directory)
+    report = evaluate(judging, samples, finished.workspace.folder / "runs", run=mirror.directory)
     mirror.sync({})
     client = MlflowClient(mirror.store.uri)
     parent, _ = runs_of(client)

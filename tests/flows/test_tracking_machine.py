@@ -10,13 +10,13 @@ import pytest
 from mlflow import MlflowClient
 from support.tiny import tiny
 
-from noisette_flows.tracking import Mirror, Store, behind
-from noisette_flows.tracking.system_metrics import MACHINE, Gauge, measured
+from noisette_flows.tracking import Mirror, Store, is_behind
+from noisette_flows.tracking.system_metrics import MACHINE, SystemMetrics, read_system_metrics
 
 
 def wait_for(run: Path, lines: int) -> None:
     deadline = time.monotonic() + 120
-    while len(list(measured(run))) < lines:
+    while len(list(read_system_metrics(run))) < lines:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -25,15 +25,15 @@ def test_it_is_measured_while_there_is_training_and_then_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
-    gauge = Gauge(tmp_path)
+    gauge = SystemMetrics(tmp_path)
     time.sleep(0.3)
     assert not (tmp_path / MACHINE).exists(), "before a training there is nothing to measure"
-    gauge.training(True)
+    gauge.set_training(True)
     wait_for(tmp_path, 3)
     gauge.end()
-    kept = list(measured(tmp_path))
+    kept = list(read_system_metrics(tmp_path))
     time.sleep(0.3)
-    assert list(measured(tmp_path)) == kept
+    assert list(read_system_metrics(tmp_path)) == kept
     times = [when for when, _ in kept]
     assert times == sorted(times)
     for _, found in kept:
@@ -44,8 +44,8 @@ def test_it_is_measured_while_there_is_training_and_then_no_more(
 def test_it_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
-    gauge = Gauge(tmp_path)
-    gauge.training(True)
+    gauge = SystemMetrics(tmp_path)
+    gauge.set_training(True)
     time.sleep(0.3)
     gauge.end()
     assert not (tmp_path / MACHINE).exists()
@@ -69,6 +69,6 @@ def test_it_is_sent_once_and_a_line_that_a_crash_cut_short_costs_no_other(tmp_pa
     assert stored() == [(0, 100_000, 10.0), (2, 101_000, 11.0)]
     with (run / MACHINE).open("a") as file:
         file.write(f"{lines[2][20:]}\n")
-    assert behind(run, store)
+    assert is_behind(run, store)
     Mirror(tiny(), run, store, {}).sync({})
     assert stored() == [(0, 100_000, 10.0), (2, 101_000, 11.0), (3, 102_000, 12.0)]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from support.mlflow_store import empty_store
 from support.tiny import tiny
-from support.tracked import empty_store
 
 from noisette import ConfigError
 from noisette_flows.tracking import Mirror, Store
-from noisette_flows.tracking.names import SEEN, differing, metric_key, parameters, run_name
+from noisette_flows.tracking.names import VISIBLE_CHARACTERS, differing_options, metric_key, parameters, run_name
 
 
 def test_what_was_changed_comes_first_then_the_steps() -> None:
@@ -31,7 +31,7 @@ def test_what_was_changed_comes_first_then_the_steps() -> None:
 @pytest.mark.parametrize(("few", "many"), [(10, 20), (12, 16), (100, 1000), (2000, 2500)])
 def test_step_counts_are_told_apart_in_the_letters_that_are_seen(few: int, many: int) -> None:
     names = {
-        run_name(tiny(f"training.steps={steps}", "schedule=scaled-linear", "objective=v"), {})[:SEEN]
+        run_name(tiny(f"training.steps={steps}", "schedule=scaled-linear", "objective=v"), {})[:VISIBLE_CHARACTERS]
         for steps in (few, many)
     }
     assert len(names) == 2
@@ -39,13 +39,13 @@ def test_step_counts_are_told_apart_in_the_letters_that_are_seen(few: int, many:
 
 def test_what_two_configs_differ_in_can_come_first() -> None:
     ours, theirs = tiny("training.lr=0.5", "sampling.num_images=3"), tiny("backbone.channels=16")
-    paths = differing(ours.options(), theirs.options())
+    paths = differing_options(ours.options(), theirs.options())
     assert paths == ["backbone.channels", "training.lr", "sampling.num_images"]
     assert run_name(ours, {}, paths[:2]) == "channels=8 lr=0.5 12 steps eps linear"
     assert run_name(ours, {"training.lr": 0.5}, ["training.lr"]) == "lr=0.5 12 steps eps linear"
     assert run_name(ours, {}, ["training.steps"]) == "12 steps eps linear"
     assert run_name(ours, {}, ["objective.name", "schedule.name"]) == "eps linear 12 steps"
-    assert differing(ours.options(), ours.options()) == []
+    assert differing_options(ours.options(), ours.options()) == []
 
 
 def test_every_changed_option_is_a_parameter() -> None:
@@ -124,7 +124,7 @@ def test_names_from_a_run_cannot_leave_the_folder_of_files(tmp_path: Path, store
 def test_a_store_is_shown_without_its_password(uri: str, shown: str) -> None:
     store = Store.of(uri)
     assert store is not None
-    assert store.shown == shown
+    assert store.display_uri == shown
     for message in (
         f"cannot reach {uri}",
         "password 's3cret' is wrong",
@@ -132,8 +132,8 @@ def test_a_store_is_shown_without_its_password(uri: str, shown: str) -> None:
         store.link("1"),
         str(store.ui_command()),
     ):
-        assert "s3cret" not in store.hide(message)
-        assert "s3/cret" not in store.hide(message) or "%2F" not in uri
+        assert "s3cret" not in store.redact(message)
+        assert "s3/cret" not in store.redact(message) or "%2F" not in uri
 
 
 @pytest.mark.parametrize("uri", ["http://ann:s3/cret@host", "http://ann:s3?cret@host", "http://ann:s3#cret@host"])

@@ -12,11 +12,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.workshop import Finished, Workshop, patient
+from support.workspace import FinishedRun, Workspace, patient
 
-from noisette.checkpoint import latest
+from noisette.checkpoint import find_latest_checkpoint
 from noisette.journal import read_journal
-from noisette_flows.tracking import Store, behind
+from noisette_flows.tracking import Store, is_behind
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_dead_tracking_server_costs_nothing_and_is_told_of(served: Workshop, finished: Finished) -> None:
+def test_a_dead_tracking_server_costs_nothing_and_is_told_of(served: Workspace, finished: FinishedRun) -> None:
     uri = f"http://ann:secret@127.0.0.1:{free_port()}"
     done = served.noisette("run", "tiny.yaml", "--json", "--tracking-uri", uri)
     assert done.returncode == 0, done.stderr
@@ -36,7 +36,7 @@ def test_a_dead_tracking_server_costs_nothing_and_is_told_of(served: Workshop, f
     assert "is behind" not in finished.first.stderr  # the control: a store that answers
     assert "Traceback" not in done.stderr
     rows, (run,) = json.loads(done.stdout)["rows"], served.runs
-    reference = json.loads(finished.workshop.noisette("run", "tiny.yaml", "--json").stdout)["rows"]
+    reference = json.loads(finished.workspace.noisette("run", "tiny.yaml", "--json").stdout)["rows"]
     assert [row["results"] for row in rows] == [row["results"] for row in reference]
     kept = "".join(
         path.read_text(errors="ignore") for path in run.rglob("*") if path.suffix in (".json", ".jsonl", ".log")
@@ -45,27 +45,27 @@ def test_a_dead_tracking_server_costs_nothing_and_is_told_of(served: Workshop, f
 
     store = Store.of(f"sqlite:///{served.folder}/mlflow.db")
     assert store is not None
-    assert behind(run, store)
+    assert is_behind(run, store)
     again = served.noisette("run", "tiny.yaml")
     assert again.returncode == 0
-    assert not behind(run, store)
+    assert not is_behind(run, store)
     assert "started" not in again.stderr
 
 
-def states(workshop: Workshop, what: str) -> list[tuple[str, str]]:
+def states(workspace: Workspace, what: str) -> list[tuple[str, str]]:
     """Return names and states of Prefect's flow or task runs."""
-    with closing(sqlite3.connect(workshop.folder / "prefect" / "prefect.db")) as database:
+    with closing(sqlite3.connect(workspace.folder / "prefect" / "prefect.db")) as database:
         return database.execute(f"select name, state_type from {what}").fetchall()
 
 
-def mlflow_runs(workshop: Workshop) -> dict[str, str]:
-    with closing(sqlite3.connect(workshop.folder / "mlflow.db")) as database:
+def mlflow_runs(workspace: Workspace) -> dict[str, str]:
+    with closing(sqlite3.connect(workspace.folder / "mlflow.db")) as database:
         return dict(database.execute("select name, status from runs").fetchall())
 
 
-def test_prefect_shows_names_that_a_person_can_read(finished: Finished) -> None:
-    assert states(finished.workshop, "flow_run") == [("tiny: 12 steps eps linear", "COMPLETED")]
-    assert {name for name, _ in states(finished.workshop, "task_run")} <= {
+def test_prefect_shows_names_that_a_person_can_read(finished: FinishedRun) -> None:
+    assert states(finished.workspace, "flow_run") == [("tiny: 12 steps eps linear", "COMPLETED")]
+    assert {name for name, _ in states(finished.workspace, "task_run")} <= {
         "prepare digits",
         "train 12 steps",
         "sample ddim-5",
@@ -74,8 +74,8 @@ def test_prefect_shows_names_that_a_person_can_read(finished: Finished) -> None:
     }
 
 
-def journalled(workshop: Workshop) -> list[int]:
-    runs = workshop.runs if (workshop.folder / "runs").exists() else []
+def journalled(workspace: Workspace) -> list[int]:
+    runs = workspace.runs if (workspace.folder / "runs").exists() else []
     return [entry["step"] for run in runs for entry in read_journal(run) if entry["stage"] == "train"]
 
 
@@ -83,10 +83,10 @@ STEPS = 200
 LONG = ("run", "tiny.yaml", "--set", f"training.steps={STEPS}", "--set", "training.checkpoint_every=100000")
 
 
-def stopped(workshop: Workshop, sent: signal.Signals) -> tuple[int, str]:
+def stopped(workspace: Workspace, sent: signal.Signals) -> tuple[int, str]:
     """Stop a training that has begun; return exit code and what was said on stderr."""
-    process = patient(workshop).start(*LONG)
-    while len(journalled(workshop)) < 3:
+    process = patient(workspace).start(*LONG)
+    while len(journalled(workspace)) < 3:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     if sent == signal.SIGINT:
@@ -96,31 +96,31 @@ def stopped(workshop: Workshop, sent: signal.Signals) -> tuple[int, str]:
     said = process.communicate(timeout=120)[1]
     assert "stopped; the same command goes on from here" in said
     assert "Traceback" not in said
-    (run,) = workshop.runs
-    checkpoint = latest(run)
+    (run,) = workspace.runs
+    checkpoint = find_latest_checkpoint(run)
     assert checkpoint is not None
     assert 0 < checkpoint.step < STEPS
-    assert mlflow_runs(workshop) == {f"{STEPS} steps eps linear": "KILLED", "training": "KILLED"}
-    assert [state for _, state in states(workshop, "flow_run")] == ["CRASHED"]
+    assert mlflow_runs(workspace) == {f"{STEPS} steps eps linear": "KILLED", "training": "KILLED"}
+    assert [state for _, state in states(workspace, "flow_run")] == ["CRASHED"]
     return process.returncode, said
 
 
-def test_sigterm_saves_the_state(workshop: Workshop, full: bool) -> None:
+def test_sigterm_saves_the_state(workspace: Workspace, full: bool) -> None:
     if not full:
         pytest.skip("tried with --full; tests/faults/test_stops.py sends it to the engines")
-    code, said = stopped(workshop, signal.SIGTERM)
+    code, said = stopped(workspace, signal.SIGTERM)
     assert code == 143, said
 
 
-def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(workshop: Workshop) -> None:
-    code, said = stopped(workshop, signal.SIGINT)
+def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(workspace: Workspace) -> None:
+    code, said = stopped(workspace, signal.SIGINT)
     assert code == 130, said
-    done = workshop.noisette(*LONG)
+    done = workspace.noisette(*LONG)
     assert done.returncode == 0, done.stderr
-    assert set(mlflow_runs(workshop)) == {f"{STEPS} steps eps linear", "training", "ddim-5", "ddpm-4"}
-    assert set(mlflow_runs(workshop).values()) == {"FINISHED"}
-    assert journalled(workshop) == list(range(4, STEPS + 1, 4))
-    assert stored_steps(workshop.folder) == journalled(workshop)
+    assert set(mlflow_runs(workspace)) == {f"{STEPS} steps eps linear", "training", "ddim-5", "ddpm-4"}
+    assert set(mlflow_runs(workspace).values()) == {"FINISHED"}
+    assert journalled(workspace) == list(range(4, STEPS + 1, 4))
+    assert stored_steps(workspace.folder) == journalled(workspace)
 
 
 def stored_steps(folder: Path) -> list[int]:
@@ -131,9 +131,9 @@ def stored_steps(folder: Path) -> list[int]:
         return [step for (step,) in database.execute(query)]
 
 
-def test_a_prefect_server_that_does_not_answer_is_named(workshop: Workshop) -> None:
+def test_a_prefect_server_that_does_not_answer_is_named(workspace: Workspace) -> None:
     url = f"http://127.0.0.1:{free_port()}/api"
-    done = workshop.noisette("run", "tiny.yaml", PREFECT_API_URL=url, PREFECT_CLIENT_MAX_RETRIES="0")
+    done = workspace.noisette("run", "tiny.yaml", PREFECT_API_URL=url, PREFECT_CLIENT_MAX_RETRIES="0")
     assert done.returncode == 2
     assert f"Prefect's server at {url} does not answer" in done.stderr
     assert "Traceback" not in done.stderr

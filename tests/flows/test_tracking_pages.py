@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from support.browser import ASSISTANT, browsing, close_assistant, missing_browser, shown, until_it_holds
+from support.browser import ASSISTANT, close_assistant, missing_browser, open_browser, shown, wait_for
 from support.servers import MLFLOW as COMMAND
-from support.servers import Server, free_port, running
-from support.workshop import Finished, Workshop
+from support.servers import Server, free_port, run_server
+from support.workspace import FinishedRun, Workspace
 
 from noisette_flows.tracking import Store
-from noisette_flows.tracking.names import SEEN
+from noisette_flows.tracking.names import VISIBLE_CHARACTERS
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,43 +25,47 @@ FIRST, SECOND = "12 steps eps linear", "16 steps eps linear"
 
 
 @pytest.fixture(scope="module")
-def workshop(finished: Finished, prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def workspace(
+    finished: FinishedRun, prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Workspace:
     """A workshop with two runs, of 12 steps and of 16."""
-    folder = tmp_path_factory.mktemp("pages") / "workshop"
-    shutil.copytree(finished.workshop.folder, folder, ignore=shutil.ignore_patterns("ml*", "prefect"))
-    workshop = Workshop(folder, prefect)
+    folder = tmp_path_factory.mktemp("pages") / "workspace"
+    shutil.copytree(finished.workspace.folder, folder, ignore=shutil.ignore_patterns("ml*", "prefect"))
+    workspace = Workspace(folder, prefect)
     for more in ((), ("--set", "training.steps=16")):
-        done = workshop.noisette("run", "tiny.yaml", *more)
+        done = workspace.noisette("run", "tiny.yaml", *more)
         assert done.returncode == 0, done.stderr
-    return workshop
+    return workspace
 
 
 @pytest.fixture(scope="module")
-def server(workshop: Workshop) -> Iterator[Server]:
+def server(workspace: Workspace) -> Iterator[Server]:
     port = free_port()
     command = [
         str(COMMAND),
         "ui",
         "--backend-store-uri",
-        f"sqlite:///{workshop.folder}/mlflow.db",
+        f"sqlite:///{workspace.folder}/mlflow.db",
         "--workers",
         "1",
     ]
-    with running(Server([*command, "--host", "127.0.0.1", "--port", str(port)], port, workshop.folder)) as server:
+    with run_server(
+        Server([*command, "--host", "127.0.0.1", "--port", str(port)], port, workspace.folder)
+    ) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def page(server: Server, workshop: Workshop) -> Iterator[Any]:
+def page(server: Server, workspace: Workspace) -> Iterator[Any]:
     """The page behind the link that noisette prints."""
-    with browsing() as page:
-        page.goto(link(workshop, server))
+    with open_browser() as page:
+        page.goto(link(workspace, server))
         close_assistant(page)
         yield page
 
 
-def link(workshop: Workshop, server: Server) -> str:
-    store = Store.of(f"sqlite:///{workshop.folder}/mlflow.db")
+def link(workspace: Workspace, server: Server) -> str:
+    store = Store.of(f"sqlite:///{workspace.folder}/mlflow.db")
     assert store is not None
     experiment = MlflowClient(store.uri).get_experiment_by_name("tiny")
     assert experiment is not None
@@ -71,7 +75,7 @@ def link(workshop: Workshop, server: Server) -> str:
 def test_two_runs_can_be_told_apart_where_names_are_cut(page: Any) -> None:
     for name in (FIRST, SECOND):
         page.get_by_role("link", name=name).first.wait_for()
-    assert FIRST[:SEEN] != SECOND[:SEEN]
+    assert FIRST[:VISIBLE_CHARACTERS] != SECOND[:VISIBLE_CHARACTERS]
     widths = [
         page.get_by_role("link", name=name).first.evaluate("e => e.scrollWidth - e.clientWidth")
         for name in (FIRST, SECOND)
@@ -79,30 +83,30 @@ def test_two_runs_can_be_told_apart_where_names_are_cut(page: Any) -> None:
     assert max(widths) <= 0, "the list shows the whole names"
 
 
-def test_charts_are_grouped_and_the_pictures_come_first(page: Any) -> None:
+def test_charts_are_grouped_and_the_images_come_first(page: Any) -> None:
     groups = ["best", "drawn", "frechet", "kid", "train"]
     headings = [page.get_by_text(group, exact=True).first for group in groups]
     for heading in headings:
         heading.wait_for(state="attached")
     heights = [heading.bounding_box()["y"] for heading in headings]
     assert heights == sorted(heights)
-    until_it_holds(lambda: shown(page, "img") >= 4)  # two samplers of two runs
-    assert page.get_by_text("drawn/ddim-5").first.is_visible()
+    wait_for(lambda: shown(page, "img") >= 4)  # two samplers of two runs
+    assert page.get_by_text("samples/ddim-5").first.is_visible()
     assert page.get_by_text("dataset=digits").first.is_visible()
 
 
-def test_the_table_shows_samplers_by_runs_as_pictures(page: Any, workshop: Workshop, server: Server) -> None:
-    page.goto(link(workshop, server).replace("compareRunsMode=CHART", "compareRunsMode=ARTIFACT"))
+def test_the_table_shows_samplers_by_runs_as_images(page: Any, workspace: Workspace, server: Server) -> None:
+    page.goto(link(workspace, server).replace("compareRunsMode=CHART", "compareRunsMode=ARTIFACT"))
     page.reload()
     page.get_by_text("eval/samplers.json").first.wait_for()
     for sampler in ("ddim-5", "ddpm-4"):
         page.get_by_text(sampler, exact=True).first.wait_for()
-    until_it_holds(lambda: shown(page, "img") >= 4)
+    wait_for(lambda: shown(page, "img") >= 4)
     assert page.get_by_text(SECOND).count() >= 2  # in the list, and over its column
 
 
-def test_a_run_says_what_it_found_on_which_data(page: Any, workshop: Workshop, server: Server) -> None:
-    client = MlflowClient(f"sqlite:///{workshop.folder}/mlflow.db")
+def test_a_run_says_what_it_found_on_which_data(page: Any, workspace: Workspace, server: Server) -> None:
+    client = MlflowClient(f"sqlite:///{workspace.folder}/mlflow.db")
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{FIRST}'")
@@ -113,8 +117,8 @@ def test_a_run_says_what_it_found_on_which_data(page: Any, workshop: Workshop, s
     page.get_by_text("noisette.config").first.wait_for(state="attached")
 
 
-def test_the_panel_is_closed_for_good(page: Any, workshop: Workshop, server: Server) -> None:
-    page.goto(link(workshop, server))
+def test_the_panel_is_closed_for_good(page: Any, workspace: Workspace, server: Server) -> None:
+    page.goto(link(workspace, server))
     page.reload()
     page.get_by_role("link", name=FIRST).first.wait_for()
     assert not page.get_by_text(ASSISTANT).first.is_visible()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from support.mlflow_store import runs_of, snapshot_runs
 from support.servers import missing_postgresql, mlflow_server, postgresql
-from support.tracked import picture_of, runs_of
-from support.workshop import Finished, Workshop
+from support.workspace import FinishedRun, Workspace
 
 from noisette import Experiment
-from noisette_flows.tracking import Mirror, Store, behind
-from noisette_flows.tracking.runs import client_of
+from noisette_flows.tracking import Mirror, Store, is_behind
+from noisette_flows.tracking.runs import make_client
 
 pytestmark = pytest.mark.slow
 
@@ -57,47 +57,47 @@ def _store(uri: str) -> Store:
     indirect=True,
 )
 def test_every_store_shows_what_the_embedded_one_shows(
-    store: Store, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     directory = tmp_path / "run"
     shutil.copytree(finished.run, directory)
     (directory / "mlflow.json").unlink()
-    config = finished.workshop.folder / "tiny.yaml"
+    config = finished.workspace.folder / "tiny.yaml"
     name = "on-a-server" if store.uri.startswith("http") else "direct"  # two of them share a database
     experiment = Experiment.load(config, {"name": name})
     Mirror(experiment, directory, store, {}).sync({"parent": "FINISHED"})
-    assert not behind(directory, store)
-    client = client_of(store)
-    shown = picture_of(client, name)
-    assert shown == picture_of(MlflowClient(f"sqlite:///{finished.workshop.folder}/mlflow.db"))
+    assert not is_behind(directory, store)
+    client = make_client(store)
+    shown = snapshot_runs(client, name)
+    assert shown == snapshot_runs(MlflowClient(f"sqlite:///{finished.workspace.folder}/mlflow.db"))
     parent, _ = runs_of(client, name)
     assert Path(client.download_artifacts(parent.info.run_id, "eval/report.json")).stat().st_size > 0
     Mirror(experiment, directory, store, {}).sync({"parent": "FINISHED"})
-    assert picture_of(client, name) == shown
+    assert snapshot_runs(client, name) == shown
 
 
 @needs_postgresql
-def test_a_password_is_nowhere(workshop: Workshop, database: str) -> None:
-    done = workshop.noisette("run", "tiny.yaml", MLFLOW_TRACKING_URI=database)
+def test_a_password_is_nowhere(workspace: Workspace, database: str) -> None:
+    done = workspace.noisette("run", "tiny.yaml", MLFLOW_TRACKING_URI=database)
     assert done.returncode == 0, done.stderr
     assert "is behind" not in done.stderr
-    assert kept(workshop.folder) == []
+    assert kept(workspace.folder) == []
     assert "canary" not in done.stdout + done.stderr
     dump = _everything(database)
     assert "noisette.directory" in dump
     assert "canary" not in dump
     for uri in (database.replace("ann:", "bob:"), database.replace("5432", "1")):  # refused, with its reasons
-        refused = workshop.noisette("register", "tiny.yaml", "--tracking-uri", uri.replace("47", "48"))
+        refused = workspace.noisette("register", "tiny.yaml", "--tracking-uri", uri.replace("47", "48"))
         assert refused.returncode == 2, refused.stderr
         assert "canary" not in refused.stdout + refused.stderr
-    away = workshop.noisette("sample", "tiny.yaml", "--count", "4", MLFLOW_TRACKING_URI=_away(database))
+    away = workspace.noisette("sample", "tiny.yaml", "--count", "4", MLFLOW_TRACKING_URI=_away(database))
     assert away.returncode == 0
     assert "is behind" in away.stderr  # the control: the log that is searched has an error in it
-    (log,) = workshop.folder.glob("runs/tiny-*/mlflow.log")
+    (log,) = workspace.folder.glob("runs/tiny-*/mlflow.log")
     assert "refused" in log.read_text()
     assert "canary" not in away.stderr
-    assert kept(workshop.folder) == []
+    assert kept(workspace.folder) == []
 
 
 def kept(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from support.workshop import Workshop, migrated, workshop_in
+from support.workspace import Workspace, make_workspace, with_migrated_database
 
 from noisette import ConfigError, NoisetteError
 from noisette_flows.workers import Workers
@@ -46,12 +46,12 @@ print(json.dumps(said))
 
 @dataclass(frozen=True)
 class Drawn:
-    workshop: Workshop
+    workspace: Workspace
     places: dict[str, list[Path]]
     log: str
 
-    def pictures(self, workers: str) -> list[np.ndarray[Any, Any]]:
-        return [np.load(place / "pictures.npy") for place in self.places[workers]]
+    def images(self, workers: str) -> list[np.ndarray[Any, Any]]:
+        return [np.load(place / "images.npy") for place in self.places[workers]]
 
 
 CLUSTERS = ["threads:2", "dask:2"]
@@ -59,11 +59,11 @@ CLUSTERS = ["threads:2", "dask:2"]
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    workshop = migrated(workshop_in(tmp_path_factory.mktemp("fanout")))
+    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("fanout")))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *CLUSTERS],
-        cwd=workshop.folder,
-        env=workshop.environment,
+        cwd=workspace.folder,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -71,14 +71,14 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     return Drawn(
-        workshop, {name: [workshop.folder / path for path in paths] for name, paths in said.items()}, done.stderr
+        workspace, {name: [workspace.folder / path for path in paths] for name, paths in said.items()}, done.stderr
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", CLUSTERS)
-def test_pictures_are_the_same_bits_wherever_they_are_drawn(drawn: Drawn, workers: str) -> None:
-    alone, together = drawn.pictures(""), drawn.pictures(workers)
+def test_images_are_the_same_bits_wherever_they_are_drawn(drawn: Drawn, workers: str) -> None:
+    alone, together = drawn.images(""), drawn.images(workers)
     assert len(alone) == len(together) == 2
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -91,11 +91,11 @@ def test_pictures_are_the_same_bits_wherever_they_are_drawn(drawn: Drawn, worker
 def test_each_shard_is_a_task_of_its_own_with_a_name(drawn: Drawn) -> None:
     import sqlite3
 
-    with sqlite3.connect(drawn.workshop.folder / "prefect" / "prefect.db") as database:
+    with sqlite3.connect(drawn.workspace.folder / "prefect" / "prefect.db") as database:
         names = [name for (name,) in database.execute("select name from task_run")]
     for label in ("ddim-5", "ddpm-4"):
-        assert names.count(f"draw {label}, pictures 0 to 4") == len(CLUSTERS)
-        assert names.count(f"draw {label}, pictures 4 to 7") == len(CLUSTERS)
+        assert names.count(f"draw {label}, images 0 to 4") == len(CLUSTERS)
+        assert names.count(f"draw {label}, images 4 to 7") == len(CLUSTERS)
         assert names.count(f"join {label}") == len(CLUSTERS)
 
 
@@ -103,7 +103,7 @@ def test_each_shard_is_a_task_of_its_own_with_a_name(drawn: Drawn) -> None:
 def test_what_joins_shards_stands_behind_them_in_the_graph(drawn: Drawn) -> None:
     import sqlite3
 
-    with sqlite3.connect(drawn.workshop.folder / "prefect" / "prefect.db") as database:
+    with sqlite3.connect(drawn.workspace.folder / "prefect" / "prefect.db") as database:
         rows = database.execute("select id, name, task_inputs from task_run").fetchall()
     names = {str(UUID(identity)): name for identity, name, _ in rows}
     joins = [(name, json.loads(inputs)["wait_for"]) for _, name, inputs in rows if name.startswith("join ")]
@@ -111,8 +111,8 @@ def test_what_joins_shards_stands_behind_them_in_the_graph(drawn: Drawn) -> None
     for name, behind in joins:
         label = name.removeprefix("join ")
         assert {names[one["id"]] for one in behind} == {
-            f"draw {label}, pictures 0 to 4",
-            f"draw {label}, pictures 4 to 7",
+            f"draw {label}, images 0 to 4",
+            f"draw {label}, images 4 to 7",
         }
 
 
@@ -148,7 +148,7 @@ for workers in sys.argv[1:]:
 """
 
 
-def test_workers_that_there_are_not_are_refused_before_anything_is_computed(served: Workshop) -> None:
+def test_workers_that_there_are_not_are_refused_before_anything_is_computed(served: Workspace) -> None:
     without_ray = ["ray:2"] if find_spec("ray") is None else []
     done = subprocess.run(
         [sys.executable, "-c", REFUSED, "foo:2", "dask", *without_ray],

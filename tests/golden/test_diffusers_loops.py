@@ -22,10 +22,10 @@ class Network(Denoiser):
     """Their network, read by an objective."""
 
     def __init__(self, objective: Objective) -> None:
-        self.schedule, self.objective = Linear().process(1000), objective
+        self.process, self.objective = Linear().process(1000), objective
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        return self.objective.predict(x_t * t / (t + 1), x_t, *self.schedule(t))
+        return self.objective.predict(x_t * t / (t + 1), x_t, *self.process(t))
 
 
 def loop(sampler: Sampler, denoise: Denoiser) -> tuple[float, float]:

@@ -12,7 +12,7 @@ TESTS = Path(__file__).parents[1]
 MISTAKES = {
     "schedule buffers averaged by the EMA": "core/test_training_parts.py::test_only_parameters_are_averaged",
     "noise added at the last step": "conformance/wrong/samplers.py::last-step-adds-no-noise",
-    "the last jump of DDIM from t - T // N": "conformance/wrong/samplers.py::walks-the-listed-steps",
+    "the last jump of DDIM from t - T // N": "conformance/wrong/samplers.py::visits-the-listed-steps",
     "steps of training off by one": (
         "core/test_training_batches.py::test_all_steps_are_trained_the_first_and_the_last_too"
     ),
@@ -20,10 +20,10 @@ MISTAKES = {
     "FID with the feature network in training mode": "conformance/wrong/features.py::same-vectors-every-time",
     "FID on floats that were not rounded": "core/test_sampling_engine.py::test_bytes_are_rounded_and_bounded",
     "FID from a shuffled or augmented loader": (
-        "core/test_evaluation_compare.py::test_one_pass_shows_every_picture_once_in_order"
+        "core/test_evaluation_compare.py::test_one_pass_shows_every_image_once_in_order"
     ),
-    "FID on fewer pictures than reported": "core/test_evaluation_engine.py::test_the_protocol_says_how",
-    "a clipped x0 with its old noise": "core/test_prediction.py::test_a_clipped_picture_takes_its_noise_along",
+    "FID on fewer images than reported": "core/test_evaluation_engine.py::test_the_protocol_says_how",
+    "a clipped x0 with its old noise": "core/test_prediction.py::test_a_clipped_image_takes_its_noise_along",
     "zero terminal signal with predicted noise": "plugins/test_objectives.py::test_noise_alone_needs_a_signal",
     "interpolation that starts a step late": (
         "core/test_editing.py::test_the_start_is_noised_to_the_first_step_of_the_walk"
@@ -31,8 +31,8 @@ MISTAKES = {
     "a resume that restarts data, noise or averaging": (
         "core/test_training_engine.py::test_a_resumed_run_ends_in_the_same_bits"
     ),
-    "other pictures for another batch size": (
-        "core/test_sampling_engine.py::test_a_picture_does_not_depend_on_its_batch"
+    "other images for another batch size": (
+        "core/test_sampling_engine.py::test_a_image_does_not_depend_on_its_batch"
     ),
 }
 """Each with its test, or the check of the kit that must catch it in a wrong plugin."""

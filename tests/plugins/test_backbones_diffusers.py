@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.filled import filled, inputs
+from support.fixed_weights import fill_network, inputs
 from support.tiny import tiny, write_prepared
 
 from noisette import DataError, Experiment, StorageError, train
@@ -56,7 +56,7 @@ OLD_NAMES = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_
 
 
 def theirs(**settings: Any) -> Any:
-    return filled(diffusers.UNet2DModel(**settings))
+    return fill_network(diffusers.UNet2DModel(**settings))
 
 
 def outputs(their: Any, our: torch.nn.Module, *, labels: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
@@ -142,13 +142,13 @@ EXPORTED = [
 def test_our_weights_give_our_outputs_there(
     tmp_path: Path, backbone: UNet, shape: tuple[int, int, int], classes: int, channels: int
 ) -> None:
-    network = filled(backbone.build(shape, classes, channels))
+    network = fill_network(backbone.build(shape, classes, channels))
     export_unet(network, backbone, shape, classes, tmp_path)
     their = diffusers.UNet2DModel.from_pretrained(tmp_path).eval()
     came, expected = outputs(their, network, labels=bool(classes))
     torch.testing.assert_close(came, expected, atol=1e-5, rtol=0)
     again = load_diffusers(UNet, tmp_path)
-    assert (again.classes, again.inputs, again.outputs, again.size) == (classes, shape[0], channels, shape[1:])
+    assert (again.classes, again.in_channels, again.outputs, again.size) == (classes, shape[0], channels, shape[1:])
     assert all(torch.equal(tensor, again.state[name]) for name, tensor in network.state_dict().items())
 
 
@@ -202,7 +202,7 @@ def test_diffusers_walk_over_the_exported_folder_is_ours(tmp_path: Path, trained
     scheduler = diffusers.DDIMScheduler.from_pretrained(tmp_path / "exported", subfolder="scheduler")
     scheduler.set_timesteps(20)
     start, _, _ = inputs((1, 8, 8))
-    model = Model.load(checkpoint, machine=Machine.here("fp32"))
+    model = Model.load(checkpoint, machine=Machine.detect("fp32"))
     ours = list(DDIM(steps=20).trajectory(Clipped(model.denoiser(), 0.7), start, lambda: start))
     x = start
     with torch.no_grad():

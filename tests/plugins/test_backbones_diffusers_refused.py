@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from noisette import DataError
 from noisette_plugins.backbones import UNet
 from noisette_plugins.backbones.exchange import export_unet, load_diffusers
-from noisette_plugins.backbones.exchange.diffusers_process import process_of, scheduler_config
+from noisette_plugins.backbones.exchange.diffusers_process import parse_scheduler, scheduler_config
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -107,7 +107,7 @@ def test_no_such_folder(tmp_path: Path) -> None:
     ],
 )
 def test_schedules_by_their_names(config: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert process_of(config, Path("s.json"))["schedule"] == expected
+    assert parse_scheduler(config, Path("s.json"))["schedule"] == expected
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_schedules_by_their_names(config: dict[str, Any], expected: dict[str, An
 )
 def test_processes_without_a_counterpart(config: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        process_of(config, Path("s.json"))
+        parse_scheduler(config, Path("s.json"))
 
 
 def test_an_objective_of_another_package_is_not_exported() -> None:

@@ -15,7 +15,7 @@ from support.tiny import TINY, tiny, write_prepared
 from noisette import CheckpointError, DataError, Experiment, find_checkpoint, sample, train
 from noisette.checkpoint import Checkpoint
 from noisette.diffusion.denoiser import Clipped
-from noisette.exchange import export_checkpoint, import_checkpoint, imported_config, read_foreign
+from noisette.exchange import export_checkpoint, import_checkpoint, import_pretrained, make_imported_config
 from noisette.machine import Machine
 from noisette.training import Model
 from noisette_plugins.backbones import LinearAttentionUNet, UNet
@@ -24,7 +24,7 @@ from noisette_plugins.samplers import DDIM, DDPM
 diffusers = pytest.importorskip("diffusers")
 
 CLOSE = {"atol": 2e-4, "rtol": 0}
-"""Float32 over 20 steps that feed on one another; pictures are 2 wide."""
+"""Float32 over 20 steps that feed on one another; images are 2 wide."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def generator() -> torch.Generator:
 
 
 def drawn_by(kind: str, folder: Path, eta: float = 0.0) -> torch.Tensor:
-    """Let a pipeline of diffusers draw two pictures in 20 steps, (2, 1, 8, 8) within [-1, 1]."""
+    """Let a pipeline of diffusers draw two images in 20 steps, (2, 1, 8, 8) within [-1, 1]."""
     pipeline = diffusers.DDPMPipeline.from_pretrained(folder)
     options: dict[str, Any] = {}
     if kind == "ddim":
@@ -63,7 +63,7 @@ def drawn_here(checkpoint: Checkpoint, sampler: DDIM | DDPM, label: int | None) 
     def noise() -> torch.Tensor:
         return torch.randn(2, 1, 8, 8, generator=numbers)
 
-    model = Model.load(checkpoint, machine=Machine.here("fp32"))
+    model = Model.load(checkpoint, machine=Machine.detect("fp32"))
     labels = None if label is None else torch.full((2,), label)
     denoise = Clipped(model.denoiser(labels), checkpoint.about["experiment"]["sampling"]["clip_x0"])
     return list(sampler.trajectory(denoise, noise(), noise))[-1].clamp(-1, 1)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def drawn_here(checkpoint: Checkpoint, sampler: DDIM | DDPM, label: int | None) 
     ],
     ids=str,
 )
-def test_diffusers_draws_our_pictures_from_the_same_noise(
+def test_diffusers_draws_our_images_from_the_same_noise(
     tmp_path: Path, trained: Any, overrides: list[str], label: str | None
 ) -> None:
     checkpoint = trained(*overrides)
@@ -101,7 +101,7 @@ def test_what_diffusers_cannot_say_is_refused_in_words(tmp_path: Path, trained: 
         ([], "3", "class '3': the network knows no classes: it was trained without labels"),
         (labelled, "9", "class '9': the network knows 0, 1, 2, 3"),
         ([*labelled, "training.class_dropout=0"], None, r"class_dropout=0\): give a class, one of 0, 1"),
-        (["training.self_condition=true"], None, "shows a network the noisy picture alone"),
+        (["training.self_condition=true"], None, "shows a network the noisy image alone"),
         (["objective={name: eps, bound: hybrid}"], None, "a learned variance .* is not exported"),
         (["backbone={name: small, channels: 16}"], None, "the backbone small has no form in another library"),
     ):
@@ -112,12 +112,12 @@ def test_what_diffusers_cannot_say_is_refused_in_words(tmp_path: Path, trained: 
 
 
 def imported(folder: Path, root: Path, **config: Any) -> tuple[Experiment, Checkpoint]:
-    pretrained = read_foreign(folder)
-    experiment = Experiment.parse(imported_config(pretrained, {**TINY, **config}, "imported"))
+    pretrained = import_pretrained(folder)
+    experiment = Experiment.parse(make_imported_config(pretrained, {**TINY, **config}, "imported"))
     return experiment, import_checkpoint(pretrained, experiment, root)
 
 
-def test_a_model_that_left_and_came_back_draws_the_same_pictures(tmp_path: Path, trained: Any) -> None:
+def test_a_model_that_left_and_came_back_draws_the_same_images(tmp_path: Path, trained: Any) -> None:
     checkpoint = trained("objective=v", "schedule=cosine", "sampling.clip_x0=2")
     export_checkpoint(checkpoint, tmp_path / "exported")
     experiment, again = imported(tmp_path / "exported", tmp_path / "runs")
@@ -127,8 +127,8 @@ def test_a_model_that_left_and_came_back_draws_the_same_pictures(tmp_path: Path,
     assert again.about["imported"] == str(tmp_path / "exported" / "unet")
     before = sample(tiny("sampling.clip_x0=2"), checkpoint, DDPM(steps=20), tmp_path)
     after = sample(experiment, again, DDPM(steps=20), tmp_path)
-    assert np.abs(before.pictures.astype(int) - after.pictures).max() <= 1
-    assert before.pictures.std() > 20
+    assert np.abs(before.images.astype(int) - after.images).max() <= 1
+    assert before.images.std() > 20
 
 
 def test_an_imported_model_is_found_as_any_other_and_is_not_trained(tmp_path: Path, trained: Any) -> None:
@@ -144,7 +144,7 @@ def test_an_imported_model_is_found_as_any_other_and_is_not_trained(tmp_path: Pa
 
 def test_training_goes_on_from_an_imported_model(tmp_path: Path, trained: Any) -> None:
     export_checkpoint(trained(), tmp_path / "exported")
-    experiment = Experiment.parse(imported_config(read_foreign(tmp_path / "exported"), TINY, "imported"))
+    experiment = Experiment.parse(make_imported_config(import_pretrained(tmp_path / "exported"), TINY, "imported"))
     write_prepared(tmp_path, experiment)
     _, checkpoint = imported(tmp_path / "exported", tmp_path)
     further = Experiment.parse(
@@ -172,14 +172,14 @@ def test_a_labelled_folder_keeps_its_classes(tmp_path: Path) -> None:
         torch.testing.assert_close(model.network(x, t, label), their.eval()(x, t, label).sample, atol=1e-5, rtol=0)
 
 
-def test_the_librarys_file_needs_the_size_of_its_pictures(tmp_path: Path) -> None:
+def test_the_librarys_file_needs_the_size_of_its_images(tmp_path: Path) -> None:
     backbone = LinearAttentionUNet(channels=8, multipliers=(1, 2), heads=2, head_channels=4)
     names = Path(__file__).parents[1] / "golden" / "lucidrains_unet.txt"
     lines = [line.split() for line in names.read_text().splitlines()]
     save_file({name: torch.zeros([int(n) for n in shape]) for name, *shape in lines}, tmp_path / "unet.safetensors")
-    pretrained = read_foreign(tmp_path / "unet.safetensors")
+    pretrained = import_pretrained(tmp_path / "unet.safetensors")
     assert isinstance(pretrained.backbone, type(backbone))
-    with pytest.raises(DataError, match=r"does not say how large its pictures are: set preparation\.size"):
+    with pytest.raises(DataError, match=r"does not say how large its images are: set preparation\.size"):
         imported(tmp_path / "unet.safetensors", tmp_path)
     experiment, checkpoint = imported(tmp_path / "unet.safetensors", tmp_path, preparation={"size": 16})
     assert checkpoint.about["shape"] == [3, 16, 16]
@@ -199,10 +199,12 @@ def test_what_no_backbone_can_read_is_refused_in_words(tmp_path: Path, trained: 
         ("other", "expected a UNet2DModel; came UNet2DConditionModel"),
     ):
         with pytest.raises(DataError, match=message):
-            read_foreign(tmp_path / name)
+            import_pretrained(tmp_path / name)
     export_checkpoint(trained(), tmp_path / "exported")
     with pytest.raises(DataError, match="gives 1 channels for 1; the objective eps reads 2"):
-        pretrained = read_foreign(tmp_path / "exported")
-        config = imported_config(pretrained, TINY, "imported") | {"objective": {"name": "eps", "bound": "hybrid"}}
+        pretrained = import_pretrained(tmp_path / "exported")
+        config = make_imported_config(pretrained, TINY, "imported") | {
+            "objective": {"name": "eps", "bound": "hybrid"}
+        }
         import_checkpoint(pretrained, Experiment.parse(config), tmp_path)
     assert isinstance(pretrained.backbone, UNet)

@@ -1,7 +1,7 @@
 """Outputs of the authors' own code, given the same weights.
 
 The weights are formulas (support/filled.py). Each golden line is mean, root mean square, and the first and last
-value of each of three pictures, printed on 2026-11-22 by the code named beside it, in float32 on a CPU with torch
+value of each of three images, printed on 2026-11-22 by the code named beside it, in float32 on a CPU with torch
 2.15; its weights had been rearranged from ours by name. Sizes are small, the code is whole.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.filled import digest, filled, inputs
+from support.fixed_weights import digest, fill_network, inputs
 
 from noisette import Backbone
 from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet
@@ -69,7 +69,7 @@ def test_the_authors_code_says_the_same(
     golden: list[float],
     tolerance: float,
 ) -> None:
-    network = filled(backbone.build(shape, classes, outputs))
+    network = fill_network(backbone.build(shape, classes, outputs))
     x, t, label = inputs(shape)
     with torch.no_grad():
         came = network(x, t, label if classes else None)
@@ -77,7 +77,7 @@ def test_the_authors_code_says_the_same(
 
 
 def test_the_digest_sees_queries_in_the_place_of_keys() -> None:
-    network = filled(DiT(width=32, depth=2, heads=4).build((3, 8, 8), 3, 6))
+    network = fill_network(DiT(width=32, depth=2, heads=4).build((3, 8, 8), 3, 6))
     x, t, label = inputs((3, 8, 8))
     with torch.no_grad():
         network.blocks[1].qkv.weight.copy_(network.blocks[1].qkv.weight.roll(32, dims=0))

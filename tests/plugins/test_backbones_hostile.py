@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.filled import fill
+from support.fixed_weights import fill_state
 from support.tiny import TINY
 
 from noisette import DataError, Experiment, NoisetteError
-from noisette.exchange import imported_config, read_foreign
+from noisette.exchange import import_pretrained, make_imported_config
 from noisette_plugins.backbones import LinearAttentionUNet, UNet
 from noisette_plugins.backbones.exchange import export_unet
 
@@ -70,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def imported(path: Path) -> Experiment:
-    return Experiment.parse(imported_config(read_foreign(path), TINY, "imported"))
+    return Experiment.parse(make_imported_config(import_pretrained(path), TINY, "imported"))
 
 
 def test_the_network_itself_is_imported(folder: Path) -> None:
@@ -96,19 +96,19 @@ def test_no_value_of_a_config_is_a_bug(folder: Path, file: str) -> None:
 def test_what_is_no_config_is_refused(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     with pytest.raises(DataError, match=r"config\.json: "):
-        read_foreign(folder)
+        import_pretrained(folder)
 
 
 def test_the_weights_are_counted_before_a_network_is_built(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "layers_per_block": 100}))
     with pytest.raises(DataError, match="weights are too few for 200 blocks"):
-        read_foreign(folder)
+        import_pretrained(folder)
 
 
 def weights() -> dict[str, torch.Tensor]:
     lines = [line.split() for line in NAMES.read_text().splitlines()]
-    return fill({name: torch.empty([int(side) for side in shape]) for name, *shape in lines})
+    return fill_state({name: torch.empty([int(side) for side in shape]) for name, *shape in lines})
 
 
 def of_one_dimension(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -142,17 +142,17 @@ def numbered(state: dict[str, torch.Tensor]) -> dict[Any, torch.Tensor]:
 )
 def test_tensors_that_no_network_has_are_refused(tmp_path: Path, spoil: Callable[[Any], Any]) -> None:
     torch.save({"model": weights()}, tmp_path / "model-1.pt")
-    assert isinstance(read_foreign(tmp_path / "model-1.pt").backbone, LinearAttentionUNet)  # control
+    assert isinstance(import_pretrained(tmp_path / "model-1.pt").backbone, LinearAttentionUNet)  # control
     torch.save({"model": spoil(weights())}, tmp_path / "model-1.pt")
     with pytest.raises(DataError, match=r"model-1\.pt: "):
-        read_foreign(tmp_path / "model-1.pt")
+        import_pretrained(tmp_path / "model-1.pt")
 
 
 @pytest.mark.parametrize("model", [[1, 2], 3, "init_conv.weight", {"betas": torch.tensor(1.0)}, {}])
 def test_what_is_no_state_is_refused(tmp_path: Path, model: Any) -> None:
     torch.save({"model": model}, tmp_path / "model-1.pt")
     with pytest.raises(DataError, match=r"model-1\.pt: "):
-        read_foreign(tmp_path / "model-1.pt")
+        import_pretrained(tmp_path / "model-1.pt")
 
 
 def test_an_archive_that_unpacks_to_more_than_its_size_is_refused_unread(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_an_archive_that_unpacks_to_more_than_its_size_is_refused_unread(tmp_pat
             packed.writestr(name, whole.read(name))
     assert torch.load(tmp_path / "packed.pt", weights_only=True)  # control: torch unpacks it
     with pytest.raises(DataError, match="its entries are compressed"):
-        read_foreign(tmp_path / "packed.pt")
+        import_pretrained(tmp_path / "packed.pt")
 
 
 def test_the_message_of_a_pickle_gives_no_advice_to_run_it(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_message_of_a_pickle_gives_no_advice_to_run_it(tmp_path: Path) -> No
         torch.load(tmp_path / "model-1.pt", weights_only=True)
     assert "arbitrary code" in str(torchs.value)  # control
     with pytest.raises(DataError) as refused:
-        read_foreign(tmp_path / "model-1.pt")
+        import_pretrained(tmp_path / "model-1.pt")
     assert "weights_only" not in str(refused.value)
     assert "never loaded" in str(refused.value)
 
@@ -182,4 +182,4 @@ def test_weights_whose_shapes_cannot_be_joined_are_refused(folder: Path) -> None
     name = next(name for name in tensors if name.endswith("to_q.weight"))
     save_file({**tensors, name: torch.zeros(2, 3, 4)}, folder / WEIGHTS)
     with pytest.raises(DataError, match="weights do not fit"):
-        read_foreign(folder)
+        import_pretrained(folder)

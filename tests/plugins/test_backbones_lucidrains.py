@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.filled import digest, fill, inputs
+from support.fixed_weights import digest, fill_state, inputs
 from torch import Tensor
 
 from noisette import DataError
@@ -24,7 +24,7 @@ GOLDEN = [-0.066055, 0.204018, -0.284935, -0.039657, -0.32935, -0.05023, -0.3658
 
 def theirs() -> dict[str, Tensor]:
     lines = [line.split() for line in NAMES.read_text().splitlines()]
-    return fill({name: torch.empty([int(side) for side in shape]) for name, *shape in lines})
+    return fill_state({name: torch.empty([int(side) for side in shape]) for name, *shape in lines})
 
 
 def trainers(state: dict[str, Tensor], averaged: dict[str, Tensor]) -> dict[str, Any]:
@@ -118,5 +118,5 @@ def test_damaged_files(tmp_path: Path, content: bytes | None, message: str) -> N
 
 def test_its_size_must_be_given(tmp_path: Path) -> None:
     save_file(theirs(), tmp_path / "unet.safetensors")
-    with pytest.raises(DataError, match="does not say for which size of pictures; give one"):
+    with pytest.raises(DataError, match="does not say for which size of images; give one"):
         load_lucidrains(LinearAttentionUNet, tmp_path / "unet.safetensors").network()

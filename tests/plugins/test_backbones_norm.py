@@ -6,7 +6,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from noisette_plugins.backbones import norm as module
-from noisette_plugins.backbones.norm import GroupNorm, GroupNormSiLU, _by_library, _by_sums, _BySums
+from noisette_plugins.backbones.norm import (
+    GroupNorm,
+    GroupNormSiLU,
+    _group_norm_by_library,
+    _group_norm_by_sums,
+    _GroupNormBySums,
+)
 
 LAST = torch.channels_last
 
@@ -18,7 +24,7 @@ def test_the_gradient_is_the_formulas(shape: tuple[int, ...], layout: torch.memo
     x = (3 * torch.randn(shape) + 1).contiguous(memory_format=layout).requires_grad_()
     weight, bias = torch.randn(shape[1]).requires_grad_(), torch.randn(shape[1]).requires_grad_()
     grad = torch.randn(shape)
-    own = torch.autograd.grad(_BySums.apply(x, weight, bias, 4, 1e-5), (x, weight, bias), grad)
+    own = torch.autograd.grad(_GroupNormBySums.apply(x, weight, bias, 4, 1e-5), (x, weight, bias), grad)
     exact = [tensor.detach().double().requires_grad_() for tensor in (x, weight, bias)]
     reference = F.group_norm(exact[0], 4, exact[1], exact[2], 1e-5)
     for ours, true in zip(own, torch.autograd.grad(reference, exact, grad.double()), strict=True):
@@ -65,13 +71,13 @@ def test_the_sums_are_right_where_the_mean_hides_the_deviation(shape: tuple[int,
     x = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) + mean).bfloat16()
     x, given = x.contiguous(memory_format=LAST), x.clone()
     plain = torch.ones(shape[1]), torch.zeros(shape[1])
-    y, average, rstd = _by_sums(x, *plain, 8, 1e-5)
+    y, average, rstd = _group_norm_by_sums(x, *plain, 8, 1e-5)
     exact, groups = F.group_norm(x.double(), 8), x.double().reshape(shape[0], 8, -1)
     assert (y.double() - exact).norm() < 0.003 * exact.norm()
     torch.testing.assert_close(average.double(), groups.mean(-1), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(rstd.double(), (groups.var(-1, correction=0) + 1e-5).rsqrt(), rtol=1e-4, atol=0)
     assert torch.equal(x, given)
-    for ours, theirs in zip((average, rstd), _by_library(x, *plain, 8, 1e-5)[1:], strict=True):
+    for ours, theirs in zip((average, rstd), _group_norm_by_library(x, *plain, 8, 1e-5)[1:], strict=True):
         torch.testing.assert_close(ours, theirs.float(), rtol=0.01, atol=1e-4)
 
 

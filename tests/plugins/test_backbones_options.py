@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from support.filled import filled, inputs
+from support.fixed_weights import fill_network, inputs
 from torch import Tensor, nn
 
 from noisette import Backbone, DataError
@@ -51,12 +51,12 @@ def test_impossible_options_are_refused(backbone: type[Backbone], options: dict[
 @pytest.mark.parametrize(
     ("backbone", "shape", "message"),
     [
-        (UNet(), (3, 7, 32), "backbone unet: 4 levels need pictures of at least 8x8; got 7x32"),
+        (UNet(), (3, 7, 32), "backbone unet: 4 levels need images of at least 8x8; got 7x32"),
         (LinearAttentionUNet(), (1, 28, 28), "sides that are multiples of 8; got 28x28: set preparation.size"),
         (DiT(patch=4), (1, 30, 32), "patches of 4 need sides that are multiples of 4; got 30x32"),
     ],
 )
-def test_impossible_pictures_are_refused(backbone: Backbone, shape: tuple[int, int, int], message: str) -> None:
+def test_impossible_images_are_refused(backbone: Backbone, shape: tuple[int, int, int], message: str) -> None:
     with pytest.raises(DataError, match=message):
         backbone.build(shape, 0, 1)
 
@@ -73,7 +73,7 @@ def test_padded_all_round_any_size_works(backbone: Backbone, size: tuple[int, in
 def said(backbone: Backbone, shape: tuple[int, int, int]) -> Tensor:
     x, t, _ = inputs(shape)
     with torch.no_grad():
-        output: Tensor = filled(backbone.build(shape, 0, shape[0]))(x, t)
+        output: Tensor = fill_network(backbone.build(shape, 0, shape[0]))(x, t)
     return output
 
 
@@ -122,9 +122,9 @@ def test_a_transformer_starts_as_nothing_and_knows_places() -> None:
     network = DiT(width=16, depth=2, heads=2).build((1, 4, 8), 0, 1)
     x, t = torch.randn(2, 1, 4, 8), torch.tensor([5, 900])
     assert torch.equal(network(x, t), torch.zeros(2, 1, 4, 8))
-    assert network.places.unique(dim=0).shape == (8, 16)
+    assert network.pos_embed.unique(dim=0).shape == (8, 16)
     assert "places" not in network.state_dict()
-    network = filled(network)
+    network = fill_network(network)
     with torch.no_grad():
         flat = network(torch.ones(1, 1, 4, 8), torch.tensor([5]))
     patches = flat.unfold(2, 2, 2).unfold(3, 2, 2).reshape(8, 4)

@@ -13,15 +13,15 @@ from noisette_plugins.backbones.layers import (
     Attention,
     Downsample,
     Embedding,
-    LearnedWaves,
+    LearnedSinusoidalEmbedding,
     ResidualBlock,
+    SinusoidalEmbedding,
     Upsample,
-    Waves,
     attend,
-    halved,
-    heads_of,
-    joined,
-    written_out,
+    attend_without_kernel,
+    downsample_mean,
+    merge_heads,
+    split_heads,
 )
 from noisette_plugins.backbones.linear_attention_network import FullAttention, LinearAttention
 
@@ -40,7 +40,7 @@ def by_hand(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return mixed
 
 
-@pytest.mark.parametrize("way", [attend, written_out])
+@pytest.mark.parametrize("way", [attend, attend_without_kernel])
 def test_attention_is_the_formula(way: object) -> None:
     q, k, v = random(2, 3, 5, 4), random(2, 3, 7, 4, seed=1), random(2, 3, 7, 4, seed=2)
     torch.testing.assert_close(way(q, k, v).double(), by_hand(q, k, v), atol=1e-6, rtol=1e-5)  # type: ignore[operator]
@@ -48,7 +48,7 @@ def test_attention_is_the_formula(way: object) -> None:
 
 def test_in_bf16_on_a_cpu_it_is_written_out_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    monkeypatch.setattr(layers, "written_out", lambda q, k, v, dropout: called.append("written out") or v)
+    monkeypatch.setattr(layers, "attend_without_kernel", lambda q, k, v, dropout: called.append("written out") or v)
     monkeypatch.setattr(
         layers.F, "scaled_dot_product_attention", lambda q, k, v, dropout_p: called.append("library") or v
     )
@@ -68,10 +68,10 @@ def test_both_ways_agree_in_bf16() -> None:
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_heads_are_split_and_joined_without_loss(layout: torch.memory_format) -> None:
     x = random(2, 3 * 8, 4, 5).contiguous(memory_format=layout)
-    for third, part in zip(heads_of(x, 2), x.chunk(3, dim=1), strict=True):
+    for third, part in zip(split_heads(x, 2), x.chunk(3, dim=1), strict=True):
         assert third.shape == (2, 2, 20, 4)
         assert third.stride(-1) == 1
-        assert torch.equal(joined(third, part), part)
+        assert torch.equal(merge_heads(third, part), part)
 
 
 def test_attention_mixes_positions_only_where_they_are_alike() -> None:
@@ -92,9 +92,9 @@ def test_linear_attention_is_its_formula() -> None:
     with torch.no_grad():
         q, k, v = (part.double() for part in layer._split(x))
         weights = q.softmax(-1) / math.sqrt(3) @ k.softmax(-2).transpose(-1, -2)  # all pairs, written out
-        expected = x + layer.leave(layer.project(joined((weights @ v).float(), x)))
+        expected = x + layer.leave(layer.project(merge_heads((weights @ v).float(), x)))
         torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
-    assert k.shape == (2, 2, 4 + 12, 3)  # the memory's positions, then the picture's
+    assert k.shape == (2, 2, 4 + 12, 3)  # the memory's positions, then the image's
 
 
 def test_flash_is_full_attention_by_another_kernel() -> None:
@@ -102,24 +102,24 @@ def test_flash_is_full_attention_by_another_kernel() -> None:
     fused = FullAttention(6, 2, 3, 4, flash=True)
     plain = FullAttention(6, 2, 3, 4, flash=False)
     plain.load_state_dict(fused.state_dict())
-    assert plain.attend is written_out
+    assert plain.attend is attend_without_kernel
     x = random(2, 6, 3, 4)
     torch.testing.assert_close(fused(x), plain(x), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("shift", "slowest"), [(1, 1e-4), (0, 10_000 ** (-3 / 4))])
 def test_waves_go_from_one_to_the_slowest_rate(shift: int, slowest: float) -> None:
-    waves = Waves(4, shift=shift)(torch.tensor([0, 1, 999]))
+    waves = SinusoidalEmbedding(4, shift=shift)(torch.tensor([0, 1, 999]))
     assert torch.equal(waves[0], torch.tensor([0.0] * 4 + [1.0] * 4))
     assert waves[1, 0].item() == pytest.approx(math.sin(1), rel=1e-6)
     assert waves[1, 3].item() == pytest.approx(math.sin(slowest), rel=1e-5)
     assert waves[2, 7].item() == pytest.approx(math.cos(999 * slowest), rel=1e-5)
-    swapped = Waves(4, shift=shift, cosine_first=True)(torch.tensor([0, 1, 999]))
+    swapped = SinusoidalEmbedding(4, shift=shift, cosine_first=True)(torch.tensor([0, 1, 999]))
     assert torch.equal(swapped.roll(4, dims=1), waves)
 
 
 def test_learned_rates_learn_and_random_ones_do_not() -> None:
-    learned, fixed = LearnedWaves(3, learned=True), LearnedWaves(3, learned=False)
+    learned, fixed = LearnedSinusoidalEmbedding(3, learned=True), LearnedSinusoidalEmbedding(3, learned=False)
     assert learned.rates.requires_grad
     assert not list(fixed.parameters())
     assert "rates" in fixed.state_dict()
@@ -128,8 +128,10 @@ def test_learned_rates_learn_and_random_ones_do_not() -> None:
     torch.testing.assert_close(fixed(t)[:, :4], expected.float(), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("waves", [Waves(16), LearnedWaves(8, learned=True)], ids=["fixed", "learned"])
-def test_neighbouring_steps_stay_apart_under_bf16(waves: Waves | LearnedWaves) -> None:
+@pytest.mark.parametrize(
+    "waves", [SinusoidalEmbedding(16), LearnedSinusoidalEmbedding(8, learned=True)], ids=["fixed", "learned"]
+)
+def test_neighbouring_steps_stay_apart_under_bf16(waves: SinusoidalEmbedding | LearnedSinusoidalEmbedding) -> None:
     embedding = Embedding(waves, 32, 0)
     t = torch.tensor([998, 999])
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
@@ -143,16 +145,16 @@ def test_neighbouring_steps_stay_apart_under_bf16(waves: Waves | LearnedWaves) -
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 1)])
 def test_all_round_rounds_up_and_the_papers_padding_down(size: tuple[int, int]) -> None:
     x = random(1, 2, *size)
-    assert Downsample(2, 3, all_round=True)(x).shape[2:] == tuple(-(-side // 2) for side in size)
-    assert halved(x).shape[2:] == tuple(-(-side // 2) for side in size)
+    assert Downsample(2, 3, symmetric_padding=True)(x).shape[2:] == tuple(-(-side // 2) for side in size)
+    assert downsample_mean(x).shape[2:] == tuple(-(-side // 2) for side in size)
     if min(size) > 1:
         assert Downsample(2, 3)(x).shape[2:] == tuple(side // 2 for side in size)
-    assert Upsample(2)(halved(x), size).shape == x.shape
+    assert Upsample(2)(downsample_mean(x), size).shape == x.shape
 
 
 def test_halved_takes_means_of_what_is_there() -> None:
     x = torch.arange(9.0).view(1, 1, 3, 3)
-    assert halved(x).flatten().tolist() == [2.0, 3.5, 6.5, 8.0]
+    assert downsample_mean(x).flatten().tolist() == [2.0, 3.5, 6.5, 8.0]
 
 
 @pytest.mark.parametrize("scale_shift", [False, True])
@@ -161,6 +163,6 @@ def test_a_residual_block_starts_as_its_skip_and_hears_the_embedding(scale_shift
     block = ResidualBlock(4, 4, 6, 2, 0.0, scale_shift=scale_shift)
     x, embedding = random(2, 4, 5, 5), random(2, 6)
     assert torch.equal(block(x, embedding), x)
-    assert torch.equal(block(x, embedding, halved), halved(x))
+    assert torch.equal(block(x, embedding, downsample_mean), downsample_mean(x))
     torch.nn.init.normal_(block.conv2.weight)
     assert not torch.allclose(block(x, embedding), block(x, -embedding))

@@ -41,8 +41,8 @@ def test_its_groups_are_wide_enough_for_the_librarys_fast_normalisation(
     monkeypatch: pytest.MonkeyPatch, grad: bool
 ) -> None:
     called: list[int] = []
-    apply = normalisation._BySums.apply
-    monkeypatch.setattr(normalisation._BySums, "apply", lambda *a: called.append(1) or apply(*a))
+    apply = normalisation._GroupNormBySums.apply
+    monkeypatch.setattr(normalisation._GroupNormBySums, "apply", lambda *a: called.append(1) or apply(*a))
     for options, narrow in (({}, False), ({"group_channels": 4}, True)):
         called.clear()
         network = Small(**options).build((1, 16, 16), 0, 1).to(memory_format=torch.channels_last)

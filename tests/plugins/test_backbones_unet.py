@@ -20,13 +20,13 @@ def test_the_papers_network_has_the_papers_size() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 9), (4, 5, 2), (1, 13, 6)])
-def test_odd_and_oblong_pictures_keep_their_size(shape: tuple[int, int, int]) -> None:
+def test_odd_and_oblong_images_keep_their_size(shape: tuple[int, int, int]) -> None:
     network = UNet(**SMALL).build(shape, 0, 2 * shape[0])
     out = network(torch.randn(3, *shape), torch.tensor([0, 5, 999]))
     assert out.shape == (3, 2 * shape[0], *shape[1:])
 
 
-def test_pictures_too_small_for_the_levels_are_refused() -> None:
+def test_images_too_small_for_the_levels_are_refused() -> None:
     with pytest.raises(DataError, match="at least 4x4; got 3x8"):
         UNet(channels=8, multipliers=(1, 2, 2), groups=4).build((1, 3, 8), 0, 1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.publishers import celeba_files, flowers_files, jpeg, lsun_files, taken_for_whole
+from support.dataset_files import accept_small_datasets, celeba_files, flowers_files, jpeg, lsun_files
 
 from noisette import DataError, Dataset, Experiment, Prepared, prepare
 from noisette.config import Preparation
@@ -24,7 +24,7 @@ from noisette_plugins.datasets import CelebA, Flowers102, Lsun
 @pytest.fixture(autouse=True, scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Small files, which the data sets of this module take for whole."""
-    with taken_for_whole(tmp_path_factory.mktemp("files")) as paths:
+    with accept_small_datasets(tmp_path_factory.mktemp("files")) as paths:
         yield paths
 
 
@@ -58,12 +58,12 @@ def prepared(dataset: Dataset, tmp_path: Path) -> Prepared:
 
 
 def reds(data: Prepared, split: str) -> list[int]:
-    """Return the numbers that the pictures tell, modulo 32."""
-    return [round(float(value) / 8) for value in data.pictures(split)[:, 0].mean(axis=(1, 2))]
+    """Return the numbers that the images tell, modulo 32."""
+    return [round(float(value) / 8) for value in data.images(split)[:, 0].mean(axis=(1, 2))]
 
 
 def greens(data: Prepared, split: str) -> set[int]:
-    return {round(float(value) / 40) for value in data.pictures(split)[:, 1].mean(axis=(1, 2))}
+    return {round(float(value) / 40) for value in data.images(split)[:, 1].mean(axis=(1, 2))}
 
 
 # CelebA.
@@ -73,7 +73,7 @@ def check_celeba(data: Prepared) -> None:
     assert (data.count("train"), data.count("test"), data.classes) == (40, 12, ())
     assert reds(data, "train") == [number % 32 for number in range(1, 41)]
     assert reds(data, "test") == [number % 32 for number in range(44, 56)]
-    assert (greens(data, "train"), greens(data, "test")) == ({0}, {2})  # the validation pictures are in neither
+    assert (greens(data, "train"), greens(data, "test")) == ({0}, {2})  # the validation images are in neither
 
 
 def test_celebas_archive_is_read_without_unpacking_it(files: dict[str, str], tmp_path: Path):
@@ -131,15 +131,15 @@ def check_flowers(data: Prepared, count: int = 40) -> None:
 def test_flowers_are_unpacked_once_into_the_cache(files: dict[str, str], tmp_path: Path):
     dataset = Flowers102(path=Path(files["flowers102"]))
     check_flowers(prepared(dataset, tmp_path))
-    pictures = tmp_path / "cache" / "flowers102" / "jpg"
-    assert len(list(pictures.iterdir())) == 56
-    assert [path.name for path in pictures.parent.iterdir()] == ["jpg"]  # nothing half-done beside it
-    before = pictures.stat().st_mtime_ns
+    images = tmp_path / "cache" / "flowers102" / "jpg"
+    assert len(list(images.iterdir())) == 56
+    assert [path.name for path in images.parent.iterdir()] == ["jpg"]  # nothing half-done beside it
+    before = images.stat().st_mtime_ns
     check_flowers(prepare(experiment_of(dataset), tmp_path / "other", cache=tmp_path / "cache"))
-    assert pictures.stat().st_mtime_ns == before
+    assert images.stat().st_mtime_ns == before
 
 
-def test_the_validation_pictures_of_flowers_are_trained_on_where_asked(files: dict[str, str], tmp_path: Path):
+def test_the_validation_images_of_flowers_are_trained_on_where_asked(files: dict[str, str], tmp_path: Path):
     data = prepared(Flowers102(path=Path(files["flowers102"]), validation=True), tmp_path)
     check_flowers(data, 44)
     assert data.labels("train")[:4].tolist() == [0, 1, 2, 3]
@@ -173,7 +173,7 @@ def test_links_out_of_an_archive_are_not_unpacked(files: dict[str, str], tmp_pat
     import io
     import tarfile
 
-    from noisette_plugins.datasets._common import unpacked
+    from noisette_plugins.datasets._common import unpack_archive
 
     packed = tmp_path / "evil.tgz"
     with tarfile.open(packed, "w:gz") as tar:
@@ -181,7 +181,7 @@ def test_links_out_of_an_archive_are_not_unpacked(files: dict[str, str], tmp_pat
         evil.size = 4
         tar.addfile(evil, io.BytesIO(b"evil"))
     with pytest.raises(DataError, match=r"evil\.tgz: cannot be unpacked"):
-        unpacked(packed, tmp_path / "cache" / "jpg", "jpg")
+        unpack_archive(packed, tmp_path / "cache" / "jpg", "jpg")
     assert not list(tmp_path.rglob("evil"))
     assert not list((tmp_path / "cache").iterdir())
 
@@ -203,7 +203,7 @@ def test_lsuns_databases_are_read_in_the_order_of_their_keys(files: dict[str, st
 def test_a_database_of_other_length_is_refused(tmp_path: Path):
     pytest.importorskip("lmdb", reason="reads LSUN's databases")
     lsun_files(tmp_path / "lsun", count=39)
-    with pytest.raises(DataError, match=r"expected 40 pictures; it has 39\. Of a part of LSUN"):
+    with pytest.raises(DataError, match=r"expected 40 images; it has 39\. Of a part of LSUN"):
         prepared(Lsun(path=tmp_path / "lsun"), tmp_path)
 
 

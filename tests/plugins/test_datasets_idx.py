@@ -34,7 +34,7 @@ def idx(array: np.ndarray) -> bytes:
 
 
 def small_files() -> dict[str, bytes]:
-    """Return the four files of a small set: picture n is filled with n, its label is n modulo 10."""
+    """Return the four files of a small set: image n is filled with n, its label is n modulo 10."""
     files = {}
     for stem, count in COUNTS.items():
         numbers = np.arange(count, dtype=np.uint8)
@@ -74,9 +74,9 @@ def prepared(dataset: Dataset, tmp_path: Path, **preparation) -> Prepared:
 
 def check_small(data: Prepared) -> None:
     assert data.shape == (1, 28, 28)
-    assert data.pictures("train")[:, 0, 13, 7].tolist() == list(range(12))
+    assert data.images("train")[:, 0, 13, 7].tolist() == list(range(12))
     assert data.labels("train").tolist() == [*range(10), 0, 1]
-    assert data.pictures("test")[:, 0, 0, 0].tolist() == data.labels("test").tolist() == list(range(5))
+    assert data.images("test")[:, 0, 0, 0].tolist() == data.labels("test").tolist() == list(range(5))
 
 
 # The real Fashion-MNIST.
@@ -89,10 +89,10 @@ def test_fashion_mnist_for_real(tmp_path: Path):
     assert data.about["class_counts"] == {"train": [6000] * 10, "test": [1000] * 10}
     first = [data.classes[label] for label in data.labels("train")[:4]]
     assert first == ["Ankle boot", "T-shirt/top", "T-shirt/top", "Dress"]
-    assert data.pictures("train").mean() == pytest.approx(0.2860 * 255, abs=0.02)  # the mean that its papers give
+    assert data.images("train").mean() == pytest.approx(0.2860 * 255, abs=0.02)  # the mean that its papers give
     assert not (tmp_path / "cache").exists()
     raw = gzip.decompress((DEBIAN / "t10k-images-idx3-ubyte.gz").read_bytes())
-    assert data.pictures("test").tobytes() == raw[16:]
+    assert data.images("test").tobytes() == raw[16:]
 
 
 @needs_debian
@@ -156,7 +156,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path):
 def test_mnist_is_padded_to_32(tmp_path: Path):
     data = prepared(SmallMnist(path=put(tmp_path / "data", packed=False)), tmp_path, size=32, fit="pad")
     assert data.shape == (1, 32, 32)
-    assert data.pictures("train")[7, 0, 1:4, 16].tolist() == [0, 7, 7]
+    assert data.images("train")[7, 0, 1:4, 16].tolist() == [0, 7, 7]
 
 
 # Small files, served on 127.0.0.1 in place of the mirrors that torchvision names.

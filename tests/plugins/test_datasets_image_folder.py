@@ -1,4 +1,4 @@
-"""Folders of pictures: order, labels, held-out share, links, and a folder of everything that goes wrong."""
+"""Folders of images: order, labels, held-out share, links, and a folder of everything that goes wrong."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sources(dataset: ImageFolder) -> set[str]:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder of 60 pictures, the value of each its number."""
+    """A folder of 60 images, the value of each its number."""
     for number in range(60):
         grey(tmp_path / "many" / f"img{number}.png", number)
     return tmp_path / "many"
@@ -67,8 +67,8 @@ def test_both_splits_together_have_every_file_once(many: Path):
 
 def test_the_order_is_natural_and_goes_through_folders(tmp_path: Path):
     for name in ("b/x.png", "img10.png", "img9.png", "img09.png", "B/2.png", "img2/1.png", "a.png", "img2.png"):
-        grey(tmp_path / "pictures" / name)
-    parts = examples(ImageFolder(path=tmp_path / "pictures", held_out=0.3))
+        grey(tmp_path / "images" / name)
+    parts = examples(ImageFolder(path=tmp_path / "images", held_out=0.3))
     order = ["B/2.png", "a.png", "b/x.png", "img2/1.png", "img2.png", "img09.png", "img9.png", "img10.png"]
     for part in parts.values():
         names = [example.source for example in part]
@@ -94,9 +94,9 @@ def test_the_share_is_that_of_the_names_alone(many: Path, tmp_path: Path):
 
 
 def test_a_share_that_takes_nothing_is_an_error(tmp_path: Path):
-    grey(tmp_path / "pictures" / "a.png")
+    grey(tmp_path / "images" / "a.png")
     with pytest.raises(DataError, match=r"none of the 1 files .* the test split; .*held_out, which is 0\.001"):
-        prepared(ImageFolder(path=tmp_path / "pictures", held_out=0.001), tmp_path)
+        prepared(ImageFolder(path=tmp_path / "images", held_out=0.001), tmp_path)
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 1.5])
@@ -112,9 +112,9 @@ def test_a_missing_folder_and_a_file_are_named(tmp_path: Path):
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path):
-    (tmp_path / "pictures" / "empty").mkdir(parents=True)
+    (tmp_path / "images" / "empty").mkdir(parents=True)
     with pytest.raises(DataError, match=r"none of the 0 files in .* falls into the train split; add"):
-        prepared(ImageFolder(path=tmp_path / "pictures"), tmp_path)
+        prepared(ImageFolder(path=tmp_path / "images"), tmp_path)
 
 
 def test_home_is_understood(many: Path, monkeypatch: pytest.MonkeyPatch):
@@ -127,9 +127,9 @@ def test_home_is_understood(many: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_labels_are_the_names_of_the_first_folders(tmp_path: Path):
     for name in ("class10/a.png", "class2/b.png", "class2/deep/c.png", "Ärger/d.png", "loose.png"):
-        grey(tmp_path / "pictures" / name)
-    (tmp_path / "pictures" / "empty").mkdir()
-    dataset = ImageFolder(path=tmp_path / "pictures", labels=True)
+        grey(tmp_path / "images" / name)
+    (tmp_path / "images" / "empty").mkdir()
+    dataset = ImageFolder(path=tmp_path / "images", labels=True)
     assert dataset.classes() == ("class2", "class10", "Ärger")
     labels = {example.source: example.label for example in found(dataset)}
     assert labels == {
@@ -142,7 +142,7 @@ def test_labels_are_the_names_of_the_first_folders(tmp_path: Path):
     (loose,) = (example for example in found(dataset) if example.source == "loose.png")
     assert loose.image is None
     assert "no folder" in loose.rejected
-    without = ImageFolder(path=tmp_path / "pictures")
+    without = ImageFolder(path=tmp_path / "images")
     assert without.classes() == ()
     assert {example.label for example in found(without)} == {None}
 
@@ -154,14 +154,14 @@ def test_labels_need_folders(many: Path, tmp_path: Path):
 
 def test_labels_are_prepared(tmp_path: Path):
     for number in range(40):
-        grey(tmp_path / "pictures" / ("odd" if number % 2 else "even") / f"{number}.png", number)
-    data = prepared(ImageFolder(path=tmp_path / "pictures", labels=True, held_out=0.2), tmp_path)
+        grey(tmp_path / "images" / ("odd" if number % 2 else "even") / f"{number}.png", number)
+    data = prepared(ImageFolder(path=tmp_path / "images", labels=True, held_out=0.2), tmp_path)
     for split in ("train", "test"):
-        assert (data.labels(split) == data.pictures(split)[:, 0, 0, 0] % 2).all()
+        assert (data.labels(split) == data.images(split)[:, 0, 0, 0] % 2).all()
     assert data.classes == ("even", "odd")
 
 
-# What the key of the prepared pictures depends on.
+# What the key of the prepared images depends on.
 
 
 def test_the_fingerprint_sees_every_change(many: Path, tmp_path: Path):
@@ -192,7 +192,7 @@ def test_the_fingerprint_sees_every_change(many: Path, tmp_path: Path):
 
 
 def test_links_that_loop_or_double_are_rejected_and_end(tmp_path: Path):
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     grey(root / "a" / "one.png")
     grey(root / "a" / "deep" / "two.png")
     (root / "a" / "deep" / "up").symlink_to(root)
@@ -215,7 +215,7 @@ def test_links_that_loop_or_double_are_rejected_and_end(tmp_path: Path):
 
 
 def test_links_that_lead_out_are_followed_once(tmp_path: Path):
-    root, outside = tmp_path / "pictures", tmp_path / "outside"
+    root, outside = tmp_path / "images", tmp_path / "outside"
     grey(root / "a.png")
     for number in range(8):
         grey(outside / f"{number}.png")
@@ -250,34 +250,34 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + data
 
 
-def good_pictures(root: Path) -> set[str]:
-    """Write a picture of every kind that has a conversion; return their names."""
-    picture = Image.fromarray(NOISE)
+def good_images(root: Path) -> set[str]:
+    """Write an image of every kind that has a conversion; return their names."""
+    image = Image.fromarray(NOISE)
     sixteen = Image.fromarray(np.linspace(0, 65535, 1200).astype(np.uint16).reshape(40, 30))
     unit = Image.fromarray(np.linspace(0, 1, 1200, dtype=np.float32).reshape(40, 30))
     turned = Image.Exif()
     turned[0x0112] = 6
-    palette = picture.quantize(16)
+    palette = image.quantize(16)
     saves = {
-        "plain.png": lambda path: picture.save(path),
+        "plain.png": lambda path: image.save(path),
         "sixteen.png": lambda path: sixteen.save(path),
-        "cmyk.jpg": lambda path: picture.convert("CMYK").save(path),
+        "cmyk.jpg": lambda path: image.convert("CMYK").save(path),
         "palette.png": lambda path: palette.save(path, transparency=3),
-        "la.png": lambda path: picture.convert("LA").save(path),
-        "rgba.webp": lambda path: picture.convert("RGBA").save(path),
+        "la.png": lambda path: image.convert("LA").save(path),
+        "rgba.webp": lambda path: image.convert("RGBA").save(path),
         "float.tif": lambda path: unit.save(path),
-        "rotated.jpg": lambda path: picture.save(path, exif=turned),
-        "animated.gif": lambda path: picture.save(path, save_all=True, append_images=[picture.rotate(90)]),
+        "rotated.jpg": lambda path: image.save(path, exif=turned),
+        "animated.gif": lambda path: image.save(path, save_all=True, append_images=[image.rotate(90)]),
         "one-pixel.png": lambda path: Image.new("RGB", (1, 1), "red").save(path),
-        "bilevel.bmp": lambda path: picture.convert("1").save(path),
-        "ycbcr.tif": lambda path: picture.convert("YCbCr").save(path),
-        "no suffix": lambda path: picture.save(path, "PNG"),
-        "wrong suffix.jpg": lambda path: picture.save(path, "PNG"),
-        "ü ñ 漢 'quote\" .png": lambda path: picture.save(path),
-        "new\nline.png": lambda path: picture.save(path),
-        os.fsdecode(b"\xff\xfe not utf-8.png"): lambda path: picture.save(path, "PNG"),
-        "-rf.png": lambda path: picture.save(path),
-        "deep/er/down.png": lambda path: picture.save(path),
+        "bilevel.bmp": lambda path: image.convert("1").save(path),
+        "ycbcr.tif": lambda path: image.convert("YCbCr").save(path),
+        "no suffix": lambda path: image.save(path, "PNG"),
+        "wrong suffix.jpg": lambda path: image.save(path, "PNG"),
+        "ü ñ 漢 'quote\" .png": lambda path: image.save(path),
+        "new\nline.png": lambda path: image.save(path),
+        os.fsdecode(b"\xff\xfe not utf-8.png"): lambda path: image.save(path, "PNG"),
+        "-rf.png": lambda path: image.save(path),
+        "deep/er/down.png": lambda path: image.save(path),
     }
     for name, save in saves.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -292,12 +292,12 @@ def bad_files(root: Path) -> dict[str, str]:
     (root / "whole.png").unlink()
     files = {
         "truncated.png": (content[: len(content) // 2], "truncated"),
-        "text.png": (b"this is no picture", "no picture in a format"),
-        "empty.jpg": (b"", "no picture in a format"),
+        "text.png": (b"this is no image", "no image in a format"),
+        "empty.jpg": (b"", "no image in a format"),
         "bomb.png": (png(30_000, 30_000), "bomb"),
         "small-bomb.png": (png(9_500, 9_500), "bomb"),
-        "notes.txt": (b"notes", "no picture in a format"),
-        "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "no picture in a format"),
+        "notes.txt": (b"notes", "no image in a format"),
+        "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "no image in a format"),
     }
     for name, (data, _) in files.items():
         (root / name).write_bytes(data)
@@ -318,13 +318,13 @@ def bad_files(root: Path) -> dict[str, str]:
 
 def test_an_odd_folder_is_accounted_for_to_the_last_file(tmp_path: Path):
     root = tmp_path / "odd"
-    good, bad = good_pictures(root), bad_files(root)
+    good, bad = good_images(root), bad_files(root)
     dataset = ImageFolder(path=root, held_out=0.3)
     data = prepared(dataset, tmp_path, size=16, channels=3)
     counts = Counter()
     for split in ("train", "test"):
         counts.update(data.about["counts"][split])
-        assert len(data.pictures(split)) == data.about["counts"][split]["accepted"]
+        assert len(data.images(split)) == data.about["counts"][split]["accepted"]
     assert counts == {"found": len(good) + len(bad), "accepted": len(good), "rejected": len(bad)}
     lines = [json.loads(line) for line in (data.directory / "rejected.jsonl").read_text().splitlines()]
     assert {line["source"] for line in lines} == set(bad)
@@ -336,10 +336,10 @@ def test_an_odd_folder_is_accounted_for_to_the_last_file(tmp_path: Path):
     assert prepared(dataset, tmp_path / "elsewhere", size=16, channels=3).digest == data.digest
 
 
-def test_the_kinds_of_one_picture_look_alike(tmp_path: Path):
-    """What holds the same picture gives nearly the same pixels, however it was stored."""
+def test_the_kinds_of_one_image_look_alike(tmp_path: Path):
+    """What holds the same image gives nearly the same pixels, however it was stored."""
     root = tmp_path / "odd"
-    good_pictures(root)
+    good_images(root)
     read = {example.source: example.image for example in found(ImageFolder(path=root, held_out=0.3))}
     plain = NOISE.astype(float)
     for name in ("no suffix", "wrong suffix.jpg", r"new\nline.png", "-rf.png", "deep/er/down.png"):
@@ -353,9 +353,9 @@ def test_the_kinds_of_one_picture_look_alike(tmp_path: Path):
 
 def test_differing_sizes_name_the_files(tmp_path: Path):
     for number in range(20):
-        grey(tmp_path / "pictures" / f"{number}.png", size=(4, 4) if number < 19 else (6, 3))
+        grey(tmp_path / "images" / f"{number}.png", size=(4, 4) if number < 19 else (6, 3))
     with pytest.raises(
         DataError, match=r"differ in size: 4x4 grey \(\d+\.png\) and 6x3 grey \(19\.png\); set prep"
     ):
-        prepared(ImageFolder(path=tmp_path / "pictures", held_out=0.3), tmp_path)
-    assert prepared(ImageFolder(path=tmp_path / "pictures", held_out=0.3), tmp_path, size=4).shape == (1, 4, 4)
+        prepared(ImageFolder(path=tmp_path / "images", held_out=0.3), tmp_path)
+    assert prepared(ImageFolder(path=tmp_path / "images", held_out=0.3), tmp_path, size=4).shape == (1, 4, 4)

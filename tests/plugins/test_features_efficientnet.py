@@ -11,9 +11,9 @@ import torch
 from noisette import DataError
 from noisette_plugins.features import EfficientNetLite0, efficientnet
 from noisette_plugins.features.efficientnet_network import EfficientNetLite
-from noisette_plugins.features.extractor import filled
+from noisette_plugins.features.extractor import build_with_weights
 from noisette_plugins.features.resize import clean
-from noisette_plugins.features.weights import Published
+from noisette_plugins.features.weights import PublishedWeights
 
 CPU = torch.device("cpu")
 
@@ -32,7 +32,7 @@ def test_it_knows_what_is_on_photographs(weights: dict[str, torch.Tensor]) -> No
     """ImageNet's classes 698, a palace, and 985, a daisy, for a Chinese temple and a dahlia."""
     from sklearn.datasets import load_sample_images
 
-    network = filled(EfficientNetLite, weights).eval()
+    network = build_with_weights(EfficientNetLite, weights).eval()
     for photograph, label in zip(load_sample_images().images, (698, 985), strict=True):
         high, wide, _ = photograph.shape
         side = min(high, wide)
@@ -42,30 +42,30 @@ def test_it_knows_what_is_on_photographs(weights: dict[str, torch.Tensor]) -> No
             sure = network.classify((clean(square.float(), 224) - 127) / 128).softmax(dim=1)[0]
         assert int(sure.argmax()) == label
         plugin = EfficientNetLite0(size=224)
-        logits = plugin.classifier()(plugin.load(CPU)(square))
+        logits = plugin.load_classifier()(plugin.load(CPU)(square))
         assert torch.allclose(logits.softmax(dim=1)[0], sure, atol=1e-3)
         assert float(sure[label]) > 0.2
 
 
 def test_every_tensor_of_the_weights_is_used(weights: dict[str, torch.Tensor]) -> None:
     assert len(weights) == 296
-    assert set(filled(EfficientNetLite, weights).state_dict()) == set(weights)
+    assert set(build_with_weights(EfficientNetLite, weights).state_dict()) == set(weights)
     for change in ("_fc.bias", "_blocks.7._bn1.running_var"):
         fewer = {name: tensor for name, tensor in weights.items() if name != change}
         with pytest.raises(RuntimeError, match=change):
-            filled(EfficientNetLite, fewer)
+            build_with_weights(EfficientNetLite, fewer)
 
 
 def test_folding_changes_nothing(weights: dict[str, torch.Tensor]) -> None:
     x = torch.randn(2, 3, 61, 90, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        plain = filled(EfficientNetLite, weights).eval()(x)
-        folded = filled(EfficientNetLite, weights).folded()(x)
+        plain = build_with_weights(EfficientNetLite, weights).eval()(x)
+        folded = build_with_weights(EfficientNetLite, weights).folded()(x)
     assert torch.allclose(plain, folded, atol=1e-4)
     assert float(plain.std()) > 0.1
 
 
-def test_a_picture_has_the_same_bits_in_any_batch() -> None:
+def test_a_image_has_the_same_bits_in_any_batch() -> None:
     extract = EfficientNetLite0(size=32).load(CPU)
     seen = some(37)
     whole = extract(seen)
@@ -100,9 +100,9 @@ def test_the_size_matters_and_is_told() -> None:
 @pytest.mark.parametrize(
     "wrong", [some(2).float(), some(2)[0], torch.zeros(2, 2, 8, 8, dtype=torch.uint8)], ids=["float", "one", "two"]
 )
-def test_what_is_no_picture_is_refused(wrong: torch.Tensor) -> None:
+def test_what_is_no_image_is_refused(wrong: torch.Tensor) -> None:
     extract = EfficientNetLite0(size=32).load(CPU)
-    with pytest.raises(DataError, match=r"expected pictures, uint8 \(N, 1 or 3, H, W\); got"):
+    with pytest.raises(DataError, match=r"expected images, uint8 \(N, 1 or 3, H, W\); got"):
         extract(wrong)
     assert extract(some(2, channels=1)).shape == (2, 1280)
 
@@ -141,7 +141,7 @@ def test_code_inside_a_file_of_weights_is_not_run(tmp_path: Path) -> None:
 
     path = tmp_path / "evil.pth"
     torch.save({"weights": Evil()}, path)
-    published = Published("weights", hashlib.sha256(path.read_bytes()).hexdigest(), "")
+    published = PublishedWeights("weights", hashlib.sha256(path.read_bytes()).hexdigest(), "")
     with pytest.raises(pickle.UnpicklingError):
         published.load(path)
     assert not marker.exists()

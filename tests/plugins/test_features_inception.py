@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from noisette import DataError
 from noisette_plugins.features import Inception
-from noisette_plugins.features.extractor import filled
+from noisette_plugins.features.extractor import build_with_weights
 from noisette_plugins.features.inception_network import InceptionV3
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ def test_its_logits_are_those_of_torch_fidelity_without_the_bias(weights: Path) 
         "inception", names, feature_extractor_weights_path=str(weights / "random.pth")
     )
     plugin = Inception(weights=weights / "random.safetensors", resize="legacy")
-    ours = plugin.classifier()(plugin.load(CPU)(some(3)))
+    ours = plugin.load_classifier()(plugin.load(CPU)(some(3)))
     unbiased, biased = theirs(some(3))
     assert ours.shape == (3, 1008)
     assert float((ours - unbiased).abs().max()) < 1e-3
@@ -88,10 +88,10 @@ def test_older_files_without_counters_are_read(weights: Path) -> None:
     tensors = torch.load(weights / "random.pth", weights_only=True)
     fewer = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
     assert len(tensors) - len(fewer) == 94
-    filled(InceptionV3, fewer)
+    build_with_weights(InceptionV3, fewer)
     del fewer["Mixed_6a.branch3x3.conv.weight"]
     with pytest.raises(RuntimeError, match=r"Mixed_6a\.branch3x3"):
-        filled(InceptionV3, fewer)
+        build_with_weights(InceptionV3, fewer)
 
 
 def test_only_the_published_weights_are_called_inception(weights: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_file_in_the_cache_is_used_without_a_download(
     from noisette_plugins.features import inception
 
     content = (weights / "random.pth").read_bytes()
-    known = inception.Published("weights", sha256(content).hexdigest(), "")
+    known = inception.PublishedWeights("weights", sha256(content).hexdigest(), "")
     monkeypatch.setenv("NOISETTE_CACHE", str(tmp_path))
     monkeypatch.setattr(inception, "_WEIGHTS", known)
     monkeypatch.setattr(inception, "_URLS", ("http://127.0.0.1:9/weights.pth",))

@@ -86,7 +86,7 @@ def some(count: int = 3) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, 20, 24), generator=generator, dtype=torch.uint8)
 
 
-def test_it_equals_the_library_on_the_same_pictures(made: tuple[Pretrained, Callable]) -> None:
+def test_it_equals_the_library_on_the_same_images(made: tuple[Pretrained, Callable]) -> None:
     plugin, theirs = made
     mean, std = (torch.tensor(values)[:, None, None] for values in (plugin.mean, plugin.std))
     seen = (clean(some().float(), plugin.input_size) / 255 - mean) / std

@@ -9,17 +9,17 @@ from torch import Tensor
 
 from noisette import Batch, DataError
 from noisette_plugins.metrics import Frechet, feature_statistics, gaussian, optimal_transport
-from noisette_plugins.metrics.feature_statistics import KEPT, merged, moments
+from noisette_plugins.metrics.feature_statistics import SAMPLE_ROWS, merge_moments, moments
 from noisette_plugins.metrics.frechet_distance import distance as value_alone
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.optimal_transport import Pair
+from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 State = dict[str, Tensor]
 
 
 def state(features: Tensor) -> State:
-    pictures = torch.zeros(len(features), 1, 1, 1, dtype=torch.uint8)
-    return Frechet().update({}, Batch(pictures, features))
+    images = torch.zeros(len(features), 1, 1, 1, dtype=torch.uint8)
+    return Frechet().update({}, Batch(images, features))
 
 
 def distance(x: Tensor, y: Tensor) -> float:
@@ -27,7 +27,7 @@ def distance(x: Tensor, y: Tensor) -> float:
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
-    return value_alone(Pair(Gaussian.of_rows(x), Gaussian.of_rows(y)))
+    return value_alone(GaussianPair(Gaussian.of_rows(x), Gaussian.of_rows(y)))
 
 
 def features(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:
@@ -50,7 +50,7 @@ SIZES = [(400, 300, 32), (40, 300, 64), (300, 40, 64), (30, 20, 64), (2, 2, 16),
 
 
 @pytest.mark.parametrize(("n", "m", "d"), SIZES)
-def test_it_is_exact_for_more_and_for_fewer_pictures_than_dimensions(n: int, m: int, d: int) -> None:
+def test_it_is_exact_for_more_and_for_fewer_images_than_dimensions(n: int, m: int, d: int) -> None:
     x, y = features(n, d, 0), features(m, d, 1, scale=1.2, shift=0.1)
     assert distance(x, y) == pytest.approx(exact(x, y), rel=1e-10)
 
@@ -100,16 +100,16 @@ def test_dead_and_repeated_features_give_a_right_value() -> None:
     assert distance(x, y) == pytest.approx(exact(x, y), rel=1e-7)
 
 
-def test_sets_of_one_repeated_picture_differ_by_their_means() -> None:
+def test_sets_of_one_repeated_image_differ_by_their_means() -> None:
     x, y = torch.full((5, 4), 3.0), torch.full((9, 4), 1.0)
     assert distance(x, y) == pytest.approx(16.0, rel=1e-12)
     assert distance(x, x) == 0
 
 
 @pytest.mark.parametrize("counts", [(1, 10), (10, 1), (0, 10), (10, 0)])
-def test_fewer_than_two_pictures_are_refused(counts: tuple[int, int]) -> None:
+def test_fewer_than_two_images_are_refused(counts: tuple[int, int]) -> None:
     x, y = (features(count, 4, 9) if count else None for count in counts)
-    with pytest.raises(DataError, match=r"at least 2 (judged|reference) pictures.*got [01]"):
+    with pytest.raises(DataError, match=r"at least 2 (judged|reference) images.*got [01]"):
         Frechet().compute(state(x) if x is not None else {}, state(y) if y is not None else {}, {})
     assert distance(features(2, 4, 9), features(10, 4, 9)) >= 0
 
@@ -129,7 +129,7 @@ def test_merging_is_one_pass(parts: list[int]) -> None:
     whole = moments(x)
     grown: State = {}
     for part in x.split(parts):
-        grown = merged(grown, moments(part))
+        grown = merge_moments(grown, moments(part))
     assert int(grown["count"]) == 60
     assert torch.allclose(grown["mean"], whole["mean"], rtol=1e-14)
     assert torch.allclose(grown["scatter"], whole["scatter"], rtol=1e-9, atol=1e-9)
@@ -148,7 +148,7 @@ LAWS = {"near": {"scale": 1.15, "shift": 0.05}, "far": {"scale": 1.4, "shift": 0
 
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize(("n", "m", "d"), [(24, 60, 48), (60, 24, 48), (200, 200, 24)])
-def test_the_standard_error_is_that_of_other_pictures(law: str, n: int, m: int, d: int) -> None:
+def test_the_standard_error_is_that_of_other_images(law: str, n: int, m: int, d: int) -> None:
     """Over 100 draws from the same two laws, the error told is the spread seen, or a little more."""
     draws = [(features(n, d, 1000 + i, **LAWS[law]), features(m, d, 5000 + i)) for i in range(100)]
     found = [Frechet().compute(state(x), state(y), {})["frechet"] for x, y in draws]
@@ -170,18 +170,18 @@ def test_the_standard_error_is_near_the_jackknifes(n: int, m: int, d: int, withi
     assert told == pytest.approx(math.sqrt(variance), rel=within)
 
 
-def test_more_pictures_than_the_sample_holds_keep_their_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_images_than_the_sample_holds_keep_their_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sample is chosen by content: neither order nor split decides it, and it tells the variance of all."""
     x, y = features(6000, 8, 22, scale=1.3), features(500, 8, 23)
     whole = state(x)
-    assert len(whole["sample"]) == KEPT < len(x)
+    assert len(whole["sample"]) == SAMPLE_ROWS < len(x)
     grown: State = {}
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     for part in x[order].split(700):
         grown = Frechet().merge(state(part), grown)
     assert torch.equal(grown["sample"], whole["sample"])
     sampled = Frechet().compute(whole, state(y), {})["frechet"]
-    monkeypatch.setattr(feature_statistics, "KEPT", len(x))
+    monkeypatch.setattr(feature_statistics, "SAMPLE_ROWS", len(x))
     full = Frechet().compute(state(x), state(y), {})["frechet"]
     assert sampled.value == pytest.approx(full.value, rel=1e-12)
     assert sampled.stderr == pytest.approx(full.stderr, rel=0.1)

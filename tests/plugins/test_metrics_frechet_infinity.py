@@ -11,7 +11,7 @@ from noisette_plugins.metrics.extrapolation import _weights
 from noisette_plugins.metrics.feature_statistics import moments_of_many
 from noisette_plugins.metrics.frechet_distance import distance
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.optimal_transport import Pair
+from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 State = dict[str, Tensor]
 
@@ -25,7 +25,7 @@ def infinity(x: Tensor, y: Tensor, metric: FrechetInfinity | None = None) -> Est
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
-    return distance(Pair(Gaussian.of_rows(x), Gaussian.of_rows(y)))
+    return distance(GaussianPair(Gaussian.of_rows(x), Gaussian.of_rows(y)))
 
 
 def features(count: int, seed: int, dimensions: int = 16, scale: float = 1.0, shift: float = 0.0) -> Tensor:
@@ -44,8 +44,8 @@ def test_the_weights_end_a_line_and_leave_a_constant() -> None:
 
 
 @pytest.mark.parametrize("law", [{}, {"scale": 1.15, "shift": 0.05}, {"scale": 1.4}], ids=["same", "near", "far"])
-def test_it_is_the_distance_of_unlimited_pictures(law: dict[str, float]) -> None:
-    """Its mean over draws is that of 100,000 pictures with the same references; the plain distance's is not."""
+def test_it_is_the_distance_of_unlimited_images(law: dict[str, float]) -> None:
+    """Its mean over draws is that of 100,000 images with the same references; the plain distance's is not."""
     truth, plain, found = [], [], []
     for i in range(24):
         x, y = features(300, 1000 + i, **law), features(2000, 5000 + i)
@@ -60,13 +60,13 @@ def test_it_is_the_distance_of_unlimited_pictures(law: dict[str, float]) -> None
 
 
 @pytest.mark.parametrize(("judged", "reference"), [(200, 200), (200, 2000)])
-def test_fewer_pictures_than_dimensions_are_refused(judged: int, reference: int) -> None:
+def test_fewer_images_than_dimensions_are_refused(judged: int, reference: int) -> None:
     """Two sets of one law in 512 dimensions are at 0; the line ends at hundreds."""
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.randn(count, 512, generator=generator) for count in (judged, reference))
     with pytest.raises(DataError, match=r"cannot be extrapolated: .* parts of 40 .* features of 512 dim"):
         infinity(x, y)
-    assert abs(infinity(x[:, :4], y[:, :4]).value) < 0.2  # control: enough pictures for four of them
+    assert abs(infinity(x[:, :4], y[:, :4]).value) < 0.2  # control: enough images for four of them
 
 
 def test_few_rows_give_the_distance_of_their_moments() -> None:
@@ -75,8 +75,8 @@ def test_few_rows_give_the_distance_of_their_moments() -> None:
         x = features(count, 2, 40, scale=1.2)
         whole = moments_of_many(x)
         by_moments = Gaussian(count, whole["mean"], x[:1], whole["scatter"])
-        found = distance(Pair(Gaussian.of_rows(x), theirs))
-        assert found == pytest.approx(distance(Pair(by_moments, theirs)), rel=1e-10)
+        found = distance(GaussianPair(Gaussian.of_rows(x), theirs))
+        assert found == pytest.approx(distance(GaussianPair(by_moments, theirs)), rel=1e-10)
 
 
 def test_order_decides_nothing_and_the_seed_something() -> None:
@@ -98,10 +98,10 @@ def test_a_set_that_does_not_vary_is_a_point() -> None:
     assert plain["frechet"].value == pytest.approx(16)
 
 
-def test_too_few_pictures_are_refused() -> None:
-    with pytest.raises(DataError, match="at least 50 judged pictures; got 49"):
+def test_too_few_images_are_refused() -> None:
+    with pytest.raises(DataError, match="at least 50 judged images; got 49"):
         infinity(features(49, 5), features(60, 6))
-    with pytest.raises(DataError, match="at least 2 reference pictures; got 1"):
+    with pytest.raises(DataError, match="at least 2 reference images; got 1"):
         infinity(features(50, 5), features(1, 6))
     with pytest.raises(DataError, match="one length"):
         infinity(features(50, 5), features(50, 6, 5))

@@ -14,8 +14,8 @@ State = dict[str, Tensor]
 
 
 def state(logits: Tensor | None, count: int = 0) -> State:
-    pictures = torch.zeros(count if logits is None else len(logits), 1, 1, 1, dtype=torch.uint8)
-    return InceptionScore().update({}, Batch(pictures, logits=logits))
+    images = torch.zeros(count if logits is None else len(logits), 1, 1, 1, dtype=torch.uint8)
+    return InceptionScore().update({}, Batch(images, logits=logits))
 
 
 def score(logits: Tensor, splits: int = 1) -> Estimate:
@@ -59,7 +59,7 @@ def test_splits_are_averaged_and_rise_with_their_size() -> None:
 
 
 @pytest.mark.parametrize("splits", [1, 10])
-def test_the_error_is_that_of_other_pictures(splits: int) -> None:
+def test_the_error_is_that_of_other_images(splits: int) -> None:
     found = [score(logits(600, 100 + i), splits) for i in range(80)]
     spread = float(np.std([one.value for one in found], ddof=1))
     assert 0.8 < np.mean([one.stderr for one in found]) / spread < 1.3
@@ -84,9 +84,9 @@ def test_certainty_beyond_float_is_finite() -> None:
 def test_it_says_what_it_lacks() -> None:
     with pytest.raises(DataError, match="expected logits"):
         state(None, 3)
-    with pytest.raises(DataError, match="got 0 pictures"):
+    with pytest.raises(DataError, match="got 0 images"):
         InceptionScore().compute({}, {}, {})
-    with pytest.raises(DataError, match=r"10 splits.*got 40 pictures of 1 kinds"):
+    with pytest.raises(DataError, match=r"10 splits.*got 40 images of 1 kinds"):
         score(torch.ones(40, 5), 10)
     with pytest.raises(DataError, match="as many classes; got 12 and 5"):
         InceptionScore().merge(state(logits(4, 4)), state(logits(4, 5, 5)))

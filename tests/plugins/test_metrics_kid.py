@@ -12,8 +12,8 @@ State = dict[str, Tensor]
 
 
 def state(features: Tensor) -> State:
-    pictures = torch.zeros(len(features), 1, 1, 1, dtype=torch.uint8)
-    return KID().update({}, Batch(pictures, features))
+    images = torch.zeros(len(features), 1, 1, 1, dtype=torch.uint8)
+    return KID().update({}, Batch(images, features))
 
 
 def kid(x: Tensor, y: Tensor, metric: KID | None = None) -> Estimate:
@@ -49,7 +49,7 @@ def test_the_mean_over_subsets_is_that_of_the_definition() -> None:
     ours = discrepancy.discrepancy({"features": x}, {"features": y}, subsets=7, size=5, seed=3)
     rows_x, rows_y = (discrepancy._rows({"features": rows}, "") for rows in (x, y))
     values = []
-    picks = (discrepancy._picks(12, 5, 7, 3, "judged"), discrepancy._picks(9, 5, 7, 3, "reference"))
+    picks = (discrepancy._draw_subsets(12, 5, 7, 3, "judged"), discrepancy._draw_subsets(9, 5, 7, 3, "reference"))
     for a, b in zip(*picks, strict=True):
         across = sum(float(polynomial(rows_x[i : i + 1], rows_y[j : j + 1])) for i in a for j in b)
         within = sum(
@@ -76,7 +76,7 @@ def test_sets_too_large_for_all_pairs_give_the_same(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("scale", [1.0, 1.3])
 @pytest.mark.parametrize(("n", "m", "size"), [(80, 80, 1000), (60, 120, 1000), (80, 80, 20)])
-def test_the_standard_error_is_that_of_other_pictures(n: int, m: int, size: int, scale: float) -> None:
+def test_the_standard_error_is_that_of_other_images(n: int, m: int, size: int, scale: float) -> None:
     """Over 150 draws from the same two laws, the error told is the spread seen, or a little more."""
     metric = KID(size=size, subsets=50)
     found = [kid(features(n, 1000 + i, scale=scale), features(m, 5000 + i), metric) for i in range(150)]
@@ -106,9 +106,9 @@ def test_alike_is_near_zero_and_unlike_is_far() -> None:
 
 
 @pytest.mark.parametrize("counts", [(1, 9), (9, 1), (0, 9)])
-def test_fewer_than_two_pictures_are_refused(counts: tuple[int, int]) -> None:
+def test_fewer_than_two_images_are_refused(counts: tuple[int, int]) -> None:
     x, y = (state(features(count, 0)) if count else {} for count in counts)
-    with pytest.raises(DataError, match=r"at least 2 (judged|reference) pictures.*got [01]"):
+    with pytest.raises(DataError, match=r"at least 2 (judged|reference) images.*got [01]"):
         KID().compute(x, y, {})
     assert KID().compute(state(features(2, 0)), state(features(9, 0)), {})["kid"].stderr >= 0
 

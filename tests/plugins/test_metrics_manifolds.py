@@ -29,7 +29,7 @@ def features(count: int, seed: int, dimensions: int = 8, scale: float = 1.0, shi
 
 
 def written_out(x: Tensor, y: Tensor, k: int) -> dict[str, float]:
-    """The definitions, picture by picture."""
+    """The definitions, image by image."""
     x, y = x.double(), y.double()
 
     def radius(rows: Tensor, at: int) -> float:
@@ -65,7 +65,7 @@ def test_precision_and_recall_equal_torch_fidelitys() -> None:
     assert found["recall"].value == pytest.approx(recall, rel=1e-6)
 
 
-def test_pictures_drawn_alike_have_the_density_and_coverage_of_the_paper() -> None:
+def test_images_drawn_alike_have_the_density_and_coverage_of_the_paper() -> None:
     """Naeem et al. 2020: a density of 1, and the coverage of lemma 2."""
     n, m, k = 400, 300, 5
     found = [
@@ -78,7 +78,7 @@ def test_pictures_drawn_alike_have_the_density_and_coverage_of_the_paper() -> No
 
 
 @pytest.mark.parametrize("law", [{}, {"scale": 1.2}, {"shift": 0.5}], ids=["same", "wider", "moved"])
-def test_the_errors_are_those_of_other_pictures_or_larger(law: dict[str, float]) -> None:
+def test_the_errors_are_those_of_other_images_or_larger(law: dict[str, float]) -> None:
     """Over 60 draws from the same two laws; a binomial error was as little as a fifth of what is seen."""
     draws = [(features(120, 1000 + i, **law), features(150, 5000 + i)) for i in range(60)]
     for metric in METRICS:
@@ -104,7 +104,7 @@ def test_order_and_split_decide_nothing(metric: FeatureRows, monkeypatch: pytest
     assert results(metric, x.clone(), y.clone()) == whole
 
 
-def test_a_set_beside_itself_and_repeated_pictures() -> None:
+def test_a_set_beside_itself_and_repeated_images() -> None:
     x = features(60, 8)
     same = results(PrecisionRecall(), x, x) | results(DensityCoverage(), x, x)
     assert [same[name].value for name in ("precision", "recall", "coverage")] == [1, 1, 1]
@@ -118,7 +118,7 @@ def test_a_set_beside_itself_and_repeated_pictures() -> None:
 
 @pytest.mark.parametrize(("count", "dimensions"), [(200, 16), (700, 40)])
 def test_a_border_belongs_to_its_ball_also_where_it_was_rounded(count: int, dimensions: int) -> None:
-    """In a set beside itself each ball holds its own picture and k others, one of them on its border."""
+    """In a set beside itself each ball holds its own image and k others, one of them on its border."""
     x = features(count, 14, dimensions, shift=3)
     for k in (3, 5):
         assert results(DensityCoverage(k=k), x, x)["density"].value == pytest.approx(1 + 1 / k, abs=1e-12)
@@ -133,11 +133,11 @@ def test_what_moves_apart_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize(("metric", "least"), [(PrecisionRecall(), 8), (DensityCoverage(), 12)])
-def test_too_few_pictures_are_refused(metric: FeatureRows, least: int) -> None:
+def test_too_few_images_are_refused(metric: FeatureRows, least: int) -> None:
     enough, few = features(least, 11), features(least - 1, 12)
-    with pytest.raises(DataError, match=f"at least {least} judged pictures; got {least - 1}"):
+    with pytest.raises(DataError, match=f"at least {least} judged images; got {least - 1}"):
         results(metric, few, enough)
-    with pytest.raises(DataError, match=f"at least {least} reference pictures; got {least - 1}"):
+    with pytest.raises(DataError, match=f"at least {least} reference images; got {least - 1}"):
         results(metric, enough, few)
     assert all(math.isfinite(estimate.value) for estimate in results(metric, enough, enough + 1).values())
     with pytest.raises(DataError, match="one length; got 8 and 5"):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noisette import Batch, DataError, Model, Objective, Tables
-from noisette.diffusion.bound import Bound
+from noisette import Batch, DataError, Model, Objective, Process
+from noisette.diffusion.bound import VariationalBound
 from noisette.machine import Machine
 from noisette_plugins.metrics import HeldOutLoss, Likelihood
-from noisette_plugins.metrics.model_terms import spans, views
+from noisette_plugins.metrics.model_terms import iter_span_outputs, split_into_spans
 from noisette_plugins.objectives import X0, Eps
 from noisette_plugins.schedules import Constant, Linear
 
@@ -31,15 +31,15 @@ class Half(nn.Module):
         return x / 2 if self.outputs == 1 else torch.cat([x / 2, told], dim=1)
 
 
-def model(network: nn.Module, objective: Objective, tables: Tables = TINY) -> Model:
+def model(network: nn.Module, objective: Objective, process: Process = TINY) -> Model:
     machine = Machine(torch.device("cpu"), autocast=None, channels_last=False)
-    return Model(network, objective, tables, (1, 2, 3), (), machine)
+    return Model(network, objective, process, (1, 2, 3), (), machine)
 
 
 def batch(judged: Model, count: int = 6, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(1)
-    pictures = torch.randint(0, 256, (count, 1, 2, 3), generator=generator).to(torch.uint8)
-    return Batch(pictures, model=judged, numbers=torch.arange(count), seed=seed)
+    images = torch.randint(0, 256, (count, 1, 2, 3), generator=generator).to(torch.uint8)
+    return Batch(images, model=judged, indices=torch.arange(count), seed=seed)
 
 
 @pytest.mark.parametrize("bound", ["none", "hybrid"])
@@ -47,14 +47,16 @@ def test_all_terms_are_the_bound(bound: str) -> None:
     objective = X0.model_validate({"bound": bound})
     judged = batch(model(Half(objective.outputs), objective))
     parts = {name: value.value for name, value in Likelihood(terms=None).compute(judged_by(judged), {}, {}).items()}
-    bits, x0 = [], judged.pictures.float() / 127.5 - 1
-    for view in views(judged.model, judged, spans(0, 6, None)):
+    bits, x0 = [], judged.images.float() / 127.5 - 1
+    for view in iter_span_outputs(judged.model, judged, split_into_spans(0, 6, None)):
         step = int(view.t[0])
-        fractions = torch.full_like(x0, (step / 5 + 1) / 2) if bound == "hybrid" else None
-        bits.append(float(Bound(TINY).terms(x0, view.t, (view.x_t / 2).clamp(-1, 1), fractions).mean()))
+        variance_fraction = torch.full_like(x0, (step / 5 + 1) / 2) if bound == "hybrid" else None
+        bits.append(
+            float(VariationalBound(TINY).terms(x0, view.t, (view.x_t / 2).clamp(-1, 1), variance_fraction).mean())
+        )
     assert parts["bits_per_dim_first"] == pytest.approx(bits[0], rel=1e-5)
     assert parts["bits_per_dim_steps"] == pytest.approx(sum(bits[1:]), rel=1e-5)
-    assert parts["bits_per_dim_prior"] == pytest.approx(float(Bound(TINY).prior(x0).mean()), rel=1e-5)
+    assert parts["bits_per_dim_prior"] == pytest.approx(float(VariationalBound(TINY).prior(x0).mean()), rel=1e-5)
     assert parts["bits_per_dim"] == pytest.approx(parts["bits_per_dim_prior"] + sum(bits), rel=1e-5)
 
 
@@ -75,17 +77,17 @@ def test_few_terms_estimate_the_same_sum_with_an_honest_error() -> None:
 
 
 def test_a_gaussian_model_comes_near_the_entropy() -> None:
-    """Of pictures with values ~ N(0, s²), the exact denoiser's bound is the entropy but for the fixed variances."""
-    s, tables = 0.25, Linear().process(200)
+    """Of images with values ~ N(0, s²), the exact denoiser's bound is the entropy but for the fixed variances."""
+    s, process = 0.25, Linear().process(200)
 
     class Bayes(nn.Module):
         def forward(self, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
-            alpha, sigma = tables.at(t, x)
+            alpha, sigma = process.alpha_sigma(t, x)
             return s**2 * alpha / (alpha**2 * s**2 + sigma**2) * x
 
     normal = s * torch.randn(300, 1, 2, 3, generator=torch.Generator().manual_seed(0))
-    pictures = ((normal + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    shown = Batch(pictures, model=model(Bayes(), X0(), tables), numbers=torch.arange(300))
+    images = ((normal + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    shown = Batch(images, model=model(Bayes(), X0(), process), indices=torch.arange(300))
     bits = Likelihood(terms=None, variance="fixed-large").compute(
         Likelihood(terms=None, variance="fixed-large").update({}, shown), {}, {}
     )["bits_per_dim"]
@@ -96,7 +98,10 @@ def test_a_gaussian_model_comes_near_the_entropy() -> None:
 def test_the_loss_by_step_is_that_of_the_objective() -> None:
     judged = batch(model(Half(), Eps()), 50)
     state = HeldOutLoss(terms=None).update({}, judged)
-    expected = [float((v.output - v.eps).square().mean()) for v in views(judged.model, judged, spans(0, 6, None))]
+    expected = [
+        float((v.output - v.eps).square().mean())
+        for v in iter_span_outputs(judged.model, judged, split_into_spans(0, 6, None))
+    ]
     curve = HeldOutLoss().curves(state)["held_out_loss_by_step"]
     assert [x for x, _ in curve] == [0, 1, 2, 3, 4, 5]
     assert [y.value for _, y in curve] == pytest.approx(expected, rel=1e-5)
@@ -106,15 +111,15 @@ def test_the_loss_by_step_is_that_of_the_objective() -> None:
 
 def test_spans_cover_every_step_once() -> None:
     for first, timesteps, count in ((0, 1000, 50), (1, 1000, 49), (1, 7, 4), (0, 3, 10), (1, 2, None), (1, 1, 3)):
-        cut = spans(first, timesteps, count)
+        cut = split_into_spans(first, timesteps, count)
         covered = [t for low, high in cut for t in range(low, high)]
         assert covered == list(range(first, timesteps))
 
 
-def test_without_model_or_pictures_it_says_so() -> None:
-    pictures = torch.zeros(2, 1, 2, 3, dtype=torch.uint8)
+def test_without_model_or_images_it_says_so() -> None:
+    images = torch.zeros(2, 1, 2, 3, dtype=torch.uint8)
     with pytest.raises(DataError, match="the model that is judged"):
-        HeldOutLoss().update({}, Batch(pictures))
+        HeldOutLoss().update({}, Batch(images))
     for metric in (HeldOutLoss(), Likelihood()):
-        with pytest.raises(DataError, match="at least 2 held-out pictures; got 0"):
+        with pytest.raises(DataError, match="at least 2 held-out images; got 0"):
             metric.compute({}, {}, {})

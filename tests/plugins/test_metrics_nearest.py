@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisette import Batch, DataError, Estimate, Neighbours
 from noisette_plugins.metrics import Nearest
-from noisette_plugins.metrics.memorisation import Distances, nearer
+from noisette_plugins.metrics.memorisation import Distances, chance_nearer
 
 State = dict[str, Tensor]
 
@@ -47,7 +47,7 @@ def test_a_reference_that_was_freed_is_not_taken_for_the_next_one() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
 def test_copies_are_counted(share: float) -> None:
-    """Of 200 pictures some are training pictures with a little noise; as many new ones are not counted."""
+    """Of 200 images some are training images with a little noise; as many new ones are not counted."""
     y, fresh = features(400, 2), features(200, 3)
     copies = round(200 * share)
     x = torch.cat([y[100 : 100 + copies] + 1e-3, fresh[copies:]])
@@ -58,7 +58,7 @@ def test_copies_are_counted(share: float) -> None:
         assert found["nearer_than_heldout"].value == 1
 
 
-def test_pictures_as_new_as_held_out_ones_are_nearer_half_the_time() -> None:
+def test_images_as_new_as_held_out_ones_are_nearer_half_the_time() -> None:
     values = [results(features(150, i), features(200, 50 + i), features(100, 90 + i)) for i in range(40)]
     found = [value["nearer_than_heldout"] for value in values]
     shares = np.array([one.value for one in found])
@@ -72,23 +72,23 @@ def test_the_share_that_is_nearer_counts_equal_distances_half() -> None:
     ours, theirs = torch.tensor([1.0, 2.0, 2.0]), torch.tensor([2.0, 3.0])
     pairs = [1.0 if a < b else 0.5 if a == b else 0.0 for a in ours for b in theirs]
     sets = [Distances(some[None, :, None].expand(-1, -1, 2), torch.arange(len(some))) for some in (ours, theirs)]
-    assert nearer(*sets).value == pytest.approx(sum(pairs) / 6)
-    assert nearer(sets[1], sets[1]).value == 0.5
+    assert chance_nearer(*sets).value == pytest.approx(sum(pairs) / 6)
+    assert chance_nearer(sets[1], sets[1]).value == 0.5
 
 
-def test_held_out_pictures_beside_themselves() -> None:
+def test_held_out_images_beside_themselves() -> None:
     held = features(50, 10)
     assert results(held, features(80, 11), held)["nearer_than_heldout"].value == 0.5
     assert "nearer_than_heldout" not in results(held, features(80, 11))
 
 
-def test_an_exact_copy_of_a_picture_that_the_reference_has_twice_is_memorised() -> None:
+def test_an_exact_copy_of_a_image_that_the_reference_has_twice_is_memorised() -> None:
     y = torch.cat([features(40, 12), features(1, 13), features(1, 13)])
     found = results(torch.cat([features(1, 13), features(3, 14)]), y)
     assert found["memorised"].value == 0.25
 
 
-def test_the_nearest_pictures_are_shown_with_their_neighbours() -> None:
+def test_the_nearest_images_are_shown_with_their_neighbours() -> None:
     y, fresh = features(60, 15), features(20, 16)
     x = torch.cat([fresh[:11], y[42:43] + 0.01, fresh[11:]])
     shown = Nearest(shown=3, beside=4).neighbours(state(x), state(y))
@@ -106,9 +106,9 @@ def test_the_nearest_pictures_are_shown_with_their_neighbours() -> None:
 
 def test_it_says_what_it_lacks() -> None:
     x, y = features(5, 17), features(2, 18)
-    with pytest.raises(DataError, match="at least 2 reference pictures; got 1"):
+    with pytest.raises(DataError, match="at least 2 reference images; got 1"):
         results(x, y[:1])
-    with pytest.raises(DataError, match="at least 1 judged pictures; got 0"):
+    with pytest.raises(DataError, match="at least 1 judged images; got 0"):
         Nearest().compute({}, state(y), {})
     with pytest.raises(DataError, match="one length"):
         results(x, features(9, 19, 3))

@@ -12,8 +12,8 @@ from noisette_plugins.metrics import Recognised
 State = dict[str, Tensor]
 
 
-def state(pictures: Tensor, labels: Tensor | None = None) -> State:
-    return Recognised().update({}, Batch(pictures, labels=labels))
+def state(images: Tensor, labels: Tensor | None = None) -> State:
+    return Recognised().update({}, Batch(images, labels=labels))
 
 
 @pytest.fixture(scope="module")
@@ -22,52 +22,52 @@ def digits() -> tuple[Tensor, Tensor]:
 
     found = load_digits()
     order = np.random.default_rng(0).permutation(len(found.target))
-    pictures = torch.from_numpy((found.images * 255 / 16).round().astype(np.uint8))[:, None]
-    return pictures[order], torch.from_numpy(found.target.astype(np.int64))[order]
+    images = torch.from_numpy((found.images * 255 / 16).round().astype(np.uint8))[:, None]
+    return images[order], torch.from_numpy(found.target.astype(np.int64))[order]
 
 
 @pytest.fixture(scope="module")
 def real(digits: tuple[Tensor, Tensor]) -> tuple[State, State]:
     """Reference and held-out digits."""
-    pictures, labels = digits
-    return state(pictures[:1300], labels[:1300]), state(pictures[1300:], labels[1300:])
+    images, labels = digits
+    return state(images[:1300], labels[:1300]), state(images[1300:], labels[1300:])
 
 
 def test_real_digits_score_nine_tenths_and_the_classifier_is_good(real: tuple[State, State]) -> None:
-    found = Recognised().compute({"pictures": real[1]["pictures"]}, real[0], real[1])
+    found = Recognised().compute({"images": real[1]["images"]}, real[0], real[1])
     assert found["recognised"].value == pytest.approx(0.9, abs=0.003)
     assert found["classes_seen"].value == 10
     assert found["classifier_accuracy"].value > 0.97
 
 
 def test_what_is_no_digit_is_not_recognised(real: tuple[State, State], digits: tuple[Tensor, Tensor]) -> None:
-    pictures = digits[0][1300:]
+    images = digits[0][1300:]
     strangers = {
-        "noise": torch.from_numpy(noise((1, 8, 8), 300, 0).pictures[:300]),
+        "noise": torch.from_numpy(noise((1, 8, 8), 300, 0).images[:300]),
         "black": torch.zeros(20, 1, 8, 8, dtype=torch.uint8),
         "white": torch.full((20, 1, 8, 8), 255, dtype=torch.uint8),
-        "blends": (pictures // 2 + pictures.flip(0) // 2),
-        "smeared": torch.nn.functional.avg_pool2d(pictures.float(), 5, 1, 2).byte(),
+        "blends": (images // 2 + images.flip(0) // 2),
+        "smeared": torch.nn.functional.avg_pool2d(images.float(), 5, 1, 2).byte(),
     }
     metric = Recognised(trees=100)
     shares = {name: metric.compute(state(some), *real)["recognised"].value for name, some in strangers.items()}
     assert max(shares[name] for name in ("noise", "black", "white")) == 0
     assert shares["blends"] < 0.35
     assert shares["smeared"] < 0.1
-    nearly = pictures.int() + torch.randint(-8, 9, pictures.shape, generator=torch.Generator().manual_seed(0))
+    nearly = images.int() + torch.randint(-8, 9, images.shape, generator=torch.Generator().manual_seed(0))
     assert metric.compute(state(nearly.clamp(0, 255).byte()), *real)["recognised"].value > 0.8  # control
 
 
 def test_classes_seen_shows_what_the_share_hides(real: tuple[State, State], digits: tuple[Tensor, Tensor]) -> None:
     """A generator that repeats the digits of one class scores well, and is given away by the classes."""
-    pictures, labels = digits
-    collapsed = pictures[1300:][labels[1300:] == 0]
+    images, labels = digits
+    collapsed = images[1300:][labels[1300:] == 0]
     found = Recognised(trees=100).compute(state(collapsed), *real)
     assert found["recognised"].value > 0.85
     assert found["classes_seen"].value == 1
 
 
-def test_the_order_of_pictures_does_not_matter(real: tuple[State, State]) -> None:
+def test_the_order_of_images_does_not_matter(real: tuple[State, State]) -> None:
     metric = Recognised(trees=20)
     reference, heldout = real
     order = torch.randperm(1300, generator=torch.Generator().manual_seed(1))
@@ -88,12 +88,12 @@ def test_it_says_what_it_lacks(real: tuple[State, State]) -> None:
     reference, heldout = real
     metric = Recognised(trees=5)
     few = {key: rows[:9] for key, rows in heldout.items()}
-    one_class = {"pictures": reference["pictures"], "labels": torch.zeros(1300, dtype=torch.int64)}
+    one_class = {"images": reference["images"], "labels": torch.zeros(1300, dtype=torch.int64)}
     for arguments, message in (
-        ((heldout, reference, {}), "10 held-out pictures.*got 0"),
-        ((heldout, reference, few), "10 held-out pictures.*got 9"),
-        ((heldout, {"pictures": reference["pictures"]}, heldout), "labels of the reference"),
-        ((heldout, reference, {"pictures": heldout["pictures"]}), "labels of the held-out"),
+        ((heldout, reference, {}), "10 held-out images.*got 0"),
+        ((heldout, reference, few), "10 held-out images.*got 9"),
+        ((heldout, {"images": reference["images"]}, heldout), "labels of the reference"),
+        ((heldout, reference, {"images": heldout["images"]}), "labels of the held-out"),
         (({}, reference, heldout), "got none"),
         ((heldout, {}, heldout), "got none"),
         ((heldout, one_class, heldout), "2 classes"),

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from noisette import Batch, DataError
-from noisette_plugins.metrics.feature_statistics import Memory, canonical_order, count, features_of, joined
+from noisette_plugins.metrics.feature_statistics import (
+    TensorCache,
+    canonical_order,
+    concat_states,
+    count,
+    read_features,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,7 +21,7 @@ from noisette_plugins.metrics.feature_statistics import Memory, canonical_order,
         torch.randn(500, 7, generator=torch.Generator().manual_seed(0)),
         torch.randint(0, 256, (2100, 1, 2, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
     ],
-    ids=["features", "pictures"],
+    ids=["features", "images"],
 )
 def test_the_canonical_order_does_not_depend_on_the_order(rows: torch.Tensor) -> None:
     shuffled = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(1))]
@@ -24,7 +30,7 @@ def test_the_canonical_order_does_not_depend_on_the_order(rows: torch.Tensor) ->
 
 
 def test_the_canonical_order_is_no_order_of_values() -> None:
-    """A subset that is the beginning of the order must not be the dark pictures."""
+    """A subset that is the beginning of the order must not be the dark images."""
     rows = torch.arange(1000, dtype=torch.float32)[:, None].expand(-1, 3)
     ranks = canonical_order(rows).double()
     assert abs(float(ranks[:500].mean()) - 499.5) < 60
@@ -40,22 +46,22 @@ def test_the_canonical_order_tells_places_apart() -> None:
 
 def test_joined_states_keep_what_both_have() -> None:
     a, b = {"x": torch.zeros(2, 3)}, {"x": torch.ones(1, 3)}
-    assert count(joined(a, b), "x") == 3
-    assert count(joined({}, b), "x") == 1
+    assert count(concat_states(a, b), "x") == 3
+    assert count(concat_states({}, b), "x") == 1
     assert count({}, "x") == 0
     for other in ({"y": torch.ones(1, 3)}, {"x": torch.ones(1, 4)}):
         with pytest.raises(DataError, match="cannot join"):
-            joined(a, other)
+            concat_states(a, other)
 
 
 @pytest.mark.parametrize("features", [None, torch.zeros(3), torch.zeros(2, 5)])
 def test_missing_features_are_refused(features: torch.Tensor | None) -> None:
     with pytest.raises(DataError, match=r"expected features of shape \(3, D\)"):
-        features_of(Batch(torch.zeros(3, 1, 1, 1, dtype=torch.uint8), features))
+        read_features(Batch(torch.zeros(3, 1, 1, 1, dtype=torch.uint8), features))
 
 
 def test_memory_lasts_as_long_as_its_source() -> None:
-    memory, calls = Memory(), []
+    memory, calls = TensorCache(), []
 
     def make() -> int:
         calls.append(1)

@@ -14,11 +14,11 @@ TABLES = Linear().process(1000)
 
 
 def drawn(seed: int = 0, count: int = 4) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return x0, eps, steps, alpha and sigma of some pictures, each at its own step."""
+    """Return x0, eps, steps, alpha and sigma of some images, each at its own step."""
     generator = torch.Generator().manual_seed(seed)
     x0, eps = (torch.randn(count, 2, 3, 3, generator=generator, dtype=torch.float64) for _ in range(2))
     t = torch.randint(0, 1000, (count,), generator=generator)
-    return x0, eps, t, *TABLES.at(t, x0)
+    return x0, eps, t, *TABLES.alpha_sigma(t, x0)
 
 
 def test_targets_are_the_papers() -> None:
@@ -30,7 +30,7 @@ def test_targets_are_the_papers() -> None:
 
 @pytest.mark.parametrize("objective", ALL, ids=lambda objective: objective.name)
 @pytest.mark.parametrize("t", [0, 1, 400, 999])
-def test_the_way_back_from_the_target_is_the_picture_and_the_noise(objective: Objective, t: int) -> None:
+def test_the_way_back_from_the_target_is_the_image_and_the_noise(objective: Objective, t: int) -> None:
     x0, eps, *_ = drawn(t)
     alpha, sigma = TABLES(t)
     x_t = alpha * x0 + sigma * eps
@@ -42,7 +42,7 @@ def test_the_way_back_from_the_target_is_the_picture_and_the_noise(objective: Ob
 
 @pytest.mark.parametrize("objective", ALL, ids=lambda objective: objective.name)
 def test_the_best_linear_network_says_what_bayes_would_say(objective: Objective) -> None:
-    """For pictures ~ N(m, s²) the exact denoiser is affine in x_t: least squares on the target must find it."""
+    """For images ~ N(m, s²) the exact denoiser is affine in x_t: least squares on the target must find it."""
     m, s, t = 0.4, 0.3, 300
     alpha, sigma = TABLES(t)
     generator = torch.Generator().manual_seed(1)
@@ -60,7 +60,7 @@ def test_the_best_linear_network_says_what_bayes_would_say(objective: Objective)
 
 @pytest.mark.parametrize("objective", [type(one) for one in ALL], ids=lambda objective: objective.name)
 @pytest.mark.parametrize(("loss", "measure"), [("mse", F.mse_loss), ("l1", F.l1_loss), ("huber", F.smooth_l1_loss)])
-def test_the_loss_is_that_of_each_picture(objective: type[Objective], loss: str, measure: object) -> None:
+def test_the_loss_is_that_of_each_image(objective: type[Objective], loss: str, measure: object) -> None:
     x0, eps, _, alpha, sigma = drawn()
     output = torch.randn(x0.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     plugin = objective.model_validate({"loss": loss})

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from noisette import Experiment, Objective, PluginError, Prediction, Schedule
-from noisette.diffusion.bound import Bound
-from noisette.diffusion.prediction import log_variance, read_fractions
+from noisette.diffusion.bound import VariationalBound
+from noisette.diffusion.prediction import log_variance, parse_variance
 from noisette.errors import ConfigError
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import DDPM
@@ -30,18 +30,18 @@ def drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def brute_force(objective: Objective, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-    """Return the divergence of each picture's true step from the network's, in bits a value."""
+    """Return the divergence of each image's true step from the network's, in bits a value."""
     said, told = output.chunk(2, dim=1)
     rows = []
     for i, step in enumerate(t.tolist()):
         alpha, sigma = TINY(step)
         x_t = alpha * x0[i] + sigma * eps[i]
         row = TINY.posterior(step, step - 1)
-        small, beta = math.log(row.variance), math.log(TINY.jump(step, step - 1))
+        small, beta = math.log(row.variance), math.log(TINY.step_variance(step, step - 1))
         std = ((told[i] + 1) / 2 * beta + (1 - told[i]) / 2 * small).div(2).exp()
         seen = objective.predict(said[i : i + 1], x_t[None], alpha, sigma).x0[0]
-        true = Normal(row.x0 * x0[i] + row.x_t * x_t, math.sqrt(row.variance))
-        rows.append(kl_divergence(true, Normal(row.x0 * seen + row.x_t * x_t, std)).mean() / math.log(2))
+        true = Normal(row.x0_coef * x0[i] + row.xt_coef * x_t, math.sqrt(row.variance))
+        rows.append(kl_divergence(true, Normal(row.x0_coef * seen + row.xt_coef * x_t, std)).mean() / math.log(2))
     return torch.stack(rows)
 
 
@@ -59,7 +59,7 @@ def test_the_hybrid_adds_the_bound_for_the_variance_alone(kind: type[Objective])
     x0, eps, t, output = drawn()
     output.requires_grad_()
     losses = objective.training_losses(output, x0, eps, t, TINY)
-    simple = objective.losses(output.chunk(2, dim=1)[0], x0, eps, *TINY.at(t, x0))
+    simple = objective.losses(output.chunk(2, dim=1)[0], x0, eps, *TINY.alpha_sigma(t, x0))
     bound = 5 * brute_force(objective, output, x0, eps, t)
     assert torch.allclose(losses, simple + 0.3 * bound)
     (came,) = torch.autograd.grad(losses.sum(), output, retain_graph=True)
@@ -97,46 +97,46 @@ def test_the_best_variance_of_a_gaussian_is_learned() -> None:
     spread = alpha**2 * s**2 + sigma**2
     seen = s**2 * alpha / spread * x_t
     row = TINY.posterior(t, t - 1)
-    best = math.log(row.variance + row.x0**2 * s**2 * sigma**2 / spread)
+    best = math.log(row.variance + row.x0_coef**2 * s**2 * sigma**2 / spread)
     steps = torch.full((len(x0),), t)
     grid = torch.linspace(0, 1, 201, dtype=torch.float64)
-    bits = [float(Bound(TINY).terms(x0, steps, seen, f.expand_as(x0)).mean()) for f in grid]
+    bits = [float(VariationalBound(TINY).terms(x0, steps, seen, f.expand_as(x0)).mean()) for f in grid]
     found = float(log_variance(grid[int(torch.tensor(bits).argmin())], TINY, t, t - 1))
     assert found == pytest.approx(best, abs=0.005)
     assert math.log(row.variance) < best - 0.05  # control: neither end would have done
-    assert best + 0.03 < math.log(TINY.jump(t, t - 1))
+    assert best + 0.03 < math.log(TINY.step_variance(t, t - 1))
 
 
 def test_a_direct_log_variance_is_read_as_the_fraction_that_gives_it() -> None:
     t = torch.tensor([1, 2, 4])
     told = torch.tensor([-1.2, -2.0, -1.7], dtype=torch.float64).view(3, 1, 1, 1)
-    fractions = read_fractions(told, t, TINY, direct=True)
-    back = [log_variance(fractions[i], TINY, step, step - 1) for i, step in enumerate(t.tolist())]
+    variance_fraction = parse_variance(told, t, TINY, direct=True)
+    back = [log_variance(variance_fraction[i], TINY, step, step - 1) for i, step in enumerate(t.tolist())]
     assert torch.allclose(torch.stack(back), told)
 
 
 @pytest.mark.parametrize("timesteps", [1000, 4000])
 def test_a_direct_log_variance_survives_float32(timesteps: int) -> None:
     """Late in the process the ends of the range are nearer to each other than float32 tells them apart."""
-    tables = Linear().process(timesteps)
+    process = Linear().process(timesteps)
     t = torch.arange(1, timesteps)
-    least = torch.tensor([math.log(tables.posterior(step, step - 1).variance) for step in t.tolist()])
+    least = torch.tensor([math.log(process.posterior(step, step - 1).variance) for step in t.tolist()])
     told = (least + 0.5).view(-1, 1, 1, 1)
-    back = Bound(tables).log_variance(t, told, read_fractions(told, t, tables, direct=True))
+    back = VariationalBound(process).log_variance(t, told, parse_variance(told, t, process, direct=True))
     assert torch.allclose(back, told, atol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", [Linear(), Cosine()])
 @pytest.mark.parametrize("error", [-0.05, 0.05])
 def test_a_direct_log_variance_serves_for_jumps(schedule: Schedule, error: float) -> None:
-    tables = schedule.process(1000)
-    for t, s in pairwise(tables.timesteps(10)[:-1]):
-        exact = math.log(tables.posterior(t, t - 1).variance)
-        fractions = read_fractions(torch.full((1, 1, 1, 1), exact + error), t, tables, direct=True)
-        found = float(log_variance(fractions, tables, t, s).exp())
-        posterior = tables.posterior(t, s)
-        assert posterior.variance * 0.999 <= found <= (posterior.variance + 4 * posterior.x0**2) * 1.001
-        one = float(log_variance(fractions, tables, t, t - 1))
+    process = schedule.process(1000)
+    for t, s in pairwise(process.timesteps(10)[:-1]):
+        exact = math.log(process.posterior(t, t - 1).variance)
+        variance_fraction = parse_variance(torch.full((1, 1, 1, 1), exact + error), t, process, direct=True)
+        found = float(log_variance(variance_fraction, process, t, s).exp())
+        posterior = process.posterior(t, s)
+        assert posterior.variance * 0.999 <= found <= (posterior.variance + 4 * posterior.x0_coef**2) * 1.001
+        one = float(log_variance(variance_fraction, process, t, t - 1))
         assert one == pytest.approx(exact + error, abs=1e-4)  # a single step takes what was told
 
 

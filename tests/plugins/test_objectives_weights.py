@@ -11,7 +11,7 @@ from noisette_plugins.schedules import Linear
 
 TABLES = Linear().process(1000)
 T = torch.tensor([0, 100, 300, 500, 999])
-ALPHA, SIGMA = TABLES.at(T, torch.zeros(5, 1, 1, 1, dtype=torch.float64))
+ALPHA, SIGMA = TABLES.alpha_sigma(T, torch.zeros(5, 1, 1, 1, dtype=torch.float64))
 SNR = TABLES.snr[T]
 
 # Hang et al. 2023, section 3.4: min(snr, gamma) on x0, divided by snr for eps and by snr + 1 for v.

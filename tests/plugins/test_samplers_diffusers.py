@@ -55,18 +55,18 @@ class Read(Denoiser):
     """What the model says, read by an objective."""
 
     def __init__(self, objective: Objective) -> None:
-        self.schedule, self.objective, self.steps = TABLES, objective, []
+        self.process, self.objective, self.steps = TABLES, objective, []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.steps.append(t)
-        return self.objective.read(told(x_t, t, self.objective.outputs), x_t, t, TABLES)
+        return self.objective.parse_output(told(x_t, t, self.objective.outputs), x_t, t, TABLES)
 
 
 def ours(sampler: Sampler, objective: Objective, *, clip: bool) -> tuple[list[Tensor], list[int]]:
     """Walk; return every state and the steps that were visited."""
-    read = Read(objective)
-    states = list(sampler.trajectory(Clipped(read) if clip else read, START.clone(), noises()))  # type: ignore[arg-type]
-    return states, read.steps
+    parse_output = Read(objective)
+    states = list(sampler.trajectory(Clipped(parse_output) if clip else parse_output, START.clone(), noises()))  # type: ignore[arg-type]
+    return states, parse_output.steps
 
 
 def theirs(
@@ -133,7 +133,7 @@ def test_ddpm(variance: str, prediction: str, objective: Objective, spacing: str
     came = ours(walk, objective, clip=clip)
     if (variance, spacing) == ("fixed-large", "trailing"):
         noise = (expected[0].pop() - came[0].pop()) / noises_at(39)
-        torch.testing.assert_close(noise, torch.full_like(noise, TABLES.jump(24, -1) ** 0.5))
+        torch.testing.assert_close(noise, torch.full_like(noise, TABLES.step_variance(24, -1) ** 0.5))
     same(came, expected)
 
 

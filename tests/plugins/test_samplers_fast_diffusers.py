@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisette import Denoiser, Objective, Prediction, Sampler, Tables
+from noisette import Denoiser, Objective, Prediction, Process, Sampler
 from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Linear
 
-TABLES = Tables(Linear(scaled=False).betas(1000))
+TABLES = Process(Linear(scaled=False).betas(1000))
 START = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 SPACINGS = ["linspace", "leading", "trailing"]
 
@@ -27,14 +27,14 @@ def model(x: Tensor, t: int) -> Tensor:
 
 class Read(Denoiser):
     def __init__(self, objective: Objective) -> None:
-        self.schedule, self.objective = TABLES, objective
+        self.process, self.objective = TABLES, objective
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         return self.objective.predict(model(x_t, t), x_t, *TABLES(t))
 
 
 def theirs(scheduler: type, prediction: str, steps: int, **options: object) -> tuple[Tensor, tuple[int, ...], list]:
-    """Walk with diffusers; return its picture, the steps it visited, and the noise it was given."""
+    """Walk with diffusers; return its image, the steps it visited, and the noise it was given."""
     walk = scheduler(beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type=prediction, **options)
     walk.set_timesteps(steps)
     heun = scheduler is diffusers.HeunDiscreteScheduler  # walks in the coordinates x / alpha

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisette import Denoiser, Noise, Prediction, Sampler, Tables
-from noisette.model.denoiser import network_calls
+from noisette import Denoiser, Noise, Prediction, Process, Sampler
+from noisette.model.denoiser import count_network_calls
 from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Cosine, Linear, ZeroTerminal
 
@@ -20,12 +20,12 @@ MEAN, DEVIATION = 0.4, 0.3
 class Gaussian(Denoiser):
     """The exact denoiser of pixels ~ N(0.4, 0.3²): the mean of x0 given x_t."""
 
-    def __init__(self, tables: Tables) -> None:
-        self.schedule, self.calls = tables, []
+    def __init__(self, tables: Process) -> None:
+        self.process, self.calls = tables, []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.calls.append((t, x_t.clone()))
-        alpha, sigma = self.schedule(t)
+        alpha, sigma = self.process(t)
         gain = alpha * DEVIATION**2 / (alpha**2 * DEVIATION**2 + sigma**2)
         return Prediction(x_t, alpha, sigma, x0=MEAN + gain * (x_t - alpha * MEAN))
 
@@ -43,7 +43,7 @@ class Counting:
 
 
 def walk(
-    sampler: Sampler, tables: Tables, shape: tuple[int, ...] = (4, 1, 2, 2)
+    sampler: Sampler, tables: Process, shape: tuple[int, ...] = (4, 1, 2, 2)
 ) -> tuple[Gaussian, Counting, list]:
     denoise, noise = Gaussian(tables), Counting(shape)
     start = Noise(0, range(shape[0]), shape[1:], dtype=torch.float64)()
@@ -60,12 +60,12 @@ COSINE = Cosine().process(1000)
     [DDPM(), DDPM(variance="fixed-large"), DDIM(steps=1000), DDIM(steps=1000, eta=0.5), DDIM(steps=1000, eta=1)],
     ids=lambda sampler: sampler.label,
 )
-def test_all_steps_give_the_law_of_the_data(sampler: Sampler, tables: Tables) -> None:
+def test_all_steps_give_the_law_of_the_data(sampler: Sampler, tables: Process) -> None:
     _, _, states = walk(sampler, tables, (64, 1, 16, 16))
-    picture = states[-1]
-    n = picture.numel()
-    assert abs(picture.mean().item() - MEAN) < 4 * DEVIATION / sqrt(n) + 0.002
-    assert picture.std().item() == pytest.approx(DEVIATION, rel=4 / sqrt(2 * n) + 0.006)
+    image = states[-1]
+    n = image.numel()
+    assert abs(image.mean().item() - MEAN) < 4 * DEVIATION / sqrt(n) + 0.002
+    assert image.std().item() == pytest.approx(DEVIATION, rel=4 / sqrt(2 * n) + 0.006)
 
 
 @pytest.mark.parametrize(("sampler", "order"), [(DDIM(), 1), (DDPM(), 1)], ids=["ddim", "ddpm"])
@@ -80,8 +80,8 @@ def test_the_error_falls_with_the_steps_as_declared(sampler: Sampler, order: int
     assert slopes == pytest.approx([order] * 2, abs=0.25)
 
 
-def _deviation(sampler: Sampler, tables: Tables, steps: int) -> float:
-    """Return the exact standard deviation of the sampler's pictures: the root of the sum of squared responses.
+def _deviation(sampler: Sampler, tables: Process, steps: int) -> float:
+    """Return the exact standard deviation of the sampler's images: the root of the sum of squared responses.
 
     Row 0 walks without noise, row 1 from a start of one, row i + 2 with a one for its i-th draw.
     """
@@ -95,7 +95,7 @@ class Velocity(Gaussian):
     """The same denoiser where no signal is left too, where eps cannot tell x0."""
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        found, (alpha, sigma) = super().__call__(x_t, t), self.schedule(t)
+        found, (alpha, sigma) = super().__call__(x_t, t), self.process(t)
         return Prediction.from_v(x_t, alpha, sigma, (alpha * x_t - found.x0) / sigma)
 
 
@@ -104,7 +104,7 @@ PROCESSES = {
     "cosine": COSINE,
     "zero-terminal": ZeroTerminal().process(1000),
     "zero-terminal-50": ZeroTerminal(of=Cosine()).process(50),
-    "begins-later": ZeroTerminal().process(1000).starting_at(400),
+    "begins-later": ZeroTerminal().process(1000).truncate(400),
 }
 ZERO = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
 SAMPLERS = [DDPM(), DDIM(), DPMSolverPP(), UniPC(), Heun(), PNDM(), PNDM(warmup="runge-kutta")]
@@ -119,7 +119,7 @@ def test_network_calls_are_declared_for_every_walk(sampler: Sampler, process: st
             walker = sampler.model_copy(update={"spacing": spacing, "steps": steps})
             denoise = Velocity(tables)
             list(walker.trajectory(denoise, ZERO, lambda: ZERO))  # type: ignore[arg-type]
-            declared = network_calls(walker, tables)
+            declared = count_network_calls(walker, tables)
             if declared != len(denoise.calls):
                 wrong[spacing, steps] = (declared, len(denoise.calls))
     assert wrong == {}

@@ -68,7 +68,7 @@ def test_golden_zero_terminal_linear() -> None:
     assert bars[499].item() == pytest.approx(0.07602875055, rel=1e-9)
     assert bars[0].item() == pytest.approx(0.9999, rel=1e-12)
     assert (schedule.betas(1000)[-1].item(), bars[-1].item()) == (1.0, 0.0)
-    assert schedule.ends_in_noise
+    assert schedule.has_zero_terminal_snr
 
 
 @pytest.mark.parametrize("schedule", ALL, ids=repr)
@@ -79,7 +79,7 @@ def test_noise_grows_and_signal_falls(schedule: Schedule, timesteps: int) -> Non
     assert betas.dtype == torch.float64
     assert (betas > 0).all()
     assert (betas[:-1] < 1).all()
-    assert (betas[-1] == 1) == schedule.ends_in_noise
+    assert (betas[-1] == 1) == schedule.has_zero_terminal_snr
     assert (schedule.process(timesteps).snr.diff() < 0).all()
     assert torch.equal(betas, schedule.betas(timesteps))
 

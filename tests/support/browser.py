@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["ASSISTANT", "browsing", "close_assistant", "missing_browser", "shown", "sign_in", "until_it_holds"]
+__all__ = ["ASSISTANT", "close_assistant", "missing_browser", "open_browser", "shown", "sign_in", "wait_for"]
 
 _CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 _PATIENCE = 120.0
@@ -31,7 +31,7 @@ def missing_browser() -> str:
 
 
 @contextmanager
-def browsing(width: int = 1400, height: int = 860, names: Sequence[str] = (), **context: Any) -> Iterator[Any]:
+def open_browser(width: int = 1400, height: int = 860, names: Sequence[str] = (), **context: Any) -> Iterator[Any]:
     """Give a page of a fresh browser: no cookies, no memory, and nothing but this machine to reach.
 
     Args:
@@ -73,7 +73,7 @@ def close_assistant(page: Any) -> None:
     page.get_by_text(ASSISTANT).first.wait_for(state="hidden")
 
 
-def until_it_holds(what: Callable[[], bool]) -> None:
+def wait_for(what: Callable[[], bool]) -> None:
     """Wait for something to be so on a page, which draws itself bit by bit."""
     deadline = time.monotonic() + _PATIENCE
     while not what():
@@ -82,7 +82,7 @@ def until_it_holds(what: Callable[[], bool]) -> None:
 
 
 def shown(page: Any, selector: str) -> int:
-    """Return how many pictures of a kind are there, loaded and in sight."""
+    """Return how many images of a kind are there, loaded and in sight."""
     script = """selector => [...document.querySelectorAll(selector)].filter(image => {
         const box = image.getBoundingClientRect();
         return image.complete && image.naturalWidth > 1 && box.width > 40 && box.height > 20;

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.stranger import Environment
+from support.environment import Environment
 
 __all__ = ["Block", "Guide", "blocks"]
 

@@ -15,7 +15,7 @@ import torch
 from support.tiny import tiny
 
 from noisette import Events, Experiment, Run, evaluate, hookimpl, prepare, sample, train
-from noisette.checkpoint import Checkpoint, finished
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint
 from noisette.data import engine, ingest
 from noisette.evaluation import feature_cache
 from noisette.layout import training_directory
@@ -27,17 +27,17 @@ from noisette.training.state import TrainingState
 __all__ = [
     "KILLS",
     "evaluate_job",
+    "file_limited_job",
     "forgetful_job",
     "in_place_prepare_job",
-    "limited",
+    "job_without_fsync",
     "overwrite_job",
     "prepare_job",
     "sample_job",
     "train_job",
     "training",
-    "trusting_evaluate_job",
-    "trusting_sample_job",
-    "unflushed_job",
+    "unverified_evaluate_job",
+    "unverified_sample_job",
     "waiting_job",
 ]
 
@@ -55,7 +55,7 @@ def training(*overrides: str) -> Experiment:
     )
 
 
-class Told:
+class MarkerListener:
     """A listener that leaves on disk when work begins, the first step, and the checkpoints that were announced."""
 
     def __init__(self, began: Path) -> None:
@@ -79,7 +79,7 @@ class Told:
 
 def events(began: Path) -> Events:
     torch.set_num_threads(1)
-    return Events([Told(began)], installed=False)
+    return Events([MarkerListener(began)], installed=False)
 
 
 def train_job(began: Path, root: Path, overrides: tuple[str, ...] = (), kill: str | None = None) -> None:
@@ -90,13 +90,13 @@ def train_job(began: Path, root: Path, overrides: tuple[str, ...] = (), kill: st
 
 
 def sample_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
-    """Draw the pictures of the first sampler."""
+    """Draw the images of the first sampler."""
     experiment = training(*overrides)
     sample(experiment, _trained(experiment, root), experiment.sampling.samplers[0], root, events=events(began))
 
 
 def evaluate_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
-    """Compare finished samples with real pictures."""
+    """Compare finished samples with real images."""
     experiment = training(*overrides)
     checkpoint = _trained(experiment, root)
     told = events(began)
@@ -107,13 +107,13 @@ def evaluate_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> No
 
 
 def prepare_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
-    """Prepare the pictures, and keep how far it is every 20."""
-    ingest._KEEP_EVERY = 20
+    """Prepare the images, and keep how far it is every 20."""
+    ingest._SAVE_EVERY = 20
     prepare(training(*overrides), root, events=events(began), cache=root / "cache")
 
 
 def _trained(experiment: Experiment, root: Path) -> Checkpoint:
-    checkpoint = finished(training_directory(experiment, root), experiment.training.steps)
+    checkpoint = find_finished_checkpoint(training_directory(experiment, root), experiment.training.steps)
     assert checkpoint is not None
     return checkpoint
 
@@ -194,20 +194,20 @@ def forgetful_job(began: Path, root: Path, forgotten: str) -> None:
     train(training(), root, events=events(began))
 
 
-def trusting_sample_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
+def unverified_sample_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
     """The control: draw on without a look at the hashes of what is there."""
-    resume._holds = lambda line, pictures: True
+    resume._holds = lambda line, images: True
     sample_job(began, root, overrides)
 
 
-def trusting_evaluate_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
+def unverified_evaluate_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
     """The control: compare features without a look at the hashes of those that are kept."""
     feature_cache.verify = lambda directory, kind: read_manifest(directory, kind)
     evaluate_job(began, root, overrides)
 
 
 def in_place_prepare_job(began: Path, root: Path, overrides: tuple[str, ...] = ()) -> None:
-    """The control: write the pictures where they belong, without a staging directory."""
+    """The control: write the images where they belong, without a staging directory."""
 
     @contextmanager
     def in_place(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
@@ -218,7 +218,7 @@ def in_place_prepare_job(began: Path, root: Path, overrides: tuple[str, ...] = (
     prepare_job(began, root, overrides)
 
 
-def limited(began: Path, job: Job, largest: int, *arguments: Any) -> None:
+def file_limited_job(began: Path, job: Job, largest: int, *arguments: Any) -> None:
     """Do a job under a limit on the size of files, in bytes."""
     import resource
 
@@ -238,7 +238,7 @@ def waiting_job(began: Path, job: Job, *arguments: Any) -> None:
     job(began, *arguments)
 
 
-def unflushed_job(began: Path, job: Job, *arguments: Any) -> None:
+def job_without_fsync(began: Path, job: Job, *arguments: Any) -> None:
     """The control: flush nothing."""
     os.fsync = lambda handle: None
     job(began, *arguments)

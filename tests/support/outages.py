@@ -31,9 +31,18 @@ from noisette import Events, Experiment, Run, hookimpl, train
 from noisette.hooks import Status
 from noisette.journal import read_journal
 from noisette.layout import training_directory
-from noisette_flows.tracking import Store, Tracker, behind, catch_up
+from noisette_flows.tracking import Store, Tracker, catch_up, is_behind
 
-__all__ = ["FAULTS", "Fault", "Outcome", "direct", "experiment", "job_of", "suffer", "until"]
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "Outcome",
+    "experiment",
+    "log_directly",
+    "run_with_fault",
+    "start_training",
+    "wait_until",
+]
 
 _LOG_EVERY = 4
 _PACE = "pace"
@@ -91,7 +100,7 @@ class Outcome:
     slower: float
     blocked: float
     waited: float
-    behind: bool
+    is_behind: bool
 
 
 def _nothing(server: Server) -> None:
@@ -110,7 +119,7 @@ def _hang(server: Server) -> None:
     server.send(signal.SIGSTOP)
 
 
-def _go_on(server: Server) -> None:
+def _resume(server: Server) -> None:
     server.send(signal.SIGCONT)
 
 
@@ -135,12 +144,12 @@ _REFUSING: dict[int, ThreadingHTTPServer] = {}
 def _refuse(server: Server) -> None:
     """Put a server that answers 500 in the place of one that is killed."""
     server.kill()
-    refusing = _bound(server.port)
+    refusing = _bind(server.port)
     threading.Thread(target=refusing.serve_forever, daemon=True).start()
     _REFUSING[server.port] = refusing
 
 
-def _bound(port: int) -> ThreadingHTTPServer:
+def _bind(port: int) -> ThreadingHTTPServer:
     """Take a port, as soon as the workers of the server that was killed are gone."""
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -162,14 +171,14 @@ FAULTS = {
     "control": Fault("nothing (control)", _nothing, _nothing, _nothing, True),
     "killed": Fault("killed for good", _kill, _nothing, _start, False),
     "back": Fault("killed, and back", _kill, _start, _nothing, True),
-    "hanging": Fault("hangs for good", _hang, _nothing, _go_on, False),
-    "hanging-back": Fault("hangs, and goes on", _hang, _go_on, _nothing, True),
+    "hanging": Fault("hangs for good", _hang, _nothing, _resume, False),
+    "hanging-back": Fault("hangs, and goes on", _hang, _resume, _nothing, True),
     "refusing": Fault("answers 500 for good", _refuse, _nothing, _accept, False),
     "refusing-back": Fault("answers 500, and recovers", _refuse, _accept, _nothing, True),
 }
 
 
-def suffer(folder: Path, server: Server, fault: Fault, steps: int, *, timed: bool = False) -> Outcome:
+def run_with_fault(folder: Path, server: Server, fault: Fault, steps: int, *, timed: bool = False) -> Outcome:
     """Train with a server to which something happens, then bring it back, and send the rest.
 
     `timed` waits until the first metrics are there: what comes before, the sender's start, is no part of a fault.
@@ -180,30 +189,30 @@ def suffer(folder: Path, server: Server, fault: Fault, steps: int, *, timed: boo
     run = training_directory(planned, root)
     store = Store.of(server.uri)
     assert store is not None
-    with job_of(root, server.uri, steps, 0.0 if timed else 0.05) as job:
+    with start_training(root, server.uri, steps, 0.0 if timed else 0.05) as job:
         settled = 0.0
         if timed:
-            until(lambda: '"lines"' in _memory(run) and '"lines": 0' not in _memory(run), job)
+            wait_until(lambda: '"lines"' in _read_sync_file(run) and '"lines": 0' not in _read_sync_file(run), job)
             settled = time.time()
-        total, base = steps // _LOG_EVERY, _told(run)
-        until(lambda: _told(run) >= base + (total - base) // 3, job)
+        total, base = steps // _LOG_EVERY, _count_journal_lines(run)
+        wait_until(lambda: _count_journal_lines(run) >= base + (total - base) // 3, job)
         began = time.time()
         fault.begins(server)
-        until(lambda: _told(run) >= base + (total - base) * 2 // 3, job)
+        wait_until(lambda: _count_journal_lines(run) >= base + (total - base) * 2 // 3, job)
         fault.ends(server)
         assert job.wait(_PATIENCE) == 0, job.communicate()
         ended = time.time()
-    lacking = behind(run, store)
+    was_behind = is_behind(run, store)
     fault.heals(server)
     deadline = time.monotonic() + _PATIENCE
-    while behind(run, store) and time.monotonic() < deadline:
+    while is_behind(run, store) and time.monotonic() < deadline:
         catch_up(planned, run, store, {})
-    assert not behind(run, store), (run / "mlflow.log").read_text()
-    return _counted(run, server.folder / "server.db", (settled, began, ended), lacking)
+    assert not is_behind(run, store), (run / "mlflow.log").read_text()
+    return _measure_outcome(run, server.folder / "server.db", (settled, began, ended), was_behind)
 
 
 @contextmanager
-def job_of(root: Path, uri: str, steps: int, pause: float = 0.0) -> Iterator[subprocess.Popen[str]]:
+def start_training(root: Path, uri: str, steps: int, pause: float = 0.0) -> Iterator[subprocess.Popen[str]]:
     """Train, tracked, in a process of its own; it is killed at the end.
 
     `pause` is slept, in seconds, at every line of the journal, by trainings that somebody else is waited for in.
@@ -220,18 +229,18 @@ def job_of(root: Path, uri: str, steps: int, pause: float = 0.0) -> Iterator[sub
         process.communicate()
 
 
-def _memory(run: Path) -> str:
+def _read_sync_file(run: Path) -> str:
     path = run / "mlflow.json"
     return path.read_text() if path.exists() else ""
 
 
-def _told(run: Path) -> int:
+def _count_journal_lines(run: Path) -> int:
     """Return how many lines the journal has."""
     path = run / "metrics.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def until(reached: Callable[[], bool], job: subprocess.Popen[str] | None) -> None:
+def wait_until(reached: Callable[[], bool], job: subprocess.Popen[str] | None) -> None:
     """Wait for something, while a process is there."""
     deadline = time.monotonic() + _PATIENCE
     while not reached():
@@ -240,7 +249,7 @@ def until(reached: Callable[[], bool], job: subprocess.Popen[str] | None) -> Non
         time.sleep(0.02)
 
 
-def _counted(run: Path, database: Path, times_of: tuple[float, float, float], lacking: bool) -> Outcome:
+def _measure_outcome(run: Path, database: Path, times_of: tuple[float, float, float], was_behind: bool) -> Outcome:
     settled, began, ended = times_of
     entries = list(read_journal(run))
     told = Counter(
@@ -273,7 +282,7 @@ def _counted(run: Path, database: Path, times_of: tuple[float, float, float], la
         slower=after / before,
         blocked=paces[-1][2] / (paces[-1][0] - paces[0][0]),
         waited=ended - paces[-1][0],
-        behind=lacking,
+        is_behind=was_behind,
     )
 
 
@@ -282,7 +291,7 @@ def _token(run: Path) -> str:
     return str(kept["token"])
 
 
-def direct(server: Server, fault: Fault, count: int) -> int:
+def log_directly(server: Server, fault: Fault, count: int) -> int:
     """The control: send metrics as they come, as a training that calls MLflow itself; return how many were lost."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -341,7 +350,7 @@ def _main(root: str, uri: str, steps: str, pause: str) -> None:
     torch.set_num_threads(1)
     planned, folder = experiment(int(steps)), Path(root)
     run = training_directory(planned, folder)
-    with Tracker.following(planned, run, uri, {}) as (tracker,):
+    with Tracker.follow(planned, run, uri, {}) as (tracker,):
         timed = _Timed(tracker)
         train(planned, folder, events=Events([timed, _Pace(run / _PACE, timed, float(pause))], installed=False))
 

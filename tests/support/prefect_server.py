@@ -22,10 +22,10 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import yaml
-from support.servers import Server, free_port, running
-from support.stranger import REPOSITORY
+from support.environment import REPOSITORY
+from support.servers import Server, free_port, run_server
 from support.tiny import TINY
-from support.workshop import Workshop, migrated, patient, workshop_in
+from support.workspace import Workspace, make_workspace, patient, with_migrated_database
 
 __all__ = [
     "CANCEL",
@@ -33,12 +33,12 @@ __all__ = [
     "RETRY",
     "SUSPEND",
     "Site",
-    "alive",
     "free_ports",
-    "pooled",
+    "is_alive",
     "prefect_server",
-    "serving",
-    "until",
+    "start_servers",
+    "start_worker_pool",
+    "wait_until",
 ]
 
 PATIENCE = 180.0  # seconds; the machine may be busy
@@ -63,7 +63,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def until(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+def wait_until(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
     """Ask until the answer is true; return it."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -74,7 +74,7 @@ def until(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
     raise AssertionError(f"not within {patience:.0f} seconds: {what}")
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -85,19 +85,19 @@ def alive(pid: int) -> bool:
 class Site:
     """A folder with servers that are up, and the process that serves flows or works, if there is one."""
 
-    workshop: Workshop
+    workspace: Workspace
     url: str
     deployment: str = "local"
     process: subprocess.Popen[str] | None = None
 
     @property
     def runs(self) -> Path:
-        return self.workshop.folder / "runs"
+        return self.workspace.folder / "runs"
 
     @property
     def login(self) -> str:
         """User and password of `noisette up`; empty for a server without."""
-        kept = self.workshop.folder / ".noisette" / "password"
+        kept = self.workspace.folder / ".noisette" / "password"
         return f"noisette:{kept.read_text()}" if kept.exists() else ""
 
     def ask(self, path: str, body: Any = None) -> Any:
@@ -111,7 +111,7 @@ class Site:
         return None
 
     def serve(self, *arguments: str) -> None:
-        self._begin([str(self.workshop.command), "serve", "--limit", "3", *arguments], "serving ")
+        self._begin([str(self.workspace.command), "serve", "--limit", "3", *arguments], "serving ")
 
     def work(self) -> None:
         """Start a worker of the pool."""
@@ -119,19 +119,19 @@ class Site:
 
     def _begin(self, command: list[str], sign: str) -> None:
         """Start what runs flows; it is ready when a line of its log begins with the sign."""
-        log = self.workshop.folder / "serve.log"
+        log = self.workspace.folder / "serve.log"
         with log.open("w") as written:
             self.process = subprocess.Popen(
                 command,
-                cwd=self.workshop.folder,
-                env=self.workshop.environment,
+                cwd=self.workspace.folder,
+                env=self.workspace.environment,
                 stdout=written,
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
             )
         process = self.process
-        until(lambda: process.poll() is not None or f"\n{sign}" in f"\n{log.read_text()}", "it serves")
+        wait_until(lambda: process.poll() is not None or f"\n{sign}" in f"\n{log.read_text()}", "it serves")
         assert process.poll() is None, log.read_text()
 
     def end(self, number: signal.Signals) -> None:
@@ -144,17 +144,17 @@ class Site:
     def start(self, job: dict[str, Any] | None = None, **parameters: Any) -> str:
         """Start train-and-eval; return the id of its flow run."""
         named = f"/api/deployments/name/train-and-eval/{self.deployment}"
-        deployment = until(lambda: self.ask(named), f"{named} is there")["id"]
+        deployment = wait_until(lambda: self.ask(named), f"{named} is there")["id"]
         asked = {"parameters": parameters, "job_variables": job or {}, "idempotency_key": str(uuid4())}
         path = f"/api/deployments/{deployment}/create_flow_run"
-        return str(until(lambda: self.ask(path, asked), "a busy server takes the order")["id"])
+        return str(wait_until(lambda: self.ask(path, asked), "a busy server takes the order")["id"])
 
-    def somebodys(self) -> str:
+    def create_foreign_run(self) -> str:
         """Create a flow run of a flow that is not noisette's; return its id."""
-        flow = until(lambda: self.ask("/api/flows/", {"name": "somebodys"}), "a flow is there")["id"]
-        return str(until(lambda: self.ask("/api/flow_runs/", {"flow_id": flow}), "a flow run is there")["id"])
+        flow = wait_until(lambda: self.ask("/api/flows/", {"name": "somebodys"}), "a flow is there")["id"]
+        return str(wait_until(lambda: self.ask("/api/flow_runs/", {"flow_id": flow}), "a flow run is there")["id"])
 
-    def beats(self, run: str, *tags: str) -> None:
+    def send_heartbeat(self, run: str, *tags: str) -> None:
         """Send one sign of life of a flow run, as Prefect's engine does."""
         related = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags]
         event = {
@@ -166,19 +166,19 @@ class Site:
         }
         self.ask("/api/events", [event])
 
-    def sets(self, run: str, state: dict[str, Any]) -> None:
+    def set_state(self, run: str, state: dict[str, Any]) -> None:
         """Give a flow run a state; a busy server is asked again."""
-        answer = until(lambda: self.ask(f"/api/flow_runs/{run}/set_state", state), f"{run} gets another state")
+        answer = wait_until(lambda: self.ask(f"/api/flow_runs/{run}/set_state", state), f"{run} gets another state")
         assert answer["status"] == "ACCEPT", answer
 
     def state(self, run: str) -> str:
         told = self.ask(f"/api/flow_runs/{run}")
         return "" if told is None or told["state"] is None else str(told["state"]["type"])
 
-    def reaches(self, run: str, *states: str) -> str:
-        return until(lambda: (state := self.state(run)) in states and state, f"{run} is {' or '.join(states)}")
+    def wait_for_state(self, run: str, *states: str) -> str:
+        return wait_until(lambda: (state := self.state(run)) in states and state, f"{run} is {' or '.join(states)}")
 
-    def trains(self, run: str, beyond: int = 0) -> Path:
+    def wait_for_training(self, run: str, beyond: int = 0) -> Path:
         """Wait until a flow run trains; return its run directory."""
 
         def lines() -> Path | None:
@@ -186,10 +186,10 @@ class Site:
                 journal = locked.parent / "metrics.jsonl"
                 if journal.exists() and len(journal.read_text().splitlines()) > beyond:
                     return locked.parent
-            assert self.state(run) != "FAILED", (self.workshop.folder / "serve.log").read_text()
+            assert self.state(run) != "FAILED", (self.workspace.folder / "serve.log").read_text()
             return None
 
-        return until(lines, f"{run} trains")
+        return wait_until(lines, f"{run} trains")
 
     def engines(self) -> list[int]:
         """Processes of flow runs in this folder."""
@@ -200,7 +200,7 @@ class Site:
         found = []
         for entry in Path("/proc").iterdir():
             with suppress(OSError, ValueError):
-                if entry.joinpath("cwd").readlink() != self.workshop.folder or not alive(int(entry.name)):
+                if entry.joinpath("cwd").readlink() != self.workspace.folder or not is_alive(int(entry.name)):
                     continue
                 if any(word in entry.joinpath("cmdline").read_bytes() for word in words or _OURS):
                     found.append(int(entry.name))
@@ -208,7 +208,7 @@ class Site:
 
     def tracked(self) -> set[tuple[str, str]]:
         """Names and states of the runs in MLflow's store."""
-        with closing(sqlite3.connect(self.workshop.folder / "mlflow.db")) as database:
+        with closing(sqlite3.connect(self.workspace.folder / "mlflow.db")) as database:
             return set(database.execute("select name, status from runs").fetchall())
 
     def log(self, run: str) -> str:
@@ -222,20 +222,20 @@ class Site:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, **settings: str) -> Iterator[Site]:
+def start_servers(folder: Path, *arguments: str, **settings: str) -> Iterator[Site]:
     """Give a folder with a tiny config, servers, and flows that are served with some arguments and environment."""
-    workshop = _with_config(folder)
-    workshop.settings.update(settings)
+    workspace = _with_config(folder)
+    workspace.settings.update(settings)
     prefect, mlflow = map(str, free_ports(2))
-    up = workshop.noisette("up", "--prefect-port", prefect, "--mlflow-port", mlflow, "--json")
+    up = workspace.noisette("up", "--prefect-port", prefect, "--mlflow-port", mlflow, "--json")
     assert up.returncode == 0, up.stderr
-    site = Site(workshop, json.loads(up.stdout)[0]["url"])
+    site = Site(workspace, json.loads(up.stdout)[0]["url"])
     try:
         site.serve(*arguments)
         yield site
     finally:
         _clear(site)
-        workshop.noisette("down")
+        workspace.noisette("down")
 
 
 @contextmanager
@@ -244,41 +244,41 @@ def prefect_server(folder: Path) -> Iterator[Server]:
     port = free_port()
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
     home = {"PREFECT_HOME": str(folder / "prefect")}
-    with running(Server([*command, "--port", str(port)], port, folder, home, "/api/health")) as server:
+    with run_server(Server([*command, "--port", str(port)], port, folder, home, "/api/health")) as server:
         yield server
 
 
 @contextmanager
-def pooled(folder: Path) -> Iterator[Site]:
+def start_worker_pool(folder: Path) -> Iterator[Site]:
     """Give a folder with a tiny config, Prefect's server alone, and prefect.yaml's pool without a worker."""
-    workshop = _with_config(folder)
+    workspace = _with_config(folder)
     shutil.copy(REPOSITORY / "prefect.yaml", folder)
     command = Path(sys.executable).with_name("prefect")
     with prefect_server(folder) as server:
-        workshop.settings["PREFECT_API_URL"] = f"{server.uri}/api"
-        workshop.settings["PWD"] = str(folder)  # which prefect.yaml names, and a shell would set
-        workshop.settings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        workspace.settings["PREFECT_API_URL"] = f"{server.uri}/api"
+        workspace.settings["PWD"] = str(folder)  # which prefect.yaml names, and a shell would set
+        workspace.settings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         for words in ("work-pool create noisette --type process", "--no-prompt deploy --all"):
             subprocess.run(
-                [command, *words.split()], cwd=folder, env=workshop.environment, check=True, capture_output=True
+                [command, *words.split()], cwd=folder, env=workspace.environment, check=True, capture_output=True
             )
-        site = Site(workshop, server.uri, "pool")
+        site = Site(workspace, server.uri, "pool")
         try:
             yield site
         finally:
             _clear(site)
 
 
-def _with_config(folder: Path) -> Workshop:
+def _with_config(folder: Path) -> Workspace:
     """Return a workshop whose trainings save when they are stopped, and at their end."""
     (folder / "configs").mkdir()
     config = {**TINY, "preparation": {"limit": 64}}
     config["training"] = {**TINY["training"], "checkpoint_every": 100_000}
     (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
-    workshop = patient(migrated(workshop_in(folder)))
+    workspace = patient(with_migrated_database(make_workspace(folder)))
     (folder / "tmp").mkdir()
-    workshop.settings["TMPDIR"] = str(folder / "tmp")  # its flow runs share a GPU with one another alone
-    return workshop
+    workspace.settings["TMPDIR"] = str(folder / "tmp")  # its flow runs share a GPU with one another alone
+    return workspace
 
 
 def _clear(site: Site) -> None:

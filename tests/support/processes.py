@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["descendants", "listening", "wait_until"]
+__all__ = ["descendants", "listening_ports", "wait_until"]
 
 
 def descendants(pid: int) -> list[int]:
@@ -22,7 +22,7 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
-def listening(pids: list[int]) -> Iterator[str]:
+def listening_ports(pids: list[int]) -> Iterator[str]:
     """Yield the addresses at which processes listen, as the kernel writes them."""
     sockets = set()
     for pid in pids:

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from noisette.machine import processor
+from noisette.machine import processor_name
 
 __all__ = ["OUTAGES", "Result", "machine", "write"]
 
@@ -45,7 +45,7 @@ class Result:
 def machine() -> dict[str, Any]:
     """Return where it was measured."""
     return {
-        "processor": processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

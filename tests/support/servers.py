@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Server", "free_port", "mlflow_server", "postgresql", "serving"]
+__all__ = ["Server", "free_port", "mlflow_server", "postgresql", "serve_model"]
 
 MLFLOW = Path(sys.executable).with_name("mlflow")
 _PATIENCE = 180.0
@@ -98,7 +98,7 @@ class Server:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[Server]:
+def run_server(server: Server) -> Iterator[Server]:
     server.folder.mkdir(parents=True, exist_ok=True)
     try:
         server.start()
@@ -114,12 +114,12 @@ def mlflow_server(folder: Path, backend: str | None = None) -> Iterator[Server]:
     command = [str(MLFLOW), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", backend or f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
-    with running(Server(command, port, folder)) as server:
+    with run_server(Server(command, port, folder)) as server:
         yield server
 
 
 @contextmanager
-def serving(folder: Path, store: str, model: str) -> Iterator[Server]:
+def serve_model(folder: Path, store: str, model: str) -> Iterator[Server]:
     """Run `mlflow models serve` on a registered model, where nothing may be unpickled."""
     port = free_port()
     command = [str(MLFLOW), "models", "serve", "-m", model, "--env-manager", "local"]
@@ -130,7 +130,7 @@ def serving(folder: Path, store: str, model: str) -> Iterator[Server]:
         "PATH": f"{MLFLOW.parent}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
     }
-    with running(Server(command, port, folder, environment, "/ping")) as server:
+    with run_server(Server(command, port, folder, environment, "/ping")) as server:
         yield server
 
 
@@ -191,14 +191,14 @@ def postgresql(folder: Path, user: str, password: str) -> Iterator[str]:
             **who,
         )
     try:
-        _until_it_takes_logins(port, user, password, folder / "log")
+        _wait_for_logins(port, user, password, folder / "log")
         yield f"postgresql+psycopg://{user}:{password}@127.0.0.1:{port}/postgres"
     finally:
         process.send_signal(signal.SIGINT)
         process.wait()
 
 
-def _until_it_takes_logins(port: int, user: str, password: str, log: Path) -> None:
+def _wait_for_logins(port: int, user: str, password: str, log: Path) -> None:
     import psycopg
 
     deadline = time.monotonic() + _PATIENCE

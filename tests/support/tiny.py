@@ -1,4 +1,4 @@
-"""A tiny experiment and its prepared pictures, so that the engines can be tested without a data set."""
+"""A tiny experiment and its prepared images, so that the engines can be tested without a data set."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def tiny(*overrides: str) -> Experiment:
     return Experiment.parse(apply_overrides(TINY, overrides))
 
 
-def write_prepared(root: Path, experiment: Experiment, pictures: int = 40) -> None:
-    """Write striped pictures, whose class is the stripe's place, where the experiment looks for them."""
+def write_prepared(root: Path, experiment: Experiment, images: int = 40) -> None:
+    """Write striped images, whose class is the stripe's place, where the experiment looks for them."""
     generator = np.random.default_rng(0)
     about: dict[str, Any] = {
         "preparation": experiment.preparation.model_dump(mode="json"),
         "shape": [1, 8, 8],
         "classes": list("01234567"),
-        "counts": {"train": {"accepted": pictures}, "test": {"accepted": 8}},
+        "counts": {"train": {"accepted": images}, "test": {"accepted": 8}},
     }
     with committed(data_directory(experiment, root), "prepared", about) as staging:
-        for split, count in (("train", pictures), ("test", 8)):
+        for split, count in (("train", images), ("test", 8)):
             labels = np.arange(count, dtype=np.int64) % 8
             images = generator.integers(0, 60, (count, 1, 8, 8)).astype(np.uint8)
             images[np.arange(count), 0, labels] += 180

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.stranger import Environment
-from support.strangers import CONFIG, PLUGINS, Ran, Strangers
+from support.environment import Environment
+from support.third_party import CONFIG, PLUGINS, ThirdPartyPackages, ThirdPartyRun
 
 
 @pytest.fixture(scope="session")
-def strangers(tmp_path_factory: pytest.TempPathFactory) -> Strangers:
-    environment = Environment.made(tmp_path_factory.mktemp("stranger"))
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> ThirdPartyPackages:
+    environment = Environment.create(tmp_path_factory.mktemp("stranger"))
     folder = environment.folder / "packages"
     folder.mkdir()
     written = {
@@ -23,15 +23,15 @@ def strangers(tmp_path_factory: pytest.TempPathFactory) -> Strangers:
     wheels = {kind: environment.wheel(folder / f"noisette-{name}") for kind, name in PLUGINS.items()}
     diary = environment.wheel(Path(__file__).parent / "diary")
     environment.pip("install", *map(str, [*wheels.values(), diary]))
-    return Strangers(environment, folder, wheels, written)
+    return ThirdPartyPackages(environment, folder, wheels, written)
 
 
 @pytest.fixture(scope="session")
-def ran(strangers: Strangers, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def third_party_run(third_party: ThirdPartyPackages, tmp_path_factory: pytest.TempPathFactory) -> ThirdPartyRun:
     folder = tmp_path_factory.mktemp("work")
     (folder / "all.yaml").write_text(yaml.safe_dump(CONFIG))
-    done = strangers.environment.noisette(
+    done = third_party.environment.noisette(
         "run", "all.yaml", "--json", cwd=folder, DIARY=str(folder / "diary.jsonl")
     )
     assert done.returncode == 0, done.stderr
-    return Ran(strangers, folder, done)
+    return ThirdPartyRun(third_party, folder, done)

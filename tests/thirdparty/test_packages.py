@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.strangers import PLUGINS, Ran, Strangers
+from support.third_party import PLUGINS, ThirdPartyPackages, ThirdPartyRun
 
 from noisette.contracts import KINDS
 from noisette.storage import verify
@@ -28,14 +28,14 @@ def test_every_kind_is_tried() -> None:
 
 
 @pytest.mark.parametrize("kind", PLUGINS)
-def test_the_package_has_all_that_a_package_needs(strangers: Strangers, kind: str) -> None:
-    package, module = strangers.package(kind), f"noisette_{PLUGINS[kind]}".replace("-", "_")
+def test_the_package_has_all_that_a_package_needs(third_party: ThirdPartyPackages, kind: str) -> None:
+    package, module = third_party.package(kind), f"noisette_{PLUGINS[kind]}".replace("-", "_")
     network = {f"src/{module}/network.py"} if kind == "backbone" else set()
     sources = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     assert sources == FILES | {f"src/{module}/__init__.py", f"tests/test_{module}.py"} | network
     assert len((package / f"src/{module}/__init__.py").read_text().splitlines()) < 60
     assert not [path for path in sources if "$" in (package / path).read_text().replace("${{", "")]
-    printed = strangers.written[kind].stdout.splitlines()
+    printed = third_party.written[kind].stdout.splitlines()
     assert {line for line in printed if line.startswith(package.name)} == {
         f"{package.name}/{path}" for path in sources
     }
@@ -43,20 +43,22 @@ def test_the_package_has_all_that_a_package_needs(strangers: Strangers, kind: st
 
 
 @pytest.mark.parametrize("kind", PLUGINS)
-def test_the_wheel_needs_noisette_alone_and_holds_the_module_alone(strangers: Strangers, kind: str) -> None:
-    with zipfile.ZipFile(strangers.wheels[kind]) as wheel:
+def test_the_wheel_needs_noisette_alone_and_holds_the_module_alone(
+    third_party: ThirdPartyPackages, kind: str
+) -> None:
+    with zipfile.ZipFile(third_party.wheels[kind]) as wheel:
         names = wheel.namelist()
         (metadata,) = (name for name in names if name.endswith("/METADATA"))
         told = Parser().parsestr(wheel.read(metadata).decode())
     needed = [text for text in told.get_all("Requires-Dist", []) if "extra ==" not in text]
     assert needed == [f"noisette>={version('noisette')}"]
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {strangers.package(kind).name.replace("-", "_")}
+    assert tops == {third_party.package(kind).name.replace("-", "_")}
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_they_are_listed_with_distribution_and_version(strangers: Strangers) -> None:
-    listed = strangers.environment.plugins(strangers.folder)
+def test_they_are_listed_with_distribution_and_version(third_party: ThirdPartyPackages) -> None:
+    listed = third_party.environment.plugins(third_party.folder)
     assert [line for line in listed if line["status"] != "ok"] == []
     theirs = {line["kind"]: line for line in listed if line["distribution"] != "noisette"}
     assert theirs.pop("hooks")["distribution"] == "noisette-diary"
@@ -69,19 +71,19 @@ def test_they_are_listed_with_distribution_and_version(strangers: Strangers) -> 
 OF_OTHERS = (
     "it reads no features",
     "it reads no features, or logits beside them",
-    "it takes pictures of any size as they are",
+    "it takes images of any size as they are",
     "has a state of its own",
-    "it shows no pictures beside others",
+    "it shows no images beside others",
     "cites no formula that is known here",
     "is none of those that are known here",
 )
 """Why a plugin skips checks that are of others of its kind."""
 
 
-def test_their_own_tests_pass_with_nothing_skipped(strangers: Strangers) -> None:
-    folders = [str(strangers.package(kind) / "tests") for kind in PLUGINS]
+def test_their_own_tests_pass_with_nothing_skipped(third_party: ThirdPartyPackages) -> None:
+    folders = [str(third_party.package(kind) / "tests") for kind in PLUGINS]
     options = ["-rA", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "."]
-    done = strangers.environment.python("-m", "pytest", *options, *folders, cwd=strangers.folder)
+    done = third_party.environment.python("-m", "pytest", *options, *folders, cwd=third_party.folder)
     assert done.returncode == 0, done.stdout
     passed = re.findall(r"^PASSED noisette-([a-z-]+)/tests/test_noisette_[a-z_]+.py::", done.stdout, flags=re.M)
     assert {name: passed.count(name) >= 10 for name in passed} == dict.fromkeys(PLUGINS.values(), True)
@@ -90,17 +92,17 @@ def test_their_own_tests_pass_with_nothing_skipped(strangers: Strangers) -> None
     assert rest == []
 
 
-def test_the_command_checks_what_is_installed(strangers: Strangers) -> None:
+def test_the_command_checks_what_is_installed(third_party: ThirdPartyPackages) -> None:
     name = PLUGINS["metric"]
-    done = strangers.environment.noisette("plugins", "check", "metric", name, "--json", cwd=strangers.folder)
+    done = third_party.environment.noisette("plugins", "check", "metric", name, "--json", cwd=third_party.folder)
     assert done.returncode == 0, done.stdout + done.stderr
     (told,) = json.loads(done.stdout)
     assert (told["distribution"], told["version"]) == (f"noisette-{name}", "0.1.0")
     assert told["counts"]["passed"] >= 10
 
 
-def test_a_run_made_of_them_alone_gives_a_table(ran: Ran) -> None:
-    told = json.loads(ran.done.stdout)
+def test_a_run_made_of_them_alone_gives_a_table(third_party_run: ThirdPartyRun) -> None:
+    told = json.loads(third_party_run.done.stdout)
     assert [(row["kind"], row["label"]) for row in told["rows"]] == [
         ("floor", "held-out"),
         ("sampler", "ddim-5"),
@@ -112,7 +114,7 @@ def test_a_run_made_of_them_alone_gives_a_table(ran: Ran) -> None:
         assert row["results"]["brightness"]["stderr"] > 0
     by_label = {row["label"]: row["results"] for row in told["rows"]}
     assert by_label["held-out"]["frechet_projections"]["value"] < by_label["noise"]["frechet_projections"]["value"]
-    # Euler's rule is DDIM without noise: the same pictures, to a grey level
+    # Euler's rule is DDIM without noise: the same images, to a grey level
     assert by_label["walker-5"]["brightness"]["value"] == pytest.approx(
         by_label["ddim-5"]["brightness"]["value"], abs=0.1
     )
@@ -128,41 +130,41 @@ def without_code(origin: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in origin.items() if key != "code"}
 
 
-def test_checkpoint_samples_and_report_name_their_packages(ran: Ran) -> None:
-    checkpoint = verify(ran.directory / "checkpoints" / "step-00000010", "checkpoint").about
+def test_checkpoint_samples_and_report_name_their_packages(third_party_run: ThirdPartyRun) -> None:
+    checkpoint = verify(third_party_run.directory / "checkpoints" / "step-00000010", "checkpoint").about
     kinds = ("schedule", "objective", "backbone", "dataset")
     assert [without_code(one) for one in checkpoint["plugins"]] == [origin(kind) for kind in kinds]
-    (samples,) = (ran.directory / "samples").glob("walker-5-*")
+    (samples,) = (third_party_run.directory / "samples").glob("walker-5-*")
     assert without_code(verify(samples, "samples").about["plugin"]) == origin("sampler")
-    report = Path(json.loads(ran.done.stdout)["report"])
-    judges = json.loads((ran.folder / report).read_text())["details"]["plugins"]
+    report = Path(json.loads(third_party_run.done.stdout)["report"])
+    judges = json.loads((third_party_run.folder / report).read_text())["details"]["plugins"]
     assert {"features", "metric"} <= {
         one["kind"] for one in map(without_code, judges) if one == origin(one["kind"])
     }
-    (prepared,) = (ran.folder / "runs" / "data").glob("discs-*")
+    (prepared,) = (third_party_run.folder / "runs" / "data").glob("discs-*")
     assert without_code(verify(prepared, "prepared").about["plugin"]) == origin("dataset")
 
 
-def tags_in_mlflow(ran: Ran) -> dict[str, str]:
+def tags_in_mlflow(third_party_run: ThirdPartyRun) -> dict[str, str]:
     """Return the tags of the parent and of the run of the stranger's sampler."""
-    database = sqlite3.connect(ran.folder / "mlflow.db")
+    database = sqlite3.connect(third_party_run.folder / "mlflow.db")
     rows = database.execute("select r.name, t.key, t.value from runs r join tags t using (run_uuid)").fetchall()
     return {key.removeprefix("noisette."): value for name, key, value in rows if name != "ddim-5"}
 
 
-def test_mlflow_names_their_packages(ran: Ran) -> None:
-    tags = tags_in_mlflow(ran)
+def test_mlflow_names_their_packages(third_party_run: ThirdPartyRun) -> None:
+    tags = tags_in_mlflow(third_party_run)
     for kind, name in PLUGINS.items():
         assert f"{name} (noisette-{name} 0.1.0)" in tags[kind]
     assert tags["metric"].startswith("frechet (noisette ")
 
 
-def diary(ran: Ran) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (ran.folder / "diary.jsonl").read_text().splitlines()]
+def diary(third_party_run: ThirdPartyRun) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (third_party_run.folder / "diary.jsonl").read_text().splitlines()]
 
 
-def test_a_tracker_is_told_of_every_stage(ran: Ran) -> None:
-    lines = diary(ran)
+def test_a_tracker_is_told_of_every_stage(third_party_run: ThirdPartyRun) -> None:
+    lines = diary(third_party_run)
     ends = [(line["stage"], line["name"], line["status"]) for line in lines if line["hook"] == "end"]
     starts = [(line["stage"], line["name"], "finished") for line in lines if line["hook"] == "start"]
     assert (
@@ -179,8 +181,8 @@ def test_a_tracker_is_told_of_every_stage(ran: Ran) -> None:
     assert all(line["options"] for line in lines if line["hook"] == "start")
 
 
-def test_a_tracker_is_told_of_steps_measurements_pictures_and_checkpoints(ran: Ran) -> None:
-    lines = diary(ran)
+def test_a_tracker_is_told_of_steps_measurements_images_and_checkpoints(third_party_run: ThirdPartyRun) -> None:
+    lines = diary(third_party_run)
 
     def told(hook: str, stage: str) -> Iterator[dict[str, Any]]:
         return (line for line in lines if (line["hook"], line["stage"]) == (hook, stage))
@@ -189,36 +191,40 @@ def test_a_tracker_is_told_of_steps_measurements_pictures_and_checkpoints(ran: R
     assert [(line["step"], line["there"]) for line in told("checkpoint", "train")] == [(5, True), (10, True)]
     assert [line["step"] for line in told("metrics", "train")] == [5, 10]
     assert all("loss" in line["names"] for line in told("metrics", "train"))
-    pictures = [(line["key"], line["there"]) for line in lines if line["hook"] == "pictures"]
-    assert pictures == [("training/grid", True), ("samples/ddim-5", True), ("samples/walker-5", True)]
+    images = [(line["key"], line["there"]) for line in lines if line["hook"] == "images"]
+    assert images == [("training/grid", True), ("samples/ddim-5", True), ("samples/walker-5", True)]
     (measured,) = told("metrics", "evaluate")
     assert {"brightness/walker-5", "frechet_projections/ddim-5"} <= set(measured["names"])
     assert [line["step"] for line in told("step", "sample")] == [16, 16]
 
 
-def test_what_is_finished_is_told_to_nobody(ran: Ran) -> None:
-    before = len(diary(ran))
-    path = str(ran.folder / "diary.jsonl")
-    again = ran.strangers.environment.noisette("run", "all.yaml", cwd=ran.folder, DIARY=path)
+def test_what_is_finished_is_told_to_nobody(third_party_run: ThirdPartyRun) -> None:
+    before = len(diary(third_party_run))
+    path = str(third_party_run.folder / "diary.jsonl")
+    again = third_party_run.third_party.environment.noisette(
+        "run", "all.yaml", cwd=third_party_run.folder, DIARY=path
+    )
     assert again.returncode == 0, again.stderr
     assert "walker-5" in again.stdout
-    assert len(diary(ran)) == before
+    assert len(diary(third_party_run)) == before
 
 
-def test_mlflow_names_the_judges_of_the_last_evaluation(ran: Ran, prefect: dict[str, str]) -> None:
+def test_mlflow_names_the_judges_of_the_last_evaluation(
+    third_party_run: ThirdPartyRun, prefect: dict[str, str]
+) -> None:
     words = ["evaluate", "all.yaml", "--set", "evaluation.metrics=[brightness]"]
-    done = ran.strangers.environment.noisette(*words, cwd=ran.folder, **prefect)
+    done = third_party_run.third_party.environment.noisette(*words, cwd=third_party_run.folder, **prefect)
     assert done.returncode == 0, done.stderr
-    assert tags_in_mlflow(ran)["metric"] == "brightness (noisette-brightness 0.1.0)"
+    assert tags_in_mlflow(third_party_run)["metric"] == "brightness (noisette-brightness 0.1.0)"
 
 
 @pytest.fixture
-def without_backbone(ran: Ran) -> Iterator[Ran]:
+def without_backbone(third_party_run: ThirdPartyRun) -> Iterator[ThirdPartyRun]:
     """The same folder after the backbone's package was uninstalled."""
-    environment = ran.strangers.environment
+    environment = third_party_run.third_party.environment
     environment.pip("uninstall", "-y", "noisette-plain-net")
-    yield ran
-    environment.pip("install", str(ran.strangers.wheels["backbone"]))
+    yield third_party_run
+    environment.pip("install", str(third_party_run.third_party.wheels["backbone"]))
 
 
 LOAD = """
@@ -234,22 +240,22 @@ else:
 """
 
 
-def loaded(ran: Ran) -> str:
-    script = LOAD.format(path=str(ran.directory / "checkpoints" / "step-00000010"))
-    done = ran.strangers.environment.python("-c", script, cwd=ran.folder)
+def loaded(third_party_run: ThirdPartyRun) -> str:
+    script = LOAD.format(path=str(third_party_run.directory / "checkpoints" / "step-00000010"))
+    done = third_party_run.third_party.environment.python("-c", script, cwd=third_party_run.folder)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_control_the_checkpoint_loads_with_its_packages(ran: Ran) -> None:
-    assert loaded(ran) == "loaded"
+def test_control_the_checkpoint_loads_with_its_packages(third_party_run: ThirdPartyRun) -> None:
+    assert loaded(third_party_run) == "loaded"
 
 
-def test_a_checkpoint_without_its_package_says_what_to_install(without_backbone: Ran) -> None:
+def test_a_checkpoint_without_its_package_says_what_to_install(without_backbone: ThirdPartyRun) -> None:
     told = loaded(without_backbone)
     assert "step-00000010: needs the backbone 'plain-net' of noisette-plain-net 0.1.0: " in told
     assert told.endswith("pip install noisette-plain-net==0.1.0")
-    done = without_backbone.strangers.environment.noisette(
+    done = without_backbone.third_party.environment.noisette(
         "sample", "all.yaml", "--sampler", "walker", "--steps", "3", cwd=without_backbone.folder
     )
     assert done.returncode == 2
@@ -260,8 +266,8 @@ def test_a_checkpoint_without_its_package_says_what_to_install(without_backbone:
     )
 
 
-def test_control_with_it_the_pictures_are_drawn(ran: Ran, prefect: dict[str, str]) -> None:
+def test_control_with_it_the_images_are_drawn(third_party_run: ThirdPartyRun, prefect: dict[str, str]) -> None:
     words = ["sample", "all.yaml", "--sampler", "walker", "--steps", "3", "--count", "4", "--tracking-uri", "off"]
-    done = ran.strangers.environment.noisette(*words, cwd=ran.folder, **prefect)
+    done = third_party_run.third_party.environment.noisette(*words, cwd=third_party_run.folder, **prefect)
     assert done.returncode == 0, done.stderr
     assert "sample walker-3: finished" in done.stdout

@@ -8,41 +8,41 @@ from noisette.lazy import exports
 
 if TYPE_CHECKING:
     from noisette.comparison.chart import Series, frontier, series_of
-    from noisette.comparison.choice import STEPS, chosen, installed, split
-    from noisette.comparison.models import Contest, Decided, compare_models
-    from noisette.comparison.sweep import Sweep, Swept, compare
+    from noisette.comparison.choice import DEFAULT_STEPS, installed_samplers, parse_samplers, split_samplers
+    from noisette.comparison.models import ComparisonResult, ModelComparison, compare_models
+    from noisette.comparison.sweep import Sweep, SweepResult, compare
 
 __all__ = [
-    "STEPS",
-    "Contest",
-    "Decided",
+    "DEFAULT_STEPS",
+    "ComparisonResult",
+    "ModelComparison",
     "Series",
     "Sweep",
-    "Swept",
-    "chosen",
+    "SweepResult",
     "compare",
     "compare_models",
     "frontier",
-    "installed",
+    "installed_samplers",
+    "parse_samplers",
     "series_of",
-    "split",
+    "split_samplers",
 ]
 
 __getattr__, __dir__ = exports(
     __name__,
     {
-        "STEPS": "noisette.comparison.choice",
-        "Contest": "noisette.comparison.models",
-        "Decided": "noisette.comparison.models",
+        "DEFAULT_STEPS": "noisette.comparison.choice",
+        "ModelComparison": "noisette.comparison.models",
+        "ComparisonResult": "noisette.comparison.models",
         "Series": "noisette.comparison.chart",
         "Sweep": "noisette.comparison.sweep",
-        "Swept": "noisette.comparison.sweep",
-        "chosen": "noisette.comparison.choice",
+        "SweepResult": "noisette.comparison.sweep",
+        "parse_samplers": "noisette.comparison.choice",
         "compare": "noisette.comparison.sweep",
         "compare_models": "noisette.comparison.models",
         "frontier": "noisette.comparison.chart",
-        "installed": "noisette.comparison.choice",
+        "installed_samplers": "noisette.comparison.choice",
         "series_of": "noisette.comparison.chart",
-        "split": "noisette.comparison.choice",
+        "split_samplers": "noisette.comparison.choice",
     },
 )

@@ -1,4 +1,4 @@
-"""The picture of a sweep: quality against network calls, and against seconds.
+"""The image of a sweep: quality against network calls, and against seconds.
 
 A colour and a marker for each sampler, told apart by everyone (Okabe & Ito 2008); variants of a sampler share them
 and differ in line and filling. Matplotlib's objects, without pyplot: no global state, no window.
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from noisette.contracts import Sampler
 from noisette.evaluation.report import Report, Row
-from noisette.sampling.samples import not_comparable
+from noisette.sampling.samples import check_comparable_timings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Series", "draw", "frontier", "label_of", "series_of", "telling"]
+__all__ = ["Series", "chart_columns", "draw_chart", "frontier", "label_without_steps", "series_of"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Series:
         name: the sampler's name; where there are several models, the model's.
         label: its name and every option that is not the default, such as ``ddpm variance=fixed-large``.
         options: its options but the steps.
-        rows: its rows by length; each has steps, network calls and seconds a picture.
+        rows: its rows by length; each has steps, network calls and seconds an image.
     """
 
     name: str
@@ -58,7 +58,7 @@ def frontier(report: Report) -> set[tuple[str, str]]:
     """Return (label, column) of every telling result that none betters with as many network calls or fewer."""
     rows = [row for row in report.rows if row.network_calls is not None]
     best: set[tuple[str, str]] = set()
-    for column in telling(report):
+    for column in chart_columns(report):
         sign = 1 if report.better[column] == "lower" else -1
         points = [
             (row.network_calls or 0, sign * row.results[column].value, row.label)
@@ -71,7 +71,7 @@ def frontier(report: Report) -> set[tuple[str, str]]:
     return best
 
 
-def telling(report: Report) -> list[str]:
+def chart_columns(report: Report) -> list[str]:
     """Return the columns that tell walks apart: their values differ, one way is better, and they are no counts."""
     rows = [row for row in report.rows if row.kind == "sampler"]
     values = {
@@ -84,7 +84,7 @@ def telling(report: Report) -> list[str]:
     ]
 
 
-def label_of(sampler: Sampler) -> str:
+def label_without_steps(sampler: Sampler) -> str:
     """Return what a sampler is called without its steps, such as ``ddpm variance=fixed-large``."""
     return _without_steps(sampler.label, sampler.name, sampler.steps)
 
@@ -113,8 +113,8 @@ _STYLE: Any = {
 _FLOOR, _FLOOR_NAME = "#555555", "real, held out"
 
 
-def draw(report: Report, column: str, title: str, *targets: Path) -> None:
-    """Draw one result of a report as a picture of two panels.
+def draw_chart(report: Report, column: str, title: str, *targets: Path) -> None:
+    """Draw one result of a report as an image of two panels.
 
     Args:
         report: the sweep's.
@@ -128,36 +128,39 @@ def draw(report: Report, column: str, title: str, *targets: Path) -> None:
     with rc_context(_STYLE):
         figure = Figure(figsize=(10, 4.8), dpi=150, layout="constrained")
         calls, seconds = figure.subplots(1, 2, sharey=True)
-        for panel, cost in ((calls, "network_calls"), (seconds, "seconds_per_picture")):
-            for series, style in _styled(series_of(report)):
+        for panel, cost in ((calls, "network_calls"), (seconds, "seconds_per_image")):
+            for series, style in _assign_styles(series_of(report)):
                 _curve(panel, series, column, cost, style)
             panel.set_xscale("log")
             panel.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
-        _scaled(calls, report, column)
+        _set_scale(calls, report, column)
         for panel in (calls, seconds):
             _floor(panel, report, column)
-        calls.set_xlabel("network calls a picture")
-        apart = ", not measured together: do not compare" if not_comparable(report.details["samplers"]) else ""
-        seconds.set_xlabel(f"seconds a picture ({_machines(report)}{apart})")
-        calls.set_ylabel(
-            f"{_name(report, column)}  ({'lower' if report.better[column] == 'lower' else 'higher'} is better)"
+        calls.set_xlabel("network calls an image")
+        apart = (
+            ", not measured together: do not compare"
+            if check_comparable_timings(report.details["samplers"])
+            else ""
         )
-        _plain_numbers(calls.xaxis)
-        _plain_numbers(seconds.xaxis)
+        seconds.set_xlabel(f"seconds an image ({_machines(report)}{apart})")
+        better = "lower" if report.better[column] == "lower" else "higher"
+        calls.set_ylabel(f"{_axis_label(report, column)}  ({better} is better)")
+        _format_numbers(calls.xaxis)
+        _format_numbers(seconds.xaxis)
         low, high = seconds.get_xlim()
         if high < 10 * low:  # numbers of a narrow axis are many, and long
             seconds.tick_params(axis="x", labelrotation=30)
         figure.legend(*_legend(calls), loc="outside right center", frameon=False, handlelength=3.2)
-        figure.suptitle(f"{title}: {_drawn(report)}", fontsize=11)
+        figure.suptitle(f"{title}: {_images_per_point(report)}", fontsize=11)
         for target in targets:
             metadata = {"Date": None} if target.suffix == ".svg" else None
             figure.savefig(target, metadata=metadata, facecolor="white")
 
 
-def _styled(everything: list[Series]) -> list[tuple[Series, dict[str, Any]]]:
+def _assign_styles(everything: list[Series]) -> list[tuple[Series, dict[str, Any]]]:
     """Return each series with its style; those of one name share colour and marker."""
     names = list(dict.fromkeys(series.name for series in everything))
-    looks = dict(
+    styles = dict(
         zip(
             names,
             zip(islice(cycle(_COLOURS), len(names)), islice(cycle(_MARKERS), len(names)), strict=True),
@@ -167,7 +170,7 @@ def _styled(everything: list[Series]) -> list[tuple[Series, dict[str, Any]]]:
     seen: dict[str, int] = dict.fromkeys(names, 0)
     styled = []
     for series in everything:
-        (colour, marker), variant = looks[series.name], seen[series.name]
+        (colour, marker), variant = styles[series.name], seen[series.name]
         filling = colour if variant % 2 == 0 else "white"
         line = _LINES[variant % len(_LINES)]
         styled.append((series, {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": filling}))
@@ -193,7 +196,7 @@ def _curve(panel: Axes, series: Series, column: str, cost: str, style: dict[str,
     )
 
 
-def _scaled(panel: Axes, report: Report, column: str) -> None:
+def _set_scale(panel: Axes, report: Report, column: str) -> None:
     """Give the shared axis of a distance a logarithmic scale if it spans much; shares and scores stay linear.
 
     Where the least value cannot be told from 0 the axis is linear up to twice its error: on a logarithmic one a
@@ -201,12 +204,12 @@ def _scaled(panel: Axes, report: Report, column: str) -> None:
     """
     if report.better[column] == "higher":
         return
-    least = min((row.results[column] for row in _judged(report, column)), key=lambda found: found.value)
+    least = min((row.results[column] for row in _chart_rows(report, column)), key=lambda found: found.value)
     most, close = max(_values(report, column)), 2 * (least.stderr or 0.0)
     if least.value > close:
         if most > 5 * least.value:
             panel.set_yscale("log")
-            _plain_numbers(panel.yaxis)
+            _format_numbers(panel.yaxis)
         return
     linear = max(close, -least.value, most / 10_000)
     if most > 10 * linear:
@@ -232,7 +235,7 @@ def _legend(panel: Axes) -> tuple[list[Any], list[str]]:
     return [handles[index] for index in order], [labels[index] for index in order]
 
 
-def _plain_numbers(axis: Any) -> None:
+def _format_numbers(axis: Any) -> None:
     """Write 5, 50, 1000 instead of powers of ten, in enough places to be read."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -241,15 +244,15 @@ def _plain_numbers(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _judged(report: Report, column: str) -> list[Row]:
+def _chart_rows(report: Report, column: str) -> list[Row]:
     return [row for row in report.rows if row.kind != "noise" and column in row.results]
 
 
 def _values(report: Report, column: str) -> list[float]:
-    return [row.results[column].value for row in _judged(report, column)]
+    return [row.results[column].value for row in _chart_rows(report, column)]
 
 
-def _name(report: Report, column: str) -> str:
+def _axis_label(report: Report, column: str) -> str:
     """Return a result's name for the axis: ``KID over efficientnet-lite0``."""
     features = str(report.protocol["features"])
     bare = column.removesuffix(f"_{features}").replace("_", " ")
@@ -257,10 +260,10 @@ def _name(report: Report, column: str) -> str:
     return shown if bare == column.replace("_", " ") else f"{shown} over {features}"
 
 
-def _drawn(report: Report) -> str:
-    return f"{report.protocol['generated_count']} pictures a point"
+def _images_per_point(report: Report) -> str:
+    return f"{report.protocol['generated_count']} images a point"
 
 
 def _machines(report: Report) -> str:
-    """Return where the pictures were drawn: cpu, cuda, or both if that differs."""
+    """Return where the images were drawn: cpu, cuda, or both if that differs."""
     return ", ".join(dict.fromkeys(str(about["device"]) for about in report.details["samplers"].values()))

@@ -13,52 +13,59 @@ from pydantic import Field, ValidationError
 
 from noisette.config.document import Section
 from noisette.config.overrides import parse_override
-from noisette.config.problems import problems_of
+from noisette.config.problems import to_problems
 from noisette.config.reference import SamplerRef
-from noisette.config.sections import told_apart
+from noisette.config.sections import check_unique_labels
 from noisette.config.yaml import parse_yaml
 from noisette.contracts import Sampler
 from noisette.errors import ConfigError, Problem
 from noisette.plugins import registry
 
-__all__ = ["STEPS", "chosen", "inline", "installed", "split", "walks"]
+__all__ = [
+    "DEFAULT_STEPS",
+    "expand_steps",
+    "installed_samplers",
+    "parse_sampler",
+    "parse_samplers",
+    "split_samplers",
+]
 
-STEPS = (5, 10, 20, 50, 100, 250, 1000)
+DEFAULT_STEPS = (5, 10, 20, 50, 100, 250, 1000)
 """Lengths of the walks, if none are given."""
 
 _SOURCE = "samplers to compare"
 
 
-def split(text: str) -> list[str]:
+def split_samplers(text: str) -> list[str]:
     """Split ``ddim,ddpm:variance=fixed-large,{name: heun, steps: 20}`` at the commas between samplers."""
     return [part.strip() for part in _parts(text, ",") if part.strip()]
 
 
-def chosen(values: Sequence[Any]) -> list[Sampler]:
+def parse_samplers(values: Sequence[Any]) -> list[Sampler]:
     """Return the samplers that are named, each by its name, by name and options in a word, or by a mapping.
 
     Raises:
         ConfigError: with every problem: unknown names and options, impossible values, two that are the same.
     """
-    samplers = [inline(value) if isinstance(value, str) else value for value in values]
+    samplers = [parse_sampler(value) if isinstance(value, str) else value for value in values]
     try:
-        found = _Chosen.model_validate({"samplers": samplers}).samplers
+        found = _SamplerList.model_validate({"samplers": samplers}).samplers
     except ValidationError as error:
-        raise ConfigError(_SOURCE, problems_of(error, _Chosen)) from None
+        raise ConfigError(_SOURCE, to_problems(error, _SamplerList)) from None
     for given in (True, False):  # ddpm and ddpm:steps=1000 are two, though its default is a thousand
         alike = tuple(sampler for sampler in found if ("steps" in sampler.model_fields_set) == given)
         try:
-            told_apart(alike)
+            check_unique_labels(alike)
         except ValueError as error:
             raise ConfigError(_SOURCE, [Problem("samplers", str(error))]) from None
     return list(found)
 
 
-class _Chosen(Section):
+class _SamplerList(Section):
     samplers: Annotated[tuple[SamplerRef, ...], Field(min_length=1)]
 
 
-def installed() -> tuple[list[Sampler], list[str]]:
+def installed_samplers() -> tuple[list[Sampler], list[str]]:
     """Return every installed sampler with the variants it names, and notes of those that cannot be had by name."""
     samplers: list[Sampler] = []
     notes = []
@@ -75,7 +82,9 @@ def installed() -> tuple[list[Sampler], list[str]]:
     return samplers, notes
 
 
-def walks(samplers: Sequence[Sampler], steps: Sequence[int], timesteps: int) -> tuple[list[Sampler], list[str]]:
+def expand_steps(
+    samplers: Sequence[Sampler], steps: Sequence[int], timesteps: int
+) -> tuple[list[Sampler], list[str]]:
     """Return each sampler at each length, grouped by sampler, and notes of the lengths that were left out.
 
     A sampler whose steps or list of steps were given walks those alone.
@@ -111,7 +120,7 @@ def _listed(lengths: Sequence[int]) -> str:
     return ", ".join(map(str, lengths)) or "none"
 
 
-def inline(text: str) -> Any:
+def parse_sampler(text: str) -> Any:
     """Return what a config would say for a word: a name, or a mapping of name and options."""
     if text.startswith("{"):
         return parse_yaml(text, _SOURCE)

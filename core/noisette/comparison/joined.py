@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from noisette.errors import DataError
 from noisette.evaluation.report import Report, Row
 from noisette.evaluation.significance import METHOD
-from noisette.sampling.samples import not_comparable
+from noisette.sampling.samples import check_comparable_timings
 
 if TYPE_CHECKING:
     from noisette.comparison.sweep import Sweep
 
-__all__ = ["joined"]
+__all__ = ["join_reports"]
 
 
-def joined(reports: Mapping[str, Report], sweeps: Mapping[str, Sweep], directory: Path) -> Report:
+def join_reports(reports: Mapping[str, Report], sweeps: Mapping[str, Sweep], directory: Path) -> Report:
     """Return one report of all models.
 
     Args:
@@ -35,17 +35,17 @@ def joined(reports: Mapping[str, Report], sweeps: Mapping[str, Sweep], directory
         raise DataError("compare: expected results over the same features; these are of different weights")
     rows = {kind: [row for row in everything[0].rows if row.kind == kind] for kind in ("floor", "noise")}
     single = all(sum(row.kind == "sampler" for row in report.rows) == 1 for report in everything)
-    judged: list[Row] = []
+    sampler_rows: list[Row] = []
     samplers: dict[str, Any] = {}
     for name, report in reports.items():
         for row in report.rows:
             if row.kind == "sampler":
                 label = name if single else f"{name}: {row.label}"
-                judged.append(replace(row, label=label))
+                sampler_rows.append(replace(row, label=label))
                 samplers[label] = {**report.details["samplers"][row.label], "model": name}
     return Report(
         directory=directory,
-        rows=[*rows["floor"], *judged, *rows["noise"]],
+        rows=[*rows["floor"], *sampler_rows, *rows["noise"]],
         columns=list(dict.fromkeys(column for report in everything for column in report.columns)),
         better={column: better for report in everything for column, better in report.better.items()},
         protocol=_protocol(everything),
@@ -55,7 +55,7 @@ def joined(reports: Mapping[str, Report], sweeps: Mapping[str, Sweep], directory
             "models": {name: _about(sweeps[name], report) for name, report in reports.items()},
             "test": METHOD,
         },
-        notes=_notes(reports) + _of_times(reports, samplers),
+        notes=_notes(reports) + _timing_notes(reports, samplers),
         model={
             f"{result} of {name}": found
             for name, report in reports.items()
@@ -84,10 +84,10 @@ def _about(sweep: Sweep, report: Report) -> dict[str, Any]:
     }
 
 
-def _of_times(reports: Mapping[str, Report], samplers: Mapping[str, Any]) -> list[str]:
+def _timing_notes(reports: Mapping[str, Report], samplers: Mapping[str, Any]) -> list[str]:
     """Return the note that times of several models do not compare, unless a model's own notes say so."""
-    own = (not_comparable(report.details["samplers"]) for report in reports.values())
-    apart = not_comparable(samplers)
+    own = (check_comparable_timings(report.details["samplers"]) for report in reports.values())
+    apart = check_comparable_timings(samplers)
     return [apart] if apart and not any(own) else []
 
 

@@ -2,8 +2,8 @@
 
     <root>/comparisons/<key>/      report.json with the rows of all, and the charts
 
-Each model is a `Sweep` of its own, whose pictures and numbers lie in its run directory. They are compared only if
-they are judged over the same features by the same real pictures.
+Each model is a `Sweep` of its own, whose images and numbers lie in its run directory. They are compared only if
+they are judged over the same features by the same real images.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noisette.comparison.chart import telling
-from noisette.comparison.choice import STEPS
-from noisette.comparison.joined import joined
-from noisette.comparison.naming import told_apart_by
+from noisette.comparison.chart import chart_columns
+from noisette.comparison.choice import DEFAULT_STEPS
+from noisette.comparison.joined import join_reports
+from noisette.comparison.naming import distinct_names
 from noisette.comparison.sweep import Sweep, compare
 from noisette.config import Experiment
 from noisette.data.prepared import Prepared
@@ -29,14 +29,14 @@ from noisette.storage import committed, digest, is_complete, read_manifest
 if TYPE_CHECKING:
     from noisette.events import Events
 
-__all__ = ["Contest", "Decided", "compare_models"]
+__all__ = ["ComparisonResult", "ModelComparison", "compare_models"]
 
 KIND = "comparison"
 _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Decided:
+class ComparisonResult:
     """A finished comparison of several models.
 
     Attributes:
@@ -51,17 +51,17 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Contest:
+class ModelComparison:
     """Several trained models, and how each is drawn from.
 
     Attributes:
         sweeps: a sweep for each model, by the model's name.
-        orders: the arguments of `Sweep.of` for each of them, as JSON values.
+        sweep_arguments: the arguments of `Sweep.of` for each of them, as JSON values.
         root: folder of the comparison.
     """
 
     sweeps: dict[str, Sweep]
-    orders: tuple[dict[str, Any], ...]
+    sweep_arguments: tuple[dict[str, Any], ...]
     root: Path
 
     @classmethod
@@ -76,14 +76,14 @@ class Contest:
         metrics: Sequence[Any] = (),
         overrides: Sequence[str] | Mapping[str, Any] = (),
         output: Path | str | None = None,
-    ) -> Contest:
+    ) -> ModelComparison:
         """Return the comparison of several trained models.
 
         Args:
             places: what `Sweep.of` takes, at least two.
             samplers: how each is drawn from; each experiment's own samplers, if there are none.
             steps: lengths of the walks of samplers that say none; those of the samplers, if there are none.
-            count: pictures of each walk.
+            count: images of each walk.
             features, metrics: what to judge by; those of the first experiment, if not given.
             overrides: changes of the experiments of YAML files.
             output: folder of all results; that of the first run if not given.
@@ -91,37 +91,37 @@ class Contest:
         Raises:
             CheckpointError: if something is no trained model.
             ConfigError: if samplers, features or metrics have problems.
-            DataError: if two are the same model, or they are judged by different pictures.
+            DataError: if two are the same model, or they are judged by different images.
         """
         given = {"count": count, "output": None if output is None else str(output)}
         judge: dict[str, Any] = {"features": features, "metrics": list(metrics)}
-        sweeps, orders = [], []
+        sweeps, sweep_arguments = [], []
         for place in places:
             order = {
                 "place": str(place),
                 **given,
-                "overrides": dict_of(place, overrides),
-                "steps": list(steps or STEPS),
+                "overrides": overrides_for(place, overrides),
+                "steps": list(steps or DEFAULT_STEPS),
             }
             trained = Sweep.of(**order, samplers=samplers or ["ddim"]).trained
-            order["samplers"] = list(samplers) or _own(trained, steps)
+            order["samplers"] = list(samplers) or _own_samplers(trained, steps)
             if not judge["features"] or not judge["metrics"]:
                 evaluation = trained.options()["evaluation"]
                 judge = {key: judge[key] or evaluation[key] for key in ("features", "metrics")}
             order |= judge
             sweeps.append(Sweep.of(**order))
-            orders.append(order)
-        _judged_alike(sweeps)
-        named = dict(zip(told_apart_by(sweeps), sweeps, strict=True))
-        return cls(named, tuple(orders), Path(output) if output is not None else sweeps[0].root)
+            sweep_arguments.append(order)
+        _require_same_data(sweeps)
+        named = dict(zip(distinct_names(sweeps), sweeps, strict=True))
+        return cls(named, tuple(sweep_arguments), Path(output) if output is not None else sweeps[0].root)
 
     def reports(self) -> dict[str, Report] | None:
         """Return the report of each model, or None while one is not finished."""
         found = {name: sweep.finished() for name, sweep in self.sweeps.items()}
-        reports = {name: swept.report for name, swept in found.items() if swept is not None}
+        reports = {name: sweep_result.report for name, sweep_result in found.items() if sweep_result is not None}
         return reports if len(reports) == len(found) else None
 
-    def finished(self) -> Decided | None:
+    def finished(self) -> ComparisonResult | None:
         """Return the finished comparison, or None."""
         reports = self.reports()
         directory = None if reports is None else self._directory(reports)
@@ -130,19 +130,19 @@ class Contest:
         report = Report.finished(directory, KIND)
         charts = read_manifest(directory, KIND).about["charts"]
         return (
-            Decided(directory, report, {column: directory / f"{column}.png" for column in charts})
+            ComparisonResult(directory, report, {column: directory / f"{column}.png" for column in charts})
             if report
             else None
         )
 
-    def decide(self) -> Decided:
+    def write_report(self) -> ComparisonResult:
         """Put the reports of all models side by side, with what differs and the charts.
 
         Raises:
             DataError: if a model's sweep is not finished, or they were not judged alike.
             StorageError: if it cannot be written.
         """
-        from noisette.comparison.chart import draw
+        from noisette.comparison.chart import draw_chart
 
         done = self.finished()
         if done is not None:
@@ -151,18 +151,18 @@ class Contest:
         if reports is None:
             raise DataError("compare: expected finished sweeps of all models; start again")
         directory = self._directory(reports)
-        report = joined(reports, self.sweeps, directory)
+        report = join_reports(reports, self.sweeps, directory)
         report.details["differences"] = [found.options() for found in differences(report)]
-        charts = telling(report)
+        charts = chart_columns(report)
         title = f"{len(self.sweeps)} models"
         with committed(directory, KIND, {"models": list(self.sweeps), "charts": charts}) as staging:
             report.write(staging)
             for column in charts:
-                draw(report, column, title, staging / f"{column}.png", staging / f"{column}.svg")
-        decided = self.finished()
-        if decided is None:
+                draw_chart(report, column, title, staging / f"{column}.png", staging / f"{column}.svg")
+        result = self.finished()
+        if result is None:
             raise DataError(f"{directory}: the comparison was removed while it was made; start again")
-        return decided
+        return result
 
     def _directory(self, reports: Mapping[str, Report]) -> Path:
         parts = [
@@ -171,40 +171,40 @@ class Contest:
         return self.root / "comparisons" / digest(_VERSION, parts)
 
 
-def compare_models(contest: Contest, *, events: Events | None = None) -> Decided:
+def compare_models(comparison: ModelComparison, *, events: Events | None = None) -> ComparisonResult:
     """Draw, judge and compare all models; what is finished is skipped.
 
     Raises:
-        DataError: if the pictures to compare with are not prepared; else as `sample` and `evaluate`.
+        DataError: if the images to compare with are not prepared; else as `sample` and `evaluate`.
     """
-    done = contest.finished()
+    done = comparison.finished()
     if done is not None:
         return done
-    for sweep in contest.sweeps.values():
+    for sweep in comparison.sweeps.values():
         compare(sweep, events=events)
-    return contest.decide()
+    return comparison.write_report()
 
 
-def dict_of(place: Path | str, overrides: Sequence[str] | Mapping[str, Any]) -> Any:
+def overrides_for(place: Path | str, overrides: Sequence[str] | Mapping[str, Any]) -> Any:
     """Return the overrides that a place can have: a directory has no config to change."""
     return overrides if Path(place).is_file() else {}
 
 
-def _own(trained: Experiment, steps: Sequence[int]) -> list[dict[str, Any]]:
+def _own_samplers(trained: Experiment, steps: Sequence[int]) -> list[dict[str, Any]]:
     """Return the experiment's own samplers, with their steps unless others are asked for."""
     options = [dict(sampler) for sampler in trained.options()["sampling"]["samplers"]]
     return [{key: value for key, value in one.items() if not (steps and key == "steps")} for one in options]
 
 
-def _judged_alike(sweeps: Sequence[Sweep]) -> None:
+def _require_same_data(sweeps: Sequence[Sweep]) -> None:
     data = {}
     for sweep in sweeps:
         place = data_directory(sweep.experiment, sweep.root)
         prepared = Prepared.finished(place)
         if prepared is None:
-            raise DataError(f"{place}: the prepared pictures of {sweep.experiment.name} are not here; prepare them")
+            raise DataError(f"{place}: the prepared images of {sweep.experiment.name} are not here; prepare them")
         data[prepared.digest] = f"{sweep.experiment.name} by {place}"
     if len(data) > 1:
         raise DataError(
-            f"compare: expected models that are judged by the same pictures; got {', '.join(data.values())}"
+            f"compare: expected models that are judged by the same images; got {', '.join(data.values())}"
         )

@@ -7,7 +7,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from noisette.errors import DataError
-from noisette.layout import COSMETIC, WATCHING
+from noisette.layout import COSMETIC, MONITORING
 
 if TYPE_CHECKING:
     from noisette.comparison.sweep import Sweep
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     Trained = tuple[Experiment, Sequence[Mapping[str, str]]]
     """An experiment, and the origins of the plugins that it was trained with."""
 
-__all__ = ["by_options", "differing", "told_apart_by"]
+__all__ = ["describe_differences", "differing_options", "distinct_names"]
 
-_MOST = 6
+_MAX_OPTIONS = 6
 """Options in a name; models that differ in more are called by their run directories."""
 
 _PLUGINS = ("dataset", "schedule", "objective", "backbone")
 _NAMES = {f"{kind}.name" for kind in _PLUGINS}
-_ASIDE = {"sampling", "evaluation", "pictures", "name"}
-_COSMETIC = {f"training.{key}" for key in COSMETIC | WATCHING}
+_IGNORED = {"sampling", "evaluation", "figures", "name"}
+_COSMETIC = {f"training.{key}" for key in COSMETIC | MONITORING}
 
 
-def told_apart_by(sweeps: Sequence[Sweep]) -> list[str]:
+def distinct_names(sweeps: Sequence[Sweep]) -> list[str]:
     """Return a name for each model: the experiment's, else the options that differ, else the run directory.
 
     Two checkpoints of one run are told apart by their steps.
@@ -41,7 +41,9 @@ def told_apart_by(sweeps: Sequence[Sweep]) -> list[str]:
     if twice:
         raise DataError(f"compare: expected different models; got {twice[0].checkpoint.directory} twice")
     trained = [(sweep.trained, sweep.checkpoint.about["plugins"]) for sweep in sweeps]
-    options = by_options(trained) if len(differing(trained)) <= _MOST else [""] * len(sweeps)
+    options = (
+        describe_differences(trained) if len(differing_options(trained)) <= _MAX_OPTIONS else [""] * len(sweeps)
+    )
     candidates = [
         [sweep.experiment.name for sweep in sweeps],
         options,
@@ -54,16 +56,16 @@ def told_apart_by(sweeps: Sequence[Sweep]) -> list[str]:
     return next(names for names in candidates if len(set(names)) == len(sweeps) and all(names))
 
 
-def by_options(trained: Sequence[Trained]) -> list[str]:
+def describe_differences(trained: Sequence[Trained]) -> list[str]:
     """Return a text for each of several trainings, of the options that are not the same everywhere.
 
     A plugin that not all have is told with its options that are not its defaults: ``schedule=linear end=0.01``.
     """
-    facts, keys = [_facts(one) for one in trained], differing(trained)
+    facts, keys = [_facts(one) for one in trained], differing_options(trained)
     return [", ".join(f"{_last(key)}={options[key]}" for key in keys if key in options) for options in facts]
 
 
-def differing(trained: Sequence[Trained]) -> list[str]:
+def differing_options(trained: Sequence[Trained]) -> list[str]:
     """Return the paths of what is not the same in all trainings; where a plugin differs, that of it alone."""
     facts = [_facts(one) for one in trained]
     known = dict.fromkeys(key for options in facts for key in options)
@@ -84,13 +86,13 @@ def _last(path: str) -> str:
 def _facts(trained: Trained) -> dict[str, str]:
     """Return what decided a training as texts by path: each plugin whole, and by its options and code."""
     experiment, origins = trained
-    whole = {kind: _described(getattr(experiment, kind)) for kind in _PLUGINS}
-    options = {key: shorten(str(value), 40, placeholder="...") for key, value in _flattened(experiment.options())}
+    whole = {kind: _describe(getattr(experiment, kind)) for kind in _PLUGINS}
+    options = {key: shorten(str(value), 40, placeholder="...") for key, value in _flatten(experiment.options())}
     codes = {f"{one['kind']}.code": one["code"] for one in origins if "code" in one and one["kind"] in _PLUGINS}
     return {**whole, **{key: value for key, value in options.items() if key not in _COSMETIC}, **codes}
 
 
-def _described(plugin: Plugin) -> str:
+def _describe(plugin: Plugin) -> str:
     """Return a plugin's name and its options that are not the defaults: ``linear end=0.01``."""
     options, fields = plugin.options(), type(plugin).model_fields
     changed = [key for key in fields if getattr(plugin, key) != fields[key].get_default(call_default_factory=True)]
@@ -99,12 +101,12 @@ def _described(plugin: Plugin) -> str:
     return " ".join([plugin.name, *(f"{key}={value}" for key, value in told.items())])
 
 
-def _flattened(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in options.items():
         path = f"{before}{key}"
-        if path in _ASIDE or path in _NAMES:
+        if path in _IGNORED or path in _NAMES:
             continue
         if isinstance(value, Mapping):
-            yield from _flattened(value, f"{path}.")
+            yield from _flatten(value, f"{path}.")
         else:
             yield path, value

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette.checkpoint import Checkpoint
-from noisette.comparison.chart import label_of, telling
-from noisette.comparison.choice import STEPS, chosen, installed, walks
+from noisette.comparison.chart import chart_columns, label_without_steps
+from noisette.comparison.choice import DEFAULT_STEPS, expand_steps, installed_samplers, parse_samplers
 from noisette.config import Experiment, apply_overrides
 from noisette.contracts import Sampler
 from noisette.data.prepared import Prepared
@@ -25,17 +25,17 @@ from noisette.storage import committed, is_complete, read_manifest
 if TYPE_CHECKING:
     from noisette.events import Events
 
-__all__ = ["Asked", "Sweep", "Swept", "asked_in", "compare"]
+__all__ = ["Sweep", "SweepRequest", "SweepResult", "compare", "read_sweep_requests"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class SweepRequest:
     """The walks of one sweep.
 
     Attributes:
         checkpoint: digest of the model.
         labels: of the walks, in the order of the table.
-        samples: names of the directories of their pictures.
+        samples: names of the directories of their images.
     """
 
     checkpoint: str
@@ -49,17 +49,17 @@ class Asked:
         staging.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
         staging.replace(directory.with_name(f"{directory.name}.json"))
 
-    def judged_in(self, report: Report) -> bool:
+    def matches(self, report: Report) -> bool:
         """Return whether a report is the sweep's."""
         same = set(report.details["samplers"]) == set(self.labels)
         return same and report.protocol["checkpoint"] == self.checkpoint
 
 
-def asked_in(run: Path) -> Iterator[Asked]:
+def read_sweep_requests(run: Path) -> Iterator[SweepRequest]:
     """Yield what the sweeps of a run directory ask for; a file that cannot be read asks for nothing."""
     for path in sorted((run / "sweeps").glob("*.json")):
         try:
-            yield Asked(**json.loads(path.read_text(encoding="utf-8")))
+            yield SweepRequest(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             continue
 
@@ -68,7 +68,7 @@ KIND = "sweep"
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweepResult:
     """A finished sweep.
 
     Attributes:
@@ -82,7 +82,7 @@ class Swept:
     charts: dict[str, Path]
 
     @classmethod
-    def open(cls, directory: Path) -> Swept | None:
+    def open(cls, directory: Path) -> SweepResult | None:
         """Return the sweep of this directory if it is finished; looks at sizes only."""
         if not is_complete(directory, KIND):
             return None
@@ -116,7 +116,7 @@ class Sweep:
         cls,
         place: Path | str,
         samplers: Sequence[Any] = (),
-        steps: Sequence[int] = STEPS,
+        steps: Sequence[int] = DEFAULT_STEPS,
         *,
         count: int = 500,
         features: Any = None,
@@ -128,9 +128,9 @@ class Sweep:
 
         Args:
             place: a checkpoint's directory, a run's directory, or the YAML file of a trained experiment.
-            samplers: what to compare, as `chosen` takes it; every installed sampler if there are none.
+            samplers: what to compare, as `parse_samplers` takes it; every installed sampler if there are none.
             steps: lengths of the walks; those beyond the trained steps are left out.
-            count: pictures of each walk.
+            count: images of each walk.
             features, metrics: what to judge by, as a config says it; the experiment's own if not given.
             overrides: changes of the YAML file's experiment.
             output: folder of all results; that which the run lies in, and "runs" for a YAML file, if not given.
@@ -144,10 +144,12 @@ class Sweep:
         checkpoint = find_checkpoint(place.absolute() if place.is_dir() else place, root, overrides)
         if place.is_dir() and output is None:
             root = checkpoint.root
-        trained = _trained(place, checkpoint, overrides)
-        listed, left_out = (chosen(samplers), []) if samplers else _fitting(trained, *installed())
-        walked, dropped = walks(listed, steps, trained.timesteps)
-        changes = {"sampling.samplers": walked, "sampling.num_images": count}
+        trained = _trained_experiment(place, checkpoint, overrides)
+        listed, left_out = (
+            (parse_samplers(samplers), []) if samplers else _compatible_samplers(trained, *installed_samplers())
+        )
+        expanded, dropped = expand_steps(listed, steps, trained.timesteps)
+        changes = {"sampling.samplers": expanded, "sampling.num_images": count}
         changes |= {"evaluation.features": features} if features else {}
         changes |= {"evaluation.metrics": list(metrics)} if metrics else {}
         experiment = Experiment.parse(apply_overrides(trained.options(), changes), str(place))
@@ -168,52 +170,52 @@ class Sweep:
         """The walks, those with the fewest network calls first: a mistake shows early."""
         return sorted(self.experiment.sampling.samplers, key=lambda walk: walk.network_calls(walk.steps))
 
-    def place_of(self, sampler: Sampler) -> Path:
-        """Return where a walk's pictures lie or will lie."""
+    def samples_path(self, sampler: Sampler) -> Path:
+        """Return where a walk's images lie or will lie."""
         return samples_directory(self.run, self.checkpoint.digest, sampler, self.experiment)
 
-    def drawn(self, sampler: Sampler) -> Samples | None:
-        """Return a walk's pictures if they are drawn."""
-        return Samples.finished(self.place_of(sampler))
+    def samples_of(self, sampler: Sampler) -> Samples | None:
+        """Return a walk's images if they are drawn."""
+        return Samples.finished(self.samples_path(sampler))
 
-    def judged(self) -> list[Samples]:
-        """Return the pictures of all walks that are drawn, in the order of the table."""
-        found = map(self.drawn, self.experiment.sampling.samplers)
+    def finished_samples(self) -> list[Samples]:
+        """Return the images of all walks that are drawn, in the order of the table."""
+        found = map(self.samples_of, self.experiment.sampling.samplers)
         return [drawn for drawn in found if drawn is not None]
 
-    def finished(self) -> Swept | None:
+    def finished(self) -> SweepResult | None:
         """Return the finished sweep, or None: there are walks to draw, to judge or to show."""
-        swept, drawn = Swept.open(self.directory), self.judged()
-        if swept is None or len(drawn) < len(self.experiment.sampling.samplers):
+        sweep_result, drawn = SweepResult.open(self.directory), self.finished_samples()
+        if sweep_result is None or len(drawn) < len(self.experiment.sampling.samplers):
             return None
         evaluation = evaluation_directory(self.run, [samples.identity for samples in drawn], self.experiment)
-        return swept if swept.report.directory.name == evaluation.name else None
+        return sweep_result if sweep_result.report.directory.name == evaluation.name else None
 
-    def begin(self) -> None:
-        """Write down what is asked for, so that a reader of the directory knows whose the pictures are.
+    def write_request(self) -> None:
+        """Write down what is asked for, so that a reader of the directory knows whose the images are.
 
         Raises:
-            DataError: if the pictures to compare with are not prepared.
+            DataError: if the images to compare with are not prepared.
         """
         data = data_directory(self.experiment, self.root)
         if Prepared.finished(data) is None:
             raise DataError(
-                f"{data}: the prepared pictures of {self.experiment.name} are not here, and the comparison needs "
+                f"{data}: the prepared images of {self.experiment.name} are not here, and the comparison needs "
                 f"them; run `noisette prepare CONFIG --output {self.root}` with the config it was trained from"
             )
         samplers = self.experiment.sampling.samplers
-        labels, samples = [one.label for one in samplers], [self.place_of(one).name for one in samplers]
-        Asked(self.checkpoint.digest, labels, samples).write(self.directory)
+        labels, samples = [one.label for one in samplers], [self.samples_path(one).name for one in samplers]
+        SweepRequest(self.checkpoint.digest, labels, samples).write(self.directory)
 
-    def show(self, report: Report) -> Swept:
+    def write_charts(self, report: Report) -> SweepResult:
         """Draw the charts of the report of all walks.
 
         Raises:
             StorageError: if they cannot be written.
         """
-        from noisette.comparison.chart import draw
+        from noisette.comparison.chart import draw_chart
 
-        columns = telling(report)
+        columns = chart_columns(report)
         about = {
             "evaluation": report.directory.name,
             "checkpoint": self.checkpoint.digest,
@@ -223,15 +225,15 @@ class Sweep:
         title = f"{self.experiment.name}, {self.checkpoint.step:,} training steps"
         with committed(self.directory, KIND, about) as staging:
             for column in columns:
-                draw(report, column, title, staging / f"{column}.png", staging / f"{column}.svg")
-        return Swept(self.directory, report, {column: self.directory / f"{column}.png" for column in columns})
+                draw_chart(report, column, title, staging / f"{column}.png", staging / f"{column}.svg")
+        return SweepResult(self.directory, report, {column: self.directory / f"{column}.png" for column in columns})
 
 
-def compare(sweep: Sweep, *, events: Events | None = None) -> Swept:
+def compare(sweep: Sweep, *, events: Events | None = None) -> SweepResult:
     """Draw, judge and show every walk of a sweep; what is finished is skipped.
 
     Raises:
-        DataError: if the pictures to compare with are not prepared; else as `sample` and `evaluate`.
+        DataError: if the images to compare with are not prepared; else as `sample` and `evaluate`.
     """
     from noisette.evaluation import evaluate
     from noisette.sampling import sample
@@ -239,29 +241,31 @@ def compare(sweep: Sweep, *, events: Events | None = None) -> Swept:
     done = sweep.finished()
     if done is not None:
         return done
-    sweep.begin()
+    sweep.write_request()
     for sampler in sweep.samplers:
         sample(sweep.experiment, sweep.checkpoint, sampler, sweep.root, events=events)
-    report = evaluate(sweep.experiment, sweep.judged(), sweep.root, run=sweep.run, events=events)
-    return sweep.show(report)
+    report = evaluate(sweep.experiment, sweep.finished_samples(), sweep.root, run=sweep.run, events=events)
+    return sweep.write_charts(report)
 
 
-def _fitting(
+def _compatible_samplers(
     trained: Experiment, samplers: Sequence[Sampler], notes: Sequence[str]
 ) -> tuple[list[Sampler], list[str]]:
     """Return the samplers that this model can be drawn with, and a note for each that it cannot."""
-    fitting, told = [], list(notes)
+    compatible, all_notes = [], list(notes)
     for sampler in samplers:
         alone = {"sampling.samplers": [sampler.model_copy(update={"steps": 1})]}
         try:
             Experiment.parse(apply_overrides(trained.options(), alone))
-            fitting.append(sampler)
+            compatible.append(sampler)
         except ConfigError as error:
-            told.append(f"{label_of(sampler)} is left out: {error.problems[0].message}")
-    return fitting, told
+            all_notes.append(f"{label_without_steps(sampler)} is left out: {error.problems[0].message}")
+    return compatible, all_notes
 
 
-def _trained(place: Path, checkpoint: Checkpoint, overrides: Sequence[str] | Mapping[str, Any]) -> Experiment:
+def _trained_experiment(
+    place: Path, checkpoint: Checkpoint, overrides: Sequence[str] | Mapping[str, Any]
+) -> Experiment:
     """Return the experiment of a YAML file, whose sampling may have changed since, or that of the checkpoint."""
     if place.is_file():
         return Experiment.load(place, overrides)

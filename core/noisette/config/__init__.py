@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from noisette.config.experiment import Experiment
-from noisette.config.figures import Scene
-from noisette.config.figures_only import Show, load, parse
+from noisette.config.figures import Figure
+from noisette.config.figures_only import FiguresConfig, load, parse
 from noisette.config.overrides import apply_overrides
 from noisette.config.reference import (
     BackboneRef,
@@ -25,14 +25,14 @@ __all__ = [
     "Evaluation",
     "Experiment",
     "FeaturesRef",
+    "Figure",
+    "FiguresConfig",
     "MetricRef",
     "ObjectiveRef",
     "Preparation",
     "SamplerRef",
     "Sampling",
-    "Scene",
     "ScheduleRef",
-    "Show",
     "Training",
     "apply_overrides",
     "load",

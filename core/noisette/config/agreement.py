@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from noisette.config.figures import Classes, Enlarge, Forward, Scene
+from noisette.config.figures import Classes, Figure, Forward, Upscale
 from noisette.config.sections import Sampling
 from noisette.config.training import Training
 from noisette.contracts import Objective, Sampler, Schedule
-from noisette.diffusion.spacing import descending
+from noisette.diffusion.spacing import space_timesteps
 from noisette.errors import Problem
 
-__all__ = ["problems_of_pictures", "problems_of_sampling", "shortened", "without_signal"]
+__all__ = ["cap_steps", "check_sampling", "explain_missing_signal", "problems_of_figures"]
 
 
-def without_signal(objective: Objective, schedule: Schedule) -> str:
+def explain_missing_signal(objective: Objective, schedule: Schedule) -> str:
     """Return why an objective cannot be used with a schedule, or nothing."""
-    if not schedule.ends_in_noise:
+    if not schedule.has_zero_terminal_snr:
         return ""
     if objective.needs_signal:
         return (
             f"expected one that works without signal, such as v or x0; got {objective.name}: the schedule ends "
-            "in pure noise, from which predicted noise leads to no picture (x0 = (x_t - sigma eps) / 0)"
+            "in pure noise, from which predicted noise leads to no image (x0 = (x_t - sigma eps) / 0)"
         )
     if (
         objective.weight == "none" or objective.bound == "full"
@@ -35,7 +35,7 @@ def without_signal(objective: Objective, schedule: Schedule) -> str:
     )
 
 
-def shortened(samplers: tuple[Sampler, ...], timesteps: int) -> tuple[Sampler, ...]:
+def cap_steps(samplers: tuple[Sampler, ...], timesteps: int) -> tuple[Sampler, ...]:
     """Return samplers whose default is longer than the process with all its steps; steps that are given stay."""
     return tuple(
         sampler.model_copy(update={"steps": timesteps})
@@ -45,87 +45,98 @@ def shortened(samplers: tuple[Sampler, ...], timesteps: int) -> tuple[Sampler, .
     )
 
 
-def problems_of_sampling(sampling: Sampling, others: Mapping[str, Any]) -> list[Problem]:
+def check_sampling(sampling: Sampling, sections: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with the sampling, given the sections that were valid by name."""
-    problems = [*_of_averages(sampling, others), *_of_labels(sampling, others)]
+    problems = [*_check_ema(sampling, sections), *_check_labels(sampling, sections)]
     for index, sampler in enumerate(sampling.samplers):
         problems += [
-            Problem(f"samplers.{index}{problem.path}", problem.message) for problem in _of_sampler(sampler, others)
+            Problem(f"samplers.{index}{problem.path}", problem.message)
+            for problem in _check_sampler(sampler, sections)
         ]
     return problems
 
 
-def problems_of_pictures(pictures: tuple[Scene, ...], others: Mapping[str, Any] | None) -> list[Problem]:
-    """Return what is wrong with the listed pictures, given the valid sections; None for a config without data."""
-    labels = [scene.label for scene in pictures]
+def problems_of_figures(figures: tuple[Figure, ...], sections: Mapping[str, Any] | None) -> list[Problem]:
+    """Return what is wrong with the listed figures, given the valid sections; None for a config without data."""
+    labels = [figure.label for figure in figures]
     problems = []
-    for index, scene in enumerate(pictures):
-        found = list(_of_scene(scene) if others is None else _of_drawing(scene, others))
-        if labels.index(scene.label) < index:
-            found.append(Problem("title", f"expected one that differs; {scene.label} is called the same"))
-        problems += [Problem(f"{index}.{one.path}" if one.path else f"{index}", one.message) for one in found]
+    for index, figure in enumerate(figures):
+        found = list(_check_without_data(figure) if sections is None else _check_with_sections(figure, sections))
+        if labels.index(figure.label) < index:
+            found.append(Problem("title", f"expected one that differs; {figure.label} is called the same"))
+        problems += [
+            Problem(f"{index}.{problem.path}" if problem.path else f"{index}", problem.message) for problem in found
+        ]
     return problems
 
 
-def _of_scene(scene: Scene) -> Iterator[Problem]:
+def _check_without_data(figure: Figure) -> Iterator[Problem]:
     """Yield what a scene lacks where there are no data."""
-    if scene.needs_model:
-        yield Problem("", f"{scene.name} needs a trained network: name a dataset to train on")
-    for source in scene.sources:
+    if figure.needs_model:
+        yield Problem("", f"{figure.name} needs a trained network: name a dataset to train on")
+    for source in figure.sources:
         if source.partition(":")[0] in ("test", "train", "drawn"):
-            yield Problem("", f"{source} is of a data set: name one, or a picture file")
-    yield from _of_steps(scene, getattr(scene, "timesteps", None) or 1000)
+            yield Problem("", f"{source} is of a data set: name one, or an image file")
+    yield from _check_timesteps(figure, getattr(figure, "num_timesteps", None) or 1000)
 
 
-def _of_drawing(scene: Scene, others: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_with_sections(figure: Figure, sections: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what a scene of an experiment lacks, as far as its sections are valid."""
-    if "timesteps" in others:
-        yield from _of_steps(scene, getattr(scene, "timesteps", None) or others["timesteps"])
-    if isinstance(scene, Forward) and any(source.startswith("drawn:") for source in scene.sources):
-        yield Problem("pictures", "expected files, test:0 or train:0; what the network draws is not noised")
-    sampler = getattr(scene, "sampler", None)
+    if "timesteps" in sections:
+        yield from _check_timesteps(figure, getattr(figure, "num_timesteps", None) or sections["timesteps"])
+    if isinstance(figure, Forward) and any(source.startswith("drawn:") for source in figure.sources):
+        yield Problem("images", "expected files, test:0 or train:0; what the network draws is not noised")
+    sampler = getattr(figure, "sampler", None)
     if isinstance(sampler, Sampler):
-        (within,) = shortened((sampler,), others.get("timesteps", sampler.steps))
-        for problem in _of_sampler(within, others):
+        (capped,) = cap_steps((sampler,), sections.get("timesteps", sampler.steps))
+        for problem in _check_sampler(capped, sections):
             yield Problem(f"sampler{problem.path}", problem.message)
-    if "training" not in others:
+    if "training" not in sections:
         return
-    if isinstance(scene, Classes) and any(scene.guidance):
-        yield from _of_guidance(others["training"], "guidance")
-    if (isinstance(scene, Classes) or getattr(scene, "become", None)) and not others["training"].class_conditional:
+    if isinstance(figure, Classes) and any(scale != 1 for scale in figure.guidance_scale):
+        yield from _check_class_dropout(sections["training"], "guidance_scale")
+    if (isinstance(figure, Classes) or getattr(figure, "class_name", None)) and not sections[
+        "training"
+    ].class_conditional:
         yield Problem("", "needs training.class_conditional=true: the network knows no classes")
-    if isinstance(scene, Enlarge) != (others["training"].low_res_size is not None) and scene.needs_model:
-        asked = "needs training.low_res_size" if isinstance(scene, Enlarge) else "is not for networks that enlarge"
-        yield Problem("", asked)
+    if isinstance(figure, Upscale) != (sections["training"].low_res_size is not None) and figure.needs_model:
+        message = (
+            "needs training.low_res_size" if isinstance(figure, Upscale) else "is not for networks that enlarge"
+        )
+        yield Problem("", message)
 
 
-def _of_steps(scene: Scene, timesteps: int) -> Iterator[Problem]:
-    wrong = [t for t in getattr(scene, "at", None) or () if t >= timesteps]
-    if wrong:
-        yield Problem("at", f"expected steps within 0 to {timesteps - 1}; got {', '.join(map(str, wrong))}")
+def _check_timesteps(figure: Figure, timesteps: int) -> Iterator[Problem]:
+    too_large = [t for t in getattr(figure, "timesteps", None) or () if t >= timesteps]
+    if too_large:
+        yield Problem(
+            "timesteps", f"expected timesteps within 0 to {timesteps - 1}; got {', '.join(map(str, too_large))}"
+        )
 
 
-def _of_averages(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Problem]:
-    if "training" not in others or isinstance(sampling.ema, bool):
+def _check_ema(sampling: Sampling, sections: Mapping[str, Any]) -> Iterator[Problem]:
+    if "training" not in sections or isinstance(sampling.ema, bool):
         return
-    decays = others["training"].decays
+    decays = sections["training"].decays
     if sampling.ema not in decays:
         known = ", ".join(map(str, decays)) or "which keeps none"
         yield Problem("ema", f"expected a decay of training.ema_decay, {known}; got {sampling.ema}")
 
 
-def _of_labels(sampling: Sampling, others: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_labels(sampling: Sampling, sections: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is asked of a network without labels that needs some, or that never learned to do without."""
     if sampling.labels != "none":
         return
     for index, sampler in enumerate(sampling.samplers):
-        if sampler.guidance:
-            yield Problem(f"samplers.{index}.guidance", "needs sampling.labels=balanced: it guides to the labels")
-    if "training" in others:
-        yield from _of_guidance(others["training"], "labels")
+        if sampler.is_guided:
+            yield Problem(
+                f"samplers.{index}\.guidance_scale", "needs sampling.labels=balanced: it guides to the labels"
+            )
+    if "training" in sections:
+        yield from _check_class_dropout(sections["training"], "labels")
 
 
-def _of_guidance(training: Training, path: str) -> Iterator[Problem]:
+def _check_class_dropout(training: Training, path: str) -> Iterator[Problem]:
     """Yield that a network which was always told its labels cannot do without."""
     if training.class_conditional and not training.class_dropout:
         yield Problem(
@@ -133,20 +144,21 @@ def _of_guidance(training: Training, path: str) -> Iterator[Problem]:
         )
 
 
-def _of_sampler(sampler: Sampler, others: Mapping[str, Any]) -> Iterator[Problem]:
-    if "timesteps" in others:
-        yield from _of_walk(sampler, others["timesteps"])
-    if sampler.guidance and "training" in others:
-        if not others["training"].class_conditional:
+def _check_sampler(sampler: Sampler, sections: Mapping[str, Any]) -> Iterator[Problem]:
+    if "timesteps" in sections:
+        yield from _of_trajectory(sampler, sections["timesteps"])
+    if sampler.is_guided and "training" in sections:
+        if not sections["training"].class_conditional:
             yield Problem(
-                ".guidance", "needs training.class_conditional=true: a network without labels has no guidance"
+                "\.guidance_scale",
+                "needs training.class_conditional=true: a network without labels has no guidance",
             )
-        yield from _of_guidance(others["training"], ".guidance")
-    if sampler.needs_learned_variance and "objective" in others and others["objective"].outputs == 1:
+        yield from _check_class_dropout(sections["training"], "\.guidance_scale")
+    if sampler.needs_learned_variance and "objective" in sections and sections["objective"].outputs == 1:
         yield Problem("", "needs objective.bound=hybrid or full, which learn the variance")
 
 
-def _of_walk(sampler: Sampler, timesteps: int) -> Iterator[Problem]:
+def _of_trajectory(sampler: Sampler, timesteps: int) -> Iterator[Problem]:
     interval = sampler.guidance_interval
     if interval is not None and interval[1] >= timesteps:
         yield Problem(
@@ -154,7 +166,7 @@ def _of_walk(sampler: Sampler, timesteps: int) -> Iterator[Problem]:
         )
     try:
         # whether there is such a walk does not hang on the schedule: any rising ratios will do
-        descending(timesteps, sampler.steps, sampler.spacing, range(1, timesteps + 1))
+        space_timesteps(timesteps, sampler.steps, sampler.spacing, range(1, timesteps + 1))
     except ValueError as error:
         option, _, message = str(error).partition(": ")
         yield Problem(f".{option}", message)

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from noisette.config.overrides import apply_overrides
-from noisette.config.problems import problems_of
+from noisette.config.problems import to_problems
 from noisette.config.yaml import read_yaml
 from noisette.errors import ConfigError
 
-__all__ = ["Decay", "Document", "Section", "defaults", "named", "read_document", "telling_overrides"]
+__all__ = ["Decay", "Document", "Section", "mark_overridden", "plugin_default", "read_document", "section_defaults"]
 
 Decay = Annotated[float, Field(gt=0, lt=1)]
 """Decay of a running average."""
@@ -27,12 +27,12 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
-def named(default: Any) -> Any:
+def plugin_default(default: Any) -> Any:
     """Return a default that names plugins; pydantic makes them of it, as of a name in a config."""
     return default
 
 
-def defaults() -> Any:
+def section_defaults() -> Any:
     """Return no keys: pydantic validates them into the section's defaults, and collects their problems."""
     return {}
 
@@ -60,7 +60,7 @@ class Document(Section):
         Raises:
             ConfigError: with every problem: unknown keys, impossible values, missing plugins.
         """
-        with telling_overrides(overrides):
+        with mark_overridden(overrides):
             return cls.parse(read_document(path, overrides), str(path))
 
     @classmethod
@@ -73,7 +73,7 @@ class Document(Section):
         try:
             return cls.model_validate(dict(config))
         except ValidationError as error:
-            raise ConfigError(source, problems_of(error, cls)) from None
+            raise ConfigError(source, to_problems(error, cls)) from None
 
     def options(self) -> dict[str, Any]:
         """Return the config as JSON values, every default spelt out; `parse` makes it again."""
@@ -91,7 +91,7 @@ def read_document(path: Path | str, overrides: Sequence[str] | Mapping[str, Any]
 
 
 @contextmanager
-def telling_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> Iterator[None]:
+def mark_overridden(overrides: Sequence[str] | Mapping[str, Any]) -> Iterator[None]:
     """Mark the problems of a config that come from its overrides, not from its file.
 
     Raises:

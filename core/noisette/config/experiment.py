@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from noisette.config.agreement import problems_of_pictures, problems_of_sampling, shortened, without_signal
-from noisette.config.document import Document, defaults, named
-from noisette.config.figures import Scene, SceneRef
-from noisette.config.problems import nested
+from noisette.config.agreement import cap_steps, check_sampling, explain_missing_signal, problems_of_figures
+from noisette.config.document import Document, plugin_default, section_defaults
+from noisette.config.figures import Figure, FigureRef
+from noisette.config.problems import nest_problems
 from noisette.config.reference import BackboneRef, DatasetRef, ObjectiveRef, ScheduleRef
-from noisette.config.sections import Evaluation, Preparation, Sampling, told_apart
+from noisette.config.sections import Evaluation, Preparation, Sampling, check_unique_labels
 from noisette.config.training import Training
 from noisette.contracts import Objective
 
@@ -17,22 +17,24 @@ __all__ = ["Experiment"]
 
 
 class Experiment(Document):
-    """One experiment. Two equal experiments give the same pictures on the same machine."""
+    """One experiment. Two equal experiments give the same images on the same machine."""
 
     dataset: DatasetRef
-    preparation: Preparation = Field(default_factory=defaults)
-    schedule: ScheduleRef = Field(named("linear"), description="noise schedule")
+    preparation: Preparation = Field(default_factory=section_defaults)
+    schedule: ScheduleRef = Field(plugin_default("linear"), description="noise schedule")
     timesteps: int = Field(1000, ge=1, le=100_000, description="T, the steps of the forward process")
-    objective: ObjectiveRef = Field(named("eps"), description="what the network predicts")
-    backbone: BackboneRef = Field(named("small"), description="the network")
-    training: Training = Field(default_factory=defaults)
-    sampling: Sampling = Field(default_factory=defaults)
-    evaluation: Evaluation = Field(default_factory=defaults)
-    pictures: tuple[SceneRef, ...] = Field((), description="pictures of the process, made with the trained network")
+    objective: ObjectiveRef = Field(plugin_default("eps"), description="what the network predicts")
+    backbone: BackboneRef = Field(plugin_default("small"), description="the network")
+    training: Training = Field(default_factory=section_defaults)
+    sampling: Sampling = Field(default_factory=section_defaults)
+    evaluation: Evaluation = Field(default_factory=section_defaults)
+    figures: tuple[FigureRef, ...] = Field(
+        (), description="figures to make, with the trained network where they need one"
+    )
 
     @field_validator("timesteps")
     @classmethod
-    def _as_many_as_the_schedule_has(cls, timesteps: int, info: ValidationInfo) -> int:
+    def _check_timesteps(cls, timesteps: int, info: ValidationInfo) -> int:
         length = info.data["schedule"].length if "schedule" in info.data else None
         if length not in (None, timesteps):
             raise ValueError(f"expected {length}, for which the schedule was made; got {timesteps}")
@@ -40,28 +42,28 @@ class Experiment(Document):
 
     @field_validator("objective")
     @classmethod
-    def _sees_a_signal(cls, objective: Objective, info: ValidationInfo) -> Objective:
-        reason = without_signal(objective, info.data["schedule"]) if "schedule" in info.data else ""
+    def _check_objective(cls, objective: Objective, info: ValidationInfo) -> Objective:
+        reason = explain_missing_signal(objective, info.data["schedule"]) if "schedule" in info.data else ""
         if reason:
             raise ValueError(reason)
         return objective
 
     @field_validator("sampling")
     @classmethod
-    def _goes_with_the_rest(cls, sampling: Sampling, info: ValidationInfo) -> Sampling:
+    def _check_sampling(cls, sampling: Sampling, info: ValidationInfo) -> Sampling:
         if "timesteps" in info.data:
-            samplers = shortened(sampling.samplers, info.data["timesteps"])
+            samplers = cap_steps(sampling.samplers, info.data["timesteps"])
             if samplers != sampling.samplers:
-                sampling = sampling.model_copy(update={"samplers": told_apart(samplers)})
-        problems = problems_of_sampling(sampling, info.data)
+                sampling = sampling.model_copy(update={"samplers": check_unique_labels(samplers)})
+        problems = check_sampling(sampling, info.data)
         if problems:
-            raise nested(problems)
+            raise nest_problems(problems)
         return sampling
 
-    @field_validator("pictures")
+    @field_validator("figures")
     @classmethod
-    def _possible(cls, pictures: tuple[Scene, ...], info: ValidationInfo) -> tuple[Scene, ...]:
-        problems = problems_of_pictures(pictures, info.data)
+    def _check_figures(cls, figures: tuple[Figure, ...], info: ValidationInfo) -> tuple[Figure, ...]:
+        problems = problems_of_figures(figures, info.data)
         if problems:
-            raise nested(problems)
-        return pictures
+            raise nest_problems(problems)
+        return figures

@@ -1,8 +1,8 @@
-"""What the section `pictures` lists: pictures of the process, each with the options of how it is made.
+"""What the section `figures` lists, each figure with its options.
 
-    pictures:
+    figures:
       - denoise                                        # by its name alone, or with options:
-      - {name: classes, guidance: [0, 0.5, 2], rows: 4}
+      - {name: classes, guidance_scale: [1, 1.5, 3], rows: 4}
 
 They decide no weight and no number of a comparison: an experiment is the same with and without them.
 """
@@ -14,37 +14,36 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, PositiveInt, ValidationError
 
-from noisette.config.document import Section, named
-from noisette.config.problems import nested, problems_of
+from noisette.config.document import Section, plugin_default
+from noisette.config.problems import nest_problems, to_problems
 from noisette.config.reference import SamplerRef, ScheduleRef
 from noisette.errors import Problem
-from noisette.plugins.registry import nearest
+from noisette.plugins.registry import suggest
 
 __all__ = [
     "Classes",
     "Denoise",
     "Edit",
-    "Enlarge",
+    "Figure",
+    "FigureRef",
     "Forward",
     "Inpaint",
     "Interpolate",
-    "Scene",
-    "SceneRef",
     "TextToImage",
+    "Upscale",
 ]
 
-Step = Annotated[int, Field(ge=0)]
-Steps = Annotated[tuple[Step, ...], Field(min_length=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Ways = Annotated[PositiveInt, Field(description="how many ways to complete the picture")]
+Timesteps = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[PositiveInt, Field(description="how many ways to complete the image")]
 
-_PICTURE = (
+_IMAGE_SOURCE = (
     "a file; package:sklearn/datasets/images/china.jpg, a file inside an installed package; test:3 or train:3, a "
-    "prepared picture; or drawn:3, what the model draws"
+    "prepared image; or drawn:3, what the model draws"
 )
 
 
-class Scene(Section):
+class Figure(Section):
     """Base of what can be listed.
 
     Class attributes:
@@ -67,138 +66,144 @@ class Scene(Section):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The pictures, files and folders that it begins at."""
+        """The images, files and folders that it begins at."""
         return ()
 
 
-class Forward(Scene):
-    """Pictures drowning in noise, a row a schedule; it needs no network and no training."""
+class Forward(Figure):
+    """Images drowning in noise, a row a schedule; it needs no network and no training."""
 
     needs_model: ClassVar[bool] = False
 
     name: Literal["forward"] = "forward"
-    pictures: Annotated[tuple[str, ...], Field(min_length=1)] = Field(("test:0",), description=f"each {_PICTURE}")
+    images: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("test:0",), description=f"each {_IMAGE_SOURCE}"
+    )
     schedules: tuple[ScheduleRef, ...] | None = Field(
         None, description="null: the experiment's, or without one every installed schedule that needs no options"
     )
-    timesteps: PositiveInt | None = Field(None, description="T; null: the experiment's, or 1000")
-    at: Steps | None = Field(None, description="steps that are shown; null spreads ten over the process")
-    size: PositiveInt | None = Field(None, description="height and width that pictures are fitted to")
+    num_timesteps: PositiveInt | None = Field(None, description="T; null: the experiment's, or 1000")
+    timesteps: Timesteps | None = Field(None, description="timesteps to show; null spreads ten over the process")
+    size: PositiveInt | None = Field(None, description="height and width that images are fitted to")
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The pictures."""
-        return self.pictures
+        """The images."""
+        return self.images
 
 
-class _Drawn(Scene):
+class _SampledFigure(Figure):
     """Base of scenes that a sampler of the experiment's network draws."""
 
-    sampler: SamplerRef = Field(named("ddim"), description="how the network draws")
+    sampler: SamplerRef = Field(plugin_default("ddim"), description="how the network draws")
 
 
-class Denoise(_Drawn):
-    """How pictures come out of noise: x_t and the x0 that the network sees in it, as a strip and an animation."""
+class Denoise(_SampledFigure):
+    """How images come out of noise: x_t and the x0 that the network sees in it, as a strip and an animation."""
 
     name: Literal["denoise"] = "denoise"
-    count: PositiveInt = Field(4, description="how many pictures")
-    at: Steps | None = Field(None, description="steps of the strip; null spreads ten over the walk")
+    num_images: PositiveInt = Field(4, description="number of images")
+    timesteps: Timesteps | None = Field(
+        None, description="timesteps of the strip; null spreads ten over the trajectory"
+    )
     animate: bool = Field(True, description="as GIF and WebP too")
     frames: int = Field(60, ge=2, description="most frames of the animations")
 
 
-class Classes(_Drawn):
+class Classes(_SampledFigure):
     """A column a class, rows by guidance, as a grid and an animation; needs training.class_conditional."""
 
     name: Literal["classes"] = "classes"
-    guidance: Annotated[tuple[Annotated[float, Field(ge=-1)], ...], Field(min_length=1)] = Field(
-        (0.0, 0.5, 2.0), description="strengths of classifier-free guidance"
+    guidance_scale: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = Field(
+        (1.0, 1.5, 3.0), description="scales of classifier-free guidance, a row each; 1 is off"
     )
-    rows: PositiveInt = Field(2, description="pictures of each class for each strength")
+    rows: PositiveInt = Field(2, description="images of each class for each strength")
     classes: tuple[str, ...] | None = Field(None, description="only these; null takes all")
     animate: bool = Field(True, description="as GIF and WebP too")
     frames: int = Field(60, ge=2, description="most frames of the animations")
 
 
-class Edit(_Drawn):
-    """A picture noised to some steps, from which the network walks back (SDEdit)."""
+class Edit(_SampledFigure):
+    """An image noised to some steps, from which the network walks back (SDEdit)."""
 
     name: Literal["edit"] = "edit"
-    picture: str = Field("test:0", description=_PICTURE)
-    at: Steps | None = Field(None, description="steps it is noised to; null takes four")
-    become: str | None = Field(None, description="class that it becomes")
+    image: str = Field("test:0", description=_IMAGE_SOURCE)
+    timesteps: Timesteps | None = Field(None, description="timesteps it is noised to; null takes four")
+    class_name: str | None = Field(None, description="class to generate")
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The picture."""
-        return (self.picture,)
+        """The image."""
+        return (self.image,)
 
 
-class Interpolate(_Drawn):
-    """Pictures between two, noised alike and mixed (Ho et al. 2020, figures 8 and 9)."""
+class Interpolate(_SampledFigure):
+    """Images between two, noised alike and mixed (Ho et al. 2020, figures 8 and 9)."""
 
     name: Literal["interpolate"] = "interpolate"
-    a: str = Field("test:0", description=_PICTURE)
-    b: str = Field("test:1", description="the other, named as a is")
-    at: Steps | None = Field(None, description="steps they are noised to; null takes those of the paper")
-    mixes: Annotated[tuple[Share, ...], Field(min_length=1)] | None = Field(
-        None, description="shares of b; null takes 0, 0.1 ... 1"
+    first: str = Field("test:0", description=_IMAGE_SOURCE)
+    second: str = Field("test:1", description="the other end")
+    timesteps: Timesteps | None = Field(
+        None, description="timesteps they are noised to; null takes those of the paper"
     )
-    become: str | None = Field(None, description="class that all are told to be")
+    weights: Annotated[tuple[Fraction, ...], Field(min_length=1)] | None = Field(
+        None, description="shares of the second; null takes 0, 0.1 ... 1"
+    )
+    class_name: str | None = Field(None, description="class to generate")
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Both pictures."""
-        return self.a, self.b
+        """Both images."""
+        return self.first, self.second
 
 
-class Inpaint(_Drawn):
-    """A picture whose missing part is filled in (RePaint)."""
+class Inpaint(_SampledFigure):
+    """An image whose missing part is filled in (RePaint)."""
 
     name: Literal["inpaint"] = "inpaint"
-    sampler: SamplerRef = Field(named({"name": "ddpm", "steps": 100}), description="how the network draws")
-    picture: str = Field("test:0", description=_PICTURE)
-    mask: Path | None = Field(None, description="a picture, white where it is to be filled in")
+    sampler: SamplerRef = Field(plugin_default({"name": "ddpm", "steps": 100}), description="how the network draws")
+    image: str = Field("test:0", description=_IMAGE_SOURCE)
+    mask: Path | None = Field(None, description="an image, white where it is to be filled in")
     box: tuple[int, int, PositiveInt, PositiveInt] | None = Field(
         None, description="left, top, width and height of what is filled in; null and no mask: the middle half"
     )
-    count: Ways = 4
-    jump: PositiveInt = Field(10, description="steps of a piece that is walked again")
-    resample: PositiveInt = Field(10, description="how often each piece is walked")
-    become: str | None = Field(None, description="class of the picture")
+    num_images: Count = 4
+    jump_length: PositiveInt = Field(10, description="sampler steps of each forward jump (RePaint's j)")
+    jump_n_sample: PositiveInt = Field(10, description="times each piece is sampled (RePaint's r); 1 never jumps")
+    class_name: str | None = Field(None, description="class of the image")
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The picture and the mask."""
-        return (self.picture, *([str(self.mask)] if self.mask else []))
+        """The image and the mask."""
+        return (self.image, *([str(self.mask)] if self.mask else []))
 
 
-class Enlarge(_Drawn):
-    """A small picture enlarged (SR3); needs training.low_res_size."""
+class Upscale(_SampledFigure):
+    """A small image enlarged (SR3); needs training.low_res_size."""
 
     name: Literal["upscale"] = "upscale"
-    picture: str = Field("test:0", description=f"{_PICTURE}; a large one is made small")
-    count: Ways = 4
-    become: str | None = Field(None, description="class of the picture")
+    image: str = Field("test:0", description=f"{_IMAGE_SOURCE}; a large one is made small")
+    num_images: Count = 4
+    class_name: str | None = Field(None, description="class of the image")
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The picture."""
-        return (self.picture,)
+        """The image."""
+        return (self.image,)
 
 
-class TextToImage(Scene):
-    """Pictures for prompts, by a pretrained pipeline of diffusers; needs diffusers and transformers."""
+class TextToImage(Figure):
+    """Images for prompts, by a pretrained pipeline of diffusers; needs diffusers and transformers."""
 
     needs_model: ClassVar[bool] = False
 
     name: Literal["text-to-image"] = "text-to-image"
     pipeline: str = Field(description="a folder of a diffusers pipeline, or its name on the hub")
     revision: str | None = Field(None, description="branch, tag or commit on the hub; a commit never changes")
-    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="what the pictures show")
-    count: PositiveInt = Field(1, description="pictures of each prompt")
+    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="what the images show")
+    num_images: PositiveInt = Field(1, description="images of each prompt")
     steps: PositiveInt | None = Field(None, description="steps of the pipeline's sampler; null: its own default")
-    guidance: float | None = Field(None, ge=0, description="its guidance_scale; null: its own default")
+    guidance_scale: float | None = Field(None, ge=0, description="null: its own default")
     size: PositiveInt | None = Field(None, description="height and width in pixels; null: its own default")
     precision: Literal["fp32", "fp16", "bf16"] = Field(
         "fp32",
@@ -211,35 +216,37 @@ class TextToImage(Scene):
         return (self.pipeline,)
 
 
-_Any = Forward | Denoise | Classes | Edit | Interpolate | Inpaint | Enlarge | TextToImage
-_KNOWN: dict[str, type[Scene]] = {
+_AnyFigure = Forward | Denoise | Classes | Edit | Interpolate | Inpaint | Upscale | TextToImage
+_FIGURES: dict[str, type[Figure]] = {
     kind.model_fields["name"].default: kind
-    for kind in (Forward, Denoise, Classes, Edit, Interpolate, Inpaint, Enlarge, TextToImage)
+    for kind in (Forward, Denoise, Classes, Edit, Interpolate, Inpaint, Upscale, TextToImage)
 }
 
 
-def _made(value: Any) -> Scene:
+def _make_figure(value: Any) -> Figure:
     """Make the scene that a config names."""
-    if isinstance(value, Scene):
+    if isinstance(value, Figure):
         return value
     options = {"name": value} if isinstance(value, str) else value
     name = options.get("name") if isinstance(options, dict) else None
-    if not isinstance(name, str) or name not in _KNOWN:
-        known, hint = ", ".join(_KNOWN), nearest(str(name), list(_KNOWN))
-        raise nested(
+    if not isinstance(name, str) or name not in _FIGURES:
+        known, hint = ", ".join(_FIGURES), suggest(str(name), list(_FIGURES))
+        raise nest_problems(
             [Problem("", f"expected one of {known}, or a mapping with such a `name`; got {value!r}", hint)]
         )
     try:
-        return _KNOWN[name].model_validate(options)
+        return _FIGURES[name].model_validate(options)
     except ValidationError as error:
-        raise nested(problems_of(error, _KNOWN[name])) from None
+        raise nest_problems(to_problems(error, _FIGURES[name])) from None
 
 
-_Named = Literal["forward", "denoise", "classes", "edit", "interpolate", "inpaint", "upscale"]
+_OptionlessName = Literal["forward", "denoise", "classes", "edit", "interpolate", "inpaint", "upscale"]
 """Those that need no option."""
 
-SceneRef: TypeAlias = Annotated[
-    _Any,
+FigureRef: TypeAlias = Annotated[
+    _AnyFigure,
     Discriminator("name"),
-    BeforeValidator(_made, json_schema_input_type=_Named | Annotated[_Any, Discriminator("name")]),
+    BeforeValidator(
+        _make_figure, json_schema_input_type=_OptionlessName | Annotated[_AnyFigure, Discriminator("name")]
+    ),
 ]

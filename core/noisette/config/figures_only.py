@@ -1,4 +1,4 @@
-"""Configs without data: pictures that need no training, such as the forward process or a pretrained pipeline's."""
+"""Configs without data: figures that need no training, such as the forward process or a pretrained pipeline's."""
 
 from __future__ import annotations
 
@@ -8,42 +8,44 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from noisette.config.agreement import problems_of_pictures
-from noisette.config.document import Document, read_document, telling_overrides
+from noisette.config.agreement import problems_of_figures
+from noisette.config.document import Document, mark_overridden, read_document
 from noisette.config.experiment import Experiment
-from noisette.config.figures import Scene, SceneRef
-from noisette.config.problems import nested
+from noisette.config.figures import Figure, FigureRef
+from noisette.config.problems import nest_problems
 
-__all__ = ["Show", "load", "parse"]
+__all__ = ["FiguresConfig", "load", "parse"]
 
 
-class Show(Document):
-    """Pictures alone: a config that names no data set."""
+class FiguresConfig(Document):
+    """Figures alone: a config that names no data set."""
 
-    pictures: tuple[SceneRef, ...] = Field(description="pictures to make")
+    figures: tuple[FigureRef, ...] = Field(description="figures to make")
 
-    @field_validator("pictures")
+    @field_validator("figures")
     @classmethod
-    def _possible(cls, pictures: tuple[Scene, ...]) -> tuple[Scene, ...]:
-        if not pictures:
+    def _check_figures(cls, figures: tuple[Figure, ...]) -> tuple[Figure, ...]:
+        if not figures:
             raise ValueError("expected at least one; got none")
-        problems = problems_of_pictures(pictures, None)
+        problems = problems_of_figures(figures, None)
         if problems:
-            raise nested(problems)
-        return pictures
+            raise nest_problems(problems)
+        return figures
 
 
-def load(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Experiment | Show:
-    """Read a config: an experiment, or a show if it names pictures and no data set.
+def load(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Experiment | FiguresConfig:
+    """Read a config: an experiment, or a show if it names figures and no data set.
 
     Raises:
         ConfigError: as `Experiment.load`.
     """
-    with telling_overrides(overrides):
+    with mark_overridden(overrides):
         return parse(read_document(path, overrides), str(path))
 
 
-def parse(config: Mapping[str, Any], source: str = "config") -> Experiment | Show:
+def parse(config: Mapping[str, Any], source: str = "config") -> Experiment | FiguresConfig:
     """Make a config from a dictionary, as `load` does."""
-    kind: type[Experiment | Show] = Show if "pictures" in config and "dataset" not in config else Experiment
+    kind: type[Experiment | FiguresConfig] = (
+        FiguresConfig if "figures" in config and "dataset" not in config else Experiment
+    )
     return kind.parse(config, source)

@@ -31,24 +31,24 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str] | Mappin
     Raises:
         ConfigError: if a path is empty, or leads through something that has no keys.
     """
-    result: dict[str, Any] = _unshared(config)
+    result: dict[str, Any] = _copy_deep(config)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(parse_override, overrides)
     for path, value in pairs:
         _set(result, path, value)
     return result
 
 
-def _unshared(value: Any) -> Any:
+def _copy_deep(value: Any) -> Any:
     """Copy mappings and lists, each on its own: what an alias of YAML shares is then set in one place only."""
     if isinstance(value, Mapping):
-        return {key: _unshared(inner) for key, inner in value.items()}
-    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _copy_deep(inner) for key, inner in value.items()}
+    return [_copy_deep(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _set(config: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     if not all([*parents, last]):
-        raise _lost(path, "expected a path such as training.steps; a word of it is empty")
+        raise _path_error(path, "expected a path such as training.steps; a word of it is empty")
     place: Any = config
     for depth, key in enumerate(parents):
         inner = _get(place, key, path)
@@ -57,7 +57,7 @@ def _set(config: dict[str, Any], path: str, value: Any) -> None:
             _put(place, key, inner, path)
         place = inner
         if not isinstance(place, dict | list):
-            raise _lost(path, f"{'.'.join(parents[: depth + 1])} is {place!r} and has no keys")
+            raise _path_error(path, f"{'.'.join(parents[: depth + 1])} is {place!r} and has no keys")
     _put(place, last, value, path)
 
 
@@ -75,9 +75,9 @@ def _put(place: dict[str, Any] | list[Any], key: str, value: Any, path: str) -> 
 def _index(place: list[Any], key: str, path: str) -> int:
     if key not in map(str, range(len(place))):
         known = f"an index from 0 to {len(place) - 1}" if place else "a list that is not empty"
-        raise _lost(path, f"expected {known}; got {key!r}")
+        raise _path_error(path, f"expected {known}; got {key!r}")
     return int(key)
 
 
-def _lost(path: str, message: str) -> ConfigError:
+def _path_error(path: str, message: str) -> ConfigError:
     return ConfigError(f"--set {path}", [Problem(path, message)])

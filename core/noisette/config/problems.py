@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from noisette.errors import ConfigError, Problem
-from noisette.plugins.registry import nearest
+from noisette.plugins.registry import suggest
 
-__all__ = ["nested", "problems_of"]
+__all__ = ["nest_problems", "to_problems"]
 
 _NESTED = "noisette_problems"
 
@@ -37,60 +37,60 @@ _EXPECTED = {
     "tuple_type": "a list",
 }
 
-_short = Repr()
-_short.maxlevel, _short.maxstring, _short.maxother = 3, 80, 80
+_repr = Repr()
+_repr.maxlevel, _repr.maxstring, _repr.maxother = 3, 80, 80
 
 
-def nested(problems: Sequence[Problem]) -> PydanticCustomError:
+def nest_problems(problems: Sequence[Problem]) -> PydanticCustomError:
     """Return an error that carries problems found inside a value up through pydantic."""
     return PydanticCustomError(_NESTED, "problems inside", {"problems": tuple(problems)})
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+def to_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Return every problem of a failed validation of `model`.
 
     A key of several types gives one problem, not one for each type. Beyond those that are shown none is looked at.
     """
     groups: dict[str, list[Problem]] = {}
-    for number, details in enumerate(error.errors()[: ConfigError.SHOWN + 1]):
-        where, union = _place(details["loc"], model)
+    for number, details in enumerate(error.errors()[: ConfigError.MAX_SHOWN + 1]):
+        where, union = _locate(details["loc"], model)
         groups.setdefault(union or f"#{number}", []).extend(_problems(details, where, model))
-    return [problem for key, group in groups.items() for problem in _merged(group, union=key[0] != "#")]
+    return [problem for key, group in groups.items() for problem in _merge(group, union=key[0] != "#")]
 
 
-def _place(loc: Sequence[Any], model: type[BaseModel]) -> tuple[str, str]:
+def _locate(loc: Sequence[Any], model: type[BaseModel]) -> tuple[str, str]:
     """Return the path without pydantic's names of the types it tried, and the path of the key of several types."""
     parts = [str(part) for part in loc]
     inner: Any = model
     for depth, part in enumerate(parts):
         field = inner.model_fields.get(part) if _is_model(inner) else None
-        arms = _arms(field.annotation) if field else []
-        if len(arms) > 1:
+        members = _union_members(field.annotation) if field else []
+        if len(members) > 1:
             return ".".join(parts[: depth + 1] + parts[depth + 2 :]), ".".join(parts[: depth + 1])
-        inner = arms[0] if arms else None
+        inner = members[0] if members else None
     return ".".join(parts), ""
 
 
-def _arms(annotation: Any) -> list[Any]:
+def _union_members(annotation: Any) -> list[Any]:
     """Return the types that a key may have, beside null."""
     if get_origin(annotation) not in (Union, UnionType):
         return [annotation]
-    return [arm for arm in get_args(annotation) if arm is not NoneType]
+    return [member for member in get_args(annotation) if member is not NoneType]
 
 
 def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _merged(group: list[Problem], *, union: bool) -> list[Problem]:
+def _merge(group: list[Problem], *, union: bool) -> list[Problem]:
     """Make one problem of those of a key's types; what went deepest into the value is what was meant."""
     if not union:
         return group
     deepest = max(group, key=lambda problem: problem.path.count("."))
     same = [problem for problem in group if problem.path == deepest.path]
     wants = ", or ".join(problem.message.partition("; got ")[0].removeprefix("expected ") for problem in same)
-    came = "".join(deepest.message.partition("; got ")[1:])
-    return [Problem(deepest.path, f"expected {wants}{came}", next((p.hint for p in same if p.hint), ""))]
+    got = "".join(deepest.message.partition("; got ")[1:])
+    return [Problem(deepest.path, f"expected {wants}{got}", next((p.hint for p in same if p.hint), ""))]
 
 
 def _problems(details: ErrorDetails, where: str, model: type[BaseModel]) -> Iterator[Problem]:
@@ -99,16 +99,16 @@ def _problems(details: ErrorDetails, where: str, model: type[BaseModel]) -> Iter
             yield Problem(".".join(part for part in (where, inner.path) if part), inner.message, inner.hint)
     elif details["type"] == "extra_forbidden":
         known = _known_keys(model, details["loc"][:-1])
-        yield Problem(where, f"unknown key; known are {', '.join(known)}", nearest(str(details["loc"][-1]), known))
+        yield Problem(where, f"unknown key; known are {', '.join(known)}", suggest(str(details["loc"][-1]), known))
     elif details["type"] == "missing":
         yield Problem(where, "is required")
     elif details["type"] in ("value_error", "assertion_error"):
-        yield _raised(where, details["msg"].partition(", ")[2], _known_keys(model, details["loc"]))
+        yield _validator_problem(where, details["msg"].partition(", ")[2], _known_keys(model, details["loc"]))
     else:
         yield Problem(where, _message(details), _hint(details))
 
 
-def _raised(where: str, text: str, known: Sequence[str]) -> Problem:
+def _validator_problem(where: str, text: str, known: Sequence[str]) -> Problem:
     """Return the problem that a validator raised; ``key: message`` names the key that it is about."""
     key, _, message = text.partition(": ")
     return Problem(f"{where}.{key}" if where else key, message) if key in known else Problem(where, text)
@@ -120,14 +120,14 @@ def _message(details: ErrorDetails) -> str:
     expected = known.format_map(details.get("ctx", {})) if known else text
     if expected.startswith(("greater", "less")):
         expected = f"a number {expected}"
-    return f"expected {expected}; got {_short.repr(details['input'])}"
+    return f"expected {expected}; got {_repr.repr(details['input'])}"
 
 
 def _hint(details: ErrorDetails) -> str:
     if details["type"] != "literal_error" or not isinstance(details["input"], str):
         return ""
     choices = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-    return nearest(details["input"], choices)
+    return suggest(details["input"], choices)
 
 
 def _known_keys(model: type[BaseModel], path: Sequence[Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
-from noisette.config.problems import nested, problems_of
+from noisette.config.problems import nest_problems, to_problems
 from noisette.contracts import (
     KINDS,
     Backbone,
@@ -47,31 +47,33 @@ def make_plugin(kind: str, value: Any) -> Plugin:
         return value
     options = {"name": value} if isinstance(value, str) else value
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
-        raise nested([Problem("", f"expected the name of a {kind}, or a mapping with `name`; got {value!r}")])
+        raise nest_problems(
+            [Problem("", f"expected the name of a {kind}, or a mapping with `name`; got {value!r}")]
+        )
     try:
         plugin = registry().find(kind, options["name"]).plugin
     except PluginError as error:
-        raise nested([Problem("", str(error))]) from None
+        raise nest_problems([Problem("", str(error))]) from None
     try:
         return plugin.model_validate({key: option for key, option in options.items() if key != "name"})
     except ValidationError as error:
-        raise nested(problems_of(error, plugin)) from None
+        raise nest_problems(to_problems(error, plugin)) from None
 
 
 def _serialize(plugin: Plugin) -> dict[str, Any]:
     return {**plugin.options(), "name": registry().name_of(plugin)}
 
 
-def _by_name(kind: str) -> BeforeValidator:
+def _plugin_validator(kind: str) -> BeforeValidator:
     return BeforeValidator(lambda value: make_plugin(kind, value))
 
 
 _AS_OPTIONS = PlainSerializer(_serialize)
 
-ScheduleRef: TypeAlias = Annotated[Schedule, _by_name("schedule"), _AS_OPTIONS]
-ObjectiveRef: TypeAlias = Annotated[Objective, _by_name("objective"), _AS_OPTIONS]
-BackboneRef: TypeAlias = Annotated[Backbone, _by_name("backbone"), _AS_OPTIONS]
-SamplerRef: TypeAlias = Annotated[Sampler, _by_name("sampler"), _AS_OPTIONS]
-FeaturesRef: TypeAlias = Annotated[Features, _by_name("features"), _AS_OPTIONS]
-MetricRef: TypeAlias = Annotated[Metric, _by_name("metric"), _AS_OPTIONS]
-DatasetRef: TypeAlias = Annotated[Dataset, _by_name("dataset"), _AS_OPTIONS]
+ScheduleRef: TypeAlias = Annotated[Schedule, _plugin_validator("schedule"), _AS_OPTIONS]
+ObjectiveRef: TypeAlias = Annotated[Objective, _plugin_validator("objective"), _AS_OPTIONS]
+BackboneRef: TypeAlias = Annotated[Backbone, _plugin_validator("backbone"), _AS_OPTIONS]
+SamplerRef: TypeAlias = Annotated[Sampler, _plugin_validator("sampler"), _AS_OPTIONS]
+FeaturesRef: TypeAlias = Annotated[Features, _plugin_validator("features"), _AS_OPTIONS]
+MetricRef: TypeAlias = Annotated[Metric, _plugin_validator("metric"), _AS_OPTIONS]
+DatasetRef: TypeAlias = Annotated[Dataset, _plugin_validator("dataset"), _AS_OPTIONS]

@@ -14,7 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 
 from noisette.config.experiment import Experiment
-from noisette.config.figures_only import Show
+from noisette.config.figures_only import FiguresConfig
 from noisette.contracts import KINDS, Plugin
 from noisette.plugins import Registry, registry
 
@@ -46,69 +46,73 @@ def config_schema(plugins: Registry | None = None) -> Schema:
     """
     schema = Experiment.model_json_schema(schema_generator=_Generator)
     for kind, contract in KINDS.items():
-        named = _by_name(kind, plugins or registry())
-        definitions = {f"{kind}.{name}": _options(kind, name, plugin) for name, plugin in named.items()}
+        by_name = _plugins_by_name(kind, plugins or registry())
+        definitions = {f"{kind}.{name}": _options_schema(kind, name, plugin) for name, plugin in by_name.items()}
         for definition in list(definitions.values()):
             definitions |= definition.pop("$defs", {})
-        schema["$defs"] |= definitions | {contract.__name__: _choice(contract, named, plugins or registry())}
-    schema |= {"required": [], "anyOf": [{"required": ["dataset"]}, _alone()]}  # a file has a name
+        schema["$defs"] |= definitions | {
+            contract.__name__: _plugin_schema(contract, by_name, plugins or registry())
+        }
+    schema |= {"required": [], "anyOf": [{"required": ["dataset"]}, _figures_only()]}  # a file has a name
     return {"$schema": _DIALECT, **schema, "title": "A noisette experiment"}
 
 
-def _alone() -> Schema:
-    """Return what a config without a data set may say: pictures that need no training."""
+def _figures_only() -> Schema:
+    """Return what a config without a data set may say: images that need no training."""
     return {
-        "required": ["pictures"],
-        "properties": {"pictures": {"minItems": 1}},
-        "propertyNames": {"enum": list(Show.model_fields)},
+        "required": ["figures"],
+        "properties": {"figures": {"minItems": 1}},
+        "propertyNames": {"enum": list(FiguresConfig.model_fields)},
     }
 
 
-def _by_name(kind: str, plugins: Registry) -> dict[str, type[Plugin]]:
+def _plugins_by_name(kind: str, plugins: Registry) -> dict[str, type[Plugin]]:
     """Return the plugins of a kind by the shortest name that a config may use."""
-    named = {}
+    by_name = {}
     for found in plugins.of_kind(kind):
         name = found.plugin.name
         same = {other.plugin for other in plugins.of_kind(kind) if other.plugin.name == name}
-        named[name if len(same) == 1 else f"{found.origin.distribution}:{name}"] = found.plugin
-    return named
+        by_name[name if len(same) == 1 else f"{found.origin.distribution}:{name}"] = found.plugin
+    return by_name
 
 
-def _choice(contract: type[Plugin], named: dict[str, type[Plugin]], plugins: Registry) -> Schema:
+def _plugin_schema(contract: type[Plugin], by_name: dict[str, type[Plugin]], plugins: Registry) -> Schema:
     """Return the schema of a place where a config names a plugin: the name alone, or a mapping of its options."""
     everything = {f"{f.origin.distribution}:{f.plugin.name}": f.plugin for f in plugins.of_kind(contract.kind)}
-    longer = {name: plugin for name, plugin in everything.items() if name not in named}
+    qualified = {name: plugin for name, plugin in everything.items() if name not in by_name}
     return {
         "description": (inspect.getdoc(contract) or "").partition("\n")[0],
         "anyOf": [
-            {"type": "string", "enum": _complete(named)},
-            *({"$ref": f"#/$defs/{contract.kind}.{name}"} for name in named),
-            {"type": "string", "pattern": _one_of(_complete(longer))},
-            {"type": "object", "properties": {"name": {"pattern": _one_of(longer)}}, "required": ["name"]},
+            {"type": "string", "enum": _without_required(by_name)},
+            *({"$ref": f"#/$defs/{contract.kind}.{name}"} for name in by_name),
+            {"type": "string", "pattern": _name_pattern(_without_required(qualified))},
+            {"type": "object", "properties": {"name": {"pattern": _name_pattern(qualified)}}, "required": ["name"]},
         ],
     }
 
 
-def _complete(named: dict[str, type[Plugin]]) -> list[str]:
+def _without_required(by_name: dict[str, type[Plugin]]) -> list[str]:
     """Return the names of the plugins that need no option."""
-    fields = {name: plugin.model_fields.values() for name, plugin in named.items()}
-    return [name for name in named if not any(field.is_required() for field in fields[name])]
+    fields = {name: plugin.model_fields.values() for name, plugin in by_name.items()}
+    return [name for name in by_name if not any(field.is_required() for field in fields[name])]
 
 
-def _one_of(names: Iterable[str]) -> str:
+def _name_pattern(names: Iterable[str]) -> str:
     """Return a pattern of these names, whose only special character is the dot."""
     return f"^({'|'.join(name.replace('.', '[.]') for name in names)})$"
 
 
-def _options(kind: str, name: str, plugin: type[Plugin]) -> Schema:
+def _options_schema(kind: str, name: str, plugin: type[Plugin]) -> Schema:
     """Return the schema of the mapping that names a plugin with its options."""
     try:
         schema = plugin.model_json_schema(ref_template="{model}", schema_generator=_Generator)
     except PydanticUserError as error:
         schema = {"description": f"its options have no JSON schema: {error.message}"}
     contracts = {contract.__name__ for contract in KINDS.values()}
-    homes = {model: model if model in contracts else f"{kind}.{name}.{model}" for model in schema.get("$defs", {})}
-    inner = {homes[model]: part for model, part in schema.pop("$defs", {}).items() if model not in contracts}
+    locations = {
+        model: model if model in contracts else f"{kind}.{name}.{model}" for model in schema.get("$defs", {})
+    }
+    inner = {locations[model]: part for model, part in schema.pop("$defs", {}).items() if model not in contracts}
     options = {
         "title": f"{kind} {name}",
         "description": schema.get("description", ""),
@@ -118,13 +122,13 @@ def _options(kind: str, name: str, plugin: type[Plugin]) -> Schema:
         "additionalProperties": schema.get("additionalProperties", True),
         "$defs": inner,
     }
-    moved: Schema = _moved(options, homes)
-    return moved
+    relocated: Schema = _relocate_refs(options, locations)
+    return relocated
 
 
-def _moved(schema: Any, homes: Mapping[str, str]) -> Any:
+def _relocate_refs(schema: Any, locations: Mapping[str, str]) -> Any:
     """Return a schema whose references lead to where its parts lie now."""
     if isinstance(schema, dict):
-        there = {"$ref": f"#/$defs/{homes[schema['$ref']]}"} if schema.get("$ref") in homes else {}
-        return {key: _moved(value, homes) for key, value in schema.items()} | there
-    return [_moved(value, homes) for value in schema] if isinstance(schema, list) else schema
+        relocated = {"$ref": f"#/$defs/{locations[schema['$ref']]}"} if schema.get("$ref") in locations else {}
+        return {key: _relocate_refs(value, locations) for key, value in schema.items()} | relocated
+    return [_relocate_refs(value, locations) for value in schema] if isinstance(schema, list) else schema

@@ -23,9 +23,9 @@ class Training(Section):
     """How the network is trained."""
 
     steps: NonNegativeInt = Field(10_000, description="optimizer steps; 0 for a network that was imported")
-    batch_size: int = Field(64, ge=1, le=1_000_000, description="pictures a step, of all processes together")
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="images a step, of all processes together")
     images: PositiveInt | None = Field(
-        None, description="pictures to train on, in place of steps or, with both, whichever ends first"
+        None, description="images to train on, in place of steps or, with both, whichever ends first"
     )
     lr: PositiveFloat = Field(2e-4, description="learning rate of Adam, after the warm-up")
     adam_betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decays of the moments")
@@ -42,7 +42,7 @@ class Training(Section):
         None, description="steps between two snapshots of averages whose length is chosen later; null keeps none"
     )
     microbatches: PositiveInt = Field(1, description="split a batch into this many parts, to save memory")
-    random_flip: bool = Field(False, description="mirror half of the pictures, at random")
+    random_flip: bool = Field(False, description="mirror half of the images, at random")
     timestep_sampler: Literal["uniform", "antithetic", "importance"] = Field(
         "uniform",
         description="how steps are drawn; antithetic pairs t with T-1-t; importance goes by the losses so far, "
@@ -53,11 +53,11 @@ class Training(Section):
     )
     low_res_size: PositiveInt | None = Field(
         None,
-        description="super-resolution: pixels of the shorter side of a small picture that the network is shown and "
+        description="super-resolution: pixels of the shorter side of a small image that the network is shown and "
         "learns to enlarge",
     )
     offset_noise: float = Field(0.0, ge=0, description="noise shared by a whole channel, as a share of the noise")
-    class_conditional: bool = Field(False, description="tell the network the class of each picture")
+    class_conditional: bool = Field(False, description="tell the network the class of each image")
     class_dropout: float = Field(0.1, ge=0, lt=1, description="share of labels hidden, for guidance")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="what the network computes in; auto takes bf16 where the machine is fast at it"
@@ -72,7 +72,7 @@ class Training(Section):
     evaluate_every: PositiveInt | None = Field(
         None, description="steps between two evaluations of the network in training; null makes none"
     )
-    evaluate_images: PositiveInt = Field(256, description="pictures drawn for each such evaluation")
+    evaluate_images: PositiveInt = Field(256, description="images drawn for each such evaluation")
     monitor: str | None = Field(
         None, description="result whose best checkpoint is kept, such as kid; null takes the first metric's"
     )
@@ -88,36 +88,36 @@ class Training(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _counted_in_pictures(cls, options: Any) -> Any:
+    def _count_steps(cls, options: Any) -> Any:
         if not isinstance(options, dict) or not isinstance(options.get("images"), int):
             return options
         batch = options.get("batch_size", cls.model_fields["batch_size"].default)
         if not isinstance(batch, int) or batch < 1:
             return options
         steps = -(-options["images"] // batch)
-        given = options.get("steps")
-        return {**options, "steps": min(steps, given) if isinstance(given, int) else steps}
+        max_steps = options.get("steps")
+        return {**options, "steps": min(steps, max_steps) if isinstance(max_steps, int) else steps}
 
     @field_validator("processes")
     @classmethod
-    def _has_a_share(cls, processes: int, info: ValidationInfo) -> int:
+    def _check_processes(cls, processes: int, info: ValidationInfo) -> int:
         batch = info.data.get("batch_size")
         if batch is not None and processes > batch:
             raise ValueError(
-                f"expected at most training.batch_size, {batch}, so that each has a picture; got {processes}"
+                f"expected at most training.batch_size, {batch}, so that each has an image; got {processes}"
             )
         return processes
 
     @field_validator("patience")
     @classmethod
-    def _counts_evaluations(cls, patience: int | None, info: ValidationInfo) -> int | None:
+    def _check_patience(cls, patience: int | None, info: ValidationInfo) -> int | None:
         if patience is not None and info.data.get("evaluate_every") is None:
             raise ValueError("needs training.evaluate_every: it counts evaluations")
         return patience
 
     @field_validator("ema_decay")
     @classmethod
-    def _told_apart(cls, ema: Any) -> Any:
+    def _check_ema_decay(cls, ema: Any) -> Any:
         if isinstance(ema, tuple) and len(set(ema)) < len(ema):
             raise ValueError(f"expected decays that differ; got {', '.join(map(str, ema))}")
         return ema

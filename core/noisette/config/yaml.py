@@ -16,11 +16,11 @@ __all__ = ["parse_yaml", "read_yaml"]
 _BOOL = "tag:yaml.org,2002:bool"
 _FLOAT = "tag:yaml.org,2002:float"
 _INT = "tag:yaml.org,2002:int"
-_OLD = {_BOOL, _FLOAT, _INT, "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
+_YAML_1_1_TAGS = {_BOOL, _FLOAT, _INT, "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
 
-_MOST_BYTES = 1 << 20
-_MOST_VALUES = 20_000
+_MAX_BYTES = 1 << 20
+_MAX_VALUES = 20_000
 """Values that a config may have, with its aliases written out: more is a mistake or an attack."""
 _LARGEST = 2**53
 """Up to here JSON, in which configs are stored and sent, keeps whole numbers exactly."""
@@ -35,15 +35,15 @@ class _Loader(yaml.SafeLoader):
         """Compose a node, unless it bears a tag (values are what they look like) or is one too many."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.values += 1
-        if self.values > _MOST_VALUES:
-            raise _fault(f"expected a config of at most {_MOST_VALUES} values; got more", event.start_mark)
+        if self.values > _MAX_VALUES:
+            raise _fault(f"expected a config of at most {_MAX_VALUES} values; got more", event.start_mark)
         if getattr(event, "tag", None) is not None:
             raise _fault(f"tags are not used in configs; got {event.tag}", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_document(self, node: yaml.Node) -> Any:
         """Build the document, unless its aliases make it huge or endless."""
-        _written_out(node, {}, set())
+        _expanded_size(node, {}, set())
         return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -58,26 +58,26 @@ class _Loader(yaml.SafeLoader):
             seen[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep)
 
-    def construct_whole(self, node: yaml.ScalarNode) -> int:
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
         """Read a whole number: decimal, whatever zeros lead it, or 0x and 0o."""
         text = node.value.replace("_", "")
         base = {"0x": 16, "0o": 8}.get(text[:2], 10)
         number = int(text, base) if len(text) < 100 else None
         if number is None or abs(number) > _LARGEST:
-            came = f"{len(text)} digits" if number is None else number
-            raise _fault(f"expected a whole number of at most 2^53; got {came}", node.start_mark)
+            actual = f"{len(text)} digits" if number is None else number
+            raise _fault(f"expected a whole number of at most 2^53; got {actual}", node.start_mark)
         return number
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag not in _OLD]
+    first: [(tag, regexp) for tag, regexp in resolvers if tag not in _YAML_1_1_TAGS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_WHOLE = re.compile(r"^[-+]?\d[\d_]*$|^0x[\da-fA-F]+$|^0o[0-7]+$")
+_INTEGER = re.compile(r"^[-+]?\d[\d_]*$|^0x[\da-fA-F]+$|^0o[0-7]+$")
 _Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(_INT, _WHOLE, list("-+0123456789"))
+_Loader.add_implicit_resolver(_INT, _INTEGER, list("-+0123456789"))
 _Loader.add_implicit_resolver(_FLOAT, _NUMBER, list("-+.0123456789"))
-_Loader.add_constructor(_INT, _Loader.construct_whole)
+_Loader.add_constructor(_INT, _Loader.construct_integer)
 
 
 def parse_yaml(text: str, source: str) -> Any:
@@ -106,33 +106,35 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
             raise ValueError("expected a config of at most 1 MiB; it is larger")
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        raise ConfigError(str(path), [Problem("", f"cannot be read: {_cause(error)}", _near(path))]) from None
+        raise ConfigError(
+            str(path), [Problem("", f"cannot be read: {_cause(error)}", _suggest_siblings(path))]
+        ) from None
     value = parse_yaml(text, str(path))
     if not isinstance(value, dict):
-        came = "an empty file" if value is None else f"a {type(value).__name__}"
-        raise ConfigError(str(path), [Problem("", f"expected a mapping of keys; got {came}")])
+        actual = "an empty file" if value is None else f"a {type(value).__name__}"
+        raise ConfigError(str(path), [Problem("", f"expected a mapping of keys; got {actual}")])
     return value
 
 
-def _written_out(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
+def _expanded_size(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
     """Return how many values a node has with every alias written out."""
     if id(node) in open_nodes:
         raise _fault("an alias stands inside what it stands for", node.start_mark)
     if id(node) not in known:
         open_nodes.add(id(node))
-        known[id(node)] = 1 + sum(_written_out(inner, known, open_nodes) for inner in _inside(node))
+        known[id(node)] = 1 + sum(_expanded_size(inner, known, open_nodes) for inner in _children(node))
         open_nodes.remove(id(node))
-    if known[id(node)] > _MOST_VALUES:
-        raise _fault(f"expected at most {_MOST_VALUES} values with all aliases written out", node.start_mark)
+    if known[id(node)] > _MAX_VALUES:
+        raise _fault(f"expected at most {_MAX_VALUES} values with all aliases written out", node.start_mark)
     return known[id(node)]
 
 
-def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
     for inner in node.value if isinstance(node, yaml.CollectionNode) else ():
         yield from inner if isinstance(inner, tuple) else (inner,)
 
@@ -147,6 +149,6 @@ def _cause(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _near(path: Path) -> str:
+def _suggest_siblings(path: Path) -> str:
     siblings = sorted(sibling.name for sibling in path.parent.glob("*.yaml"))
     return f"{path.parent} has {', '.join(siblings[:12])}" if siblings else ""

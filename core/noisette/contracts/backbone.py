@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Backbone", "Pretrained", "Shape"]
 
 Shape = tuple[int, int, int]
-"""Channels, height and width of one picture."""
+"""Channels, height and width of one image."""
 
 
 class Backbone(Plugin):
     """The architecture of a network; the plugin is its configuration, the module its product."""
 
     kind: ClassVar[str] = "backbone"
-    unkeyed = (*Plugin.unkeyed, "export", "read_foreign")
+    excluded_from_key = (*Plugin.excluded_from_key, "export", "import_pretrained")
 
     @abstractmethod
     def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module:
@@ -33,7 +33,7 @@ class Backbone(Plugin):
 
         The network takes x (N, C, H, W) in about [-1, 1], t (N,) int64 in [0, T) and, where it has classes,
         label (N,) int64 in [0, classes]; the label `classes` means "none". It returns (N, outputs, H, W).
-        In evaluation mode pictures of a batch do not influence one another.
+        In evaluation mode images of a batch do not influence one another.
 
         Args:
             shape: channels, height and width of what the network sees.
@@ -58,7 +58,7 @@ class Backbone(Plugin):
         raise DataError(f"{checkpoint.directory}: the backbone {self.name} has no form in another library")
 
     @classmethod
-    def read_foreign(cls, path: Path) -> Pretrained | None:
+    def import_pretrained(cls, path: Path) -> Pretrained | None:
         """Read a network that another library trained, for `noisette import`; None if it is of no kind known.
 
         Raises:
@@ -74,17 +74,17 @@ class Pretrained:
     Attributes:
         source: the file or folder they come from.
         backbone: the plugin, with the options that they need.
-        inputs: channels that the network takes.
+        in_channels: channels that the network takes.
         outputs: channels that it gives.
         classes: its labels without the one for "none"; 0 for none at all.
-        size: height and width of its pictures, where the source says so.
+        size: height and width of its images, where the source says so.
         state: the weights, float32.
         process: what the source says of the process, as the keys of a config; empty if it is silent.
     """
 
     source: Path
     backbone: Backbone
-    inputs: int
+    in_channels: int
     outputs: int
     classes: int
     size: tuple[int, int] | None
@@ -92,7 +92,7 @@ class Pretrained:
     process: dict[str, Any] = field(default_factory=dict)
 
     def network(self, size: tuple[int, int] | None = None) -> nn.Module:
-        """Build the network with these weights, in evaluation mode, for pictures of `size` or of its own.
+        """Build the network with these weights, in evaluation mode, for images of `size` or of its own.
 
         Raises:
             DataError: if no size is known, or the weights do not fit the options.
@@ -101,14 +101,14 @@ class Pretrained:
 
         size = size or self.size
         if size is None:
-            raise DataError(f"{self.source}: does not say for which size of pictures; give one")
+            raise DataError(f"{self.source}: does not say for which size of images; give one")
         with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
-            network = self.backbone.build((self.inputs, *size), self.classes, self.outputs)
+            network = self.backbone.build((self.in_channels, *size), self.classes, self.outputs)
         self._check(network)
         network.load_state_dict(self.state)
         return network.eval()
 
-    def checked(self) -> Pretrained:
+    def validate(self) -> Pretrained:
         """Return itself, if the weights have the names and shapes of the network.
 
         Raises:
@@ -117,16 +117,18 @@ class Pretrained:
         import torch
 
         with torch.device("meta"):
-            self._check(self.backbone.build((self.inputs, *(self.size or (512, 512))), self.classes, self.outputs))
+            self._check(
+                self.backbone.build((self.in_channels, *(self.size or (512, 512))), self.classes, self.outputs)
+            )
         return self
 
     def _check(self, network: nn.Module) -> None:
         expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        came = {name: tuple(tensor.shape) for name, tensor in self.state.items()}
-        wrong = [name for name in {**expected, **came} if expected.get(name) != came.get(name)]
+        actual = {name: tuple(tensor.shape) for name, tensor in self.state.items()}
+        wrong = [name for name in {**expected, **actual} if expected.get(name) != actual.get(name)]
         if wrong:
             name = wrong[0]
             raise DataError(
                 f"{self.source}: {len(wrong)} weights do not fit {self.backbone!r}: {name}: "
-                f"expected {expected.get(name, 'none')}; came {came.get(name, 'none')}"
+                f"expected {expected.get(name, 'none')}; came {actual.get(name, 'none')}"
             )

@@ -19,7 +19,7 @@ Split = Literal["train", "test"]
 
 
 class Example(NamedTuple):
-    """One picture as it was found, and its label where it has one.
+    """One image as it was found, and its label where it has one.
 
     Attributes:
         image: a Pillow image of mode L or RGB, upright; or, for a file that cannot be one, None.
@@ -35,13 +35,13 @@ class Example(NamedTuple):
 
 
 class Dataset(Plugin):
-    """Where pictures and labels come from.
+    """Where images and labels come from.
 
     Files on disk come first, a checked download second; without either, `examples` raises a `DataError` that
     says what to do by hand.
 
     Class attributes:
-        licence: the licence of the pictures.
+        licence: the licence of the images.
         source: who made them, and where they are found.
     """
 
@@ -51,15 +51,15 @@ class Dataset(Plugin):
 
     @abstractmethod
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the pictures of a split, in an order that is always the same.
+        """Yield the images of a split, in an order that is always the same.
 
         Args:
-            split: "train" for training and for the reference; "test" for held-out pictures, not shared with
-                train. A set without held-out pictures takes a fixed share of its own.
+            split: "train" for training and for the reference; "test" for held-out images, not shared with
+                train. A set without held-out images takes a fixed share of its own.
             cache: folder that downloads are kept in, shared by all data sets.
 
         Raises:
-            DataError: if the pictures cannot be had; says what was looked for, where, and what to do.
+            DataError: if the images cannot be had; says what was looked for, where, and what to do.
         """
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
@@ -78,5 +78,5 @@ class Dataset(Plugin):
         return ()
 
     def fingerprint(self) -> str:
-        """Return what, beyond the options, the prepared pictures depend on: a folder's listing, a version."""
+        """Return what, beyond the options, the prepared images depend on: a folder's listing, a version."""
         return ""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from noisette.contracts.pictures import LabelledPictures
+    from noisette.contracts.images import LabelledImages
 
     Extractor = Callable[[Tensor], Tensor]
     Classifier = Callable[[Tensor], Tensor]
@@ -23,16 +23,16 @@ __all__ = ["Features"]
 
 
 class Features(Plugin):
-    """A fixed network that turns pictures into vectors in which distances mean something.
+    """A fixed network that turns images into vectors in which distances mean something.
 
     Class attributes:
         dimensions: length D of the vectors; a property where options decide it.
-        classifies: whether the network ends in a classifier, which `classifier` gives.
+        has_classifier: whether the network ends in a classifier, which `load_classifier` gives.
     """
 
     kind: ClassVar[str] = "features"
     dimensions: ClassVar[int]
-    classifies: ClassVar[bool] = False
+    has_classifier: ClassVar[bool] = False
 
     @property
     def label(self) -> str:
@@ -41,12 +41,12 @@ class Features(Plugin):
 
     @property
     def resizing(self) -> str:
-        """How pictures are brought to the network's size, in words; part of every result's protocol."""
+        """How images are brought to the network's size, in words; part of every result's protocol."""
         return ""
 
     @property
     def input_size(self) -> int | None:
-        """Height and width in pixels that the network sees; None if it takes pictures of any size as they are."""
+        """Height and width in pixels that the network sees; None if it takes images of any size as they are."""
         return None
 
     @property
@@ -54,16 +54,16 @@ class Features(Plugin):
         """What else belongs into every result's protocol, as JSON values, such as a classifier's accuracy."""
         return {}
 
-    def fitted(self, train: LabelledPictures, test: LabelledPictures | None, folder: Path | None) -> Self:
+    def fit(self, train: LabelledImages, test: LabelledImages | None, folder: Path | None) -> Self:
         """Return these features made for a data set; themselves, unless they are learned from it.
 
         Args:
-            train: real pictures, with labels if there are any; all results are compared with them.
-            test: real pictures that are not among them, or None.
+            train: real images, with labels if there are any; all results are compared with them.
+            test: real images that are not among them, or None.
             folder: where what was learned is kept for the next time; None keeps nothing.
 
         Raises:
-            DataError: if nothing can be learned from these pictures.
+            DataError: if nothing can be learned from these images.
         """
         return self
 
@@ -81,18 +81,18 @@ class Features(Plugin):
         Raises:
             DataError: if they cannot be had; the message says how to get them.
         """
-        if type(self).fitted is Features.fitted:
+        if type(self).fit is Features.fit:
             self.weights_sha256()
 
     @abstractmethod
     def load(self, device: torch.device) -> Extractor:
-        """Return a function from pictures, uint8 (N, C, H, W) of any size, to float32 (N, D) on `device`.
+        """Return a function from images, uint8 (N, C, H, W) of any size, to float32 (N, D) on `device`.
 
-        It is deterministic, in evaluation mode, and treats each picture of a batch on its own. Grey pictures
+        It is deterministic, in evaluation mode, and treats each image of a batch on its own. Grey images
         are repeated to three channels, and the resizing is part of the features.
         """
 
-    def classifier(self) -> Classifier:
+    def load_classifier(self) -> Classifier:
         """Return a function from features, float32 (N, D) on the CPU, to logits, float32 (N, K).
 
         Raises:

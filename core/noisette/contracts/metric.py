@@ -14,19 +14,19 @@ from noisette.contracts.plugin import Plugin
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette.contracts.model import JudgedModel
+    from noisette.contracts.model import EvaluatedModel
 
     State = dict[str, Tensor]
 
 __all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric", "Neighbours"]
 
 
-class _Measured(NamedTuple):
+class _ValueWithStderr(NamedTuple):
     value: float
     stderr: float | None = None
 
 
-class Estimate(_Measured):
+class Estimate(_ValueWithStderr):
     """A measured value with its standard error, where the metric knows it: a pair, with a third thing beside it.
 
     Attributes:
@@ -51,10 +51,10 @@ class Estimate(_Measured):
 
 
 class Neighbours(NamedTuple):
-    """A picture of a set and the reference pictures that it is to be seen beside.
+    """An image of a set and the reference images that it is to be seen beside.
 
     Attributes:
-        place: of the picture in its set, in the order in which `update` saw and `merge` joined them.
+        place: of the image in its set, in the order in which `update` saw and `merge` joined them.
         beside: places of the others in the reference, the nearest first.
         distances: to each of those.
     """
@@ -70,52 +70,52 @@ Curve = list[tuple[float, Estimate]]
 
 @dataclass(frozen=True)
 class Batch:
-    """What a metric sees of some pictures.
+    """What a metric sees of some images.
 
     Attributes:
-        pictures: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W).
         features: float32 (N, D), or None where no metric asked for features.
-        labels: int64 (N,), or None where the pictures have none.
+        labels: int64 (N,), or None where the images have none.
         logits: float32 (N, K) of the features' own classifier, or None where no metric asked for them.
-        model: the model that is judged by real pictures, for a `ModelMetric` alone.
-        numbers: of the pictures in their set, int64 (N,), for a `ModelMetric` alone.
-        seed: the experiment's; with their numbers it decides the pictures' noise.
+        model: the model that is judged by real images, for a `ModelMetric` alone.
+        indices: of the images in their set, int64 (N,), for a `ModelMetric` alone.
+        seed: the experiment's; with their numbers it decides the images' noise.
     """
 
-    pictures: Tensor
+    images: Tensor
     features: Tensor | None = None
     labels: Tensor | None = None
-    model: JudgedModel | None = None
-    numbers: Tensor | None = None
+    model: EvaluatedModel | None = None
+    indices: Tensor | None = None
     seed: int = 0
     logits: Tensor | None = None
 
 
 class Metric(Plugin):
-    """A comparison of two sets of pictures, from statistics that can be streamed, merged and stored.
+    """A comparison of two sets of images, from statistics that can be streamed, merged and stored.
 
-    A state is a dictionary of tensors, `{}` for no pictures: nothing else is kept of the pictures, so
+    A state is a dictionary of tensors, `{}` for no images: nothing else is kept of the images, so
     statistics of a reference can be stored once, and those of several processes merged. Metrics work on the
     CPU in float64 where it matters; a batch may lie on any device.
 
     Class attributes:
-        needs: "features" or "pictures": what it reads of a batch; "model" of a `ModelMetric`.
+        needs: "features" or "images": what it reads of a batch; "model" of a `ModelMetric`.
         needs_labels: whether the reference must have labels.
         needs_logits: whether a metric of features needs their logits as well; over features that classify nothing
             it is left out.
         shares_state: whether `update` and `merge` read no option: metrics that have them from one class are then
             given one state between them, so that rows of features are kept once.
-        over_inception: result names that the literature gives over Inception features, such as
+        inception_names: result names that the literature gives over Inception features, such as
             ``{"frechet": "fid"}``; over any other features a result bears the features' name.
         better: which way results are better; "neither" of what only describes a set.
     """
 
     kind: ClassVar[str] = "metric"
-    needs: ClassVar[Literal["features", "pictures", "model"]] = "features"
+    needs: ClassVar[Literal["features", "images", "model"]] = "features"
     needs_labels: ClassVar[bool] = False
     needs_logits: ClassVar[bool] = False
     shares_state: ClassVar[bool] = False
-    over_inception: ClassVar[dict[str, str]] = {}
+    inception_names: ClassVar[dict[str, str]] = {}
     better: ClassVar[Literal["lower", "higher", "neither"]] = "lower"
 
     @abstractmethod
@@ -131,17 +131,17 @@ class Metric(Plugin):
         """Compare two sets; return results by name.
 
         Args:
-            generated: statistics of the pictures that are judged.
-            reference: statistics of the real pictures they are compared with.
-            heldout: statistics of real pictures that the reference does not have, or `{}` where there are
-                none. In the row of real held-out pictures they are the ones that are judged.
+            generated: statistics of the images that are judged.
+            reference: statistics of the real images they are compared with.
+            heldout: statistics of real images that the reference does not have, or `{}` where there are
+                none. In the row of real held-out images they are the ones that are judged.
 
         Raises:
             DataError: if the sets are too small for an honest value; never returns NaN.
         """
 
     def neighbours(self, generated: State, reference: State) -> list[Neighbours]:
-        """Return pictures that are worth showing beside reference pictures; none, if not overridden."""
+        """Return images that are worth showing beside reference images; none, if not overridden."""
         return []
 
     def column(self, result: str, features: str) -> str:
@@ -149,21 +149,21 @@ class Metric(Plugin):
         if self.needs != "features":
             return result
         if features == "inception":
-            return self.over_inception.get(result, f"{result}_{features}")
+            return self.inception_names.get(result, f"{result}_{features}")
         return f"{result}_{features}"
 
 
 class ModelMetric(Metric):
-    """A judgement of the model itself, by real pictures that it has not seen: no sampler has a part in it.
+    """A judgement of the model itself, by real images that it has not seen: no sampler has a part in it.
 
-    `update` is given real held-out pictures with the model in the batch; `compute` gets the statistics of all of
+    `update` is given real held-out images with the model in the batch; `compute` gets the statistics of all of
     them as `generated`, and nothing else.
     """
 
-    needs: ClassVar[Literal["features", "pictures", "model"]] = "model"
+    needs: ClassVar[Literal["features", "images", "model"]] = "model"
 
-    count: PositiveInt = Field(256, description="held-out pictures that are looked at, at most")
+    count: PositiveInt = Field(256, description="held-out images that are looked at, at most")
 
-    def curves(self, seen: State) -> dict[str, Curve]:
+    def curves(self, state: State) -> dict[str, Curve]:
         """Return results that are functions of something, such as a loss of the step; none, if not overridden."""
         return {}

@@ -9,21 +9,21 @@ if TYPE_CHECKING:
 
     from noisette.contracts.backbone import Shape
     from noisette.contracts.objective import Objective
-    from noisette.diffusion.process import Tables
+    from noisette.diffusion.process import Process
     from noisette.machine import Machine
 
-__all__ = ["JudgedModel"]
+__all__ = ["EvaluatedModel"]
 
 
-class _Inputs(Protocol):
+class _Conditioning(Protocol):
     """What a network is shown beside x_t."""
 
     @property
     def low_res_size(self) -> int | None:
-        """Pixels of the shorter side of a small picture, enlarged; None for none."""
+        """Pixels of the shorter side of a small image, enlarged; None for none."""
 
 
-class JudgedModel(Protocol):
+class EvaluatedModel(Protocol):
     """A trained network with its objective and tables, such as a `noisette.Model`."""
 
     @property
@@ -31,12 +31,12 @@ class JudgedModel(Protocol):
         """How its output is read."""
 
     @property
-    def tables(self) -> Tables:
+    def process(self) -> Process:
         """The process it was trained on."""
 
     @property
     def shape(self) -> Shape:
-        """Channels, height and width of its pictures."""
+        """Channels, height and width of its images."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -47,8 +47,10 @@ class JudgedModel(Protocol):
         """Where it computes."""
 
     @property
-    def inputs(self) -> _Inputs:
+    def conditioning(self) -> _Conditioning:
         """What the network is shown beside x_t."""
 
-    def ask(self, x_t: Tensor, t: Tensor, label: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
-        """Return what the network says of pictures, each at its own step: (N, outputs * C, H, W)."""
+    def forward_raw(
+        self, x_t: Tensor, t: Tensor, label: Tensor | None = None, low_res: Tensor | None = None
+    ) -> Tensor:
+        """Return what the network says of images, each at its own step: (N, outputs * C, H, W)."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noisette.diffusion.prediction import Prediction
-    from noisette.diffusion.process import Tables
+    from noisette.diffusion.process import Process
 
 __all__ = ["Objective"]
 
@@ -22,11 +22,11 @@ class Objective(Plugin):
     """What a network learns: a target made of (x0, eps), and the way back from its output to a prediction.
 
     Everywhere x_t = alpha_t x0 + sigma_t eps, with alpha_t² + sigma_t² = 1; `alpha` and `sigma` broadcast
-    against pictures: floats, or tensors of shape (N, 1, 1, 1).
+    against images: floats, or tensors of shape (N, 1, 1, 1).
 
-    An objective with the variational bound learns the variance of the reverse steps too: the network then gives as
-    many channels again, which `read` and `training_losses` take apart. `target`, `predict` and `losses` never see
-    them.
+    An objective with the variational bound learns the variance of the reverse steps too: the network then has twice
+    as many output channels, which `parse_output` and `training_losses` split; `target`, `predict` and `losses` never
+    see the second half.
     """
 
     kind: ClassVar[str] = "objective"
@@ -35,7 +35,7 @@ class Objective(Plugin):
     """True if x0 cannot be found from the output where alpha is 0 (zero terminal signal), as with eps."""
 
     loss: Literal["mse", "l1", "huber"] = Field("mse", description="distance between output and target")
-    weight: Literal["none", "min-snr", "p2"] = Field("none", description="weight of a picture's loss by its step")
+    weight: Literal["none", "min-snr", "p2"] = Field("none", description="weight of an image's loss by its step")
     min_snr: float = Field(5.0, gt=0, description="min-snr: the signal-to-noise ratio that the weight stops at")
     p2_gamma: float = Field(1.0, ge=0, description="p2: how much steps of little noise are damped")
     p2_k: float = Field(1.0, gt=0, description="p2: keeps the weight finite")
@@ -52,7 +52,7 @@ class Objective(Plugin):
 
     @property
     def outputs(self) -> int:
-        """Channels that the network gives for each channel of the picture: 2 with a learned variance."""
+        """Channels that the network gives for each channel of the image: 2 with a learned variance."""
         return 1 if self.bound == "none" else 2
 
     @abstractmethod
@@ -63,48 +63,50 @@ class Objective(Plugin):
     def predict(self, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
         """Read the network's output at x_t, both (N, C, H, W), as a prediction."""
 
-    def read(self, output: Tensor, x_t: Tensor, t: int | Tensor, schedule: Tables) -> Prediction:
+    def parse_output(self, output: Tensor, x_t: Tensor, t: int | Tensor, process: Process) -> Prediction:
         """Read all that the network gives at step t, one for all or (N,): (N, outputs * C, H, W)."""
-        from noisette.diffusion.prediction import read_fractions
+        from noisette.diffusion.prediction import parse_variance
 
-        factors: tuple[Any, Any] = schedule(t) if isinstance(t, int) else schedule.at(t, x_t)
+        factors: tuple[Any, Any] = process(t) if isinstance(t, int) else process.alpha_sigma(t, x_t)
         if self.outputs == 1:
             return self.predict(output, x_t, *factors)
-        said, told = output.chunk(2, dim=1)
-        prediction = self.predict(said, x_t, *factors)
-        prediction.fractions = read_fractions(told, t, schedule, direct=self.variance == "direct")
+        mean_output, variance_output = output.chunk(2, dim=1)
+        prediction = self.predict(mean_output, x_t, *factors)
+        prediction.variance_fraction = parse_variance(variance_output, t, process, direct=self.variance == "direct")
         return prediction
 
-    def training_losses(self, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor, schedule: Tables) -> Tensor:
-        """Return what each picture's training minimises, (N,): the losses, the bound, or both.
+    def training_losses(self, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor, process: Process) -> Tensor:
+        """Return what each image's training minimises, (N,): the losses, the bound, or both.
 
-        The bound of a picture is T times its term at t, in bits per dimension, whose mean over t is the bound. In
+        The bound of an image is T times its term at t, in bits per dimension, whose mean over t is the bound. In
         the hybrid it moves the variance alone: the mean is held still (Nichol & Dhariwal 2021, section 3.1).
 
         Args:
             output: all that the network gives, (N, outputs * C, H, W).
-            x0: pictures in [-1, 1], (N, C, H, W).
+            x0: images in [-1, 1], (N, C, H, W).
             eps: their noise, like x0.
             t: their steps, (N,) int64.
-            schedule: tables of the process.
+            process: tables of the process.
         """
-        alpha, sigma = schedule.at(t, x0)
+        alpha, sigma = process.alpha_sigma(t, x0)
         if self.bound == "none":
             return self.losses(output, x0, eps, alpha, sigma)
         from torch import cat
 
-        from noisette.diffusion.bound import bound_of
+        from noisette.diffusion.bound import get_bound
 
-        said, told = output.chunk(2, dim=1)
-        held = said.detach() if self.bound == "hybrid" else said
-        read = self.read(cat([held, told], dim=1), alpha * x0 + sigma * eps, t, schedule)
-        bound = len(schedule) * bound_of(schedule).terms(x0, t, read.x0, read.fractions)
+        mean_output, variance_output = output.chunk(2, dim=1)
+        fixed_mean = mean_output.detach() if self.bound == "hybrid" else mean_output
+        prediction = self.parse_output(
+            cat([fixed_mean, variance_output], dim=1), alpha * x0 + sigma * eps, t, process
+        )
+        bound = len(process) * get_bound(process).terms(x0, t, prediction.x0, prediction.variance_fraction)
         if self.bound == "full":
             return bound
-        return self.losses(said, x0, eps, alpha, sigma) + self.bound_weight * bound
+        return self.losses(mean_output, x0, eps, alpha, sigma) + self.bound_weight * bound
 
     def losses(self, output: Tensor, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return the loss of each picture, shape (N,), averaged over its values."""
+        """Return the loss of each image, shape (N,), averaged over its values."""
         from torch.nn import functional as F
 
         measure = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.smooth_l1_loss}[self.loss]
@@ -112,7 +114,7 @@ class Objective(Plugin):
         return each if self.weight == "none" else each * self.weights(alpha, sigma)
 
     def weights(self, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return the weight of each picture's loss, (N,), for factors (N, 1, 1, 1).
+        """Return the weight of each image's loss, (N,), for factors (N, 1, 1, 1).
 
         The papers weight the squared error of x0 (min-snr: Hang et al. 2023, min(snr, gamma)) or of eps (P2: Choi
         et al. 2022, 1 / (k + snr)^gamma). An error of the output is so many times one of x0 as `predict`, which is

@@ -28,9 +28,9 @@ class Plugin(BaseModel, ABC):
         kind: which contract it keeps; set by the contract, never by the plugin.
         name: how a config calls it, in lower case with dashes.
         paper: where it comes from (authors, year, equation or section).
-        also_called: other names that it is known by; a config that uses one is told the right one.
+        aliases: other names that it is known by; a config that uses one is told the right one.
         api: the `API_VERSION` it was written for.
-        unkeyed: methods and class attributes that decide no result, and are no part of the keys of what it made.
+        excluded_from_key: methods and class attributes that affect no result, so they are left out of keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -38,9 +38,9 @@ class Plugin(BaseModel, ABC):
     kind: ClassVar[str]
     name: ClassVar[str]
     paper: ClassVar[str] = ""
-    also_called: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[tuple[str, ...]] = ()
     api: ClassVar[int] = API_VERSION
-    unkeyed: ClassVar[tuple[str, ...]] = ("paper", "also_called")
+    excluded_from_key: ClassVar[tuple[str, ...]] = ("paper", "aliases")
 
     def options(self) -> dict[str, Any]:
         """Return name and options as JSON values: what a config needs to say to get this plugin back."""

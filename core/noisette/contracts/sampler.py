@@ -23,11 +23,11 @@ __all__ = ["Sampler"]
 
 
 class Sampler(Plugin):
-    """A walk from noise to a picture.
+    """A walk from noise to an image.
 
     A sampler sees a denoiser, a start and a source of noise, and nothing else: no guidance, clipping, labels,
-    seeds or batches. Those are wrapped round the denoiser by core, so every sampler has them; `guidance` and
-    `threshold` are options of every sampler that core reads.
+    seeds or batches. Those are wrapped round the denoiser by core, so every sampler has them; `guidance_scale` and
+    `dynamic_threshold` are options of every sampler that core reads.
 
     Class attributes:
         order: how the error falls with the number of steps, for the deterministic part: error ~ steps^-order.
@@ -37,7 +37,7 @@ class Sampler(Plugin):
             any number of steps. False for Euler-Maruyama; the error then falls as `order` says.
         bias: error of the variance, as a share of it, that stays however many steps there are, such as 0.05 of
             unadjusted Langevin steps; 0 for a method that tends to the law.
-        goes_back: whether it adds noise to go back to noisier levels on its way (churn, restart).
+        renoises: whether it adds noise to go back to noisier levels on its way (churn, restart).
         adaptive: whether it chooses its levels and their number on its way; `network_calls` is then an
             estimate, within a factor of 10 for walks of 5 steps or more.
         variants: options that make another method of it, worth a line of its own beside the default one where
@@ -50,20 +50,20 @@ class Sampler(Plugin):
     needs_even_steps: ClassVar[bool] = False
     linear_exact: ClassVar[bool] = True
     bias: ClassVar[float] = 0.0
-    goes_back: ClassVar[bool] = False
+    renoises: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     steps: PositiveInt = Field(50, description="steps of the walk; fewer is faster")
     spacing: Spacing = Field("linspace", description="how the steps are spread over the T trained ones")
-    guidance: float = Field(
-        0.0, ge=-1, description="strength w of classifier-free guidance; 0 only follows the labels; applied by core"
+    guidance_scale: float = Field(
+        1.0, ge=0, description="scale of classifier-free guidance, the paper's w + 1; 1 is off; applied by core"
     )
     guidance_interval: tuple[NonNegativeInt, NonNegativeInt] | None = Field(
         None,
         description="first and last step that are guided, such as [800, 200]; null guides all; applied by core",
     )
-    threshold: float | None = Field(
+    dynamic_threshold: float | None = Field(
         None, gt=0, le=1, description="quantile of dynamic thresholding, such as 0.995; null clips; applied by core"
     )
 
@@ -76,15 +76,20 @@ class Sampler(Plugin):
 
     @abstractmethod
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        """Yield x after each step; the last one is the picture.
+        """Yield x after each step; the last one is the image.
 
         Args:
             denoise: call `denoise(x, t)` for a `Prediction`; `denoise.schedule` has the tables, and
                 `denoise.schedule.timesteps(self.steps, self.spacing)` the descending steps of the walk,
-                which end at -1, the clean picture.
+                which end at -1, the clean image.
             x: where the walk starts, (N, C, H, W): noise at the first of the steps. It is not changed.
             noise: call `noise()` for fresh standard normal noise of x's shape.
         """
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether classifier-free guidance changes its predictions."""
+        return self.guidance_scale != 1
 
     @property
     def needs_learned_variance(self) -> bool:

@@ -11,26 +11,26 @@ from noisette.errors import PluginError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette.diffusion.process import Tables
+    from noisette.diffusion.process import Process
 
 __all__ = ["Schedule"]
 
 
 class Schedule(Plugin):
-    """How fast pictures drown in noise: the variances of the forward process.
+    """How fast images drown in noise: the variances of the forward process.
 
     Only the betas differ from schedule to schedule; every table derived from them lives once, in
-    `noisette.diffusion.Tables`, in float64.
+    `noisette.diffusion.Process`, in float64.
 
     Class attributes:
-        rises: whether no beta is below the one before at default options, as in nearly all schedules.
+        is_monotonic: whether no beta is below the one before at default options, as in nearly all schedules.
     """
 
     kind: ClassVar[str] = "schedule"
-    rises: ClassVar[bool] = True
+    is_monotonic: ClassVar[bool] = True
 
     @property
-    def ends_in_noise(self) -> bool:
+    def has_zero_terminal_snr(self) -> bool:
         """Whether the last beta is 1, so that x_{T-1} is pure noise: no objective that needs signal then works."""
         return False
 
@@ -46,15 +46,15 @@ class Schedule(Plugin):
         A last beta of exactly 1 (zero terminal signal) is allowed: x_{T-1} is then pure noise.
         """
 
-    def process(self, timesteps: int) -> Tables:
+    def process(self, timesteps: int) -> Process:
         """Return the tables of the forward process over T steps.
 
         Raises:
             PluginError: if the betas are not T numbers in (0, 1).
         """
-        from noisette.diffusion.process import Tables
+        from noisette.diffusion.process import Process
 
-        tables = Tables(self.betas(timesteps))
-        if len(tables) != timesteps:
-            raise PluginError(f"schedule {self.name}: expected {timesteps} betas; got {len(tables)}")
-        return tables
+        process = Process(self.betas(timesteps))
+        if len(process) != timesteps:
+            raise PluginError(f"schedule {self.name}: expected {timesteps} betas; got {len(process)}")
+        return process

@@ -1,4 +1,4 @@
-"""Every colour mode that a picture file can have, brought to 8-bit grey or RGB, by a rule that is written here.
+"""Every colour mode that an image file can have, brought to 8-bit grey or RGB, by a rule that is written here.
 
 | found                                   | becomes                                                     |
 |-----------------------------------------|-------------------------------------------------------------|
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["UnreadableError", "bands", "plain"]
+__all__ = ["UnreadableError", "iter_bands", "to_l_or_rgb"]
 
 _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
 
-_BAND = 1 << 22
+_BAND_PIXELS = 1 << 22
 
 _GREY = {"1", "L"}
 _COLOUR = {"RGB", "RGBX", "P", "CMYK", "YCbCr", "HSV"}
@@ -42,21 +42,21 @@ _SIXTEEN_BITS_IN_I = {"PNG", "PPM"}
 
 
 class UnreadableError(ValueError):
-    """A picture that has no defined conversion; the message is the reason."""
+    """An image that has no defined conversion; the message is the reason."""
 
 
-def plain(image: Image.Image) -> Image.Image:
-    """Return a loaded picture as mode L or RGB.
+def to_l_or_rgb(image: Image.Image) -> Image.Image:
+    """Return a loaded image as mode L or RGB.
 
     Raises:
         UnreadableError: if its mode or its values have no defined conversion.
     """
     if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format in _SIXTEEN_BITS_IN_I):
-        return _from_sixteen_bits(image)
+        return _from_16_bits(image)
     if image.mode == "F":
         return _from_float(image)
     if image.has_transparency_data:
-        return _over_white(image)
+        return _composite_over_white(image)
     if image.mode in _GREY:
         return image.convert("L")
     if image.mode in _COLOUR:
@@ -64,23 +64,23 @@ def plain(image: Image.Image) -> Image.Image:
     raise UnreadableError(f"colour mode {image.mode} of a {image.format} file has no defined conversion")
 
 
-def bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+def iter_bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
     """Yield boxes that cover an image from top to bottom, each of a few million pixels."""
-    rows = max(1, _BAND // image.width)
+    rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield 0, top, image.width, min(top + rows, image.height)
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def _composite_over_white(image: Image.Image) -> Image.Image:
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     paper = Image.new(mode, image.size, "white")
-    for box in bands(image):
+    for box in iter_bands(image):
         clear = image.crop(box).convert("LA" if mode == "L" else "RGBA")
         paper.paste(clear.convert(mode), box, clear.getchannel("A"))
     return paper
 
 
-def _from_sixteen_bits(image: Image.Image) -> Image.Image:
+def _from_16_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     top, white_is_zero = _tiff_range(image)
     grey = (values.clip(0, top) * 255 + top // 2) // top
@@ -89,7 +89,7 @@ def _from_sixteen_bits(image: Image.Image) -> Image.Image:
     clear = image.info.get("transparency")
     if isinstance(clear, int):
         grey[values == clear] = 255
-    return _grey(grey)
+    return _to_grey(grey)
 
 
 def _tiff_range(image: Image.Image) -> tuple[int, bool]:
@@ -107,8 +107,8 @@ def _from_float(image: Image.Image) -> Image.Image:
     if low < 0 or high > 1:
         raise UnreadableError(f"expected float values in [0, 1]; they go from {low:g} to {high:g}")
     _, white_is_zero = _tiff_range(image)
-    return _grey((1 - values if white_is_zero else values) * 255 + 0.5)
+    return _to_grey((1 - values if white_is_zero else values) * 255 + 0.5)
 
 
-def _grey(values: NDArray[Any]) -> Image.Image:
+def _to_grey(values: NDArray[Any]) -> Image.Image:
     return Image.fromarray(values.astype(np.uint8))

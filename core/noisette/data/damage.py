@@ -16,7 +16,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
-from noisette.data.colour_modes import UnreadableError, bands
+from noisette.data.colour_modes import UnreadableError, iter_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +38,12 @@ _PADDING = b"\xff\x00" * 7
 
 _NOISE = b"\xaa" * 16
 
-_SEGMENTS = 20_000
+_MAX_SEGMENTS = 20_000
 
-_WORK = 900_000_000
+_MAX_SCANNED_PIXELS = 900_000_000
 """Most pixels times scans; each scan goes over the whole image, and 99 bytes are enough for an empty one."""
 
-_SMALLEST = 1 << 16
+_MIN_SCAN_PIXELS = 1 << 16
 """A scan takes the time of so many pixels however small the image."""
 
 
@@ -60,17 +60,17 @@ class Jpeg:
     def __init__(self, content: bytes) -> None:
         self._content, self._frame, self._scans = content, 0, list[tuple[int, int]]()
         restarts, expected, sent = False, 0, set[tuple[int, int]]()
-        for kind, start, end in _segments(content):
+        for kind, start, end in _iter_segments(content):
             if kind in _FRAMES:
                 self._frame, expected = kind, 64 * content[start + 7]
             elif kind == _START:
-                sent |= _sent(content, start)
-                self._scans.append((start + _length(content, start), end))
+                sent |= _completed_coefficients(content, start)
+                self._scans.append((start + _segment_length(content, start), end))
             restarts |= kind == _RESTARTS
         if self._frame in _HUFFMAN and len(sent) != expected:
             raise UnreadableError("damaged or truncated: scans of the JPEG data are missing")
         single = self._frame in _SEQUENTIAL and len(self._scans) == 1
-        self.stream = _HeldBack(content[: self._scans[0][1]]) if single else BytesIO(content)
+        self.stream = _ScanStream(content[: self._scans[0][1]]) if single else BytesIO(content)
         self._needs_noise = self._frame in _HUFFMAN and (restarts or not single)
 
     def check_work(self, width: int, height: int) -> None:
@@ -79,7 +79,7 @@ class Jpeg:
         Raises:
             UnreadableError: if it has more scans than its size allows.
         """
-        if len(self._scans) * max(width * height, _SMALLEST) > _WORK:
+        if len(self._scans) * max(width * height, _MIN_SCAN_PIXELS) > _MAX_SCANNED_PIXELS:
             raise UnreadableError(f"{len(self._scans)} scans of {width}x{height} pixels: a decompression bomb?")
 
     def check_end(self, image: Image.Image) -> None:
@@ -88,12 +88,12 @@ class Jpeg:
         Raises:
             UnreadableError: if there were too few or too many.
         """
-        if isinstance(self.stream, _HeldBack) and not self.stream.is_read:
+        if isinstance(self.stream, _ScanStream) and not self.stream.is_read:
             raise UnreadableError("damaged: the JPEG data go on behind the end of the image")
-        if self._needs_noise and not self._is_unmoved_by_noise(image):
+        if self._needs_noise and not self._is_unchanged_by_noise(image):
             raise UnreadableError("damaged: the JPEG data end before the end of the image")
 
-    def _is_unmoved_by_noise(self, image: Image.Image) -> bool:
+    def _is_unchanged_by_noise(self, image: Image.Image) -> bool:
         content, done, parts = self._content, 0, []
         for start, end in self._scans:
             data = _RESTART.sub(lambda restart: _NOISE + restart[0], content[start:end])
@@ -101,10 +101,10 @@ class Jpeg:
             done = end
         with Image.open(BytesIO(b"".join([*parts, content[done:]])), formats=("JPEG",)) as other:
             other.load()
-            return all(image.crop(box).tobytes() == other.crop(box).tobytes() for box in bands(image))
+            return all(image.crop(box).tobytes() == other.crop(box).tobytes() for box in iter_bands(image))
 
 
-class _HeldBack(BytesIO):
+class _ScanStream(BytesIO):
     """A file of one scan without its end marker, whose last byte and padding are only given when asked for."""
 
     def __init__(self, content: bytes) -> None:
@@ -124,29 +124,29 @@ class _HeldBack(BytesIO):
         return super().read(size)
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+def _iter_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield the kind, begin and end of each segment, a scan with its data."""
     position = 2
-    for _ in range(_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.match(content, position)
         if marker is None:
             raise UnreadableError("damaged or truncated: the JPEG data have no end marker")
         kind, start = content[marker.end() - 1], marker.end()
         if kind == _END:
             return
-        position = start + _length(content, start)
+        position = start + _segment_length(content, start)
         if kind == _START:
             following = _MARKER.search(content, position)
             position = following.start() if following else len(content)
         yield kind, start, position
-    raise UnreadableError(f"more than {_SEGMENTS} segments")
+    raise UnreadableError(f"more than {_MAX_SEGMENTS} segments")
 
 
-def _length(content: bytes, start: int) -> int:
+def _segment_length(content: bytes, start: int) -> int:
     return int.from_bytes(content[start : start + 2], "big")
 
 
-def _sent(content: bytes, start: int) -> set[tuple[int, int]]:
+def _completed_coefficients(content: bytes, start: int) -> set[tuple[int, int]]:
     """Return the coefficients that a scan brings to their last bit, as pairs of component and place."""
     count = content[start + 2]
     components = content[start + 3 : start + 3 + 2 * count : 2]
@@ -159,7 +159,7 @@ def _sent(content: bytes, start: int) -> set[tuple[int, int]]:
 CHECKSUMS = ("PNG",)
 """Formats in which any damage is found."""
 
-_CHUNKS, _BYTES_PER_CHUNK = 10_000, 100
+_MAX_CHUNKS, _BYTES_PER_CHUNK = 10_000, 100
 
 _RGB, _DEEP = 2, 16
 
@@ -204,8 +204,8 @@ def _check_png(image: Image.Image, content: bytes) -> None:
             raise UnreadableError(f"damaged: the checksum of the PNG chunk {name!r} is wrong")
         names.append(name)
         position = end + 4
-        if len(names) > _CHUNKS + position // _BYTES_PER_CHUNK:
-            raise UnreadableError(f"more than {_CHUNKS} small PNG chunks")
+        if len(names) > _MAX_CHUNKS + position // _BYTES_PER_CHUNK:
+            raise UnreadableError(f"more than {_MAX_CHUNKS} small PNG chunks")
     if names.count(b"IHDR") != 1:
         raise UnreadableError("damaged: expected one header in a PNG file; there are two")
     _check_transparent_colour(image, bits=content[24], colours=content[25])
@@ -230,13 +230,13 @@ def _check_tiff(image: Image.Image, content: bytes) -> None:
     if _SIGNED in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)):
         raise UnreadableError("signed integers have no defined conversion: nobody knows what is white")
     offsets = np.atleast_1d(tags.get(_STRIPS, tags.get(_TILES, ())))
-    expected = _parts(tags)
+    expected = _count_tiff_parts(tags)
     if len(offsets) < expected or (offsets == 0).any():
         there = int((offsets != 0).sum())
         raise UnreadableError(f"damaged: expected {expected} parts of a TIFF image; there are {there}")
 
 
-def _parts(tags: Any) -> int:
+def _count_tiff_parts(tags: Any) -> int:
     """Return in how many strips or tiles the pixels of a TIFF are."""
     width, height = tags[256], tags[257]
     planes = tags.get(_SAMPLES, 1) if tags.get(_PLANES) == _SEPARATE else 1

@@ -35,10 +35,10 @@ Progress = Callable[[int, int | None], None]
 _TIMEOUT = 30.0
 """Seconds without a byte after which a mirror is given up."""
 
-_TRIES = 3
+_MAX_TRIES = 3
 """Attempts at one mirror while the connection breaks."""
 
-_TOLD_EVERY = 15.0
+_LOG_INTERVAL = 15.0
 """Seconds between two lines that say how far a download is."""
 
 _CHUNK = 1 << 18
@@ -52,7 +52,7 @@ def fetch(
     *,
     sha256: str = "",
     md5: str = "",
-    zipped: bool = False,
+    is_zip: bool = False,
     size: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -63,7 +63,7 @@ def fetch(
     Args:
         urls: the same file on several hosts, tried in order.
         target: where it goes; its folder is made.
-        sha256: hash in hexadecimal; this, `md5` or `zipped` is needed.
+        sha256: hash in hexadecimal; this, `md5` or `is_zip` is needed.
         md5: where the publisher gives no better one.
         zipped: a zip archive whose publisher gives none at all: the checksums that are in it must hold, which finds
             damage, and not a forgery.
@@ -75,37 +75,37 @@ def fetch(
         DownloadError: if no mirror gives the file; lists each with its failure, and where to put the file by hand.
         StorageError: if the file cannot be written.
     """
-    right: _Right = _Zip() if zipped else _Digest("sha256", sha256) if sha256 else _Digest("md5", md5)
-    if right.holds(target):
+    expected: _ExpectedFile = _Zip() if is_zip else _Digest("sha256", sha256) if sha256 else _Digest("md5", md5)
+    if expected.is_satisfied_by(target):
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target):
-            if right.holds(target):
+        with _exclusive_lock(target):
+            if expected.is_satisfied_by(target):
                 return target
-            return _from_mirrors(urls, target, right, size, progress or _Told(target.name))
+            return _fetch_from_mirrors(urls, target, expected, size, progress or _ProgressLogger(target.name))
     except OSError as error:
         raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
-class _Right(Protocol):
-    """What the right file is; printed, it says so. `other` says what one that is there is instead."""
+class _ExpectedFile(Protocol):
+    """What the right file is; printed, it says so. `mismatch` says what one that is there is instead."""
 
-    other: ClassVar[str]
+    mismatch: ClassVar[str]
 
-    def fault(self, path: Path) -> str:
+    def find_mismatch(self, path: Path) -> str:
         """Return what a file is instead, or nothing if it is the right one."""
 
-    def holds(self, path: Path) -> bool:
+    def is_satisfied_by(self, path: Path) -> bool:
         """Return whether the right file is there."""
-        return path.is_file() and not self.fault(path)
+        return path.is_file() and not self.find_mismatch(path)
 
 
 @dataclass(frozen=True)
-class _Digest(_Right):
+class _Digest(_ExpectedFile):
     """A file with a hash."""
 
-    other: ClassVar[str] = "has another hash"
+    mismatch: ClassVar[str] = "has another hash"
 
     kind: str
     value: str
@@ -114,7 +114,7 @@ class _Digest(_Right):
         if not self.value:
             raise ValueError("fetch: expected sha256 or md5; got neither")
 
-    def fault(self, path: Path) -> str:
+    def find_mismatch(self, path: Path) -> str:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, lambda: hashlib.new(self.kind, usedforsecurity=False)).hexdigest()
         return "" if found == self.value.lower() else f"expected {self}; the file has {found}"
@@ -123,12 +123,12 @@ class _Digest(_Right):
         return f"{self.kind} {self.value}"
 
 
-class _Zip(_Right):
+class _Zip(_ExpectedFile):
     """A zip archive whose members' checksums hold."""
 
-    other: ClassVar[str] = "is damaged"
+    mismatch: ClassVar[str] = "is damaged"
 
-    def fault(self, path: Path) -> str:
+    def find_mismatch(self, path: Path) -> str:
         try:
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
@@ -144,137 +144,141 @@ class _MirrorError(Exception):
     """Why a mirror did not give the file."""
 
 
-class _BrokenError(_MirrorError):
+class _ConnectionBrokenError(_MirrorError):
     """The connection broke: what came is kept, and the rest may be asked for."""
 
 
-class _StaleError(_MirrorError):
+class _StalePartError(_MirrorError):
     """What was there from an earlier attempt does not belong to this file: it must be loaded anew."""
 
 
-class _Told:
+class _ProgressLogger:
     """Says in the log how far a download is, now and then."""
 
     def __init__(self, name: str) -> None:
         self._name, self._last = name, time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
-        if time.monotonic() - self._last >= _TOLD_EVERY:
+        if time.monotonic() - self._last >= _LOG_INTERVAL:
             self._last = time.monotonic()
             of = "" if total is None else f" of {total / 1e6:,.0f}"
             log.info("downloading %s: %s%s MB", self._name, f"{done / 1e6:,.0f}", of)
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def _exclusive_lock(target: Path) -> Iterator[None]:
     """Wait until nobody else loads this file; the kernel frees the lock of a process that ends."""
     with target.with_name(f".{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _from_mirrors(urls: Sequence[str], target: Path, right: _Right, size: int | None, progress: Progress) -> Path:
+def _fetch_from_mirrors(
+    urls: Sequence[str], target: Path, expected: _ExpectedFile, size: int | None, progress: Progress
+) -> Path:
     partial = target.with_name(f"{target.name}.part")
     failures = []
     for url in urls:
         log.info("downloading %s", url)
         try:
-            _load(url, partial, right, size, progress)
+            _download(url, partial, expected, size, progress)
         except _MirrorError as error:
             failures.append(f"\n  {url}: {error}")
         else:
             return partial.replace(target)
-    there = f" in place of the one there, which {right.other}" if target.exists() else ""
+    there = f" in place of the one there, which {expected.mismatch}" if target.exists() else ""
     raise DownloadError(
         f"{target.name}: could not be downloaded:{''.join(failures)}\n"
-        f"get it by hand and put it at {target}{there} ({right})"
+        f"get it by hand and put it at {target}{there} ({expected})"
     )
 
 
-def _load(url: str, partial: Path, right: _Right, size: int | None, progress: Progress) -> None:
+def _download(url: str, partial: Path, expected: _ExpectedFile, size: int | None, progress: Progress) -> None:
     """Load a file from one mirror, taking up what is there, for as long as that brings it forward."""
-    if right.holds(partial):
+    if expected.is_satisfied_by(partial):
         return
-    best, failures = _length(partial), 0
+    best, failures = _file_size(partial), 0
     while True:
         try:
-            _attempt(url, partial, right, size, progress)
+            _attempt_download(url, partial, expected, size, progress)
             return
-        except (_BrokenError, _StaleError) as error:
-            if isinstance(error, _StaleError):
+        except (_ConnectionBrokenError, _StalePartError) as error:
+            if isinstance(error, _StalePartError):
                 partial.unlink(missing_ok=True)
-            forward = _length(partial) > best
-            best, failures = max(best, _length(partial)), 0 if forward else failures + 1
-            if failures == _TRIES:
+            forward = _file_size(partial) > best
+            best, failures = max(best, _file_size(partial)), 0 if forward else failures + 1
+            if failures == _MAX_TRIES:
                 raise
 
 
-def _attempt(url: str, partial: Path, right: _Right, size: int | None, progress: Progress) -> None:
+def _attempt_download(
+    url: str, partial: Path, expected: _ExpectedFile, size: int | None, progress: Progress
+) -> None:
     resumed = _transfer(url, partial, size, progress)
-    fault = right.fault(partial)
-    if fault:
+    mismatch = expected.find_mismatch(partial)
+    if mismatch:
         partial.unlink()
-        raise (_StaleError if resumed else _MirrorError)(fault)
+        raise (_StalePartError if resumed else _MirrorError)(mismatch)
 
 
 def _transfer(url: str, partial: Path, size: int | None, progress: Progress) -> bool:
     """Load what is missing, or all where the host cannot continue; return whether an earlier part was used."""
-    with _answer(url, _length(partial)) as response:
-        done = _start(response)
-        total = _total(response, done)
+    with _open_response(url, _file_size(partial)) as response:
+        done = _content_start(response)
+        total = _total_bytes(response, done)
         if size is not None and total not in (None, size):
             raise _MirrorError(f"expected {size} bytes; the host offers {total}")
         resumed, limit = done > 0, total if size is None else size
         with partial.open("ab" if resumed else "wb") as file:
-            for chunk in _chunks(response):
+            for chunk in _iter_chunks(response):
                 done += len(chunk)
                 if limit is not None and done > limit:
-                    raise _StaleError(f"expected {limit} bytes; the host sends more")
+                    raise _StalePartError(f"expected {limit} bytes; the host sends more")
                 file.write(chunk)
                 progress(done, total)
     if limit is not None and done < limit:
-        raise _BrokenError(f"the connection broke after {done} of {limit} bytes")
+        raise _ConnectionBrokenError(f"the connection broke after {done} of {limit} bytes")
     return resumed
 
 
-def _answer(url: str, done: int) -> http.client.HTTPResponse:
+def _open_response(url: str, done: int) -> http.client.HTTPResponse:
     headers = {"User-Agent": "noisette", **({"Range": f"bytes={done}-"} if done else {})}
     try:
         return cast(http.client.HTTPResponse, urlopen(Request(url, headers=headers), timeout=_TIMEOUT))
     except HTTPError as error:
         error.close()
-        kind = _StaleError if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE else _MirrorError
+        kind = _StalePartError if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE else _MirrorError
         raise kind(f"HTTP {error.code} {error.reason}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise _MirrorError(_cause(error)) from None
+        raise _MirrorError(_error_reason(error)) from None
 
 
-def _start(response: http.client.HTTPResponse) -> int:
+def _content_start(response: http.client.HTTPResponse) -> int:
     """Return the first byte that the host sends: 0 unless it says that it continues."""
     match = _RANGE.match(response.headers.get("Content-Range", ""))
     return int(match[1]) if match else 0
 
 
-def _total(response: http.client.HTTPResponse, start: int) -> int | None:
+def _total_bytes(response: http.client.HTTPResponse, start: int) -> int | None:
     """Return the length of the whole file, if the host says."""
     length = response.headers.get("Content-Length", "")
     return start + int(length) if length.isdecimal() else None
 
 
-def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _iter_chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
     while True:
         try:
             chunk = response.read(_CHUNK)
         except (OSError, http.client.HTTPException) as error:
-            raise _BrokenError(f"the connection broke: {_cause(error)}") from None
+            raise _ConnectionBrokenError(f"the connection broke: {_error_reason(error)}") from None
         if not chunk:
             return
         yield chunk
 
 
-def _cause(error: Exception) -> str:
+def _error_reason(error: Exception) -> str:
     return str(getattr(error, "reason", error)) or type(error).__name__
 
 
-def _length(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0

@@ -32,7 +32,7 @@ def count_duplicates(parts: Mapping[str, Path]) -> dict[str, int]:
     counts, earlier = {}, np.empty(0, dtype=np.uint64)
     shared = 0
     for name, path in parts.items():
-        hashes = _hashes(np.load(path, mmap_mode="r", allow_pickle=False))
+        hashes = _hash_images(np.load(path, mmap_mode="r", allow_pickle=False))
         distinct = np.unique(hashes)
         counts[name] = len(hashes) - len(distinct)
         shared += int(np.isin(hashes, earlier).sum())
@@ -56,7 +56,7 @@ def log_duplicates(name: str, about: Mapping[str, Any]) -> None:
         log.warning("%s: %d held-out images are exact copies of training images", name, shared)
 
 
-def _hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _hash_images(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     import numpy as np
 
     pieces = (int.from_bytes(blake2b(image.tobytes(), digest_size=8).digest()) for image in images)

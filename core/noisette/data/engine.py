@@ -1,4 +1,4 @@
-"""The first stage: from a data set to prepared pictures."""
+"""The first stage: from a data set to prepared images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from noisette.contracts import Split
 from noisette.data.duplicates import log_duplicates
 from noisette.data.prepared import Prepared
-from noisette.edited import warn_of_edits
+from noisette.edited import warn_if_code_changed
 from noisette.errors import DataError, OwnedError
 from noisette.events import Events
 from noisette.hooks import Run
@@ -27,8 +27,8 @@ __all__ = ["prepare"]
 
 log = logging.getLogger(__name__)
 
-_AGAIN = "preparing again; a training is kept if the pictures come out the same"
-_PAUSE = 1.0  # seconds between two looks at what another process prepares
+_EDITED_NOTE = "preparing again; a training is kept if the images come out the same"
+_POLL_SECONDS = 1.0  # seconds between two looks at what another process prepares
 
 
 def prepare(
@@ -39,21 +39,21 @@ def prepare(
     events: Events | None = None,
     cache: Path | None = None,
 ) -> Prepared:
-    """Read the experiment's data set, make its pictures uniform and write them; finished ones are returned at once.
+    """Read the experiment's data set, make its images uniform and write them; finished ones are returned at once.
 
-    Memory is bounded: pictures are streamed to disk one by one. After a call that was stopped or killed the next
-    goes on behind what it had read. Of two processes that want the same pictures, the second waits for the first.
-    Files that are no pictures are left out, counted, and listed with their reasons in `rejected.jsonl`.
+    Memory is bounded: images are streamed to disk one by one. After a call that was stopped or killed the next
+    goes on behind what it had read. Of two processes that want the same images, the second waits for the first.
+    Files that are no images are left out, counted, and listed with their reasons in `rejected.jsonl`.
 
     Args:
-        experiment: its `dataset` and `preparation` decide the pictures.
+        experiment: its `dataset` and `preparation` decide the images.
         root: folder of all results.
         again: prepare them anew; finished ones are replaced when the new ones are complete.
         events: who is told of the progress, in files read.
         cache: folder of downloads; see `noisette.storage.cache_directory`.
 
     Raises:
-        DataError: if the data cannot be had, have no usable pictures in a split, differ in size or channels
+        DataError: if the data cannot be had, have no usable images in a split, differ in size or channels
             where the preparation does not say which, or change while they are read.
         StorageError: if the disk is full or cannot be written. Nothing half-done is left, whatever happens.
     """
@@ -61,37 +61,41 @@ def prepare(
     others: set[str] = set()
     while (done := Prepared.finished(directory)) is None or again:
         try:
-            return _prepared(experiment, Path(root), events or default_events(), cache or cache_directory())
+            return _prepare(experiment, Path(root), events or default_events(), cache or cache_directory())
         except OwnedError as error:
             if str(error) not in others:
                 log.info("waiting: %s", error)
             others.add(str(error))
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_SECONDS)
     return done
 
 
-def _prepared(experiment: Experiment, root: Path, events: Events, cache: Path) -> Prepared:
-    directory, begun = data_directory(experiment, root), False
-    run = Run("prepare", experiment.dataset.name, directory, _total(experiment), _options(experiment))
+def _prepare(experiment: Experiment, root: Path, events: Events, cache: Path) -> Prepared:
+    directory, started = data_directory(experiment, root), False
+    run = Run(
+        "prepare", experiment.dataset.name, directory, _count_examples(experiment), _describe_options(experiment)
+    )
     try:
-        warn_of_edits(directory, "prepared", [registry().origin_of(experiment.dataset)], run.options, _AGAIN)
+        warn_if_code_changed(
+            directory, "prepared", [registry().origin_of(experiment.dataset)], run.options, _EDITED_NOTE
+        )
         with resumable(directory, "prepared", about := dict(run.options)) as staging:
             events.run_start(run)
-            begun = True
-            about.update(_take_in(experiment, staging, cache, run, events))
+            started = True
+            about.update(_ingest(experiment, staging, cache, run, events))
             if data_directory(experiment, root) != directory:
                 raise DataError(f"{run.name}: changed while it was read; start again when it is at rest")
     except BaseException as error:
-        if begun:
+        if started:
             events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
         raise
     events.run_end(run, "finished")
     prepared = Prepared.open(directory)
-    _warn(prepared)
+    _log_warnings(prepared)
     return prepared
 
 
-def _total(experiment: Experiment) -> int:
+def _count_examples(experiment: Experiment) -> int:
     """Return how many examples will be read; 0 if the data set does not know."""
     lengths = [experiment.dataset.length(split) for split in get_args(Split)]
     limit = experiment.preparation.limit
@@ -99,20 +103,20 @@ def _total(experiment: Experiment) -> int:
     return sum(known) if len(known) == len(lengths) else 0
 
 
-def _options(experiment: Experiment) -> dict[str, Any]:
+def _describe_options(experiment: Experiment) -> dict[str, Any]:
     return {
         "dataset": experiment.dataset.options(),
         "preparation": experiment.preparation.model_dump(mode="json"),
     }
 
 
-def _take_in(experiment: Experiment, staging: Path, cache: Path, run: Run, events: Events) -> dict[str, Any]:
-    from noisette.data.ingest import take_in  # numpy and Pillow, which a finished stage does without
+def _ingest(experiment: Experiment, staging: Path, cache: Path, run: Run, events: Events) -> dict[str, Any]:
+    from noisette.data.ingest import ingest  # numpy and Pillow, which a finished stage does without
 
     def progress(found: int, rejected: int) -> None:
         events.step(run, found, {"rejected": float(rejected)})
 
-    return take_in(experiment.dataset, experiment.preparation, staging, cache, progress)
+    return ingest(experiment.dataset, experiment.preparation, staging, cache, progress)
 
 
 def _log_unchecked(about: dict[str, Any]) -> None:
@@ -131,8 +135,8 @@ def _log_unchecked(about: dict[str, Any]) -> None:
         )
 
 
-def _warn(prepared: Prepared) -> None:
-    """Say what a person should know before training on these pictures."""
+def _log_warnings(prepared: Prepared) -> None:
+    """Say what a person should know before training on these images."""
     counts = prepared.about["counts"].values()
     found, rejected = (sum(count[what] for count in counts) for what in ("found", "rejected"))
     if rejected:
@@ -143,4 +147,4 @@ def _warn(prepared: Prepared) -> None:
     of_class = zip(prepared.classes, prepared.about["class_counts"]["train"], strict=True)
     empty = [name for name, count in of_class if not count]
     if empty:
-        log.warning("%s: no training pictures of the classes %s", prepared.directory, ", ".join(empty))
+        log.warning("%s: no training images of the classes %s", prepared.directory, ", ".join(empty))

@@ -9,10 +9,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Entry", "is_folder", "listing", "natural", "walk"]
+__all__ = ["FileEntry", "hash_listing", "is_folder", "iter_files", "natural_key"]
 
 
-class Entry(NamedTuple):
+class FileEntry(NamedTuple):
     """A file below a folder.
 
     Attributes:
@@ -30,16 +30,16 @@ class _Child(NamedTuple):
     is_link: bool
 
 
-def natural(name: str) -> tuple[str, str]:
+def natural_key(name: str) -> tuple[str, str]:
     """Return a key that sorts img2 before img10."""
     return re.sub("[0-9]+", lambda digits: digits[0].zfill(20), name), name
 
 
-def walk(root: Path) -> Iterator[Entry]:
+def iter_files(root: Path) -> Iterator[FileEntry]:
     """Yield the files below `root`; hidden ones, whose names begin with a dot, are left out.
 
     Links are followed where they lead out of the folder. One that leads to what is read anyway gives an entry
-    with a fault: a picture must not come twice, and a loop would have no end.
+    with a fault: an image must not come twice, and a loop would have no end.
     """
     links = _Links(root)
     pending = [_Child("", is_folder=True, is_link=False)]
@@ -49,22 +49,22 @@ def walk(root: Path) -> Iterator[Entry]:
             fault = links.fault(root / child.name)
             child = child._replace(is_folder=not fault and (root / child.name).is_dir())
             if fault:
-                yield Entry(child.name, fault)
+                yield FileEntry(child.name, fault)
                 continue
         if not child.is_folder:
-            yield Entry(child.name)
+            yield FileEntry(child.name)
             continue
         try:
-            pending += _children(root, child.name)
+            pending += _list_children(root, child.name)
         except OSError as error:
-            yield Entry(child.name, f"the folder cannot be read: {error.strerror}")
+            yield FileEntry(child.name, f"the folder cannot be read: {error.strerror}")
 
 
-def listing(root: Path) -> str:
+def hash_listing(root: Path) -> str:
     """Return a hash of the names, sizes and times of change of the files below `root`."""
     state = blake2b(digest_size=16)
-    for entry in walk(root):
-        state.update(os.fsencode(entry.name) + f"\0{_facts(root, entry)}\0".encode())
+    for entry in iter_files(root):
+        state.update(os.fsencode(entry.name) + f"\0{_stat_or_error(root, entry)}\0".encode())
     return state.hexdigest()
 
 
@@ -76,7 +76,7 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def _facts(root: Path, entry: Entry) -> tuple[int, int] | str:
+def _stat_or_error(root: Path, entry: FileEntry) -> tuple[int, int] | str:
     """Return size and time of change of a file, or why there are none: it may go while others are looked at."""
     if entry.fault:
         return entry.fault
@@ -87,11 +87,11 @@ def _facts(root: Path, entry: Entry) -> tuple[int, int] | str:
     return status.st_size, status.st_mtime_ns
 
 
-def _children(root: Path, name: str) -> list[_Child]:
+def _list_children(root: Path, name: str) -> list[_Child]:
     """Return what is in a folder, last first."""
     with os.scandir(root / name) as entries:
         found = [entry for entry in entries if not entry.name.startswith(".")]
-    found.sort(key=lambda entry: natural(entry.name), reverse=True)
+    found.sort(key=lambda entry: natural_key(entry.name), reverse=True)
     prefix = f"{name}/" if name else ""
     return [_Child(prefix + entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in found]
 

@@ -1,4 +1,4 @@
-"""The pictures of any folder, taken in as those of a data set are: uniform, memory-mapped, rejected ones listed.
+"""The images of any folder, taken in as those of a data set are: uniform, memory-mapped, rejected ones listed.
 
 They need no experiment. A folder that was read with the same preparation and has not changed is not read again.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette.data.duplicates import log_duplicates
-from noisette.data.files import is_folder, listing, walk
+from noisette.data.files import hash_listing, is_folder, iter_files
 from noisette.errors import DataError, MixedError
 from noisette.events import Events
 from noisette.hooks import Run
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from noisette.config import Preparation
     from noisette.contracts import Example
 
-__all__ = ["Folder", "take_in_folder"]
+__all__ = ["IngestedFolder", "ingest_folder"]
 
 KIND = "folder"
-_PART = "pictures"
+_PART = "images"
 _VERSION = 2
 
 
 @dataclass(frozen=True)
-class Folder:
-    """Pictures that were taken in from a folder.
+class IngestedFolder:
+    """Images that were taken in from a folder.
 
     Attributes:
-        directory: holds `pictures.npy`, uint8 (N, C, H, W), and `rejected.jsonl`, one file that is no picture a
+        directory: holds `images.npy`, uint8 (N, C, H, W), and `rejected.jsonl`, one file that is no image a
             line, with the reason.
         manifest: hashes; `about` has path, preparation, shape, counts (found, accepted, rejected), duplicates, and
             the formats, sizes and channels that the files had.
@@ -59,124 +59,124 @@ class Folder:
 
     @property
     def rejections(self) -> Path:
-        """One file that is no picture a line, as JSON: split, source and reason."""
+        """One file that is no image a line, as JSON: split, source and reason."""
         return self.directory / "rejected.jsonl"
 
     @property
-    def pictures(self) -> NDArray[np.uint8]:
-        """The pictures, memory-mapped, uint8 (N, C, H, W)."""
+    def images(self) -> NDArray[np.uint8]:
+        """The images, memory-mapped, uint8 (N, C, H, W)."""
         import numpy as np
 
         return np.load(self.directory / f"{_PART}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
 
-def take_in_folder(
+def ingest_folder(
     path: Path,
     preparation: Preparation,
     root: Path | str = "runs",
     *,
-    settle: Callable[[MixedError], Preparation] | None = None,
+    resolve_mixed: Callable[[MixedError], Preparation] | None = None,
     events: Events | None = None,
-) -> Folder:
-    """Read the pictures of a folder and of all folders in it, make them uniform and write them below `root`.
+) -> IngestedFolder:
+    """Read the images of a folder and of all folders in it, make them uniform and write them below `root`.
 
-    Every file that is not hidden is a picture or rejected with its reason: accepted + rejected = found.
+    Every file that is not hidden is an image or rejected with its reason: accepted + rejected = found.
 
     Args:
         path: the folder.
         preparation: how they are made uniform.
-        root: folder of all results; the pictures go to its `data`.
-        settle: called where pictures differ; returns the preparation to begin again with.
+        root: folder of all results; the images go to its `data`.
+        settle: called where images differ; returns the preparation to begin again with.
         events: who is told of the progress, in files read.
 
     Raises:
-        MixedError: if pictures differ in size or channels, and nothing settles which they get.
-        DataError: if there is no such folder or no usable picture in it, or it changes while it is read.
+        MixedError: if images differ in size or channels, and nothing settles which they get.
+        DataError: if there is no such folder or no usable image in it, or it changes while it is read.
         StorageError: if the disk is full or cannot be written.
     """
     path = path.expanduser()
     if not is_folder(path):
-        raise DataError(f"{path}: expected a folder of pictures; there is none")
-    directory = _place(path, preparation, Path(root))
+        raise DataError(f"{path}: expected a folder of images; there is none")
+    directory = _folder_directory(path, preparation, Path(root))
     if is_complete(directory, KIND):
-        return Folder(directory, verify(directory, KIND))
-    from noisette.data.decode import printable  # Pillow, which a folder that was read does without
+        return IngestedFolder(directory, verify(directory, KIND))
+    from noisette.data.decode import to_printable  # Pillow, which a folder that was read does without
 
-    events, shown = events or default_events(), printable(path)
-    run = Run("prepare", shown, directory, 0, {"path": shown, "preparation": _options(preparation)})
+    events, display_name = events or default_events(), to_printable(path)
+    run = Run("prepare", display_name, directory, 0, {"path": display_name, "preparation": _options(preparation)})
     events.run_start(run)
     try:
         while True:
             try:
-                directory = _written(path, preparation, Path(root), run, events)
+                directory = _ingest_once(path, preparation, Path(root), run, events)
                 break
             except MixedError as error:
-                if settle is None:
+                if resolve_mixed is None:
                     raise
-                preparation = settle(error)
+                preparation = resolve_mixed(error)
     except BaseException:
         events.run_end(run, "failed")
         raise
     events.run_end(run, "finished")
-    folder = Folder(directory, verify(directory, KIND))
-    log_duplicates(shown, folder.about)
+    folder = IngestedFolder(directory, verify(directory, KIND))
+    log_duplicates(display_name, folder.about)
     return folder
 
 
-def _written(path: Path, preparation: Preparation, root: Path, run: Run, events: Events) -> Path:
-    """Return the directory of the pictures, written unless it is there."""
-    directory = _place(path, preparation, root)
+def _ingest_once(path: Path, preparation: Preparation, root: Path, run: Run, events: Events) -> Path:
+    """Return the directory of the images, written unless it is there."""
+    directory = _folder_directory(path, preparation, root)
     about = {"path": run.name, "preparation": _options(preparation)}
     if not is_complete(directory, KIND):
         with committed(directory, KIND, about) as staging:
-            about.update(_taken_in(path, preparation, staging, run, events))
-            if _place(path, preparation, root) != directory:
+            about.update(_ingest(path, preparation, staging, run, events))
+            if _folder_directory(path, preparation, root) != directory:
                 raise DataError(f"{path}: changed while it was read; start again when it is at rest")
     return directory
 
 
-def _taken_in(path: Path, preparation: Preparation, staging: Path, run: Run, events: Events) -> dict[str, Any]:
-    from noisette.data.ingest import Intake
+def _ingest(path: Path, preparation: Preparation, staging: Path, run: Run, events: Events) -> dict[str, Any]:
+    from noisette.data.ingest import Ingestion
 
     def progress(found: int, rejected: int) -> None:
         events.step(run, found, {"rejected": float(rejected)})
 
-    reading = _Reading(path)
-    intake = Intake(reading, preparation, staging, progress)
-    intake.take(_PART, lambda _: reading, "the folder")
-    return {**intake.finish(), **reading.seen()}
+    reader = _FolderReader(path)
+    ingestion = Ingestion(reader, preparation, staging, progress)
+    ingestion.add_part(_PART, lambda _: reader, "the folder")
+    return {**ingestion.finish(), **reader.summary()}
 
 
-class _Reading:
+class _FolderReader:
     """The files of a folder as examples, and what they looked like."""
 
     def __init__(self, path: Path) -> None:
-        from noisette.data.decode import printable
+        from noisette.data.decode import to_printable
 
-        self.name, self._path = printable(path), path
+        self.name, self._path = to_printable(path), path
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._modes: Counter[str] = Counter()
 
     def classes(self) -> tuple[str, ...]:
-        """Return no names: these pictures have no labels."""
+        """Return no names: these images have no labels."""
         return ()
 
     def __iter__(self) -> Iterator[Example]:
         from noisette.contracts import Example
-        from noisette.data.decode import printable, read_picture
+        from noisette.data.decode import read_image, to_printable
 
-        for entry in walk(self._path):
-            source = printable(entry.name)
+        for entry in iter_files(self._path):
+            source = to_printable(entry.name)
             if entry.fault:
                 yield Example(None, source=source, rejected=entry.fault)
                 continue
-            example = read_picture(self._path / entry.name)._replace(source=source)
+            example = read_image(self._path / entry.name)._replace(source=source)
             if example.image is not None:
                 self._sizes[example.image.size] += 1
                 self._modes[example.image.mode] += 1
             yield example
 
-    def seen(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return the sizes (smallest and largest by pixels, how many) and channels that the files had."""
         by_area = sorted(self._sizes, key=lambda size: (size[0] * size[1], size))
         return {
@@ -186,8 +186,8 @@ class _Reading:
         }
 
 
-def _place(path: Path, preparation: Preparation, root: Path) -> Path:
-    key = digest(_VERSION, str(path.resolve()), listing(path), _options(preparation))
+def _folder_directory(path: Path, preparation: Preparation, root: Path) -> Path:
+    key = digest(_VERSION, str(path.resolve()), hash_listing(path), _options(preparation))
     return root / "data" / f"folder-{key}"
 
 

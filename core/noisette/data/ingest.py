@@ -17,8 +17,8 @@ import PIL
 
 from noisette.contracts import Dataset, Example, Split
 from noisette.data.duplicates import count_duplicates
-from noisette.data.npy import GrowingArray, Kept, KeptPart
-from noisette.data.transform import Checker, Named
+from noisette.data.npy import IngestProgress, NpyWriter, PartProgress
+from noisette.data.transform import ExampleChecker, Labelled
 from noisette.errors import DataError
 from noisette.plugins import registry
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from noisette.config import Preparation
 
-__all__ = ["REJECTED", "Intake", "take_in"]
+__all__ = ["REJECTED", "Ingestion", "ingest"]
 
 REJECTED = "rejected.jsonl"
 _REPORT_EVERY = 1000
-_KEEP_EVERY = 2000
+_SAVE_EVERY = 2000
 _REASONS_SHOWN = 3
 
 log = logging.getLogger(__name__)
@@ -39,16 +39,16 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
-def take_in(
+def ingest(
     dataset: Dataset, preparation: Preparation, directory: Path, cache: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Write the pictures, labels and rejections of both splits; return what they are, as JSON values.
+    """Write the images, labels and rejections of both splits; return what they are, as JSON values.
 
     What an earlier call that was stopped or killed had written to the directory is not read again.
 
     Args:
         dataset: what is read.
-        preparation: how its pictures are made uniform.
+        preparation: how its images are made uniform.
         directory: where the files go.
         cache: folder of downloads.
         progress: is called now and then, and at the end, with how many files were found and rejected.
@@ -56,52 +56,52 @@ def take_in(
     Raises:
         DataError: as `prepare`.
     """
-    intake = Intake(dataset, preparation, directory, progress, {"plugin": registry().origin_of(dataset)})
+    ingestion = Ingestion(dataset, preparation, directory, progress, {"plugin": registry().origin_of(dataset)})
     for split in get_args(Split):
-        intake.take(split, partial(_examples, dataset, split, cache), f"the {split} split")
-    about = intake.finish()
+        ingestion.add_part(split, partial(_iter_examples, dataset, split, cache), f"the {split} split")
+    about = ingestion.finish()
     return {
         "plugin": registry().origin_of(dataset),
         "licence": dataset.licence,
         "source": dataset.source,
-        "classes": list(intake.checker.classes),
-        "class_counts": intake.of_class,
+        "classes": list(ingestion.checker.classes),
+        "class_counts": ingestion.of_class,
         **about,
     }
 
 
-class Intake:
-    """Pictures on their way to disk, part by part: accepted and written, or rejected with the reason.
+class Ingestion:
+    """Images on their way to disk, part by part: accepted and written, or rejected with the reason.
 
     Args:
-        whose: whose pictures they are, for messages; and the names of their labels.
+        whose: whose images they are, for messages; and the names of their labels.
         preparation: how they are made uniform.
         directory: where the files go.
         progress: is called now and then, and at the end, with how many files were found and rejected.
-        identity: JSON values that decide the pictures beside the versions of libraries; what was written under
+        identity: JSON values that decide the images beside the versions of libraries; what was written under
             others is not gone on with.
     """
 
     def __init__(
         self,
-        whose: Named,
+        owner: Labelled,
         preparation: Preparation,
         directory: Path,
         progress: Progress,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
-        self.checker = Checker(whose, preparation)
-        self._whose, self._limit, self._directory, self._progress = whose, preparation.limit, directory, progress
-        self._kept = Kept.load(directory, {"versions": _versions(), **(identity or {})})
-        self.checker.begin(self._kept.shape, self._kept.first)
+        self.checker = ExampleChecker(owner, preparation)
+        self._owner, self._limit, self._directory, self._progress = owner, preparation.limit, directory, progress
+        self._saved = IngestProgress.load(directory, {"versions": _library_versions(), **(identity or {})})
+        self.checker.resume_from(self._saved.shape, self._saved.first)
 
     @property
     def of_class(self) -> dict[str, list[int]]:
-        """How many pictures of each class each part has."""
-        return {name: part.of_class for name, part in self._kept.parts.items()}
+        """How many images of each class each part has."""
+        return {name: part.of_class for name, part in self._saved.parts.items()}
 
-    def take(self, part: str, examples: Callable[[int], Iterable[Example]], shown: str) -> None:
-        """Write the pictures and labels of a part to `<part>.npy` and `<part>_labels.npy`.
+    def add_part(self, part: str, examples: Callable[[int], Iterable[Example]], description: str) -> None:
+        """Write the images and labels of a part to `<part>.npy` and `<part>_labels.npy`.
 
         Args:
             part: names the files.
@@ -109,61 +109,69 @@ class Intake:
             shown: what the part is called in messages.
 
         Raises:
-            DataError: if there is no usable picture among them, or they differ (`MixedError`).
+            DataError: if there is no usable image among them, or they differ (`MixedError`).
         """
-        kept = self._kept
-        tally = kept.parts.setdefault(part, KeptPart(of_class=[0] * len(self.checker.classes)))
+        saved = self._saved
+        tally = saved.parts.setdefault(part, PartProgress(of_class=[0] * len(self.checker.classes)))
         if not tally.whole:
             if tally.found:
-                log.info("%s goes on behind picture %d of %s", self._whose.name, tally.found, shown)
-            with _Rejections(self._directory, kept) as rejections, _Writer(self._directory, part, self) as writer:
+                log.info("%s goes on behind image %d of %s", self._owner.name, tally.found, description)
+            with (
+                _RejectionLog(self._directory, saved) as rejections,
+                _Writer(self._directory, part, self) as writer,
+            ):
                 self._read(part, tally, examples(tally.found), writer, rejections)
-                _require_pictures(self._whose.name, shown, tally)
+                _require_images(self._owner.name, description, tally)
                 tally.whole = True
-                self._keep(writer, rejections)
+                self._save_progress(writer, rejections)
 
     def _read(
-        self, part: str, tally: KeptPart, examples: Iterable[Example], writer: _Writer, rejections: _Rejections
+        self,
+        part: str,
+        tally: PartProgress,
+        examples: Iterable[Example],
+        writer: _Writer,
+        rejections: _RejectionLog,
     ) -> None:
         if tally.accepted == self._limit:
             return
         for example in examples:
-            _take(example, part, tally, writer, rejections)
-            found, rejected = _totals(self._kept.parts)
+            _ingest_example(example, part, tally, writer, rejections)
+            found, rejected = _sum_counts(self._saved.parts)
             if found % _REPORT_EVERY == 0:
                 self._progress(found, rejected)
-            if tally.found % _KEEP_EVERY == 0:
-                self._keep(writer, rejections)
+            if tally.found % _SAVE_EVERY == 0:
+                self._save_progress(writer, rejections)
             if tally.accepted == self._limit:
                 return
 
-    def _keep(self, writer: _Writer, rejections: _Rejections) -> None:
+    def _save_progress(self, writer: _Writer, rejections: _RejectionLog) -> None:
         writer.flush()
-        kept = self._kept
-        kept.rejections, kept.shape, kept.first = rejections.flush(), self.checker.shape, self.checker.first
-        kept.save(self._directory)
+        saved = self._saved
+        saved.rejections, saved.shape, saved.first = rejections.flush(), self.checker.shape, self.checker.first
+        saved.save(self._directory)
 
-    def tally(self, part: str) -> KeptPart:
+    def tally(self, part: str) -> PartProgress:
         """Return what became of a part's examples so far."""
-        return self._kept.parts[part]
+        return self._saved.parts[part]
 
     def finish(self) -> dict[str, Any]:
-        """Tell the last of the progress, and return what the pictures are, as JSON values."""
-        self._progress(*_totals(self._kept.parts))
+        """Tell the last of the progress, and return what the images are, as JSON values."""
+        self._progress(*_sum_counts(self._saved.parts))
         return {
             "shape": list(self.checker.shape),
-            "counts": {name: part.counts() for name, part in self._kept.parts.items()},
-            "formats": {name: part.formats for name, part in self._kept.parts.items()},
-            "duplicates": count_duplicates({name: self._directory / f"{name}.npy" for name in self._kept.parts}),
-            "versions": _versions(),
+            "counts": {name: part.counts() for name, part in self._saved.parts.items()},
+            "formats": {name: part.formats for name, part in self._saved.parts.items()},
+            "duplicates": count_duplicates({name: self._directory / f"{name}.npy" for name in self._saved.parts}),
+            "versions": _library_versions(),
         }
 
 
-class _Rejections:
+class _RejectionLog:
     """The file of what was rejected, as long as what is kept says."""
 
-    def __init__(self, directory: Path, kept: Kept) -> None:
-        self._path, self._length = directory / REJECTED, kept.rejections
+    def __init__(self, directory: Path, saved: IngestProgress) -> None:
+        self._path, self._length = directory / REJECTED, saved.rejections
 
     def __enter__(self) -> Self:
         self._file = self._path.open("ab")
@@ -187,10 +195,10 @@ class _Rejections:
 class _Writer:
     """The arrays of one split on their way to disk; they are opened when the first row shows their shape."""
 
-    def __init__(self, directory: Path, part: str, intake: Intake) -> None:
-        self._stem, self._checker = directory / part, intake.checker
-        self._tally = intake.tally(part)
-        self._arrays: dict[str, GrowingArray] = {}
+    def __init__(self, directory: Path, part: str, ingestion: Ingestion) -> None:
+        self._stem, self._checker = directory / part, ingestion.checker
+        self._tally = ingestion.tally(part)
+        self._arrays: dict[str, NpyWriter] = {}
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
@@ -209,9 +217,9 @@ class _Writer:
             array.flush()
 
     def write(self, example: Example, image: Any) -> None:
-        """Check and append the picture, and its label where the set has labels."""
-        picture, label = self._checker.picture(example, image), self._checker.label(example)
-        self._append(".npy", picture)
+        """Check and append the image, and its label where the set has labels."""
+        image_array, label = self._checker.check_image(example, image), self._checker.check_label(example)
+        self._append(".npy", image_array)
         if label is not None:
             self._append("_labels.npy", label)
             self._tally.of_class[int(label)] += 1
@@ -223,10 +231,10 @@ class _Writer:
 
     def _open(self, suffix: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         path = self._stem.with_name(self._stem.name + suffix)
-        self._arrays[suffix] = self._files.enter_context(GrowingArray(path, dtype, shape, self._tally.accepted))
+        self._arrays[suffix] = self._files.enter_context(NpyWriter(path, dtype, shape, self._tally.accepted))
 
 
-def _examples(dataset: Dataset, split: Split, cache: Path, start: int) -> Iterator[Example]:
+def _iter_examples(dataset: Dataset, split: Split, cache: Path, start: int) -> Iterator[Example]:
     """Yield the examples from a number on; what the system refuses is their fault, not the output folder's."""
     try:
         yield from dataset.examples_from(split, cache, start)
@@ -234,7 +242,9 @@ def _examples(dataset: Dataset, split: Split, cache: Path, start: int) -> Iterat
         raise DataError(f"{dataset.name}: cannot be read: {error}") from error
 
 
-def _take(example: Example, part: str, tally: KeptPart, writer: _Writer, rejections: _Rejections) -> None:
+def _ingest_example(
+    example: Example, part: str, tally: PartProgress, writer: _Writer, rejections: _RejectionLog
+) -> None:
     tally.found += 1
     if example.image is not None:
         writer.write(example, example.image)
@@ -248,18 +258,18 @@ def _take(example: Example, part: str, tally: KeptPart, writer: _Writer, rejecti
     rejections.write({"split": part, "source": example.source, "reason": example.rejected})
 
 
-def _versions() -> dict[str, str]:
+def _library_versions() -> dict[str, str]:
     return {"noisette": version("noisette"), "numpy": np.__version__, "pillow": PIL.__version__}
 
 
-def _totals(tallies: Mapping[str, KeptPart]) -> tuple[int, int]:
+def _sum_counts(tallies: Mapping[str, PartProgress]) -> tuple[int, int]:
     return sum(tally.found for tally in tallies.values()), sum(tally.rejected for tally in tallies.values())
 
 
-def _require_pictures(name: str, part: str, tally: KeptPart) -> None:
+def _require_images(name: str, part: str, tally: PartProgress) -> None:
     if tally.accepted:
         return
     if not tally.found:
-        raise DataError(f"{name}: expected pictures in {part}; there is none")
+        raise DataError(f"{name}: expected images in {part}; there is none")
     reasons = "".join(f"\n  {reason}" for reason in tally.reasons)
-    raise DataError(f"{name}: none of the {tally.found} files of {part} is a usable picture:{reasons}")
+    raise DataError(f"{name}: none of the {tally.found} files of {part} is a usable image:{reasons}")

@@ -19,10 +19,10 @@ from noisette.storage import sync
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["GrowingArray", "Kept", "KeptPart"]
+__all__ = ["IngestProgress", "NpyWriter", "PartProgress"]
 
 
-class GrowingArray:
+class NpyWriter:
     """An array on disk that rows are appended to; on leaving its block the file is a whole .npy file.
 
     numpy pads the header so that the length along axis 0 can be written over it in the end.
@@ -94,7 +94,7 @@ class GrowingArray:
 _FILE = ".intake.json"
 
 
-class KeptPart(BaseModel):
+class PartProgress(BaseModel):
     """What became of the examples of a part, and their file formats; `whole` when it was read to its end."""
 
     found: NonNegativeInt = 0
@@ -110,12 +110,12 @@ class KeptPart(BaseModel):
         return {"found": self.found, "accepted": self.accepted, "rejected": self.rejected}
 
 
-class Kept(BaseModel):
+class IngestProgress(BaseModel):
     """How far an intake has come.
 
     Attributes:
         identity: what decides the bits, beyond what the directory's name tells: versions of libraries.
-        shape: of every picture; first: where the first came from.
+        shape: of every image; first: where the first came from.
         rejections: bytes of the file of rejections.
         parts: by name.
     """
@@ -124,16 +124,16 @@ class Kept(BaseModel):
     shape: tuple[int, int, int] = (0, 0, 0)
     first: str = ""
     rejections: NonNegativeInt = 0
-    parts: dict[str, KeptPart] = {}
+    parts: dict[str, PartProgress] = {}
 
     @classmethod
-    def load(cls, directory: Path, identity: Mapping[str, Any]) -> Kept:
+    def load(cls, directory: Path, identity: Mapping[str, Any]) -> IngestProgress:
         """Return what was kept in a directory; nothing if there is none, or of another identity."""
         try:
-            kept = cls.model_validate(json.loads((directory / _FILE).read_text(encoding="utf-8")))
+            saved = cls.model_validate(json.loads((directory / _FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError, ValidationError):
             return cls(identity=dict(identity))
-        return kept if kept.identity == identity else cls(identity=dict(identity))
+        return saved if saved.identity == identity else cls(identity=dict(identity))
 
     def save(self, directory: Path) -> None:
         """Write it, whole or not at all; what it tells of must be on disk."""

@@ -1,4 +1,4 @@
-"""Prepared pictures on disk: uniform, uint8, memory-mapped."""
+"""Prepared images on disk: uniform, uint8, memory-mapped."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Prepared"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The pictures and labels of a data set, ready for training.
+    """The images and labels of a data set, ready for training.
 
     Attributes:
         directory: holds `train.npy` and `test.npy`, uint8 (N, C, H, W); `train_labels.npy` and
             `test_labels.npy`, int64 (N,), where the set has labels; and `rejected.jsonl`, one file that is no
-            picture a line, with the reason.
+            image a line, with the reason.
         manifest: hashes; `about` has dataset, preparation, shape, classes, counts (found, accepted and
             rejected of each split), formats (of the files of each split), duplicates (see
             `noisette.data.duplicates`), class_counts, licence, source, plugins and versions.
@@ -34,7 +34,7 @@ class Prepared:
 
     @classmethod
     def open(cls, directory: Path) -> Prepared:
-        """Open prepared pictures after verifying every hash.
+        """Open prepared images after verifying every hash.
 
         Raises:
             StorageError: naming the file that is missing or differs.
@@ -43,7 +43,7 @@ class Prepared:
 
     @classmethod
     def finished(cls, directory: Path) -> Prepared | None:
-        """Return the pictures of this directory if they are complete; looks at sizes only."""
+        """Return the images of this directory if they are complete; looks at sizes only."""
         if not is_complete(directory, "prepared"):
             return None
         return cls(directory, read_manifest(directory, "prepared"))
@@ -55,12 +55,12 @@ class Prepared:
 
     @property
     def digest(self) -> str:
-        """The identity of the content: pictures, labels and rejections, wherever they lie."""
+        """The identity of the content: images, labels and rejections, wherever they lie."""
         return self.manifest.digest()
 
     @property
     def shape(self) -> Shape:
-        """Channels, height and width of every picture."""
+        """Channels, height and width of every image."""
         channels, height, width = self.about["shape"]
         return channels, height, width
 
@@ -70,11 +70,11 @@ class Prepared:
         return tuple(self.about["classes"])
 
     def count(self, split: Split) -> int:
-        """Return how many pictures a split has."""
+        """Return how many images a split has."""
         return int(self.about["counts"][split]["accepted"])
 
-    def pictures(self, split: Split) -> NDArray[np.uint8]:
-        """Return the pictures of a split, memory-mapped, uint8 (N, C, H, W)."""
+    def images(self, split: Split) -> NDArray[np.uint8]:
+        """Return the images of a split, memory-mapped, uint8 (N, C, H, W)."""
         import numpy as np
 
         return np.load(self.directory / f"{split}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from noisette.config import Preparation
 
-__all__ = ["Checker", "Fit", "Named", "fit_to", "to_array", "uniform"]
+__all__ = ["ExampleChecker", "Fit", "Labelled", "fit_to", "to_array", "to_uniform"]
 
 
-class Named(Protocol):
-    """Whose pictures they are: a data set, or a folder."""
+class Labelled(Protocol):
+    """Whose images they are: a data set, or a folder."""
 
     @property
     def name(self) -> str:
@@ -29,46 +29,46 @@ class Named(Protocol):
         """Return the names of its labels; empty without labels."""
 
 
-class Checker:
+class ExampleChecker:
     """Makes examples uniform, and refuses those that do not belong together.
 
     Attributes:
         classes: the names of the data set's labels.
-        shape: of every picture; known after the first.
+        shape: of every image; known after the first.
         first: where that came from; "" before it.
     """
 
-    def __init__(self, dataset: Named, preparation: Preparation) -> None:
+    def __init__(self, dataset: Labelled, preparation: Preparation) -> None:
         self.classes = dataset.classes()
         self.shape: Shape = (0, 0, 0)
         self._name = dataset.name
         self._preparation = preparation
         self.first = ""
 
-    def begin(self, shape: Shape, first: str) -> None:
-        """Go on with pictures of a shape, the first of which was `first`; "" begins anew."""
+    def resume_from(self, shape: Shape, first: str) -> None:
+        """Go on with images of a shape, the first of which was `first`; "" begins anew."""
         self.shape, self.first = shape, first
 
-    def picture(self, example: Example, image: Image.Image) -> NDArray[np.uint8]:
-        """Return the picture, uint8 (C, H, W).
+    def check_image(self, example: Example, image: Image.Image) -> NDArray[np.uint8]:
+        """Return the image, uint8 (C, H, W).
 
         Raises:
             PluginError: if the data set does not keep its contract.
-            MixedError: if the shape differs from the first picture's.
+            MixedError: if the shape differs from the first image's.
         """
         if image.mode not in ("L", "RGB"):
             raise PluginError(
-                f"dataset {self._name!r}: expected pictures of mode L or RGB; got {image.mode} ({example.source})"
+                f"dataset {self._name!r}: expected images of mode L or RGB; got {image.mode} ({example.source})"
             )
-        row = uniform(image, self._preparation)
+        row = to_uniform(image, self._preparation)
         shape = (row.shape[0], row.shape[1], row.shape[2])
         if not self.first:
-            self.shape, self.first = shape, example.source or "the first picture"
+            self.shape, self.first = shape, example.source or "the first image"
         if shape != self.shape:
             raise self._mismatch(shape, example)
         return row
 
-    def label(self, example: Example) -> NDArray[np.int64] | None:
+    def check_label(self, example: Example) -> NDArray[np.int64] | None:
         """Return the label, int64 (), or None for a data set without labels.
 
         Raises:
@@ -85,13 +85,13 @@ class Checker:
     def _mismatch(self, shape: Shape, example: Example) -> MixedError:
         what: Literal["size", "channels"] = "channels" if shape[1:] == self.shape[1:] else "size"
         return MixedError(
-            f"{self._name}: pictures differ in {what}: {_shown(self.shape)} ({self.first}) and "
-            f"{_shown(shape)} ({example.source}); set preparation.{what}",
+            f"{self._name}: images differ in {what}: {_describe_shape(self.shape)} ({self.first}) and "
+            f"{_describe_shape(shape)} ({example.source}); set preparation.{what}",
             what,
         )
 
 
-def _shown(shape: Shape) -> str:
+def _describe_shape(shape: Shape) -> str:
     channels, height, width = shape
     return f"{width}x{height} {'grey' if channels == 1 else 'RGB'}"
 
@@ -99,11 +99,11 @@ def _shown(shape: Shape) -> str:
 Fit = Literal["crop", "resize", "pad"]
 
 _REDUCING_GAP = 3.0
-"""Pictures more than six times too large are first averaged by a whole factor, which looks the same, faster."""
+"""Images more than six times too large are first averaged by a whole factor, which looks the same, faster."""
 
 
-def uniform(image: Image.Image, preparation: Preparation) -> NDArray[np.uint8]:
-    """Return a picture of mode L or RGB as uint8 (C, H, W)."""
+def to_uniform(image: Image.Image, preparation: Preparation) -> NDArray[np.uint8]:
+    """Return an image of mode L or RGB as uint8 (C, H, W)."""
     if preparation.channels is not None:
         image = image.convert("L" if preparation.channels == 1 else "RGB")
     if preparation.size is not None:
@@ -120,7 +120,7 @@ def fit_to(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
         fit: crop what is beyond the proportions, resize without regard to them, or pad with black; padding makes an
             image smaller where it must be, and never larger.
     """
-    return {"crop": _crop, "resize": _scaled, "pad": _pad}[fit](image, size)
+    return {"crop": _crop, "resize": _resize, "pad": _pad}[fit](image, size)
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
@@ -134,7 +134,7 @@ def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     width = min(image.width, max(1, round(image.height * size[0] / size[1])))
     height = min(image.height, max(1, round(image.width * size[1] / size[0])))
     left, top = (image.width - width) // 2, (image.height - height) // 2
-    return _scaled(image.crop((left, top, left + width, top + height)), size)
+    return _resize(image.crop((left, top, left + width, top + height)), size)
 
 
 def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -142,13 +142,13 @@ def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         wide = image.width * size[1] >= image.height * size[0]
         part, whole = (size[0], image.width) if wide else (size[1], image.height)
         width, height = (max(1, round(side * part / whole)) for side in image.size)
-        image = _scaled(image, (width, height))
+        image = _resize(image, (width, height))
     canvas = Image.new(image.mode, size)
     canvas.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
     return canvas
 
 
-def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
     from noisette.diffusion.noise import Noise, derive_seed
     from noisette.diffusion.prediction import Prediction
-    from noisette.diffusion.process import Posterior, Tables
+    from noisette.diffusion.process import Posterior, Process
     from noisette.diffusion.spacing import Spacing
 
 __all__ = [
@@ -22,8 +22,8 @@ __all__ = [
     "Noise",
     "Posterior",
     "Prediction",
+    "Process",
     "Spacing",
-    "Tables",
     "Thresholded",
     "derive_seed",
 ]
@@ -39,7 +39,7 @@ __getattr__, __dir__ = exports(
         "Posterior": "noisette.diffusion.process",
         "Prediction": "noisette.diffusion.prediction",
         "Spacing": "noisette.diffusion.spacing",
-        "Tables": "noisette.diffusion.process",
+        "Process": "noisette.diffusion.process",
         "Thresholded": "noisette.diffusion.guidance",
         "derive_seed": "noisette.diffusion.noise",
     },

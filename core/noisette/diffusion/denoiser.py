@@ -7,19 +7,19 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from noisette.diffusion.prediction import Prediction
-from noisette.diffusion.process import Tables
+from noisette.diffusion.process import Process
 
 __all__ = ["Clipped", "Denoiser"]
 
 
 class Denoiser(ABC):
-    """A view of noisy pictures: called as `denoise(x_t, t)` with x_t (N, C, H, W) and one step t for all.
+    """A view of noisy images: called as `denoise(x_t, t)` with x_t (N, C, H, W) and one step t for all.
 
     Attributes:
-        schedule: the tables of the forward process it was made for.
+        process: the tables of the forward process it was made for.
     """
 
-    schedule: Tables
+    process: Process
 
     @abstractmethod
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
@@ -27,14 +27,14 @@ class Denoiser(ABC):
 
 
 class Clipped(Denoiser):
-    """Keep the predicted picture within [-1, 1], where pictures live; the noise follows it.
+    """Keep the predicted image within [-1, 1], where images live; the noise follows it.
 
     Ho et al. 2020 sample so. Without the noise derived again, a sampler that uses both would contradict itself.
     """
 
     def __init__(self, denoise: Denoiser, bound: float = 1.0) -> None:
         self.denoise, self.bound = denoise, bound
-        self.schedule = denoise.schedule
+        self.process = denoise.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return the inner prediction with x0 clipped."""

@@ -14,40 +14,40 @@ __all__ = ["GradientGuided", "Guided", "Thresholded"]
 
 
 class Guided(Denoiser):
-    """Classifier-free guidance (Ho & Salimans 2022, eq. 6): (1 + w) conditional - w unconditional.
+    """Classifier-free guidance (Ho & Salimans 2022, eq. 6): uncond + scale (cond - uncond).
 
-    Strength 0 is the plain conditional denoiser and costs no further network call.
+    Scale 1 is the conditional denoiser alone, without a second network call; the paper's w is scale - 1.
 
     Args:
-        conditional: sees the classes.
-        unconditional: sees none.
-        strength: w; some code calls w + 1 the guidance scale.
+        cond: the denoiser that is given the labels.
+        uncond: the denoiser without labels.
+        scale: 1 is off, 0 is the unconditional denoiser.
         interval: first and last step (both included) that are guided; None guides all of them
             (Kynkäänniemi et al. 2024).
     """
 
     def __init__(
         self,
-        conditional: Denoiser,
-        unconditional: Denoiser,
-        strength: float,
+        cond: Denoiser,
+        uncond: Denoiser,
+        scale: float,
         interval: tuple[int, int] | None = None,
     ) -> None:
-        self.conditional, self.unconditional = conditional, unconditional
-        self.strength, self.interval = strength, interval
-        self.schedule = conditional.schedule
+        self.cond, self.uncond = cond, uncond
+        self.scale, self.interval = scale, interval
+        self.process = cond.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return the guided prediction; both dialects are extrapolated, so they agree."""
-        seen = self.conditional(x_t, t)
-        if self.strength == 0 or not self._guides(t):
-            return seen
-        blind, w = self.unconditional(x_t, t), self.strength
-        x0 = torch.lerp(blind.x0, seen.x0, 1 + w)
-        eps = torch.lerp(blind.eps, seen.eps, 1 + w)
-        return Prediction(x_t, seen.alpha, seen.sigma, x0=x0, eps=eps, fractions=seen.fractions)
+        """Return the guided prediction; x0 and eps are extrapolated alike, so they agree."""
+        cond = self.cond(x_t, t)
+        if self.scale == 1 or not self._is_guided_at(t):
+            return cond
+        uncond = self.uncond(x_t, t)
+        x0 = torch.lerp(uncond.x0, cond.x0, self.scale)
+        eps = torch.lerp(uncond.eps, cond.eps, self.scale)
+        return Prediction(x_t, cond.alpha, cond.sigma, x0=x0, eps=eps, variance_fraction=cond.variance_fraction)
 
-    def _guides(self, t: int) -> bool:
+    def _is_guided_at(self, t: int) -> bool:
         return self.interval is None or self.interval[1] <= t <= self.interval[0]
 
 
@@ -58,38 +58,40 @@ class GradientGuided(Denoiser):
         denoise: the denoiser that is guided.
         gradient: returns the gradient of log p(y | x_t) for (x_t, t), shaped as x_t; where it comes from, a
             classifier or any other score, is the caller's.
-        strength: w.
+        scale: w in the paper; 0 is off.
     """
 
-    def __init__(self, denoise: Denoiser, gradient: Callable[[Tensor, int], Tensor], strength: float = 1.0) -> None:
-        self.denoise, self.gradient, self.strength = denoise, gradient, strength
-        self.schedule = denoise.schedule
+    def __init__(self, denoise: Denoiser, gradient: Callable[[Tensor, int], Tensor], scale: float = 1.0) -> None:
+        self.denoise, self.gradient, self.scale = denoise, gradient, scale
+        self.process = denoise.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return the guided prediction; x0 moves by sigma² / alpha w times the gradient."""
-        seen = self.denoise(x_t, t)
+        pred = self.denoise(x_t, t)
         with torch.inference_mode(False), torch.enable_grad():
-            push = self.strength * seen.sigma * self.gradient(x_t.clone(), t).detach()
-        x0 = seen.x0 + seen.sigma / seen.alpha * push if seen.alpha > 0 else seen.x0
-        return Prediction(x_t, seen.alpha, seen.sigma, x0=x0, eps=seen.eps - push, fractions=seen.fractions)
+            push = self.scale * pred.sigma * self.gradient(x_t.clone(), t).detach()
+        x0 = pred.x0 + pred.sigma / pred.alpha * push if pred.alpha > 0 else pred.x0
+        return Prediction(
+            x_t, pred.alpha, pred.sigma, x0=x0, eps=pred.eps - push, variance_fraction=pred.variance_fraction
+        )
 
 
 class Thresholded(Denoiser):
-    """Dynamic thresholding (Saharia et al. 2022, section 2.3): scale a picture that leaves [-1, 1] back into it.
+    """Dynamic thresholding (Saharia et al. 2022, section 2.3): scale an image that leaves [-1, 1] back into it.
 
     Args:
         denoise: the denoiser that is bounded.
-        quantile: share of a picture's values that decide its scale s; the picture is clipped to [-s, s], s at
+        quantile: share of an image's values that decide its scale s; the image is clipped to [-s, s], s at
             least 1, and divided by s.
     """
 
     def __init__(self, denoise: Denoiser, quantile: float = 0.995) -> None:
         self.denoise, self.quantile = denoise, quantile
-        self.schedule = denoise.schedule
+        self.process = denoise.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return the inner prediction with x0 bounded and its noise derived again."""
-        seen = self.denoise(x_t, t)
-        sizes = seen.x0.abs().flatten(1)
+        pred = self.denoise(x_t, t)
+        sizes = pred.x0.abs().flatten(1)
         scale = torch.quantile(sizes, self.quantile, dim=1).clamp_(min=1).view(-1, *[1] * (x_t.ndim - 1))
-        return seen.with_x0(seen.x0.clamp(-scale, scale) / scale)
+        return pred.with_x0(pred.x0.clamp(-scale, scale) / scale)

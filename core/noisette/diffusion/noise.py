@@ -1,6 +1,6 @@
-"""Noise that belongs to a picture, not to a batch.
+"""Noise that belongs to an image, not to a batch.
 
-Picture i draws from its own generator, seeded by (seed, i). It is therefore a function of checkpoint, sampler,
+Image i draws from its own generator, seeded by (seed, i). It is therefore a function of checkpoint, sampler,
 seed and i: whatever the batch size, the split of the work, or a restart.
 """
 
@@ -30,7 +30,7 @@ def seeded_generator(seed: int, *purpose: int | str) -> torch.Generator:
 
 
 class Noise:
-    """A source of standard normal noise for the pictures `indices`; each call gives the next draw.
+    """A source of standard normal noise for the images `indices`; each call gives the next draw.
 
     Draws are made on the CPU in float32, so that they are the same numbers for every device and precision.
     """

@@ -12,58 +12,60 @@ from math import log
 import torch
 from torch import Tensor
 
-from noisette.diffusion.process import Tables
+from noisette.diffusion.process import Process
 from noisette.errors import PluginError
 
-__all__ = ["Prediction", "log_variance", "read_fractions"]
+__all__ = ["Prediction", "log_variance", "parse_variance"]
 
-_SPREAD = 4.0
+_MAX_X0_VARIANCE = 4.0
 """The largest variance of values of x_0 where x_t is known."""
 
 
-def read_fractions(told: Tensor, t: int | Tensor, schedule: Tables, *, direct: bool = False) -> Tensor:
+def parse_variance(raw: Tensor, t: int | Tensor, process: Process, *, direct: bool = False) -> Tensor:
     """Return the fractions that a network tells, (N, C, H, W).
 
     Args:
-        told: what it gave, (N, C, H, W).
-        t: the step of all pictures, or (N,) int64.
-        schedule: the process.
-        direct: `told` is the logarithm of the variance itself, of the step to t-1. At step 0, where the posterior
+        raw: what it gave, (N, C, H, W).
+        t: the step of all images, or (N,) int64.
+        process: the process.
+        direct: `raw` is the logarithm of the variance itself, of the step to t-1. At step 0, where the posterior
             has none, the fraction is 0.
     """
     if not direct:
-        return (told + 1) / 2
-    least, width = (part.to(told)[t].view(-1, *[1] * (told.ndim - 1)) for part in _range(schedule))
-    return torch.where(width > 0, (told - least) / width.clamp(min=1e-12), 0.0)
+        return (raw + 1) / 2
+    least, width = (part.to(raw)[t].view(-1, *[1] * (raw.ndim - 1)) for part in _log_variance_range(process))
+    return torch.where(width > 0, (raw - least) / width.clamp(min=1e-12), 0.0)
 
 
-def log_variance(fractions: Tensor | None, schedule: Tables, t: int, s: int) -> Tensor:
-    """Return the log of the variance of the reverse step from t to s, 0 <= s < t, like `fractions`.
+def log_variance(variance_fraction: Tensor | None, process: Process, t: int, s: int) -> Tensor:
+    """Return the log of the variance of the reverse step from t to s, 0 <= s < t, like `variance_fraction`.
 
     That of a jump is bounded to what a law can ask for whose values have a variance of at most 4 where x_t is known
-    (that of pictures in [-1, 1] is at most 1): the posterior's variance, and that of its mean. Late in the process
+    (that of images in [-1, 1] is at most 1): the posterior's variance, and that of its mean. Late in the process
     the ends of a single step are all but equal, so that the slightest error of a network that tells logarithms is
     thousands of fractions, which would be no small error over a jump, whose ends lie further apart.
 
     Raises:
         PluginError: if there are no fractions, because the network learned no variance.
     """
-    if fractions is None:
+    if variance_fraction is None:
         raise PluginError(
             "the denoiser tells no variance: expected a network trained with objective.bound=hybrid or full"
         )
-    posterior = schedule.posterior(t, s)
-    least, largest = log(posterior.variance), log(schedule.jump(t, s))
-    told = least + fractions * (largest - least)
-    return told if s == t - 1 else told.clamp(least, log(posterior.variance + _SPREAD * posterior.x0**2))
+    posterior = process.posterior(t, s)
+    least, largest = log(posterior.variance), log(process.step_variance(t, s))
+    raw = least + variance_fraction * (largest - least)
+    return (
+        raw if s == t - 1 else raw.clamp(least, log(posterior.variance + _MAX_X0_VARIANCE * posterior.x0_coef**2))
+    )
 
 
 @lru_cache(maxsize=8)
-def _range(schedule: Tables) -> tuple[Tensor, Tensor]:
+def _log_variance_range(process: Process) -> tuple[Tensor, Tensor]:
     """Return the least log variance of each step to the one before, and how far the largest lies above, (T,)."""
-    steps = range(1, len(schedule))
-    least = [log(schedule.posterior(t, t - 1).variance) for t in steps]
-    width = [log(schedule.jump(t, t - 1)) - low for t, low in zip(steps, least, strict=True)]
+    steps = range(1, len(process))
+    least = [log(process.posterior(t, t - 1).variance) for t in steps]
+    width = [log(process.step_variance(t, t - 1)) - low for t, low in zip(steps, least, strict=True)]
     return torch.tensor([0.0, *least], dtype=torch.float64), torch.tensor([0.0, *width], dtype=torch.float64)
 
 
@@ -71,13 +73,13 @@ class Prediction:
     """The denoiser's view of x_t at one step, all tensors (N, C, H, W).
 
     Attributes:
-        x_t: the noisy picture.
-        alpha, sigma: the factors of picture and noise in it.
-        fractions: where the network tells the variance of the reverse step: how far it lies, in the logarithm, from
-            the posterior's (0) to beta (1). So it serves for any jump (Nichol & Dhariwal 2021, eq. 15).
+        x_t: the noisy image.
+        alpha, sigma: the factors of image and noise in it.
+        variance_fraction: of a network that learned the variance of the reverse step: where its logarithm is between
+            the posterior's (0) and beta's (1), so that it serves any jump (Nichol & Dhariwal 2021, eq. 15).
     """
 
-    __slots__ = ("_eps", "_x0", "alpha", "fractions", "sigma", "x_t")
+    __slots__ = ("_eps", "_x0", "alpha", "sigma", "variance_fraction", "x_t")
 
     def __init__(
         self,
@@ -87,12 +89,12 @@ class Prediction:
         *,
         x0: Tensor | None = None,
         eps: Tensor | None = None,
-        fractions: Tensor | None = None,
+        variance_fraction: Tensor | None = None,
     ) -> None:
         if x0 is None and eps is None:
             raise ValueError("a prediction needs x0 or eps; got neither")
         self.x_t, self.alpha, self.sigma = x_t, alpha, sigma
-        self.fractions = fractions
+        self.variance_fraction = variance_fraction
         self._x0, self._eps = x0, eps
 
     @classmethod
@@ -102,7 +104,7 @@ class Prediction:
 
     @property
     def x0(self) -> Tensor:
-        """The clean picture that it sees."""
+        """The clean image that it sees."""
         if self._x0 is None:
             self._x0 = (self.x_t - self.sigma * self._eps) / self.alpha  # type: ignore[operator]
         return self._x0
@@ -120,5 +122,5 @@ class Prediction:
         return self.alpha * self.eps - self.sigma * self.x0
 
     def with_x0(self, x0: Tensor) -> Prediction:
-        """Return the prediction whose picture is `x0`; its noise is derived again, so that both agree."""
-        return Prediction(self.x_t, self.alpha, self.sigma, x0=x0, fractions=self.fractions)
+        """Return the prediction whose image is `x0`; its noise is derived again, so that both agree."""
+        return Prediction(self.x_t, self.alpha, self.sigma, x0=x0, variance_fraction=self.variance_fraction)

@@ -4,8 +4,8 @@ The process adds noise in T steps of variance beta_t (Ho et al. 2020, eq. 2 and 
 
     x_t = alpha_t x_0 + sigma_t eps,   alpha_t² = prod_{i<=t} (1 - beta_i),   sigma_t² = 1 - alpha_t²
 
-Steps count from 0 to T-1, as networks are told them; the paper's t is one more. -1 is the clean picture,
-where alpha is 1 and sigma 0. (alpha_t is the factor of the picture, the square root of the paper's
+Steps count from 0 to T-1, as networks are told them; the paper's t is one more. -1 is the clean image,
+where alpha is 1 and sigma 0. (alpha_t is the factor of the image, the square root of the paper's
 "alpha bar".)
 
 The step from t back to any earlier s, given x_0, is Gaussian too (eq. 6 and 7, for s = t-1):
@@ -23,31 +23,31 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from noisette.diffusion.spacing import Spacing, descending
+from noisette.diffusion.spacing import Spacing, space_timesteps
 from noisette.errors import PluginError
 
-__all__ = ["Posterior", "Tables"]
+__all__ = ["Posterior", "Process"]
 
 
 class Posterior(NamedTuple):
-    """The Gaussian q(x_s | x_t, x_0): mean x0 * x_0 + x_t * x_t, and its variance."""
+    """The Gaussian q(x_s | x_t, x_0): mean x0_coef * x_0 + xt_coef * x_t, and its variance."""
 
-    x0: float
-    x_t: float
+    x0_coef: float
+    xt_coef: float
     variance: float
 
 
-class Tables:
+class Process:
     """Everything that follows from the betas, in float64.
 
     Attributes:
         betas: (T,) float64, on the CPU like all tables.
-        alphas, sigmas: (T + 1,) float64, the clean picture's 1 and 0 at the end, so that index -1 is it.
-        start: the step that walks begin at: T-1, or less for pictures noised to a given step.
+        alphas, sigmas: (T + 1,) float64, the clean image's 1 and 0 at the end, so that index -1 is it.
+        start: the step that walks begin at: T-1, or less for images noised to a given step.
     """
 
     def __init__(self, betas: Tensor, start: int | None = None) -> None:
-        self.betas = _valid(betas)
+        self.betas = _validate_betas(betas)
         zero = torch.zeros(1, dtype=torch.float64)
         self._log_squared = torch.cat([torch.log1p(-self.betas).cumsum(dim=0), zero])
         self.alphas = (self._log_squared / 2).exp()
@@ -65,26 +65,26 @@ class Tables:
         """Return (alpha_t, sigma_t)."""
         return self._factors[t]
 
-    def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return alpha and sigma of each picture's own step, (N, 1, 1, 1), as `like`'s dtype and device."""
+    def alpha_sigma(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return alpha and sigma of each image's own step, (N, 1, 1, 1), as `like`'s dtype and device."""
         alphas, sigmas = self._cast(like)
         shape = (-1, *[1] * (like.ndim - 1))
         return alphas[t].view(shape), sigmas[t].view(shape)
 
-    def noised(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """Return x_t of pictures and noise (N, C, H, W), each at its own step t (N,) (eq. 4)."""
-        alpha, sigma = self.at(t, x0)
+    def add_noise(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """Return x_t of images and noise (N, C, H, W), each at its own step t (N,) (eq. 4)."""
+        alpha, sigma = self.alpha_sigma(t, x0)
         return alpha * x0 + sigma * eps
 
     def posterior(self, t: int, s: int) -> Posterior:
         """Return the coefficients of q(x_s | x_t, x_0) for s < t (eq. 7)."""
         (_, sigma_t), (alpha_s, sigma_s) = self(t), self(s)
         fades = (self._logs[t] - self._logs[s]) / 2  # log of alpha_t / alpha_s
-        beta = self.jump(t, s)
+        beta = self.step_variance(t, s)
         shrink = (sigma_s / sigma_t) ** 2
         return Posterior(alpha_s * beta / sigma_t**2, exp(fades) * shrink, beta * shrink)
 
-    def jump(self, t: int, s: int) -> float:
+    def step_variance(self, t: int, s: int) -> float:
         """Return the variance that the forward process adds from s to t: 1 - alpha_t² / alpha_s²."""
         return -expm1(self._logs[t] - self._logs[s])
 
@@ -103,16 +103,16 @@ class Tables:
         """
         left = self.start + 1
         if isinstance(spacing, str):
-            return descending(left, min(steps, left) if left < len(self) else steps, spacing, self.ratios)
+            return space_timesteps(left, min(steps, left) if left < len(self) else steps, spacing, self.ratios)
         if left < len(self):
             spacing = (self.start, *(t for t in spacing if t < self.start))
-        return descending(len(self), steps, spacing)
+        return space_timesteps(len(self), steps, spacing)
 
-    def starting_at(self, t: int) -> Tables:
-        """Return the same tables with walks that begin at step t: for pictures noised to t, not to T-1."""
+    def truncate(self, t: int) -> Process:
+        """Return the same tables with walks that begin at step t: for images noised to t, not to T-1."""
         if not 0 <= t < len(self):
             raise ValueError(f"start: expected a step within [0, {len(self)}); got {t}")
-        return Tables(self.betas, t)
+        return Process(self.betas, t)
 
     @cached_property
     def ratios(self) -> list[float]:
@@ -131,10 +131,10 @@ class Tables:
         return self._casts[key]
 
 
-def _valid(betas: Tensor) -> Tensor:
+def _validate_betas(betas: Tensor) -> Tensor:
     if not isinstance(betas, Tensor) or betas.ndim != 1 or not len(betas):
-        came = f"shape {tuple(betas.shape)}" if isinstance(betas, Tensor) else type(betas).__name__
-        raise PluginError(f"schedule: expected betas as a tensor of shape (T,); got {came}")
+        actual = f"shape {tuple(betas.shape)}" if isinstance(betas, Tensor) else type(betas).__name__
+        raise PluginError(f"schedule: expected betas as a tensor of shape (T,); got {actual}")
     betas = betas.detach().to("cpu", torch.float64)
     inside = (betas > 0) & (betas < 1)
     inside[-1] |= betas[-1] == 1

@@ -1,6 +1,6 @@
 """Which of the T trained steps a sampler visits.
 
-A walk is an explicit descending list of steps that ends at `CLEAN`, the picture itself. The next step is
+A walk is an explicit descending list of steps that ends at `CLEAN`, the image itself. The next step is
 always the next of the list, never "t - T // steps".
 """
 
@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-__all__ = ["CLEAN", "Spacing", "descending"]
+__all__ = ["CLEAN", "Spacing", "space_timesteps"]
 
 CLEAN = -1
-"""The step after the last: x_{-1} is the clean picture, with alpha 1 and sigma 0."""
+"""The step after the last: x_{-1} is the clean image, with alpha 1 and sigma 0."""
 
 _RHO = 7
 
@@ -27,7 +27,7 @@ Spacing = (
 """Name of a spacing, or the steps themselves in descending order."""
 
 
-def descending(
+def space_timesteps(
     timesteps: int, steps: int, spacing: Spacing = "linspace", ratios: Sequence[float] | None = None
 ) -> list[int]:
     """Return `steps` of the trained steps T-1 ... 0 in descending order, and `CLEAN` at the end.
@@ -50,17 +50,17 @@ def descending(
         ValueError: if there are more steps than were trained, or given steps do not descend within [0, T).
     """
     if not isinstance(spacing, str):
-        return [*_checked(timesteps, spacing), CLEAN]
+        return [*_validate_timesteps(timesteps, spacing), CLEAN]
     if not 1 <= steps <= timesteps:
         raise ValueError(f"steps: expected 1 to {timesteps}, the trained ones; got {steps}")
     if spacing == "karras":
         if ratios is None:
-            raise ValueError("spacing: karras needs the ratios of the process; ask `Tables.timesteps`")
-        return [*sorted(_nearest(ratios[:timesteps], steps), reverse=True), CLEAN]
-    return [*sorted(_spread(timesteps, steps, spacing), reverse=True), CLEAN]
+            raise ValueError("spacing: karras needs the ratios of the process; ask `Process.timesteps`")
+        return [*sorted(_karras_timesteps(ratios[:timesteps], steps), reverse=True), CLEAN]
+    return [*sorted(_space(timesteps, steps, spacing), reverse=True), CLEAN]
 
 
-def _spread(timesteps: int, steps: int, spacing: str) -> list[int]:
+def _space(timesteps: int, steps: int, spacing: str) -> list[int]:
     last = timesteps - 1
     if steps == 1:
         return [last]
@@ -71,11 +71,11 @@ def _spread(timesteps: int, steps: int, spacing: str) -> list[int]:
     if spacing == "quadratic":
         # tau_i = floor(c i²) with c such that the last is 0.8 T; when steps are many, floors coincide
         # and the spacing falls back on the nearest distinct steps.
-        return _distinct([int((0.8 * timesteps) * (i / (steps - 1)) ** 2) for i in range(steps)], last)
+        return _make_distinct([int((0.8 * timesteps) * (i / (steps - 1)) ** 2) for i in range(steps)], last)
     return [round(i * last / (steps - 1)) for i in range(steps)]
 
 
-def _nearest(ratios: Sequence[float], steps: int) -> list[int]:
+def _karras_timesteps(ratios: Sequence[float], steps: int) -> list[int]:
     """Return the steps nearest to a line in the seventh root of the ratios, rising, from the first to the last."""
     last = len(ratios) - 1
     top = last if isfinite(ratios[last]) else last - 1
@@ -84,26 +84,26 @@ def _nearest(ratios: Sequence[float], steps: int) -> list[int]:
     count = steps - (last - top)
     low, high = ratios[0] ** (1 / _RHO), ratios[top] ** (1 / _RHO)
     wanted = [(low + (high - low) * i / max(count - 1, 1)) ** _RHO for i in range(count)]
-    found = [_index_of(ratios, ratio, top) for ratio in wanted]
+    found = [_nearest_index(ratios, ratio, top) for ratio in wanted]
     found[-1] = top
-    return [*_distinct(found, top), *range(top + 1, last + 1)]
+    return [*_make_distinct(found, top), *range(top + 1, last + 1)]
 
 
-def _index_of(ratios: Sequence[float], wanted: float, top: int) -> int:
+def _nearest_index(ratios: Sequence[float], wanted: float, top: int) -> int:
     """Return the step whose ratio is nearest in the logarithm."""
     above = min(bisect_left(ratios, wanted, hi=top), top)
     below = max(above - 1, 0)
     return below if wanted**2 < ratios[below] * ratios[above] else above
 
 
-def _distinct(ascending: list[int], last: int) -> list[int]:
+def _make_distinct(ascending: list[int], last: int) -> list[int]:
     for i in range(1, len(ascending)):
         ascending[i] = max(ascending[i], ascending[i - 1] + 1)
     excess = max(0, ascending[-1] - last)
     return [min(step, last - (len(ascending) - 1 - i)) for i, step in enumerate(ascending)] if excess else ascending
 
 
-def _checked(timesteps: int, given: tuple[int, ...]) -> tuple[int, ...]:
+def _validate_timesteps(timesteps: int, given: tuple[int, ...]) -> tuple[int, ...]:
     falls = all(a > b for a, b in pairwise(given))
     if not given or not falls or not 0 <= given[-1] <= given[0] < timesteps:
         raise ValueError(f"spacing: expected descending steps within [0, {timesteps}); got {list(given)}")

@@ -3,7 +3,7 @@
     <root>/features/<label>-<key>/features.npy                  features of a set, float32 (N, D)
     <root>/features/<metric>-<label>-<key>/state.safetensors    statistics of a reference
 
-A key is a hash of the pictures, options and code of features and metric, weights, device and this format.
+A key is a hash of the images, options and code of features and metric, weights, device and this format.
 Both are `committed` directories: whole or not there, and verified when they are read; a damaged one is made anew.
 """
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from noisette.errors import DataError, PluginError, StorageError
 from noisette.plugins import registry
-from noisette.storage import committed, digest, new_array, verify
+from noisette.storage import committed, create_array, digest, verify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from noisette.contracts import Features, Metric
     from noisette.contracts.features import Classifier, Extractor
     from noisette.contracts.metric import State
-    from noisette.evaluation.sets import PictureSet
+    from noisette.evaluation.sets import ImageSet
 
-    Source = Callable[[slice, Tensor], Tensor]
+    FeatureReader = Callable[[slice, Tensor], Tensor]
 
 __all__ = ["FeatureCache"]
 
@@ -48,9 +48,9 @@ _STATE = "state.safetensors"
 
 
 class FeatureCache:
-    """Features of picture sets under one feature network, kept in a folder if there is one.
+    """Features of image sets under one feature network, kept in a folder if there is one.
 
-    The network is loaded when the first picture needs it; a set whose features are kept does without.
+    The network is loaded when the first image needs it; a set whose features are kept does without.
     """
 
     def __init__(self, features: Features, device: torch.device, folder: Path | None) -> None:
@@ -69,34 +69,34 @@ class FeatureCache:
         return self.features.label
 
     @contextmanager
-    def of(self, pictures: PictureSet) -> Iterator[Source]:
-        """Give a function from places and the pictures there to their features, float32 (n, D) on the CPU.
+    def reader(self, images: ImageSet) -> Iterator[FeatureReader]:
+        """Give a function from places and the images there to their features, float32 (n, D) on the CPU.
 
         It must be called for all places, in order. What it computes is kept when the block ends without error.
         """
-        target = self._place(self.label, pictures.sha256)
-        kept = self._stored(pictures)
-        if kept is not None:
-            yield lambda rows, _: torch.from_numpy(np.array(kept[rows]))
-        elif pictures.whole is not None and (all_of_them := self._stored(pictures.whole[0])) is not None:
-            places = pictures.whole[1]
-            yield lambda rows, _: torch.from_numpy(all_of_them[places[rows]])
-        elif target is None or not len(pictures):
-            yield lambda _, batch: self._computed(batch)
+        target = self._entry_path(self.label, images.sha256)
+        cached = self._load_features(images)
+        if cached is not None:
+            yield lambda rows, _: torch.from_numpy(np.array(cached[rows]))
+        elif images.parent is not None and (parent_features := self._load_features(images.parent[0])) is not None:
+            positions = images.parent[1]
+            yield lambda rows, _: torch.from_numpy(parent_features[positions[rows]])
+        elif target is None or not len(images):
+            yield lambda _, batch: self._compute(batch)
         else:
-            with committed(target, "features", self._about(pictures)) as staging:
-                array = new_array(staging / _FEATURES, (len(pictures), self.features.dimensions), np.float32)
-                yield lambda rows, batch: self._record(array, rows, batch)
+            with committed(target, "features", self._about(images)) as staging:
+                array = create_array(staging / _FEATURES, (len(images), self.features.dimensions), np.float32)
+                yield lambda rows, batch: self._compute_into(array, rows, batch)
                 array.flush()
 
     def classify(self, features: Tensor) -> Tensor:
         """Return the logits of some features, float32 (n, K), by the network's own classifier.
 
         Raises:
-            PluginError: if they are not finite numbers, a row a picture.
+            PluginError: if they are not finite numbers, a row an image.
         """
         if self._classify is None:
-            self._classify = self.features.classifier()
+            self._classify = self.features.load_classifier()
         logits = self._classify(features)
         if logits.ndim != 2 or len(logits) != len(features) or not bool(torch.isfinite(logits).all()):
             came = f"{tuple(logits.shape)}, finite: {bool(torch.isfinite(logits).all())}"
@@ -105,27 +105,27 @@ class FeatureCache:
             )
         return logits.to(torch.float32)
 
-    def statistics(self, metric: Metric, pictures: PictureSet) -> State | None:
+    def load_state(self, metric: Metric, images: ImageSet) -> State | None:
         """Return the kept statistics of a set under a metric, or None."""
-        kept = self._kept(self._state_place(metric, pictures), "statistics", _STATE)
-        return None if kept is None else load_file(kept)
+        cached = self._verified_file(self._state_path(metric, images), "statistics", _STATE)
+        return None if cached is None else load_file(cached)
 
-    def keep(self, metric: Metric, pictures: PictureSet, state: State) -> None:
+    def store_state(self, metric: Metric, images: ImageSet, state: State) -> None:
         """Keep a set's statistics, if they are smaller than its features: otherwise those serve as well."""
-        target = self._state_place(metric, pictures)
+        target = self._state_path(metric, images)
         size = sum(tensor.nbytes for tensor in state.values())
-        if target is None or size >= len(pictures) * self.features.dimensions * 4:
+        if target is None or size >= len(images) * self.features.dimensions * 4:
             return
-        about = {**self._about(pictures), "metric": metric.options()}
+        about = {**self._about(images), "metric": metric.options()}
         with committed(target, "statistics", about) as staging:
             save_file({key: tensor.contiguous() for key, tensor in state.items()}, staging / _STATE)
 
-    def _stored(self, pictures: PictureSet) -> NDArray[np.float32] | None:
+    def _load_features(self, images: ImageSet) -> NDArray[np.float32] | None:
         """Return the kept features of a set, memory-mapped, or None."""
-        kept = self._kept(self._place(self.label, pictures.sha256), "features", _FEATURES)
-        return None if kept is None else np.load(kept, mmap_mode="r", allow_pickle=False)
+        cached = self._verified_file(self._entry_path(self.label, images.sha256), "features", _FEATURES)
+        return None if cached is None else np.load(cached, mmap_mode="r", allow_pickle=False)
 
-    def _computed(self, batch: Tensor) -> Tensor:
+    def _compute(self, batch: Tensor) -> Tensor:
         if self._extract is None:
             self._extract = self.features.load(self.device)
         found = self._extract(batch.to(self.device)).to("cpu", torch.float32)
@@ -136,23 +136,23 @@ class FeatureCache:
             raise DataError(f"features {self.features.name}: the network gave values that are not finite")
         return found
 
-    def _record(self, array: np.memmap[Any, Any], rows: slice, batch: Tensor) -> Tensor:
-        found = self._computed(batch)
+    def _compute_into(self, array: np.memmap[Any, Any], rows: slice, batch: Tensor) -> Tensor:
+        found = self._compute(batch)
         array[rows] = found.numpy()
         return found
 
-    def _place(self, name: str, *content: Any) -> Path | None:
+    def _entry_path(self, name: str, *content: Any) -> Path | None:
         if self.folder is None:
             return None
         key = digest(_VERSION, self.device.type, self.weights, registry().identity_of(self.features), *content)
         return self.folder / f"{name}-{key}"
 
-    def _state_place(self, metric: Metric, pictures: PictureSet) -> Path | None:
-        return self._place(
-            f"{metric.name}-{self.label}", _STATISTICS, registry().identity_of(metric), pictures.identity
+    def _state_path(self, metric: Metric, images: ImageSet) -> Path | None:
+        return self._entry_path(
+            f"{metric.name}-{self.label}", _STATISTICS, registry().identity_of(metric), images.identity
         )
 
-    def _kept(self, target: Path | None, kind: str, file: str) -> Path | None:
+    def _verified_file(self, target: Path | None, kind: str, file: str) -> Path | None:
         if target is None or not target.exists():
             return None
         try:
@@ -162,9 +162,9 @@ class FeatureCache:
             return None
         return target / file
 
-    def _about(self, pictures: PictureSet) -> dict[str, Any]:
+    def _about(self, images: ImageSet) -> dict[str, Any]:
         return {
-            "pictures": pictures.identity,
+            "images": images.identity,
             "features": self.features.options(),
             "weights_sha256": self.weights,
             "device": self.device.type,

@@ -1,4 +1,4 @@
-"""Judging the model itself by real held-out pictures: likelihoods, losses by step."""
+"""Judging the model itself by real held-out images: likelihoods, losses by step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from noisette.checkpoint import checkpoints
+from noisette.checkpoint import list_checkpoints
 from noisette.contracts import Batch, Curve, Estimate, ModelMetric
 from noisette.errors import DataError, PluginError
-from noisette.evaluation.set_statistics import finite
+from noisette.evaluation.set_statistics import require_finite
 from noisette.machine import Machine
 from noisette.model.model import Model
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from noisette.data import Prepared
     from noisette.sampling import Samples
 
-__all__ = ["Judgement", "judge", "judge_model", "judged_pictures"]
+__all__ = ["ModelResults", "count_model_images", "evaluate_model", "evaluate_sampled_model"]
 
-_PASS = 64
+_BATCH_SIZE = 64
 
 
 @dataclass
-class Judgement:
+class ModelResults:
     """What metrics say of a model.
 
     Attributes:
@@ -44,87 +44,89 @@ class Judgement:
     better: dict[str, str] = field(default_factory=dict)
 
 
-def judged_pictures(experiment: Experiment, data: Prepared) -> int:
-    """Return how many pictures `judge` will look at, all metrics together."""
-    return sum(min(metric.count, len(data.pictures("test"))) for metric in _metrics(experiment))
+def count_model_images(experiment: Experiment, data: Prepared) -> int:
+    """Return how many images `evaluate_sampled_model` will look at, all metrics together."""
+    return sum(min(metric.count, len(data.images("test"))) for metric in _model_metrics(experiment))
 
 
-def judge(
-    experiment: Experiment, samples: Sequence[Samples], data: Prepared, tick: Callable[[int], None]
-) -> Judgement:
+def evaluate_sampled_model(
+    experiment: Experiment, samples: Sequence[Samples], data: Prepared, on_progress: Callable[[int], None]
+) -> ModelResults:
     """Return what the experiment's model metrics say of the model that drew the samples.
 
     Args:
         experiment: metrics, seed and precision.
         samples: their checkpoint is judged.
         data: the test split is shown to the model.
-        tick: called with the number of pictures looked at so far.
+        tick: called with the number of images looked at so far.
 
     Raises:
         PluginError: if two results have one name.
     """
-    metrics = _metrics(experiment)
+    metrics = _model_metrics(experiment)
     if not metrics:
-        return Judgement()
+        return ModelResults()
     try:
-        model = _model(experiment, samples)
+        model = _load_model(experiment, samples)
     except DataError as error:
-        return Judgement(left_out={metric.name: str(error) for metric in metrics})
-    return judge_model(model, experiment, data, tick)
+        return ModelResults(left_out={metric.name: str(error) for metric in metrics})
+    return evaluate_model(model, experiment, data, on_progress)
 
 
-def judge_model(
-    model: Model, experiment: Experiment, data: Prepared, tick: Callable[[int], None] = lambda done: None
-) -> Judgement:
-    """Return what the experiment's model metrics say of a model; arguments and errors as of `judge`."""
-    judgement, done = Judgement(), 0
-    for metric in _metrics(experiment):
+def evaluate_model(
+    model: Model, experiment: Experiment, data: Prepared, on_progress: Callable[[int], None] = lambda done: None
+) -> ModelResults:
+    """Compute the experiment's model metrics; arguments and errors as of `evaluate_sampled_model`."""
+    model_results, done = ModelResults(), 0
+    for metric in _model_metrics(experiment):
         state: State = {}
         for batch in _batches(metric.count, model, data, experiment.seed):
             state = metric.merge(state, metric.update({}, batch))
-            done += len(batch.pictures)
-            tick(done)
-        _add(judgement, metric, state)
-    return judgement
+            done += len(batch.images)
+            on_progress(done)
+        _add_results(model_results, metric, state)
+    return model_results
 
 
-def _metrics(experiment: Experiment) -> list[ModelMetric]:
+def _model_metrics(experiment: Experiment) -> list[ModelMetric]:
     return [metric for metric in experiment.evaluation.metrics if isinstance(metric, ModelMetric)]
 
 
-def _model(experiment: Experiment, samples: Sequence[Samples]) -> Model:
-    digests = {str(drawn.about["checkpoint"]) for drawn in samples}
+def _load_model(experiment: Experiment, samples: Sequence[Samples]) -> Model:
+    digests = {str(generated.about["checkpoint"]) for generated in samples}
     if len(digests) > 1:
         raise DataError(f"the samples are of {len(digests)} checkpoints, and it judges one")
-    kept = [kept for kept in checkpoints(samples[0].directory.parent.parent) if kept.digest in digests]
+    kept = [kept for kept in list_checkpoints(samples[0].directory.parent.parent) if kept.digest in digests]
     if not kept:
         raise DataError("the checkpoint that drew the samples is not kept any more")
-    machine = Machine.here(experiment.training.precision)
+    machine = Machine.detect(experiment.training.precision)
     return Model.load(kept[0].verified(), ema=experiment.sampling.ema, machine=machine)
 
 
-def _batches(most: int, model: Model, data: Prepared, seed: int) -> Iterator[Batch]:
-    """Yield pictures of the test split with the model, spread evenly over it if it has more."""
-    pictures, labels = data.pictures("test"), data.labels("test")
-    count = min(most, len(pictures))
-    chosen = np.linspace(0, max(len(pictures) - 1, 0), count).round().astype(np.int64)
-    for start in range(0, count, _PASS):
-        rows = chosen[start : start + _PASS]
-        shown = torch.from_numpy(np.array(pictures[rows]))
-        told = None if labels is None else torch.from_numpy(np.array(labels[rows]))
-        yield Batch(shown, labels=told, model=model, numbers=torch.from_numpy(rows), seed=seed)
+def _batches(max_count: int, model: Model, data: Prepared, seed: int) -> Iterator[Batch]:
+    """Yield images of the test split with the model, spread evenly over it if it has more."""
+    images, labels = data.images("test"), data.labels("test")
+    count = min(max_count, len(images))
+    chosen = np.linspace(0, max(len(images) - 1, 0), count).round().astype(np.int64)
+    for start in range(0, count, _BATCH_SIZE):
+        rows = chosen[start : start + _BATCH_SIZE]
+        batch_images = torch.from_numpy(np.array(images[rows]))
+        batch_labels = None if labels is None else torch.from_numpy(np.array(labels[rows]))
+        yield Batch(batch_images, labels=batch_labels, model=model, indices=torch.from_numpy(rows), seed=seed)
 
 
-def _add(judgement: Judgement, metric: ModelMetric, state: State) -> None:
+def _add_results(model_results: ModelResults, metric: ModelMetric, state: State) -> None:
     try:
-        found = finite(metric.compute(state, {}, {}))
+        found = require_finite(metric.compute(state, {}, {}))
     except DataError as error:
-        judgement.left_out[metric.name] = str(error)
+        model_results.left_out[metric.name] = str(error)
         return
     curves = metric.curves(state)
-    twice = sorted((found.keys() | curves.keys()) & (judgement.results.keys() | judgement.curves.keys()))
-    if twice:
-        raise PluginError(f"evaluation.metrics: two results are called {twice[0]!r}; leave one metric out")
-    judgement.results |= found
-    judgement.better |= dict.fromkeys(found, metric.better)
-    judgement.curves |= curves
+    duplicates = sorted(
+        (found.keys() | curves.keys()) & (model_results.results.keys() | model_results.curves.keys())
+    )
+    if duplicates:
+        raise PluginError(f"evaluation.metrics: two results are called {duplicates[0]!r}; leave one metric out")
+    model_results.results |= found
+    model_results.better |= dict.fromkeys(found, metric.better)
+    model_results.curves |= curves

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from noisette.images import save_png, sheet
+from noisette.images import make_sheet, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from noisette.contracts import Curve, Neighbours
-    from noisette.evaluation.sets import PictureSet
+    from noisette.evaluation.sets import ImageSet
 
 __all__ = ["draw_curves", "draw_neighbours"]
 
 
 def draw_neighbours(
-    found: Mapping[str, list[Neighbours]], sets: Mapping[str, tuple[PictureSet, PictureSet]], directory: Path
+    found: Mapping[str, list[Neighbours]], sets: Mapping[str, tuple[ImageSet, ImageSet]], directory: Path
 ) -> dict[str, str]:
-    """Draw a file for every set of which neighbours were found: a row a picture, itself first.
+    """Draw a file for every set of which neighbours were found: a row an image, itself first.
 
     Args:
         found: neighbours by the label of a set.
@@ -35,44 +35,49 @@ def draw_neighbours(
     Returns:
         The names of the files by label.
     """
-    drawn: dict[str, str] = {}
+    file_names: dict[str, str] = {}
     for label, rows in found.items():
         if not rows or label not in sets:
             continue
         name = f"nearest-{re.sub(r'[^A-Za-z0-9._=,+-]', '_', label)[:80]}.png"
-        drawn[label] = f"{len(drawn)}-{name}" if name in drawn.values() else name
-        save_png(_drawn(label, rows, *sets[label]), directory / drawn[label])
-    return drawn
+        file_names[label] = f"{len(file_names)}-{name}" if name in file_names.values() else name
+        save_png(_render_neighbours(label, rows, *sets[label]), directory / file_names[label])
+    return file_names
 
 
-def _drawn(label: str, rows: list[Neighbours], judged: PictureSet, reference: PictureSet) -> Image.Image:
+def _render_neighbours(label: str, rows: list[Neighbours], judged: ImageSet, reference: ImageSet) -> Image.Image:
     columns = min(len(row.beside) for row in rows)
-    shape = _common(judged.pictures.shape[1:], reference.pictures.shape[1:])
-    pictures = np.stack(
+    shape = _common_shape(judged.images.shape[1:], reference.images.shape[1:])
+    images = np.stack(
         [
-            np.stack([_at(judged, row.place, shape), *(_at(reference, at, shape) for at in row.beside[:columns])])
+            np.stack(
+                [
+                    _image_at(judged, row.place, shape),
+                    *(_image_at(reference, at, shape) for at in row.beside[:columns]),
+                ]
+            )
             for row in rows
         ]
     )
     beside = [f"{row.place}: {row.distances[0]:.3g}" for row in rows]
-    title = f"{label}: the pictures nearest to {reference.name} (number: distance), and their neighbours there"
-    heads = ["picture", "nearest", *(f"{place}." for place in range(2, columns + 1))]
-    return sheet(pictures, heads, beside, title=title, width=640)
+    title = f"{label}: the images nearest to {reference.name} (number: distance), and their neighbours there"
+    heads = ["image", "nearest", *(f"{place}." for place in range(2, columns + 1))]
+    return make_sheet(images, heads, beside, title=title, width=640)
 
 
-def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape in which pictures of both can stand side by side."""
+def _common_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape in which images of both can stand side by side."""
     return a if a == b else tuple(map(max, a, b))
 
 
-def _at(some: PictureSet, place: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    picture = np.asarray(some.pictures[place : place + 1][0])
-    if picture.shape == shape:
-        return picture
+def _image_at(image_set: ImageSet, place: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    image = np.asarray(image_set.images[place : place + 1][0])
+    if image.shape == shape:
+        return image
     channels, height, width = shape
-    image = Image.fromarray(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0))
-    image = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BICUBIC)
-    array = np.asarray(image)
+    pil_image = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    pil_image = pil_image.convert("L" if channels == 1 else "RGB")
+    array = np.asarray(pil_image.resize((width, height), Image.Resampling.BICUBIC))
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 

@@ -17,43 +17,52 @@ if TYPE_CHECKING:
     from noisette.contracts import Features, Metric
     from noisette.data import Prepared
     from noisette.evaluation.feature_cache import FeatureCache
-    from noisette.evaluation.sets import PictureSet
-    from noisette.evaluation.sources import Side
+    from noisette.evaluation.sets import ImageSet
+    from noisette.evaluation.sources import ImageSource
     from noisette.sampling import Samples
 
-__all__ = ["details", "of_features", "of_plugins", "of_sets", "of_side", "protocol", "said", "versions"]
+__all__ = [
+    "describe_features",
+    "describe_plugins",
+    "describe_sets",
+    "describe_source",
+    "details",
+    "format_options",
+    "protocol",
+    "versions",
+]
 
 
 def protocol(
     experiment: Experiment,
     data: Prepared,
     samples: Sequence[Samples],
-    reference: PictureSet,
-    heldout: PictureSet,
+    reference: ImageSet,
+    heldout: ImageSet,
     cache: FeatureCache,
 ) -> dict[str, Any]:
     """Return the protocol as plain values by name, for the lines under the table."""
     return {
-        **of_features(cache),
+        **describe_features(cache),
         "dataset": experiment.dataset.name,
         "data": data.digest,
         "reference_split": "train",
         "reference_count": len(reference),
         "heldout_split": "test",
         "heldout_count": len(heldout),
-        "generated_count": _same([len(drawn.pictures) for drawn in samples]),
-        "seed": _same([drawn.about["seed"] for drawn in samples]),
-        "checkpoint": _same([drawn.about["checkpoint"] for drawn in samples]),
-        "step": _same([drawn.about["step"] for drawn in samples]),
-        "ema": _same([drawn.about["ema"] for drawn in samples]),
-        "clip": _same([drawn.about["clip"] for drawn in samples]),
-        "drawn_in": _same([drawn.about.get("precision", "unknown") for drawn in samples]),
-        "samplers": "; ".join(said(drawn.about["sampler"]) for drawn in samples),
+        "generated_count": _common_value([len(generated.images) for generated in samples]),
+        "seed": _common_value([generated.about["seed"] for generated in samples]),
+        "checkpoint": _common_value([generated.about["checkpoint"] for generated in samples]),
+        "step": _common_value([generated.about["step"] for generated in samples]),
+        "ema": _common_value([generated.about["ema"] for generated in samples]),
+        "clip": _common_value([generated.about["clip"] for generated in samples]),
+        "drawn_in": _common_value([generated.about.get("precision", "unknown") for generated in samples]),
+        "samplers": "; ".join(format_options(generated.about["sampler"]) for generated in samples),
         **versions(),
     }
 
 
-def of_features(cache: FeatureCache) -> dict[str, Any]:
+def describe_features(cache: FeatureCache) -> dict[str, Any]:
     """Return what decides the features: network, hash, resizing, precision, and what it says of itself."""
     origin = registry().origin_of(cache.features)
     return {
@@ -67,10 +76,10 @@ def of_features(cache: FeatureCache) -> dict[str, Any]:
     }
 
 
-def of_side(side: Side) -> str:
+def describe_source(image_source: ImageSource) -> str:
     """Return what one side of a comparison is, in words: ``498 of 500 files, 32x32 RGB``."""
-    about, (channels, height, width) = side.about, side.shape
-    files = f"{about['count']} of {about['found']} files" if "found" in about else f"{about['count']} pictures"
+    about, (channels, height, width) = image_source.about, image_source.shape
+    files = f"{about['count']} of {about['found']} files" if "found" in about else f"{about['count']} images"
     shown = f"{files}, {width}x{height} {'grey' if channels == 1 else 'RGB'}"
     sizes = about.get("sizes")
     if not sizes or (sizes["distinct"] == 1 and sizes["largest"] == [width, height]):
@@ -80,7 +89,7 @@ def of_side(side: Side) -> str:
     return f"{shown}, {fit} from {low if low == high else f'{low} to {high}'}"
 
 
-def said(options: Mapping[str, Any]) -> str:
+def format_options(options: Mapping[str, Any]) -> str:
     """Return the options of a plugin in a line: ``ddim steps=10 eta=0.0``."""
     return " ".join([str(options["name"]), *(f"{key}={value}" for key, value in options.items() if key != "name")])
 
@@ -96,18 +105,18 @@ def versions() -> dict[str, str]:
 
 
 def details(
-    experiment: Experiment, samples: Sequence[Samples], sets: Sequence[PictureSet], cache: FeatureCache
+    experiment: Experiment, samples: Sequence[Samples], sets: Sequence[ImageSet], cache: FeatureCache
 ) -> dict[str, Any]:
     """Return options, origins and hashes in full."""
     return {
-        **of_plugins(cache.features, experiment.evaluation.metrics),
-        "samplers": {drawn.label: dict(drawn.about) for drawn in samples},
-        "sets": of_sets(sets),
+        **describe_plugins(cache.features, experiment.evaluation.metrics),
+        "samplers": {generated.label: dict(generated.about) for generated in samples},
+        "sets": describe_sets(sets),
         "versions": versions(),
     }
 
 
-def of_plugins(features: Features, metrics: Sequence[Metric]) -> dict[str, Any]:
+def describe_plugins(features: Features, metrics: Sequence[Metric]) -> dict[str, Any]:
     """Return options and origins of features and metrics."""
     return {
         "features": features.options(),
@@ -116,12 +125,12 @@ def of_plugins(features: Features, metrics: Sequence[Metric]) -> dict[str, Any]:
     }
 
 
-def of_sets(sets: Sequence[PictureSet]) -> dict[str, Any]:
+def describe_sets(sets: Sequence[ImageSet]) -> dict[str, Any]:
     """Return count and hash of every set."""
-    return {some.name: {"count": len(some), "sha256": some.sha256} for some in sets}
+    return {image_set.name: {"count": len(image_set), "sha256": image_set.sha256} for image_set in sets}
 
 
-def _same(values: list[Any]) -> Any:
+def _common_value(values: list[Any]) -> Any:
     """Return the value that all share, or all of them in words."""
     distinct = list(dict.fromkeys(values))
     return distinct[0] if len(distinct) == 1 else ", ".join(map(str, values))

@@ -26,17 +26,17 @@ def require_ready(evaluation: Evaluation) -> None:
     """
     if any(metric.needs == "features" for metric in evaluation.metrics):
         evaluation.features.fetch_weights()
-    _refuse_twins(evaluation.metrics, evaluation.features)
+    _check_unique_columns(evaluation.metrics, evaluation.features)
 
 
-def _refuse_twins(metrics: Sequence[Metric], features: Features) -> None:
+def _check_unique_columns(metrics: Sequence[Metric], features: Features) -> None:
     """Refuse metrics whose results have one name; only those of one class are looked at."""
     kinds = [type(metric) for metric in metrics]
     found: dict[str, int] = {}
     for index, metric in enumerate(metrics):
         if kinds.count(type(metric)) == 1 or metric.needs == "model":
             continue
-        for column in _columns(metric, features):
+        for column in _result_columns(metric, features):
             if column in found:
                 first = found[column]
                 raise PluginError(
@@ -45,7 +45,7 @@ def _refuse_twins(metrics: Sequence[Metric], features: Features) -> None:
             found[column] = index
 
 
-def _columns(metric: Metric, features: Features) -> Iterator[str]:
+def _result_columns(metric: Metric, features: Features) -> Iterator[str]:
     """Yield what a metric calls its results, from a try on noise; nothing where it cannot work on that."""
     import torch
 

@@ -1,4 +1,4 @@
-"""The rows of a comparison of two sets: the floor, and the pictures that are judged."""
+"""The rows of a comparison of two sets: the floor, and the images that are judged."""
 
 from __future__ import annotations
 
@@ -12,70 +12,79 @@ import numpy as np
 from noisette.diffusion.noise import derive_seed
 from noisette.errors import DataError
 from noisette.evaluation.feature_cache import FeatureCache
-from noisette.evaluation.gathered import Gathered
 from noisette.evaluation.plots import draw_neighbours
-from noisette.evaluation.protocol import of_features, of_plugins, of_sets, of_side, said, versions
+from noisette.evaluation.protocol import (
+    describe_features,
+    describe_plugins,
+    describe_sets,
+    describe_source,
+    format_options,
+    versions,
+)
 from noisette.evaluation.report import Report, Row
-from noisette.evaluation.set_statistics import compare_states, lacking, metrics_of_sets, statistics
+from noisette.evaluation.result_table import ResultTable
+from noisette.evaluation.set_statistics import compare_states, compute_states, missing_requirements, set_metrics
 from noisette.machine import Machine
 
 if TYPE_CHECKING:
     from noisette.contracts import Estimate
     from noisette.contracts.metric import State
-    from noisette.evaluation.sets import PictureSet
-    from noisette.evaluation.sources import Pair
+    from noisette.evaluation.sets import ImageSet
+    from noisette.evaluation.sources import ComparisonRequest
 
-__all__ = ["Rows"]
+__all__ = ["PairEvaluation"]
 
-_ENOUGH = 4
-"""Pictures that a reference must have to be divided for the floor."""
+_MIN_REFERENCE = 4
+"""Images that a reference must have to be divided for the floor."""
 
 
-class Rows:
+class PairEvaluation:
     """One comparison at work.
 
     Args:
         pair: what is compared.
         folder: where features are kept.
-        tick: called with the pictures done so far.
+        tick: called with the images done so far.
         begin: called with what is computed next.
     """
 
     def __init__(
         self,
-        pair: Pair,
+        request: ComparisonRequest,
         folder: Path,
-        tick: Callable[[int], None],
-        begin: Callable[[str], None] = lambda activity: None,
+        on_progress: Callable[[int], None],
+        on_activity: Callable[[str], None] = lambda activity: None,
     ) -> None:
-        self.pair, self.tick, self.begin, self.done = pair, tick, begin, 0
-        self.generated, self.reference = pair.generated.pictures(), pair.reference.pictures()
-        test = pair.heldout.pictures() if pair.heldout is not None else pair.reference.test()
-        features = pair.features.fitted(self.reference, test, folder)
-        self.cache = FeatureCache(features, Machine.here("fp32").device, folder)
-        self.heldout = test.some(len(self.generated), self._draw()) if test is not None else None
-        self.floor = self._floor() if pair.evaluation.baselines else None
-        self.lacks = self._lacks()
-        able = metrics_of_sets(pair.metrics, **self._has)
-        self.metrics = [metric for metric in able if metric.name not in self.lacks]
-        self.gathered = Gathered(self.metrics)
+        self.request, self.on_progress, self.on_activity, self.done = request, on_progress, on_activity, 0
+        self.generated, self.reference = request.generated.images(), request.reference.images()
+        test = request.heldout.images() if request.heldout is not None else request.reference.test()
+        features = request.features.fit(self.reference, test, folder)
+        self.cache = FeatureCache(features, Machine.detect("fp32").device, folder)
+        self.heldout = test.subset(len(self.generated), self._generator()) if test is not None else None
+        self.floor = self._floor() if request.evaluation.baselines else None
+        self.missing = self._find_missing()
+        able = set_metrics(request.metrics, **self._capabilities)
+        self.metrics = [metric for metric in able if metric.name not in self.missing]
+        self.result_table = ResultTable(self.metrics)
 
     @property
-    def sets(self) -> list[PictureSet]:
-        """All sets of pictures."""
-        apart = [] if self.floor is None else [some for some in self.floor if some is not self.reference]
+    def sets(self) -> list[ImageSet]:
+        """All sets of images."""
+        apart = (
+            [] if self.floor is None else [image_set for image_set in self.floor if image_set is not self.reference]
+        )
         return [self.reference, *([self.heldout] if self.heldout else []), *apart, self.generated]
 
     @property
     def total(self) -> int:
-        """How many pictures are looked at."""
-        return sum(len(some) for some in {id(some): some for some in self.sets}.values())
+        """How many images are looked at."""
+        return sum(len(image_set) for image_set in {id(image_set): image_set for image_set in self.sets}.values())
 
     def draw_neighbours(self, directory: Path) -> dict[str, str]:
         """Draw what metrics found worth showing beside the reference; return the files' names by row."""
-        sets = {self.pair.generated.name: (self.generated, self.reference)}
+        sets = {self.request.generated.name: (self.generated, self.reference)}
         sets |= {} if self.floor is None else {self.floor[0].name: self.floor}
-        return draw_neighbours(self.gathered.neighbours, sets, directory)
+        return draw_neighbours(self.result_table.neighbours, sets, directory)
 
     def report(self, directory: Path) -> Report:
         """Compute every row of the report that will lie in `directory`.
@@ -84,14 +93,14 @@ class Rows:
             DataError: if no metric could be computed for any row.
         """
         rows = list(self._rows())
-        notes = [f"{name} is left out: {why}" for name, why in self.lacks.items()] + self.gathered.notes()
-        if not self.gathered.columns:
+        notes = [f"{name} is left out: {why}" for name, why in self.missing.items()] + self.result_table.notes()
+        if not self.result_table.columns:
             raise DataError("evaluate: no metric could be computed: " + "; ".join(notes))
         return Report(
             directory=directory,
             rows=rows,
-            columns=self.gathered.columns,
-            better=self.gathered.better,
+            columns=self.result_table.columns,
+            better=self.result_table.better,
             protocol=self._protocol(),
             details=self._details(),
             notes=[*self._remarks(), *notes],
@@ -105,10 +114,15 @@ class Rows:
             states = held if judged is self.heldout and held is not None else self._states(judged)
             others = real if against is self.reference else self._states(against)
             yield Row("floor", judged.name, results=self._results(judged.name, states, others, states))
-        side = self.pair.generated
-        drawn = side.about.get("samples", {})
-        cost = (drawn.get("steps"), drawn.get("network_calls"), drawn.get("seconds_per_picture"))
-        yield Row("pictures", side.name, *cost, self._results(side.name, self._states(self.generated), real, held))
+        image_source = self.request.generated
+        drawn = image_source.about.get("samples", {})
+        cost = (drawn.get("steps"), drawn.get("network_calls"), drawn.get("seconds_per_image"))
+        yield Row(
+            "images",
+            image_source.name,
+            *cost,
+            self._results(image_source.name, self._states(self.generated), real, held),
+        )
 
     def _results(
         self, label: str, judged: list[State], real: list[State], held: list[State] | None
@@ -119,90 +133,99 @@ class Rows:
             held,
             self.metrics,
             self.cache,
-            begin=lambda metric: self.begin(f"computing {metric} of {label}"),
+            on_activity=lambda metric: self.on_activity(f"computing {metric} of {label}"),
         )
-        return self.gathered.add(label, found)
+        return self.result_table.add(label, found)
 
-    def _states(self, some: PictureSet, *, keep: bool = False) -> list[State]:
+    def _states(self, image_set: ImageSet, *, keep: bool = False) -> list[State]:
         before = self.done
-        states = statistics(some, self.metrics, self.cache, keep=keep, tick=lambda done: self.tick(before + done))
-        self.done += len(some)
+        states = compute_states(
+            image_set, self.metrics, self.cache, keep=keep, on_progress=lambda done: self.on_progress(before + done)
+        )
+        self.done += len(image_set)
         return states
 
-    def _draw(self) -> np.random.Generator:
-        return np.random.default_rng(derive_seed(self.pair.seed, "held-out"))
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(derive_seed(self.request.seed, "held-out"))
 
-    def _floor(self) -> tuple[PictureSet, PictureSet] | None:
-        """Return real pictures that are judged, and those they are compared with."""
+    def _floor(self) -> tuple[ImageSet, ImageSet] | None:
+        """Return real images that are judged, and those they are compared with."""
         if self.heldout is not None:
             return self.heldout, self.reference
-        if len(self.reference) < _ENOUGH:
+        if len(self.reference) < _MIN_REFERENCE:
             return None
-        judged, others = self.reference.parted(min(len(self.generated), len(self.reference) // 2), self._draw())
+        judged, others = self.reference.split(min(len(self.generated), len(self.reference) // 2), self._generator())
         name = self.reference.name
         return replace(judged, name=f"{len(judged)} of {name}"), replace(others, name=f"the rest of {name}")
 
     @property
-    def _has(self) -> dict[str, bool]:
-        return {"labelled": self.reference.labels is not None, "classifies": self.pair.features.classifies}
+    def _capabilities(self) -> dict[str, bool]:
+        return {
+            "labelled": self.reference.labels is not None,
+            "has_classifier": self.request.features.has_classifier,
+        }
 
-    def _lacks(self) -> dict[str, str]:
-        lacks = lacking(self.pair.metrics, **self._has)
-        judged, real = self.pair.generated.shape, self.pair.reference.shape
-        for metric in self.pair.metrics:
+    def _find_missing(self) -> dict[str, str]:
+        missing = missing_requirements(self.request.metrics, **self._capabilities)
+        judged, real = self.request.generated.shape, self.request.reference.shape
+        for metric in self.request.metrics:
             if metric.needs == "model":
-                lacks[metric.name] = "it judges a model, and there are only pictures"
-            elif metric.needs == "pictures" and judged != real:
-                lacks[metric.name] = f"it compares pixels, and the pictures are of {judged} and {real}: give a size"
-        return lacks
+                missing[metric.name] = "it judges a model, and there are only images"
+            elif metric.needs == "images" and judged != real:
+                missing[metric.name] = f"it compares pixels, and the images are of {judged} and {real}: give a size"
+        return missing
 
     def _protocol(self) -> dict[str, Any]:
-        pair, floor = self.pair, self.floor
+        request, floor = self.request, self.floor
         return {
-            **of_features(self.cache),
-            "generated": of_side(pair.generated),
-            "reference": of_side(pair.reference),
-            "dataset": pair.reference.name,
-            "reference_split": pair.reference.about.get("split", "all"),
+            **describe_features(self.cache),
+            "generated": describe_source(request.generated),
+            "reference": describe_source(request.reference),
+            "dataset": request.reference.name,
+            "reference_split": request.reference.about.get("split", "all"),
             "reference_count": len(self.reference),
             "heldout_split": "test" if self.heldout is not None else "the reference itself",
             "heldout_count": len(floor[0]) if floor is not None else 0,
             "floor_against": len(floor[1]) if floor is not None else 0,
             "generated_count": len(self.generated),
-            "floor_seed": pair.seed,
-            **_of_samples(pair.generated.about.get("samples")),
+            "floor_seed": request.seed,
+            **_describe_samples(request.generated.about.get("samples")),
             **versions(),
         }
 
     def _details(self) -> dict[str, Any]:
-        pair = self.pair
-        asked = {"generated": pair.generated, "reference": pair.reference, "heldout": pair.heldout}
-        samples = pair.generated.about.get("samples")
+        request = self.request
+        asked = {"generated": request.generated, "reference": request.reference, "heldout": request.heldout}
+        samples = request.generated.about.get("samples")
         return {
-            **of_plugins(self.cache.features, pair.metrics),
-            "sides": {role: {"name": side.name, **side.about} for role, side in asked.items() if side is not None},
-            "samplers": {pair.generated.name: samples} if samples else {},
-            "sets": of_sets(self.sets),
+            **describe_plugins(self.cache.features, request.metrics),
+            "sides": {
+                role: {"name": image_source.name, **image_source.about}
+                for role, image_source in asked.items()
+                if image_source is not None
+            },
+            "samplers": {request.generated.name: samples} if samples else {},
+            "sets": describe_sets(self.sets),
         }
 
     def _remarks(self) -> list[str]:
-        """Return what a reader must know of the pictures."""
+        """Return what a reader must know of the images."""
         notes = []
-        (_, *judged), (_, *real) = self.pair.generated.shape, self.pair.reference.shape
+        (_, *judged), (_, *real) = self.request.generated.shape, self.request.reference.shape
         if judged != real:
             notes.append(
-                f"the judged pictures have {judged[1]}x{judged[0]} pixels and the real ones {real[1]}x{real[0]}: "
+                f"the judged images have {judged[1]}x{judged[0]} pixels and the real ones {real[1]}x{real[0]}: "
                 "what scaling does to them is part of every number"
             )
         if self.floor is not None and self.floor[1] is not self.reference:
             notes.append(
-                f"the floor is {len(self.floor[0])} pictures of the reference against its other "
+                f"the floor is {len(self.floor[0])} images of the reference against its other "
                 f"{len(self.floor[1])}: a distance that falls with their number, as the Fréchet distance does, "
                 "is a little too high in its row"
             )
         return notes
 
 
-def _of_samples(about: dict[str, Any] | None) -> dict[str, Any]:
+def _describe_samples(about: dict[str, Any] | None) -> dict[str, Any]:
     names = ("seed", "checkpoint", "step", "ema", "clip")
-    return {"samplers": said(about["sampler"]), **{name: about[name] for name in names}} if about else {}
+    return {"samplers": format_options(about["sampler"]), **{name: about[name] for name in names}} if about else {}

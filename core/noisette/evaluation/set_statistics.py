@@ -1,4 +1,4 @@
-"""Comparing sets of pictures: one pass over each set feeds all metrics, in bounded memory."""
+"""Comparing sets of images: one pass over each set feeds all metrics, in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ if TYPE_CHECKING:
     from noisette.contracts import Features, Metric
     from noisette.contracts.features import Classifier
     from noisette.contracts.metric import State
-    from noisette.evaluation.feature_cache import Source
-    from noisette.evaluation.sets import PictureSet
+    from noisette.evaluation.feature_cache import FeatureReader
+    from noisette.evaluation.sets import ImageSet
 
     States = list[State]
 
-__all__ = ["Comparison", "compare_sets", "compare_states", "finite", "lacking", "metrics_of_sets", "statistics"]
+__all__ = [
+    "Comparison",
+    "compare_sets",
+    "compare_states",
+    "compute_states",
+    "missing_requirements",
+    "require_finite",
+    "set_metrics",
+]
 
-_PASS = 128
-"""Pictures of a pass that metrics see at once; a constant, so that sums are the same bits every time."""
+_BATCH_SIZE = 128
+"""Images of a pass that metrics see at once; a constant, so that sums are the same bits every time."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Comparison:
         results: estimates by column.
         origin: which metric gave a column, by its index.
         left_out: why a metric gave none, by its name.
-        neighbours: pictures worth showing beside reference pictures.
+        neighbours: images worth showing beside reference images.
     """
 
     results: dict[str, Estimate] = field(default_factory=dict)
@@ -51,35 +59,35 @@ class Comparison:
 
 
 def compare_sets(
-    generated: PictureSet,
-    reference: PictureSet,
-    heldout: PictureSet | None,
+    generated: ImageSet,
+    reference: ImageSet,
+    heldout: ImageSet | None,
     features: Features,
     metrics: Sequence[Metric],
     *,
     folder: Path | None = None,
 ) -> Comparison:
-    """Compare two sets of pictures by some metrics.
+    """Compare two sets of images by some metrics.
 
     Args:
-        generated: the pictures that are judged.
-        reference: the real pictures they are compared with.
-        heldout: real pictures that the reference does not have, or None.
+        generated: the images that are judged.
+        reference: the real images they are compared with.
+        heldout: real images that the reference does not have, or None.
         features: the feature network; not loaded if no metric needs it.
         metrics: what to compute. One that cannot be computed is left out, with its reason.
         folder: where features and reference statistics are kept for the next time; None keeps none.
 
     Raises:
-        DataError: if pictures or weights cannot be read, or no metric can be computed.
+        DataError: if images or weights cannot be read, or no metric can be computed.
         PluginError: if features or a metric break their contract.
     """
-    cache = FeatureCache(features, Machine.here("fp32").device, folder)
-    labelled, classifies = reference.labels is not None, features.classifies
-    left_out = lacking(metrics, labelled=labelled, classifies=classifies)
-    metrics = metrics_of_sets(metrics, labelled=labelled, classifies=classifies)
-    real = statistics(reference, metrics, cache, keep=True)
-    held = statistics(heldout, metrics, cache) if heldout is not None else None
-    comparison = compare_states(statistics(generated, metrics, cache), real, held, metrics, cache)
+    cache = FeatureCache(features, Machine.detect("fp32").device, folder)
+    labelled, has_classifier = reference.labels is not None, features.has_classifier
+    left_out = missing_requirements(metrics, labelled=labelled, has_classifier=has_classifier)
+    metrics = set_metrics(metrics, labelled=labelled, has_classifier=has_classifier)
+    real = compute_states(reference, metrics, cache, keep=True)
+    held = compute_states(heldout, metrics, cache) if heldout is not None else None
+    comparison = compare_states(compute_states(generated, metrics, cache), real, held, metrics, cache)
     comparison.left_out.update(left_out)
     if not comparison.results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out.items())
@@ -87,71 +95,83 @@ def compare_sets(
     return comparison
 
 
-def metrics_of_sets(metrics: Sequence[Metric], *, labelled: bool, classifies: bool = True) -> list[Metric]:
+def set_metrics(metrics: Sequence[Metric], *, labelled: bool, has_classifier: bool = True) -> list[Metric]:
     """Return the metrics that compare sets, and can where the reference has labels or not, the features logits."""
-    return [metric for metric in metrics if metric.needs != "model" and not _lacks(metric, labelled, classifies)]
+    return [
+        metric
+        for metric in metrics
+        if metric.needs != "model" and not _missing_requirement(metric, labelled, has_classifier)
+    ]
 
 
-def lacking(metrics: Sequence[Metric], *, labelled: bool, classifies: bool) -> dict[str, str]:
+def missing_requirements(metrics: Sequence[Metric], *, labelled: bool, has_classifier: bool) -> dict[str, str]:
     """Return why metrics of sets cannot be computed at all, by their names."""
-    reasons = {metric.name: _lacks(metric, labelled, classifies) for metric in metrics if metric.needs != "model"}
+    reasons = {
+        metric.name: _missing_requirement(metric, labelled, has_classifier)
+        for metric in metrics
+        if metric.needs != "model"
+    }
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _lacks(metric: Metric, labelled: bool, classifies: bool) -> str:
+def _missing_requirement(metric: Metric, labelled: bool, has_classifier: bool) -> str:
     if metric.needs_labels and not labelled:
-        return "the pictures have no labels"
-    if metric.needs_logits and not classifies:
+        return "the images have no labels"
+    if metric.needs_logits and not has_classifier:
         return "the features end in no classifier"
     return ""
 
 
-def statistics(
-    pictures: PictureSet,
+def compute_states(
+    images: ImageSet,
     metrics: Sequence[Metric],
     cache: FeatureCache,
     *,
     keep: bool = False,
-    tick: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> States:
     """Return the state of every metric over a set.
 
     Args:
-        pictures: the set; it is read once, in parts.
+        images: the set; it is read once, in parts.
         metrics: whose statistics.
         cache: the features.
         keep: whether to use and keep statistics on disk: for references.
-        tick: called with the pictures of this set done so far.
+        tick: called with the images of this set done so far.
     """
-    groups = _groups(metrics)
-    kept = [cache.statistics(metric, pictures) if keep and _reads(metric) else None for metric in groups.values()]
-    growing = [_Growing(metric) for metric, state in zip(groups.values(), kept, strict=True) if state is None]
-    reads = any(_reads(one.metric) for one in growing)
-    classify = cache.classify if any(one.metric.needs_logits for one in growing) else None
-    with cache.of(pictures) if reads else nullcontext() as source:
-        for done, batch in _batches(pictures, source, classify) if growing else ():
-            for one in growing:
+    groups = _group_metrics(metrics)
+    kept = [
+        cache.load_state(metric, images) if keep and _needs_features(metric) else None for metric in groups.values()
+    ]
+    accumulators = [
+        _StateAccumulator(metric) for metric, state in zip(groups.values(), kept, strict=True) if state is None
+    ]
+    reads = any(_needs_features(one.metric) for one in accumulators)
+    classify = cache.classify if any(one.metric.needs_logits for one in accumulators) else None
+    with cache.reader(images) if reads else nullcontext() as source:
+        for done, batch in _batches(images, source, classify) if accumulators else ():
+            for one in accumulators:
                 one.add(batch)
-            tick(done)
-    if not growing:
-        tick(len(pictures))
-    for one in growing if keep else ():
-        if _reads(one.metric):
-            cache.keep(one.metric, pictures, one.state)
-    fresh = iter(growing)
+            on_progress(done)
+    if not accumulators:
+        on_progress(len(images))
+    for one in accumulators if keep else ():
+        if _needs_features(one.metric):
+            cache.store_state(one.metric, images, one.state)
+    fresh = iter(accumulators)
     states = [next(fresh).state if state is None else state for state in kept]
-    return [states[list(groups).index(_group(metric, index))] for index, metric in enumerate(metrics)]
+    return [states[list(groups).index(_group_key(metric, index))] for index, metric in enumerate(metrics)]
 
 
-def _groups(metrics: Sequence[Metric]) -> dict[Hashable, Metric]:
+def _group_metrics(metrics: Sequence[Metric]) -> dict[Hashable, Metric]:
     """Return the metrics without those that share the state of one before them."""
     groups: dict[Hashable, Metric] = {}
     for index, metric in enumerate(metrics):
-        groups.setdefault(_group(metric, index), metric)
+        groups.setdefault(_group_key(metric, index), metric)
     return groups
 
 
-def _group(metric: Metric, index: int) -> Hashable:
+def _group_key(metric: Metric, index: int) -> Hashable:
     return (type(metric).update, type(metric).merge) if metric.shares_state else index
 
 
@@ -162,20 +182,20 @@ def compare_states(
     metrics: Sequence[Metric],
     cache: FeatureCache,
     *,
-    begin: Callable[[str], None] = lambda metric: None,
+    on_activity: Callable[[str], None] = lambda metric: None,
 ) -> Comparison:
-    """Return what the metrics make of the states of two sets; `begin` is called with each metric's name.
+    """Return what the metrics make of the states of two sets; `on_activity` is called with each metric's name.
 
     Raises:
         PluginError: if two results have one name.
     """
     comparison = Comparison()
-    label = cache.label if any(map(_reads, metrics)) else ""
+    label = cache.label if any(map(_needs_features, metrics)) else ""
     states = zip(metrics, generated, reference, heldout or [{} for _ in metrics], strict=True)
     for index, (metric, judged, real, held) in enumerate(states):
-        begin(metric.name)
+        on_activity(metric.name)
         try:
-            found = finite(metric.compute(judged, real, held))
+            found = require_finite(metric.compute(judged, real, held))
         except DataError as error:
             comparison.left_out[metric.name] = str(error)
             continue
@@ -189,7 +209,7 @@ def compare_states(
     return comparison
 
 
-class _Growing:
+class _StateAccumulator:
     """A state that grows by merging parts of equal size: no part is copied more than log2(parts) times."""
 
     def __init__(self, metric: Metric) -> None:
@@ -197,7 +217,7 @@ class _Growing:
         self._parts: list[tuple[int, State]] = []
 
     def add(self, batch: Batch) -> None:
-        if not _reads(self.metric):
+        if not _needs_features(self.metric):
             batch = replace(batch, features=None)
         size, state = 1, self.metric.update({}, batch)
         while self._parts and self._parts[-1][0] == size:
@@ -214,24 +234,24 @@ class _Growing:
         return state
 
 
-def _reads(metric: Metric) -> bool:
+def _needs_features(metric: Metric) -> bool:
     """Return whether a metric reads features."""
     return metric.needs == "features"
 
 
 def _batches(
-    pictures: PictureSet, source: Source | None, classify: Classifier | None
+    images: ImageSet, source: FeatureReader | None, classify: Classifier | None
 ) -> Iterator[tuple[int, Batch]]:
-    for start in range(0, len(pictures), _PASS):
-        rows = slice(start, min(start + _PASS, len(pictures)))
-        shown = torch.from_numpy(np.array(pictures.pictures[rows]))
-        labels = None if pictures.labels is None else torch.from_numpy(np.array(pictures.labels[rows]))
-        features = source(rows, shown) if source else None
+    for start in range(0, len(images), _BATCH_SIZE):
+        rows = slice(start, min(start + _BATCH_SIZE, len(images)))
+        batch_images = torch.from_numpy(np.array(images.images[rows]))
+        labels = None if images.labels is None else torch.from_numpy(np.array(images.labels[rows]))
+        features = source(rows, batch_images) if source else None
         logits = classify(features) if classify is not None and features is not None else None
-        yield rows.stop, Batch(shown, features, labels, logits=logits)
+        yield rows.stop, Batch(batch_images, features, labels, logits=logits)
 
 
-def finite(found: dict[str, Estimate]) -> dict[str, Estimate]:
+def require_finite(found: dict[str, Estimate]) -> dict[str, Estimate]:
     """Return a metric's results if they are numbers.
 
     Raises:

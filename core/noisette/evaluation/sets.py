@@ -1,4 +1,4 @@
-"""A set of pictures to compare: arrays or anything that gives parts of one, and the identity of their content."""
+"""A set of images to compare: arrays or anything that gives parts of one, and the identity of their content."""
 
 from __future__ import annotations
 
@@ -16,113 +16,113 @@ from noisette.pixels import to_bytes
 
 if TYPE_CHECKING:
     from noisette.contracts import Shape
-    from noisette.contracts.pictures import Pictures
+    from noisette.contracts.images import Images
     from noisette.data import Prepared
 
-__all__ = ["PictureSet", "heldout", "noise", "reference", "test"]
+__all__ = ["ImageSet", "heldout", "noise", "reference", "test"]
 
 _CHUNK = 1 << 24
 """Bytes that are hashed at once."""
 
 
 @dataclass(frozen=True)
-class PictureSet:
-    """Some pictures, in memory or not.
+class ImageSet:
+    """Some images, in memory or not.
 
     Attributes:
         name: what they are, for messages.
-        pictures: uint8 (N, C, H, W) with one or three channels.
+        images: uint8 (N, C, H, W) with one or three channels.
         labels: int64 (N,), or None.
         whole: the set that these are some of, and their places in it; None for a set of its own.
 
     Raises:
-        DataError: if the arrays are of another kind, or the labels not one a picture.
+        DataError: if the arrays are of another kind, or the labels not one an image.
     """
 
     name: str
-    pictures: Pictures
+    images: Images
     labels: NDArray[np.int64] | None = None
-    whole: tuple[PictureSet, NDArray[np.int64]] | None = field(default=None, repr=False)
+    parent: tuple[ImageSet, NDArray[np.int64]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        shape, labels = self.pictures.shape, self.labels
-        if self.pictures.dtype != np.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
-            came = f"{self.pictures.dtype} {tuple(shape)}"
-            raise DataError(f"{self.name}: expected pictures, uint8 (N, 1 or 3, H, W); got {came}")
+        shape, labels = self.images.shape, self.labels
+        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
+            came = f"{self.images.dtype} {tuple(shape)}"
+            raise DataError(f"{self.name}: expected images, uint8 (N, 1 or 3, H, W); got {came}")
         if labels is not None and labels.shape != shape[:1]:
             raise DataError(f"{self.name}: expected {len(self)} labels; got shape {labels.shape}")
 
     def __len__(self) -> int:
-        return self.pictures.shape[0]
+        return self.images.shape[0]
 
     @cached_property
     def sha256(self) -> str:
-        """The identity of the pictures: sha256 of their shape and values."""
-        shape = tuple(map(int, self.pictures.shape))
+        """The identity of the images: sha256 of their shape and values."""
+        shape = tuple(map(int, self.images.shape))
         digest = hashlib.sha256(f"uint8 {shape}".encode())
         rows = max(1, _CHUNK // max(1, int(np.prod(shape[1:]))))
         for start in range(0, len(self), rows):
-            digest.update(np.ascontiguousarray(self.pictures[start : start + rows]).data)
+            digest.update(np.ascontiguousarray(self.images[start : start + rows]).data)
         return digest.hexdigest()
 
     @cached_property
     def identity(self) -> str:
-        """The identity of pictures and labels."""
+        """The identity of images and labels."""
         if self.labels is None:
             return self.sha256
         labels = np.ascontiguousarray(self.labels, dtype="<i8")
         return hashlib.sha256(self.sha256.encode() + labels.tobytes()).hexdigest()
 
-    def some(self, count: int, generator: np.random.Generator) -> PictureSet:
-        """Return `count` of the pictures, drawn without repetition and kept in order; all if there are no more."""
-        return self if count >= len(self) else self.parted(count, generator)[0]
+    def subset(self, count: int, generator: np.random.Generator) -> ImageSet:
+        """Return `count` of the images, drawn without repetition and kept in order; all if there are no more."""
+        return self if count >= len(self) else self.split(count, generator)[0]
 
-    def parted(self, count: int, generator: np.random.Generator) -> tuple[PictureSet, PictureSet]:
-        """Return `count` of the pictures, drawn without repetition, and all others, both in order."""
+    def split(self, count: int, generator: np.random.Generator) -> tuple[ImageSet, ImageSet]:
+        """Return `count` of the images, drawn without repetition, and all others, both in order."""
         order = generator.permutation(len(self))
-        return self._some(np.sort(order[:count])), self._some(np.sort(order[count:]))
+        return self._select(np.sort(order[:count])), self._select(np.sort(order[count:]))
 
-    def _some(self, chosen: NDArray[np.int64]) -> PictureSet:
+    def _select(self, chosen: NDArray[np.int64]) -> ImageSet:
         labels = None if self.labels is None else self.labels[chosen]
-        return PictureSet(self.name, _Chosen(self.pictures, chosen), labels, (self, chosen))
+        return ImageSet(self.name, _Subset(self.images, chosen), labels, (self, chosen))
 
 
-class _Chosen:
-    """Some of the pictures, read when they are asked for."""
+class _Subset:
+    """Some of the images, read when they are asked for."""
 
-    def __init__(self, pictures: Pictures, chosen: NDArray[np.int64]) -> None:
-        self.pictures, self.chosen = pictures, chosen
-        self.shape, self.dtype = (len(chosen), *pictures.shape[1:]), pictures.dtype
+    def __init__(self, images: Images, chosen: NDArray[np.int64]) -> None:
+        self.images, self.chosen = images, chosen
+        self.shape, self.dtype = (len(chosen), *images.shape[1:]), images.dtype
 
     def __getitem__(self, rows: slice, /) -> NDArray[np.uint8]:
-        found = [self.pictures[index : index + 1] for index in self.chosen[rows].tolist()]
+        found = [self.images[index : index + 1] for index in self.chosen[rows].tolist()]
         return np.concatenate(found) if found else np.empty((0, *self.shape[1:]), np.uint8)
 
 
-def reference(data: Prepared) -> PictureSet:
-    """Return the real pictures that all others are compared with: the train split."""
-    return PictureSet("train", data.pictures("train"), data.labels("train"))
+def reference(data: Prepared) -> ImageSet:
+    """Return the real images that all others are compared with: the train split."""
+    return ImageSet("train", data.images("train"), data.labels("train"))
 
 
-def heldout(data: Prepared, count: int, seed: int) -> PictureSet:
-    """Return `count` real pictures of the test split, drawn by the seed, or all if there are no more."""
-    return test(data).some(count, np.random.default_rng(derive_seed(seed, "held-out")))
+def heldout(data: Prepared, count: int, seed: int) -> ImageSet:
+    """Return `count` real images of the test split, drawn by the seed, or all if there are no more."""
+    return test(data).subset(count, np.random.default_rng(derive_seed(seed, "held-out")))
 
 
-def test(data: Prepared) -> PictureSet:
-    """Return all real pictures of the test split."""
-    return PictureSet("held-out", data.pictures("test"), data.labels("test"))
+def test(data: Prepared) -> ImageSet:
+    """Return all real images of the test split."""
+    return ImageSet("held-out", data.images("test"), data.labels("test"))
 
 
-def noise(shape: Shape, count: int, seed: int) -> PictureSet:
-    """Return standard normal noise as pictures: 0 is grey, -1 and 1 are black and white, beyond is clipped.
+def noise(shape: Shape, count: int, seed: int) -> ImageSet:
+    """Return standard normal noise as images: 0 is grey, -1 and 1 are black and white, beyond is clipped.
 
-    Picture i is what the samplers' picture i started from.
+    Image i is what the samplers' image i started from.
     """
-    return PictureSet("noise", _NoisePictures(shape, count, seed))
+    return ImageSet("noise", _NoiseImages(shape, count, seed))
 
 
-class _NoisePictures:
+class _NoiseImages:
     """Noise, drawn when it is asked for."""
 
     def __init__(self, shape: Shape, count: int, seed: int) -> None:
@@ -130,5 +130,5 @@ class _NoisePictures:
 
     def __getitem__(self, rows: slice, /) -> NDArray[np.uint8]:
         indices = range(*rows.indices(self.shape[0]))
-        drawn: NDArray[np.uint8] = to_bytes(Noise(self.seed, indices, self.shape[1:])()).numpy()
-        return drawn
+        noise_images: NDArray[np.uint8] = to_bytes(Noise(self.seed, indices, self.shape[1:])()).numpy()
+        return noise_images

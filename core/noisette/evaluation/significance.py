@@ -20,7 +20,7 @@ from noisette.evaluation.report import Report, Row, short_header
 if TYPE_CHECKING:
     from noisette.contracts import Estimate
 
-__all__ = ["LEVEL", "METHOD", "Difference", "differences", "holm", "verdicts"]
+__all__ = ["LEVEL", "METHOD", "Difference", "differences", "holm_correction", "verdicts"]
 
 LEVEL = 0.05
 """Corrected p values below it are called larger than their error."""
@@ -63,15 +63,17 @@ def differences(report: Report) -> list[Difference]:
     """Return every pair of judged rows in every column whose errors are known, column by column."""
     found: list[Difference] = []
     for column in report.columns:
-        known = [row for row in report.rows if row.kind in ("sampler", "pictures") and _has_error(row, column)]
+        known = [row for row in report.rows if row.kind in ("sampler", "images") and _has_error(row, column)]
         pairs = list(combinations(known, 2))
-        corrected = holm([_p(*_apart(first, second, column)) for first, second in pairs])
+        corrected = holm_correction(
+            [_p_value(*_difference_and_stderr(first, second, column)) for first, second in pairs]
+        )
         better = report.better[column]
-        found += [_tested(*pair, column, p, better) for pair, p in zip(pairs, corrected, strict=True)]
+        found += [_test_pair(*pair, column, p, better) for pair, p in zip(pairs, corrected, strict=True)]
     return found
 
 
-def holm(values: Sequence[float]) -> list[float]:
+def holm_correction(values: Sequence[float]) -> list[float]:
     """Return p values corrected for their number n: the k-th smallest times n - k + 1, never falling, at most 1."""
     order = sorted(range(len(values)), key=lambda index: values[index])
     corrected, largest = [0.0] * len(values), 0.0
@@ -92,20 +94,20 @@ def stderr_of_difference(a: Estimate, b: Estimate) -> float:
     return sqrt(max(0.0, (a.stderr or 0.0) ** 2 + (b.stderr or 0.0) ** 2 - 2 * common))
 
 
-def _apart(first: Row, second: Row, column: str) -> tuple[float, float]:
+def _difference_and_stderr(first: Row, second: Row, column: str) -> tuple[float, float]:
     """Return a difference and its standard error."""
     a, b = first.results[column], second.results[column]
     return a.value - b.value, stderr_of_difference(a, b)
 
 
-def _p(difference: float, stderr: float) -> float:
+def _p_value(difference: float, stderr: float) -> float:
     if stderr == 0:
         return 1.0 if difference == 0 else 0.0
     return erfc(abs(difference) / stderr / sqrt(2))
 
 
-def _tested(first: Row, second: Row, column: str, p: float, better: str) -> Difference:
-    difference, stderr = _apart(first, second, column)
+def _test_pair(first: Row, second: Row, column: str, p: float, better: str) -> Difference:
+    difference, stderr = _difference_and_stderr(first, second, column)
     larger = p < LEVEL
     low, high = (first.label, second.label) if difference < 0 else (second.label, first.label)
     winner = {"lower": low, "higher": high}.get(better) if larger else None
@@ -131,15 +133,15 @@ def verdicts(report: Report) -> list[str]:
             if best in (one["first"], one["second"])
         }
         worse = [f"{label} (p {one['p']:.2g})" for label, one in against.items() if one["larger"]]
-        alike = [label for label, one in against.items() if not one["larger"]]
-        said = [f"worse by more than the error: {_some(worse)}"] if worse else []
-        said += [f"not told apart from it: {_some(alike)}"] if alike else []
-        lines.append(f"{short_header(column, str(report.protocol['features']))}: best {best}; {'; '.join(said)}")
+        equal = [label for label, one in against.items() if not one["larger"]]
+        parts = [f"worse by more than the error: {_list_some(worse)}"] if worse else []
+        parts += [f"not told apart from it: {_list_some(equal)}"] if equal else []
+        lines.append(f"{short_header(column, str(report.protocol['features']))}: best {best}; {'; '.join(parts)}")
     if lines:
         lines.append(f"({report.details['test']}; level {LEVEL:g})")
     return lines
 
 
-def _some(labels: list[str]) -> str:
+def _list_some(labels: list[str]) -> str:
     more = len(labels) - _LISTED
     return ", ".join(labels[:_LISTED]) + (f" and {more} more" if more > 0 else "")

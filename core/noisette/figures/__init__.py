@@ -1,10 +1,10 @@
-"""Pictures of the process: what noise does to a picture, and what a trained model does to noise.
+"""Images of the process: what noise does to an image, and what a trained model does to noise.
 
 from noisette import find_checkpoint
-from noisette.figures import Painter, record
+from noisette.figures import ImageGenerator, record_trajectory
 
-painter = Painter.open(find_checkpoint("configs/digits.yaml"))
-record(painter, range(4)).strip().save("denoising.png")
+generator = ImageGenerator.open(find_checkpoint("configs/digits.yaml"))
+record_trajectory(generator, range(4)).strip().save("denoising.png")
 """
 
 from __future__ import annotations
@@ -15,68 +15,68 @@ from noisette.lazy import exports
 
 if TYPE_CHECKING:
     from noisette.figures.animation import save_animation
-    from noisette.figures.classes import ClassWalks
-    from noisette.figures.editing import Edits, edited, interpolation_grid
-    from noisette.figures.engine import depict
-    from noisette.figures.forward import by_row, forward_strip, ready_schedules
-    from noisette.figures.generator import Painter
-    from noisette.figures.images import Gallery, fitted, open_picture, to_image
-    from noisette.figures.inpainting import Filled, box, filled, small_shape, upscaled
-    from noisette.figures.result import Shown
-    from noisette.figures.trajectory import Walk, record
-    from noisette.images import sheet
+    from noisette.figures.classes import ClassTrajectories
+    from noisette.figures.editing import Edits, edit_images, make_interpolation_grid
+    from noisette.figures.engine import make_figures
+    from noisette.figures.forward import default_schedules, label_schedules, make_forward_strip
+    from noisette.figures.generator import ImageGenerator
+    from noisette.figures.images import ImageLoader, fit_image, open_image, to_image
+    from noisette.figures.inpainting import Completion, box_mask, inpaint_image, low_res_shape, upscale_image
+    from noisette.figures.result import FigureResult
+    from noisette.figures.trajectory import Trajectory, record_trajectory
+    from noisette.images import make_sheet
 
 __all__ = [
-    "ClassWalks",
+    "ClassTrajectories",
+    "Completion",
     "Edits",
-    "Filled",
-    "Gallery",
-    "Painter",
-    "Shown",
-    "Walk",
-    "box",
-    "by_row",
-    "depict",
-    "edited",
-    "filled",
-    "fitted",
-    "forward_strip",
-    "interpolation_grid",
-    "open_picture",
-    "ready_schedules",
-    "record",
+    "FigureResult",
+    "ImageGenerator",
+    "ImageLoader",
+    "Trajectory",
+    "box_mask",
+    "default_schedules",
+    "edit_images",
+    "fit_image",
+    "inpaint_image",
+    "label_schedules",
+    "low_res_shape",
+    "make_figures",
+    "make_forward_strip",
+    "make_interpolation_grid",
+    "make_sheet",
+    "open_image",
+    "record_trajectory",
     "save_animation",
-    "sheet",
-    "small_shape",
     "to_image",
-    "upscaled",
+    "upscale_image",
 ]
 
 __getattr__, __dir__ = exports(
     __name__,
     {
-        "ClassWalks": "noisette.figures.classes",
+        "ClassTrajectories": "noisette.figures.classes",
         "Edits": "noisette.figures.editing",
-        "Filled": "noisette.figures.inpainting",
-        "Gallery": "noisette.figures.images",
-        "Painter": "noisette.figures.generator",
-        "Shown": "noisette.figures.result",
-        "Walk": "noisette.figures.trajectory",
-        "box": "noisette.figures.inpainting",
-        "by_row": "noisette.figures.forward",
-        "depict": "noisette.figures.engine",
-        "edited": "noisette.figures.editing",
-        "filled": "noisette.figures.inpainting",
-        "fitted": "noisette.figures.images",
-        "forward_strip": "noisette.figures.forward",
-        "interpolation_grid": "noisette.figures.editing",
-        "open_picture": "noisette.figures.images",
-        "ready_schedules": "noisette.figures.forward",
-        "record": "noisette.figures.trajectory",
+        "Completion": "noisette.figures.inpainting",
+        "ImageLoader": "noisette.figures.images",
+        "ImageGenerator": "noisette.figures.generator",
+        "FigureResult": "noisette.figures.result",
+        "Trajectory": "noisette.figures.trajectory",
+        "box_mask": "noisette.figures.inpainting",
+        "label_schedules": "noisette.figures.forward",
+        "make_figures": "noisette.figures.engine",
+        "edit_images": "noisette.figures.editing",
+        "inpaint_image": "noisette.figures.inpainting",
+        "fit_image": "noisette.figures.images",
+        "make_forward_strip": "noisette.figures.forward",
+        "make_interpolation_grid": "noisette.figures.editing",
+        "open_image": "noisette.figures.images",
+        "default_schedules": "noisette.figures.forward",
+        "record_trajectory": "noisette.figures.trajectory",
         "save_animation": "noisette.figures.animation",
-        "sheet": "noisette.images",
-        "small_shape": "noisette.figures.inpainting",
+        "make_sheet": "noisette.images",
+        "low_res_shape": "noisette.figures.inpainting",
         "to_image": "noisette.figures.images",
-        "upscaled": "noisette.figures.inpainting",
+        "upscale_image": "noisette.figures.inpainting",
     },
 )

@@ -1,4 +1,4 @@
-"""Moving pictures: GIF and WebP files."""
+"""Moving images: GIF and WebP files."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from PIL import Image
 
 from noisette.errors import DataError
-from noisette.storage import writing
+from noisette.storage import disk_errors
 
-__all__ = ["MOVING", "evenly", "save_animation"]
+__all__ = ["ANIMATION_WIDTH", "evenly_spaced", "save_animation"]
 
-MOVING = 720
+ANIMATION_WIDTH = 720
 """About how wide frames are, in pixels: noise does not compress, and a page should not wait for it."""
 
 _FORMATS = {".gif": "GIF", ".webp": "WEBP"}
 
 
-def evenly(count: int, wanted: int) -> list[int]:
+def evenly_spaced(count: int, wanted: int) -> list[int]:
     """Return at most `wanted` of the numbers 0 ... count - 1, evenly spread, the first and the last among them."""
     if wanted >= count:
         return list(range(count))
@@ -32,7 +32,7 @@ def save_animation(
     """Write frames as an animation that repeats for ever, whole or not at all; return its path.
 
     Args:
-        frames: pictures of one size and mode, at least one.
+        frames: images of one size and mode, at least one.
         path: its suffix, .gif or .webp, says the format; WebP is written without loss.
         milliseconds: how long a frame is shown.
         hold: how long the last one is.
@@ -49,7 +49,7 @@ def save_animation(
     durations = [milliseconds] * (len(frames) - 1) + [hold]
     first, *rest = frames
     options = {"lossless": True, "method": 4} if form == "WEBP" else {"optimize": True}
-    with writing(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             first.save(

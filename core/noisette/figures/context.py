@@ -1,4 +1,4 @@
-"""Where the pictures of a config are made: its model, its pictures to begin from, and a folder for files."""
+"""Where the images of a config are made: its model, its images to begin from, and a folder for files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noisette.checkpoint import Checkpoint
-from noisette.config import Experiment, Show
-from noisette.config.agreement import shortened
+from noisette.config import Experiment, FiguresConfig
+from noisette.config.agreement import cap_steps
 from noisette.contracts import Sampler
 from noisette.figures.animation import save_animation
-from noisette.figures.generator import Painter
-from noisette.figures.images import Gallery, to_image
+from noisette.figures.generator import ImageGenerator
+from noisette.figures.images import ImageLoader, to_image
 from noisette.images import save_png
 from noisette.layout import data_directory
 from noisette.machine import Machine
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from noisette.figures.inpainting import Filled
+    from noisette.figures.inpainting import Completion
 
-__all__ = ["Studio"]
+__all__ = ["FigureContext"]
 
 
 @dataclass
-class Studio:
-    """A place to make pictures at.
+class FigureContext:
+    """A place to make images at.
 
     Attributes:
         config: what lists them.
@@ -39,11 +39,11 @@ class Studio:
         folder: where files go.
         label: what they are called.
         step: is called when a part of the work is done.
-        checkpoint: the trained network; None for pictures that need none.
+        checkpoint: the trained network; None for images that need none.
         files: names of the files that tell it all; notes: what a person should know of them.
     """
 
-    config: Experiment | Show
+    config: Experiment | FiguresConfig
     root: Path
     folder: Path
     label: str
@@ -59,48 +59,48 @@ class Studio:
             raise TypeError(f"{self.label}: there is no experiment, and no network")
         return self.config
 
-    def painter(self, sampler: Sampler) -> Painter:
-        """Return the trained network, ready to draw with a sampler as the experiment's own pictures are drawn."""
+    def generator(self, sampler: Sampler) -> ImageGenerator:
+        """Return the trained network, ready to draw with a sampler as the experiment's own images are drawn."""
         experiment, checkpoint = self.experiment, self.checkpoint
         if checkpoint is None:
             raise TypeError(f"{self.label}: there is no checkpoint")
-        machine = Machine.here(experiment.training.precision)
+        machine = Machine.detect(experiment.training.precision)
         model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=machine)
-        (within,) = shortened((sampler,), experiment.timesteps)
-        return Painter(model, within, experiment.sampling.clip_x0, experiment.seed, experiment.threads)
+        (within,) = cap_steps((sampler,), experiment.timesteps)
+        return ImageGenerator(model, within, experiment.sampling.clip_x0, experiment.seed, experiment.threads)
 
-    def gallery(self, painter: Painter | None = None, size: int | None = None) -> Gallery:
-        """Return where pictures come from, fitted to the painter's model, or as the experiment prepares them."""
+    def image_loader(self, generator: ImageGenerator | None = None, size: int | None = None) -> ImageLoader:
+        """Return where images come from, fitted to the painter's model, or as the experiment prepares them."""
         if not isinstance(self.config, Experiment):
-            return Gallery(shape=(None, size, size))
+            return ImageLoader(shape=(None, size, size))
         experiment = self.config
         preparation = experiment.preparation
         side = size or preparation.size
-        shape = (preparation.channels, side, side) if painter is None else painter.model.shape
-        return Gallery(lambda: data_directory(experiment, self.root), shape, preparation.fit, painter)
+        shape = (preparation.channels, side, side) if generator is None else generator.model.shape
+        return ImageLoader(lambda: data_directory(experiment, self.root), shape, preparation.fit, generator)
 
-    def picture(self, gallery: Gallery, name: str) -> NDArray[np.uint8]:
-        """Return a picture by its name, uint8 (C, H, W), and note what was done to it."""
-        picture, done = gallery(name)
+    def image(self, image_loader: ImageLoader, name: str) -> NDArray[np.uint8]:
+        """Return an image by its name, uint8 (C, H, W), and note what was done to it."""
+        image, done = image_loader(name)
         if done:
             self.notes.append(f"{name}: {done}")
-        return picture
+        return image
 
-    def mask(self, gallery: Gallery, path: Path) -> NDArray[np.bool_]:
-        """Return where a picture is white, bool (H, W)."""
-        shown, _ = replace(gallery, shape=(1, *gallery.shape[1:]))(str(path))
+    def mask(self, image_loader: ImageLoader, path: Path) -> NDArray[np.bool_]:
+        """Return where an image is white, bool (H, W)."""
+        shown, _ = replace(image_loader, shape=(1, *image_loader.shape[1:]))(str(path))
         white: NDArray[np.bool_] = shown[0] >= 128
         return white
 
     def save(self, image: Image.Image, suffix: str = "") -> None:
-        """Save a picture that tells it all, as PNG."""
+        """Save an image that tells it all, as PNG."""
         self.files.append(save_png(image, self.folder / f"{self.label}{suffix}.png").name)
 
     def save_single(self, image: Image.Image, suffix: str) -> None:
-        """Save one of many pictures, which is part of one that is saved whole."""
+        """Save one of many images, which is part of one that is saved whole."""
         save_png(image, self.folder / f"{self.label}-{suffix}.png")
 
-    def save_filled(self, result: Filled) -> None:
+    def save_completion(self, result: Completion) -> None:
         """Save what was completed: all in a row, and each result alone."""
         self.save(result.grid())
         for number, completed in enumerate(result.results):

@@ -1,4 +1,4 @@
-"""Pictures whose missing part a model fills in, and small ones that it enlarges."""
+"""Images whose missing part a model fills in, and small ones that it enlarges."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 import torch
 
 from noisette.errors import DataError
-from noisette.images import sheet
-from noisette.model.conditioning import enlarged, shrunk, small_size
+from noisette.images import make_sheet
+from noisette.model.conditioning import downsample, scaled_size, upsample
 from noisette.pixels import to_bytes, to_unit
 from noisette.sampling.inpainting import inpaint
-from noisette.sampling.loop import draw
+from noisette.sampling.loop import generate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from noisette.figures.generator import Painter
+    from noisette.figures.generator import ImageGenerator
 
-__all__ = ["Filled", "box", "filled", "small_shape", "upscaled"]
+__all__ = ["Completion", "box_mask", "inpaint_image", "low_res_shape", "upscale_image"]
 
 
 @dataclass(frozen=True)
-class Filled:
+class Completion:
     """What a model made of something incomplete.
 
     Attributes:
-        given: what it was shown, as pictures uint8 (K, C, H, W), and what each is called.
+        given: what it was shown, as images uint8 (K, C, H, W), and what each is called.
         results: several ways to complete it, uint8 (N, C, H, W).
     """
 
@@ -40,54 +40,54 @@ class Filled:
         """Draw what was given, then the results, in one row."""
         numbered = [f"no. {number}" for number in range(len(self.results))]
         row = np.concatenate([np.stack(list(self.given.values())), self.results])
-        return sheet(row[None], [*self.given, *numbered])
+        return make_sheet(row[None], [*self.given, *numbered])
 
 
-def filled(
-    painter: Painter,
-    picture: NDArray[np.uint8],
+def inpaint_image(
+    generator: ImageGenerator,
+    image: NDArray[np.uint8],
     missing: NDArray[np.bool_],
     count: int = 4,
-    become: str | None = None,
+    class_name: str | None = None,
     *,
-    jump: int = 10,
-    resample: int = 10,
-) -> Filled:
-    """Fill in the missing part of a picture in several ways (Lugmayr et al. 2022, RePaint).
+    jump_length: int = 10,
+    jump_n_sample: int = 10,
+) -> Completion:
+    """Fill in the missing part of an image in several ways (Lugmayr et al. 2022, RePaint).
 
     Args:
-        painter: the model and its sampler; an ancestral one mixes best.
-        picture: uint8 (C, H, W) of the model's shape.
-        missing: bool (H, W), True where the picture is to be filled in.
+        generator: the model and its sampler; an ancestral one mixes best.
+        image: uint8 (C, H, W) of the model's shape.
+        missing: bool (H, W), True where the image is to be filled in.
         count: how many ways.
-        become: class of the picture, for a network that knows classes; None for no class.
-        jump, resample: see `noisette.sampling.inpainting.inpaint`.
+        class_name: class of the image, for a network that knows classes; None for no class.
+        jump_length, jump_n_sample: see `noisette.sampling.inpainting.inpaint`.
 
     Raises:
-        DataError: if the picture or the mask has another shape, nothing is missing, or there is no such class.
+        DataError: if the image or the mask has another shape, nothing is missing, or there is no such class.
     """
-    x0 = painter.unit(picture)[None].expand(count, -1, -1, -1)
-    if missing.shape != picture.shape[1:]:
-        raise DataError(f"mask: expected the picture's height and width, {picture.shape[1:]}; got {missing.shape}")
+    x0 = generator.to_unit(image)[None].expand(count, -1, -1, -1)
+    if missing.shape != image.shape[1:]:
+        raise DataError(f"mask: expected the image's height and width, {image.shape[1:]}; got {missing.shape}")
     if not missing.any():
-        raise DataError("mask: nothing is missing of the picture: there is nothing to fill in")
+        raise DataError("mask: nothing is missing of the image: there is nothing to fill in")
     known = torch.from_numpy(~missing).to(x0.device)
-    with painter.computing():
-        drawn = inpaint(
-            painter.denoiser(painter.one_class(become, count)),
-            painter.sampler,
+    with generator.limit_threads():
+        generated = inpaint(
+            generator.denoiser(generator.class_labels(class_name, count)),
+            generator.sampler,
             x0,
             known,
             range(count),
-            painter.seed,
-            jump=jump,
-            resample=resample,
+            generator.seed,
+            jump_length=jump_length,
+            jump_n_sample=jump_n_sample,
         )
-    shown = np.where(missing, np.uint8(128), picture)
-    return Filled({"picture": picture, "given": shown}, to_bytes(drawn).cpu().numpy())
+    shown = np.where(missing, np.uint8(128), image)
+    return Completion({"image": image, "given": shown}, to_bytes(generated).cpu().numpy())
 
 
-def box(shape: tuple[int, int], place: tuple[int, int, int, int] | None = None) -> NDArray[np.bool_]:
+def box_mask(shape: tuple[int, int], place: tuple[int, int, int, int] | None = None) -> NDArray[np.bool_]:
     """Return a mask of height and width `shape` that is True inside a box.
 
     Args:
@@ -95,58 +95,62 @@ def box(shape: tuple[int, int], place: tuple[int, int, int, int] | None = None) 
         place: left, top, width and height in pixels; None takes the middle half.
 
     Raises:
-        DataError: if the box has no pixel in the picture.
+        DataError: if the box has no pixel in the image.
     """
     height, width = shape
     left, top, wide, high = place or (width // 4, height // 4, width // 2, height // 2)
     mask = np.zeros(shape, dtype=np.bool_)
     mask[max(top, 0) : max(top + high, 0), max(left, 0) : max(left + wide, 0)] = True
     if not mask.any():
-        raise DataError(f"box: {place} is outside the picture, which is {width} wide and {height} high")
+        raise DataError(f"box: {place} is outside the image, which is {width} wide and {height} high")
     return mask
 
 
-def small_shape(painter: Painter) -> tuple[int, int, int]:
+def low_res_shape(generator: ImageGenerator) -> tuple[int, int, int]:
     """Return channels, height and width of what the model enlarges.
 
     Raises:
         DataError: if it was not trained to.
     """
-    side = painter.model.inputs.low_res_size
+    side = generator.model.conditioning.low_res_size
     if side is None:
         raise DataError("this network was not trained to enlarge: train one with training.low_res_size=16, say")
-    channels, height, width = painter.model.shape
-    return channels, *small_size((height, width), side)
+    channels, height, width = generator.model.shape
+    return channels, *scaled_size((height, width), side)
 
 
-def upscaled(painter: Painter, picture: NDArray[np.uint8], count: int = 4, become: str | None = None) -> Filled:
-    """Enlarge a picture in several ways (Saharia et al. 2021, SR3).
+def upscale_image(
+    generator: ImageGenerator, image: NDArray[np.uint8], count: int = 4, class_name: str | None = None
+) -> Completion:
+    """Enlarge an image in several ways (Saharia et al. 2021, SR3).
 
     Args:
-        painter: a model that was trained with `training.low_res_size`.
-        picture: uint8 (C, h, w) as small as the model takes it, or of its full shape, which is made small first.
+        generator: a model that was trained with `training.low_res_size`.
+        image: uint8 (C, h, w) as small as the model takes it, or of its full shape, which is made small first.
         count: how many ways.
-        become: class of the picture, for a network that knows classes; None for no class.
+        class_name: class of the image, for a network that knows classes; None for no class.
 
     Raises:
-        DataError: if the model does not enlarge, or the picture has another shape.
+        DataError: if the model does not enlarge, or the image has another shape.
     """
-    shape, given = small_shape(painter), {}
-    if picture.shape == shape:
-        small = to_unit(torch.from_numpy(np.array(picture)))[None].to(painter.model.machine.device)
+    shape, given = low_res_shape(generator), {}
+    if image.shape == shape:
+        small = to_unit(torch.from_numpy(np.array(image)))[None].to(generator.model.machine.device)
     else:
-        small, given = shrunk(painter.unit(picture)[None], min(shape[1:])), {"picture": picture}
-    size = painter.model.shape[1:]
-    hint = enlarged(small, size).expand(count, -1, -1, -1)
-    device = painter.model.machine.device
-    with painter.computing():
-        denoise = painter.denoiser(painter.one_class(become, count), hint)
-        drawn = draw(denoise, painter.sampler, painter.model.shape, range(count), painter.seed, device)
-    given |= {"bicubic": to_bytes(hint[0]).cpu().numpy()}
-    return Filled({"small": _blocks(small[0], size), **given}, to_bytes(drawn).cpu().numpy())
+        small, given = downsample(generator.to_unit(image)[None], min(shape[1:])), {"image": image}
+    size = generator.model.shape[1:]
+    low_res = upsample(small, size).expand(count, -1, -1, -1)
+    device = generator.model.machine.device
+    with generator.limit_threads():
+        denoise = generator.denoiser(generator.class_labels(class_name, count), low_res)
+        generated = generate(
+            denoise, generator.sampler, generator.model.shape, range(count), generator.seed, device
+        )
+    given |= {"bicubic": to_bytes(low_res[0]).cpu().numpy()}
+    return Completion({"small": _blocks(small[0], size), **given}, to_bytes(generated).cpu().numpy())
 
 
 def _blocks(small: torch.Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a small picture (C, h, w) at full size with its pixels as blocks, uint8 (C, H, W)."""
+    """Return a small image (C, h, w) at full size with its pixels as blocks, uint8 (C, H, W)."""
     blocks: NDArray[np.uint8] = to_bytes(torch.nn.functional.interpolate(small[None], size)[0]).cpu().numpy()
     return blocks

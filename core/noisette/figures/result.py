@@ -8,12 +8,12 @@ from typing import Any
 
 from noisette.storage import Manifest, is_complete, read_manifest
 
-__all__ = ["Shown"]
+__all__ = ["FigureResult"]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What one item of a config's `pictures` gave.
+class FigureResult:
+    """What one item of a config's `images` gave.
 
     Attributes:
         directory: holds PNG files, and GIF and WebP where something moves.
@@ -24,11 +24,11 @@ class Shown:
     manifest: Manifest
 
     @classmethod
-    def finished(cls, directory: Path) -> Shown | None:
-        """Return the pictures of this directory if they are complete; looks at sizes only."""
-        if not is_complete(directory, "pictures"):
+    def finished(cls, directory: Path) -> FigureResult | None:
+        """Return the images of this directory if they are complete; looks at sizes only."""
+        if not is_complete(directory, "figures"):
             return None
-        return cls(directory, read_manifest(directory, "pictures"))
+        return cls(directory, read_manifest(directory, "figures"))
 
     @property
     def about(self) -> dict[str, Any]:
@@ -42,5 +42,5 @@ class Shown:
 
     @property
     def files(self) -> list[Path]:
-        """The files that tell it all, the one to look at first; the directory may hold single pictures besides."""
+        """The files that tell it all, the one to look at first; the directory may hold single images besides."""
         return [self.directory / name for name in self.about["files"]]

@@ -15,68 +15,70 @@ from noisette.errors import PluginError
 if TYPE_CHECKING:
     from noisette.config import Sampling
     from noisette.contracts import Sampler
-    from noisette.diffusion.process import Tables
+    from noisette.diffusion.process import Process
     from noisette.model.model import Model
 
-__all__ = ["labels_of", "network_calls", "stacked", "with_labels"]
+__all__ = ["build_denoiser", "build_denoiser_for_labels", "count_network_calls", "labels_for"]
 
 
-def stacked(
-    model: Model, sampler: Sampler, options: Sampling, indices: Sequence[int], hint: Tensor | None = None
+def build_denoiser(
+    model: Model, sampler: Sampler, options: Sampling, indices: Sequence[int], low_res: Tensor | None = None
 ) -> Denoiser:
-    """Return the denoiser for the pictures of the given numbers, with the classes that the options give them.
+    """Return the denoiser for the images of the given numbers, with the classes that the options give them.
 
     Raises:
-        DataError: if the network wants small pictures to enlarge, and there is no hint, or the other way round.
+        DataError: if the network wants small images to enlarge, and there is no hint, or the other way round.
         PluginError: if the sampler is guided and the network knows no labels, or needs a variance that it did not
             learn.
     """
-    return with_labels(model, sampler, labels_of(model, options, indices), options.clip_x0, hint)
+    return build_denoiser_for_labels(model, sampler, labels_for(model, options, indices), options.clip_x0, low_res)
 
 
-def with_labels(
-    model: Model, sampler: Sampler, labels: Tensor | None, clip: float | None = 1.0, hint: Tensor | None = None
+def build_denoiser_for_labels(
+    model: Model, sampler: Sampler, labels: Tensor | None, clip: float | None = 1.0, low_res: Tensor | None = None
 ) -> Denoiser:
-    """Return the denoiser for pictures of the given classes, (N,) int64, or of none: guided first, bounded last.
+    """Return the denoiser for images of the given classes, (N,) int64, or of none: guided first, bounded last.
 
     Raises:
-        DataError, PluginError: as `stacked`.
+        DataError, PluginError: as `build_denoiser`.
     """
     if sampler.needs_learned_variance and model.objective.outputs == 1:
         raise PluginError(
             f"sampler {sampler.label}: needs a network that learned the variance (objective.bound=hybrid or full)"
         )
-    denoise: Denoiser = model.denoiser(None if labels is None else labels.to(model.machine.device), hint)
-    if sampler.guidance:
+    denoise: Denoiser = model.denoiser(None if labels is None else labels.to(model.machine.device), low_res)
+    if sampler.is_guided:
         if labels is None:
             raise PluginError(
                 f"sampler {sampler.label}: guidance needs a network that was trained with labels "
                 "(training.class_conditional=true) and sampling.labels=balanced"
             )
-        denoise = Guided(denoise, model.denoiser(hint=hint), sampler.guidance, sampler.guidance_interval)
-    if sampler.threshold is not None:
-        return Thresholded(denoise, sampler.threshold)
+        denoise = Guided(
+            denoise, model.denoiser(low_res=low_res), sampler.guidance_scale, sampler.guidance_interval
+        )
+    if sampler.dynamic_threshold is not None:
+        return Thresholded(denoise, sampler.dynamic_threshold)
     return denoise if clip is None else Clipped(denoise, clip)
 
 
-def labels_of(model: Model, options: Sampling, indices: Sequence[int]) -> Tensor | None:
-    """Return the classes of the pictures of the given numbers, (N,) int64, or None; picture i has class i mod K."""
+def labels_for(model: Model, options: Sampling, indices: Sequence[int]) -> Tensor | None:
+    """Return the classes of the images of the given numbers, (N,) int64, or None; image i has class i mod K."""
     if not model.classes or options.labels == "none":
         return None
     return torch.tensor([index % len(model.classes) for index in indices])
 
 
-def network_calls(sampler: Sampler, tables: Tables) -> int:
+def count_network_calls(sampler: Sampler, process: Process) -> int:
     """Return how often the network is called in a walk over a process: guided steps call it twice.
 
     For a sampler that calls its denoiser several times a step, all calls of a step count as guided or not.
     """
-    steps = tables.timesteps(sampler.steps, sampler.spacing)
-    walked = len(steps) - 1
-    calls = sampler.network_calls(walked, from_noise=tables(steps[0])[0] == 0)
-    if not sampler.guidance:
+    steps = process.timesteps(sampler.steps, sampler.spacing)
+    steps_taken = len(steps) - 1
+    calls = sampler.network_calls(steps_taken, from_noise=process(steps[0])[0] == 0)
+    if not sampler.is_guided:
         return calls
     if sampler.guidance_interval is None:
         return 2 * calls
     first, last = sampler.guidance_interval
-    return calls + round(calls * sum(last <= t <= first for t in steps[:-1]) / walked)
+    return calls + round(calls * sum(last <= t <= first for t in steps[:-1]) / steps_taken)

@@ -13,9 +13,9 @@ from noisette.diffusion.denoiser import Denoiser
 if TYPE_CHECKING:
     from noisette.contracts import Objective
     from noisette.diffusion.prediction import Prediction
-    from noisette.diffusion.process import Tables
+    from noisette.diffusion.process import Process
 
-__all__ = ["NetworkDenoiser", "shown"]
+__all__ = ["NetworkDenoiser", "concat_inputs"]
 
 
 class NetworkDenoiser(Denoiser):
@@ -24,10 +24,10 @@ class NetworkDenoiser(Denoiser):
     Args:
         network: called as `network(x, t, label)`; it should be in evaluation mode.
         objective: what the network was trained to say.
-        schedule: tables of the process it was trained on.
-        label: classes of the pictures, (N,) int64, or None.
+        process: tables of the process it was trained on.
+        label: classes of the images, (N,) int64, or None.
         autocast: dtype that the network computes in, or None for that of its weights.
-        hint: further channels that the network is shown, (N, C', H, W), or None.
+        low_res: further channels that the network is shown, (N, C', H, W), or None.
         self_condition: whether it is shown, before the hint, the x0 that it saw at the call before (zeros at the
             first), within [-1, 1]; such a denoiser serves one walk.
     """
@@ -36,41 +36,43 @@ class NetworkDenoiser(Denoiser):
         self,
         network: nn.Module,
         objective: Objective,
-        schedule: Tables,
+        process: Process,
         label: Tensor | None = None,
         autocast: torch.dtype | None = None,
         *,
-        hint: Tensor | None = None,
+        low_res: Tensor | None = None,
         self_condition: bool = False,
     ) -> None:
-        self.network, self.objective, self.schedule = network, objective, schedule
+        self.network, self.objective, self.process = network, objective, process
         self.label, self.autocast = label, autocast
-        self.hint, self.self_condition = hint, self_condition
-        self._seen: Tensor | None = None
+        self.low_res, self.self_condition = low_res, self_condition
+        self._previous_x0: Tensor | None = None
 
     @torch.no_grad()
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Call the network once; x_t and the prediction are in x_t's dtype, whatever the network computes in."""
         steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
         with self._autocasting(x_t.device.type):
-            output = self.network(self._shown(x_t), steps, self.label)
-        prediction = self.objective.read(output.to(x_t.dtype), x_t, t, self.schedule)
+            output = self.network(self._network_input(x_t), steps, self.label)
+        prediction = self.objective.parse_output(output.to(x_t.dtype), x_t, t, self.process)
         if self.self_condition:
-            self._seen = prediction.x0.clamp(-1, 1)
+            self._previous_x0 = prediction.x0.clamp(-1, 1)
         return prediction
 
     def _autocasting(self, device: str) -> AbstractContextManager[object]:
         return nullcontext() if self.autocast is None else torch.autocast(device, dtype=self.autocast)
 
-    def _shown(self, x_t: Tensor) -> Tensor:
-        return shown(x_t, self._seen, self.hint, self_condition=self.self_condition)
+    def _network_input(self, x_t: Tensor) -> Tensor:
+        return concat_inputs(x_t, self._previous_x0, self.low_res, self_condition=self.self_condition)
 
 
-def shown(x_t: Tensor, seen: Tensor | None, hint: Tensor | None, *, self_condition: bool) -> Tensor:
+def concat_inputs(
+    x_t: Tensor, previous_x0: Tensor | None, low_res: Tensor | None, *, self_condition: bool
+) -> Tensor:
     """Return what a network is shown: x_t, the x0 seen before (zeros if None) if it wants it, and the hint."""
     parts = [x_t]
     if self_condition:
-        parts.append(torch.zeros_like(x_t) if seen is None else seen)
-    if hint is not None:
-        parts.append(hint)
+        parts.append(torch.zeros_like(x_t) if previous_x0 is None else previous_x0)
+    if low_res is not None:
+        parts.append(low_res)
     return torch.cat(parts, dim=1) if len(parts) > 1 else x_t

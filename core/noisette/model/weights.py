@@ -12,10 +12,16 @@ from noisette.checkpoint import Checkpoint
 from noisette.errors import CheckpointError
 from noisette.storage import committed, read_tensors
 
-__all__ = ["file_of", "load_weights", "slim", "weights_file", "weights_of"]
+__all__ = [
+    "ema_file_name",
+    "export_inference_checkpoint",
+    "find_weights_file",
+    "load_weights",
+    "select_weights_file",
+]
 
 
-def weights_file(decays: Sequence[float], ema: bool | float) -> str:
+def select_weights_file(decays: Sequence[float], ema: bool | float) -> str:
     """Return which file of a checkpoint has the asked weights.
 
     Args:
@@ -27,25 +33,25 @@ def weights_file(decays: Sequence[float], ema: bool | float) -> str:
         CheckpointError: if there is no average of this decay.
     """
     if isinstance(ema, bool):
-        return file_of(decays[0], decays) if ema and decays else "network.safetensors"
+        return ema_file_name(decays[0], decays) if ema and decays else "network.safetensors"
     if ema not in decays:
         known = f"it has {', '.join(map(str, decays))}" if decays else "it has none"
         raise CheckpointError(f"the checkpoint has no weights averaged with decay {ema}; {known}")
-    return file_of(ema, decays)
+    return ema_file_name(ema, decays)
 
 
-def file_of(decay: float, decays: Sequence[float]) -> str:
+def ema_file_name(decay: float, decays: Sequence[float]) -> str:
     """Return the name of the file of a decay's average in a checkpoint: the first one's has no number."""
     return "ema.safetensors" if decay == decays[0] else f"ema-{decay}.safetensors"
 
 
-def weights_of(checkpoint: Checkpoint, ema: bool | float) -> str:
-    """Return the name of the file that has the asked weights; see `noisette.model.weights.weights_file`."""
+def find_weights_file(checkpoint: Checkpoint, ema: bool | float) -> str:
+    """Return the name of the file that has the asked weights; see `noisette.model.weights.select_weights_file`."""
     if "averaged" in checkpoint.about and ema:
         return "ema.safetensors"
-    told = checkpoint.about["experiment"]["training"]["ema_decay"]
-    decays = [] if told is None else told if isinstance(told, list) else [told]
-    return weights_file(decays if "ema.safetensors" in checkpoint.manifest.files else [], ema)
+    decays_option = checkpoint.about["experiment"]["training"]["ema_decay"]
+    decays = [] if decays_option is None else decays_option if isinstance(decays_option, list) else [decays_option]
+    return select_weights_file(decays if "ema.safetensors" in checkpoint.manifest.files else [], ema)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -62,10 +68,10 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise CheckpointError(f"{path}: its weights do not fit the network: {' '.join(lines)}") from None
 
 
-def slim(checkpoint: Checkpoint, target: Path) -> Checkpoint:
+def export_inference_checkpoint(checkpoint: Checkpoint, target: Path) -> Checkpoint:
     """Write the averaged weights of a checkpoint, or the network's where none were averaged, as a checkpoint.
 
-    It draws the same pictures, and has about a quarter of the bytes. No training can go on from it.
+    It draws the same images, and has about a quarter of the bytes. No training can go on from it.
 
     Args:
         checkpoint: what is copied.
@@ -75,7 +81,7 @@ def slim(checkpoint: Checkpoint, target: Path) -> Checkpoint:
         CheckpointError: if the checkpoint is damaged; StorageError: if the target cannot be written.
     """
     whole = Checkpoint.open(checkpoint.directory)
-    file = weights_of(whole, True)
+    file = find_weights_file(whole, True)
     about = {**whole.about, "slim": whole.digest}
     with committed(target, "checkpoint", about) as staging:
         shutil.copyfile(whole.directory / file, staging / file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from noisette.plugins.discovery import Broken, Found, Source, discover
+from noisette.plugins.discovery import BrokenPlugin, FoundPlugin, PluginSource, discover
 from noisette.plugins.registry import Registry, register, registry
 
-__all__ = ["Broken", "Found", "Registry", "Source", "discover", "register", "registry"]
+__all__ = ["BrokenPlugin", "FoundPlugin", "PluginSource", "Registry", "discover", "register", "registry"]

@@ -6,15 +6,15 @@ from traceback import walk_tb
 from types import FrameType
 
 from noisette.contracts import Plugin
-from noisette.plugins.discovery import Found
+from noisette.plugins.discovery import FoundPlugin
 from noisette.plugins.registry import registry
 
-__all__ = ["blamed"]
+__all__ = ["describe_failure"]
 
 _OWN = ("noisette", "noisette_flows")
 
 
-def blamed(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """Return one message for an exception that came out of the code of a plugin; nothing for any other.
 
     It names kind, plugin, package, and the innermost file and line of that package, such as
@@ -28,7 +28,7 @@ def blamed(error: BaseException) -> str:
         return ""
     frame, line = inside[-1]
     code = frame.f_code
-    whose = _whose([one for one, _ in frames], _top(frame.f_globals["__name__"]))
+    whose = _find_owner([one for one, _ in frames], _top(frame.f_globals["__name__"]))
     text = " ".join(str(error).split())
     return (
         f"{whose} failed: {type(error).__name__}{': ' if text else ''}{text}\n"
@@ -40,17 +40,17 @@ def _top(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _whose(frames: list[FrameType], package: str) -> str:
+def _find_owner(frames: list[FrameType], package: str) -> str:
     """Return what failed: the plugin whose method is innermost, or the package if none is there."""
     for frame in reversed(frames):
         plugin = frame.f_locals.get("self", frame.f_locals.get("cls"))
         kind = plugin if isinstance(plugin, type) else type(plugin)
         if issubclass(kind, Plugin) and _top(kind.__module__) == package:
-            return f"{kind.kind} {kind.name!r} of {_package(kind, package)}"
-    return f"a plugin of {_package(None, package)}"
+            return f"{kind.kind} {kind.name!r} of {_package_label(kind, package)}"
+    return f"a plugin of {_package_label(None, package)}"
 
 
-def _package(plugin: type[Plugin] | None, package: str) -> str:
-    same: list[Found] = [found for found in registry().found if _top(found.plugin.__module__) == package]
+def _package_label(plugin: type[Plugin] | None, package: str) -> str:
+    same: list[FoundPlugin] = [found for found in registry().found if _top(found.plugin.__module__) == package]
     found = next((one for one in same if one.plugin is plugin), same[0])
     return f"{found.origin.distribution} {found.origin.version}"

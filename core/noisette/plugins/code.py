@@ -3,7 +3,7 @@
 The code of a class is that of the module that defines it, and of every module of the same top-level package that
 these import, directly or through one another, also inside functions. It is read from source; nothing is imported.
 The syntax tree is hashed, so comments, formatting, docstrings and the descriptions of options do not count. Nor do
-what the contract lists in `Plugin.unkeyed`, imports for type checkers, and the `__init__` of a
+what the contract lists in `Plugin.excluded_from_key`, imports for type checkers, and the `__init__` of a
 package on the way to a module. A class of a script or a notebook has no package: see `noisette.plugins.code`.
 
 Trees are hashed once: what was found is kept by the content of the file in `cache_directory`.
@@ -30,12 +30,12 @@ from typing import Any
 from noisette.contracts import Plugin
 from noisette.storage import cache_directory, digest
 
-__all__ = ["code_of", "running_code"]
+__all__ = ["code_of", "runtime_code"]
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 
 
-def running_code(plugin: type) -> dict[str, Any]:
+def runtime_code(plugin: type) -> dict[str, Any]:
     """Return what a class and all that it uses are made of, by name, as JSON values."""
     found: dict[str, Any] = {}
     pending: list[type | FunctionType] = [plugin]
@@ -43,20 +43,20 @@ def running_code(plugin: type) -> dict[str, Any]:
         thing = pending.pop()
         if thing.__qualname__ in found:
             continue
-        functions = dict(_functions(thing))
+        functions = dict(_functions_of(thing))
         found[thing.__qualname__] = {name: _instructions(one.__code__) for name, one in functions.items()}
-        for used, value in (pair for one in functions.values() for pair in _used(one)):
+        for used, value in (pair for one in functions.values() for pair in _used_values(one)):
             if isinstance(value, type | FunctionType) and value.__module__ == plugin.__module__:
                 pending.append(value)
             elif _is_plain(value):
                 found[f"{used}="] = repr(value)
         if isinstance(thing, type):
             pending += [base for base in thing.__bases__ if base.__module__ == plugin.__module__]
-            found |= {f"{thing.__qualname__}.{name}=": value for name, value in _values(thing).items()}
+            found |= {f"{thing.__qualname__}.{name}=": value for name, value in _class_values(thing).items()}
     return found
 
 
-def _functions(thing: type | FunctionType) -> Iterator[tuple[str, FunctionType]]:
+def _functions_of(thing: type | FunctionType) -> Iterator[tuple[str, FunctionType]]:
     """Yield the functions that something is made of, those behind decorators too."""
     parts = vars(thing) if isinstance(thing, type) else {"": thing}
     for name, part in parts.items():
@@ -69,7 +69,7 @@ def _functions(thing: type | FunctionType) -> Iterator[tuple[str, FunctionType]]
 
 
 @cache
-def _values(plugin: type) -> dict[str, str]:
+def _class_values(plugin: type) -> dict[str, str]:
     """Return the values of a class as they were when first asked for: a list may fill while it runs."""
     own = {name: value for name, value in vars(plugin).items() if not name.startswith("_")}
     return {name: repr(value) for name, value in own.items() if _is_plain(value)}
@@ -79,30 +79,30 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN) or (isinstance(value, tuple | list) and all(map(_is_plain, value)))
 
 
-def _used(function: FunctionType) -> Iterator[tuple[str, Any]]:
+def _used_values(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """Yield what a function uses from outside: globals, what it closes over, and its defaults."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     for name, cell in cells:
         yield name, getattr(cell, "cell_contents", None) if cell is not None else None
     yield f"{function.__qualname__} defaults", function.__defaults__ or ()
-    for name in _names(function.__code__):
+    for name in _global_names(function.__code__):
         if name in function.__globals__:
             yield name, function.__globals__[name]
 
 
-def _names(code: CodeType) -> Iterator[str]:
+def _global_names(code: CodeType) -> Iterator[str]:
     yield from code.co_names
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
-            yield from _names(inner)
+            yield from _global_names(inner)
 
 
 def _instructions(code: CodeType) -> list[Any]:
     """Return what a function does; a docstring is not done."""
-    return [[one.opname, _argument(one.argval)] for one in dis.get_instructions(code)]
+    return [[one.opname, _instruction_argument(one.argval)] for one in dis.get_instructions(code)]
 
 
-def _argument(value: Any) -> Any:
+def _instruction_argument(value: Any) -> Any:
     if isinstance(value, CodeType):
         return _instructions(value)
     return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
@@ -124,9 +124,9 @@ def code_of(plugin: type[Plugin]) -> str:
 def _of_class(plugin: type[Plugin]) -> Any:
     module = sys.modules.get(plugin.__module__)
     if plugin.__module__ == "__main__" or getattr(module, "__spec__", None) is None:
-        return running_code(plugin)
+        return runtime_code(plugin)
     if "<locals>" in plugin.__qualname__:  # a function made it, perhaps with values of its own
-        return [_of_module(plugin), running_code(plugin)]
+        return [_of_module(plugin), runtime_code(plugin)]
     return _of_module(plugin)
 
 
@@ -139,9 +139,9 @@ def _of_module(plugin: type[Plugin]) -> dict[str, str]:
         name = pending.pop()
         spec = None if name in found else _spec(name)
         if spec is not None:
-            module = _read(spec, plugin.unkeyed)
+            module = _load_module(spec, plugin.excluded_from_key)
             found[name] = module.code
-            pending += _imported(spec, module, _top(name))
+            pending += _imported_modules(spec, module, _top(name))
     return found
 
 
@@ -170,7 +170,7 @@ class _Module:
     imports: list[tuple[int, str, list[str]]]
 
 
-def _imported(spec: ModuleSpec, module: _Module, top: str) -> Iterator[str]:
+def _imported_modules(spec: ModuleSpec, module: _Module, top: str) -> Iterator[str]:
     """Yield the full names of the modules of the package `top` that a module imports."""
     package = spec.name if spec.submodule_search_locations is not None else spec.name.rpartition(".")[0]
     for level, name, taken in module.imports:
@@ -184,21 +184,21 @@ def _imported(spec: ModuleSpec, module: _Module, top: str) -> Iterator[str]:
             yield full
 
 
-def _read(spec: ModuleSpec, without: tuple[str, ...]) -> _Module:
-    content = _content(spec)
+def _load_module(spec: ModuleSpec, without: tuple[str, ...]) -> _Module:
+    content = _read_source(spec)
     if not (spec.origin or "").endswith(".py"):
         return _Module(blake2b(content, digest_size=8).hexdigest(), [])
-    told = f"{_VERSION} {' '.join(without)}\0".encode()
-    kept = cache_directory() / "code" / blake2b(told + content, digest_size=16).hexdigest()
+    salt = f"{_VERSION} {' '.join(without)}\0".encode()
+    cached = cache_directory() / "code" / blake2b(salt + content, digest_size=16).hexdigest()
     with suppress(OSError, ValueError, TypeError):
-        return _Module(**json.loads(kept.read_text(encoding="utf-8")))
-    module = _parsed(content, without)
+        return _Module(**json.loads(cached.read_text(encoding="utf-8")))
+    module = _parse(content, without)
     with suppress(OSError):
-        _keep(kept, json.dumps(vars(module)))
+        _write_cache(cached, json.dumps(vars(module)))
     return module
 
 
-def _content(spec: ModuleSpec) -> bytes:
+def _read_source(spec: ModuleSpec) -> bytes:
     """Return the content of a module's file, also of one in an archive; nothing for a package without a file."""
     get_data = getattr(spec.loader, "get_data", None)
     with suppress(OSError):
@@ -207,44 +207,44 @@ def _content(spec: ModuleSpec) -> bytes:
     return b""
 
 
-def _keep(path: Path, text: str) -> None:
+def _write_cache(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f"{path.name}-{os.getpid()}")
     staging.write_text(text, encoding="utf-8")
     staging.replace(path)
 
 
-def _parsed(content: bytes, without: tuple[str, ...]) -> _Module:
+def _parse(content: bytes, without: tuple[str, ...]) -> _Module:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError):  # a module that is imported in vain, or for another Python
         return _Module(blake2b(content, digest_size=8).hexdigest(), [])
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            node.body = [one for one in node.body if _defined(one) not in without]
-    text = json.dumps(_plain(tree), separators=(",", ":"))
+            node.body = [one for one in node.body if _defined_name(one) not in without]
+    text = json.dumps(_tree_to_json(tree), separators=(",", ":"))
     return _Module(blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest(), list(_imports(tree)))
 
 
-def _defined(node: ast.stmt) -> str:
+def _defined_name(node: ast.stmt) -> str:
     """Return the name of the function or annotated variable that a statement defines, or nothing."""
     name = getattr(node, "name", getattr(getattr(node, "target", None), "id", ""))
     return str(name)
 
 
-def _plain(node: Any) -> Any:
+def _tree_to_json(node: Any) -> Any:
     """Return a syntax tree as JSON values, without what decides nothing: the same in every version of Python."""
     if isinstance(node, list):
-        return [_plain(one) for one in node if not _is_text(one)]
+        return [_tree_to_json(one) for one in node if not _is_docstring(one)]
     if not isinstance(node, ast.AST):
         return node if isinstance(node, str | int | None) else repr(node)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
         node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
     fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, []) and name != "ctx"}
-    return [type(node).__name__, {name: _plain(value) for name, value in fields.items()}]
+    return [type(node).__name__, {name: _tree_to_json(value) for name, value in fields.items()}]
 
 
-def _is_text(node: Any) -> bool:
+def _is_docstring(node: Any) -> bool:
     """Return whether a statement is a text and no more, as docstrings are."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 

@@ -25,9 +25,9 @@ import pluggy
 from noisette.contracts import Plugin
 from noisette.errors import PluginError
 from noisette.hooks import PROJECT, HookSpecs
-from noisette.plugins.faults import fault_of
+from noisette.plugins.faults import find_fault
 
-__all__ = ["Broken", "Found", "Origin", "Source", "discover"]
+__all__ = ["BrokenPlugin", "FoundPlugin", "Origin", "PluginSource", "discover"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPlugin:
     """A plugin class and where it was found."""
 
     plugin: type[Plugin]
@@ -53,7 +53,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenPlugin:
     """An entry point, or one class of it, that cannot be used, and why."""
 
     origin: Origin
@@ -61,13 +61,13 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Source:
+class PluginSource:
     """What one entry point gave: its object (with lifecycle hooks, perhaps), plugins, and faults."""
 
     origin: Origin
     module: Any = None
-    found: list[Found] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
+    found: list[FoundPlugin] = field(default_factory=list)
+    broken: list[BrokenPlugin] = field(default_factory=list)
 
     @property
     def hooks(self) -> list[str]:
@@ -75,20 +75,20 @@ class Source:
         return [name for name in vars(HookSpecs) if name.startswith("on_") and hasattr(self.module, name)]
 
 
-def discover() -> list[Source]:
+def discover() -> list[PluginSource]:
     """Load all entry points of the group `noisette`, ordered by distribution and name.
 
     Raises:
         PluginError: if NOISETTE_STRICT_PLUGINS is set and something is broken.
     """
     found = sorted(_entry_points(), key=lambda pair: (pair[0].distribution, pair[0].entry_point))
-    blocked = {_normal(name) for name in os.environ.get("NOISETTE_BLOCK_PLUGINS", "").split(",")}
+    blocked = {_normalize(name) for name in os.environ.get("NOISETTE_BLOCK_PLUGINS", "").split(",")}
     sources = [
         _load(origin, point)
         for origin, point in found
-        if not blocked & {_normal(origin.distribution), _normal(origin.entry_point)}
+        if not blocked & {_normalize(origin.distribution), _normalize(origin.entry_point)}
     ]
-    _refuse_twins(sources)
+    _reject_duplicates(sources)
     faults = [f"{broken.origin}: {broken.reason}" for source in sources for broken in source.broken]
     if faults and os.environ.get("NOISETTE_STRICT_PLUGINS", "0") != "0":
         raise PluginError("broken plugins (NOISETTE_STRICT_PLUGINS is set):\n  " + "\n  ".join(faults))
@@ -108,32 +108,32 @@ def _entry_points() -> Iterator[tuple[Origin, EntryPoint]]:
         except Exception as error:
             log.warning("the metadata of an installed package cannot be read: %r", error)
             continue
-        if points and _normal(name) not in seen:  # the first on the path is the one that is imported
-            seen.add(_normal(name))
+        if points and _normalize(name) not in seen:  # the first on the path is the one that is imported
+            seen.add(_normalize(name))
             yield from ((Origin(name, version, point.name), point) for point in points)
 
 
-def _normal(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _load(origin: Origin, point: EntryPoint) -> Source:
-    source = Source(origin)
+def _load(origin: Origin, point: EntryPoint) -> PluginSource:
+    source = PluginSource(origin)
     try:
         with redirect_stdout(sys.stderr):  # what a package prints must not get between a program and our JSON
-            module, offered = _offered(point)
-            faults = [(plugin, fault_of(plugin)) for plugin in offered]
+            module, offered = _load_plugins(point)
+            faults = [(plugin, find_fault(plugin)) for plugin in offered]
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit, and panics of extension modules, which are no Exception
-        source.broken.append(Broken(origin, _reason(error)))
+        source.broken.append(BrokenPlugin(origin, _format_reason(error)))
         return source
-    source.found.extend(Found(plugin, origin) for plugin, fault in faults if not fault)
-    source.broken.extend(Broken(origin, fault) for _, fault in faults if fault)
+    source.found.extend(FoundPlugin(plugin, origin) for plugin, fault in faults if not fault)
+    source.broken.extend(BrokenPlugin(origin, fault) for _, fault in faults if fault)
     return replace(source, module=module)
 
 
-def _offered(point: EntryPoint) -> tuple[Any, list[Any]]:
+def _load_plugins(point: EntryPoint) -> tuple[Any, list[Any]]:
     """Return what the entry point names, and the plugins that it offers."""
     module = point.load()
     manager = pluggy.PluginManager(PROJECT)
@@ -143,34 +143,34 @@ def _offered(point: EntryPoint) -> tuple[Any, list[Any]]:
     hooks = {caller.name for caller in manager.get_hookcallers(module) or ()}
     if not hooks:
         raise PluginError("has no function marked with @hookimpl")
-    given = manager.hook.plugins()
-    if "plugins" in hooks and not given:
+    results = manager.hook.plugins()
+    if "plugins" in hooks and not results:
         raise PluginError("its hook `plugins` returned nothing; expected it to yield classes")
-    return module, [plugin for plugins in given for plugin in _iterated(plugins)]
+    return module, [plugin for plugins in results for plugin in _check_iterable(plugins)]
 
 
-def _iterated(plugins: Any) -> Iterable[Any]:
+def _check_iterable(plugins: Any) -> Iterable[Any]:
     if isinstance(plugins, str | type) or not isinstance(plugins, Iterable):
         raise PluginError(f"its hook `plugins` returned {plugins!r}; expected it to yield classes")
     return plugins
 
 
-def _reason(error: BaseException) -> str:
+def _format_reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def _refuse_twins(sources: Sequence[Source]) -> None:
+def _reject_duplicates(sources: Sequence[PluginSource]) -> None:
     """Refuse classes of one package that bear one name: not even ``distribution:name`` could tell them apart."""
     named: dict[tuple[str, str, str], set[type[Plugin]]] = {}
     for source in sources:
         for found in source.found:
             key = (found.origin.distribution, found.plugin.kind, found.plugin.name)
             named.setdefault(key, set()).add(found.plugin)
-    twins = {plugin for same in named.values() if len(same) > 1 for plugin in same}
+    duplicates = {plugin for same in named.values() if len(same) > 1 for plugin in same}
     for source in sources:
-        for found in [found for found in source.found if found.plugin in twins]:
+        for found in [found for found in source.found if found.plugin in duplicates]:
             plugin = found.plugin
             source.found.remove(found)
             reason = f"{plugin.__name__}: its package gives the {plugin.kind} {plugin.name!r} more than once"
-            source.broken.append(Broken(found.origin, reason))
+            source.broken.append(BrokenPlugin(found.origin, reason))

@@ -8,12 +8,12 @@ from typing import Any
 
 from noisette.contracts import API_VERSION, KINDS, Plugin
 
-__all__ = ["fault_of"]
+__all__ = ["find_fault"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
-def fault_of(plugin: Any) -> str:
+def find_fault(plugin: Any) -> str:
     """Return why this is no plugin, or nothing."""
     contracts = tuple(KINDS.values())
     if not isinstance(plugin, type) or not issubclass(plugin, contracts):

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from noisette.contracts import KINDS, Plugin
 from noisette.errors import PluginError
 from noisette.plugins.code import code_of
-from noisette.plugins.discovery import Broken, Found, Origin, Source, discover
-from noisette.plugins.faults import fault_of
+from noisette.plugins.discovery import BrokenPlugin, FoundPlugin, Origin, PluginSource, discover
+from noisette.plugins.faults import find_fault
 
-__all__ = ["UNKNOWN", "Registry", "nearest", "plugins_in", "register", "registry"]
+__all__ = ["UNKNOWN", "Registry", "iter_plugins", "register", "registry", "suggest"]
 
 P = TypeVar("P", bound=Plugin)
 
@@ -23,7 +23,7 @@ UNKNOWN = "unknown"
 """The distribution of a plugin that no package offers, such as a class in a script."""
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
+def suggest(word: str, known: Sequence[str]) -> str:
     """Return "did you mean X?" for the nearest known word, or nothing if none is near."""
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else ""
@@ -36,22 +36,22 @@ class Registry:
     which, as ``distribution:name``.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[PluginSource]) -> None:
         self.sources = tuple(sources)
 
     @property
-    def found(self) -> list[Found]:
+    def found(self) -> list[FoundPlugin]:
         """All usable plugins, in the order of kinds and names."""
         order = {kind: index for index, kind in enumerate(KINDS)}
         everything = (found for source in self.sources for found in source.found)
         return sorted(everything, key=lambda found: (order[found.plugin.kind], found.plugin.name))
 
     @property
-    def broken(self) -> list[Broken]:
+    def broken(self) -> list[BrokenPlugin]:
         """All faults, in the order of discovery."""
         return [broken for source in self.sources for broken in source.broken]
 
-    def of_kind(self, kind: str) -> list[Found]:
+    def of_kind(self, kind: str) -> list[FoundPlugin]:
         """Return the plugins of one kind."""
         return [found for found in self.found if found.plugin.kind == kind]
 
@@ -59,22 +59,22 @@ class Registry:
         """Return the names of one kind's plugins."""
         return sorted({found.plugin.name for found in self.of_kind(kind)})
 
-    def find(self, kind: str, name: str) -> Found:
+    def find(self, kind: str, name: str) -> FoundPlugin:
         """Return the plugin of this kind and name; `name` may be ``distribution:name``.
 
         Raises:
             PluginError: if there is none, or several; names the nearest, the known and the broken ones.
         """
         distribution, _, bare = name.rpartition(":")
-        same = self._called(kind, bare)
+        same = self._find_all(kind, bare)
         given = [found for found in same if distribution in ("", found.origin.distribution)]
         if len(given) == 1:
             return given[0]
-        raise PluginError(_ambiguous(given) if given else self._missing(kind, name, same))
+        raise PluginError(_ambiguous_message(given) if given else self._missing_message(kind, name, same))
 
     def name_of(self, plugin: Plugin) -> str:
         """Return the name that finds a plugin again: bare where that is enough, else ``distribution:name``."""
-        if len(self._called(plugin.kind, plugin.name)) < 2:
+        if len(self._find_all(plugin.kind, plugin.name)) < 2:
             return plugin.name
         return f"{self.origin_of(plugin)['distribution']}:{plugin.name}"
 
@@ -101,7 +101,7 @@ class Registry:
         """Return the origin of each plugin, followed by those of the plugins that are options of it."""
         origins = []
         for plugin in plugins:
-            origins += [self.origin_of(plugin), *self.origins_of(_options(plugin))]
+            origins += [self.origin_of(plugin), *self.origins_of(_option_plugins(plugin))]
         return origins
 
     def add(self, plugin: type[Plugin]) -> None:
@@ -110,7 +110,7 @@ class Registry:
         Raises:
             PluginError: if it is no plugin.
         """
-        if fault := fault_of(plugin):
+        if fault := find_fault(plugin):
             raise PluginError(f"register: {fault}")
         origin = Origin(UNKNOWN, "?", plugin.__module__)
         same = (plugin.kind, plugin.name, UNKNOWN)
@@ -119,57 +119,57 @@ class Registry:
             for source in self.sources
             if same not in [(one.plugin.kind, one.plugin.name, one.origin.distribution) for one in source.found]
         ]
-        self.sources = (*others, Source(origin, found=[Found(plugin, origin)]))
+        self.sources = (*others, PluginSource(origin, found=[FoundPlugin(plugin, origin)]))
 
-    def _called(self, kind: str, name: str) -> list[Found]:
+    def _find_all(self, kind: str, name: str) -> list[FoundPlugin]:
         """Return the plugins of this kind and name; a class that is offered twice counts once."""
         return list({f.plugin: f for f in self.of_kind(kind) if f.plugin.name == name}.values())
 
-    def _meant(self, kind: str, name: str) -> str:
+    def _find_alias(self, kind: str, name: str) -> str:
         """Return which plugin is known by another name, or nothing."""
         word = name.rpartition(":")[2].lower().replace("_", "-").replace(" ", "-")
         for found in self.of_kind(kind):
-            if word in found.plugin.also_called:
+            if word in found.plugin.aliases:
                 return f"did you mean {found.plugin.name!r}?"
-            published = getattr(found.plugin, "over_inception", {}).values()
+            published = getattr(found.plugin, "inception_names", {}).values()
             if word in [one.replace("_", "-") for one in published]:
                 return f"{word} is {found.plugin.name!r} with evaluation.features: inception"
         return ""
 
-    def _missing(self, kind: str, name: str, same: Sequence[Found]) -> str:
+    def _missing_message(self, kind: str, name: str, same: Sequence[FoundPlugin]) -> str:
         known = self.names(kind)
         parts = [f"no {kind} {name!r}; there is {', '.join(known) or 'none'}"]
         if same:
-            parts = [f"no {kind} {name!r}; there is {' and '.join(_full(found) for found in same)}"]
-        parts += [self._meant(kind, name) or nearest(name.rpartition(":")[2], known)]
+            parts = [f"no {kind} {name!r}; there is {' and '.join(_full_name(found) for found in same)}"]
+        parts += [self._find_alias(kind, name) or suggest(name.rpartition(":")[2], known)]
         parts += [f"broken: {broken.origin}: {broken.reason}" for broken in self.broken]
         return "; ".join(part for part in parts if part)
 
 
-def plugins_in(value: object) -> Iterator[Plugin]:
+def iter_plugins(value: object) -> Iterator[Plugin]:
     """Yield the plugins that a value is or holds, such as an experiment or a section of it."""
     if isinstance(value, Plugin):
         yield value
     elif isinstance(value, tuple | list | frozenset):
         for inner in value:
-            yield from plugins_in(inner)
+            yield from iter_plugins(inner)
     elif isinstance(value, Mapping):
-        yield from plugins_in(tuple(value.values()))
+        yield from iter_plugins(tuple(value.values()))
     elif isinstance(value, BaseModel):
-        yield from _options(value)
+        yield from _option_plugins(value)
 
 
-def _options(model: BaseModel) -> Iterator[Plugin]:
-    return plugins_in([getattr(model, key) for key in type(model).model_fields])
+def _option_plugins(model: BaseModel) -> Iterator[Plugin]:
+    return iter_plugins([getattr(model, key) for key in type(model).model_fields])
 
 
-def _ambiguous(same: Sequence[Found]) -> str:
+def _ambiguous_message(same: Sequence[FoundPlugin]) -> str:
     plugin = same[0].plugin
-    choices = " or ".join(_full(found) for found in same)
+    choices = " or ".join(_full_name(found) for found in same)
     return f"{len(same)} packages give a {plugin.kind} {plugin.name!r}: write {choices}"
 
 
-def _full(found: Found) -> str:
+def _full_name(found: FoundPlugin) -> str:
     return f"{found.origin.distribution}:{found.plugin.name}"
 
 

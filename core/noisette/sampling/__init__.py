@@ -1,4 +1,4 @@
-"""Sampling: from a checkpoint to pictures on disk, and walks that begin at pictures."""
+"""Sampling: from a checkpoint to images on disk, and walks that begin at images."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from noisette.sampling.engine import sample
     from noisette.sampling.inpainting import Inpainted, inpaint
     from noisette.sampling.samples import Samples
-    from noisette.sampling.shards import draw_shard, join, parts_of
+    from noisette.sampling.shards import join_shards, sample_shard, split_into_parts
 
 __all__ = [
     "Inpainted",
     "Samples",
-    "draw_shard",
     "edit",
     "inpaint",
     "interpolate",
     "invert",
-    "join",
-    "parts_of",
+    "join_shards",
     "sample",
+    "sample_shard",
+    "split_into_parts",
 ]
 
 __getattr__, __dir__ = exports(
@@ -31,13 +31,13 @@ __getattr__, __dir__ = exports(
     {
         "Inpainted": "noisette.sampling.inpainting",
         "Samples": "noisette.sampling.samples",
-        "draw_shard": "noisette.sampling.shards",
+        "sample_shard": "noisette.sampling.shards",
         "edit": "noisette.sampling.editing",
         "inpaint": "noisette.sampling.inpainting",
         "interpolate": "noisette.sampling.editing",
         "invert": "noisette.sampling.editing",
-        "join": "noisette.sampling.shards",
+        "join_shards": "noisette.sampling.shards",
         "sample": "noisette.sampling.engine",
-        "parts_of": "noisette.sampling.shards",
+        "split_into_parts": "noisette.sampling.shards",
     },
 )

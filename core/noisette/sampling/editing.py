@@ -13,20 +13,20 @@ from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.noise import Noise
 from noisette.diffusion.prediction import Prediction
 from noisette.diffusion.spacing import Spacing
-from noisette.sampling.loop import walked
+from noisette.sampling.loop import sample_loop
 
 if TYPE_CHECKING:
     from noisette.contracts import Sampler
 
-__all__ = ["StartingAt", "edit", "interpolate", "invert"]
+__all__ = ["TruncatedDenoiser", "edit", "interpolate", "invert"]
 
 
-class StartingAt(Denoiser):
-    """A denoiser whose walks begin at step t, for pictures that were noised to t only."""
+class TruncatedDenoiser(Denoiser):
+    """A denoiser whose walks begin at step t, for images that were noised to t only."""
 
     def __init__(self, denoise: Denoiser, t: int) -> None:
         self.denoise = denoise
-        self.schedule = denoise.schedule.starting_at(t)
+        self.process = denoise.process.truncate(t)
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return the inner prediction."""
@@ -34,51 +34,49 @@ class StartingAt(Denoiser):
 
 
 @torch.no_grad()
-def edit(
-    denoise: Denoiser, sampler: Sampler, pictures: Tensor, t: int, indices: Sequence[int], seed: int
-) -> Tensor:
-    """Noise pictures to step t and walk back (Meng et al. 2022, SDEdit): the larger t, the freer the result.
+def edit(denoise: Denoiser, sampler: Sampler, images: Tensor, t: int, indices: Sequence[int], seed: int) -> Tensor:
+    """Noise images to step t and walk back (Meng et al. 2022, SDEdit): the larger t, the freer the result.
 
     Args:
         denoise: the denoiser.
         sampler: walks from t in its number of steps, or in t + 1 if that is less.
-        pictures: (N, C, H, W) within [-1, 1].
+        images: (N, C, H, W) within [-1, 1].
         t: step within [0, T).
-        indices: numbers of the pictures, which decide their noise.
+        indices: numbers of the images, which decide their noise.
         seed: seed of the noise.
     """
-    noise = Noise(seed, indices, pictures.shape[1:], device=pictures.device, dtype=pictures.dtype)
-    started = StartingAt(denoise, t)
-    return walked(started, sampler, _noised(started, sampler, pictures, noise()), noise)
+    noise = Noise(seed, indices, images.shape[1:], device=images.device, dtype=images.dtype)
+    truncated = TruncatedDenoiser(denoise, t)
+    return sample_loop(truncated, sampler, _add_noise(truncated, sampler, images, noise()), noise)
 
 
 @torch.no_grad()
 def interpolate(
     denoise: Denoiser, sampler: Sampler, a: Tensor, b: Tensor, t: int, mixes: Sequence[float], seed: int
 ) -> Tensor:
-    """Return pictures between two (Ho et al. 2020, section 4.3): both noised to t alike, mixed, and walked back.
+    """Return images between two (Ho et al. 2020, section 4.3): both noised to t alike, mixed, and walked back.
 
     Args:
         denoise: the denoiser.
         sampler: walks from t.
-        a: one picture, (C, H, W) within [-1, 1].
+        a: one image, (C, H, W) within [-1, 1].
         b: the other.
         t: step within [0, T); 0 is nearly a blend of pixels, T - 1 hardly resembles either.
         mixes: shares of b, 0 to 1, one a result.
         seed: seed of the noise, which all results share.
 
     Returns:
-        Pictures of shape (len(mixes), C, H, W).
+        Images of shape (len(mixes), C, H, W).
     """
     noise = Noise(seed, [0], a.shape, device=a.device, dtype=a.dtype)
-    started = StartingAt(denoise, t)
-    one, other = (_noised(started, sampler, picture[None], first) for first in [noise()] for picture in (a, b))
+    truncated = TruncatedDenoiser(denoise, t)
+    one, other = (_add_noise(truncated, sampler, image[None], first) for first in [noise()] for image in (a, b))
     mixed = torch.cat([torch.lerp(one, other, mix) for mix in mixes])
-    return walked(started, sampler, mixed, _Shared(noise, len(mixes)))
+    return sample_loop(truncated, sampler, mixed, _SharedNoise(noise, len(mixes)))
 
 
-class _Shared(Noise):
-    """The same draws for several pictures."""
+class _SharedNoise(Noise):
+    """The same draws for several images."""
 
     def __init__(self, one: Noise, count: int) -> None:
         self._one, self._count = one, count
@@ -88,31 +86,31 @@ class _Shared(Noise):
         return draw.expand(self._count, *draw.shape[1:])
 
 
-def _noised(started: StartingAt, sampler: Sampler, pictures: Tensor, eps: Tensor) -> Tensor:
-    """Return the pictures at the first step of the walk, whichever the spacing makes it."""
-    alpha, sigma = started.schedule(started.schedule.timesteps(sampler.steps, sampler.spacing)[0])
-    return alpha * pictures + sigma * eps
+def _add_noise(truncated: TruncatedDenoiser, sampler: Sampler, images: Tensor, eps: Tensor) -> Tensor:
+    """Return the images at the first step of the walk, whichever the spacing makes it."""
+    alpha, sigma = truncated.process(truncated.process.timesteps(sampler.steps, sampler.spacing)[0])
+    return alpha * images + sigma * eps
 
 
 @torch.no_grad()
 def invert(
-    denoise: Denoiser, pictures: Tensor, steps: int = 50, spacing: Spacing = "linspace", *, refinements: int = 0
+    denoise: Denoiser, images: Tensor, steps: int = 50, spacing: Spacing = "linspace", *, refinements: int = 0
 ) -> Tensor:
-    """Return the noise from which DDIM (eta 0) draws the pictures in these steps, (N, C, H, W).
+    """Return the noise from which DDIM (eta 0) draws the images in these steps, (N, C, H, W).
 
     What it returns lies at the first step of the walk, where `Sampler.trajectory` begins. A denoiser that clips its
     view is no longer one to one: give one that does not.
 
     Args:
         denoise: the denoiser; called (1 + refinements) times a step.
-        pictures: (N, C, H, W) within [-1, 1].
+        images: (N, C, H, W) within [-1, 1].
         steps: steps of the walk.
         spacing: how they are spread.
         refinements: how often x_t is put in anew; 0 is the usual inversion.
     """
-    schedule, x = denoise.schedule, pictures
-    for s, t in pairwise(reversed(schedule.timesteps(steps, spacing))):
-        (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule(s), schedule(t)
+    process, x = denoise.process, images
+    for s, t in pairwise(reversed(process.timesteps(steps, spacing))):
+        (alpha_s, sigma_s), (alpha_t, sigma_t) = process(s), process(t)
         stretch = alpha_t / alpha_s
         at, guess = max(s, 0), x
         for _ in range(1 + refinements):

@@ -1,4 +1,4 @@
-"""Drawing pictures: a sampler, a denoiser and the numbers of the pictures."""
+"""Drawing images: a sampler, a denoiser and the numbers of the images."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ from noisette.errors import NotFiniteError, PluginError
 if TYPE_CHECKING:
     from noisette.contracts import Sampler, Shape
 
-__all__ = ["draw", "finished_walk", "walked", "weights_cast_once"]
+__all__ = ["autocast_weight_cache", "check_final_state", "generate", "sample_loop"]
 
 
 @torch.no_grad()
-def draw(
+def generate(
     denoise: Denoiser, sampler: Sampler, shape: Shape, indices: Sequence[int], seed: int, device: torch.device
 ) -> Tensor:
-    """Draw the pictures of the given numbers, (N, C, H, W) float32, about within [-1, 1].
+    """Draw the images of the given numbers, (N, C, H, W) float32, about within [-1, 1].
 
-    Picture i starts from the first noise of its own generator and draws all further noise from it.
+    Image i starts from the first noise of its own generator and draws all further noise from it.
 
     Raises:
         NotFiniteError: if the sampler ends in NaN or infinity.
         PluginError: if the sampler yields nothing, or another shape.
     """
     noise = Noise(seed, indices, shape, device=device)
-    return walked(denoise, sampler, noise(), noise)
+    return sample_loop(denoise, sampler, noise(), noise)
 
 
-def walked(denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise, steps: int | None = None) -> Tensor:
+def sample_loop(
+    denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise, steps: int | None = None
+) -> Tensor:
     """Return the last state of a sampler's walk from `start`, (N, C, H, W), or that after its first `steps`.
 
     Raises:
@@ -43,13 +45,13 @@ def walked(denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise, ste
         PluginError: if the sampler yields nothing, or another shape.
     """
     x = None
-    with weights_cast_once(start):
+    with autocast_weight_cache(start):
         for state in islice(sampler.trajectory(denoise, start, noise), steps):
             x = state
-    return finished_walk(x, start, sampler)
+    return check_final_state(x, start, sampler)
 
 
-def weights_cast_once(like: Tensor) -> torch.autocast:
+def autocast_weight_cache(like: Tensor) -> torch.autocast:
     """Return a context in which a network under autocast casts its weights once, and not at every call.
 
     What is cast is kept until the outermost context ends: this one, which itself casts nothing.
@@ -57,15 +59,15 @@ def weights_cast_once(like: Tensor) -> torch.autocast:
     return torch.autocast(like.device.type, enabled=False)
 
 
-def finished_walk(x: Tensor | None, start: Tensor, sampler: Sampler) -> Tensor:
-    """Return the last state of a walk, (N, C, H, W), if there is one and it can be a picture.
+def check_final_state(x: Tensor | None, start: Tensor, sampler: Sampler) -> Tensor:
+    """Return the last state of a walk, (N, C, H, W), if there is one and it can be an image.
 
     Raises:
-        NotFiniteError, PluginError: as `walked`.
+        NotFiniteError, PluginError: as `sample_loop`.
     """
     if x is None or x.shape != start.shape:
-        came = "nothing" if x is None else f"shape {tuple(x.shape)}"
-        raise PluginError(f"sampler {sampler.name}: expected states of shape {tuple(start.shape)}; got {came}")
+        actual = "nothing" if x is None else f"shape {tuple(x.shape)}"
+        raise PluginError(f"sampler {sampler.name}: expected states of shape {tuple(start.shape)}; got {actual}")
     if not bool(torch.isfinite(x).all()):
-        raise NotFiniteError(f"sampler {sampler.label}: the pictures are not finite")
+        raise NotFiniteError(f"sampler {sampler.label}: the images are not finite")
     return x

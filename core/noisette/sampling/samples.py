@@ -1,4 +1,4 @@
-"""Pictures that a sampler drew, on disk."""
+"""Images that a sampler drew, on disk."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Samples", "conditions", "not_comparable"]
+__all__ = ["Samples", "check_comparable_timings", "timing_conditions"]
 
 _SESSION = uuid4().hex[:8]
 """This process: what it times in turn is timed on one machine within one run."""
 
 
-def conditions(*, together: bool) -> dict[str, Any]:
+def timing_conditions(*, together: bool) -> dict[str, Any]:
     """Return when and where images are timed now, as JSON values.
 
     Args:
@@ -40,7 +40,7 @@ def conditions(*, together: bool) -> dict[str, Any]:
     }
 
 
-def not_comparable(samplers: Mapping[str, Mapping[str, Any]]) -> str:
+def check_comparable_timings(samplers: Mapping[str, Mapping[str, Any]]) -> str:
     """Return why the seconds of some samplers do not compare; nothing if they were measured together.
 
     They compare if one process timed them one after another, with as many threads; the load of the machine then (of
@@ -55,22 +55,22 @@ def not_comparable(samplers: Mapping[str, Mapping[str, Any]]) -> str:
     sessions = {(one.get("session"), one.get("threads")) for one in timed.values()}
     if len(sessions) == 1 and None not in next(iter(sessions)):
         return ""
-    told = (
+    timings = (
         f"{label} {one['at']}, load {one['load']}" if one else f"{label} unknown" for label, one in timed.items()
     )
     return (
-        f"seconds per image were not measured together ({'; '.join(told)}) and do not compare; "
+        f"seconds per image were not measured together ({'; '.join(timings)}) and do not compare; "
         "`noisette run CONFIG --again sample` measures all in one run"
     )
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Pictures of one sampler.
+    """Images of one sampler.
 
     Attributes:
-        directory: holds `pictures.npy`, uint8 (N, C, H, W), `grid.png`, and `labels.npy` if classes were asked for.
-        manifest: hashes; `about` has label, sampler, network_calls, seconds_per_picture, timed, count, seed,
+        directory: holds `images.npy`, uint8 (N, C, H, W), `grid.png`, and `labels.npy` if classes were asked for.
+        manifest: hashes; `about` has label, sampler, network_calls, seconds_per_image, timed, count, seed,
             clip, ema, checkpoint, step and versions.
     """
 
@@ -105,25 +105,25 @@ class Samples:
 
     @property
     def digest(self) -> str:
-        """The identity of the pictures: their sha256."""
-        return self.manifest.files["pictures.npy"].sha256
+        """The identity of the images: their sha256."""
+        return self.manifest.files["images.npy"].sha256
 
     @property
     def identity(self) -> str:
-        """Whose pictures these are, and which: two samplers may draw the same ones."""
+        """Whose images these are, and which: two samplers may draw the same ones."""
         return f"{self.label} {self.digest}"
 
     @property
     def grid(self) -> Path:
-        """The picture grid, a PNG file."""
+        """The image grid, a PNG file."""
         return self.directory / "grid.png"
 
     @property
-    def pictures(self) -> NDArray[np.uint8]:
-        """The pictures, memory-mapped, uint8 (N, C, H, W)."""
+    def images(self) -> NDArray[np.uint8]:
+        """The images, memory-mapped, uint8 (N, C, H, W)."""
         import numpy as np
 
-        return np.load(self.directory / "pictures.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return np.load(self.directory / "images.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
     @property
     def labels(self) -> NDArray[np.int64] | None:

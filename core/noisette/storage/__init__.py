@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from noisette.storage.commit import committed, resumable
-from noisette.storage.files import cache_directory, digest, make_directory, new_array, sync, writing
+from noisette.storage.files import cache_directory, create_array, digest, disk_errors, make_directory, sync
 from noisette.storage.lock import is_locked, owned
 from noisette.storage.manifest import MANIFEST, Manifest, is_complete, read_manifest, verify
 from noisette.storage.tensors import read_tensors
@@ -13,16 +13,16 @@ __all__ = [
     "Manifest",
     "cache_directory",
     "committed",
+    "create_array",
     "digest",
+    "disk_errors",
     "is_complete",
     "is_locked",
     "make_directory",
-    "new_array",
     "owned",
     "read_manifest",
     "read_tensors",
     "resumable",
     "sync",
     "verify",
-    "writing",
 ]

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from noisette.storage.files import make_directory, sync, writing
+from noisette.storage.files import disk_errors, make_directory, sync
 from noisette.storage.lock import owned
 from noisette.storage.manifest import MANIFEST, FileRecord, Manifest, sha256_of, write_manifest
 
@@ -25,7 +25,7 @@ __all__ = ["committed", "resumable"]
 _STAGING = ".staging-"
 _PARTIAL = ".partial-"
 _REPLACED = ".replaced-"
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+_TARGET_EXISTS = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @contextmanager
@@ -39,9 +39,9 @@ def committed(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
         StorageError: if the disk is full or cannot be written; the target is then as it was before.
     """
     staging = target.with_name(f"{_STAGING}{target.name}-{os.getpid()}")
-    with writing(target):
+    with disk_errors(target):
         try:
-            _sweep(target)
+            _clean_up(target)
             make_directory(target.parent)
             staging.mkdir()
             yield staging
@@ -62,9 +62,9 @@ def resumable(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
         StorageError: as `committed`.
     """
     staging = target.with_name(f"{_PARTIAL}{target.name}")
-    with writing(target), owned(staging):
+    with disk_errors(target), owned(staging):
         try:
-            _sweep(target)
+            _clean_up(target)
             yield staging
             _commit(staging, target, kind, about)
         except Exception:
@@ -83,18 +83,18 @@ def _commit(staging: Path, target: Path, kind: str, about: dict[str, Any]) -> No
         files[path.name] = FileRecord(bytes=path.stat().st_size, sha256=sha256_of(path))
     sync(write_manifest(staging, Manifest(kind=kind, about=about, files=files)))
     sync(staging)
-    _put_in_place(staging, target)
+    _replace_target(staging, target)
 
 
-def _put_in_place(staging: Path, target: Path) -> None:
+def _replace_target(staging: Path, target: Path) -> None:
     aside = target.with_name(f"{_REPLACED}{target.name}-{os.getpid()}")
-    while not _placed(staging, target, aside):
+    while not _try_rename(staging, target, aside):
         pass  # another process put its own there in between: that is replaced like any other
     shutil.rmtree(aside, ignore_errors=True)
     sync(target.parent)
 
 
-def _placed(staging: Path, target: Path, aside: Path) -> bool:
+def _try_rename(staging: Path, target: Path, aside: Path) -> bool:
     """Rename, with what is at the target set aside; return whether no other process came in between."""
     if target.exists():
         try:
@@ -104,7 +104,7 @@ def _placed(staging: Path, target: Path, aside: Path) -> bool:
     try:
         staging.rename(target)
     except OSError as error:
-        if error.errno in _TAKEN:
+        if error.errno in _TARGET_EXISTS:
             shutil.rmtree(aside, ignore_errors=True)
             return False
         if aside.exists():
@@ -113,7 +113,7 @@ def _placed(staging: Path, target: Path, aside: Path) -> bool:
     return True
 
 
-def _sweep(target: Path) -> None:
+def _clean_up(target: Path) -> None:
     """Remove what a killed writer of the same target left behind; what it had set aside comes back."""
     for leftover in _leftovers(_REPLACED, target):
         if not target.exists():
@@ -124,10 +124,10 @@ def _sweep(target: Path) -> None:
 
 def _leftovers(prefix: str, target: Path) -> list[Path]:
     found = target.parent.glob(f"{prefix}{glob.escape(target.name)}-*")
-    return [path for path in found if not _alive(path.name.rpartition("-")[2])]
+    return [path for path in found if not _is_alive(path.name.rpartition("-")[2])]
 
 
-def _alive(pid: str) -> bool:
+def _is_alive(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
     except (ProcessLookupError, ValueError, OverflowError):

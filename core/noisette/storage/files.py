@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
-__all__ = ["cache_directory", "digest", "make_directory", "new_array", "sync", "writing"]
+__all__ = ["cache_directory", "create_array", "digest", "disk_errors", "make_directory", "sync"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def writing(target: Path) -> Iterator[None]:
+def disk_errors(target: Path) -> Iterator[None]:
     """Write `target`, or files beside it, in the block.
 
     Raises:
@@ -42,18 +42,18 @@ def writing(target: Path) -> Iterator[None]:
 
 def _cause(error: Exception, folder: Path) -> str | None:
     """Return why the disk did not take what was written; None if the error is about something else."""
-    number = _number(error)
+    number = _errno_of(error)
     if number in _FULL:
         return f"{os.strerror(number)} (free some space and start again)"
     if not isinstance(error, OSError):
         return None
     if type(error) is OSError and number is None:  # how numpy says that a write fell short
         return f"{error} (is the disk full?)"
-    elsewhere = error.filename is not None and not _within(error.filename, folder)
+    elsewhere = error.filename is not None and not _is_within(error.filename, folder)
     return None if number is None or elsewhere else os.strerror(number)
 
 
-def _number(error: Exception) -> int | None:
+def _errno_of(error: Exception) -> int | None:
     """Return the number of an operating system's error; safetensors hides it in its text."""
     if isinstance(error, OSError):
         return error.errno
@@ -61,7 +61,7 @@ def _number(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def _within(filename: Any, folder: Path) -> bool:
+def _is_within(filename: Any, folder: Path) -> bool:
     return isinstance(filename, str) and Path(filename).absolute().is_relative_to(folder.absolute())
 
 
@@ -95,7 +95,7 @@ def make_directory(path: Path) -> None:
         sync(folder.parent)
 
 
-def new_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[Any, Any]:
+def create_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[Any, Any]:
     """Make an array file (.npy) of zeros, memory-mapped for writing, with its space on disk reserved.
 
     Without the reservation the file is sparse, and a disk that fills up kills the process with SIGBUS.

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from noisette.errors import OwnedError
-from noisette.storage.files import make_directory, writing
+from noisette.storage.files import disk_errors, make_directory
 
 __all__ = ["is_locked", "owned"]
 
@@ -24,8 +24,8 @@ def owned(directory: Path) -> Iterator[None]:
         OwnedError: if another process owns it, with its process id.
         StorageError: if it cannot be written.
     """
-    with writing(directory):
-        handle = _locked(directory)
+    with disk_errors(directory):
+        handle = _acquire_lock(directory)
     try:
         yield
     finally:
@@ -47,12 +47,12 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _locked(directory: Path) -> int:
+def _acquire_lock(directory: Path) -> int:
     make_directory(directory)
     handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _sign(handle, directory)
+        _write_pid(handle, directory)
     except BlockingIOError:
         owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(handle)
@@ -63,7 +63,7 @@ def _locked(directory: Path) -> int:
     return handle
 
 
-def _sign(handle: int, directory: Path) -> None:
+def _write_pid(handle: int, directory: Path) -> None:
     """Write down who owns a directory; one that has no room even for that is not left behind empty."""
     try:
         os.ftruncate(handle, 0)

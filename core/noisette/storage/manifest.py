@@ -29,11 +29,11 @@ __all__ = [
 
 MANIFEST = "MANIFEST.json"
 _VERSION = 1
-_LARGEST = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 """Bytes that a manifest may have."""
 
 
-def _plain_name(name: str) -> str:
+def _check_file_name(name: str) -> str:
     if Path(name).name != name or name in ("", ".", "..", MANIFEST) or "\0" in name or "\\" in name:
         raise ValueError(f"expected the name of a file in this directory; got {name!r}")
     return name
@@ -52,7 +52,7 @@ class Manifest(BaseModel):
     """What a directory holds.
 
     Attributes:
-        kind: "prepared", "checkpoint", "samples", "evaluation" or "pictures".
+        kind: "prepared", "checkpoint", "samples", "evaluation" or "figures".
         about: JSON values that describe it: config, keys, counts, plugins and versions.
         files: its files by name, all directly in it.
     """
@@ -62,7 +62,7 @@ class Manifest(BaseModel):
     format: int = _VERSION
     kind: str
     about: dict[str, Any]
-    files: dict[Annotated[str, AfterValidator(_plain_name)], FileRecord]
+    files: dict[Annotated[str, AfterValidator(_check_file_name)], FileRecord]
 
     def digest(self) -> str:
         """Return the sha256 of the files' hashes: the identity of the content."""
@@ -84,11 +84,11 @@ def sha256_of(path: Path) -> str:
 def write_manifest(directory: Path, manifest: Manifest) -> Path:
     """Write a directory's manifest and return its path."""
     path = directory / MANIFEST
-    path.write_text(_spelt(manifest), encoding="utf-8")
+    path.write_text(_serialize(manifest), encoding="utf-8")
     return path
 
 
-def _spelt(manifest: Manifest) -> str:
+def _serialize(manifest: Manifest) -> str:
     return json.dumps({**manifest.model_dump(mode="json"), "seal": manifest.seal()}, indent=1)
 
 
@@ -100,18 +100,18 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        size = _size(path)
+        size = _file_size(path)
         if size is None:
             raise StorageError(f"{directory}: expected finished {kind} with a {MANIFEST}; there is none")
-        if size > _LARGEST:
-            raise ValueError(f"expected at most {_LARGEST} bytes; it has {size}")
+        if size > _MAX_BYTES:
+            raise ValueError(f"expected at most {_MAX_BYTES} bytes; it has {size}")
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)
         seal = content.pop("seal", None) if isinstance(content, dict) else None
         manifest = Manifest.model_validate(content)
         if manifest.seal() != seal:
             raise ValueError("it has changed since it was written (its seal differs)")
-        if _spelt(manifest) != text:
+        if _serialize(manifest) != text:
             raise ValueError("it has changed since it was written (it is spelt in another way)")
     except (OSError, ValueError, RecursionError) as error:
         raise StorageError(
@@ -134,7 +134,7 @@ def verify(directory: Path, kind: str) -> Manifest:
     for name, record in manifest.files.items():
         path = directory / name
         try:
-            fault = _fault(path, record)
+            fault = _find_fault(path, record)
         except OSError as error:
             raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
         if fault is not None:
@@ -142,9 +142,9 @@ def verify(directory: Path, kind: str) -> Manifest:
     return manifest
 
 
-def _fault(path: Path, record: FileRecord) -> str | None:
+def _find_fault(path: Path, record: FileRecord) -> str | None:
     """Return what is wrong with a file; None if it is the one that was written."""
-    size = _size(path)
+    size = _file_size(path)
     if size is None:
         return "is missing"
     if size != record.bytes:
@@ -157,12 +157,12 @@ def is_complete(directory: Path, kind: str) -> bool:
     """Return whether a directory holds a finished result: a manifest, and files of the sizes it says."""
     try:
         manifest = read_manifest(directory, kind)
-        return all(_size(directory / name) == record.bytes for name, record in manifest.files.items())
+        return all(_file_size(directory / name) == record.bytes for name, record in manifest.files.items())
     except (StorageError, OSError):
         return False
 
 
-def _size(path: Path) -> int | None:
+def _file_size(path: Path) -> int | None:
     """Return the size of a file in bytes; None if there is none, or a link or anything else in its place."""
     try:
         found = path.lstat()

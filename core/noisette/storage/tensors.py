@@ -10,7 +10,7 @@ from noisette.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Stored", "read_tensors"]
+__all__ = ["TensorFile", "read_tensors"]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -28,7 +28,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: expected tensors in the format of safetensors; {error}") from None
 
 
-class Stored:
+class TensorFile:
     """The tensors of a safetensors file, taken one by one where they are expected.
 
     Raises:
@@ -38,7 +38,7 @@ class Stored:
     def __init__(self, path: Path) -> None:
         self._path, self._tensors = path, read_tensors(path)
 
-    def like(self, name: str, expected: Tensor) -> Tensor:
+    def get_like(self, name: str, expected: Tensor) -> Tensor:
         """Return a tensor.
 
         Raises:
@@ -46,6 +46,6 @@ class Stored:
         """
         found = self._tensors.get(name)
         if found is None or found.shape != expected.shape:
-            came = "there is none" if found is None else f"got {tuple(found.shape)}"
-            raise CheckpointError(f"{self._path}: {name}: expected shape {tuple(expected.shape)}; {came}")
+            actual = "there is none" if found is None else f"got {tuple(found.shape)}"
+            raise CheckpointError(f"{self._path}: {name}: expected shape {tuple(expected.shape)}; {actual}")
         return found

@@ -6,7 +6,7 @@
     def test_heun(plugin, check):
         check(plugin)
 
-Samplers walk under denoisers that are exactly right, because the law of the pictures is known; objectives are
+Samplers walk under denoisers that are exactly right, because the law of the images is known; objectives are
 minimised on such a law; the others are held to what their contracts promise. Every check names the plugin, what
 was expected and what came. `run_checks` gives the same as data, without pytest.
 """
@@ -19,22 +19,22 @@ from noisette.lazy import exports
 
 if TYPE_CHECKING:
     from noisette.testing.check import Check, Result, Skip
-    from noisette.testing.exact import Exact, ExactLabelled
-    from noisette.testing.laws import Gaussian, Labelled, Mixture, guided
+    from noisette.testing.exact import ExactDenoiser, ExactLabelledDenoiser
+    from noisette.testing.laws import Gaussian, LabelledMixture, Mixture, guided_law
     from noisette.testing.parametrize import parametrize_with_checks
     from noisette.testing.run import checks_for, run_checks
 
 __all__ = [
     "Check",
-    "Exact",
-    "ExactLabelled",
+    "ExactDenoiser",
+    "ExactLabelledDenoiser",
     "Gaussian",
-    "Labelled",
+    "LabelledMixture",
     "Mixture",
     "Result",
     "Skip",
     "checks_for",
-    "guided",
+    "guided_law",
     "parametrize_with_checks",
     "run_checks",
 ]
@@ -43,15 +43,15 @@ __getattr__, __dir__ = exports(
     __name__,
     {
         "Check": "noisette.testing.check",
-        "Exact": "noisette.testing.exact",
-        "ExactLabelled": "noisette.testing.exact",
+        "ExactDenoiser": "noisette.testing.exact",
+        "ExactLabelledDenoiser": "noisette.testing.exact",
         "Gaussian": "noisette.testing.laws",
-        "Labelled": "noisette.testing.laws",
+        "LabelledMixture": "noisette.testing.laws",
         "Mixture": "noisette.testing.laws",
         "Result": "noisette.testing.check",
         "Skip": "noisette.testing.check",
         "checks_for": "noisette.testing.run",
-        "guided": "noisette.testing.laws",
+        "guided_law": "noisette.testing.laws",
         "parametrize_with_checks": "noisette.testing.parametrize",
         "run_checks": "noisette.testing.run",
     },

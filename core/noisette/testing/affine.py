@@ -18,8 +18,8 @@ from torch import Tensor
 from noisette.contracts import Sampler
 from noisette.diffusion import Denoiser
 from noisette.testing.laws import Mixture
-from noisette.testing.noises import Basis, Counted, Stream
-from noisette.testing.probes import walk
+from noisette.testing.noises import BasisNoise, BatchNoise, CountedNoise
+from noisette.testing.probes import run_sampler
 
 __all__ = ["Moments", "NotAffineError", "propagate"]
 
@@ -49,13 +49,13 @@ def propagate(sampler: Sampler, denoise: Denoiser, start: Mixture) -> list[Momen
         NotAffineError: if the states are no affine function of start and noise.
     """
     size = start.means.shape[1]
-    counted = Counted(torch.zeros(1, *start.shape, dtype=torch.float64))
-    walk(sampler, denoise, counted(), counted)
+    counted = CountedNoise(torch.zeros(1, *start.shape, dtype=torch.float64))
+    run_sampler(sampler, denoise, counted(), counted)
     draws = counted.draws - 1
     units = torch.zeros(1 + size * (1 + draws), *start.shape, dtype=torch.float64)
     units.flatten(1)[1 : 1 + size] = torch.eye(size, dtype=torch.float64)
-    noise = Basis(units, 1 + size)
-    states = [state.flatten(1) for state in walk(sampler, denoise, units, noise)]
+    noise = BasisNoise(units, 1 + size)
+    states = [state.flatten(1) for state in run_sampler(sampler, denoise, units, noise)]
     if noise.draws != draws or not _predicts(sampler, denoise, start, states[-1], draws):
         raise NotAffineError
     return [_moments(state, start) for state in states]
@@ -71,8 +71,8 @@ def _moments(state: Tensor, start: Mixture) -> Moments:
 def _predicts(sampler: Sampler, denoise: Denoiser, start: Mixture, units: Tensor, draws: int) -> bool:
     """Whether the end of a random walk is what the unit ones say."""
     like = torch.zeros(4, *start.shape, dtype=torch.float64)
-    source, again = Stream(1, like), Stream(1, like)
-    *_, came = walk(sampler, denoise, 3 * source(), source)
+    source, again = BatchNoise(1, like), BatchNoise(1, like)
+    *_, actual = run_sampler(sampler, denoise, 3 * source(), source)
     inputs = torch.cat([3 * again().flatten(1), *(again().flatten(1) for _ in range(draws))], dim=1)
     expected = units[0] + inputs @ (units[1:] - units[0])
-    return torch.allclose(came.flatten(1), expected, rtol=1e-6, atol=1e-6)
+    return torch.allclose(actual.flatten(1), expected, rtol=1e-6, atol=1e-6)

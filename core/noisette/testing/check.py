@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any, Literal, NoReturn
 
 from noisette.contracts import Plugin
-from noisette.testing.options import shown
-from noisette.testing.places import line_of_method, line_that_raised
-from noisette.testing.wording import brief_pair
+from noisette.testing.options import format_plugin
+from noisette.testing.places import find_method_line, find_raising_line
+from noisette.testing.wording import format_brief_pair
 
 __all__ = [
     "Check",
@@ -20,9 +20,9 @@ __all__ = [
     "Outcome",
     "Result",
     "Skip",
-    "about",
     "checks_of",
     "fail",
+    "for_method",
     "require",
     "slow",
 ]
@@ -65,7 +65,7 @@ class Check:
 
     def __call__(self, plugin: Plugin) -> None:
         """Make the check on one core; raises AssertionError naming plugin, expected and came, or `Skip`."""
-        from noisette.testing.settings import global_settings_kept, one_thread
+        from noisette.testing.settings import one_thread, restore_global_settings
 
         __tracebackhide__ = True
 
@@ -74,7 +74,7 @@ class Check:
             fail(plugin, what, f"{before} as before", after, cause=name)
 
         try:
-            with one_thread(), global_settings_kept(changed):
+            with one_thread(), restore_global_settings(changed):
                 self.function(plugin)
         except unittest.SkipTest:
             raise
@@ -93,16 +93,16 @@ class Check:
 
     def _with_place(self, plugin: Plugin, error: CheckFailedError) -> CheckFailedError:
         """Return a failure with a second line that says where in the plugin's code to look."""
-        place, said = line_of_method(plugin, self.method), str(error)
+        place, said = find_method_line(plugin, self.method), str(error)
         if not said.startswith(type(plugin).__name__):
-            said = f"{shown(plugin)}: {said}"
+            said = f"{format_plugin(plugin)}: {said}"
         return CheckFailedError(f"{said}\nin {place}" if place else said, error.cause)
 
     def _error_of_plugin(self, plugin: Plugin, error: BaseException) -> CheckFailedError:
         what = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raised = line_that_raised(error.__traceback__, plugin)
-        place = raised or line_of_method(plugin, self.method)
-        message = f"{shown(plugin)}: {self.name}: expected no error; came {what}"
+        raised = find_raising_line(error.__traceback__, plugin)
+        place = raised or find_method_line(plugin, self.method)
+        message = f"{format_plugin(plugin)}: {self.name}: expected no error; came {what}"
         return CheckFailedError(f"{message} ({place})" if place else message, f"{type(error).__name__} {place}")
 
 
@@ -133,23 +133,23 @@ class Result:
 
 
 def require(
-    holds: bool, plugin: Plugin, what: str, expected: object, came: object, *, cause: str | None = None
+    holds: bool, plugin: Plugin, what: str, expected: object, actual: object, *, cause: str | None = None
 ) -> None:
     """Raise an AssertionError that names plugin, expected and came, unless `holds`."""
     __tracebackhide__ = True
     if not holds:
-        fail(plugin, what, expected, came, cause=cause)
+        fail(plugin, what, expected, actual, cause=cause)
 
 
-def fail(plugin: Plugin, what: str, expected: object, came: object, *, cause: str | None = None) -> NoReturn:
+def fail(plugin: Plugin, what: str, expected: object, actual: object, *, cause: str | None = None) -> NoReturn:
     """Raise an AssertionError that names plugin, expected and came; `cause` is as in `CheckFailedError`."""
     __tracebackhide__ = True
-    wanted, given = brief_pair(expected, came)
+    wanted, given = format_brief_pair(expected, actual)
     said = f"{what}: expected {wanted}; came {given}"
-    raise CheckFailedError(f"{shown(plugin)}: {said}", said if cause is None else cause)
+    raise CheckFailedError(f"{format_plugin(plugin)}: {said}", said if cause is None else cause)
 
 
-def about(method: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+def for_method(method: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Mark a check as one of a method of the plugin, whose line a failure then names."""
 
     def mark(function: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from noisette.diffusion.noise import seeded_generator
 from noisette.testing.laws import Mixture
 
-__all__ = ["Judge", "Verdict", "sliced_wasserstein"]
+__all__ = ["LawTest", "Verdict", "sliced_wasserstein"]
 
 
 class Verdict(NamedTuple):
@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
 
     what: str
     expected: float
-    came: float
+    actual: float
     errors: float
 
 
@@ -33,7 +33,7 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> float:
     return float(((a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values).abs().mean())
 
 
-class Judge:
+class LawTest:
     """Compares sets of N samples with a law; all its own draws are made once, from a fixed seed.
 
     Standard errors of mean and covariance follow from the moments of 16 N true samples. That of the distance to
@@ -60,8 +60,8 @@ class Judge:
         rows = samples.flatten(1).double()
         law, away = self.law, rows - self.law.mean
         mean_error = (law.covariance.diagonal() / self.count).sqrt()
-        yield _worst("mean", law.mean, rows.mean(dim=0), mean_error)
-        yield _worst("covariance", law.covariance, away.T @ away / len(rows), self.covariance_error)
+        yield _worst_deviation("mean", law.mean, rows.mean(dim=0), mean_error)
+        yield _worst_deviation("covariance", law.covariance, away.T @ away / len(rows), self.covariance_error)
         distance = self._distance(rows)
         errors = (math.log(distance) - self.usual) / self.spread
         yield Verdict("distance to the law", math.exp(self.usual), distance, errors)
@@ -71,7 +71,7 @@ class Judge:
         return sum(distances) / len(distances)
 
 
-def _worst(what: str, expected: Tensor, came: Tensor, error: Tensor) -> Verdict:
-    errors = ((came - expected).abs() / error).flatten()
+def _worst_deviation(what: str, expected: Tensor, actual: Tensor, error: Tensor) -> Verdict:
+    errors = ((actual - expected).abs() / error).flatten()
     at = int(errors.argmax())
-    return Verdict(what, float(expected.flatten()[at]), float(came.flatten()[at]), float(errors[at]))
+    return Verdict(what, float(expected.flatten()[at]), float(actual.flatten()[at]), float(errors[at]))

@@ -17,9 +17,9 @@ from typing import Any
 
 from noisette.contracts import Plugin
 from noisette.testing.check import Skip
-from noisette.testing.options import shown
+from noisette.testing.options import format_plugin
 
-__all__ = ["told_elsewhere"]
+__all__ = ["run_in_other_process"]
 
 _CODE = """
 import importlib, importlib.util, json, os, sys
@@ -56,14 +56,14 @@ for line in sys.stdin:
 """
 
 
-def told_elsewhere(plugin: Plugin, module: str, function: str) -> Any:
+def run_in_other_process(plugin: Plugin, module: str, function: str) -> Any:
     """Return what a function of a module says of an equal plugin in another process, as JSON values.
 
     Raises:
         Skip: if the plugin cannot be made there, or nothing can be said of it.
     """
     if "NOISETTE_ELSEWHERE" in os.environ:  # a script that calls the checks, imported there for its plugin
-        raise Skip(f"{shown(plugin)}: is in another process already")
+        raise Skip(f"{format_plugin(plugin)}: is in another process already")
     options = plugin.options()
     options.pop("name", None)
     home = type(plugin).__module__
@@ -72,13 +72,13 @@ def told_elsewhere(plugin: Plugin, module: str, function: str) -> Any:
     place = (sys.path, dict(os.environ), str(Path.cwd()))
     said = _ask((*place, name, file, type(plugin).__qualname__, options, module, function))
     if "told" not in said:
-        raise Skip(f"{shown(plugin)}: cannot be asked in another process: {said['error']}")
+        raise Skip(f"{format_plugin(plugin)}: cannot be asked in another process: {said['error']}")
     return said["told"]
 
 
 def _ask(question: tuple[Any, ...]) -> dict[str, Any]:
     """Send a question and wait for its answer; a process that died is started again for the next one."""
-    process = _other()
+    process = _start_process()
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -89,12 +89,12 @@ def _ask(question: tuple[Any, ...]) -> dict[str, Any]:
         line = json.dumps({"error": str(error)})
     if not line:
         _end(process)
-        _other.cache_clear()
+        _start_process.cache_clear()
     return dict(json.loads(line or '{"error": "it ended"}'))
 
 
 @cache
-def _other() -> subprocess.Popen[str]:
+def _start_process() -> subprocess.Popen[str]:
     """Start the process, with another seed of hashes than this one's."""
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Laws of pictures whose denoiser is known: mixtures of Gaussians in a few dimensions.
+"""Laws of images whose denoiser is known: mixtures of Gaussians in a few dimensions.
 
 If x_0 is a mixture of N(m_k, C_k) with weights w_k, then x_t = alpha x_0 + sigma eps is a mixture of
 N(alpha m_k, S_k) with S_k = alpha² C_k + sigma² I and the same weights. With r_k(x_t) the share of component
@@ -12,7 +12,7 @@ coordinates stay as they are (Karras et al. 2022, appendix B, for the ODE).
 
 Guidance of weight g multiplies densities, p(x|y)^(1+g) / p(x)^g (Ho & Salimans 2022, eq. 6). Where both are
 one law shifted along an eigenvector of every covariance in which no two components differ, the result is that
-law again, shifted by (1+g) d_y - g d_none; see `guided`. (One Gaussian may be shifted anywhere.)
+law again, shifted by (1+g) d_y - g d_none; see `guided_law`. (One Gaussian may be shifted anywhere.)
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Gaussian", "Labelled", "Mixture", "guided"]
+__all__ = ["Gaussian", "LabelledMixture", "Mixture", "guided_law"]
 
 Numbers = Sequence[float] | Tensor
 Matrix = Sequence[Sequence[float]] | Tensor
 
 
 class Mixture:
-    """A mixture of K Gaussians over pictures of D = C * H * W values, in float64.
+    """A mixture of K Gaussians over images of D = C * H * W values, in float64.
 
     Args:
         weights: (K,), positive; made to sum to one.
@@ -46,9 +46,9 @@ class Mixture:
         covariances: Sequence[Matrix] | Tensor,
         shape: tuple[int, int, int] | None = None,
     ) -> None:
-        self.means = _double(means)
-        self.weights = _double(weights) / _double(weights).sum()
-        given = [_double(covariance) for covariance in covariances]
+        self.means = _to_double(means)
+        self.weights = _to_double(weights) / _to_double(weights).sum()
+        given = [_to_double(covariance) for covariance in covariances]
         self.covariances = torch.stack(given)
         count, size = self.means.shape
         self.shape = shape or (1, 1, size)
@@ -73,7 +73,7 @@ class Mixture:
         return between + torch.einsum("k,kij->ij", self.weights, self.covariances)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw pictures, (N, C, H, W) float64."""
+        """Draw images, (N, C, H, W) float64."""
         which = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         normal = torch.randn(count, self.means.shape[1], dtype=torch.float64, generator=generator)
         scaled = normal * self.values[which].sqrt()
@@ -85,11 +85,11 @@ class Mixture:
         noise = sigma**2 * torch.eye(self.means.shape[1], dtype=torch.float64)
         return Mixture(self.weights, alpha * self.means, alpha**2 * self.covariances + noise, self.shape)
 
-    def shifted(self, by: Numbers) -> Mixture:
+    def shift(self, by: Numbers) -> Mixture:
         """Return the law moved by a vector (D,)."""
-        return Mixture(self.weights, self.means + _double(by), self.covariances, self.shape)
+        return Mixture(self.weights, self.means + _to_double(by), self.covariances, self.shape)
 
-    def denoised(self, x_t: Tensor, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
+    def denoise(self, x_t: Tensor, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
         """Return E[x_0 | x_t] and E[eps | x_t], each (N, C, H, W) like x_t, in x_t's dtype; sigma > 0.
 
         White coordinates w_k = S_k^(-1/2) (x_t - alpha m_k) give the shares, then both sums by one product each.
@@ -122,7 +122,7 @@ class Gaussian(Mixture):
     """One Gaussian: mean (D,), covariance (D, D)."""
 
     def __init__(self, mean: Numbers, covariance: Matrix, shape: tuple[int, int, int] | None = None) -> None:
-        super().__init__([1.0], _double(mean)[None], _double(covariance)[None], shape)
+        super().__init__([1.0], _to_double(mean)[None], _to_double(covariance)[None], shape)
 
     def flow(self, x: Tensor, start: tuple[float, float], end: tuple[float, float]) -> Tensor:
         """Solve the probability-flow ODE from x (N, C, H, W) at one (alpha, sigma) to another."""
@@ -134,12 +134,12 @@ class Gaussian(Mixture):
         return moved.view_as(x)
 
 
-class Labelled:
+class LabelledMixture:
     """A law for each label, and how frequent the label is; label `classes` means "none": all of them together."""
 
     def __init__(self, laws: Sequence[Mixture], frequencies: Numbers) -> None:
         self.laws = tuple(laws)
-        self.frequencies = _double(frequencies) / _double(frequencies).sum()
+        self.frequencies = _to_double(frequencies) / _to_double(frequencies).sum()
 
     @property
     def classes(self) -> int:
@@ -148,35 +148,35 @@ class Labelled:
 
     @property
     def marginal(self) -> Mixture:
-        """The law of a picture whose label is not known."""
+        """The law of an image whose label is not known."""
         weights = [share * law.weights for share, law in zip(self.frequencies, self.laws, strict=True)]
         means = torch.cat([law.means for law in self.laws])
         covariances = torch.cat([law.covariances for law in self.laws])
         return Mixture(torch.cat(weights), means, covariances, self.laws[0].shape)
 
-    def given(self, label: int) -> Mixture:
-        """Return the law of pictures with this label."""
+    def law_of(self, label: int) -> Mixture:
+        """Return the law of images with this label."""
         return self.marginal if label == self.classes else self.laws[label]
 
 
-def guided(law: Mixture, label: Numbers, none: Numbers, weight: float) -> Mixture:
-    """Return the law that guidance of `weight` leads to, between `law` shifted by `label` and by `none`, (D,).
+def guided_law(law: Mixture, label: Numbers, none: Numbers, scale: float) -> Mixture:
+    """Return the law that guidance of `scale` leads to, between `law` shifted by `label` and by `none`, (D,).
 
-    Weight 0 is the labelled law; its denoiser is (1 + weight) times the labelled one less weight times the other.
+    Scale 1 is the labelled law; its denoiser is scale times the labelled one plus 1 - scale times the other.
 
     Raises:
         ValueError: if there are several components, and the difference of the shifts is not an eigenvector, with
             one value, of every covariance, or the components differ along it: the guided law is then unknown.
     """
-    apart = _double(label) - _double(none)
+    apart = _to_double(label) - _to_double(none)
     stretched = law.covariances @ apart
     value = (stretched @ apart) / (apart @ apart).clamp(min=1e-300)
     along = (law.means - law.mean) @ apart
     known = torch.allclose(stretched, value[0] * apart) and torch.allclose(along, torch.zeros_like(along))
     if len(law.means) > 1 and not known:
         raise ValueError("guided: expected a shift along a shared eigenvector in which no two components differ")
-    return law.shifted((1 + weight) * _double(label) - weight * _double(none))
+    return law.shift(scale * _to_double(label) + (1 - scale) * _to_double(none))
 
 
-def _double(numbers: Numbers | Matrix) -> Tensor:
+def _to_double(numbers: Numbers | Matrix) -> Tensor:
     return torch.as_tensor(numbers, dtype=torch.float64)

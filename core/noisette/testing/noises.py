@@ -8,10 +8,10 @@ from torch import Tensor
 from noisette.diffusion import Noise
 from noisette.diffusion.noise import seeded_generator
 
-__all__ = ["Basis", "Counted", "Empty", "Stream", "Switched"]
+__all__ = ["BasisNoise", "BatchNoise", "CountedNoise", "EmptyNoise", "SwitchableNoise"]
 
 
-class Stream(Noise):
+class BatchNoise(Noise):
     """Standard normal noise for a whole batch from one generator: fast, for statistics."""
 
     def __init__(self, seed: int, like: Tensor) -> None:
@@ -23,7 +23,7 @@ class Stream(Noise):
         return draw.to(self._like)
 
 
-class Counted(Noise):
+class CountedNoise(Noise):
     """Noise of zeros that counts its draws."""
 
     def __init__(self, like: Tensor) -> None:
@@ -35,7 +35,7 @@ class Counted(Noise):
         return torch.zeros_like(self._like)
 
 
-class Empty(Noise):
+class EmptyNoise(Noise):
     """Noise without values, on any device: for a walk of which only the shapes are looked at."""
 
     def __init__(self, like: Tensor) -> None:
@@ -46,7 +46,7 @@ class Empty(Noise):
         return torch.empty_like(self._like)
 
 
-class Basis(Noise):
+class BasisNoise(Noise):
     """Unit noise: draw k is the unit vector e_d for row `first` + k D + d, and zero for every other row."""
 
     def __init__(self, like: Tensor, first: int) -> None:
@@ -62,7 +62,7 @@ class Basis(Noise):
         return draw
 
 
-class Switched(Noise):
+class SwitchableNoise(Noise):
     """Noise from a source that can be exchanged on the way."""
 
     def __init__(self, source: Noise) -> None:

@@ -13,12 +13,20 @@ from pydantic.fields import FieldInfo
 
 from noisette.contracts import Plugin
 
-__all__ = ["alternatives", "at_defaults", "changed", "combinations", "shown", "silent_options", "variants"]
+__all__ = [
+    "alternatives",
+    "combinations",
+    "find_ineffective_options",
+    "format_plugin",
+    "has_default_options",
+    "variants",
+    "with_options",
+]
 
 P = TypeVar("P", bound=Plugin)
 
 
-def shown(plugin: Plugin) -> str:
+def format_plugin(plugin: Plugin) -> str:
     """Return the plugin as a person would write it: class and options that were given."""
     given = (
         f"{key}={getattr(plugin, key)!r}" for key in type(plugin).model_fields if key in plugin.model_fields_set
@@ -26,13 +34,13 @@ def shown(plugin: Plugin) -> str:
     return f"{type(plugin).__name__}({', '.join(given)})"
 
 
-def changed(plugin: P, **options: Any) -> P:
+def with_options(plugin: P, **options: Any) -> P:
     """Return a copy with other options, validated as if they came from a config."""
     given = {key: getattr(plugin, key) for key in plugin.model_fields_set}
     return type(plugin)(**{**given, **options})
 
 
-def at_defaults(plugin: Plugin, *, beside: Iterable[str] = ()) -> bool:
+def has_default_options(plugin: Plugin, *, beside: Iterable[str] = ()) -> bool:
     """Whether every option, apart from those `beside`, has its default value."""
     fields = type(plugin).model_fields.items()
     return all(
@@ -47,7 +55,7 @@ def variants(plugin: P, *, beside: Iterable[str] = ()) -> Iterator[P]:
     yield plugin
     for key, field in type(plugin).model_fields.items():
         if key not in set(beside):
-            yield from _with(plugin, key, _choices(field))
+            yield from _with_values(plugin, key, _choices(field))
 
 
 def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> list[P]:
@@ -60,20 +68,20 @@ def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> li
     """
     names = [key for key in type(plugin).model_fields if key not in set(beside)]
     tried = {
-        key: [*_choices(field), *_inside(field), *_near(field, getattr(plugin, key))]
+        key: [*_choices(field), *_values_inside(field), *_values_near(field, getattr(plugin, key))]
         for key, field in type(plugin).model_fields.items()
     }
-    single = {key: list(_with(plugin, key, tried[key])) for key in names}
+    single = {key: list(_with_values(plugin, key, tried[key])) for key in names}
     pairs = [
         both
         for number, key in enumerate(names)
         for one in single[key]
         for other in names[number + 1 :]
-        for both in _with(one, other, tried[other])
+        for both in _with_values(one, other, tried[other])
         if getattr(both, key) == getattr(one, key)
     ]
     alone = [plugin, *(one for key in names for one in single[key])]
-    return [*_some(alone, most), *_some(pairs, max(most - len(alone), 0))]
+    return [*_take_evenly(alone, most), *_take_evenly(pairs, max(most - len(alone), 0))]
 
 
 def alternatives(plugin: P, *, beside: Iterable[str] = (), small: bool = False) -> dict[str, list[P]]:
@@ -89,14 +97,16 @@ def alternatives(plugin: P, *, beside: Iterable[str] = (), small: bool = False) 
     return {
         key: [
             other
-            for other in _with(plugin, key, [*_choices(field), *_moved(field, getattr(plugin, key))])
+            for other in _with_values(
+                plugin, key, [*_choices(field), *_shifted_values(field, getattr(plugin, key))]
+            )
             if not (small and _has_grown(getattr(other, key), getattr(plugin, key)))
         ]
         for key, field in fields.items()
     }
 
 
-def silent_options(
+def find_ineffective_options(
     plugin: P, probe: Callable[[P], object], *, beside: Iterable[str] = (), small: bool = False
 ) -> Iterator[str]:
     """Yield the options none of whose other values changes what `probe` gives, alone or beside another's.
@@ -109,7 +119,7 @@ def silent_options(
     plain = probe(plugin)
     for key, tried in others.items():
         alone = any(probe(other) != plain for other in tried)
-        if tried and not alone and not _counts_beside_another(plugin, key, others, probe):
+        if tried and not alone and not _has_effect_beside_another(plugin, key, others, probe):
             yield key
 
 
@@ -117,12 +127,14 @@ def _has_grown(value: Any, own: Any) -> bool:
     return isinstance(value, int) and isinstance(own, int) and value > 3 * max(own, 8)
 
 
-def _counts_beside_another(plugin: P, key: str, others: dict[str, list[P]], probe: Callable[[P], object]) -> bool:
+def _has_effect_beside_another(
+    plugin: P, key: str, others: dict[str, list[P]], probe: Callable[[P], object]
+) -> bool:
     values = [getattr(other, key) for other in others[key]]
     guessed = (partner for name in others.keys() - {key} for partner in others[name])
     for partner in chain(guessed, _without_another(plugin, key)):
         plain = probe(partner)
-        if any(probe(other) != plain for other in _with(partner, key, values)):
+        if any(probe(other) != plain for other in _with_values(partner, key, values)):
             return True
     return False
 
@@ -130,26 +142,26 @@ def _counts_beside_another(plugin: P, key: str, others: dict[str, list[P]], prob
 def _without_another(plugin: P, key: str) -> Iterator[P]:
     """Yield the plugin with one option other than `key` set to None, for each that may be."""
     for name in type(plugin).model_fields.keys() - {key}:
-        yield from _with(plugin, name, [None])
+        yield from _with_values(plugin, name, [None])
 
 
-def _with(plugin: P, key: str, values: Iterable[Any]) -> Iterator[P]:
+def _with_values(plugin: P, key: str, values: Iterable[Any]) -> Iterator[P]:
     for value in values:
         if value == getattr(plugin, key):
             continue
         try:
-            yield changed(plugin, **{key: value})
+            yield with_options(plugin, **{key: value})
         except ValidationError:
             continue
 
 
 def _choices(field: FieldInfo) -> list[Any]:
-    values = list(_enumerated(field.annotation))
+    values = list(_literal_values(field.annotation))
     low, high, closed = _range(field)
     return values + [end for end in (low, high) if closed and end is not None]
 
 
-def _inside(field: FieldInfo) -> list[Any]:
+def _values_inside(field: FieldInfo) -> list[Any]:
     """Return values inside a closed range: none of them is a special one, such as its middle or a square root."""
     low, high, closed = _range(field)
     if not closed:
@@ -159,7 +171,7 @@ def _inside(field: FieldInfo) -> list[Any]:
     return sorted({round(value) for value in inside}) if whole else inside
 
 
-def _near(field: FieldInfo, value: Any) -> list[Any]:
+def _values_near(field: FieldInfo, value: Any) -> list[Any]:
     """Return values a little off a number whose range is open, on both sides, as far as the range goes."""
     low, high, closed = _range(field)
     if closed or isinstance(value, bool) or not isinstance(value, int | float):
@@ -170,24 +182,24 @@ def _near(field: FieldInfo, value: Any) -> list[Any]:
     return [round(below), above] if isinstance(value, int) else [below, above]
 
 
-def _some(items: list[P], most: int) -> list[P]:
+def _take_evenly(items: list[P], most: int) -> list[P]:
     """Return at most so many items, evenly spread from the first one on."""
     if len(items) <= most:
         return items
     return [items[index * len(items) // most] for index in range(most)]
 
 
-def _enumerated(annotation: Any) -> Iterator[Any]:
+def _literal_values(annotation: Any) -> Iterator[Any]:
     if annotation is bool:
         yield from (False, True)
     elif get_origin(annotation) is Literal:
         yield from get_args(annotation)
     elif get_origin(annotation) in (Union, types.UnionType):
         for member in get_args(annotation):
-            yield from _enumerated(member)
+            yield from _literal_values(member)
 
 
-def _moved(field: FieldInfo, value: Any) -> list[Any]:
+def _shifted_values(field: FieldInfo, value: Any) -> list[Any]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return []
     low, high, _ = _range(field)

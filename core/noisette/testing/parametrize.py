@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from noisette.contracts import Plugin
-from noisette.testing.options import shown
-from noisette.testing.run import Expected, checks_for, expectations, instance
+from noisette.testing.options import format_plugin
+from noisette.testing.run import ExpectedFailures, checks_for, resolve_expected_failures, to_instance
 
 if TYPE_CHECKING:
     import pytest
@@ -17,7 +17,7 @@ __all__ = ["parametrize_with_checks"]
 
 def parametrize_with_checks(
     plugins: Iterable[Plugin | type[Plugin]],
-    expected_failed: Expected | None = None,
+    expected_failed: ExpectedFailures | None = None,
     *,
     slow: bool = False,
 ) -> pytest.MarkDecorator:
@@ -39,13 +39,13 @@ def parametrize_with_checks(
     import pytest
 
     parameters = []
-    for plugin in map(instance, plugins):
+    for plugin in map(to_instance, plugins):
         checks = checks_for(plugin)
-        reasons = expectations(plugin, checks, expected_failed)
+        reasons = resolve_expected_failures(plugin, checks, expected_failed)
         for check in checks:
             if check.slow and not slow:
                 continue
             reason = reasons.get(check.name)
             marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason is not None else []
-            parameters.append(pytest.param(plugin, check, marks=marks, id=f"{shown(plugin)}-{check.name}"))
+            parameters.append(pytest.param(plugin, check, marks=marks, id=f"{format_plugin(plugin)}-{check.name}"))
     return pytest.mark.parametrize(("plugin", "check"), parameters)

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from noisette.contracts import KINDS, Plugin
 
-__all__ = ["line_of_class", "line_of_method", "line_that_raised"]
+__all__ = ["find_class_line", "find_method_line", "find_raising_line"]
 
 _MAIN_METHODS = {
     "schedule": "betas",
@@ -25,21 +25,21 @@ _MAIN_METHODS = {
 """The method of each kind that most checks are about."""
 
 
-def line_that_raised(trace: TracebackType | None, plugin: Plugin) -> str:
+def find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
     """Return ``file:line`` of the innermost call in the plugin's own package; empty if there is none.
 
     Libraries and noisette itself are left out, even where the error was raised in them: a mistake is shown where
     its author can mend it. The package of the class comes before those of the classes that it inherits from.
     """
     frames = traceback.extract_tb(trace)
-    for place in _own_places(type(plugin)):
+    for place in _own_paths(type(plugin)):
         found = [frame for frame in frames if frame.filename.startswith(place)]
         if found:
             return f"{found[-1].filename}:{found[-1].lineno}"
     return ""
 
 
-def line_of_method(plugin: Plugin, method: str | None = None) -> str:
+def find_method_line(plugin: Plugin, method: str | None = None) -> str:
     """Return ``file:line (method)`` of a plugin's method, or of its class where that inherits the method.
 
     Args:
@@ -52,10 +52,10 @@ def line_of_method(plugin: Plugin, method: str | None = None) -> str:
     function = function.fget if isinstance(function, property) else function
     if inspect.isfunction(function):
         return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno} ({method})"
-    return line_of_class(cls)
+    return find_class_line(cls)
 
 
-def line_of_class(cls: type[Plugin]) -> str:
+def find_class_line(cls: type[Plugin]) -> str:
     """Return ``file:line (class name)``; empty for a class that was typed into a prompt."""
     try:
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]} (class {cls.__name__})"
@@ -63,7 +63,7 @@ def line_of_class(cls: type[Plugin]) -> str:
         return ""
 
 
-def _own_places(cls: type[Plugin]) -> Iterator[str]:
+def _own_paths(cls: type[Plugin]) -> Iterator[str]:
     """Yield the folders of the packages, or the files of the modules, that the class and its bases are from."""
     contracts = (Plugin, *KINDS.values())
     for base in cls.__mro__:

@@ -19,23 +19,23 @@ from noisette.testing.check import require
 
 __all__ = [
     "devices",
-    "global_random_state_kept",
-    "global_seeds",
+    "find_seeded_generators",
+    "initial_noise",
+    "is_bit_equal",
     "offline",
+    "require_same_random_state",
     "require_state",
-    "same_bits",
-    "seeded_generators",
-    "start",
-    "walk",
+    "run_sampler",
+    "seed_globally",
 ]
 
 
-def walk(sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise, what: str = "a walk") -> list[Tensor]:
+def run_sampler(sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise, what: str = "a walk") -> list[Tensor]:
     """Return all states that a sampler yields: at least one, each finite and of x's shape."""
     given = x.clone()
     with torch.no_grad():
         states = list(sampler.trajectory(denoise, given, noise))
-    unchanged = x.device.type == "meta" or same_bits(given, x)
+    unchanged = x.device.type == "meta" or is_bit_equal(given, x)
     require(unchanged, sampler, "x after a walk", "unchanged", "changed in place", cause="changes x in place")
     require(bool(states), sampler, f"states of {what}", "one after each step", "none", cause="no states")
     for number, state in enumerate(states):
@@ -53,12 +53,12 @@ def require_state(sampler: Sampler, state: object, x: Tensor, what: str) -> None
         require(bool(state.isfinite().all()), sampler, what, "finite values", "NaN or infinity", cause="not finite")
 
 
-def start(count: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
+def initial_noise(count: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
     """Return noise to start from, (N, *shape); always the same."""
     return torch.randn(count, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
-def same_bits(a: Tensor, b: Tensor) -> bool:
+def is_bit_equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are equal in every bit; NaN equals itself."""
     return a.dtype == b.dtype and a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
@@ -71,7 +71,7 @@ def devices() -> Iterator[torch.device]:
 
 
 @contextmanager
-def global_random_state_kept(plugin: Plugin, what: str) -> Iterator[None]:
+def require_same_random_state(plugin: Plugin, what: str) -> Iterator[None]:
     """Require that the block leaves the global generators of torch, NumPy and Python as they were.
 
     They are put into states that nobody would set in the block, and back into their own afterwards.
@@ -79,20 +79,20 @@ def global_random_state_kept(plugin: Plugin, what: str) -> Iterator[None]:
     kept = {name: get() for name, (get, _) in _GENERATORS.items()}
     for name, seed in _SEEDS.items():
         seed(1_860_867 + len(name))
-    before = {name: _written(get()) for name, (get, _) in _GENERATORS.items()}
+    before = {name: _serialize_state(get()) for name, (get, _) in _GENERATORS.items()}
     try:
         yield
         for name, (get, _) in _GENERATORS.items():
-            same = _written(get()) == before[name]
-            came = "another: it draws from, or seeds, the global generator"
-            require(same, plugin, f"global random state of {name} after {what}", "unchanged", came)
+            same = _serialize_state(get()) == before[name]
+            actual = "another: it draws from, or seeds, the global generator"
+            require(same, plugin, f"global random state of {name} after {what}", "unchanged", actual)
     finally:
         for name, (_, put) in _GENERATORS.items():
             put(kept[name])
 
 
 @contextmanager
-def global_seeds(seed: int) -> Iterator[None]:
+def seed_globally(seed: int) -> Iterator[None]:
     """Seed the global generators of torch, NumPy and Python for the block, and put their states back."""
     kept = {name: get() for name, (get, _) in _GENERATORS.items()}
     try:
@@ -105,11 +105,11 @@ def global_seeds(seed: int) -> Iterator[None]:
             put(kept[name])
 
 
-def seeded_generators(act: Callable[[], object]) -> list[str]:
+def find_seeded_generators(act: Callable[[], object]) -> list[str]:
     """Return the global generators that `act` seeds: their next number is the same under any seed."""
     numbers = []
     for seed in (1, 2):
-        with global_seeds(seed):
+        with seed_globally(seed):
             act()
             numbers.append({"torch": float(torch.rand(1)), "numpy": np.random.rand(), "random": random.random()})
     return [name for name in numbers[0] if numbers[0][name] == numbers[1][name]]
@@ -139,6 +139,6 @@ _SEEDS: dict[str, Callable[[int], Any]] = {
 }
 
 
-def _written(state: Any) -> str:
+def _serialize_state(state: Any) -> str:
     parts = [state] if isinstance(state, Tensor) else state
     return repr([part.tolist() if isinstance(part, Tensor | np.ndarray) else part for part in parts])

@@ -11,14 +11,22 @@ from pydantic import ValidationError
 
 from noisette.contracts import Plugin
 from noisette.errors import PluginError
-from noisette.plugins.registry import nearest
+from noisette.plugins.registry import suggest
 from noisette.testing.check import Check, CheckFailedError, Outcome, Result, checks_of
-from noisette.testing.options import shown
-from noisette.testing.places import line_of_class
+from noisette.testing.options import format_plugin
+from noisette.testing.places import find_class_line
 
-__all__ = ["HOMES", "Expected", "checks_for", "expectations", "instance", "refused_default", "run_checks"]
+__all__ = [
+    "CHECK_MODULES",
+    "ExpectedFailures",
+    "checks_for",
+    "explain_refused_default",
+    "resolve_expected_failures",
+    "run_checks",
+    "to_instance",
+]
 
-HOMES: dict[str, tuple[str, ...]] = {
+CHECK_MODULES: dict[str, tuple[str, ...]] = {
     "schedule": ("common", "schedules", "schedule_papers"),
     "objective": ("common", "objectives", "objective_losses", "objective_ranges"),
     "backbone": ("common", "backbones", "backbone_inputs", "backbone_ranges"),
@@ -37,11 +45,11 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 """Modules of `noisette.testing.checks` that hold the checks of each kind."""
 
-Expected = Mapping[str, str] | Callable[[Plugin], Mapping[str, str]]
+ExpectedFailures = Mapping[str, str] | Callable[[Plugin], Mapping[str, str]]
 """Checks that may fail, and why; or a function that says so for each plugin."""
 
 
-def instance(plugin: Plugin | type[Plugin]) -> Plugin:
+def to_instance(plugin: Plugin | type[Plugin]) -> Plugin:
     """Return the plugin; of a class, the one with default options.
 
     Raises:
@@ -54,7 +62,7 @@ def instance(plugin: Plugin | type[Plugin]) -> Plugin:
     try:
         return plugin()
     except (ValidationError, TypeError) as error:
-        wrong_default = refused_default(plugin, error)
+        wrong_default = explain_refused_default(plugin, error)
         if wrong_default:
             raise PluginError(wrong_default) from error
         reason = f"{error}".splitlines()[0]
@@ -64,7 +72,7 @@ def instance(plugin: Plugin | type[Plugin]) -> Plugin:
         ) from error
 
 
-def refused_default(plugin: type[Plugin], error: Exception, given: Collection[str] = ()) -> str:
+def explain_refused_default(plugin: type[Plugin], error: Exception, given: Collection[str] = ()) -> str:
     """Return a message about a default value that its own option refuses; empty if no default is to blame.
 
     Args:
@@ -75,11 +83,11 @@ def refused_default(plugin: type[Plugin], error: Exception, given: Collection[st
     for detail in error.errors() if isinstance(error, ValidationError) else ():
         option = str(detail["loc"][0]) if detail["loc"] else ""
         if detail["type"] != "missing" and option in plugin.model_fields and option not in given:
-            came = plugin.model_fields[option].get_default(call_default_factory=True)
-            place = line_of_class(plugin)
+            actual = plugin.model_fields[option].get_default(call_default_factory=True)
+            place = find_class_line(plugin)
             return (
                 f"{plugin.__name__}: option {option!r}: expected a default that the option itself allows; "
-                f"came {came!r}: {detail['msg']} ({place})"
+                f"came {actual!r}: {detail['msg']} ({place})"
             )
     return ""
 
@@ -91,15 +99,15 @@ def checks_for(plugin: Plugin | type[Plugin]) -> list[Check]:
         PluginError: if there is no such kind.
     """
     kind = getattr(plugin, "kind", None)
-    if kind not in HOMES:
-        raise PluginError(f"no checks for kind {kind!r}; there are some for {', '.join(HOMES)}")
-    modules = [import_module(f"noisette.testing.checks.{home}") for home in HOMES[kind]]
+    if kind not in CHECK_MODULES:
+        raise PluginError(f"no checks for kind {kind!r}; there are some for {', '.join(CHECK_MODULES)}")
+    modules = [import_module(f"noisette.testing.checks.{home}") for home in CHECK_MODULES[kind]]
     return [check for module in modules for check in checks_of(module)]
 
 
 def run_checks(
     plugin: Plugin | type[Plugin],
-    expected_failed: Expected | None = None,
+    expected_failed: ExpectedFailures | None = None,
     *,
     only: Collection[str] | None = None,
     slow: bool = False,
@@ -115,48 +123,50 @@ def run_checks(
     Raises:
         PluginError: if `plugin` is none, or a name is no check of its kind.
     """
-    plugin = instance(plugin)
+    plugin = to_instance(plugin)
     checks = checks_for(plugin)
-    reasons = expectations(plugin, checks, expected_failed)
-    known_names(plugin, checks, only or ())
+    reasons = resolve_expected_failures(plugin, checks, expected_failed)
+    require_known_names(plugin, checks, only or ())
     return [
-        _result(plugin, check, reasons.get(check.name), slow)
+        _run_check(plugin, check, reasons.get(check.name), slow)
         for check in checks
         if only is None or check.name in only
     ]
 
 
-def expectations(plugin: Plugin, checks: Collection[Check], expected: Expected | None) -> Mapping[str, str]:
+def resolve_expected_failures(
+    plugin: Plugin, checks: Collection[Check], expected: ExpectedFailures | None
+) -> Mapping[str, str]:
     """Return the reasons that hold for this plugin, after looking for misspelt names."""
     reasons = expected(plugin) if callable(expected) else expected or {}
-    known_names(plugin, checks, reasons)
+    require_known_names(plugin, checks, reasons)
     return reasons
 
 
-def known_names(plugin: Plugin, checks: Collection[Check], names: Collection[str]) -> None:
+def require_known_names(plugin: Plugin, checks: Collection[Check], names: Collection[str]) -> None:
     """Refuse a name that no check of this plugin bears."""
     known = [check.name for check in checks]
     for name in names:
         if name not in known:
-            hint = nearest(name, known)
+            hint = suggest(name, known)
             raise PluginError(
-                f"{shown(plugin)}: no check {name!r} for a {plugin.kind}" + (f"; {hint}" if hint else "")
+                f"{format_plugin(plugin)}: no check {name!r} for a {plugin.kind}" + (f"; {hint}" if hint else "")
             )
 
 
-def _result(plugin: Plugin, check: Check, reason: str | None, slow: bool) -> Result:
+def _run_check(plugin: Plugin, check: Check, reason: str | None, slow: bool) -> Result:
     if check.slow and not slow:
-        return Result(shown(plugin), check.name, "skipped", "slow: made only when asked for")
+        return Result(format_plugin(plugin), check.name, "skipped", "slow: made only when asked for")
     start = time.perf_counter()
-    outcome, message, cause = _outcome(plugin, check)
+    outcome, message, cause = _check_outcome(plugin, check)
     if reason is not None and outcome == "passed":
-        outcome, message = "failed", f"{shown(plugin)}: was expected to fail ({reason}), and passed"
+        outcome, message = "failed", f"{format_plugin(plugin)}: was expected to fail ({reason}), and passed"
     elif reason is not None and outcome == "failed":
         outcome, message = "expected", f"{reason}: {message}"
-    return Result(shown(plugin), check.name, outcome, message, time.perf_counter() - start, cause)
+    return Result(format_plugin(plugin), check.name, outcome, message, time.perf_counter() - start, cause)
 
 
-def _outcome(plugin: Plugin, check: Check) -> tuple[Outcome, str, str]:
+def _check_outcome(plugin: Plugin, check: Check) -> tuple[Outcome, str, str]:
     try:
         check(plugin)
     except unittest.SkipTest as skip:

@@ -1,7 +1,7 @@
-"""Sets of pictures for metrics, made from fixed seeds.
+"""Sets of images for metrics, made from fixed seeds.
 
-Pictures of three patterns with grain, their labels, vectors that are a fixed linear map of them, and logits that
-are their likeness to each pattern. For metrics of models, models that know more and less of such pictures.
+Images of three patterns with grain, their labels, vectors that are a fixed linear map of them, and logits that
+are their likeness to each pattern. For metrics of models, models that know more and less of such images.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from noisette.machine import Machine
 from noisette.model.model import Model
 from noisette.testing import processes
 
-__all__ = ["Sets", "drawn_sets", "made", "made_for_models", "part_of"]
+__all__ = ["MetricSets", "iter_fresh_sets", "make_model_sets", "make_sets", "select_rows"]
 
 
 @dataclass(frozen=True)
-class Sets:
+class MetricSets:
     """What a metric is given.
 
     Attributes:
@@ -39,17 +39,19 @@ class Sets:
 
 
 @cache
-def made(count: int) -> Sets:
-    """Return the four sets of `count` pictures."""
-    return Sets(_batch(count, 1), _batch(count, 2), _batch(count, 3), _batch(count, 4, grain=60.0, brighter=40.0))
+def make_sets(count: int) -> MetricSets:
+    """Return the four sets of `count` images."""
+    return MetricSets(
+        _batch(count, 1), _batch(count, 2), _batch(count, 3), _batch(count, 4, grain=60.0, brighter=40.0)
+    )
 
 
-def drawn_sets(count: int, sets: int) -> Iterator[Sets]:
-    """Yield sets of `count` pictures drawn anew: `near` is as far from its reference as `far` is, halfway."""
+def iter_fresh_sets(count: int, sets: int) -> Iterator[MetricSets]:
+    """Yield sets of `count` images drawn anew: `near` is as far from its reference as `far` is, halfway."""
     for number in range(sets):
         reference, heldout = _batch(count, 10 + 3 * number), _batch(count, 11 + 3 * number)
         near = _batch(count, 12 + 3 * number, grain=40.0, brighter=15.0)
-        yield Sets(reference, heldout, near, near)
+        yield MetricSets(reference, heldout, near, near)
 
 
 def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) -> Batch:
@@ -59,21 +61,21 @@ def _batch(count: int, seed: int, grain: float = 25.0, brighter: float = 0.0) ->
     patterns = torch.stack([(rows // 2 % 2), (columns // 2 % 2), ((rows + columns) // 3 % 2)]).float()
     clean = 50 + 120 * patterns[labels][:, None].expand(count, 3, 8, 8) + brighter
     noisy = clean + grain * torch.randn(count, 3, 8, 8, generator=generator)
-    pictures = noisy.clamp(0, 255).round().to(torch.uint8)
+    images = noisy.clamp(0, 255).round().to(torch.uint8)
     fixed = torch.Generator().manual_seed(0)
-    features = (pictures.flatten(1).float() / 64) @ (torch.randn(192, 6, generator=fixed) / 192**0.5)
-    return Batch(pictures, features, labels, logits=6 * _likeness(pictures.float(), patterns[:, None]))
+    features = (images.flatten(1).float() / 64) @ (torch.randn(192, 6, generator=fixed) / 192**0.5)
+    return Batch(images, features, labels, logits=6 * _pattern_correlation(images.float(), patterns[:, None]))
 
 
-def _likeness(pictures: Tensor, patterns: Tensor) -> Tensor:
-    """Return the correlation of each picture with each pattern, (N, 3)."""
-    rows, kinds = pictures.flatten(1), patterns.expand(-1, 3, -1, -1).flatten(1)
+def _pattern_correlation(images: Tensor, patterns: Tensor) -> Tensor:
+    """Return the correlation of each image with each pattern, (N, 3)."""
+    rows, kinds = images.flatten(1), patterns.expand(-1, 3, -1, -1).flatten(1)
     rows, kinds = (some - some.mean(dim=1, keepdim=True) for some in (rows, kinds))
     return torch.nn.functional.normalize(rows) @ torch.nn.functional.normalize(kinds).T
 
 
-def part_of(batch: Batch, rows: slice | Tensor) -> Batch:
-    """Return some pictures of a batch, with all that it has of them."""
+def select_rows(batch: Batch, rows: slice | Tensor) -> Batch:
+    """Return some images of a batch, with all that it has of them."""
     tensors: dict[str, Any] = {
         name: value[rows] for name, value in vars(batch).items() if isinstance(value, Tensor)
     }
@@ -81,20 +83,20 @@ def part_of(batch: Batch, rows: slice | Tensor) -> Batch:
 
 
 @cache
-def made_for_models(count: int) -> Sets:
-    """Return the same pictures four times: with a model that knows their mean, and as `far` one that is wrong."""
+def make_model_sets(count: int) -> MetricSets:
+    """Return the same images four times: with a model that knows their mean, and as `far` one that is wrong."""
     batch = _batch(count, 1)
-    knowing, wrong = (replace(batch, model=_guessing(x0), numbers=torch.arange(count)) for x0 in (-0.1, 0.9))
-    return Sets(knowing, knowing, knowing, wrong)
+    knowing, wrong = (replace(batch, model=_constant_model(x0), indices=torch.arange(count)) for x0 in (-0.1, 0.9))
+    return MetricSets(knowing, knowing, knowing, wrong)
 
 
-def _guessing(x0: float) -> Model:
-    """Return a model that sees a grey picture with a part of the noise in everything."""
+def _constant_model(x0: float) -> Model:
+    """Return a model that sees a grey image with a part of the noise in everything."""
     machine = Machine(torch.device("cpu"), autocast=None, channels_last=False)
-    return Model(_Guess(x0), _Says(), processes.linear(100), (3, 8, 8), (), machine)
+    return Model(_ConstantNetwork(x0), _X0Objective(), processes.linear(100), (3, 8, 8), (), machine)
 
 
-class _Guess(nn.Module):
+class _ConstantNetwork(nn.Module):
     def __init__(self, x0: float) -> None:
         super().__init__()
         self.x0 = x0
@@ -103,7 +105,7 @@ class _Guess(nn.Module):
         return self.x0 + 0.4 * x
 
 
-class _Says(Objective):
+class _X0Objective(Objective):
     """The network says x0."""
 
     name: ClassVar[str] = "says-x0"

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageFile
 
-__all__ = ["global_settings_kept", "one_thread"]
+__all__ = ["one_thread", "restore_global_settings"]
 
 
 @contextmanager
-def global_settings_kept(tell: Callable[[str, Any, Any], None]) -> Iterator[None]:
-    """Put settings of the process back that the block changed, and `tell` of each: name, before, after.
+def restore_global_settings(on_change: Callable[[str, Any, Any], None]) -> Iterator[None]:
+    """Put settings of the process back that the block changed, and `on_change` of each: name, before, after.
 
     What another setting leads to, such as an error of dtypes, is not told instead of it.
     """
@@ -30,7 +30,7 @@ def global_settings_kept(tell: Callable[[str, Any, Any], None]) -> Iterator[None
                 put(before[name])
         for name, value in before.items():
             if after[name] != value:
-                tell(name, value, after[name])
+                on_change(name, value, after[name])
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _attribute(module: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+def _attribute_accessors(module: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
     return lambda: getattr(module, name), lambda value: setattr(module, name, value)
 
 
@@ -58,11 +58,11 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     ),
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
     "torch's matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    "cuDNN's search for fast algorithms": _attribute(torch.backends.cudnn, "benchmark"),
-    "cuDNN's deterministic mode": _attribute(torch.backends.cudnn, "deterministic"),
-    "cuDNN's TensorFloat-32": _attribute(torch.backends.cudnn, "allow_tf32"),
-    "Pillow's handling of truncated files": _attribute(ImageFile, "LOAD_TRUNCATED_IMAGES"),
-    "Pillow's limit of pixels": _attribute(Image, "MAX_IMAGE_PIXELS"),
+    "cuDNN's search for fast algorithms": _attribute_accessors(torch.backends.cudnn, "benchmark"),
+    "cuDNN's deterministic mode": _attribute_accessors(torch.backends.cudnn, "deterministic"),
+    "cuDNN's TensorFloat-32": _attribute_accessors(torch.backends.cudnn, "allow_tf32"),
+    "Pillow's handling of truncated files": _attribute_accessors(ImageFile, "LOAD_TRUNCATED_IMAGES"),
+    "Pillow's limit of pixels": _attribute_accessors(Image, "MAX_IMAGE_PIXELS"),
     "NumPy's handling of errors": (np.geterr, lambda values: np.seterr(**values)),
     "the working folder": (os.getcwd, os.chdir),
 }

@@ -1,4 +1,4 @@
-"""Training: from prepared pictures to a checkpoint."""
+"""Training: from prepared images to a checkpoint."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noisette.checkpoint import finished
+from noisette.checkpoint import find_finished_checkpoint
 from noisette.errors import CheckpointError
 from noisette.layout import training_directory
 from noisette.storage import make_directory, owned
@@ -15,7 +15,7 @@ from noisette.storage import make_directory, owned
 if TYPE_CHECKING:
     from noisette.config import Experiment
 
-__all__ = ["is_begun_anew", "set_aside"]
+__all__ = ["is_from_scratch", "set_aside"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def set_aside(experiment: Experiment, root: Path) -> Path | None:
     if experiment.training.steps == 0:
         raise CheckpointError(f"{experiment.name}: its network was imported, not trained: import it again")
     run = training_directory(experiment, root)
-    if finished(run, experiment.training.steps) is None:
+    if find_finished_checkpoint(run, experiment.training.steps) is None:
         return None
     aside = run.with_name(f"{run.name}-before-{datetime.now():%Y%m%d-%H%M%S}")
     with owned(run):
@@ -53,6 +53,6 @@ def set_aside(experiment: Experiment, root: Path) -> Path | None:
     return aside
 
 
-def is_begun_anew(run: Path) -> bool:
+def is_from_scratch(run: Path) -> bool:
     """Return whether the training of a directory must not begin behind that of another one."""
     return (run / _MARK).exists()

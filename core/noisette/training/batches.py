@@ -1,6 +1,6 @@
 """What a training step sees: a function of (seed, step) alone.
 
-The order of the pictures, their steps, noise, mirrors and hidden labels come from generators seeded by (seed,
+The order of the images, their steps, noise, mirrors and hidden labels come from generators seeded by (seed,
 step) or (seed, epoch), never from the state of a global one: a run that is resumed sees what it would have seen.
 """
 
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from noisette.diffusion.noise import seeded_generator
-from noisette.model.conditioning import enlarged, shrunk
+from noisette.model.conditioning import downsample, upsample
 from noisette.pixels import to_unit
-from noisette.training.timestep_sampler import Times, times_of
+from noisette.training.timestep_sampler import TimestepSampler, make_timestep_sampler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,12 +32,12 @@ class TrainingBatch:
     """One batch, on the CPU.
 
     Attributes:
-        x0: pictures in [-1, 1], (N, C, H, W) float32.
+        x0: images in [-1, 1], (N, C, H, W) float32.
         t: their steps, (N,) int64.
         eps: their noise, like x0.
         label: their classes, (N,) int64, hidden ones replaced by the number of classes; or None.
         weight: weights of their losses, (N,) float32, or None where all are 1.
-        hint: small pictures, enlarged, for super-resolution; like x0, or None.
+        low_res: small images, enlarged, for super-resolution; like x0, or None.
         looks_twice: whether the network is first asked for the x0 that it then sees (self-conditioning).
     """
 
@@ -46,8 +46,8 @@ class TrainingBatch:
     eps: Tensor
     label: Tensor | None
     weight: Tensor | None = None
-    hint: Tensor | None = None
-    looks_twice: bool = False
+    low_res: Tensor | None = None
+    self_condition: bool = False
 
 
 class Batches:
@@ -55,14 +55,18 @@ class Batches:
 
     Args:
         experiment: its seed and training options decide them.
-        data: the pictures.
+        data: the images.
         times: how steps are drawn, where that hangs on the losses so far; by default as the options say.
     """
 
-    def __init__(self, experiment: Experiment, data: Prepared, times: Times | None = None) -> None:
+    def __init__(
+        self, experiment: Experiment, data: Prepared, timestep_sampler: TimestepSampler | None = None
+    ) -> None:
         self._seed, self._options = experiment.seed, experiment.training
-        self._times = times or times_of(experiment.training, experiment.timesteps)
-        self._pictures = data.pictures("train")
+        self._timestep_sampler = timestep_sampler or make_timestep_sampler(
+            experiment.training, experiment.timesteps
+        )
+        self._images = data.images("train")
         self._labels = data.labels("train") if experiment.training.class_conditional else None
         self._classes = len(data.classes)
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
@@ -71,26 +75,26 @@ class Batches:
         """Return the batch of a step, counted from 0."""
         rows = self._rows(step)
         generator = seeded_generator(self._seed, "batch", step)
-        x0 = to_unit(torch.from_numpy(self._pictures[rows]))
-        t, weight = self._times.draw(len(rows), generator)
+        x0 = to_unit(torch.from_numpy(self._images[rows]))
+        t, weight = self._timestep_sampler.draw(len(rows), generator)
         eps = torch.empty_like(x0).normal_(generator=generator)
         if self._options.offset_noise:
             shared = torch.randn(*x0.shape[:2], 1, 1, generator=generator)
             eps += self._options.offset_noise * shared
         if self._options.random_flip:
-            mirrored = torch.rand(len(rows), generator=generator) < 0.5
-            x0[mirrored] = x0[mirrored].flip(-1)
+            flipped = torch.rand(len(rows), generator=generator) < 0.5
+            x0[flipped] = x0[flipped].flip(-1)
         label = self._label(rows, generator)
-        twice = self._options.self_condition and bool(torch.rand((), generator=generator) < 0.5)
-        return TrainingBatch(x0, t, eps, label, weight, self._hint(x0), twice)
+        self_condition = self._options.self_condition and bool(torch.rand((), generator=generator) < 0.5)
+        return TrainingBatch(x0, t, eps, label, weight, self._low_res(x0), self_condition)
 
-    def _hint(self, x0: Tensor) -> Tensor | None:
+    def _low_res(self, x0: Tensor) -> Tensor | None:
         side = self._options.low_res_size
-        return None if side is None else enlarged(shrunk(x0, side), (x0.shape[2], x0.shape[3]))
+        return None if side is None else upsample(downsample(x0, side), (x0.shape[2], x0.shape[3]))
 
     def _rows(self, step: int) -> NDArray[np.int64]:
-        """Return the rows of a step's pictures: the epochs' orders, one after another, cut into batches."""
-        size, count = self._options.batch_size, len(self._pictures)
+        """Return the rows of a step's images: the epochs' orders, one after another, cut into batches."""
+        size, count = self._options.batch_size, len(self._images)
         positions = np.arange(step * size, (step + 1) * size)
         return np.array([self._row(*divmod(int(position), count)) for position in positions])
 
@@ -98,7 +102,7 @@ class Batches:
         if epoch != self._epoch:
             generator = seeded_generator(self._seed, "epoch", epoch)
             self._epoch = epoch
-            self._order = torch.randperm(len(self._pictures), generator=generator).numpy()
+            self._order = torch.randperm(len(self._images), generator=generator).numpy()
         return int(self._order[offset])
 
     def _label(self, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor | None:

@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from torch.nn.parallel import DistributedDataParallel
 
 __all__ = [
-    "MEETING",
-    "AgreedStop",
-    "Group",
-    "cut",
-    "fitted",
-    "is_joined",
-    "joined",
-    "load_whole",
-    "part",
+    "RENDEZVOUS",
+    "GroupStop",
+    "WorkerGroup",
+    "full_tensor",
+    "is_distributed",
+    "join_group",
+    "load_full_state",
+    "local_shard",
     "shard",
-    "whole",
+    "shard_like",
+    "split_rows",
 ]
 
-MEETING = "NOISETTE_MEETING"
+RENDEZVOUS = "NOISETTE_RENDEZVOUS"
 """Environment variable: the file by which processes on one machine find each other; without it as torchrun says."""
 
 
 @dataclass(frozen=True)
-class Group:
+class WorkerGroup:
     """The processes of one training, as one of them sees it; by default it is alone.
 
     Attributes:
@@ -52,7 +52,7 @@ class Group:
     parallel: Literal["ddp", "fsdp"] = "ddp"
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and tells."""
         return self.rank == 0
 
@@ -61,36 +61,36 @@ class Group:
         """Whether each process has a part of the network only."""
         return self.size > 1 and self.parallel == "fsdp"
 
-    def share(self, count: int) -> range:
+    def local_rows(self, count: int) -> range:
         """Return the rows of a batch of `count` that are this process's."""
-        return cut(range(count), self.size)[self.rank]
+        return split_rows(range(count), self.size)[self.rank]
 
-    def gathered(self, part: Tensor, count: int) -> Tensor:
-        """Return the (count,) values of a whole batch, of which `part` are this process's."""
+    def all_gather(self, values: Tensor, count: int) -> Tensor:
+        """Return the (count,) values of a whole batch, of which `values` are this process's."""
         if self.size == 1:
-            return part
+            return values
         import torch.distributed as dist
 
         longest = -(-count // self.size)
-        padded = torch.zeros(longest, dtype=part.dtype, device=part.device)
-        padded[: len(part)] = part
+        padded = torch.zeros(longest, dtype=values.dtype, device=values.device)
+        padded[: len(values)] = values
         parts = [torch.empty_like(padded) for _ in range(self.size)]
         dist.all_gather(parts, padded)
-        return torch.cat([values[: len(rows)] for values, rows in zip(parts, self._shares(count), strict=True)])
+        return torch.cat([piece[: len(rows)] for piece, rows in zip(parts, self._row_ranges(count), strict=True)])
 
-    def agreed(self, mine: bool) -> bool:
+    def any(self, value: bool) -> bool:
         """Return whether any process says so. All must ask."""
-        return mine if self.size == 1 else bool(self._sum(float(mine)))
+        return value if self.size == 1 else bool(self._all_reduce(float(value)))
 
-    def told(self, mine: float) -> float:
+    def broadcast(self, value: float) -> float:
         """Return what the first process says. All must ask."""
-        return mine if self.size == 1 else self._sum(mine if self.is_first else 0.0)
+        return value if self.size == 1 else self._all_reduce(value if self.is_main else 0.0)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until all have come here."""
-        self.agreed(False)
+        self.any(False)
 
-    def wrapped(self, network: nn.Module) -> nn.Module:
+    def wrap(self, network: nn.Module) -> nn.Module:
         """Return the network whose gradients are averaged over the processes."""
         if self.size == 1 or self.is_sharded:
             return network
@@ -98,7 +98,7 @@ class Group:
 
         return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
 
-    def adding(self, network: nn.Module, *, last: bool) -> AbstractContextManager[None]:
+    def accumulate_gradients(self, network: nn.Module, *, last: bool) -> AbstractContextManager[None]:
         """Give the context of one part of a batch: gradients are averaged once, behind the last part."""
         if self.is_sharded:
             cast("FSDPModule", network).set_requires_gradient_sync(last)
@@ -106,10 +106,10 @@ class Group:
             return nullcontext()
         return cast("DistributedDataParallel", network).no_sync()
 
-    def _shares(self, count: int) -> list[range]:
-        return cut(range(count), self.size)
+    def _row_ranges(self, count: int) -> list[range]:
+        return split_rows(range(count), self.size)
 
-    def _sum(self, value: float) -> float:
+    def _all_reduce(self, value: float) -> float:
         import torch.distributed as dist
 
         total = torch.tensor(value, dtype=torch.float64)
@@ -117,35 +117,35 @@ class Group:
         return float(total)
 
 
-class AgreedStop(Stop):
+class GroupStop(Stop):
     """Whether any process of a group was asked to stop. All must look at it equally often."""
 
-    def __init__(self, stop: Stop, group: Group) -> None:
+    def __init__(self, stop: Stop, group: WorkerGroup) -> None:
         super().__init__()
-        self._own, self._group, self._agreed = stop, group, False
+        self._stop, self._group, self._any_requested = stop, group, False
 
     def __bool__(self) -> bool:
-        self._agreed = self._agreed or self._group.agreed(bool(self._own))
-        return self._agreed
+        self._any_requested = self._any_requested or self._group.any(bool(self._stop))
+        return self._any_requested
 
 
-def cut(rows: range, parts: int) -> list[range]:
+def split_rows(rows: range, parts: int) -> list[range]:
     """Cut rows into neighbouring parts whose lengths differ by one at most; the longer ones come first."""
     size, longer = divmod(len(rows), parts)
-    ends = [part * size + min(part, longer) for part in range(parts + 1)]
+    ends = [index * size + min(index, longer) for index in range(parts + 1)]
     return [rows[start:end] for start, end in pairwise(ends)]
 
 
-def is_joined() -> bool:
+def is_distributed() -> bool:
     """Return whether this process was started as one of several, by torchrun or its like."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
 @contextmanager
-def joined(parallel: Literal["ddp", "fsdp"]) -> Iterator[Group]:
+def join_group(parallel: Literal["ddp", "fsdp"]) -> Iterator[WorkerGroup]:
     """Join the processes that this one was started with, for the length of the block; alone if there are none."""
-    if not is_joined():
-        yield Group()
+    if not is_distributed():
+        yield WorkerGroup()
         return
     import torch.distributed as dist
 
@@ -153,15 +153,15 @@ def joined(parallel: Literal["ddp", "fsdp"]) -> Iterator[Group]:
     cuda = device_type() == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    meeting = os.environ.get(MEETING)
+    rendezvous = os.environ.get(RENDEZVOUS)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if cuda else "gloo",
-        init_method=f"file://{meeting}" if meeting else "env://",
+        init_method=f"file://{rendezvous}" if rendezvous else "env://",
         rank=rank,
         world_size=size,
     )
     try:
-        yield Group(rank, size, parallel)
+        yield WorkerGroup(rank, size, parallel)
     finally:
         dist.destroy_process_group()
 
@@ -173,23 +173,23 @@ def shard(network: nn.Module) -> None:
 
     device = next(network.parameters()).device.type
     mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
-    network.to(memory_format=torch.contiguous_format)  # torch cuts no others; the pictures keep theirs
+    network.to(memory_format=torch.contiguous_format)  # torch cuts no others; the images keep theirs
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """Return the whole of a tensor."""
     full = getattr(tensor, "full_tensor", None)
     return tensor if full is None else full()
 
 
-def part(tensor: Tensor) -> Tensor:
+def local_shard(tensor: Tensor) -> Tensor:
     """Return what this process has of a tensor, in the same memory."""
     local = getattr(tensor, "to_local", None)
     return tensor if local is None else local()
 
 
-def fitted(tensor: Tensor, like: Tensor) -> Tensor:
+def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
     """Return this process's part of a whole tensor, cut and placed as `like` is."""
     mesh = getattr(like, "device_mesh", None)
     if mesh is None:
@@ -201,7 +201,7 @@ def fitted(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def load_whole(network: nn.Module, state: dict[str, Tensor]) -> None:
+def load_full_state(network: nn.Module, state: dict[str, Tensor]) -> None:
     """Load whole weights into a network that was cut; names and shapes are those of its own."""
     for name, own in network.state_dict().items():
-        own.copy_(fitted(state[name], own))
+        own.copy_(shard_like(state[name], own))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from noisette.model.weights import file_of
+from noisette.model.weights import ema_file_name
 
-__all__ = ["EMA", "averages_of"]
+__all__ = ["EMA", "make_emas"]
 
 
 class EMA:
@@ -46,6 +46,6 @@ class EMA:
             weight.copy_(state[name])
 
 
-def averages_of(network: nn.Module, decays: Sequence[float]) -> dict[str, EMA]:
+def make_emas(network: nn.Module, decays: Sequence[float]) -> dict[str, EMA]:
     """Return one average for each decay, by the name of its file in a checkpoint."""
-    return {file_of(decay, decays): EMA(network, decay) for decay in decays}
+    return {ema_file_name(decay, decays): EMA(network, decay) for decay in decays}

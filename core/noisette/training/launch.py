@@ -26,16 +26,16 @@ from noisette.events import Events
 from noisette.hooks import Run, Status, hookimpl
 from noisette.machine import device_type
 from noisette.storage import make_directory
-from noisette.training.distributed import MEETING
+from noisette.training.distributed import RENDEZVOUS
 from noisette.training.stop import Stop, graceful_stop
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
 
-__all__ = ["LOG", "Channel", "Retold", "Teller", "launched"]
+__all__ = ["LOG", "EventReplayer", "EventWriter", "PipeWriter", "launch_workers"]
 
 
-class Channel(logging.Handler):
+class PipeWriter(logging.Handler):
     """Writes messages to a pipe, and the log with them. Where nobody reads any more, the process stops itself.
 
     Args:
@@ -61,10 +61,10 @@ class Channel(logging.Handler):
         self.send("log", {"level": record.levelno, "name": record.name, "message": record.getMessage()})
 
 
-class Teller:
+class EventWriter:
     """A listener that writes events to a channel."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: PipeWriter) -> None:
         self._send = channel.send
 
     @hookimpl
@@ -88,9 +88,9 @@ class Teller:
         self._send("metrics", {"step": step, "metrics": dict(metrics)})
 
     @hookimpl
-    def on_pictures(self, step: int, key: str, path: Path) -> None:
-        """Tell of a picture."""
-        self._send("pictures", {"step": step, "key": key, "path": str(path)})
+    def on_images(self, step: int, key: str, path: Path) -> None:
+        """Tell of an image."""
+        self._send("images", {"step": step, "key": key, "path": str(path)})
 
     @hookimpl
     def on_checkpoint(self, step: int, path: Path) -> None:
@@ -103,21 +103,21 @@ class Teller:
         self._send("run_end", {"status": status})
 
 
-class Retold:
+class EventReplayer:
     """Tells events and log lines of one run again."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
         self._run: Run | None = None
 
-    def tell(self, kind: str, content: dict[str, Any]) -> None:
-        """Tell one message of a `Channel`."""
+    def replay(self, kind: str, content: dict[str, Any]) -> None:
+        """Tell one message of a `PipeWriter`."""
         if kind == "log":
             logging.getLogger(content["name"]).log(content["level"], "%s", content["message"])
             return
         if kind == "run_start":
-            told = content["run"]
-            self._run = Run(**{**told, "directory": Path(told["directory"])})
+            options = content["run"]
+            self._run = Run(**{**options, "directory": Path(options["directory"])})
             content = {}
         if "path" in content:
             content["path"] = Path(content["path"])
@@ -127,47 +127,47 @@ class Retold:
 LOG = "processes.log"
 """What the processes of a training say that is no event, in the run directory."""
 
-_PAUSE = 0.2  # seconds between two looks at the signals
+_POLL_SECONDS = 0.2  # seconds between two looks at the signals
 
 
-def launched(experiment: Experiment, root: Path, directory: Path, events: Events) -> Checkpoint:
+def launch_workers(experiment: Experiment, root: Path, directory: Path, events: Events) -> Checkpoint:
     """Train in `training.processes` processes; return the last checkpoint.
 
     Raises:
         ConfigError: if the machine has GPUs, but not one for each process.
         NoisetteError: what the workers raise; or, if one dies, what was said last, and where the rest is.
     """
-    count = experiment.training.processes
-    if device_type() == "cuda" and count > torch.cuda.device_count():
-        message = f"expected at most {torch.cuda.device_count()}, one for each GPU; got {count}"
+    processes = experiment.training.processes
+    if device_type() == "cuda" and processes > torch.cuda.device_count():
+        message = f"expected at most {torch.cuda.device_count()}, one for each GPU; got {processes}"
         raise ConfigError("training", [Problem("training.processes", message)])
     make_directory(directory)
     with graceful_stop() as stop, TemporaryDirectory() as folder:
-        order = Path(folder, "order.json")
-        order.write_text(json.dumps({"experiment": experiment.options(), "root": str(root.absolute())}))
-        with _torchrun(order, count, directory / LOG) as process:
-            told = _Told(directory, events)
-            _follow(process, told, stop)
-        return told.outcome(process.returncode)
+        request = Path(folder, "order.json")
+        request.write_text(json.dumps({"experiment": experiment.options(), "root": str(root.absolute())}))
+        with _torchrun(request, processes, directory / LOG) as process:
+            outcome = _WorkerOutcome(directory, events)
+            _relay_output(process, outcome, stop)
+        return outcome.result(process.returncode)
 
 
 @contextmanager
-def _torchrun(order: Path, count: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _torchrun(request: Path, processes: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start the workers; behind the block none is left."""
-    meeting = [
+    rendezvous = [
         "--rdzv-backend=c10d",
         "--rdzv-conf=store_type=file",
-        f"--rdzv-endpoint={order.with_name('torchrun')}",
-        f"--rdzv-id={order.parent.name}",
+        f"--rdzv-endpoint={request.with_name('torchrun')}",
+        f"--rdzv-id={request.parent.name}",
     ]
-    command = [sys.executable, "-P", "-m", "torch.distributed.run", f"--nproc-per-node={count}", *meeting]
-    with log.open("wb") as said:
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", f"--nproc-per-node={processes}", *rendezvous]
+    with log.open("wb") as stderr_file:
         process = subprocess.Popen(
-            [*command, "-m", "noisette.training.worker", str(order)],
+            [*command, "-m", "noisette.training.worker", str(request)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=said,
-            env=_environment(os.environ, order.with_name("meeting"), count),
+            stderr=stderr_file,
+            env=_environment(os.environ, request.with_name("rendezvous"), processes),
             start_new_session=True,  # Ctrl-C comes here, and goes on to worker 0 alone
         )
     try:
@@ -178,14 +178,14 @@ def _torchrun(order: Path, count: int, log: Path) -> Iterator[subprocess.Popen[b
         process.wait()
 
 
-def _environment(environment: Mapping[str, str], meeting: Path, count: int) -> dict[str, str]:
+def _environment(environment: Mapping[str, str], rendezvous: Path, processes: int) -> dict[str, str]:
     defaults = {
-        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count)),
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)),
         "GLOO_SOCKET_IFNAME": "lo",
         "NCCL_SOCKET_IFNAME": "lo",
     }
     ours = {
-        MEETING: str(meeting),
+        RENDEZVOUS: str(rendezvous),
         # torchrun would open a port to all interfaces for the workers to meet at; they meet at a file
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
         "PYTHONSAFEPATH": "1",  # torchrun starts them without -P: modules of the working folder would be theirs
@@ -193,75 +193,75 @@ def _environment(environment: Mapping[str, str], meeting: Path, count: int) -> d
     return {**defaults, **environment, **ours}
 
 
-def _follow(process: subprocess.Popen[bytes], told: _Told, stop: Stop) -> None:
+def _relay_output(process: subprocess.Popen[bytes], outcome: _WorkerOutcome, stop: Stop) -> None:
     """Tell on what the workers tell, until they end; hand a signal on."""
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    Thread(target=_read, args=(process, lines), daemon=True).start()
-    passed_on = False
+    Thread(target=_read_lines, args=(process, lines), daemon=True).start()
+    forwarded = False
     while True:
         with suppress(queue.Empty):
-            line = lines.get(timeout=_PAUSE)
+            line = lines.get(timeout=_POLL_SECONDS)
             if line is None:
                 process.wait()
                 return
-            told.take(line)
-        if stop and not passed_on:
-            passed_on = True
-            _pass_on(stop.signal or signal.SIGTERM, told.worker, process)
+            outcome.handle_line(line)
+        if stop and not forwarded:
+            forwarded = True
+            _forward_signal(stop.signal or signal.SIGTERM, outcome.worker, process)
 
 
-def _read(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
+def _read_lines(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         lines.put(line)
     lines.put(None)
 
 
-def _pass_on(number: int, worker: int | None, process: subprocess.Popen[bytes]) -> None:
+def _forward_signal(signal_number: int, worker: int | None, process: subprocess.Popen[bytes]) -> None:
     """Stop the workers: those at work by a signal to the first; those that have not begun are ended."""
     with suppress(ProcessLookupError):
         if worker is not None:
-            os.kill(worker, number)
+            os.kill(worker, signal_number)
         else:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-class _Told:
+class _WorkerOutcome:
     """What the workers told."""
 
     def __init__(self, directory: Path, events: Events) -> None:
-        self._directory, self._retold = directory, Retold(events)
-        self._error: NoisetteError | None = None
+        self._directory, self._replayer = directory, EventReplayer(events)
+        self._raised: NoisetteError | None = None
         self._defect = ""
         self._checkpoint: Path | None = None
         self.worker: int | None = None
 
-    def take(self, line: bytes) -> None:
+    def handle_line(self, line: bytes) -> None:
         """Tell a line on."""
         message: dict[str, Any] = json.loads(line)
         kind, content = message["kind"], message["content"]
         if kind == "worker":
             self.worker = content
         elif kind == "error":
-            self._error = self._error or _error(**content)
+            self._raised = self._raised or _rebuild_error(**content)
         elif kind == "defect":
             self._defect = self._defect or content
         elif kind == "end":
             self._checkpoint = Path(content)
         else:
-            self._retold.tell(kind, content)
+            self._replayer.replay(kind, content)
 
-    def outcome(self, code: int) -> Checkpoint:
+    def result(self, code: int) -> Checkpoint:
         """Return the last checkpoint, or raise what went wrong."""
-        if self._error is not None:
-            raise self._error
+        if self._raised is not None:
+            raise self._raised
         if self._checkpoint is None:
             why = self._defect or f"they ended with code {code}, without a word"
             raise NoisetteError(f"training in several processes failed: {why}; see {self._directory / LOG}")
         return Checkpoint.open(self._checkpoint)
 
 
-def _error(name: str, message: str) -> NoisetteError:
+def _rebuild_error(name: str, message: str) -> NoisetteError:
     """Return the error that a worker raised."""
     kind = getattr(errors, name, NoisetteError)
     return NoisetteError(message) if kind is ConfigError else kind(message)

@@ -10,15 +10,15 @@ import torch
 
 from noisette.errors import DataError
 
-__all__ = ["enough_memory", "smaller_parts"]
+__all__ = ["explain_out_of_memory", "more_microbatches"]
 
 log = logging.getLogger(__name__)
 
-_OF_THE_CPU = ("can't allocate memory", "not enough memory", "calculation overflowed", "Overflow when unpacking")
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory", "calculation overflowed", "Overflow when unpacking")
 
 
 @contextmanager
-def enough_memory(what: str) -> Iterator[None]:
+def explain_out_of_memory(what: str) -> Iterator[None]:
     """Make `what` in the block.
 
     Raises:
@@ -27,31 +27,31 @@ def enough_memory(what: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
-        if not _about_memory(error):
+        if not _is_out_of_memory(error):
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{what} takes more memory than there is: choose a smaller backbone ({reason})") from None
 
 
-def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = True) -> int:
+def more_microbatches(error: RuntimeError, parts: int, batch: int, *, single_process: bool = True) -> int:
     """Return into how many parts to cut a batch after an error that came with `parts`: twice as many.
 
     The gradient is the same but for rounding; with dropout the parts draw other masks. So it is said.
 
     Raises:
         RuntimeError: the error itself, if it is not about memory.
-        DataError: if single pictures are too large already, or it is not `alone`: several processes cannot go back.
+        DataError: if a single image is already too large, or there are several processes, which cannot go back.
     """
-    if not _about_memory(error):
+    if not _is_out_of_memory(error):
         raise error
-    if not alone:
+    if not single_process:
         raise DataError(
-            f"training: a process's share of {batch} pictures is too much for the memory: raise "
+            f"training: a process's share of {batch} images is too much for the memory: raise "
             f"training.microbatches, now {parts}, or training.processes ({str(error).splitlines()[0]})"
         ) from None
     if parts >= batch:
         raise DataError(
-            "training: one picture at a time is too much for the memory: take smaller pictures (preparation.size) "
+            "training: one image at a time is too much for the memory: take smaller images (preparation.size) "
             f"or a smaller backbone ({str(error).splitlines()[0]})"
         ) from None
     more = min(2 * parts, batch)
@@ -69,6 +69,6 @@ def smaller_parts(error: RuntimeError, parts: int, batch: int, *, alone: bool = 
     return more
 
 
-def _about_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     known = (MemoryError, OverflowError, torch.OutOfMemoryError)
-    return isinstance(error, known) or any(text in str(error) for text in _OF_THE_CPU)
+    return isinstance(error, known) or any(text in str(error) for text in _CPU_MESSAGES)

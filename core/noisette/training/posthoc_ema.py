@@ -21,52 +21,60 @@ from torch import Tensor, nn
 from noisette.checkpoint import Checkpoint, checkpoint_path
 from noisette.errors import CheckpointError, DataError
 from noisette.storage import committed, is_complete, verify
-from noisette.training.distributed import Group, whole
+from noisette.training.distributed import WorkerGroup, full_tensor
 from noisette.training.ema import EMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LENGTHS", "PowerEMA", "averaged", "exponent", "keep_snapshot", "power_averages", "shares"]
+__all__ = [
+    "SIGMA_RELS",
+    "PowerEMA",
+    "make_power_emas",
+    "reconstruct_ema",
+    "save_snapshot",
+    "sigma_rel_to_gamma",
+    "solve_coefficients",
+]
 
-LENGTHS = (0.05, 0.1)
+SIGMA_RELS = (0.05, 0.1)
 """Lengths of the averages that snapshots hold, as parts of the training (sigma_rel)."""
 
 _KIND = "snapshot"
 
 
-def exponent(length: float) -> float:
-    """Return gamma of the power function whose relative width is `length` (algorithm 2).
+def sigma_rel_to_gamma(sigma_rel: float) -> float:
+    """Return gamma of the power function whose relative width is `sigma_rel` (algorithm 2).
 
     Raises:
         DataError: if there is none: a length is above 0 and at most 0.28, which is an even average.
     """
-    if not 0 < length <= 0.28:
+    if not 0 < sigma_rel <= 0.28:
         raise DataError(
-            f"length of an average: expected above 0, at most 0.28, as part of the training; got {length}"
+            f"length of an average: expected above 0, at most 0.28, as part of the training; got {sigma_rel}"
         )
-    inverse = length**-2
+    inverse = sigma_rel**-2
     return float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max())
 
 
 class PowerEMA(EMA):
     """Averaged weights whose decay after step t is (1 - 1/t)^(gamma + 1) (eq. 3): no start is ever held on to."""
 
-    def __init__(self, network: nn.Module, length: float) -> None:
+    def __init__(self, network: nn.Module, sigma_rel: float) -> None:
         super().__init__(network, 0.0)
-        self.gamma = exponent(length)
+        self.gamma = sigma_rel_to_gamma(sigma_rel)
 
     def decay_at(self, step: int) -> float:
         """Return the decay used after `step` steps."""
         return float((1 - 1 / step) ** (self.gamma + 1))
 
 
-def power_averages(network: nn.Module) -> dict[str, EMA]:
+def make_power_emas(network: nn.Module) -> dict[str, EMA]:
     """Return the averages that snapshots hold, by the names of their files."""
-    return {_file(length): PowerEMA(network, length) for length in LENGTHS}
+    return {_file_name(sigma_rel): PowerEMA(network, sigma_rel) for sigma_rel in SIGMA_RELS}
 
 
-def keep_snapshot(averages: Mapping[str, EMA], step: int, group: Group, run: Path) -> None:
+def save_snapshot(emas: Mapping[str, EMA], step: int, group: WorkerGroup, run: Path) -> None:
     """Write the power-function averages of a step: `<run>/snapshots/step-N`; what is there stays.
 
     Args:
@@ -79,18 +87,22 @@ def keep_snapshot(averages: Mapping[str, EMA], step: int, group: Group, run: Pat
         StorageError: if they cannot be written.
     """
     folder = run / "snapshots" / f"step-{step:08d}"
-    first = group.is_first
-    if group.told(is_complete(folder, _KIND)):
+    first = group.is_main
+    if group.broadcast(is_complete(folder, _KIND)):
         return
     with committed(folder, _KIND, {"step": step}) if first else nullcontext() as staging:
-        for file, ema in averages.items():
+        for file, ema in emas.items():
             if isinstance(ema, PowerEMA):
-                tensors = {name: whole(weight.detach()).cpu().contiguous() for name, weight in ema.state().items()}
+                tensors = {
+                    name: full_tensor(weight.detach()).cpu().contiguous() for name, weight in ema.state().items()
+                }
                 if staging is not None:
                     save_file(tensors, staging / file)
 
 
-def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: float) -> NDArray[np.float64]:
+def solve_coefficients(
+    steps: Sequence[int], sigma_rels: Sequence[float], at: int, sigma_rel: float
+) -> NDArray[np.float64]:
     """Return the factors, of sum 1, of the snapshots' mean that is nearest to an average of another length.
 
     The least squares of algorithm 3, divided by their sum as in the authors' code: without that a weight that never
@@ -102,45 +114,47 @@ def shares(steps: Sequence[int], lengths: Sequence[float], at: int, length: floa
         at: the step at which the average ends.
         length: of the average that is wanted.
     """
-    own_t, own_gamma = np.array(steps, dtype=float), np.array([exponent(value) for value in lengths])
-    among = _overlaps(own_t[:, None], own_gamma[:, None], own_t[None], own_gamma[None])
-    wanted = _overlaps(own_t, own_gamma, np.full(len(own_t), float(at)), np.full(len(own_t), exponent(length)))
+    own_t, own_gamma = np.array(steps, dtype=float), np.array([sigma_rel_to_gamma(value) for value in sigma_rels])
+    among = _inner_products(own_t[:, None], own_gamma[:, None], own_t[None], own_gamma[None])
+    wanted = _inner_products(
+        own_t, own_gamma, np.full(len(own_t), float(at)), np.full(len(own_t), sigma_rel_to_gamma(sigma_rel))
+    )
     factors = np.linalg.lstsq(among, wanted, rcond=None)[0]
     return np.asarray(factors / factors.sum(), dtype=np.float64)
 
 
-def averaged(checkpoint: Checkpoint, length: float) -> Checkpoint:
+def reconstruct_ema(checkpoint: Checkpoint, sigma_rel: float) -> Checkpoint:
     """Write a checkpoint whose averaged weights have a length chosen now.
 
     It is mixed from the averages that the checkpoint itself holds and from the snapshots before it. It lies in
-    `<run>/averaged/<length>` and draws like any other.
+    `<run>/reconstruct_ema/<sigma_rel>` and draws like any other.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, or holds no averages to mix; DataError: if there is no such
             length.
         StorageError: if a snapshot is damaged, or the new checkpoint cannot be written.
     """
-    exponent(length)
+    sigma_rel_to_gamma(sigma_rel)
     checkpoint = Checkpoint.open(checkpoint.directory)
-    target = checkpoint_path(checkpoint.run / "averaged" / f"{length:g}", checkpoint.step)
+    target = checkpoint_path(checkpoint.run / "averaged" / f"{sigma_rel:g}", checkpoint.step)
     if is_complete(target, "checkpoint"):
         return Checkpoint.open(target)
-    mixed = _mixed([*_snapshots(checkpoint), *_own(checkpoint)], checkpoint.step, length)
+    mixed = _mix([*_snapshots(checkpoint), *_checkpoint_averages(checkpoint)], checkpoint.step, sigma_rel)
     network = load_file(checkpoint.directory / "network.safetensors")
-    about: dict[str, Any] = {**checkpoint.about, "averaged": length}
+    about: dict[str, Any] = {**checkpoint.about, "averaged": sigma_rel}
     with committed(target, "checkpoint", about) as staging:
         save_file(network, staging / "network.safetensors")
         save_file({**network, **mixed}, staging / "ema.safetensors")
     return Checkpoint.open(target)
 
 
-def _own(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
+def _checkpoint_averages(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
     """Return step, length and file of each average that a checkpoint holds.
 
     Raises:
         CheckpointError: if it holds none.
     """
-    files = {length: checkpoint.directory / _file(length) for length in LENGTHS}
+    files = {sigma_rel: checkpoint.directory / _file_name(sigma_rel) for sigma_rel in SIGMA_RELS}
     if not all(file.exists() for file in files.values()):
         names = ", ".join(file.name for file in files.values())
         raise CheckpointError(
@@ -148,7 +162,7 @@ def _own(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
             "checkpoint of a training with training.ema_snapshot_every holds; there are none. Train with "
             "training.ema_snapshot_every, such as a twentieth of the steps; a checkpoint that was slimmed has none"
         )
-    return [(checkpoint.step, length, file) for length, file in files.items()]
+    return [(checkpoint.step, sigma_rel, file) for sigma_rel, file in files.items()]
 
 
 def _snapshots(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
@@ -159,11 +173,13 @@ def _snapshots(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
     before = [(step, folder) for step, folder in taken if step < checkpoint.step]
     for _, folder in before:
         verify(folder, _KIND)
-    return [(step, length, folder / _file(length)) for step, folder in before for length in LENGTHS]
+    return [
+        (step, sigma_rel, folder / _file_name(sigma_rel)) for step, folder in before for sigma_rel in SIGMA_RELS
+    ]
 
 
-def _mixed(found: list[tuple[int, float, Path]], step: int, length: float) -> dict[str, Tensor]:
-    factors = shares([when for when, _, _ in found], [kept for _, kept, _ in found], step, length)
+def _mix(found: list[tuple[int, float, Path]], step: int, sigma_rel: float) -> dict[str, Tensor]:
+    factors = solve_coefficients([when for when, _, _ in found], [kept for _, kept, _ in found], step, sigma_rel)
     total: dict[str, Tensor] = {}
     for factor, (_, _, file) in zip(factors.tolist(), found, strict=True):
         weights = load_file(file)
@@ -172,11 +188,11 @@ def _mixed(found: list[tuple[int, float, Path]], step: int, length: float) -> di
     return {name: weight.to(torch.float32) for name, weight in total.items()}
 
 
-def _file(length: float) -> str:
-    return f"power-{length}.safetensors"
+def _file_name(sigma_rel: float) -> str:
+    return f"power-{sigma_rel}.safetensors"
 
 
-def _overlaps(
+def _inner_products(
     t: NDArray[np.float64], gamma: NDArray[np.float64], other_t: NDArray[np.float64], other: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the integrals of products of two averages' profiles (algorithm 3)."""

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.prediction import Prediction
-from noisette.diffusion.process import Tables
-from noisette.images import columns_of, grid, save_png
-from noisette.model.denoiser import stacked
+from noisette.diffusion.process import Process
+from noisette.images import choose_grid_columns, make_grid, save_png
+from noisette.model.denoiser import build_denoiser
 from noisette.model.model import Model
 from noisette.pixels import to_bytes
-from noisette.sampling.loop import draw
-from noisette.sampling.low_res import hints_of
-from noisette.training.distributed import part
+from noisette.sampling.loop import generate
+from noisette.sampling.low_res import load_low_res
+from noisette.training.distributed import local_shard
 from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from noisette.training.state import TrainingState
 
-__all__ = ["StoppedError", "draw_grid", "drawn", "lent"]
+__all__ = ["StoppedError", "sample_preview", "save_preview_grid", "use_ema_weights"]
 
 
 class StoppedError(Exception):
@@ -35,25 +35,25 @@ class StoppedError(Exception):
 
 
 @contextmanager
-def lent(state: TrainingState, tables: Tables) -> Iterator[Model]:
+def use_ema_weights(state: TrainingState, process: Process) -> Iterator[Model]:
     """Give the network in evaluation mode with its averaged weights; then put it back as it was."""
-    parameters = [part(parameter.detach()) for parameter in state.network.parameters()]
+    parameters = [local_shard(parameter.detach()) for parameter in state.network.parameters()]
     own = [parameter.clone() for parameter in parameters]
     state.network.eval()
     try:
         if state.ema is not None:
             with torch.no_grad():
-                torch._foreach_copy_(parameters, [part(weight) for weight in state.ema.weights])
+                torch._foreach_copy_(parameters, [local_shard(weight) for weight in state.ema.weights])
         objective, shape = state.experiment.objective, state.data.shape
-        yield Model(state.network, objective, tables, shape, state.classes, state.machine, state.inputs)
+        yield Model(state.network, objective, process, shape, state.classes, state.machine, state.conditioning)
     finally:
         with torch.no_grad():
             torch._foreach_copy_(parameters, own)
         state.network.train()
 
 
-def drawn(model: Model, state: TrainingState, indices: Sequence[int], stop: Stop) -> Tensor:
-    """Return the pictures that the sampling stage would begin with, had the training ended here.
+def sample_preview(model: Model, state: TrainingState, indices: Sequence[int], stop: Stop) -> Tensor:
+    """Return the images that the sampling stage would begin with, had the training ended here.
 
     They are those of the experiment's first sampler, uint8 (N, C, H, W) on the CPU.
 
@@ -62,16 +62,16 @@ def drawn(model: Model, state: TrainingState, indices: Sequence[int], stop: Stop
     """
     experiment = state.experiment
     sampler = experiment.sampling.samplers[0]
-    hint = hints_of(model, state.data, indices)
-    denoise = _Stoppable(stacked(model, sampler, experiment.sampling, indices, hint), stop)
-    return to_bytes(draw(denoise, sampler, model.shape, indices, experiment.seed, model.machine.device)).cpu()
+    low_res = load_low_res(model, state.data, indices)
+    denoise = _StoppableDenoiser(build_denoiser(model, sampler, experiment.sampling, indices, low_res), stop)
+    return to_bytes(generate(denoise, sampler, model.shape, indices, experiment.seed, model.machine.device)).cpu()
 
 
-class _Stoppable(Denoiser):
+class _StoppableDenoiser(Denoiser):
     """A denoiser that gives up when a stop is asked for."""
 
     def __init__(self, denoise: Denoiser, stop: Stop) -> None:
-        self.denoise, self.schedule, self.stop = denoise, denoise.schedule, stop
+        self.denoise, self.process, self.stop = denoise, denoise.process, stop
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return the inner prediction."""
@@ -83,7 +83,7 @@ class _Stoppable(Denoiser):
 _ROWS = 8
 
 
-def draw_grid(state: TrainingState, tables: Tables, directory: Path, stop: Stop) -> Path | None:
+def save_preview_grid(state: TrainingState, process: Process, directory: Path, stop: Stop) -> Path | None:
     """Draw eight rows with the experiment's first sampler and the averaged weights; return the PNG's path.
 
     None if a stop was asked for meanwhile: the grid is given up then.
@@ -91,11 +91,11 @@ def draw_grid(state: TrainingState, tables: Tables, directory: Path, stop: Stop)
     Raises:
         StorageError: if it cannot be written.
     """
-    with lent(state, tables) as model:
-        columns = columns_of(len(model.classes) if state.experiment.sampling.labels == "balanced" else 0)
+    with use_ema_weights(state, process) as model:
+        columns = choose_grid_columns(len(model.classes) if state.experiment.sampling.labels == "balanced" else 0)
         try:
-            pictures = drawn(model, state, range(_ROWS * columns), stop)
+            images = sample_preview(model, state, range(_ROWS * columns), stop)
         except StoppedError:
             return None
     path = directory / "grids" / f"step-{state.step:08d}.png"
-    return save_png(grid(pictures.numpy(), columns), path) if state.group.is_first else path
+    return save_png(make_grid(images.numpy(), columns), path) if state.group.is_main else path

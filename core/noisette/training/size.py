@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from noisette.data.prepared import Prepared
-from noisette.model.conditioning import Inputs
+from noisette.model.conditioning import Conditioning
 from noisette.model.model import build_network
-from noisette.training.posthoc_ema import LENGTHS
+from noisette.training.posthoc_ema import SIGMA_RELS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.contracts import Shape
 
-__all__ = ["Size", "size_of"]
+__all__ = ["TrainingSize", "measure_size"]
 
 
 @dataclass(frozen=True)
-class Size:
+class TrainingSize:
     """The size of a training.
 
     Attributes:
@@ -33,7 +33,7 @@ class Size:
     state_bytes: int
 
 
-def size_of(experiment: Experiment, data: Path) -> Size | None:
+def measure_size(experiment: Experiment, data: Path) -> TrainingSize | None:
     """Return the size of an experiment's training, or None while the shape of its images is not known.
 
     Args:
@@ -55,11 +55,13 @@ def size_of(experiment: Experiment, data: Path) -> Size | None:
         experiment.objective,
         shape,
         len(classes) if training.class_conditional else 0,
-        Inputs.of(training.model_dump()),
+        Conditioning.of(training.model_dump()),
     )
     weights = list(network.parameters())
-    copies = 4 + len(training.decays) + (len(LENGTHS) if training.ema_snapshot_every else 0)
-    return Size(sum(weight.numel() for weight in weights), copies * sum(weight.nbytes for weight in weights))
+    copies = 4 + len(training.decays) + (len(SIGMA_RELS) if training.ema_snapshot_every else 0)
+    return TrainingSize(
+        sum(weight.numel() for weight in weights), copies * sum(weight.nbytes for weight in weights)
+    )
 
 
 def _shape(experiment: Experiment) -> Shape | None:

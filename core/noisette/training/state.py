@@ -13,35 +13,35 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from noisette.checkpoint import Checkpoint, checkpoint_path, prune
+from noisette.checkpoint import Checkpoint, checkpoint_path, prune_checkpoints
 from noisette.diffusion.noise import derive_seed
 from noisette.errors import DataError, NotFiniteError
-from noisette.model.conditioning import Inputs
+from noisette.model.conditioning import Conditioning
 from noisette.model.model import build_network
 from noisette.model.weights import load_weights
 from noisette.plugins import registry
 from noisette.storage import committed
-from noisette.storage.tensors import Stored
-from noisette.training.distributed import Group, fitted, load_whole, shard, whole
-from noisette.training.ema import EMA, averages_of
-from noisette.training.memory import enough_memory
+from noisette.storage.tensors import TensorFile
+from noisette.training.distributed import WorkerGroup, full_tensor, load_full_state, shard, shard_like
+from noisette.training.ema import EMA, make_emas
+from noisette.training.memory import explain_out_of_memory
 from noisette.training.optimizer import AdamW
-from noisette.training.posthoc_ema import power_averages
-from noisette.training.timestep_sampler import times_of
+from noisette.training.posthoc_ema import make_power_emas
+from noisette.training.timestep_sampler import make_timestep_sampler
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.data import Prepared
     from noisette.machine import Machine
 
-__all__ = ["Best", "TrainingState", "seeded"]
+__all__ = ["BestResult", "TrainingState", "fork_rng_with_seed"]
 
 
-_ALONE = Group()
+_SINGLE_PROCESS = WorkerGroup()
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def fork_rng_with_seed(seed: int) -> Iterator[None]:
     """Seed the generator that networks are built with, the CPU's, for the block; then put it back.
 
     Those of GPUs are not touched: to look at them would begin work on each GPU of the machine, in every process.
@@ -52,7 +52,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @dataclass
-class Best:
+class BestResult:
     """The best result so far; it is kept in checkpoints.
 
     Attributes:
@@ -69,7 +69,7 @@ class Best:
     misses: int = 0
     seen: int = 0
 
-    def note(self, value: float, step: int, *, higher: bool) -> bool:
+    def update(self, value: float, step: int, *, higher: bool) -> bool:
         """Take note of a value; return whether it is the best."""
         self.seen = step
         better = self.value is None or (value > self.value if higher else value < self.value)
@@ -101,20 +101,22 @@ class TrainingState:
         ended: why the training ended before its last step; empty if it did not.
     """
 
-    def __init__(self, experiment: Experiment, data: Prepared, machine: Machine, group: Group = _ALONE) -> None:
+    def __init__(
+        self, experiment: Experiment, data: Prepared, machine: Machine, group: WorkerGroup = _SINGLE_PROCESS
+    ) -> None:
         options, self.group = experiment.training, group
         self.experiment, self.data, self.machine, self.step = experiment, data, machine, 0
         self.classes = _classes(experiment, data)
-        self.inputs = Inputs.of(options.model_dump())
-        self.times = times_of(options, experiment.timesteps)
-        self.best: Best | None = None
+        self.conditioning = Conditioning.of(options.model_dump())
+        self.timestep_sampler = make_timestep_sampler(options, experiment.timesteps)
+        self.best: BestResult | None = None
         self.seconds = 0.0
-        self.ended = ""
-        with enough_memory("the network, with its averaged weights,"):
+        self.end_reason = ""
+        with explain_out_of_memory("the network, with its averaged weights,"):
             self.network: nn.Module = self._build_network()
-            self.averages = averages_of(self.network, options.decays)
+            self.emas = make_emas(self.network, options.decays)
             if options.ema_snapshot_every:
-                self.averages |= power_averages(self.network)
+                self.emas |= make_power_emas(self.network)
         self.optimizer = AdamW(
             self.network.parameters(),
             lr=options.lr,
@@ -126,9 +128,9 @@ class TrainingState:
     def _build_network(self) -> nn.Module:
         """Build the network with the experiment's own initial weights, on the machine."""
         experiment = self.experiment
-        with seeded(derive_seed(experiment.seed, "weights")):
+        with fork_rng_with_seed(derive_seed(experiment.seed, "weights")):
             network = build_network(
-                experiment.backbone, experiment.objective, self.data.shape, len(self.classes), self.inputs
+                experiment.backbone, experiment.objective, self.data.shape, len(self.classes), self.conditioning
             )
         network = self.machine.place(network.train())
         if self.group.is_sharded:
@@ -138,7 +140,7 @@ class TrainingState:
     @property
     def ema(self) -> EMA | None:
         """The averaged weights of the first decay, or None."""
-        return self.averages.get("ema.safetensors")
+        return self.emas.get("ema.safetensors")
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over the state of a verified checkpoint.
@@ -148,17 +150,19 @@ class TrainingState:
         """
         parameters = dict(self.network.named_parameters())
         self._load_weights(checkpoint.directory / "network.safetensors")
-        for file, ema in self.averages.items():
-            averaged = Stored(checkpoint.directory / file)
-            ema.load({name: fitted(averaged.like(name, weight), weight) for name, weight in parameters.items()})
+        for file, ema in self.emas.items():
+            averaged = TensorFile(checkpoint.directory / file)
+            ema.load(
+                {name: shard_like(averaged.get_like(name, weight), weight) for name, weight in parameters.items()}
+            )
         if checkpoint.step:  # before its first step an optimizer has no state
-            self._restore_optimizer(Stored(checkpoint.directory / "optimizer.safetensors"))
-        history = self.times.state()
+            self._restore_optimizer(TensorFile(checkpoint.directory / "optimizer.safetensors"))
+        history = self.timestep_sampler.state()
         if history:
-            kept = Stored(checkpoint.directory / "times.safetensors")
-            self.times.load({name: kept.like(name, tensor) for name, tensor in history.items()})
+            kept = TensorFile(checkpoint.directory / "times.safetensors")
+            self.timestep_sampler.load({name: kept.get_like(name, tensor) for name, tensor in history.items()})
         best = checkpoint.about.get("best")
-        self.best = None if best is None else Best(**best)
+        self.best = None if best is None else BestResult(**best)
         self.seconds = float(checkpoint.about.get("seconds", 0.0))
         self.step = checkpoint.step
 
@@ -170,31 +174,31 @@ class TrainingState:
             StorageError: if it cannot be written; the checkpoints before it stay.
         """
         self._check_finite(run)
-        target, first = checkpoint_path(run, self.step), self.group.is_first
+        target, first = checkpoint_path(run, self.step), self.group.is_main
         with committed(target, "checkpoint", self._about()) if first else nullcontext() as staging:
             for name, tensors in self._files():
                 if staging is not None:
                     save_file(tensors, staging / name)
         if first:
-            prune(run, keep or self.experiment.training.keep_checkpoints, self.step)
-        self.group.wait()
+            prune_checkpoints(run, keep or self.experiment.training.keep_checkpoints, self.step)
+        self.group.barrier()
         return Checkpoint.open(target)
 
     def _files(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Yield the files of a checkpoint with their tensors, whole."""
-        network = _stored(self.network.state_dict())
+        network = _to_cpu(self.network.state_dict())
         yield "network.safetensors", network
         yield "optimizer.safetensors", self._optimizer_tensors()
-        for name, ema in self.averages.items():
-            yield name, {**network, **_stored(ema.state())}
-        if self.times.state():
-            yield "times.safetensors", _stored(self.times.state())
+        for name, ema in self.emas.items():
+            yield name, {**network, **_to_cpu(ema.state())}
+        if self.timestep_sampler.state():
+            yield "times.safetensors", _to_cpu(self.timestep_sampler.state())
 
     def _load_weights(self, path: Path) -> None:
         if self.group.is_sharded:
-            stored = Stored(path)
-            load_whole(
-                self.network, {name: stored.like(name, own) for name, own in self.network.state_dict().items()}
+            stored = TensorFile(path)
+            load_full_state(
+                self.network, {name: stored.get_like(name, own) for name, own in self.network.state_dict().items()}
             )
         else:
             load_weights(self.network, path)
@@ -204,7 +208,7 @@ class TrainingState:
         plugins = (experiment.schedule, experiment.objective, experiment.backbone, experiment.dataset)
         return {
             "step": self.step,
-            **self._way(),
+            **self._run_notes(),
             "experiment": experiment.options(),
             "shape": list(self.data.shape),
             "classes": list(self.data.classes),
@@ -212,12 +216,12 @@ class TrainingState:
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "precision": self.machine.precision,
             "device": self.machine.device.type,
-            "machine": self._choices(),
+            "machine": self._machine_choices(),
             "plugins": registry().origins_of(plugins),
             "versions": {"noisette": version("noisette"), "torch": torch.__version__},
         }
 
-    def _choices(self) -> dict[str, Any]:
+    def _machine_choices(self) -> dict[str, Any]:
         """Return what was chosen for the machine at hand."""
         return {
             "name": self.machine.name,
@@ -228,20 +232,20 @@ class TrainingState:
             "parallel": self.group.parallel if self.group.size > 1 else None,
         }
 
-    def _way(self) -> dict[str, Any]:
+    def _run_notes(self) -> dict[str, Any]:
         """Return what was noted on the way, where the options ask for it."""
-        noted: dict[str, Any] = {}
+        notes: dict[str, Any] = {}
         if self.best is not None:
-            noted["best"] = self.best.options()
+            notes["best"] = self.best.options()
         if self.experiment.training.max_seconds is not None:
-            noted["seconds"] = self.seconds
-        if self.ended:
-            noted["ended"] = self.ended
-        return noted
+            notes["seconds"] = self.seconds
+        if self.end_reason:
+            notes["ended"] = self.end_reason
+        return notes
 
     def _check_finite(self, run: Path) -> None:
         weights = list(self.network.parameters())
-        if not all(bool(whole(torch.isfinite(weight).all())) for weight in weights):
+        if not all(bool(full_tensor(torch.isfinite(weight).all())) for weight in weights):
             raise NotFiniteError(
                 f"{run}: a weight is not finite after step {self.step}; the checkpoints before it are kept. "
                 "Try a lower training.lr, training.max_grad_norm, or training.precision=fp32"
@@ -249,15 +253,17 @@ class TrainingState:
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         state = self.optimizer.state_dict()["state"]
-        return _stored({f"{index}.{key}": value for index, kept in state.items() for key, value in kept.items()})
+        return _to_cpu({f"{index}.{key}": value for index, kept in state.items() for key, value in kept.items()})
 
-    def _restore_optimizer(self, stored: Stored) -> None:
+    def _restore_optimizer(self, stored: TensorFile) -> None:
         for index, parameter in enumerate(self.network.parameters()):
             moments = {
-                key: torch.empty_like(parameter).copy_(fitted(stored.like(f"{index}.{key}", parameter), parameter))
+                key: torch.empty_like(parameter).copy_(
+                    shard_like(stored.get_like(f"{index}.{key}", parameter), parameter)
+                )
                 for key in ("exp_avg", "exp_avg_sq")
             }
-            step = stored.like(f"{index}.step", torch.tensor(0.0))
+            step = stored.get_like(f"{index}.step", torch.tensor(0.0))
             self.optimizer.state[parameter] = {"step": step, **moments}
 
 
@@ -271,6 +277,8 @@ def _classes(experiment: Experiment, data: Prepared) -> tuple[str, ...]:
     return data.classes if experiment.training.class_conditional else ()
 
 
-def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return contiguous copies on the CPU, as safetensors wants them."""
-    return {name: whole(tensor.detach()).to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    return {
+        name: full_tensor(tensor.detach()).to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }

@@ -1,4 +1,4 @@
-"""Which step each picture of a batch is noised to.
+"""Which step each image of a batch is noised to.
 
 Uniform and antithetic steps are a function of the generator alone. Importance sampling also looks at the losses so
 far (Nichol & Dhariwal 2021, section 3.3): step t is drawn with p_t ~ sqrt(E[L_t²]) over the last ten losses of each
@@ -16,13 +16,13 @@ from torch import Tensor
 if TYPE_CHECKING:
     from noisette.config import Training
 
-__all__ = ["ImportanceTimes", "Times", "times_of"]
+__all__ = ["ImportanceTimestepSampler", "TimestepSampler", "make_timestep_sampler"]
 
-_KEPT = 10
-_EVENLY = 0.001  # share of the draws that stay even, so that no step is ever forgotten
+_HISTORY = 10
+_UNIFORM_SHARE = 0.001  # share of the draws that stay even, so that no step is ever forgotten
 
 
-class Times:
+class TimestepSampler:
     """Even steps; with `antithetic`, t and T-1-t in pairs."""
 
     def __init__(self, timesteps: int, *, antithetic: bool = False) -> None:
@@ -35,7 +35,7 @@ class Times:
         half = torch.randint(self.timesteps, ((count + 1) // 2,), generator=generator)
         return torch.cat([half, self.timesteps - 1 - half])[:count], None
 
-    def learn(self, t: Tensor, losses: Tensor) -> None:
+    def update(self, t: Tensor, losses: Tensor) -> None:
         """Take note of losses (N,) at steps (N,)."""
 
     def state(self) -> dict[str, Tensor]:
@@ -46,22 +46,22 @@ class Times:
         """Take over a state."""
 
 
-class ImportanceTimes(Times):
+class ImportanceTimestepSampler(TimestepSampler):
     """Steps drawn by how much their losses vary."""
 
     def __init__(self, timesteps: int) -> None:
         super().__init__(timesteps)
-        self._losses = torch.zeros(timesteps, _KEPT, dtype=torch.float64)
+        self._losses = torch.zeros(timesteps, _HISTORY, dtype=torch.float64)
         self._counts = torch.zeros(timesteps, dtype=torch.int64)
 
     def probabilities(self) -> Tensor:
         """Return p_t, (T,) float64."""
         even = torch.full((self.timesteps,), 1 / self.timesteps, dtype=torch.float64)
-        if int(self._counts.min()) < _KEPT:
+        if int(self._counts.min()) < _HISTORY:
             return even
         sizes = self._losses.square().mean(dim=1).sqrt()
         total = sizes.sum()
-        return torch.lerp(sizes / total, even, _EVENLY) if total > 0 else even
+        return torch.lerp(sizes / total, even, _UNIFORM_SHARE) if total > 0 else even
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Return steps and the weights 1 / (p_t T) of their losses."""
@@ -69,11 +69,11 @@ class ImportanceTimes(Times):
         t = torch.multinomial(p, count, replacement=True, generator=generator)
         return t, (1 / (p[t] * self.timesteps)).float()
 
-    def learn(self, t: Tensor, losses: Tensor) -> None:
+    def update(self, t: Tensor, losses: Tensor) -> None:
         """Keep the losses in place of the oldest of their steps; those that are not finite are passed over."""
         for step, loss in zip(t.tolist(), losses.detach().double().cpu(), strict=True):
             if torch.isfinite(loss):
-                self._losses[step, int(self._counts[step]) % _KEPT] = loss
+                self._losses[step, int(self._counts[step]) % _HISTORY] = loss
                 self._counts[step] += 1
 
     def state(self) -> dict[str, Tensor]:
@@ -86,8 +86,8 @@ class ImportanceTimes(Times):
         self._counts.copy_(state["counts"])
 
 
-def times_of(options: Training, timesteps: int) -> Times:
+def make_timestep_sampler(options: Training, timesteps: int) -> TimestepSampler:
     """Return how `training.timestep_sampler` draws steps."""
     if options.timestep_sampler == "importance":
-        return ImportanceTimes(timesteps)
-    return Times(timesteps, antithetic=options.timestep_sampler == "antithetic")
+        return ImportanceTimestepSampler(timesteps)
+    return TimestepSampler(timesteps, antithetic=options.timestep_sampler == "antithetic")

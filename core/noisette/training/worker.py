@@ -11,44 +11,44 @@ from pathlib import Path
 from types import FrameType
 
 from noisette import Events, Experiment, NoisetteError, train
-from noisette.plugins.blame import blamed
-from noisette.training.launch import Channel, Teller
+from noisette.plugins.blame import describe_failure
+from noisette.training.launch import EventWriter, PipeWriter
 from noisette.training.stop import STOP_SIGNALS
 
 __all__ = ["main"]
 
 
-def main(order: Path) -> int:
+def main(request_file: Path) -> int:
     """Train as ordered; tell what happens through what was the standard output."""
-    channel = Channel(os.dup(1))
+    channel = PipeWriter(os.dup(1))
     os.dup2(2, 1)
     for number in STOP_SIGNALS:
-        signal.signal(number, _heeded)
+        signal.signal(number, _ignore_signal)
     first = os.environ["RANK"] == "0"
     if first:
         channel.send("worker", os.getpid())
         log = logging.getLogger("noisette")
         log.setLevel(logging.INFO)
         log.addHandler(channel)
-    told = json.loads(order.read_text(encoding="utf-8"))
+    request = json.loads(request_file.read_text(encoding="utf-8"))
     try:
-        experiment = Experiment.parse(told["experiment"])
+        experiment = Experiment.parse(request["experiment"])
         checkpoint = train(
-            experiment, told["root"], events=Events([Teller(channel)] if first else [], installed=False)
+            experiment, request["root"], events=Events([EventWriter(channel)] if first else [], installed=False)
         )
     except NoisetteError as error:
         channel.send("error", {"name": type(error).__name__, "message": str(error)})
         return 2
     except Exception as error:  # a defect, ours or a plugin's: told in a line, and in full to the log
         plain = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        channel.send("defect", " ".join(blamed(error).split()) or plain)
+        channel.send("defect", " ".join(describe_failure(error).split()) or plain)
         raise
     if first:
         channel.send("end", str(checkpoint.directory))
     return 0
 
 
-def _heeded(number: int, frame: FrameType | None) -> None:
+def _ignore_signal(number: int, frame: FrameType | None) -> None:
     """Do nothing: `train` has stopped for the signal, and hands it on when its work is saved."""
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from noisette_flows.artifacts.conclusion import conclude
-from noisette_flows.artifacts.progress import Board
-from noisette_flows.artifacts.sender import Poster
+from noisette_flows.artifacts.progress import ProgressArtifacts
+from noisette_flows.artifacts.report import send_report
+from noisette_flows.artifacts.sender import ArtifactSender
 
-__all__ = ["Board", "Poster", "conclude"]
+__all__ = ["ArtifactSender", "ProgressArtifacts", "send_report"]

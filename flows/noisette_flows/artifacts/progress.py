@@ -8,19 +8,19 @@ from pathlib import Path
 from uuid import UUID
 
 from noisette import Run, hookimpl
-from noisette.formatting import compact
+from noisette.formatting import format_number
 from noisette.hooks import Status
-from noisette.progress import Pace
-from noisette_flows.artifacts.conclusion import embedded
-from noisette_flows.artifacts.sender import Note, Poster, slug
+from noisette.progress import StageProgress
+from noisette_flows.artifacts.report import image_markdown
+from noisette_flows.artifacts.sender import Artifact, ArtifactSender, slug
 
-__all__ = ["Board", "key_of"]
+__all__ = ["ProgressArtifacts", "artifact_key"]
 
-_SAID: dict[Status, str] = {"finished": "done", "stopped": "stopped, its state saved", "failed": "failed"}
-_LINES = 8  # measurements shown at once
+_STATUS_TEXT: dict[Status, str] = {"finished": "done", "stopped": "stopped, its state saved", "failed": "failed"}
+_MAX_ROWS = 8  # measurements shown at once
 
 
-class Board:
+class ProgressArtifacts:
     """Shows each stage as a progress bar, and a training as a page with its loss and its last grid.
 
     Args:
@@ -28,12 +28,12 @@ class Board:
         every: seconds between two looks at the pace.
     """
 
-    def __init__(self, poster: Poster, every: float = 1.0) -> None:
-        self._poster, self._every = poster, every
-        self._pace: Pace | None = None
+    def __init__(self, artifact_sender: ArtifactSender, every: float = 1.0) -> None:
+        self._sender, self._every = artifact_sender, every
+        self._pace: StageProgress | None = None
         self._task: UUID | None = None
-        self._told = 0.0
-        self._measured: list[tuple[int, dict[str, float]]] = []
+        self._last_sent = 0.0
+        self._metrics: list[tuple[int, dict[str, float]]] = []
         self._grid: tuple[int, Path] | None = None
 
     @hookimpl
@@ -41,9 +41,9 @@ class Board:
         """Begin a bar."""
         from prefect.runtime import task_run
 
-        self._pace, self._task = Pace(run), UUID(task_run.id) if task_run.id else None
-        self._measured, self._grid = [], None
-        self._tell("started")
+        self._pace, self._task = StageProgress(run), UUID(task_run.id) if task_run.id else None
+        self._metrics, self._grid = [], None
+        self._send_progress("started")
 
     @hookimpl
     def on_step(self, step: int) -> None:
@@ -51,15 +51,15 @@ class Board:
         if self._pace is None:
             return
         self._pace.update(step)
-        if time.monotonic() - self._told >= self._every:
-            self._tell()
+        if time.monotonic() - self._last_sent >= self._every:
+            self._send_progress()
 
     @hookimpl
     def on_activity(self, activity: str) -> None:
         """Say what is done while the bar stands."""
         if self._pace is not None:
             self._pace.begin(activity)
-            self._tell()
+            self._send_progress()
 
     @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
@@ -68,63 +68,65 @@ class Board:
             return
         self._pace.measure(metrics)
         if run.stage == "train":
-            self._measured = [*self._measured, (step, dict(metrics))][-500:]
-            self._page()
+            self._metrics = [*self._metrics, (step, dict(metrics))][-500:]
+            self._send_page()
 
     @hookimpl
-    def on_pictures(self, run: Run, step: int, path: Path) -> None:
-        """Show the last grid of a training, and the pictures of a sampler."""
+    def on_images(self, run: Run, step: int, path: Path) -> None:
+        """Show the last grid of a training, and the images of a sampler."""
         if self._pace is None:
             return
         self._grid = step, path
-        self._page()
+        self._send_page()
 
     @hookimpl
     def on_run_end(self, status: Status) -> None:
         """Say how it ended."""
         if self._pace is not None:
-            self._tell(_SAID[status], done=status == "finished")
+            self._send_progress(_STATUS_TEXT[status], done=status == "finished")
 
-    def _tell(self, word: str = "", done: bool = False) -> None:
+    def _send_progress(self, word: str = "", done: bool = False) -> None:
         pace = self._pace
         if pace is None:
             return
-        self._told = time.monotonic()
-        known = [fact for fact in pace.facts if not word or fact != pace.left]
+        self._last_sent = time.monotonic()
+        known = [fact for fact in pace.facts if not word or fact != pace.time_left]
         share = 100.0 if done else 100.0 * pace.step / pace.run.total if pace.run.total else 0.0
         text = f"**{pace.title}**: {', '.join([word, *known] if word else known)}"
-        self._poster.post(Note(key_of(pace.run), "progress", min(share, 100.0), text, self._task))
+        self._sender.post(Artifact(artifact_key(pace.run), "progress", min(share, 100.0), text, self._task))
 
-    def _page(self) -> None:
+    def _send_page(self) -> None:
         pace = self._pace
         if pace is None:
             return
         parts = [f"# {pace.title}: {pace.done}"]
-        if self._measured:
-            parts.append(_table(self._measured))
+        if self._metrics:
+            parts.append(_table(self._metrics))
         if self._grid is not None:
             step, path = self._grid
-            parts.append(f"### {'Drawn at step ' + str(step) if pace.run.stage == 'train' else 'Pictures'}")
-            parts.append(embedded(path, f"{pace.title} at {step}"))
-        about = f"{pace.title}: {'loss and last grid' if self._measured else 'pictures'}"
-        self._poster.post(Note(f"{key_of(pace.run)}-page", "markdown", "\n\n".join(parts), about, self._task))
+            parts.append(f"### {'Drawn at step ' + str(step) if pace.run.stage == 'train' else 'Images'}")
+            parts.append(image_markdown(path, f"{pace.title} at {step}"))
+        about = f"{pace.title}: {'loss and last grid' if self._metrics else 'images'}"
+        self._sender.post(
+            Artifact(f"{artifact_key(pace.run)}-page", "markdown", "\n\n".join(parts), about, self._task)
+        )
 
 
-def key_of(run: Run) -> str:
+def artifact_key(run: Run) -> str:
     """Return what a stage is called among the artifacts."""
     return slug(f"{run.stage} {run.name}")
 
 
 def _table(measured: list[tuple[int, dict[str, float]]]) -> str:
     """Return measurements, evenly chosen, the last ones included, as a table in markdown."""
-    chosen = measured[:: -max(1, len(measured) // _LINES)][:_LINES][::-1]
+    chosen = measured[:: -max(1, len(measured) // _MAX_ROWS)][:_MAX_ROWS][::-1]
     names: list[str] = [
-        name for name in ("loss", "lr", "gradient_norm", "pictures_per_second") if name in measured[-1][1]
+        name for name in ("loss", "lr", "grad_norm", "images_per_second") if name in measured[-1][1]
     ]
     names += [name for name in measured[-1][1] if name not in names][: 6 - len(names)]
     head = f"| step | {' | '.join(name.replace('_', ' ') for name in names)} |\n|{' ---: |' * (len(names) + 1)}"
     rows = [
-        f"| {step} | {' | '.join(compact(values[name], 3) if name in values else '' for name in names)} |"
+        f"| {step} | {' | '.join(format_number(values[name], 3) if name in values else '' for name in names)} |"
         for step, values in chosen
     ]
     return "\n".join([head, *rows])

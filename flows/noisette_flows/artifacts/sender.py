@@ -18,12 +18,12 @@ from uuid import UUID
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-__all__ = ["Note", "Poster", "pause", "slug"]
+__all__ = ["Artifact", "ArtifactSender", "send_interval", "slug"]
 
 log = logging.getLogger(__name__)
 
-_AGAIN = 30.0  # seconds after a server that did not answer is asked again
-_SLOWEST = 30.0  # seconds between two rounds of a long run: each leaves an event in Prefect's database
+_RETRY_AFTER = 30.0  # seconds after a server that did not answer is asked again
+_MAX_INTERVAL = 30.0  # seconds between two rounds of a long run: each leaves an event in Prefect's database
 
 
 def slug(text: str) -> str:
@@ -32,7 +32,7 @@ def slug(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Note:
+class Artifact:
     """An artifact as it is now.
 
     Attributes:
@@ -50,7 +50,7 @@ class Note:
     task_run: UUID | None = None
 
 
-class Poster:
+class ArtifactSender:
     """Sends the notes of one flow run.
 
     Args:
@@ -63,17 +63,17 @@ class Poster:
         self, flow_run: UUID, every: float = 2.0, client: Callable[[], SyncPrefectClient] | None = None
     ) -> None:
         self._flow_run, self._every, self._client = flow_run, every, client or _client
-        self._newest: dict[str, Note] = {}
+        self._pending: dict[str, Artifact] = {}
         self._known: dict[str, UUID] = {}
         self._lock, self._wake, self._ending = threading.Lock(), threading.Event(), False
         context = copy_context()  # which knows the server of the flow run
-        self._thread = threading.Thread(target=context.run, args=(self._go_on,), name="artifacts", daemon=True)
+        self._thread = threading.Thread(target=context.run, args=(self._run,), name="artifacts", daemon=True)
         self._thread.start()
 
-    def post(self, note: Note) -> None:
+    def post(self, artifact: Artifact) -> None:
         """Have a note sent with the next round, in the place of what it had been; returns at once."""
         with self._lock:
-            self._newest[note.key] = note
+            self._pending[artifact.key] = artifact
 
     def close(self, patience: float = 10.0) -> None:
         """Send the rest, and wait for it, but not for ever."""
@@ -81,55 +81,55 @@ class Poster:
         self._wake.set()
         self._thread.join(patience)
 
-    def _go_on(self) -> None:
+    def _run(self) -> None:
         began = time.monotonic()
         while not self._ending:
-            self._wake.wait(pause(time.monotonic() - began, self._every))
-            if self._round():
+            self._wake.wait(send_interval(time.monotonic() - began, self._every))
+            if self._send_newest():
                 continue
             if not self._ending:
-                self._wake.wait(_AGAIN)
-        self._round()
+                self._wake.wait(_RETRY_AFTER)
+        self._send_newest()
 
-    def _round(self) -> bool:
+    def _send_newest(self) -> bool:
         """Send what is new; return whether it was taken."""
         with self._lock:
-            notes, self._newest = list(self._newest.values()), {}
-        if not notes:
+            artifacts, self._pending = list(self._pending.values()), {}
+        if not artifacts:
             return True
         try:
             with self._client() as client:
-                while notes:
-                    self._send(client, notes[0])
-                    notes.pop(0)
+                while artifacts:
+                    self._send(client, artifacts[0])
+                    artifacts.pop(0)
         except Exception as error:  # Prefect's client raises whatever its libraries raise
             log.debug("artifacts are not sent: %r", error)
             with self._lock:
-                self._newest = {note.key: note for note in notes} | self._newest
+                self._pending = {artifact.key: artifact for artifact in artifacts} | self._pending
             return False
         return True
 
-    def _send(self, client: SyncPrefectClient, note: Note) -> None:
+    def _send(self, client: SyncPrefectClient, artifact: Artifact) -> None:
         from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
-        known = self._known.get(note.key)
+        known = self._known.get(artifact.key)
         if known is not None:
-            client.update_artifact(known, ArtifactUpdate(data=note.data, description=note.description))
+            client.update_artifact(known, ArtifactUpdate(data=artifact.data, description=artifact.description))
             return
-        order = ArtifactCreate(
-            key=note.key,
-            type=note.kind,
-            data=note.data,
-            description=note.description,
+        request = ArtifactCreate(
+            key=artifact.key,
+            type=artifact.kind,
+            data=artifact.data,
+            description=artifact.description,
             flow_run_id=self._flow_run,
-            task_run_id=note.task_run,
+            task_run_id=artifact.task_run,
         )
-        self._known[note.key] = client.create_artifact(order).id
+        self._known[artifact.key] = client.create_artifact(request).id
 
 
-def pause(age: float, first: float) -> float:
+def send_interval(age: float, first: float) -> float:
     """Return the seconds between two rounds of a run that has gone on for some seconds."""
-    return max(first, min(age / 60, _SLOWEST))
+    return max(first, min(age / 60, _MAX_INTERVAL))
 
 
 def _client() -> SyncPrefectClient:

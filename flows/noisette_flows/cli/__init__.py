@@ -26,20 +26,20 @@ from noisette_flows.cli.plugins import check_plugin, new_plugin, plugins
 from noisette_flows.cli.run import run
 from noisette_flows.cli.runs import runs
 from noisette_flows.cli.servers import down, up
-from noisette_flows.cli.stages import evaluate, pictures, prepare, sample, train
+from noisette_flows.cli.stages import evaluate, figures, prepare, sample, train
 from noisette_flows.cli.streams import lossy_streams
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="noisette",
-    help="Diffusion models from pictures to a comparison you can trust, every part a plugin.",
+    help="Diffusion models from images to a comparison you can trust, every part a plugin.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(options)
-_PICTURES, _SERVERS = "Pictures", "Servers"
+_IMAGES, _SERVERS = "Images", "Servers"
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Experiments": {
         "run": run,
@@ -51,8 +51,8 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "compare": compare,
         "schema": schema,
     },
-    _PICTURES: {
-        "pictures": pictures,
+    _IMAGES: {
+        "figures": figures,
         "forward": forward,
         "edit": edit,
         "interpolate": interpolate,
@@ -68,11 +68,11 @@ for panel, commands in _COMMANDS.items():
 plugins.command("check", cls=Command)(check_plugin)
 plugins.command("new", cls=Command)(new_plugin)
 app.add_typer(runs, name="runs", rich_help_panel="Experiments")
-app.add_typer(process, name="process", rich_help_panel=_PICTURES)
+app.add_typer(process, name="process", rich_help_panel=_IMAGES)
 app.add_typer(deploy, name="deploy", rich_help_panel=_SERVERS)
 app.add_typer(plugins, name="plugins", rich_help_panel="Plugins")
 
-_SURROUNDINGS = {
+_ENVIRONMENT_ERRORS = {
     getattr(errno, name)
     for name in (
         "EACCES",
@@ -92,7 +92,9 @@ _SURROUNDINGS = {
     )
 }
 """What is wrong with a disk, a path or a machine, and not with a program."""
-_MEND = "expected folders and files that this user may use (--output names another); what is finished is kept"
+_PATH_ADVICE = (
+    "expected folders and files that this user may use (--output names another); what is finished is kept"
+)
 _BUG = "This is a bug in noisette. Please report it with the lines above."
 _PLUGIN_BUG = "This is a bug in the plugin. Please report it to its authors, with the lines above."
 
@@ -126,9 +128,9 @@ def _run() -> int | str | None:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in _SURROUNDINGS or error.filename is None:
+        if error.errno not in _ENVIRONMENT_ERRORS or error.filename is None:
             return _report_bug(error)
-        print(f"{error.filename}: cannot be written or read: {error.strerror}; {_MEND}", file=sys.stderr)
+        print(f"{error.filename}: cannot be written or read: {error.strerror}; {_PATH_ADVICE}", file=sys.stderr)
         return 2
     except Exception as error:
         return _report_bug(error)
@@ -136,10 +138,10 @@ def _run() -> int | str | None:
 
 
 def _report_bug(error: Exception) -> int:
-    from noisette.plugins.blame import blamed
+    from noisette.plugins.blame import describe_failure
 
     traceback.print_exc()
-    plugin = blamed(error)
+    plugin = describe_failure(error)
     print(f"{plugin}\n{_PLUGIN_BUG}" if plugin else _BUG, file=sys.stderr)
     return 1
 

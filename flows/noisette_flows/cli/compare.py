@@ -11,15 +11,15 @@ import typer
 from rich.console import Console
 
 from noisette import ConfigError, StorageError
-from noisette.comparison.choice import STEPS, inline, split
+from noisette.comparison.choice import DEFAULT_STEPS, parse_sampler, split_samplers
 from noisette.errors import Problem
-from noisette_flows.cli.options import AsJson, Set, TrackingUri, overrides_of
-from noisette_flows.cli.runner import Order, console_for_progress, logged, start
+from noisette_flows.cli.options import AsJson, Set, TrackingUri, parse_settings
+from noisette_flows.cli.runner import FlowRequest, console_for_progress, log_or_warn, run_flow
 
 if TYPE_CHECKING:
-    from noisette.comparison import Contest, Sweep
+    from noisette.comparison import ModelComparison, Sweep
 
-__all__ = ["FromMlflow", "compare", "compare_several", "show_kept"]
+__all__ = ["FromMlflow", "compare", "compare_models", "show_history"]
 
 FromMlflow = Annotated[
     str | None,
@@ -29,7 +29,7 @@ FromMlflow = Annotated[
 ]
 
 
-def show_kept(experiment: str, tracking_uri: str | None, json: bool) -> None:
+def show_history(experiment: str, tracking_uri: str | None, json: bool) -> None:
     """Print the comparisons of all runs of an MLflow experiment, newest first.
 
     Raises:
@@ -39,16 +39,16 @@ def show_kept(experiment: str, tracking_uri: str | None, json: bool) -> None:
     from noisette_flows.display.report import show_report
     from noisette_flows.outcome import row_json
     from noisette_flows.tracking import Store
-    from noisette_flows.tracking.history import TrackingError, kept
+    from noisette_flows.tracking.history import TrackingError, load_history
 
     store = Store.of(tracking_uri)
     if store is None:
         raise ConfigError("--mlflow", [Problem("", 'expected a store to read; got the tracking URI "off"')])
-    found = kept(store, experiment)
+    found = load_history(store, experiment)
     if not found:
-        raise TrackingError(f"MLflow at {store.shown}: no run of {experiment} has been evaluated yet")
+        raise TrackingError(f"MLflow at {store.display_uri}: no run of {experiment} has been evaluated yet")
     if json:
-        told = [
+        tables = [
             {
                 "run": one.run,
                 "run_id": one.run_id,
@@ -60,7 +60,7 @@ def show_kept(experiment: str, tracking_uri: str | None, json: bool) -> None:
             }
             for one in found
         ]
-        print(jsonlib.dumps({"experiment": experiment, "store": store.shown, "tables": told}, indent=1))
+        print(jsonlib.dumps({"experiment": experiment, "store": store.display_uri, "tables": tables}, indent=1))
         return
     console = Console()
     for one in found:
@@ -72,52 +72,52 @@ def show_kept(experiment: str, tracking_uri: str | None, json: bool) -> None:
             show_report(one.report, console, groups, frontier(one.report))
 
 
-def compare_several(places: list[str], options: dict[str, Any], tracking_uri: str | None, *, json: bool) -> None:
+def compare_models(places: list[str], options: dict[str, Any], tracking_uri: str | None, *, json: bool) -> None:
     """Draw from each model, judge all, and show them beside one another; what is finished is skipped.
 
     Args:
         places: checkpoints, runs or YAML files.
-        options: further arguments of `noisette.comparison.Contest.of`.
+        options: further arguments of `noisette.comparison.ModelComparison.of`.
         tracking_uri: MLflow store.
         json: whether to print JSON instead of a table.
     """
-    from noisette.comparison import Contest
+    from noisette.comparison import ModelComparison
     from noisette_flows.display.report import model_facts, show_models
     from noisette_flows.tracking import Store, catch_up
-    from noisette_flows.tracking.reports import send_contest
+    from noisette_flows.tracking.reports import send_model_comparison
 
     console, store = console_for_progress(), Store.of(tracking_uri)
-    contest = Contest.of(places, **options)
-    before = _drawn(contest, console, tracking_uri)
-    decided, experiment = contest.decide(), ""
+    comparison = ModelComparison.of(places, **options)
+    before = _sample_missing(comparison, console, tracking_uri)
+    result, experiment = comparison.write_report(), ""
     if store is not None:
         for sweep in before:
             catch_up(sweep.trained, sweep.run, store, {})
-        experiment = logged(partial(send_contest, decided, store), store)
+        experiment = log_or_warn(partial(send_model_comparison, result, store), store)
     if json:
-        print(jsonlib.dumps(model_facts(decided, store, experiment), indent=1))
+        print(jsonlib.dumps(model_facts(result, store, experiment), indent=1))
     else:
-        show_models(decided, store, experiment, Console())
+        show_models(result, store, experiment, Console())
 
 
-def _drawn(contest: Contest, console: Console, tracking_uri: str | None) -> list[Sweep]:
+def _sample_missing(comparison: ModelComparison, console: Console, tracking_uri: str | None) -> list[Sweep]:
     """Finish the sweep of each model, one flow run each; return those that were finished before."""
     before = []
-    for (name, sweep), order in zip(contest.sweeps.items(), contest.orders, strict=True):
+    for (name, sweep), order in zip(comparison.sweeps.items(), comparison.sweep_arguments, strict=True):
         done = sweep.finished()
-        walks = f"{name}: {len(sweep.samplers)} walks of {sweep.experiment.sampling.num_images} pictures"
-        told = f"{walks}: finished before, skipped" if done is not None else walks
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        walks = f"{name}: {len(sweep.samplers)} walks of {sweep.experiment.sampling.num_images} images"
+        tables = f"{walks}: finished before, skipped" if done is not None else walks
+        console.print(tables, markup=False, highlight=False, soft_wrap=True)
         if done is not None:
             before.append(sweep)
         else:
-            sweep.begin()
+            sweep.write_request()
             parameters = {key: value or None for key, value in order.items() if key != "place"}
-            start("compare_samplers", {"checkpoint": order["place"], **parameters}, console, tracking_uri)
+            run_flow("compare_samplers", {"checkpoint": order["place"], **parameters}, console, tracking_uri)
     return before
 
 
-_STEPS = ",".join(map(str, STEPS))
+_STEPS = ",".join(map(str, DEFAULT_STEPS))
 
 Models = Annotated[
     list[str] | None,
@@ -147,7 +147,7 @@ Steps = Annotated[
         show_default=False,
     ),
 ]
-Count = Annotated[int, typer.Option("--count", min=1, help="Pictures of each walk.")]
+Count = Annotated[int, typer.Option("--count", min=1, help="Images of each walk.")]
 Features = Annotated[
     str | None, typer.Option("--features", help="Judge over these. Default: the experiment's.", show_default=False)
 ]
@@ -181,16 +181,24 @@ def compare(
     differences are larger than their error. Walks that are drawn are skipped; what was stopped goes on.
     """
     if mlflow is not None:
-        show_kept(mlflow, tracking_uri, json)
+        show_history(mlflow, tracking_uri, json)
         return
     if not checkpoints:
         raise typer.BadParameter("expected a CHECKPOINT, or --mlflow EXPERIMENT")
-    judges = {"features": inline(features) if features else None, "metrics": [*map(inline, split(metrics))] or None}
-    given = {"count": count, "output": output, **judges, "metrics": judges["metrics"] or ()}
+    evaluation_options = {
+        "features": parse_sampler(features) if features else None,
+        "metrics": [*map(parse_sampler, split_samplers(metrics))] or None,
+    }
+    common = {
+        "count": count,
+        "output": output,
+        **evaluation_options,
+        "metrics": evaluation_options["metrics"] or (),
+    }
     if len(checkpoints) > 1:
-        asked = {"samplers": split(samplers), "steps": _lengths(steps) if steps else (), **given}
-        overrides = overrides_of(settings)
-        compare_several(checkpoints, {**asked, "overrides": overrides}, tracking_uri, json=json)
+        chosen = {"samplers": split_samplers(samplers), "steps": _parse_steps(steps) if steps else (), **common}
+        overrides = parse_settings(settings)
+        compare_models(checkpoints, {**chosen, "overrides": overrides}, tracking_uri, json=json)
         return
     (checkpoint,) = checkpoints
     from noisette_flows.display.report import show_sweep, sweep_facts
@@ -198,45 +206,47 @@ def compare(
 
     parameters: dict[str, Any] = {
         "checkpoint": checkpoint,
-        "samplers": split(samplers) or None,
-        "steps": _lengths(steps or _STEPS),
+        "samplers": split_samplers(samplers) or None,
+        "steps": _parse_steps(steps or _STEPS),
         "count": count,
-        **judges,
-        "overrides": overrides_of(settings) or None,
+        **evaluation_options,
+        "overrides": parse_settings(settings) or None,
         "output": output,
     }
-    sweep = _sweep(parameters)
+    sweep = _build_sweep(parameters)
     console = console_for_progress()
-    store, swept = Store.of(tracking_uri), sweep.finished()
-    skipped = [sampler.label for sampler in sweep.samplers if sweep.drawn(sampler)]
-    console.print(_announced(sweep, len(skipped), swept is not None), markup=False, highlight=False, soft_wrap=True)
-    if swept is None:
-        sweep.begin()
-        start("compare_samplers", parameters, console, tracking_uri)
-        swept = sweep.finished()
+    store, sweep_result = Store.of(tracking_uri), sweep.finished()
+    skipped = [sampler.label for sampler in sweep.samplers if sweep.samples_of(sampler)]
+    console.print(
+        _announcement(sweep, len(skipped), sweep_result is not None), markup=False, highlight=False, soft_wrap=True
+    )
+    if sweep_result is None:
+        sweep.write_request()
+        run_flow("compare_samplers", parameters, console, tracking_uri)
+        sweep_result = sweep.finished()
     elif store is not None:
-        catch_up(sweep.trained, sweep.run, store, overrides_of(settings))
-    if swept is None:
+        catch_up(sweep.trained, sweep.run, store, parse_settings(settings))
+    if sweep_result is None:
         raise StorageError(f"{sweep.directory}: the comparison was removed while it was made; start again")
     if json:
-        print(jsonlib.dumps(sweep_facts(sweep, swept, skipped, store), indent=1))
+        print(jsonlib.dumps(sweep_facts(sweep, sweep_result, skipped, store), indent=1))
     else:
-        show_sweep(sweep, swept, store, Console())
+        show_sweep(sweep, sweep_result, store, Console())
 
 
-def _sweep(parameters: dict[str, Any]) -> Sweep:
+def _build_sweep(parameters: dict[str, Any]) -> Sweep:
     from noisette.comparison import Sweep
 
     place, overrides, output = (parameters[key] for key in ("checkpoint", "overrides", "output"))
     if Path(place).is_file():  # which knows the packages of missing plugins
-        Order(place, overrides or {}, output or "runs").experiment()
-    given = {key: value for key, value in parameters.items() if key != "checkpoint" and value is not None}
-    return Sweep.of(place, **given)
+        FlowRequest(place, overrides or {}, output or "runs").load_experiment()
+    common = {key: value for key, value in parameters.items() if key != "checkpoint" and value is not None}
+    return Sweep.of(place, **common)
 
 
-def _lengths(text: str) -> list[int]:
+def _parse_steps(text: str) -> list[int]:
     try:
-        lengths = [int(part) for part in split(text)]
+        lengths = [int(part) for part in split_samplers(text)]
     except ValueError:
         lengths = []
     if not lengths or min(lengths) < 1:
@@ -244,8 +254,8 @@ def _lengths(text: str) -> list[int]:
     return lengths
 
 
-def _announced(sweep: Sweep, drawn: int, finished: bool) -> str:
+def _announcement(sweep: Sweep, drawn: int, finished: bool) -> str:
     total, count = len(sweep.samplers), sweep.experiment.sampling.num_images
     if finished:
-        return f"{total} walks of {count} pictures: finished before, skipped ({sweep.directory})"
-    return f"{total} walks of {count} pictures; {drawn} of them were drawn before and are skipped"
+        return f"{total} walks of {count} images: finished before, skipped ({sweep.directory})"
+    return f"{total} walks of {count} images; {drawn} of them were drawn before and are skipped"

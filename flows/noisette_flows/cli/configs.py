@@ -12,14 +12,14 @@ import typer
 import yaml
 
 from noisette import Experiment, StorageError
-from noisette.formatting import compact
+from noisette.formatting import format_number
 from noisette.layout import data_directory, run_directory
-from noisette_flows.cli.options import AsJson, Config, Output, Set, overrides_of
-from noisette_flows.cli.runner import Order
+from noisette_flows.cli.options import AsJson, Config, Output, Set, parse_settings
+from noisette_flows.cli.runner import FlowRequest
 from noisette_flows.outcome import stage_json
 
 if TYPE_CHECKING:
-    from noisette.training.size import Size
+    from noisette.training.size import TrainingSize
 
 __all__ = ["check", "schema"]
 
@@ -29,9 +29,9 @@ def check(config: Config, settings: Set = None, output: Output = "runs", json: A
 
     The output is a config itself, with all defaults spelt out and the rest as comments.
     """
-    order = Order(config, overrides_of(settings), output)
-    loaded = order.config_or_show()
-    stages = order.stages()
+    request = FlowRequest(config, parse_settings(settings), output)
+    loaded = request.load_config()
+    stages = request.plan_stages()
     done = [stage.name for stage in stages if stage.finished]
     facts: dict[str, Any] = {
         "directory": str(run_directory(loaded, Path(output))),
@@ -43,26 +43,26 @@ def check(config: Config, settings: Set = None, output: Output = "runs", json: A
         print(jsonlib.dumps({"config": loaded.options(), **facts, **numbers}, indent=1))
         return
     print(yaml.safe_dump(loaded.options(), sort_keys=False, allow_unicode=True), end="")
-    for line in (*_of_network(loaded, size), *_of_stages(facts)):
+    for line in (*_network_lines(loaded, size), *_stage_lines(facts)):
         print(f"# {line}")
 
 
-def _size(experiment: Experiment, root: Path) -> Size | None:
-    from noisette.training.size import size_of
+def _size(experiment: Experiment, root: Path) -> TrainingSize | None:
+    from noisette.training.size import measure_size
 
-    return size_of(experiment, data_directory(experiment, root))
+    return measure_size(experiment, data_directory(experiment, root))
 
 
-def _of_network(loaded: object, size: Size | None) -> Iterator[str]:
+def _network_lines(loaded: object, size: TrainingSize | None) -> Iterator[str]:
     if size is not None:
-        state = compact(size.state_bytes / 1e6, 3)
+        state = format_number(size.state_bytes / 1e6, 3)
         yield f"network: {size.parameters:,} parameters"
         yield f"memory: {state} MB for weights, averages, gradients and optimizer; that of a batch comes on top"
     elif isinstance(loaded, Experiment):
         yield "network: its size is known when the images are prepared (noisette prepare)"
 
 
-def _of_stages(facts: dict[str, Any]) -> Iterator[str]:
+def _stage_lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"results: {facts['directory']}"
     words = {"skipped": "finished, will be skipped", "open": "to do"}
     for stage in facts["stages"]:

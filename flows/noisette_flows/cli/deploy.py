@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from noisette_flows.cli.options import Command, Output, Set, overrides_of
+from noisette_flows.cli.options import Command, Output, Set, parse_settings
 
 __all__ = ["deploy", "serve"]
 
@@ -69,10 +69,10 @@ def run(
     from noisette_flows.deploying.request import parse_parameters, request
 
     name, _, given = flow.partition("/")
-    asked = parse_parameters(parameters or [])
+    flow_parameters = parse_parameters(parameters or [])
     if settings:
-        asked["overrides"] = {**asked.get("overrides", {}), **overrides_of(settings)}
-    if not request(name, given or deployment, asked, watch, Console()):
+        flow_parameters["overrides"] = {**flow_parameters.get("overrides", {}), **parse_settings(settings)}
+    if not request(name, given or deployment, flow_parameters, watch, Console()):
         sys.exit(1)
 
 
@@ -82,9 +82,9 @@ def prepare() -> None:
     from noisette_flows.serving import connect
 
     connect()
-    from noisette_flows.deploying.automations import AUTOMATION, install
-    from noisette_flows.deploying.serve import reach
+    from noisette_flows.deploying.automations import AUTOMATION, install_automation
+    from noisette_flows.deploying.serve import require_server
 
-    reach()
-    install()
+    require_server()
+    install_automation()
     print(f'installed: the automation "{AUTOMATION}"')

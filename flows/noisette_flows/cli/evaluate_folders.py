@@ -1,4 +1,4 @@
-"""`noisette evaluate PICTURES REAL`: any two sets of pictures, without an experiment."""
+"""`noisette evaluate IMAGES REAL`: any two sets of images, without an experiment."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from noisette.comparison.choice import inline, split
-from noisette_flows.cli.runner import console_for_progress, logged
+from noisette.comparison.choice import parse_sampler, split_samplers
+from noisette_flows.cli.runner import console_for_progress, log_or_warn
 
 if TYPE_CHECKING:
     from noisette import Report
 
 __all__ = ["Channels", "Features", "Fit", "Floor", "HeldOut", "Metrics", "Reference", "Seed", "Size", "Subject"]
-__all__ += ["evaluate_two", "judges", "only_for_two"]
+__all__ += ["evaluate_image_sets", "evaluation_options", "refuse_image_set_options"]
 
 Subject = Annotated[
     str,
     typer.Argument(
-        metavar="CONFIG|PICTURES",
-        help="YAML file of an experiment; or, before REAL, pictures: a folder of files, or a sampler's directory.",
+        metavar="CONFIG|IMAGES",
+        help="YAML file of an experiment; or, before REAL, images: a folder of files, or a sampler's directory.",
         show_default=False,
     ),
 ]
@@ -31,7 +31,7 @@ Reference = Annotated[
     str | None,
     typer.Argument(
         metavar="[REAL]",
-        help="What PICTURES are compared with: a folder of files, prepared pictures, or an experiment's YAML file.",
+        help="What IMAGES are compared with: a folder of files, prepared images, or an experiment's YAML file.",
         show_default=False,
     ),
 ]
@@ -44,7 +44,7 @@ Metrics = Annotated[
 HeldOut = Annotated[
     str | None,
     typer.Option(
-        "--held-out", help="Folder of real pictures that REAL does not have: the floor.", show_default=False
+        "--held-out", help="Folder of real images that REAL does not have: the floor.", show_default=False
     ),
 ]
 Size = Annotated[
@@ -56,50 +56,50 @@ Channels = Annotated[
     int | None,
     typer.Option("--channels", min=1, max=3, help="1 makes the files of folders grey, 3 RGB.", show_default=False),
 ]
-Floor = Annotated[bool, typer.Option("--floor/--no-floor", help="A row of real pictures against real ones.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides which pictures make the floor.")]
+Floor = Annotated[bool, typer.Option("--floor/--no-floor", help="A row of real images against real ones.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides which images make the floor.")]
 
 
-def evaluate_two(
-    pictures: str, real: str, options: dict[str, Any], tracking_uri: str | None, *, json: bool
+def evaluate_image_sets(
+    images: str, real: str, options: dict[str, Any], tracking_uri: str | None, *, json: bool
 ) -> None:
-    """Compare two sets of pictures and show the result; they are tracked only where a store is named.
+    """Compare two sets of images and show the result; they are tracked only where a store is named.
 
     Args:
-        pictures: path of what is judged.
+        images: path of what is judged.
         real: path of what it is compared with.
-        options: further arguments of `noisette.evaluation.evaluate_pictures`.
+        options: further arguments of `noisette.evaluation.evaluate_images`.
         tracking_uri: MLflow store; none if not given.
         json: whether to print JSON instead of a table.
     """
     from noisette import Events
-    from noisette.evaluation import evaluate_pictures
-    from noisette_flows.display.progress import BarProgress, showing
+    from noisette.evaluation import evaluate_images
+    from noisette_flows.display.progress import BarProgress, show_progress
     from noisette_flows.display.report import mlflow_lines
     from noisette_flows.outcome import tracking_json
     from noisette_flows.tracking import Store
-    from noisette_flows.tracking.reports import send_pair
+    from noisette_flows.tracking.reports import send_evaluation
 
     store = Store.of(tracking_uri) if tracking_uri else None
-    with showing(console_for_progress()) as progress:
+    with show_progress(console_for_progress()) as progress:
         if isinstance(progress, BarProgress):
-            progress.wait_no_more()
-        report = evaluate_pictures(pictures, real, **options, events=Events([progress]))
-    experiment = logged(lambda: send_pair(report, store), store) if store is not None else ""
+            progress.hide_waiting()
+        report = evaluate_images(images, real, **options, events=Events([progress]))
+    experiment = log_or_warn(lambda: send_evaluation(report, store), store) if store is not None else ""
     if json:
         print(jsonlib.dumps({**_facts(report), "tracking": tracking_json(store, experiment)}, indent=1))
     else:
         _show(report, mlflow_lines(store, experiment))
 
 
-def judges(features: str, metrics: str) -> dict[str, Any]:
+def evaluation_options(features: str, metrics: str) -> dict[str, Any]:
     """Return features and metrics of a command line as a config says them; nothing for what is not given."""
-    given: dict[str, Any] = {"features": inline(features)} if features else {}
-    return given | ({"metrics": [inline(metric) for metric in split(metrics)]} if metrics else {})
+    given: dict[str, Any] = {"features": parse_sampler(features)} if features else {}
+    return given | ({"metrics": [parse_sampler(metric) for metric in split_samplers(metrics)]} if metrics else {})
 
 
-def only_for_two(subject: str, options: dict[str, Any]) -> None:
-    """Refuse what makes sense for two sets of pictures only.
+def refuse_image_set_options(subject: str, options: dict[str, Any]) -> None:
+    """Refuse what makes sense for two sets of images only.
 
     Args:
         subject: the only path that was given.
@@ -110,11 +110,11 @@ def only_for_two(subject: str, options: dict[str, Any]) -> None:
     """
     if Path(subject).is_dir():
         raise typer.BadParameter(
-            f"{subject} is a folder: say what its pictures are compared with: noisette evaluate {subject} REAL"
+            f"{subject} is a folder: say what its images are compared with: noisette evaluate {subject} REAL"
         )
     given = [name for name, value in options.items() if value]
     if given:
-        raise typer.BadParameter(f"{given[0]} is for two sets of pictures: noisette evaluate PICTURES REAL")
+        raise typer.BadParameter(f"{given[0]} is for two sets of images: noisette evaluate IMAGES REAL")
 
 
 def _facts(report: Report) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _facts(report: Report) -> dict[str, Any]:
         "protocol": dict(report.protocol),
         "sides": report.details["sides"],
         "notes": list(report.notes),
-        "neighbours": {label: os.fspath(path) for label, path in report.pictures_of_neighbours.items()},
+        "neighbours": {label: os.fspath(path) for label, path in report.neighbour_figures.items()},
         "report": os.fspath(report.directory / "report.json"),
     }
 
@@ -143,6 +143,6 @@ def _show(report: Report, mlflow: list[str]) -> None:
         if side.get("rejected")
     ]
     show_lines("left out", left_out, console)
-    show_lines("nearest", [str(path) for path in report.pictures_of_neighbours.values()], console)
+    show_lines("nearest", [str(path) for path in report.neighbour_figures.values()], console)
     show_lines("report", [str(report.directory / "report.json")], console)
     show_lines("MLflow", mlflow, console)

@@ -1,8 +1,8 @@
-"""What commands that draw with a trained model share: the model, its sampler, pictures to begin from, and files.
+"""What commands that draw with a trained model share: the model, its sampler, images to begin from, and files.
 
-desk = Desk.open(checkpoint_of(place, settings, output), sampler, steps, guidance, seed, to)
-picture = desk.picture("cat.png")
-desk.save("edit.png", edit_grid(desk.painter, picture[None]))
+desk = Desk.open(checkpoint_of(place, settings, output), sampler, steps, guidance_scale, seed, to)
+image = desk.image("cat.png")
+desk.save("edit.png", edit_grid(desk.painter, image[None]))
 desk.tell(json)
 """
 
@@ -20,16 +20,28 @@ import typer
 
 from noisette import Sampler
 from noisette.checkpoint import Checkpoint
-from noisette.comparison.choice import chosen
+from noisette.comparison.choice import parse_samplers
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
-    from noisette.figures import Gallery, Painter
+    from noisette.figures import ImageGenerator, ImageLoader
 
-__all__ = ["PICTURE", "At", "Desk", "Guidance", "OfClass", "SamplerName", "Seed", "Steps", "To", "named", "numbers"]
+__all__ = [
+    "IMAGE_HELP",
+    "At",
+    "ClassName",
+    "GenerationSession",
+    "Guidance",
+    "SamplerName",
+    "Seed",
+    "Steps",
+    "To",
+    "file_stem",
+    "parse_numbers",
+]
 
 SamplerName = Annotated[str, typer.Option("--sampler", metavar="SAMPLER", help="Such as ddpm, or ddim:eta=1.")]
 Steps = Annotated[
@@ -37,36 +49,38 @@ Steps = Annotated[
 ]
 Guidance = Annotated[
     float | None,
-    typer.Option("--guidance", min=-1, help="Strength of classifier-free guidance.", show_default=False),
+    typer.Option(
+        "--guidance-scale", min=0, help="Scale of classifier-free guidance; 1 is off.", show_default=False
+    ),
 ]
-OfClass = Annotated[
+ClassName = Annotated[
     str | None,
-    typer.Option("--class", metavar="NAME", help="What the pictures become, for a model with labels."),
+    typer.Option("--class", metavar="NAME", help="What the images become, for a model with labels."),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the noise; the experiment's if not said.")]
 At = Annotated[
     str | None, typer.Option("--at", metavar="T,T,...", help="Steps of the process.", show_default=False)
 ]
-PICTURE = "A file; or test:3, train:3 (prepared pictures); or drawn:3 (what the model draws)."
-To = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where the pictures go.")]
+IMAGE_HELP = "A file; or test:3, train:3 (prepared images); or drawn:3 (what the model draws)."
+To = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where the images go.")]
 
 Number = TypeVar("Number", int, float)
 
 
 @dataclass
-class Desk:
+class GenerationSession:
     """A place to draw at.
 
     Attributes:
         folder: where files go.
-        gallery: where pictures come from.
+        image_loader: where images come from.
         trained: the model that draws; None at a desk without one.
         files: what was saved; notes: what a person should know of it.
     """
 
     folder: Path
-    gallery: Gallery
-    trained: Painter | None = None
+    image_loader: ImageLoader
+    trained: ImageGenerator | None = None
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -76,45 +90,45 @@ class Desk:
         checkpoint: Checkpoint,
         sampler: str,
         steps: int | None,
-        guidance: float | None,
+        guidance_scale: float | None,
         seed: int | None,
         to: Path | None,
-    ) -> Desk:
+    ) -> GenerationSession:
         """Load a model; `sampler` is a name or ddim:eta=1; files go into the run's folder if not said."""
-        from noisette.figures import Gallery, Painter
+        from noisette.figures import ImageGenerator, ImageLoader
 
-        painter = Painter.open(checkpoint, _sampler(sampler, steps, guidance), seed=seed)
-        folder = to or checkpoint.run / "pictures"
-        return cls(folder, Gallery.of(checkpoint, painter), painter)
+        generator = ImageGenerator.open(checkpoint, _sampler(sampler, steps, guidance_scale), seed=seed)
+        folder = to or checkpoint.run / "figures"
+        return cls(folder, ImageLoader.of(checkpoint, generator), generator)
 
     @property
-    def painter(self) -> Painter:
+    def generator(self) -> ImageGenerator:
         """The model that draws."""
         if self.trained is None:
             raise TypeError("there is no model at this desk")
         return self.trained
 
-    def picture(self, name: str) -> NDArray[np.uint8]:
-        """Return a picture by its name, uint8 (C, H, W); see `noisette.figures.Gallery`."""
-        picture, done = self.gallery(name)
+    def load_image(self, name: str) -> NDArray[np.uint8]:
+        """Return an image by its name, uint8 (C, H, W); see `noisette.figures.ImageLoader`."""
+        image, done = self.image_loader(name)
         if done:
             self.notes.append(f"{name}: {done}")
-        return picture
+        return image
 
     def save(self, name: str, image: Image.Image) -> None:
-        """Save a picture as PNG under a name."""
+        """Save an image as PNG under a name."""
         from noisette.images import save_png
 
         self.files.append(save_png(image, self.folder / name))
 
-    def animate(self, name: str, frames: Iterable[Image.Image]) -> None:
+    def save_frames(self, name: str, frames: Iterable[Image.Image]) -> None:
         """Save frames as a GIF and as a WebP."""
         from noisette.figures import save_animation
 
         shown = list(frames)
         self.files += [save_animation(shown, self.folder / f"{name}{suffix}") for suffix in (".gif", ".webp")]
 
-    def tell(self, json: bool) -> None:
+    def print_files(self, json: bool) -> None:
         """Print the files, and the notes on standard error; or both as one JSON document."""
         if json:
             print(jsonlib.dumps({"files": [str(path) for path in self.files], "notes": self.notes}, indent=1))
@@ -125,7 +139,7 @@ class Desk:
             print(path)
 
 
-def numbers(text: str | None, kind: Callable[[str], Number], option: str) -> list[Number] | None:
+def parse_numbers(text: str | None, kind: Callable[[str], Number], option: str) -> list[Number] | None:
     """Return the numbers of a list with commas.
 
     Raises:
@@ -138,14 +152,14 @@ def numbers(text: str | None, kind: Callable[[str], Number], option: str) -> lis
         raise typer.BadParameter(f"{option}: expected {what} with commas between; got {text!r}") from None
 
 
-def named(text: str) -> str:
+def file_stem(text: str) -> str:
     """Return a label as part of a file's name."""
     return re.sub(r"[^A-Za-z0-9._=,+-]", "_", text)[:80]
 
 
-def _sampler(text: str, steps: int | None, guidance: float | None) -> Sampler:
+def _sampler(text: str, steps: int | None, guidance_scale: float | None) -> Sampler:
     """Return the sampler that a word or a mapping in YAML names, with the options that were given beside it."""
-    (named,) = chosen([text])
-    given = {"steps": steps, "guidance": guidance}
+    (base,) = parse_samplers([text])
+    given = {"steps": steps, "guidance_scale": guidance_scale}
     changed = {key: value for key, value in given.items() if value is not None}
-    return type(named).model_validate({**named.model_dump(exclude_unset=True), **changed})
+    return type(base).model_validate({**base.model_dump(exclude_unset=True), **changed})

@@ -15,9 +15,9 @@ import yaml
 from noisette import ConfigError, DataError, Experiment, StorageError, registry
 from noisette.config import apply_overrides, read_yaml
 from noisette.errors import Problem
-from noisette.exchange import export_checkpoint, import_checkpoint, imported_config, read_foreign
-from noisette_flows.cli.generation import named
-from noisette_flows.cli.options import AsJson, Output, Set, TrackingUri, Trained, checkpoint_of, overrides_of
+from noisette.exchange import export_checkpoint, import_checkpoint, import_pretrained, make_imported_config
+from noisette_flows.cli.generation import file_stem
+from noisette_flows.cli.options import AsJson, Output, Set, TrackingUri, Trained, parse_settings, resolve_checkpoint
 
 __all__ = ["average", "export_", "import_", "register"]
 
@@ -31,10 +31,10 @@ def average(
     output: Output = "runs",
 ) -> None:
     """Make a checkpoint whose weights are averaged over another length, from a run's snapshots (EDM2)."""
-    checkpoint = checkpoint_of(trained, settings, output)
-    from noisette.training.posthoc_ema import averaged
+    checkpoint = resolve_checkpoint(trained, settings, output)
+    from noisette.training.posthoc_ema import reconstruct_ema
 
-    print(averaged(checkpoint, length).directory)
+    print(reconstruct_ema(checkpoint, length).directory)
 
 
 _LONGEST = 64
@@ -54,14 +54,14 @@ def export_(
     json: AsJson = False,
 ) -> None:
     """Write a trained model for another library: the backbone `unet` as diffusers' DDPMPipeline."""
-    checkpoint = checkpoint_of(trained, settings, output)
+    checkpoint = resolve_checkpoint(trained, settings, output)
     export_checkpoint(checkpoint, folder, label)
     classes = checkpoint.about["experiment"]["training"]["class_conditional"]
     drawn = f"of class {label}" if label is not None else "of no class: choose one with --class" if classes else ""
     if json:
         print(jsonlib.dumps({"folder": str(folder), "checkpoint": str(checkpoint.directory)}, indent=1))
     else:
-        print(f"{folder}: {checkpoint.directory}" + (f"; it draws pictures {drawn}" if drawn else ""))
+        print(f"{folder}: {checkpoint.directory}" + (f"; it draws images {drawn}" if drawn else ""))
 
 
 def import_(
@@ -75,7 +75,7 @@ def import_(
         str | None,
         typer.Argument(
             metavar="[CONFIG]",
-            help="YAML file that says data, samplers and metrics. Default: every sampler, 64 pictures of 50 steps.",
+            help="YAML file that says data, samplers and metrics. Default: every sampler, 64 images of 50 steps.",
             show_default=False,
         ),
     ] = None,
@@ -84,7 +84,7 @@ def import_(
         typer.Option(
             "--data",
             metavar="NAME|FOLDER",
-            help="What the pictures are compared with, instead of CONFIG's data.",
+            help="What the images are compared with, instead of CONFIG's data.",
             show_default=False,
         ),
     ] = None,
@@ -97,29 +97,29 @@ def import_(
     json: AsJson = False,
 ) -> None:
     """Make a network that another library trained a model like any other: a config, and its finished training."""
-    base = _base(config, data, overrides_of(settings))
-    pretrained = read_foreign(source)
-    target = to or Path(f"{named(source.resolve().stem)}.yaml")
-    made = imported_config(pretrained, base, named(target.stem)[:_LONGEST])
+    base = _base_config(config, data, parse_settings(settings))
+    pretrained = import_pretrained(source)
+    target = to or Path(f"{file_stem(source.resolve().stem)}.yaml")
+    made = make_imported_config(pretrained, base, file_stem(target.stem)[:_LONGEST])
     experiment = Experiment.parse(made, str(target))
-    text = f"# The network of {source}, imported by `noisette import`.\n{_yaml(made)}"
+    text = f"# The network of {source}, imported by `noisette import`.\n{_dump_yaml(made)}"
     _write_new(target, text)
     checkpoint = import_checkpoint(pretrained, experiment, output)
-    said = ["backbone", *sorted(key for key in pretrained.process if key != "sampling")]
+    fields = ["backbone", *sorted(key for key in pretrained.process if key != "sampling")]
     if json:
         print(jsonlib.dumps({"config": str(target), "checkpoint": str(checkpoint.directory)}, indent=1))
         return
     rest = f"; the rest from {config}" if config else ""
-    print(f"{target}: from {source}: {', '.join(said)}{rest}")
+    print(f"{target}: from {source}: {', '.join(fields)}{rest}")
     print(f"{checkpoint.directory}: {checkpoint.about['parameters']:,} weights")
     print(f"\nnoisette sample {target}")
 
 
-def _base(config: str | None, data: str | None, settings: dict[str, Any]) -> dict[str, Any]:
+def _base_config(config: str | None, data: str | None, settings: dict[str, Any]) -> dict[str, Any]:
     """Return what the source of a network does not say: the data, and what is drawn.
 
     Raises:
-        DataError: if nobody says what its pictures are to be compared with.
+        DataError: if nobody says what its images are to be compared with.
     """
     samplers = [{"name": found.plugin.name, "steps": 50} for found in registry().of_kind("sampler")]
     every = {"sampling": {"num_images": 64, "samplers": samplers}}
@@ -128,11 +128,11 @@ def _base(config: str | None, data: str | None, settings: dict[str, Any]) -> dic
         base["dataset"] = {"name": "image-folder", "path": data} if Path(data).is_dir() else data
     base = apply_overrides(base, settings)
     if "dataset" not in base:
-        raise DataError("import: expected what its pictures are compared with: a CONFIG with a dataset, or --data")
+        raise DataError("import: expected what its images are compared with: a CONFIG with a dataset, or --data")
     return base
 
 
-def _yaml(config: dict[str, Any]) -> str:
+def _dump_yaml(config: dict[str, Any]) -> str:
     return yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100)
 
 
@@ -163,29 +163,31 @@ def register(
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Make a trained model a version in MLflow's registry, from which `mlflow models serve` draws pictures."""
+    """Make a trained model a version in MLflow's registry, from which `mlflow models serve` draws images."""
     from noisette_flows.environment import set_defaults
     from noisette_flows.tracking import Store
 
-    checkpoint = checkpoint_of(trained, settings, output)
+    checkpoint = resolve_checkpoint(trained, settings, output)
     store = Store.of(tracking_uri)
     if store is None:
         raise ConfigError("tracking URI", [Problem("", 'expected a store to register in; got "off"')])
     set_defaults()
-    from noisette_flows.model_registry import register as registered
+    from noisette_flows.model_registry import register as register_model
 
-    made = registered(checkpoint, store, name or checkpoint.about["experiment"]["name"], alias)
+    made = register_model(checkpoint, store, name or checkpoint.about["experiment"]["name"], alias)
     if json:
         facts = {"name": made.name, "version": made.version, "alias": made.alias, "new": made.new, "uri": made.uri}
-        print(jsonlib.dumps({**facts, "checkpoint": str(checkpoint.directory), "store": store.shown}, indent=1))
+        print(
+            jsonlib.dumps({**facts, "checkpoint": str(checkpoint.directory), "store": store.display_uri}, indent=1)
+        )
         return
-    said = "" if made.new else " (it was there before)"
-    print(f"{made.name} version {made.version}{said}: {checkpoint.directory}")
-    print(f"\n{_path()}MLFLOW_TRACKING_URI={store.shown} \\")
+    fields = "" if made.new else " (it was there before)"
+    print(f"{made.name} version {made.version}{fields}: {checkpoint.directory}")
+    print(f"\n{_path_prefix()}MLFLOW_TRACKING_URI={store.display_uri} \\")
     print(f"  mlflow models serve -m {made.uri} --env-manager local --port 5001")
 
 
-def _path() -> str:
+def _path_prefix() -> str:
     """Return the setting of PATH in which `mlflow models serve` finds uvicorn; empty if it does already."""
     ours = Path(sys.executable).parent
     found = shutil.which("uvicorn")

@@ -14,7 +14,7 @@ import noisette
 from noisette.checkpoint import Checkpoint
 from noisette.config.overrides import parse_override
 from noisette.find import find_checkpoint, finished_checkpoint
-from noisette_flows.cli.runner import Order
+from noisette_flows.cli.runner import FlowRequest
 
 __all__ = [
     "Again",
@@ -25,9 +25,9 @@ __all__ = [
     "Set",
     "TrackingUri",
     "Trained",
-    "checkpoint_of",
     "options",
-    "overrides_of",
+    "parse_settings",
+    "resolve_checkpoint",
 ]
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the experiment.", show_default=False)]
@@ -50,7 +50,7 @@ TrackingUri = Annotated[
 ]
 
 
-def overrides_of(settings: list[str] | None) -> dict[str, Any]:
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
     """Return the changes that `--set` asks for, by path.
 
     Raises:
@@ -69,7 +69,7 @@ Trained = Annotated[
 ]
 
 
-def checkpoint_of(place: str, settings: list[str] | None = None, output: str = "runs") -> Checkpoint:
+def resolve_checkpoint(place: str, settings: list[str] | None = None, output: str = "runs") -> Checkpoint:
     """Return the checkpoint that a command's argument CHECKPOINT stands for, its hashes verified.
 
     Args:
@@ -82,7 +82,9 @@ def checkpoint_of(place: str, settings: list[str] | None = None, output: str = "
     """
     if not Path(place).is_file():
         return find_checkpoint(place, output, settings or ())
-    return finished_checkpoint(Order(place, overrides_of(settings), output).experiment(), output, place)
+    return finished_checkpoint(
+        FlowRequest(place, parse_settings(settings), output).load_experiment(), output, place
+    )
 
 
 class Device(StrEnum):
@@ -92,8 +94,8 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         print(f"noisette {noisette.__version__}")
         raise typer.Exit
 
@@ -117,10 +119,10 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line."""
-        return [_plain(piece) for piece in super().collect_usage_pieces(ctx)]
+        return [_plain_metavar(piece) for piece in super().collect_usage_pieces(ctx)]
 
 
-def _plain(piece: str) -> str:
+def _plain_metavar(piece: str) -> str:
     if piece.startswith("{"):
         name, _, more = piece[1:].rpartition("}")
         return name if "..." in name or " " in name else name + more

@@ -20,16 +20,16 @@ from noisette import ConfigError, Plugin, PluginError, registry
 from noisette.config.reference import make_plugin
 from noisette.contracts import KINDS
 from noisette.errors import Problem
-from noisette.plugins import Found
-from noisette.plugins.registry import nearest
-from noisette_flows.cli.options import AsJson, Command, overrides_of
+from noisette.plugins import FoundPlugin
+from noisette.plugins.registry import suggest
+from noisette_flows.cli.options import AsJson, Command, parse_settings
 from noisette_flows.display import plugins as display
 from noisette_flows.scaffold import HOOKS, Names, write_package
 
 if TYPE_CHECKING:
     from noisette.testing import Result
 
-__all__ = ["check_kind", "check_plugin", "chosen", "new_plugin", "plugins"]
+__all__ = ["check_kind", "check_plugin", "find_plugins", "new_plugin", "plugins"]
 
 
 def check_plugin(
@@ -52,33 +52,33 @@ def check_plugin(
 
     Exit code 0 if every check passes or fails as expected, 1 if one fails, 2 if the request was wrong.
     """
-    from noisette_flows.display.checks import facts, shown
+    from noisette_flows.display.checks import facts, print_results
 
-    reasons = dict(map(_reason, expected_failed or []))
-    plugins = [(found, _made(found, overrides_of(options))) for found in chosen(name)]
+    reasons = dict(map(_parse_reason, expected_failed or []))
+    plugins = [(found, _build_plugin(found, parse_settings(options))) for found in find_plugins(name)]
     console, told = Console(file=sys.stdout, quiet=json), []
     with redirect_stdout(sys.stderr):  # what a plugin prints must not get between a program and our JSON
         for found, plugin in plugins:
-            told.append(facts(found, shown(found, _results(plugin, reasons, slow), console)))
+            told.append(facts(found, print_results(found, _run_checks(plugin, reasons, slow), console)))
     if json:
         print(jsonlib.dumps(told, indent=1))
     if any(one["counts"]["failed"] for one in told):
         raise typer.Exit(1)
 
 
-def _results(plugin: Plugin, reasons: Mapping[str, str], slow: bool) -> Iterator[Result]:
+def _run_checks(plugin: Plugin, reasons: Mapping[str, str], slow: bool) -> Iterator[Result]:
     """Make one check after the other; a misspelt name in `reasons` is refused before the first."""
     from noisette.testing import checks_for, run_checks
-    from noisette.testing.run import expectations
+    from noisette.testing.run import resolve_expected_failures
 
     checks = checks_for(plugin)
-    expectations(plugin, checks, reasons)
+    resolve_expected_failures(plugin, checks, reasons)
     expected = ({name: reasons[name] for name in {check.name} & reasons.keys()} for check in checks)
     pairs = zip(checks, expected, strict=True)
     return (result for check, why in pairs for result in run_checks(plugin, why, only=[check.name], slow=slow))
 
 
-def _made(found: Found, options: dict[str, Any]) -> Plugin:
+def _build_plugin(found: FoundPlugin, options: dict[str, Any]) -> Plugin:
     """Return the plugin with some options, refused as a config would refuse them."""
     name = f"{found.origin.distribution}:{found.plugin.name}"
     try:
@@ -86,27 +86,27 @@ def _made(found: Found, options: dict[str, Any]) -> Plugin:
     except PydanticCustomError as error:
         _blame_default(found, options)
         problems = (error.context or {})["problems"]
-        told = [replace(one, hint=_hint(one)) for one in problems]
+        told = [replace(one, hint=_set_hint(one)) for one in problems]
         raise ConfigError(f"{found.plugin.kind} {found.plugin.name}", told) from None
 
 
-def _blame_default(found: Found, options: dict[str, Any]) -> None:
+def _blame_default(found: FoundPlugin, options: dict[str, Any]) -> None:
     """Raise a PluginError if the plugin cannot be made because of a default value of its own."""
-    from noisette.testing.run import refused_default
+    from noisette.testing.run import explain_refused_default
 
     try:
         found.plugin(**options)
     except ValidationError as error:
-        message = refused_default(found.plugin, error, options)
+        message = explain_refused_default(found.plugin, error, options)
         if message:
             raise PluginError(message) from error
 
 
-def _hint(problem: Problem) -> str:
+def _set_hint(problem: Problem) -> str:
     return f"give it with --set {problem.path}=VALUE" if problem.message == "is required" else problem.hint
 
 
-def _reason(text: str) -> tuple[str, str]:
+def _parse_reason(text: str) -> tuple[str, str]:
     check, _, reason = text.partition("=")
     if not check or not reason.strip():
         raise typer.BadParameter(f"--expected-failed: expected CHECK=REASON; got {text!r}")
@@ -142,14 +142,14 @@ def show_plugin(
     json: AsJson = False,
 ) -> None:
     """Show a plugin's options with types, defaults and descriptions, and how a config names it."""
-    for found in chosen(name):
+    for found in find_plugins(name):
         if json:
             print(jsonlib.dumps(display.details(found), indent=1))
         else:
             display.show_details(found, Console())
 
 
-def chosen(words: list[str]) -> list[Found]:
+def find_plugins(words: list[str]) -> list[FoundPlugin]:
     """Return the plugin of a kind and name, or those of all kinds that bear the name.
 
     Raises:
@@ -165,7 +165,7 @@ def chosen(words: list[str]) -> list[Found]:
     if not named:
         known = sorted({found.plugin.name for found in registry().found})
         broken = [f"broken: {broken.origin}: {broken.reason}" for broken in registry().broken]
-        parts = [f"no plugin {words[0]!r}; there is {', '.join(known)}", nearest(words[0], known), *broken]
+        parts = [f"no plugin {words[0]!r}; there is {', '.join(known)}", suggest(words[0], known), *broken]
         raise PluginError("; ".join(part for part in parts if part))
     return [registry().find(kind, words[0]) for kind in named]
 
@@ -177,7 +177,7 @@ def check_kind(kind: str, kinds: Sequence[str] = tuple(KINDS)) -> None:
         BadParameter: with the kinds that there are.
     """
     if kind not in kinds:
-        hint = nearest(kind, kinds)
+        hint = suggest(kind, kinds)
         raise typer.BadParameter(f"no kind {kind!r}; there is {', '.join(kinds)}. {hint}".strip())
 
 

@@ -1,4 +1,4 @@
-"""`noisette run`: an experiment from its pictures to the comparison, or pictures alone."""
+"""`noisette run`: an experiment from its images to the comparison, or figures alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rich.console import Console
 
 from noisette import Experiment
 from noisette.layout import run_directory
-from noisette.stages import made_again
-from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, overrides_of
-from noisette_flows.cli.runner import Order
+from noisette.stages import stages_to_redo
+from noisette_flows.cli.options import AsJson, Config, Output, Set, TrackingUri, parse_settings
+from noisette_flows.cli.runner import FlowRequest
 
 __all__ = ["run"]
 
@@ -27,7 +27,7 @@ def run(
         typer.Option(
             "--again",
             metavar="STAGE",
-            help="Make a stage anew, and all that depends on it: prepare, train, sample, pictures or evaluate.",
+            help="Make a stage anew, and all that depends on it: prepare, train, sample, figures or evaluate.",
             show_default=False,
         ),
     ] = "",
@@ -38,23 +38,23 @@ def run(
 
     What is finished is skipped, unless the code of its plugins has changed; what was stopped goes on where it
     stopped. A config without a data set lists
-    pictures that need no training, such as those of a pretrained pipeline; they are made.
+    images that need no training, such as those of a pretrained pipeline; they are made.
     """
     from noisette_flows.display.report import show_outcome
-    from noisette_flows.outcome import Outcome, Scenes
+    from noisette_flows.outcome import Outcome, RunSummary
     from noisette_flows.tracking import Store, catch_up
 
-    order = Order(config, overrides_of(settings), output)
-    loaded = order.config_or_show()
-    stages = order.stages()
+    request = FlowRequest(config, parse_settings(settings), output)
+    loaded = request.load_config()
+    stages = request.plan_stages()
     if isinstance(loaded, Experiment):
-        skipped = order.run("train_and_eval", stages, tracking_uri, again)
+        skipped = request.run("train_and_eval", stages, tracking_uri, again)
     else:
-        skipped = order.run("draw_pictures", stages, tracking_uri, "pictures" in made_again(again))
+        skipped = request.run("make_figures", stages, tracking_uri, "figures" in stages_to_redo(again))
     store = Store.of(tracking_uri)
     if store is not None and len(skipped) == len(stages):
-        catch_up(loaded, run_directory(loaded, Path(output)), store, order.overrides)
-    kind = Outcome if isinstance(loaded, Experiment) else Scenes
+        catch_up(loaded, run_directory(loaded, Path(output)), store, request.overrides)
+    kind = Outcome if isinstance(loaded, Experiment) else RunSummary
     outcome = kind.of(loaded, Path(output), skipped, store)
     if json:
         print(jsonlib.dumps(outcome.json(), indent=1))

@@ -45,17 +45,17 @@ def remove(
 ) -> None:
     """Remove runs with their checkpoints, images and reports. What MLflow has of them stays."""
     known = {run.directory.name: run for run in trained_runs(output)}
-    chosen = [_chosen(name, known, output) for name in names]
-    for run in chosen:
+    selected = [_find_run(name, known, output) for name in names]
+    for run in selected:
         print(f"{run.directory}: {run.state}, step {run.step} of {run.steps}, {_size(run.bytes)}", file=sys.stderr)
     if not yes:
-        typer.confirm(f"Remove {len(chosen)} of {len(known)} runs?", abort=True, err=True)
-    for run in chosen:
+        typer.confirm(f"Remove {len(selected)} of {len(known)} runs?", abort=True, err=True)
+    for run in selected:
         remove_run(run.directory)
         print(f"{run.directory}: removed")
 
 
-def _chosen(name: str, known: dict[str, TrainedRun], output: str) -> TrainedRun:
+def _find_run(name: str, known: dict[str, TrainedRun], output: str) -> TrainedRun:
     found = known.get(Path(name).name)
     if found is None or ("/" in name and Path(name).resolve() != found.directory.resolve()):
         raise StorageError(f"{name}: expected a run in {output}; there is {', '.join(known) or 'none'}")

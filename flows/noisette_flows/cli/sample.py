@@ -9,10 +9,10 @@ import typer
 
 from noisette import Run, StorageError
 from noisette.checkpoint import Checkpoint
-from noisette_flows.cli.generation import Desk
+from noisette_flows.cli.generation import GenerationSession
 from noisette_flows.cli.runner import console_for_progress
 
-__all__ = ["only_for_files", "sample_files"]
+__all__ = ["refuse_file_options", "sample_files"]
 
 _BATCH = 64
 
@@ -22,7 +22,7 @@ def sample_files(
     folder: Path,
     sampler: str,
     steps: int | None,
-    guidance: float | None,
+    guidance_scale: float | None,
     seed: int | None,
     class_name: str | None,
     count: int,
@@ -33,7 +33,7 @@ def sample_files(
     Args:
         checkpoint: the trained model.
         folder: must not be there, or be empty: images of two calls in one folder would be taken for one set.
-        sampler, steps, guidance, seed: as `Desk.open` takes them.
+        sampler, steps, guidance_scale, seed: as `GenerationSession.open` takes them.
         class_name: of every image; each class in turn if None and the model knows classes.
         count: how many images.
         json: whether to print JSON.
@@ -45,26 +45,26 @@ def sample_files(
         raise StorageError(f"{folder}: expected a folder that is empty or not there yet, for images of one kind")
     from noisette import Events
     from noisette.figures import to_image
-    from noisette_flows.display.progress import BarProgress, showing
+    from noisette_flows.display.progress import BarProgress, show_progress
 
-    desk = Desk.open(checkpoint, sampler, steps, guidance, seed, folder)
-    run = Run("sample", desk.painter.sampler.label, folder, count, {})
-    with showing(console_for_progress()) as progress:
+    session = GenerationSession.open(checkpoint, sampler, steps, guidance_scale, seed, folder)
+    run = Run("sample", session.generator.sampler.label, folder, count, {})
+    with show_progress(console_for_progress()) as progress:
         if isinstance(progress, BarProgress):
-            progress.wait_no_more()
+            progress.hide_waiting()
         events = Events([progress], installed=False)
         events.run_start(run)
         for start in range(0, count, _BATCH):
             indices = range(start, min(start + _BATCH, count))
             classes = None if class_name is None else [class_name] * len(indices)
-            for index, image in zip(indices, desk.painter.draw(indices, classes), strict=True):
-                desk.save(f"{index:05d}.png", to_image(image))
+            for index, image in zip(indices, session.generator.generate(indices, classes), strict=True):
+                session.save(f"{index:05d}.png", to_image(image))
             events.step(run, indices.stop, {})
         events.run_end(run, "finished")
-    desk.tell(json)
+    session.print_files(json)
 
 
-def only_for_files(source: str, options: dict[str, Any]) -> None:
+def refuse_file_options(source: str, options: dict[str, Any]) -> None:
     """Refuse what makes sense with `--to` only.
 
     Args:

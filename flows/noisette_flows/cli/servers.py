@@ -28,18 +28,18 @@ def up(
     They listen on this machine alone, and ask for a password. What is up stays up. `noisette run` and the like use
     them from now on.
     """
-    from noisette_flows.serving.bind import Exposure
+    from noisette_flows.serving.bind import BindAddress
     from noisette_flows.serving.servers import Servers
     from noisette_flows.serving.servers import up as start
 
-    servers = Servers(Exposure.of(listen), prefect_port, mlflow_port)
-    standing = start(servers, lambda line: print(line, file=sys.stderr))
+    servers = Servers(BindAddress.of(listen), prefect_port, mlflow_port)
+    running = start(servers, lambda line: print(line, file=sys.stderr))
     if json:
-        print(jsonlib.dumps([asdict(one) for one in standing], indent=1))
+        print(jsonlib.dumps([asdict(server) for server in running], indent=1))
         return
-    for name, one in zip(("Prefect", "MLflow"), standing, strict=True):
-        print(f"{name:8} {one.url}  (process {one.pid})")
-    for line in [*_login(standing[0].url), *_exposed([one.listens for one in standing])]:
+    for name, server in zip(("Prefect", "MLflow"), running, strict=True):
+        print(f"{name:8} {server.url}  (process {server.pid})")
+    for line in [*_login_lines(running[0].url), *_exposure_lines([server.listens for server in running])]:
         print(line)
 
 
@@ -55,7 +55,7 @@ def down(json: AsJson = False) -> None:
         print(f"{name}: {'stopped' if was_up else 'was not up'}")
 
 
-def _login(prefect: str) -> list[str]:
+def _login_lines(prefect: str) -> list[str]:
     """Return how one signs in."""
     from noisette_flows.serving.background import FOLDER
     from noisette_flows.serving.password import USER
@@ -70,7 +70,7 @@ def _login(prefect: str) -> list[str]:
     ]
 
 
-def _exposed(listens: list[str]) -> list[str]:
+def _exposure_lines(listens: list[str]) -> list[str]:
     """Return what a person must know of servers that other machines reach."""
     from noisette_flows.serving.bind import is_loopback
 

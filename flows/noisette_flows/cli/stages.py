@@ -1,4 +1,4 @@
-"""`noisette prepare`, `train`, `sample`, `pictures` and `evaluate`: one stage of an experiment each."""
+"""`noisette prepare`, `train`, `sample`, `figures` and `evaluate`: one stage of an experiment each."""
 
 from __future__ import annotations
 
@@ -10,24 +10,33 @@ from typing import Annotated, Any
 import typer
 
 from noisette import ConfigError
-from noisette.comparison.choice import inline
+from noisette.comparison.choice import parse_sampler
 from noisette.errors import Problem
 from noisette.stages import Stage
-from noisette_flows.cli import evaluate_folders as two
-from noisette_flows.cli.options import Again, AsJson, Config, Output, Set, TrackingUri, checkpoint_of, overrides_of
-from noisette_flows.cli.runner import Order
-from noisette_flows.cli.sample import only_for_files, sample_files
+from noisette_flows.cli import evaluate_folders as image_sets
+from noisette_flows.cli.options import (
+    Again,
+    AsJson,
+    Config,
+    Output,
+    Set,
+    TrackingUri,
+    parse_settings,
+    resolve_checkpoint,
+)
+from noisette_flows.cli.runner import FlowRequest
+from noisette_flows.cli.sample import refuse_file_options, sample_files
 
-__all__ = ["evaluate", "pictures", "prepare", "sample", "train"]
+__all__ = ["evaluate", "figures", "prepare", "sample", "train"]
 
 
 def prepare(
     config: Config, settings: Set = None, output: Output = "runs", again: Again = False, json: AsJson = False
 ) -> None:
-    """Make the pictures of an experiment uniform."""
-    order = Order(config, overrides_of(settings), output)
-    skipped = order.run("prepare_data", order.stages("prepare"), again=again)
-    _tell(order.stages("prepare"), skipped, json)
+    """Make the images of an experiment uniform."""
+    request = FlowRequest(config, parse_settings(settings), output)
+    skipped = request.run("prepare_data", request.plan_stages("prepare"), again=again)
+    _print_stages(request.plan_stages("prepare"), skipped, json)
 
 
 def train(
@@ -42,10 +51,10 @@ def train(
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Train an experiment's network on its prepared pictures, or go on training it."""
-    order = Order(config, overrides_of(settings) | _in_processes(nproc), output)
-    skipped = order.run("train", order.stages("train"), tracking_uri, again)
-    _tell(order.stages("train"), skipped, json)
+    """Train an experiment's network on its prepared images, or go on training it."""
+    request = FlowRequest(config, parse_settings(settings) | _process_overrides(nproc), output)
+    skipped = request.run("train", request.plan_stages("train"), tracking_uri, again)
+    _print_stages(request.plan_stages("train"), skipped, json)
 
 
 def sample(
@@ -80,10 +89,13 @@ def sample(
         str | None,
         typer.Option("--class", metavar="NAME", help="Class of all images, with --to.", show_default=False),
     ] = None,
-    guidance: Annotated[
+    guidance_scale: Annotated[
         float | None,
         typer.Option(
-            "--guidance", min=-1, help="Strength of classifier-free guidance, with --to.", show_default=False
+            "--guidance-scale",
+            min=0,
+            help="Scale of classifier-free guidance, 1 is off; with --to.",
+            show_default=False,
         ),
     ] = None,
     seed: Annotated[
@@ -99,40 +111,40 @@ def sample(
     if to is not None:
         if again:
             raise typer.BadParameter("--again is for samples of an experiment; for files give another --to FOLDER")
-        checkpoint = checkpoint_of(config, settings, output)
-        sample_files(checkpoint, to, sampler or "ddim", steps, guidance, seed, class_name, count or 16, json)
+        checkpoint = resolve_checkpoint(config, settings, output)
+        sample_files(checkpoint, to, sampler or "ddim", steps, guidance_scale, seed, class_name, count or 16, json)
         return
-    only_for_files(config, {"--class": class_name, "--guidance": guidance, "--seed": seed})
-    overrides = overrides_of(settings) | _choice(sampler, steps, count)
-    order = Order(config, overrides, output)
-    skipped = order.run("sample", order.stages("sample"), tracking_uri, again)
-    _tell(order.stages("sample"), skipped, json)
+    refuse_file_options(config, {"--class": class_name, "--guidance-scale": guidance_scale, "--seed": seed})
+    overrides = parse_settings(settings) | _sampling_overrides(sampler, steps, count)
+    request = FlowRequest(config, overrides, output)
+    skipped = request.run("sample", request.plan_stages("sample"), tracking_uri, again)
+    _print_stages(request.plan_stages("sample"), skipped, json)
 
 
 def evaluate(
-    config: two.Subject,
-    real: two.Reference = None,
-    features: two.Features = "",
-    metrics: two.Metrics = "",
-    held_out: two.HeldOut = None,
-    size: two.Size = None,
-    fit: two.Fit = "crop",
-    channels: two.Channels = None,
-    floor: two.Floor = True,
-    seed: two.Seed = 0,
+    config: image_sets.Subject,
+    real: image_sets.Reference = None,
+    features: image_sets.Features = "",
+    metrics: image_sets.Metrics = "",
+    held_out: image_sets.HeldOut = None,
+    size: image_sets.Size = None,
+    fit: image_sets.Fit = "crop",
+    channels: image_sets.Channels = None,
+    floor: image_sets.Floor = True,
+    seed: image_sets.Seed = 0,
     settings: Set = None,
     output: Output = "runs",
     again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Compare an experiment's drawn pictures with real ones; or any two folders of pictures, PICTURES with REAL.
+    """Compare an experiment's drawn images with real ones; or any two folders of images, IMAGES with REAL.
 
     The latter needs no experiment; it is logged to MLflow only if --tracking-uri names a store.
     """
-    judges = two.judges(features, metrics)
+    evaluation_options = image_sets.evaluation_options(features, metrics)
     if real is not None and again:
-        raise typer.BadParameter("--again: expected the config of an experiment; got two folders of pictures")
+        raise typer.BadParameter("--again: expected the config of an experiment; got two folders of images")
     if real is not None:
         options = {
             "heldout": held_out,
@@ -142,8 +154,10 @@ def evaluate(
             "floor": floor,
             "seed": seed,
         }
-        others = {"root": output, "overrides": overrides_of(settings)}
-        two.evaluate_two(config, real, {**judges, **options, **others}, tracking_uri, json=json)
+        others = {"root": output, "overrides": parse_settings(settings)}
+        image_sets.evaluate_image_sets(
+            config, real, {**evaluation_options, **options, **others}, tracking_uri, json=json
+        )
         return
     given = {
         "--held-out": held_out,
@@ -152,17 +166,21 @@ def evaluate(
         "--no-floor": not floor,
         "--seed": seed,
     }
-    two.only_for_two(config, {**given, "--fit": fit != "crop"})
-    order = Order(config, overrides_of(settings) | {f"evaluation.{key}": it for key, it in judges.items()}, output)
-    skipped = order.run("evaluate", order.stages("evaluate"), tracking_uri, again)
-    (stage,) = order.stages("evaluate")
+    image_sets.refuse_image_set_options(config, {**given, "--fit": fit != "crop"})
+    request = FlowRequest(
+        config,
+        parse_settings(settings) | {f"evaluation.{key}": it for key, it in evaluation_options.items()},
+        output,
+    )
+    skipped = request.run("evaluate", request.plan_stages("evaluate"), tracking_uri, again)
+    (stage,) = request.plan_stages("evaluate")
     if json or stage.directory is None:
-        _tell([stage], skipped, json)
+        _print_stages([stage], skipped, json)
     else:
         _show_report(stage.directory)
 
 
-def pictures(
+def figures(
     config: Config,
     settings: Set = None,
     output: Output = "runs",
@@ -170,41 +188,41 @@ def pictures(
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Make the pictures that a config lists: of a trained experiment, or pictures that need no training."""
-    order = Order(config, overrides_of(settings), output)
-    if not order.stages("pictures"):
+    """Make the figures that a config lists, with its trained network where they need one."""
+    request = FlowRequest(config, parse_settings(settings), output)
+    if not request.plan_stages("figures"):
         raise ConfigError(
-            config, [Problem("pictures", "is empty: there is nothing to make; list some, such as denoise")]
+            config, [Problem("figures", "is empty: there is nothing to make; list some, such as denoise")]
         )
-    skipped = order.run("draw_pictures", order.stages("pictures"), tracking_uri, again)
-    _tell(order.stages("pictures"), skipped, json)
+    skipped = request.run("make_figures", request.plan_stages("figures"), tracking_uri, again)
+    _print_stages(request.plan_stages("figures"), skipped, json)
 
 
-def _in_processes(count: int | None) -> dict[str, Any]:
+def _process_overrides(count: int | None) -> dict[str, Any]:
     return {} if count is None else {"training.processes": count}
 
 
-def _choice(sampler: str | None, steps: int | None, count: int | None) -> dict[str, Any]:
+def _sampling_overrides(sampler: str | None, steps: int | None, count: int | None) -> dict[str, Any]:
     if steps is not None and sampler is None:
         raise typer.BadParameter("--steps belongs to a sampler: give --sampler as well")
     chosen: dict[str, Any] = {}
     if sampler is not None:
-        named = inline(sampler)
-        options = named if isinstance(named, dict) else {"name": named}
+        parsed = parse_sampler(sampler)
+        options = parsed if isinstance(parsed, dict) else {"name": parsed}
         chosen["sampling.samplers"] = [options | ({} if steps is None else {"steps": steps})]
     if count is not None:
         chosen["sampling.num_images"] = count
     return chosen
 
 
-def _tell(stages: Sequence[Stage], skipped: Collection[str], json: bool) -> None:
+def _print_stages(stages: Sequence[Stage], skipped: Collection[str], json: bool) -> None:
     from noisette_flows.outcome import stage_json
 
-    told = [stage_json(stage, skipped) for stage in stages]
+    facts = [stage_json(stage, skipped) for stage in stages]
     if json:
-        print(jsonlib.dumps({"stages": told}, indent=1))
+        print(jsonlib.dumps({"stages": facts}, indent=1))
         return
-    for stage in told:
+    for stage in facts:
         place = f"{stage['directory']}/grid.png" if stage["name"].startswith("sample ") else stage["directory"]
         print(f"{stage['name']}: {stage['status']}  {place}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prefect.events.schemas.automations import AutomationCore
 
-__all__ = ["AUTOMATION", "HEARTBEAT", "TAG", "install"]
+__all__ = ["AUTOMATION", "HEARTBEAT", "TAG", "install_automation"]
 
 AUTOMATION = "noisette: silent flow runs have crashed"
 TAG = "noisette"
@@ -31,7 +31,7 @@ _SILENT = (
 """States in which no process is expected to give a sign of life."""
 
 
-def install() -> None:
+def install_automation() -> None:
     """Install it, as often as you like."""
     from prefect.client.orchestration import get_client
 

@@ -40,7 +40,7 @@ def deployments(schedule: CronSchedule | None = None, config: str | None = None)
     from noisette_flows import pipeline
 
     flows = {flow.name: flow for flow in vars(pipeline).values() if getattr(flow, "name", None) in DEPLOYED}
-    scheduled: dict[str, Any] = (
+    schedule_options: dict[str, Any] = (
         {"schedule": schedule, "parameters": {"config": config}} if schedule is not None else {}
     )
     return [
@@ -48,8 +48,8 @@ def deployments(schedule: CronSchedule | None = None, config: str | None = None)
             LOCAL,
             tags=[TAG],
             entrypoint_type=EntrypointType.MODULE_PATH,
-            description=_described(name),
-            **(scheduled if name == DEPLOYED[0] else {}),
+            description=_description(name),
+            **(schedule_options if name == DEPLOYED[0] else {}),
         )
         for name in DEPLOYED
     ]
@@ -71,5 +71,5 @@ def cron_schedule(cron: str) -> CronSchedule:
         ) from None
 
 
-def _described(name: str) -> str:
+def _description(name: str) -> str:
     return f"Runs in {Path.cwd()}, which relative paths are meant from.\n\n    noisette deploy run {name}"

@@ -11,11 +11,11 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
-from noisette.formatting import compact
-from noisette.plugins.registry import nearest
+from noisette.formatting import format_number
+from noisette.plugins.registry import suggest
 from noisette_flows.deploying.deployments import LOCAL
-from noisette_flows.deploying.serve import ServeError, reach
-from noisette_flows.params import check, name_of
+from noisette_flows.deploying.serve import ServeError, require_server
+from noisette_flows.params import check_parameters, flow_run_name
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -62,22 +62,22 @@ def request(flow: str, deployment: str, parameters: dict[str, Any], watch: bool,
         ServeError: if there is no server or no such deployment, or the server refuses the parameters.
     """
     if deployment == LOCAL:
-        check(parameters)
-    url = reach().removesuffix("/api")
+        check_parameters(parameters)
+    url = require_server().removesuffix("/api")
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        found = _deployment(client, f"{flow}/{deployment}")
+        found = _find_deployment(client, f"{flow}/{deployment}")
         _check_names(flow, parameters, (found.parameter_openapi_schema or {}).get("properties", {}))
-        flow_run = _created(
-            client, found.id, parameters, name_of(flow, parameters) if deployment == LOCAL else None
+        flow_run = _create_flow_run(
+            client, found.id, parameters, flow_run_name(flow, parameters) if deployment == LOCAL else None
         )
         for line in (flow_run.name, f"id: {flow_run.id}", f"page: {url}/runs/flow-run/{flow_run.id}"):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         return not watch or _watch(client, flow_run, console)
 
 
-def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
+def _find_deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -93,11 +93,13 @@ def _check_names(flow: str, parameters: Mapping[str, Any], known: Mapping[str, A
     for name in parameters:
         if name not in known:
             raise ServeError(
-                f"{flow} has no parameter {name!r}; {nearest(name, list(known))} It takes {', '.join(known)}"
+                f"{flow} has no parameter {name!r}; {suggest(name, list(known))} It takes {', '.join(known)}"
             )
 
 
-def _created(client: SyncPrefectClient, deployment: UUID, parameters: dict[str, Any], name: str | None) -> FlowRun:
+def _create_flow_run(
+    client: SyncPrefectClient, deployment: UUID, parameters: dict[str, Any], name: str | None
+) -> FlowRun:
     from prefect.exceptions import PrefectHTTPStatusError
 
     try:
@@ -115,11 +117,11 @@ def _detail(answer: Mapping[str, Any]) -> str:
 
 def _watch(client: SyncPrefectClient, flow_run: FlowRun, console: Console) -> bool:
     """Tell the states and the log of a flow run until it ends, then its comparison or why it failed."""
-    state, logged = "", 0
+    state, printed = "", 0
     while True:
         found = client.read_flow_run(flow_run.id)
-        for line in _logged(client, flow_run.id, logged):
-            logged += 1
+        for line in _log_lines(client, flow_run.id, printed):
+            printed += 1
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         if found.state is not None and found.state.name != state:
             state = found.state.name or ""
@@ -138,12 +140,12 @@ def _watch(client: SyncPrefectClient, flow_run: FlowRun, console: Console) -> bo
     return True
 
 
-def _logged(client: SyncPrefectClient, flow_run: UUID, offset: int) -> Iterator[str]:
+def _log_lines(client: SyncPrefectClient, flow_run: UUID, offset: int) -> Iterator[str]:
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
     from prefect.client.schemas.sorting import LogSort
 
-    chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run]))
-    for line in client.read_logs(chosen, limit=_PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC):
+    query = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run]))
+    for line in client.read_logs(query, limit=_PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC):
         yield line.message
 
 
@@ -151,10 +153,10 @@ def _tables(client: SyncPrefectClient, flow_run: UUID) -> Iterator[Table]:
     """Yield the tables that a flow run has left at the server, wherever it ran."""
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
 
-    chosen = ArtifactFilter(
+    query = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run]), type=ArtifactFilterType(any_=["table"])
     )
-    for artifact in client.read_artifacts(artifact_filter=chosen):
+    for artifact in client.read_artifacts(artifact_filter=query):
         rows = json.loads(str(artifact.data))
         table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
         for number, column in enumerate(rows[0] if rows else ()):
@@ -165,4 +167,4 @@ def _tables(client: SyncPrefectClient, flow_run: UUID) -> Iterator[Table]:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else compact(value, 4) if isinstance(value, float) else str(value)
+    return "" if value is None else format_number(value, 4) if isinstance(value, float) else str(value)

@@ -15,10 +15,10 @@ from uuid import UUID
 from prefect.runner import Runner
 
 from noisette import Experiment, NoisetteError
-from noisette_flows.deploying.automations import HEARTBEAT, install
+from noisette_flows.deploying.automations import HEARTBEAT, install_automation
 from noisette_flows.deploying.deployments import DEPLOYED, cron_schedule, deployments
 from noisette_flows.gpus import COUNT
-from noisette_flows.liveness import PARENT, mark
+from noisette_flows.liveness import PARENT, mark_killed_flow_runs
 from noisette_flows.params import config_file
 from noisette_flows.server import check_server
 
@@ -41,20 +41,20 @@ class GracefulRunner(Runner):
         """Run what is asked for until a signal comes."""
         task = asyncio.ensure_future(self.start())
         self._serving = asyncio.get_running_loop(), task
-        looking = asyncio.ensure_future(self._look_for_cancelling())
+        watcher = asyncio.ensure_future(self._watch_for_cancellation())
         try:
             with suppress(asyncio.CancelledError):
                 await task
         finally:
-            looking.cancel()
+            watcher.cancel()
 
-    async def _look_for_cancelling(self) -> None:
+    async def _watch_for_cancellation(self) -> None:
         while True:
             await asyncio.sleep(_EVERY)
             for identity in self._process_manager.flow_run_ids():
-                await self._cancel_if_asked(identity)
+                await self._cancel_if_requested(identity)
 
-    async def _cancel_if_asked(self, identity: UUID) -> None:
+    async def _cancel_if_requested(self, identity: UUID) -> None:
         """Cancel a flow run that the server has as Cancelling, unless Prefect is at it already."""
         try:
             flow_run = await self._client.read_flow_run(identity)
@@ -71,14 +71,14 @@ class GracefulRunner(Runner):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE
-        while any(_works(pid) for pid in pids) and time.monotonic() < deadline:
+        while any(_is_running(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.1)
         if self._serving is not None:
             loop, task = self._serving
             loop.call_soon_threadsafe(task.cancel)
 
 
-def _works(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     """Return whether a child process has not ended; whoever waits for it still learns how it ended."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
@@ -113,12 +113,12 @@ def serve(
     os.environ[PARENT] = str(os.getpid())
     if gpus is not None:
         os.environ[COUNT] = str(gpus)
-    url = reach()
+    url = require_server()
     import asyncio
 
-    install()
+    install_automation()
     served = deployments(schedule, config)
-    for name in mark(root, again=True):
+    for name in mark_killed_flow_runs(root, again=True):
         print(f"goes on with {name}", flush=True)
     runner = GracefulRunner(name="noisette", limit=limit)
     for deployment in served:
@@ -131,7 +131,7 @@ def serve(
     print("no longer serving; what was stopped goes on with the next `noisette serve`", flush=True)
 
 
-def reach() -> str:
+def require_server() -> str:
     """Return the address of Prefect's server, which answers.
 
     Raises:

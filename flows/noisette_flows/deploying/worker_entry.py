@@ -29,25 +29,25 @@ _EVERY = 0.5  # seconds between two looks at the worker
 
 def main() -> int:
     """Run the flow run that the environment names; return its exit code, as a shell gives it."""
-    worker, asked = os.getppid(), list[int]()
+    worker, pending = os.getppid(), list[int]()
     engine: subprocess.Popen[bytes] | None = None
 
-    def hand_on(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+    def forward_signal(number: int, frame: FrameType | None) -> None:
+        pending.append(number)
         if engine is not None:
             engine.send_signal(number)
 
-    signal.signal(signal.SIGTERM, hand_on)
-    with TemporaryFile() as said:
-        engine = _started(said.fileno())
+    signal.signal(signal.SIGTERM, forward_signal)
+    with TemporaryFile() as output_file:
+        engine = _start_engine(output_file.fileno())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in list(asked):  # came before there was a child
+        for number in list(pending):  # came before there was a child
             engine.send_signal(number)
-        code = _attend(engine, worker, said.fileno())
+        code = _supervise(engine, worker, output_file.fileno())
     return code if code >= 0 else 128 - code
 
 
-def _started(output: int) -> subprocess.Popen[bytes]:
+def _start_engine(output: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "prefect.engine"],
         env={**os.environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
@@ -57,13 +57,13 @@ def _started(output: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _attend(engine: subprocess.Popen[bytes], worker: int, output: int) -> int:
+def _supervise(engine: subprocess.Popen[bytes], worker: int, output: int) -> int:
     """Tell on what the child says, and stop it when the worker is gone; return its exit code."""
     position, orphan = 0, False
     while True:
         with suppress(subprocess.TimeoutExpired):
             engine.wait(_EVERY)
-        position = _tell_on(output, position)
+        position = _forward_output(output, position)
         if engine.returncode is not None:
             return engine.returncode
         if not orphan and os.getppid() != worker:
@@ -71,7 +71,7 @@ def _attend(engine: subprocess.Popen[bytes], worker: int, output: int) -> int:
             engine.terminate()
 
 
-def _tell_on(output: int, position: int) -> int:
+def _forward_output(output: int, position: int) -> int:
     """Write what is new in a file to standard output; return how far that is. What nobody reads is dropped."""
     while text := os.pread(output, 1 << 16, position):
         try:

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from noisette.plugins import Found
+from noisette.plugins import FoundPlugin
 
 if TYPE_CHECKING:
     from noisette.testing import Result
 
-__all__ = ["facts", "shown"]
+__all__ = ["facts", "print_results"]
 
 _STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow", "expected": "yellow"}
 _WORDS = {"expected": "failed as expected"}
@@ -25,7 +25,7 @@ _WIDTH = 36  # of a check's name
 _INDENT = 10  # of a message
 
 
-def facts(found: Found, results: Iterable[Result]) -> dict[str, Any]:
+def facts(found: FoundPlugin, results: Iterable[Result]) -> dict[str, Any]:
     """Return what came of a plugin's checks as JSON values."""
     results = list(results)
     return {
@@ -39,21 +39,23 @@ def facts(found: Found, results: Iterable[Result]) -> dict[str, Any]:
     }
 
 
-def shown(found: Found, results: Iterable[Result], console: Console) -> Iterator[Result]:
+def print_results(found: FoundPlugin, results: Iterable[Result], console: Console) -> Iterator[Result]:
     """Print each result as it is taken, then the counts."""
     plugin, origin = found.plugin, found.origin
     console.print(f"[bold]{plugin.kind} {plugin.name}[/]  {origin.distribution} {origin.version}", highlight=False)
-    seen: list[Result] = []
+    finished: list[Result] = []
     first: dict[str, str] = {}
     for result in results:
         _print(result, console, first.get(result.cause, ""))
         if result.cause:
             first.setdefault(result.cause, result.check)
-        seen.append(result)
+        finished.append(result)
         yield result
-    counts = _counts(seen)
-    told = ", ".join(f"{count} {_WORDS.get(outcome, outcome)}" for outcome, count in counts.items() if count)
-    console.print(f"{told}\n", style=_STYLES["failed"] if counts["failed"] else _STYLES["passed"], highlight=False)
+    counts = _counts(finished)
+    summary = ", ".join(f"{count} {_WORDS.get(outcome, outcome)}" for outcome, count in counts.items() if count)
+    console.print(
+        f"{summary}\n", style=_STYLES["failed"] if counts["failed"] else _STYLES["passed"], highlight=False
+    )
 
 
 def _print(result: Result, console: Console, as_in: str) -> None:

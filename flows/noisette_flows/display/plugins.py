@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from noisette import Plugin, registry
-from noisette.plugins import Broken, Found, Source
+from noisette.plugins import BrokenPlugin, FoundPlugin, PluginSource
 
 __all__ = ["details", "facts", "fault", "hooks", "show_details", "show_list"]
 
@@ -22,7 +22,7 @@ _LISTED = {"sampler": ("sampling", "samplers"), "metric": ("evaluation", "metric
 _INSIDE = {"features": "evaluation"}
 
 
-def facts(found: Found) -> dict[str, str]:
+def facts(found: FoundPlugin) -> dict[str, str]:
     """Return a plugin's line of the list."""
     plugin = found.plugin
     same = [other for other in registry().of_kind(plugin.kind) if other.plugin.name == plugin.name]
@@ -38,7 +38,7 @@ def facts(found: Found) -> dict[str, str]:
     }
 
 
-def hooks(source: Source) -> dict[str, str]:
+def hooks(source: PluginSource) -> dict[str, str]:
     """Return the line of an entry point whose hooks listen to runs."""
     return {
         "kind": "hooks",
@@ -51,7 +51,7 @@ def hooks(source: Source) -> dict[str, str]:
     }
 
 
-def fault(broken: Broken) -> dict[str, str]:
+def fault(broken: BrokenPlugin) -> dict[str, str]:
     """Return a broken entry point's line of the list."""
     return {
         "kind": "",
@@ -64,7 +64,7 @@ def fault(broken: Broken) -> dict[str, str]:
     }
 
 
-def details(found: Found) -> dict[str, Any]:
+def details(found: FoundPlugin) -> dict[str, Any]:
     """Return everything about a plugin as JSON values."""
     plugin = found.plugin
     return {
@@ -126,7 +126,7 @@ def show_list(listed: Sequence[dict[str, str]], console: Console) -> None:
             console.print(f" broken  {origin}: {line['description']}", style="red", markup=False, soft_wrap=True)
 
 
-def show_details(found: Found, console: Console) -> None:
+def show_details(found: FoundPlugin, console: Console) -> None:
     """Print everything about a plugin."""
     plugin, origin = found.plugin, found.origin
     console.print(f"[bold]{plugin.kind} {plugin.name}[/]  {origin.distribution} {origin.version}", highlight=False)

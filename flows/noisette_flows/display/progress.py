@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from noisette import Run, hookimpl
-from noisette.formatting import duration
+from noisette.formatting import format_duration
 from noisette.hooks import Status
-from noisette.progress import ENDS, LineProgress, Pace
+from noisette.progress import STATUS_TEXTS, LineProgress, StageProgress
 
-__all__ = ["BarProgress", "showing"]
+__all__ = ["BarProgress", "show_progress"]
 
 _BARS = 12  # at once
 
@@ -31,15 +31,15 @@ class BarProgress:
             refresh_per_second=4,  # each drawing takes a training's interpreter lock for 2 ms
         )
         self._waiting: TaskID | None = None
-        self.wait("starting Prefect")
-        self._pace: Pace | None = None
+        self.show_waiting("starting Prefect")
+        self._pace: StageProgress | None = None
         self._task: TaskID | None = None
 
-    def wait(self, for_what: str) -> None:
+    def show_waiting(self, for_what: str) -> None:
         """Show that something is going on that cannot be counted."""
         self._waiting = self.progress.add_task(f"[dim]{for_what}", total=None, facts="")
 
-    def wait_no_more(self) -> None:
+    def hide_waiting(self) -> None:
         """Take that away."""
         if self._waiting is not None:
             self.progress.remove_task(self._waiting)
@@ -48,12 +48,12 @@ class BarProgress:
     @hookimpl
     def on_run_start(self, run: Run) -> None:
         """Add a bar."""
-        self.wait_no_more()
-        self._make_room()
-        self._pace = Pace(run)
+        self.hide_waiting()
+        self._drop_oldest_bars()
+        self._pace = StageProgress(run)
         self._task = self.progress.add_task(self._pace.title, total=run.total or None, facts="")
 
-    def _make_room(self) -> None:
+    def _drop_oldest_bars(self) -> None:
         """Take the oldest bars away, as lines that scroll, before there are more than a terminal shows."""
         for task in self.progress.tasks[: max(0, len(self.progress.tasks) - _BARS + 1)]:
             self.progress.console.print(
@@ -88,18 +88,18 @@ class BarProgress:
         """Fill the bar, or leave it where it stopped."""
         if self._pace is None or self._task is None:
             return
-        facts = (self._pace.done, self._pace.loss, f"in {duration(self._pace.elapsed)}")
-        shown = "  ".join(fact for fact in facts if fact)
+        facts = (self._pace.done, self._pace.loss, f"in {format_duration(self._pace.elapsed)}")
+        text = "  ".join(fact for fact in facts if fact)
         if status == "finished":
-            self.progress.update(self._task, total=1, completed=1, facts=shown)
+            self.progress.update(self._task, total=1, completed=1, facts=text)
         else:
-            self.progress.update(self._task, facts=f"{shown}  [yellow]{ENDS[status]}")
+            self.progress.update(self._task, facts=f"{text}  [yellow]{STATUS_TEXTS[status]}")
             self.progress.stop_task(self._task)
-        self.wait("finishing")
+        self.show_waiting("finishing")
 
 
 @contextmanager
-def showing(console: Console) -> Iterator[BarProgress | LineProgress]:
+def show_progress(console: Console) -> Iterator[BarProgress | LineProgress]:
     """Give a listener that shows progress on `console`: bars if it is a terminal, lines if not."""
     if not console.is_terminal:
         yield LineProgress(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
@@ -109,4 +109,4 @@ def showing(console: Console) -> Iterator[BarProgress | LineProgress]:
         try:
             yield bars
         finally:
-            bars.wait_no_more()
+            bars.hide_waiting()

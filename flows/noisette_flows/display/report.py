@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from noisette import Report
-from noisette.comparison import Decided, Sweep, Swept, frontier, series_of
-from noisette.evaluation.report import Mark, caption
+from noisette.comparison import ComparisonResult, Sweep, SweepResult, frontier, series_of
+from noisette.evaluation.report import CellKey, caption
 from noisette.evaluation.significance import verdicts
 from noisette.stages import Stage
-from noisette_flows.display.table import comparison
-from noisette_flows.outcome import Outcome, Scenes, row_json, stage_json, tracking_json
+from noisette_flows.display.table import comparison_table
+from noisette_flows.outcome import Outcome, RunSummary, row_json, stage_json, tracking_json
 from noisette_flows.tracking import Store, experiment_of
 
 __all__ = [
@@ -29,21 +29,24 @@ __all__ = [
 ]
 
 
-def show_outcome(outcome: Scenes, console: Console) -> None:
+def show_outcome(outcome: RunSummary, console: Console) -> None:
     """Print an outcome: the comparison, if there is one, then where everything lies."""
     report = outcome.report if isinstance(outcome, Outcome) else None
     grids = outcome.grids if isinstance(outcome, Outcome) else {}
     if report is not None:
         show_report(report, console)
-    for note in (note for shown in outcome.made.values() for note in shown.about["notes"]):
+    for note in (note for shown in outcome.figures.values() for note in shown.about["notes"]):
         console.print(Text(f"note: {note}", "dim"))
-    pictures = [*grids.items(), *((label, path) for label, shown in outcome.made.items() for path in shown.files)]
-    width = max(len(label) for label, _ in pictures)
+    images = [
+        *grids.items(),
+        *((label, path) for label, shown in outcome.figures.items() for path in shown.files),
+    ]
+    width = max(len(label) for label, _ in images)
     for title, lines in (
-        ("pictures", [f"{label:{width}}  {path}" for label, path in pictures]),
+        ("images", [f"{label:{width}}  {path}" for label, path in images]),
         ("report", [str(report.directory / "report.json")] if report else []),
-        ("curves", [str(report.picture_of_curves)] if report and report.picture_of_curves else []),
-        ("nearest", [str(path) for path in report.pictures_of_neighbours.values()] if report else []),
+        ("curves", [str(report.curves_figure)] if report and report.curves_figure else []),
+        ("nearest", [str(path) for path in report.neighbour_figures.values()] if report else []),
         ("MLflow", mlflow_lines(outcome.store, outcome.mlflow_experiment)),
     ):
         show_lines(title, lines, console)
@@ -60,11 +63,11 @@ def show_report(
     report: Report,
     console: Console,
     groups: Mapping[str, str] | None = None,
-    best: Collection[Mark] = (),
+    best: Collection[CellKey] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """Print a comparison with its protocol and notes; groups and marks as `comparison` takes them."""
-    table = comparison(report, groups, best)
+    """Print a comparison with its protocol and notes; groups and marks as `comparison_table` takes them."""
+    table = comparison_table(report, groups, best)
     needed = Console(width=1000).measure(table).maximum
     console.width = max(console.width, 100, needed)  # a number that is cut is worse than a line that is wrapped
     console.print()
@@ -84,22 +87,24 @@ def mlflow_lines(store: Store | None, experiment: str) -> list[str]:
     return [*([f"{command}   then open"] if command else []), store.link(experiment)]
 
 
-def show_sweep(sweep: Sweep, swept: Swept, store: Store | None, console: Console) -> None:
+def show_sweep(sweep: Sweep, sweep_result: SweepResult, store: Store | None, console: Console) -> None:
     """Print a finished sweep."""
-    groups = {row.label: series.label for series in series_of(swept.report) for row in series.rows}
-    show_report(swept.report, console, groups, frontier(swept.report), sweep.notes)
-    show_lines("charts", [str(path) for path in swept.charts.values()], console)
-    show_lines("report", [str(swept.report.directory / "report.json")], console)
+    groups = {row.label: series.label for series in series_of(sweep_result.report) for row in series.rows}
+    show_report(sweep_result.report, console, groups, frontier(sweep_result.report), sweep.notes)
+    show_lines("charts", [str(path) for path in sweep_result.charts.values()], console)
+    show_lines("report", [str(sweep_result.report.directory / "report.json")], console)
     show_lines("MLflow", mlflow_lines(store, _experiment(sweep, store)), console)
 
 
-def sweep_facts(sweep: Sweep, swept: Swept, skipped: Collection[str], store: Store | None) -> dict[str, Any]:
+def sweep_facts(
+    sweep: Sweep, sweep_result: SweepResult, skipped: Collection[str], store: Store | None
+) -> dict[str, Any]:
     """Return a finished sweep as JSON values; `skipped` are the labels of the walks that were drawn before."""
-    groups = {row.label: series.label for series in series_of(swept.report) for row in series.rows}
-    best = frontier(swept.report)
+    groups = {row.label: series.label for series in series_of(sweep_result.report) for row in series.rows}
+    best = frontier(sweep_result.report)
     walks = [
         stage_json(
-            Stage(f"sample {sampler.label}", sweep.place_of(sampler), True),
+            Stage(f"sample {sampler.label}", sweep.samples_path(sampler), True),
             {f"sample {label}" for label in skipped},
         )
         for sampler in sweep.experiment.sampling.samplers
@@ -109,20 +114,20 @@ def sweep_facts(sweep: Sweep, swept: Swept, skipped: Collection[str], store: Sto
         "checkpoint": str(sweep.checkpoint.directory),
         "step": sweep.checkpoint.step,
         "walks": walks,
-        "columns": list(swept.report.columns),
-        "better": dict(swept.report.better),
+        "columns": list(sweep_result.report.columns),
+        "better": dict(sweep_result.report.better),
         "rows": [
             {
                 **row_json(row),
                 "series": groups.get(row.label),
-                "best": [column for column in swept.report.columns if (row.label, column) in best],
+                "best": [column for column in sweep_result.report.columns if (row.label, column) in best],
             }
-            for row in swept.report.rows
+            for row in sweep_result.report.rows
         ],
-        "protocol": dict(swept.report.protocol),
-        "notes": [*swept.report.notes, *sweep.notes],
-        "charts": {column: str(path) for column, path in swept.charts.items()},
-        "report": str(swept.report.directory / "report.json"),
+        "protocol": dict(sweep_result.report.protocol),
+        "notes": [*sweep_result.report.notes, *sweep.notes],
+        "charts": {column: str(path) for column, path in sweep_result.charts.items()},
+        "report": str(sweep_result.report.directory / "report.json"),
         "tracking": tracking_json(store, _experiment(sweep, store)),
     }
 
@@ -132,22 +137,22 @@ def _experiment(sweep: Sweep, store: Store | None) -> str:
     return experiment_of(sweep.run, store) if store else ""
 
 
-def show_models(decided: Decided, store: Store | None, experiment: str, console: Console) -> None:
+def show_models(result: ComparisonResult, store: Store | None, experiment: str, console: Console) -> None:
     """Print a finished comparison; `experiment` is its id in MLflow, or nothing."""
-    report = decided.report
+    report = result.report
     groups = {label: str(about["model"]) for label, about in report.details["samplers"].items()}
     show_report(report, console, groups, frontier(report))
     for line in verdicts(report):
         console.print(Text(line))
     console.print()
-    show_lines("charts", [str(path) for path in decided.charts.values()], console)
-    show_lines("report", [str(decided.directory / "report.json")], console)
+    show_lines("charts", [str(path) for path in result.charts.values()], console)
+    show_lines("report", [str(result.directory / "report.json")], console)
     show_lines("MLflow", mlflow_lines(store, experiment), console)
 
 
-def model_facts(decided: Decided, store: Store | None, experiment: str) -> dict[str, Any]:
+def model_facts(result: ComparisonResult, store: Store | None, experiment: str) -> dict[str, Any]:
     """Return a finished comparison as JSON values."""
-    report = decided.report
+    report = result.report
     best = frontier(report)
     return {
         "models": report.details["models"],
@@ -165,7 +170,7 @@ def model_facts(decided: Decided, store: Store | None, experiment: str) -> dict[
         "test": report.details["test"],
         "protocol": dict(report.protocol),
         "notes": list(report.notes),
-        "charts": {column: str(path) for column, path in decided.charts.items()},
-        "report": str(decided.directory / "report.json"),
+        "charts": {column: str(path) for column, path in result.charts.items()},
+        "report": str(result.directory / "report.json"),
         "tracking": tracking_json(store, experiment),
     }

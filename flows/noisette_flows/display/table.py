@@ -7,12 +7,14 @@ from collections.abc import Collection, Mapping
 from rich.table import Table
 
 from noisette import Report
-from noisette.evaluation.report import APART, ARROWS, Mark, caption, cells, headers
+from noisette.evaluation.report import ARROWS, BASELINE_LABELS, CellKey, caption, headers, row_cells
 
-__all__ = ["comparison", "markdown"]
+__all__ = ["comparison_table", "markdown"]
 
 
-def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Collection[Mark] = ()) -> Table:
+def comparison_table(
+    report: Report, groups: Mapping[str, str] | None = None, best: Collection[CellKey] = ()
+) -> Table:
     """Return the table of a report, for a terminal of 100 columns.
 
     Args:
@@ -31,16 +33,16 @@ def comparison(report: Report, groups: Mapping[str, str] | None = None, best: Co
         if before is not None and before != group:
             table.add_row()
         before = group
-        shown = cells(report, row, best, "{} *" if best else "{}", "{}  " if best else "{}")
-        table.add_row(*shown, style="dim" if row.kind in APART else "")
+        texts = row_cells(report, row, best, "{} *" if best else "{}", "{}  " if best else "{}")
+        table.add_row(*texts, style="dim" if row.kind in BASELINE_LABELS else "")
     return table
 
 
-def markdown(report: Report, best: Collection[Mark] = ()) -> str:
+def markdown(report: Report, best: Collection[CellKey] = ()) -> str:
     """Return the table in markdown, the best results in bold, with the protocol and the notes beneath."""
     heads = headers(report)
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
-    lines += [list(cells(report, row, best, "**{}**")) for row in report.rows]
+    lines += [list(row_cells(report, row, best, "**{}**")) for row in report.rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     below = "\n".join(f"- {line}" for line in [*caption(report), *report.notes])
     return f"{table}\n\n{below}\n"

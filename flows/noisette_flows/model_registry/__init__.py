@@ -7,6 +7,6 @@ register.py      `register`: a model version with alias, its run's
 
 from __future__ import annotations
 
-from noisette_flows.model_registry.register import Registered, register
+from noisette_flows.model_registry.register import RegisteredVersion, register
 
-__all__ = ["Registered", "register"]
+__all__ = ["RegisteredVersion", "register"]

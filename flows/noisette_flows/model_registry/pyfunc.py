@@ -1,16 +1,16 @@
-"""A registered model as MLflow runs it: a table of wishes in, a table of PNG pictures out.
+"""A registered model as MLflow runs it: a table of wishes in, a table of PNG images out.
 
 | column     | type   | if it is left out                                    |
 |------------|--------|------------------------------------------------------|
-| `index`    | long   | the row's number: picture i draws from noise (seed, i) |
+| `index`    | long   | the row's number: image i draws from noise (seed, i) |
 | `seed`     | long   | the experiment's                                     |
 | `label`    | string | classes in turn by index, as `noisette sample` draws |
 | `sampler`  | string | the experiment's first; ``ddim``, or ``ddim:eta=1``  |
 | `steps`    | long   | the sampler's                                        |
-| `guidance` | double | the sampler's                                        |
+| `guidance_scale` | double | the sampler's                                  |
 
 Every column may be left out, but not all of them. The answer has `index`, `label` and `png`, the file in base64.
-The same row gives the same picture, whichever rows are beside it. A request has at most 1,024 rows.
+The same row gives the same image, whichever rows are beside it. A request has at most 1,024 rows.
 """
 
 from __future__ import annotations
@@ -34,143 +34,147 @@ if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
     from numpy.typing import NDArray
 
-    from noisette.figures import Painter
+    from noisette.figures import ImageGenerator
 
-__all__ = ["ASKED", "CHECKPOINT", "GIVEN", "Drawer"]
+__all__ = ["CHECKPOINT", "INPUT_SCHEMA", "OUTPUT_SCHEMA", "NoisettePyfunc"]
 
 CHECKPOINT = "checkpoint"
 """Name of the artifact with the weights."""
 
-_TOGETHER = 64  # pictures that are drawn at once
-_MOST_ROWS = 1024  # of a request: it goes on after its client is gone
-_LARGEST = 2**53  # up to here JSON and pandas keep whole numbers
-_MOST_GUIDANCE = 1000.0
+_BATCH_SIZE = 64  # images that are drawn at once
+_MAX_ROWS = 1024  # of a request: it goes on after its client is gone
+_MAX_INTEGER = 2**53  # up to here JSON and pandas keep whole numbers
+_MAX_GUIDANCE = 1000.0
 
 
-class _Way(NamedTuple):
-    """How a picture is drawn; rows that share it are drawn together."""
+class _SamplingOptions(NamedTuple):
+    """How an image is drawn; rows that share it are drawn together."""
 
     sampler: str | None
     steps: int | None
-    guidance: float | None
+    guidance_scale: float | None
     seed: int | None
-    labelled: bool
+    has_label: bool
 
 
-class Drawer(PythonModel):
+class NoisettePyfunc(PythonModel):
     """Draws with the weights that were registered."""
 
     def load_context(self, context: Any) -> None:
         """Load the checkpoint, its hashes verified."""
-        from noisette.figures import Painter
+        from noisette.figures import ImageGenerator
 
         checkpoint = Checkpoint.open(Path(context.artifacts[CHECKPOINT]))
         first = checkpoint.about["experiment"]["sampling"]["samplers"][0]
-        self._painter = Painter.open(checkpoint, first)
+        self._painter = ImageGenerator.open(checkpoint, first)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Draw one picture a row.
+        """Draw one image a row.
 
         Raises:
             MlflowException: if there is no such sampler, class or length; a server answers 400 with the reason.
         """
         import pandas as pd
 
-        rows = _checked([_told(row) for row in model_input.to_dict("records")])
-        asked = [(row.get("index", number), row.get("label")) for number, row in enumerate(rows)]
-        groups: dict[_Way, list[int]] = {}
+        rows = _validate_rows([_drop_missing(row) for row in model_input.to_dict("records")])
+        wanted = [(row.get("index", number), row.get("label")) for number, row in enumerate(rows)]
+        groups: dict[_SamplingOptions, list[int]] = {}
         for number, row in enumerate(rows):
-            groups.setdefault(_way(row), []).append(number)
+            groups.setdefault(_sampling_options(row), []).append(number)
         answer: list[dict[str, Any]] = [{}] * len(rows)
         try:
-            for way, members in groups.items():
-                for start in range(0, len(members), _TOGETHER):
-                    batch = members[start : start + _TOGETHER]
-                    drawn = self._draw(way, [asked[number] for number in batch])
-                    for number, picture in zip(batch, drawn, strict=True):
-                        answer[number] = picture
+            for sampling, members in groups.items():
+                for start in range(0, len(members), _BATCH_SIZE):
+                    batch = members[start : start + _BATCH_SIZE]
+                    generated = self._generate(sampling, [wanted[number] for number in batch])
+                    for number, image in zip(batch, generated, strict=True):
+                        answer[number] = image
         except NoisetteError as error:
-            raise _refusal(str(error)) from None
-        return pd.DataFrame(answer, columns=[column.name for column in GIVEN.inputs])
+            raise _invalid(str(error)) from None
+        return pd.DataFrame(answer, columns=[column.name for column in OUTPUT_SCHEMA.inputs])
 
-    def _draw(self, way: _Way, asked: list[tuple[int, str | None]]) -> list[dict[str, Any]]:
-        painter = self._chosen(way)
-        indices = [index for index, _ in asked]
-        known = painter.model.classes
-        labels = [label or (known[index % len(known)] if known else "") for index, label in asked]
-        pictures = painter.draw(indices, labels if way.labelled else None)
+    def _generate(self, sampling: _SamplingOptions, wanted: list[tuple[int, str | None]]) -> list[dict[str, Any]]:
+        generator = self._painter_for(sampling)
+        indices = [index for index, _ in wanted]
+        known = generator.model.classes
+        labels = [label or (known[index % len(known)] if known else "") for index, label in wanted]
+        images = generator.generate(indices, labels if sampling.has_label else None)
         return [
-            {"index": index, "label": label, "png": _png(picture)}
-            for index, label, picture in zip(indices, labels, pictures, strict=True)
+            {"index": index, "label": label, "png": _png(image)}
+            for index, label, image in zip(indices, labels, images, strict=True)
         ]
 
-    def _chosen(self, way: _Way) -> Painter:
-        from noisette.comparison.choice import chosen
+    def _painter_for(self, sampling: _SamplingOptions) -> ImageGenerator:
+        from noisette.comparison.choice import parse_samplers
 
         sampler = self._painter.sampler
-        if way.sampler is not None:
-            (sampler,) = chosen([way.sampler])
-        wished = {"steps": way.steps, "guidance": way.guidance}
-        given = {key: value for key, value in wished.items() if value is not None}
+        if sampling.sampler is not None:
+            (sampler,) = parse_samplers([sampling.sampler])
+        requested = {"steps": sampling.steps, "guidance_scale": sampling.guidance_scale}
+        given = {key: value for key, value in requested.items() if value is not None}
         options = {**sampler.model_dump(exclude_unset=True), **given, "name": sampler.name}
-        return self._painter.with_sampler(options, seed=way.seed)
+        return self._painter.with_sampler(options, seed=sampling.seed)
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def _drop_missing(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row without what is missing."""
     return {key: value for key, value in row.items() if value is not None and value == value}
 
 
-def _checked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _validate_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows with whole numbers where they belong.
 
     Raises:
         MlflowException: if there are no rows or too many, or a number is not what its column holds.
     """
-    if not 0 < len(rows) <= _MOST_ROWS:
-        raise _refusal(f"expected 1 to {_MOST_ROWS} rows; got {len(rows)}")
+    if not 0 < len(rows) <= _MAX_ROWS:
+        raise _invalid(f"expected 1 to {_MAX_ROWS} rows; got {len(rows)}")
     for number, row in enumerate(rows):
         for key in {"index", "seed", "steps"} & row.keys():
             value = row[key]
-            if not isinstance(value, int | float) or value != value // 1 or not 0 <= value <= _LARGEST:
-                raise _refusal(f"row {number}: {key}: expected a whole number from 0 to 2^53; got {value!r}")
+            if not isinstance(value, int | float) or value != value // 1 or not 0 <= value <= _MAX_INTEGER:
+                raise _invalid(f"row {number}: {key}: expected a whole number from 0 to 2^53; got {value!r}")
             row[key] = int(value)
-        if abs(row.get("guidance", 0.0)) > _MOST_GUIDANCE:
-            raise _refusal(f"row {number}: guidance: expected at most {_MOST_GUIDANCE:g}; got {row['guidance']}")
+        if abs(row.get("guidance_scale", 0.0)) > _MAX_GUIDANCE:
+            raise _invalid(
+                f"row {number}: guidance_scale: expected at most {_MAX_GUIDANCE:g}; got {row['guidance_scale']}"
+            )
     return rows
 
 
-def _refusal(reason: str) -> MlflowException:
+def _invalid(reason: str) -> MlflowException:
     return MlflowException(reason, error_code=INVALID_PARAMETER_VALUE)
 
 
-def _way(row: dict[str, Any]) -> _Way:
-    return _Way(row.get("sampler"), row.get("steps"), row.get("guidance"), row.get("seed"), "label" in row)
+def _sampling_options(row: dict[str, Any]) -> _SamplingOptions:
+    return _SamplingOptions(
+        row.get("sampler"), row.get("steps"), row.get("guidance_scale"), row.get("seed"), "label" in row
+    )
 
 
-def _png(picture: NDArray[np.uint8]) -> str:
+def _png(image: NDArray[np.uint8]) -> str:
     from noisette.figures import to_image
 
     file = io.BytesIO()
-    to_image(picture).save(file, "PNG")
+    to_image(image).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 # whole numbers come as they are: MLflow would cut 1.5 to 1, and 2^63 to -2^63, before they are seen
-_AS_IT_IS = AnyType()  # type: ignore[no-untyped-call]
+_UNCHANGED = AnyType()  # type: ignore[no-untyped-call]
 
-ASKED = Schema(
+INPUT_SCHEMA = Schema(
     [
-        ColSpec(_AS_IT_IS, "index", required=False),
-        ColSpec(_AS_IT_IS, "seed", required=False),
+        ColSpec(_UNCHANGED, "index", required=False),
+        ColSpec(_UNCHANGED, "seed", required=False),
         ColSpec(DataType.string, "label", required=False),
         ColSpec(DataType.string, "sampler", required=False),
-        ColSpec(_AS_IT_IS, "steps", required=False),
-        ColSpec(DataType.double, "guidance", required=False),
+        ColSpec(_UNCHANGED, "steps", required=False),
+        ColSpec(DataType.double, "guidance_scale", required=False),
     ]
 )
-GIVEN = Schema(
+OUTPUT_SCHEMA = Schema(
     [ColSpec(DataType.long, "index"), ColSpec(DataType.string, "label"), ColSpec(DataType.string, "png")]
 )

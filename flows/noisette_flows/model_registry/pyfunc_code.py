@@ -2,6 +2,6 @@
 
 import mlflow
 
-from noisette_flows.model_registry.pyfunc import Drawer
+from noisette_flows.model_registry.pyfunc import NoisettePyfunc
 
-mlflow.models.set_model(Drawer())
+mlflow.models.set_model(NoisettePyfunc())

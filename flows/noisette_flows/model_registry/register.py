@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from noisette import Experiment, NoisetteError
 from noisette.checkpoint import Checkpoint
-from noisette_flows.tracking import Memory, Store, catch_up
-from noisette_flows.tracking.runs import PARENT, client_of
+from noisette_flows.tracking import Store, SyncState, catch_up
+from noisette_flows.tracking.runs import PARENT, make_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import RunInfo
 
-__all__ = ["Registered", "RegistryError", "register"]
+__all__ = ["RegisteredVersion", "RegistryError", "register"]
 
 _DIGEST = "noisette.checkpoint"
 
@@ -34,7 +34,7 @@ class RegistryError(NoisetteError):
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredVersion:
     """A version of a model in MLflow's registry.
 
     Attributes:
@@ -55,7 +55,7 @@ class Registered:
         return f"models:/{self.name}@{self.alias}"
 
 
-def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> Registered:
+def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> RegisteredVersion:
     """Make a checkpoint a version of a model, unless it is one, and give it an alias.
 
     Args:
@@ -70,22 +70,22 @@ def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> Reg
     """
     try:
         with redirect_stderr(io.StringIO()), _client(store) as client:  # what went wrong comes as an error
-            known = _version_of(client, name, checkpoint.digest)
-            number = known or _log(client, checkpoint, store, name)
+            known = _find_version(client, name, checkpoint.digest)
+            number = known or _log_model(client, checkpoint, store, name)
             client.set_registered_model_alias(name, alias, number)
-            return Registered(name, number, alias, known is None)
+            return RegisteredVersion(name, number, alias, known is None)
     except NoisetteError:
         raise
     except Exception as error:  # of many libraries
-        reason = store.hide(str(error).partition("\n")[0])
-        raise RegistryError(f"MLflow at {store.shown} did not take the model: {reason}") from None
+        reason = store.redact(str(error).partition("\n")[0])
+        raise RegistryError(f"MLflow at {store.display_uri} did not take the model: {reason}") from None
 
 
 @contextmanager
 def _client(store: Store) -> Iterator[MlflowClient]:
     import mlflow
 
-    client, before = client_of(store), mlflow.get_tracking_uri()
+    client, before = make_client(store), mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store.for_client())
     try:
         yield client
@@ -93,27 +93,27 @@ def _client(store: Store) -> Iterator[MlflowClient]:
         mlflow.set_tracking_uri(before)
 
 
-def _version_of(client: MlflowClient, name: str, digest: str) -> str | None:
+def _find_version(client: MlflowClient, name: str, digest: str) -> str | None:
     """Return the version of a model that is this checkpoint, or None."""
     found = client.search_model_versions(f"name = {name!r}")
     same = [one.version for one in found if one.tags.get(_DIGEST) == digest]
     return str(same[0]) if same else None
 
 
-def _log(client: MlflowClient, checkpoint: Checkpoint, store: Store, name: str) -> str:
+def _log_model(client: MlflowClient, checkpoint: Checkpoint, store: Store, name: str) -> str:
     import mlflow
     from mlflow.models import Model, ModelSignature
 
-    from noisette.model.weights import slim
-    from noisette_flows.model_registry.pyfunc import ASKED, CHECKPOINT, GIVEN
+    from noisette.model.weights import export_inference_checkpoint
+    from noisette_flows.model_registry.pyfunc import CHECKPOINT, INPUT_SCHEMA, OUTPUT_SCHEMA
 
     code = Path(__file__).with_name("pyfunc_code.py")
-    about, run = checkpoint.about, _run_of(client, checkpoint, store)
+    about, run = checkpoint.about, _find_or_send_run(client, checkpoint, store)
     made = client.create_logged_model(  # in the run's experiment: MLflow would take the default one
         run.experiment_id, name="model", source_run_id=run.run_id, params={"step": str(checkpoint.step)}
     )
     with tempfile.TemporaryDirectory(prefix="noisette-") as folder:
-        weights = slim(checkpoint, Path(folder) / CHECKPOINT)
+        weights = export_inference_checkpoint(checkpoint, Path(folder) / CHECKPOINT)
         logged = Model.log(
             artifact_path=None,
             model_id=made.model_id,
@@ -122,31 +122,31 @@ def _log(client: MlflowClient, checkpoint: Checkpoint, store: Store, name: str) 
             registered_model_name=name,
             python_model=str(code),
             artifacts={CHECKPOINT: str(weights.directory)},
-            signature=ModelSignature(inputs=ASKED, outputs=GIVEN),
+            signature=ModelSignature(inputs=INPUT_SCHEMA, outputs=OUTPUT_SCHEMA),
             pip_requirements=[f"noisette=={version('noisette')}"],
-            metadata=_told(about),
+            metadata=_metadata(about),
         )
     number = str(logged.registered_model_version)
-    told = {_DIGEST: checkpoint.digest, "noisette.step": checkpoint.step, "noisette.run": checkpoint.run.name}
-    for tag, value in told.items():
+    tags = {_DIGEST: checkpoint.digest, "noisette.step": checkpoint.step, "noisette.run": checkpoint.run.name}
+    for tag, value in tags.items():
         client.set_model_version_tag(name, number, tag, str(value))
     return number
 
 
-def _told(about: dict[str, Any]) -> dict[str, Any]:
+def _metadata(about: dict[str, Any]) -> dict[str, Any]:
     """Return what a person wants to know of a model before it is loaded."""
     return {"shape": about["shape"], "classes": about["classes"], "plugins": about["plugins"]}
 
 
-def _run_of(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> RunInfo:
+def _find_or_send_run(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> RunInfo:
     """Return the run in which the model was trained; it is made where the store does not have it."""
-    memory = Memory.load(checkpoint.run, store)
-    if PARENT not in memory.runs:
+    sync_state = SyncState.load(checkpoint.run, store)
+    if PARENT not in sync_state.runs:
         catch_up(Experiment.parse(checkpoint.about["experiment"]), checkpoint.run, store, {})
-        memory = Memory.load(checkpoint.run, store)
-    if PARENT not in memory.runs:
-        raise RegistryError(f"MLflow at {store.shown} has no run of {checkpoint.run}: it does not answer")
-    run = client.get_run(memory.runs[PARENT]).info
+        sync_state = SyncState.load(checkpoint.run, store)
+    if PARENT not in sync_state.runs:
+        raise RegistryError(f"MLflow at {store.display_uri} has no run of {checkpoint.run}: it does not answer")
+    run = client.get_run(sync_state.runs[PARENT]).info
     if run.lifecycle_stage != "active":
         raise RegistryError(f"{checkpoint.run}: its run was deleted in MLflow; `noisette run` makes it again")
     return run

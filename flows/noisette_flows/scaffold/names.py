@@ -43,7 +43,7 @@ class Names:
         if not _NAME.fullmatch(name) or len(name) > _LONGEST:
             raise PluginError(
                 f"expected a name of at most {_LONGEST} lower-case letters, digits and single dashes that begins "
-                f"with a letter, such as {_suggested(name)!r}; got {name!r}"
+                f"with a letter, such as {_suggest_name(name)!r}; got {name!r}"
             )
         names = cls(kind, name)
         taken = names._taken_by()
@@ -80,7 +80,7 @@ class Names:
         return ""
 
 
-def _suggested(name: str) -> str:
+def _suggest_name(name: str) -> str:
     """Return the nearest name that can be one."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
     joined = "-".join(words)[:_LONGEST].strip("-")

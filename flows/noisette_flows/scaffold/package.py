@@ -38,7 +38,7 @@ def write_package(names: Names, directory: Path) -> list[Path]:
         StorageError: if something is there already, or it cannot be written.
     """
     target = directory / names.distribution
-    content = _content(names)
+    content = _render_files(names)
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StorageError(f"{target}: expected nothing there, or an empty directory; nothing was written")
@@ -50,13 +50,13 @@ def write_package(names: Names, directory: Path) -> list[Path]:
     return [target / path for path in content]
 
 
-def _content(names: Names) -> dict[Path, str]:
+def _render_files(names: Names) -> dict[Path, str]:
     """Return the text of each file by its path in the package."""
     templates = files("noisette_flows.scaffold") / "templates"
-    module = dict(_found(templates / names.kind, Path("src") / names.module))
-    package = dict(_found(templates / "package", Path()))
+    module = dict(_read_templates(templates / names.kind, Path("src") / names.module))
+    package = dict(_read_templates(templates / "package", Path()))
     if names.kind == HOOKS:
-        package |= _found(templates / "hooks-package", Path())
+        package |= _read_templates(templates / "hooks-package", Path())
     tests = package.pop(_TESTS)
     everything = {**package, _TESTS.with_name(f"test_{names.module}.py"): tests, **module}
     values = {
@@ -81,10 +81,10 @@ def _identifiers(source: str) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name)} | {a.asname or a.name for a in imported}
 
 
-def _found(folder: Traversable, path: Path) -> Iterator[tuple[Path, str]]:
+def _read_templates(folder: Traversable, path: Path) -> Iterator[tuple[Path, str]]:
     """Yield the templates of a folder: where their text goes, and the text."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
-            yield from _found(entry, path / entry.name)
+            yield from _read_templates(entry, path / entry.name)
         elif entry.name.endswith(_SUFFIX):
             yield path / entry.name.removesuffix(_SUFFIX), entry.read_text(encoding="utf-8")

@@ -12,8 +12,8 @@
 
 from __future__ import annotations
 
-from noisette_flows.serving.background import Background
-from noisette_flows.serving.client import connect, prefect_up, shown_by
+from noisette_flows.serving.background import BackgroundServer
+from noisette_flows.serving.client import connect, mlflow_url_of, running_prefect
 from noisette_flows.serving.servers import down, up
 
-__all__ = ["Background", "connect", "down", "prefect_up", "shown_by", "up"]
+__all__ = ["BackgroundServer", "connect", "down", "mlflow_url_of", "running_prefect", "up"]

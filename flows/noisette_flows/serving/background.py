@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["FOLDER", "Background", "Standing", "private_folder"]
+__all__ = ["FOLDER", "BackgroundServer", "RunningServer", "private_folder"]
 
 FOLDER = Path(".noisette")
 
@@ -25,7 +25,7 @@ _GRACE = 20.0  # seconds that a server has to end by itself
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunningServer:
     """A server that is up.
 
     Attributes:
@@ -41,7 +41,7 @@ class Standing:
     store: str = ""
 
 
-class Background:
+class BackgroundServer:
     """One of the servers of a working folder.
 
     Args:
@@ -55,16 +55,16 @@ class Background:
         self._file = folder / f"{name}.json"
 
     @property
-    def standing(self) -> Standing | None:
+    def running(self) -> RunningServer | None:
         """What is up, or None."""
         try:
             handle = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
             return None
         try:
-            if _locked(handle):
+            if _try_lock(handle):
                 return None
-            return Standing(**json.loads(os.pread(handle, 4096, 0)))
+            return RunningServer(**json.loads(os.pread(handle, 4096, 0)))
         except (ValueError, TypeError):  # it is being started
             return None
         finally:
@@ -77,7 +77,7 @@ class Background:
         private_folder(self._file.parent)
         handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if not _locked(handle):
+            if not _try_lock(handle):
                 return None
             os.ftruncate(handle, 0)
             with self.log.open("wb") as log:
@@ -90,25 +90,25 @@ class Background:
                     start_new_session=True,
                     pass_fds=(handle,),
                 )
-            os.pwrite(handle, json.dumps(asdict(Standing(process.pid, url, listens, store))).encode(), 0)
+            os.pwrite(handle, json.dumps(asdict(RunningServer(process.pid, url, listens, store))).encode(), 0)
             return process
         finally:
             os.close(handle)
 
     def stop(self) -> bool:
         """Stop the server with all its processes; return whether there was one."""
-        standing = self.standing
-        if standing is None:
+        running = self.running
+        if running is None:
             return False
-        _signal(standing.pid, signal.SIGTERM)
+        _signal(running.pid, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE
-        while self.standing is not None and time.monotonic() < deadline:
+        while self.running is not None and time.monotonic() < deadline:
             time.sleep(0.1)
-        _signal(standing.pid, signal.SIGKILL)  # its helpers too
+        _signal(running.pid, signal.SIGKILL)  # its helpers too
         self._file.unlink(missing_ok=True)
         return True
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return the last lines of the log."""
         with suppress(OSError):
             return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
@@ -121,7 +121,7 @@ def private_folder(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def _locked(handle: int) -> bool:
+def _try_lock(handle: int) -> bool:
     """Lock a file; return whether nobody else had."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Self
 
 from noisette_flows.serving.background import FOLDER
-from noisette_flows.serving.password import ServingError, made_password
+from noisette_flows.serving.password import ServingError, ensure_password
 
-__all__ = ["Exposure", "is_loopback"]
+__all__ = ["BindAddress", "is_loopback"]
 
-_ANYWHERE = ("0.0.0.0", "::")
+_ALL_INTERFACES = ("0.0.0.0", "::")
 
 
 @dataclass(frozen=True)
-class Exposure:
+class BindAddress:
     """Where servers listen.
 
     Attributes:
@@ -39,22 +39,25 @@ class Exposure:
         """Return the exposure of an address, with the folder's password, which is made if need be.
 
         Raises:
-            ServingError: without an address; or if the password cannot be used, see `made_password`.
+            ServingError: without an address; or if the password cannot be used, see `ensure_password`.
         """
         if not address:
             raise ServingError("--listen: expected an address, such as 127.0.0.1; got nothing")
-        return cls(address, made_password(folder))
+        return cls(address, ensure_password(folder))
 
     @property
-    def here(self) -> str:
+    def local_address(self) -> str:
         """The address at which this machine itself finds what listens there."""
-        address = "127.0.0.1" if self.address in _ANYWHERE else self.address
+        address = "127.0.0.1" if self.address in _ALL_INTERFACES else self.address
         return f"[{address}]" if ":" in address else address
 
     @property
     def names(self) -> list[str]:
         """The names and addresses that a browser may call it by."""
-        names = [self.here, "localhost" if is_loopback(self.address) or self.address in _ANYWHERE else ""]
+        names = [
+            self.local_address,
+            "localhost" if is_loopback(self.address) or self.address in _ALL_INTERFACES else "",
+        ]
         if not is_loopback(self.address):
             names += [socket.gethostname(), socket.getfqdn(), *_addresses()]
         return list(dict.fromkeys(name for name in names if name))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from noisette_flows.serving.background import FOLDER, Background, Standing
-from noisette_flows.serving.password import USER, kept_password
+from noisette_flows.serving.background import FOLDER, BackgroundServer, RunningServer
+from noisette_flows.serving.password import USER, read_password
 
-__all__ = ["connect", "prefect_up", "shown_by"]
+__all__ = ["connect", "mlflow_url_of", "running_prefect"]
 
 
 def connect(folder: Path = FOLDER) -> None:
@@ -17,23 +17,23 @@ def connect(folder: Path = FOLDER) -> None:
     Raises:
         ServingError: if its password cannot be used.
     """
-    standing = prefect_up(folder)
-    if standing is None:
+    running = running_prefect(folder)
+    if running is None:
         return
-    url = f"{standing.url}/api"
+    url = f"{running.url}/api"
     if os.environ.setdefault("PREFECT_API_URL", url).replace("//localhost:", "//127.0.0.1:").rstrip("/") != url:
         return
-    password = kept_password(folder)
+    password = read_password(folder)
     if password:
         os.environ.setdefault("PREFECT_API_AUTH_STRING", f"{USER}:{password}")
 
 
-def prefect_up(folder: Path = FOLDER) -> Standing | None:
+def running_prefect(folder: Path = FOLDER) -> RunningServer | None:
     """Return Prefect's server that is up here, or None."""
-    return Background("prefect", folder).standing
+    return BackgroundServer("prefect", folder).running
 
 
-def shown_by(store: str, folder: Path = FOLDER) -> str:
+def mlflow_url_of(store: str, folder: Path = FOLDER) -> str:
     """Return where the MLflow server that is up here shows a store; empty if none does."""
-    standing = Background("mlflow", folder).standing
-    return standing.url if standing is not None and standing.store == store else ""
+    running = BackgroundServer("mlflow", folder).running
+    return running.url if running is not None and running.store == store else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from noisette import NoisetteError
 from noisette_flows.serving.background import FOLDER, private_folder
 
-__all__ = ["USER", "ServingError", "kept_password", "made_password"]
+__all__ = ["USER", "ServingError", "ensure_password", "read_password"]
 
 USER = "noisette"
 
@@ -21,13 +21,13 @@ class ServingError(NoisetteError):
     """Servers that cannot be started, or used, as asked for."""
 
 
-def made_password(folder: Path = FOLDER) -> str:
+def ensure_password(folder: Path = FOLDER) -> str:
     """Return the password of a folder's servers, made up if there is none yet.
 
     Raises:
         ServingError: if it is too short, cannot stand in an address, or others may have read or written it.
     """
-    password = kept_password(folder)
+    password = read_password(folder)
     if not password:
         private_folder(folder)
         password = secrets.token_urlsafe(18)
@@ -36,8 +36,8 @@ def made_password(folder: Path = FOLDER) -> str:
     return password
 
 
-def kept_password(folder: Path = FOLDER) -> str:
-    """Return the password of a folder's servers; empty if there is none yet; raises as `made_password`."""
+def read_password(folder: Path = FOLDER) -> str:
+    """Return the password of a folder's servers; empty if there is none yet; raises as `ensure_password`."""
     given = os.environ.get("NOISETTE_PASSWORD", "")
     if given:
         if len(given) < 12 or any(letter in given for letter in ":%\n"):  # MLflow takes 12 and more

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from noisette_flows.serving.background import FOLDER, Background, Standing, private_folder
-from noisette_flows.serving.bind import Exposure
+from noisette_flows.serving.background import FOLDER, BackgroundServer, RunningServer, private_folder
+from noisette_flows.serving.bind import BindAddress
 from noisette_flows.serving.password import USER, ServingError
 from noisette_flows.tracking import Store
 from noisette_flows.tracking.sqlite import for_sqlalchemy
@@ -36,19 +36,19 @@ class Servers:
         prefect_port, mlflow_port: their ports.
     """
 
-    exposure: Exposure
+    bind: BindAddress
     prefect_port: int = 4200
     mlflow_port: int = 5000
 
     def prefect(self) -> tuple[list[str], dict[str, str]]:
         """Return the command of Prefect's server, and its environment."""
-        command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", self.exposure.address]
+        command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", self.bind.address]
         # without a list of origins every page in a browser may call the server
         settings = {
-            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.exposure.origins(self.prefect_port)),
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.bind.origins(self.prefect_port)),
             "PREFECT_SERVER_UI_API_URL": "/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_SERVER_API_AUTH_STRING": f"{USER}:{self.exposure.password}",
+            "PREFECT_SERVER_API_AUTH_STRING": f"{USER}:{self.bind.password}",
         }
         left_out = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_SERVER_LOGGING_LEVEL")
         return [*command, "--port", str(self.prefect_port)], _environment(settings, left_out)
@@ -57,30 +57,30 @@ class Servers:
         """Return the command of MLflow's server, and its environment."""
         here = store.database.parent if store.database else Path.cwd()
         command = [sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"]
-        command += ["--host", self.exposure.address, "--port", str(self.mlflow_port)]
+        command += ["--host", self.bind.address, "--port", str(self.mlflow_port)]
         command += [
             "--artifacts-destination",
             (here.resolve() / "mlartifacts").as_uri(),
             "--app-name",
             "basic-auth",
         ]
-        hosts = [f"{name}:{self.mlflow_port}" for name in self.exposure.names]
+        hosts = [f"{name}:{self.mlflow_port}" for name in self.bind.names]
         settings = {
             "MLFLOW_BACKEND_STORE_URI": store.for_client(),
-            "MLFLOW_AUTH_CONFIG_PATH": str(_auth_config(self.exposure, folder)),
+            "MLFLOW_AUTH_CONFIG_PATH": str(_auth_config(self.bind, folder)),
             "MLFLOW_AUTH_ADMIN_USERNAME": USER,
-            "MLFLOW_AUTH_ADMIN_PASSWORD": self.exposure.password,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self.bind.password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
             # by default MLflow also answers to names such as 10.evil.example
-            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *self.exposure.names]),
-            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.exposure.origins(self.mlflow_port)),
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *self.bind.names]),
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.bind.origins(self.mlflow_port)),
             # eight processes for its language models' jobs, which nothing here uses
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         return command, _environment(settings, ("MLFLOW_TRACKING_URI",))
 
 
-def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> list[Standing]:
+def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> list[RunningServer]:
     """Start what is not up; return both when they answer.
 
     Raises:
@@ -94,46 +94,46 @@ def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> 
     private_folder(folder)
     store.prepare()
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    here = servers.exposure.here
-    orders = {
+    here = servers.bind.local_address
+    specs = {
         "prefect": (servers.prefect_port, "/api/health", *servers.prefect(), ""),
         "mlflow": (servers.mlflow_port, "/health", *servers.mlflow(store, folder), store.uri),
     }
     started = {}
-    for name, (port, _, command, environment, shown) in orders.items():
-        server = Background(name, folder)
-        if server.standing is None:
-            _refuse_taken(servers.exposure.address, port, name)
+    for name, (port, _, command, environment, shown) in specs.items():
+        server = BackgroundServer(name, folder)
+        if server.running is None:
+            _refuse_taken(servers.bind.address, port, name)
             started[name] = server.start(
-                command, environment, f"http://{here}:{port}", f"{servers.exposure.address}:{port}", shown
+                command, environment, f"http://{here}:{port}", f"{servers.bind.address}:{port}", shown
             )
     for name, process in started.items():
         tell(f"{_title(name)} is starting")
-        _await(Background(name, folder), process, f"http://{here}:{orders[name][0]}{orders[name][1]}")
-    standing = [Background(name, folder).standing for name in _NAMES]
-    return [one for one in standing if one is not None]
+        _wait_until_up(BackgroundServer(name, folder), process, f"http://{here}:{specs[name][0]}{specs[name][1]}")
+    running = [BackgroundServer(name, folder).running for name in _NAMES]
+    return [one for one in running if one is not None]
 
 
 def down(folder: Path = FOLDER) -> dict[str, bool]:
     """Stop both; return for each whether it was up."""
-    return {name: Background(name, folder).stop() for name in _NAMES}
+    return {name: BackgroundServer(name, folder).stop() for name in _NAMES}
 
 
-def _await(server: Background, process: subprocess.Popen[bytes] | None, health: str) -> None:
+def _wait_until_up(server: BackgroundServer, process: subprocess.Popen[bytes] | None, health: str) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             break
-        if _answers(health):
+        if _is_up(health):
             return
         time.sleep(0.2)
     server.stop()
     raise ServingError(
-        f"{_title(server.name)} does not start; the end of {server.log}:\n{server.last_words() or '(empty)'}"
+        f"{_title(server.name)} does not start; the end of {server.log}:\n{server.last_output() or '(empty)'}"
     )
 
 
-def _answers(url: str) -> bool:
+def _is_up(url: str) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5):
@@ -157,9 +157,9 @@ def _refuse_taken(address: str, port: int, name: str) -> None:
             ) from None
 
 
-def _auth_config(exposure: Exposure, folder: Path) -> Path:
+def _auth_config(bind: BindAddress, folder: Path) -> Path:
     """Write MLflow's configuration of its users; return where. A changed password begins a new list of them."""
-    users = (folder / f"mlflow-users-{hashlib.sha256(exposure.password.encode()).hexdigest()[:8]}.db").absolute()
+    users = (folder / f"mlflow-users-{hashlib.sha256(bind.password.encode()).hexdigest()[:8]}.db").absolute()
     users.touch(mode=0o600)
     users.chmod(0o600)
     uri = for_sqlalchemy(users).replace("%", "%%")  # which stands for one % in the file

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from noisette_flows.tracking.mirror import Mirror
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sync_state import Memory, behind, experiment_of
+from noisette_flows.tracking.sync_state import SyncState, experiment_of, is_behind
 from noisette_flows.tracking.tracker import Tracker, catch_up, mark_killed
 
-__all__ = ["Memory", "Mirror", "Store", "Tracker", "behind", "catch_up", "experiment_of", "mark_killed"]
+__all__ = ["Mirror", "Store", "SyncState", "Tracker", "catch_up", "experiment_of", "is_behind", "mark_killed"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from noisette import Report
 from noisette.evaluation import Row
-from noisette.evaluation.report import telling
+from noisette.evaluation.report import chart_columns
 from noisette.storage import MANIFEST
 from noisette_flows.tracking import names
 from noisette_flows.tracking.runs import PARENT, Runs
@@ -16,23 +16,23 @@ def send_best(runs: Runs, report: Report) -> None:
     """Log the best value of each result as ``best/<result>``; the tag ``best_sampler`` is for the first result."""
     from mlflow.entities import Metric
 
-    features, winners = str(report.protocol["features"]), _winners(report)
-    when, parent = int((report.directory / MANIFEST).stat().st_mtime * 1000), runs.memory.runs[PARENT]
+    features, best_rows = str(report.protocol["features"]), _best_rows(report)
+    when, parent = int((report.directory / MANIFEST).stat().st_mtime * 1000), runs.sync_state.runs[PARENT]
     metrics = [
         Metric(names.metric_key(f"best/{names.result_key(column, features)}"), row.results[column].value, when, 0)
-        for column, row in winners.items()
+        for column, row in best_rows.items()
     ]
     runs.client.log_batch(parent, metrics=metrics)
-    if winners:
-        runs.client.set_tag(parent, "best_sampler", next(iter(winners.values())).label)
+    if best_rows:
+        runs.client.set_tag(parent, "best_sampler", next(iter(best_rows.values())).label)
 
 
-def _winners(report: Report) -> dict[str, Row]:
+def _best_rows(report: Report) -> dict[str, Row]:
     """Return the row of the best sampler by column, for results of which it is known which way is better."""
-    winners: dict[str, Row] = {}
-    for column in [column for column in report.columns if column in telling(report)]:
+    best_rows: dict[str, Row] = {}
+    for column in [column for column in report.columns if column in chart_columns(report)]:
         rows = [row for row in report.rows if row.kind == "sampler" and column in row.results]
         choose = {"lower": min, "higher": max}.get(report.better[column])
         if rows and choose is not None:
-            winners[column] = choose(rows, key=lambda row, column=column: row.results[column].value)  # type: ignore[misc]
-    return winners
+            best_rows[column] = choose(rows, key=lambda row, column=column: row.results[column].value)  # type: ignore[misc]
+    return best_rows

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from noisette_flows.tracking.runs import Runs, client_of
+from noisette_flows.tracking.runs import Runs, make_client
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sync_state import Memory
+from noisette_flows.tracking.sync_state import SyncState
 
-__all__ = ["Connecting"]
+__all__ = ["MlflowRunDir"]
 
 
-class Connecting:
+class MlflowRunDir:
     """Base of what sends a directory: it connects when it is first needed.
 
     Args:
@@ -24,10 +24,12 @@ class Connecting:
         self._name, self.directory, self.store = name, directory, store
         self._runs: Runs | None = None
 
-    def connected(self) -> Runs:
+    def connect(self) -> Runs:
         """Return the runs of the store, whose MLflow experiment is found or made."""
         if self._runs is None:
-            runs = Runs(client_of(self.store), self.store, self.directory, Memory.load(self.directory, self.store))
+            runs = Runs(
+                make_client(self.store), self.store, self.directory, SyncState.load(self.directory, self.store)
+            )
             runs.check(self._name)
             self._runs = runs
         return self._runs

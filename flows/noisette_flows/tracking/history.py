@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from noisette import NoisetteError, Report, StorageError
-from noisette_flows.tracking.runs import client_of
+from noisette_flows.tracking.runs import make_client
 from noisette_flows.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["Kept", "TrackingError", "kept"]
+__all__ = ["StoredComparison", "TrackingError", "load_history"]
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class TrackingError(NoisetteError):
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredComparison:
     """A comparison in MLflow.
 
     Attributes:
@@ -48,29 +48,29 @@ class Kept:
     report: Report
 
 
-def kept(store: Store, experiment: str) -> list[Kept]:
+def load_history(store: Store, experiment: str) -> list[StoredComparison]:
     """Return the latest comparisons of each run of an MLflow experiment, newest run first.
 
     Raises:
         TrackingError: if the store does not answer, or has no such experiment; says which it has.
     """
     try:
-        client = client_of(store)
+        client = make_client(store)
         found = client.get_experiment_by_name(experiment)
         if found is None:
             names = ", ".join(one.name for one in client.search_experiments()) or "none"
-            raise TrackingError(f"MLflow at {store.shown} has no experiment {experiment!r}; it has: {names}")
+            raise TrackingError(f"MLflow at {store.display_uri} has no experiment {experiment!r}; it has: {names}")
         runs = client.search_runs([found.experiment_id])
         parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-        return [one for run in parents for one in _of(client, run)]
+        return [one for run in parents for one in _read_comparisons(client, run)]
     except NoisetteError:
         raise
     except Exception as error:  # of many libraries
-        reason = store.hide(str(error).partition("\n")[0])
-        raise TrackingError(f"MLflow at {store.shown} does not answer: {reason}") from None
+        reason = store.redact(str(error).partition("\n")[0])
+        raise TrackingError(f"MLflow at {store.display_uri} does not answer: {reason}") from None
 
 
-def _of(client: MlflowClient, run: Run) -> Iterator[Kept]:
+def _read_comparisons(client: MlflowClient, run: Run) -> Iterator[StoredComparison]:
     with TemporaryDirectory(prefix="noisette-") as folder:
         for place, what in _PLACES.items():
             names = {file.path for file in client.list_artifacts(run.info.run_id, place)}
@@ -79,4 +79,4 @@ def _of(client: MlflowClient, run: Run) -> Iterator[Kept]:
             file = client.download_artifacts(run.info.run_id, f"{place}/report.json", folder)
             with suppress(StorageError):  # of another version of noisette
                 report = Report.read(Path(file).parent)
-                yield Kept(run.info.run_name, run.info.run_id, run.info.status, what, report)
+                yield StoredComparison(run.info.run_name, run.info.run_id, run.info.status, what, report)

@@ -2,7 +2,7 @@
 
 `Mirror.sync` sends what the store does not have yet: lines of the journal, grids, samples, evaluations. It may
 fail anywhere and be called again, in this process or another. MLflow keys a metric by run, name, step, time and
-value, and the times come from the disk, so that even a line that is sent twice is stored once. (A picture on whose
+value, and the times come from the disk, so that even a line that is sent twice is stored once. (An image on whose
 second file the server dies is stored twice, under the same key and step; MLflow shows one of them.)
 """
 
@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette import Experiment, Report, Samples
-from noisette.checkpoint import checkpoints, finished
-from noisette.comparison.sweep import asked_in
+from noisette.checkpoint import find_finished_checkpoint, list_checkpoints
+from noisette.comparison.sweep import read_sweep_requests
 from noisette.evaluation import Row
-from noisette.evaluation.report import telling
-from noisette.journal import Entry, read_journal
+from noisette.evaluation.report import chart_columns
+from noisette.journal import JournalEntry, read_journal
 from noisette.layout import samples_directory
 from noisette.storage import MANIFEST, digest
 from noisette_flows.display.table import markdown
 from noisette_flows.tracking import names
 from noisette_flows.tracking.best import send_best
-from noisette_flows.tracking.connection import Connecting
-from noisette_flows.tracking.figures import send_pictures
-from noisette_flows.tracking.provenance import pictures_of, send_provenance
-from noisette_flows.tracking.reports import open_picture, send_protocol, send_sweep, send_table
+from noisette_flows.tracking.connection import MlflowRunDir
+from noisette_flows.tracking.figures import send_figures
+from noisette_flows.tracking.provenance import dataset_inputs, send_provenance
+from noisette_flows.tracking.reports import read_image, send_protocol, send_sweep, send_table
 from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sync_state import by_age, fingerprint
-from noisette_flows.tracking.system_metrics import measured
+from noisette_flows.tracking.sync_state import fingerprint, finished_directories
+from noisette_flows.tracking.system_metrics import read_system_metrics
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -41,7 +41,7 @@ __all__ = ["Mirror"]
 _LINES = 200  # of the journal in one request; MLflow takes 1,000 metrics
 
 
-class Mirror(Connecting):
+class Mirror(MlflowRunDir):
     """One run directory and one store.
 
     Args:
@@ -70,125 +70,127 @@ class Mirror(Connecting):
             MlflowException: or whatever else the client raises when its store does not answer.
         """
         seen = fingerprint(self.directory)
-        runs = self.connected()
-        self._parent(runs)
-        self._journal(runs)
-        self._machine(runs)
-        self._choices(runs)
-        self._grids(runs)
-        sweeps, own = list(asked_in(self.directory)), self._own()
-        swept = {name for asked in sweeps for name in asked.samples} - own
+        runs = self.connect()
+        self._send_parent(runs)
+        self._send_journal(runs)
+        self._send_system_metrics(runs)
+        self._send_machine_choices(runs)
+        self._send_grids(runs)
+        sweeps, own = list(read_sweep_requests(self.directory)), self._own_samples()
+        sweep_result = {name for asked in sweeps for name in asked.samples} - own
         for samples in self._finished_samples():
-            if samples.directory.name not in swept:
-                self._samples(runs, samples)
-        for report in map(Report.open, by_age(self.directory / "evaluations")):
-            if not any(asked.judged_in(report) and not own.issuperset(asked.samples) for asked in sweeps):
-                self._evaluation(runs, report)
-        for directory in by_age(self.directory / "sweeps"):
+            if samples.directory.name not in sweep_result:
+                self._send_samples(runs, samples)
+        for report in map(Report.open, finished_directories(self.directory / "evaluations")):
+            if not any(asked.matches(report) and not own.issuperset(asked.samples) for asked in sweeps):
+                self._send_evaluation(runs, report)
+        for directory in finished_directories(self.directory / "sweeps"):
             send_sweep(runs, directory)
-        for directory in by_age(self.directory / "pictures"):
-            send_pictures(runs, directory)
-        if finished(self.directory, self.experiment.training.steps):
+        for directory in finished_directories(self.directory / "figures"):
+            send_figures(runs, directory)
+        if find_finished_checkpoint(self.directory, self.experiment.training.steps):
             statuses = {TRAIN: "FINISHED", **statuses}
         for key, status in statuses.items():
             runs.set_status(key, status)
-        runs.memory.mirrored = seen
+        runs.sync_state.mirrored = seen
         runs.save()
 
-    def _parent(self, runs: Runs) -> None:
-        name = "" if PARENT in runs.memory.runs else self._name_of_its_own(runs)
+    def _send_parent(self, runs: Runs) -> None:
+        name = "" if PARENT in runs.sync_state.runs else self._unique_name(runs)
         tags = names.tags(self.experiment, self.directory)
-        parent = runs.make(PARENT, name, self._parameters(), tags, self._began())
-        if runs.once(PARENT, "config"):
+        parent = runs.get_or_create(PARENT, name, self._parameters(), tags, self._start_time())
+        if runs.is_unsent(PARENT, "config"):
             runs.client.log_dict(parent, self.experiment.options(), "config.yaml")
-            runs.sent(PARENT, "config")
+            runs.mark_sent(PARENT, "config")
         send_provenance(runs, self.provenance)
 
     def _parameters(self) -> dict[str, Any]:
         return names.parameters(self.experiment, self.overrides)
 
-    def _name_of_its_own(self, runs: Runs) -> str:
+    def _unique_name(self, runs: Runs) -> str:
         """Return a name whose first letters no other run of the MLflow experiment has, as far as there is one."""
         name = names.run_name(self.experiment, self.overrides)
         options = self.experiment.options()
-        for others in runs.alike(name[: names.SEEN], names.tags(self.experiment, self.directory)):
-            differing = names.differing(options, others)
-            if differing:
-                return names.run_name(self.experiment, self.overrides, differing[:3])
+        for others in runs.similar_experiments(
+            name[: names.VISIBLE_CHARACTERS], names.tags(self.experiment, self.directory)
+        ):
+            differing_options = names.differing_options(options, others)
+            if differing_options:
+                return names.run_name(self.experiment, self.overrides, differing_options[:3])
         return name
 
-    def _train(self, runs: Runs) -> str:
-        train = runs.make(TRAIN, "training", self._parameters(), {}, self._began())
-        if runs.once(TRAIN, "data"):
-            inputs = pictures_of(self.experiment, self.directory)
+    def _training_run(self, runs: Runs) -> str:
+        train = runs.get_or_create(TRAIN, "training", self._parameters(), {}, self._start_time())
+        if runs.is_unsent(TRAIN, "data"):
+            inputs = dataset_inputs(self.experiment, self.directory)
             if inputs:
-                for run_id in (train, runs.memory.runs[PARENT]):
+                for run_id in (train, runs.sync_state.runs[PARENT]):
                     runs.client.log_inputs(run_id, inputs)
-                runs.sent(TRAIN, "data")
+                runs.mark_sent(TRAIN, "data")
         return train
 
-    def _began(self) -> float | None:
+    def _start_time(self) -> float | None:
         """Return when the first line of the journal was written; None if there is none."""
         return next((entry["time"] for entry in read_journal(self.directory)), None)
 
-    def _journal(self, runs: Runs) -> None:
-        entries = islice(read_journal(self.directory), runs.memory.lines, None)
+    def _send_journal(self, runs: Runs) -> None:
+        entries = islice(read_journal(self.directory), runs.sync_state.lines, None)
         while lines := list(islice(entries, _LINES)):
             metrics = [metric for entry in lines if entry["stage"] == "train" for metric in _train_metrics(entry)]
             if metrics:
                 # the children are folded away in MLflow's charts, so the parent has the curves as well
-                for run_id in (self._train(runs), runs.memory.runs[PARENT]):
+                for run_id in (self._training_run(runs), runs.sync_state.runs[PARENT]):
                     runs.client.log_batch(run_id, metrics=metrics)
-            runs.memory.lines += len(lines)
+            runs.sync_state.lines += len(lines)
             runs.save()
 
-    def _machine(self, runs: Runs) -> None:
+    def _send_system_metrics(self, runs: Runs) -> None:
         """Send how busy the machine was; in MLflow each run has a page for it."""
-        found = islice(measured(self.directory), runs.memory.machine, None)
+        found = islice(read_system_metrics(self.directory), runs.sync_state.machine, None)
         while lines := list(islice(found, _LINES)):
-            metrics = _machine_metrics(lines, runs.memory.machine)
+            metrics = _machine_metrics(lines, runs.sync_state.machine)
             if metrics:
-                runs.client.log_batch(self._train(runs), metrics=metrics)
-            runs.memory.machine += len(lines)
+                runs.client.log_batch(self._training_run(runs), metrics=metrics)
+            runs.sync_state.machine += len(lines)
             runs.save()
 
-    def _choices(self, runs: Runs) -> None:
+    def _send_machine_choices(self, runs: Runs) -> None:
         """Send what training chose for its machine: tags, for a run may go on on another one."""
-        newest = next(checkpoints(self.directory), None)
+        newest = next(list_checkpoints(self.directory), None)
         if newest is None:
             return
         for key in (PARENT, TRAIN):
-            if key in runs.memory.runs and runs.once(key, "network"):
-                runs.add_parameters(key, self._known())
-                runs.sent(key, "network")
+            if key in runs.sync_state.runs and runs.is_unsent(key, "network"):
+                runs.add_parameters(key, self._network_parameters())
+                runs.mark_sent(key, "network")
         chosen = names.machine_tags(newest.about)
         what = f"machine {digest(chosen)}"
-        if chosen and runs.once(TRAIN, what):
+        if chosen and runs.is_unsent(TRAIN, what):
             for name, value in chosen.items():
-                runs.client.set_tag(self._train(runs), name, value)
-            runs.sent(TRAIN, what)
+                runs.client.set_tag(self._training_run(runs), name, value)
+            runs.mark_sent(TRAIN, what)
 
-    def _known(self) -> dict[str, Any]:
+    def _network_parameters(self) -> dict[str, Any]:
         """Return what is known of the network once it is there."""
-        newest = next(checkpoints(self.directory), None)
+        newest = next(list_checkpoints(self.directory), None)
         return {} if newest is None else names.network_parameters(newest.about)
 
-    def _grids(self, runs: Runs) -> None:
+    def _send_grids(self, runs: Runs) -> None:
         for path in sorted((self.directory / "grids").glob("step-*.png")):
-            if runs.once(TRAIN, path.name):
+            if runs.is_unsent(TRAIN, path.name):
                 step = int(path.stem.removeprefix("step-"))
-                runs.client.log_image(self._train(runs), open_picture(path), key="train/grid", step=step)
-                runs.sent(TRAIN, path.name)
+                runs.client.log_image(self._training_run(runs), read_image(path), key="train/grid", step=step)
+                runs.mark_sent(TRAIN, path.name)
 
     def _finished_samples(self) -> Iterator[Samples]:
-        for directory in by_age(self.directory / "samples"):
+        for directory in finished_directories(self.directory / "samples"):
             samples = Samples.finished(directory)
             if samples is not None:
                 yield samples
 
-    def _own(self) -> set[str]:
+    def _own_samples(self) -> set[str]:
         """Return the names of the directories of the experiment's own samplers."""
-        checkpoint = finished(self.directory, self.experiment.training.steps)
+        checkpoint = find_finished_checkpoint(self.directory, self.experiment.training.steps)
         if checkpoint is None:
             return set()
         return {
@@ -196,92 +198,92 @@ class Mirror(Connecting):
             for sampler in self.experiment.sampling.samplers
         }
 
-    def _judged(self, report: Report) -> list[Samples]:
+    def _evaluated_samples(self, report: Report) -> list[Samples]:
         """Return the samples that a report is about: there may be others under the same label."""
         about = report.details["samplers"]
         return [samples for samples in self._finished_samples() if about.get(samples.label) == samples.about]
 
-    def _samples(self, runs: Runs, samples: Samples) -> None:
+    def _send_samples(self, runs: Runs, samples: Samples) -> None:
         key = samples.directory.name
-        if not runs.once(key, "samples"):
+        if not runs.is_unsent(key, "samples"):
             return
         about, done = samples.about, (samples.directory / MANIFEST).stat().st_mtime
         tags = names.plugin_tags([about["plugin"]])
-        start = done - about["seconds_per_picture"] * about["count"]
-        parameters = {**self._parameters(), **self._known()}
+        start = done - about["seconds_per_image"] * about["count"]
+        parameters = {**self._parameters(), **self._network_parameters()}
         parameters["training.steps"] = parameters.pop("steps")  # the sampler has steps of its own
         parameters |= names.sampler_parameters(about)
         parameters["model"] = runs.name_of(PARENT)
-        child = runs.make(key, samples.label, parameters, tags, start)
-        speed = _metrics({"seconds_per_picture": about["seconds_per_picture"]}, samples.directory)
+        child = runs.get_or_create(key, samples.label, parameters, tags, start)
+        speed = _metrics({"seconds_per_image": about["seconds_per_image"]}, samples.directory)
         runs.client.log_batch(child, metrics=speed)
-        self._grid(runs, key, key, "drawn", samples)
-        # a group's place on MLflow's page is that of its name in the alphabet: pictures come first
-        self._grid(runs, PARENT, key, names.metric_key(f"drawn/{samples.label}"), samples)
+        self._send_grid(runs, key, key, "drawn", samples)
+        # a group's place on MLflow's page is that of its name in the alphabet: images come first
+        self._send_grid(runs, PARENT, key, names.metric_key(f"samples/{samples.label}"), samples)
         runs.set_status(key, "FINISHED", done)
-        runs.sent(key, "samples")
+        runs.mark_sent(key, "samples")
 
-    def _grid(self, runs: Runs, to: str, key: str, name: str, samples: Samples) -> None:
-        if runs.once(to, f"grid {key}"):
-            runs.client.log_image(runs.memory.runs[to], open_picture(samples.grid), key=name, step=0)
-            runs.sent(to, f"grid {key}")
+    def _send_grid(self, runs: Runs, to: str, key: str, name: str, samples: Samples) -> None:
+        if runs.is_unsent(to, f"grid {key}"):
+            runs.client.log_image(runs.sync_state.runs[to], read_image(samples.grid), key=name, step=0)
+            runs.mark_sent(to, f"grid {key}")
 
-    def _evaluation(self, runs: Runs, report: Report) -> None:
+    def _send_evaluation(self, runs: Runs, report: Report) -> None:
         name = report.directory.name
-        if not runs.once(PARENT, f"evaluation {name}"):
+        if not runs.is_unsent(PARENT, f"evaluation {name}"):
             return
-        parent = runs.memory.runs[PARENT]
-        self._results(runs, report)
-        self._table_of_pictures(runs, report)
+        parent = runs.sync_state.runs[PARENT]
+        self._send_results(runs, report)
+        self._send_image_table(runs, report)
         runs.client.log_artifact(parent, str(report.directory / "report.json"), "eval")
         runs.client.log_text(parent, markdown(report), "eval/table.md")
         runs.client.set_tag(parent, "mlflow.note.content", markdown(report))
         send_protocol(runs, PARENT, report)
         send_table(runs, PARENT, report, "eval")
-        for tag, told in names.plugin_tags(report.details["plugins"]).items():  # of this evaluation, not the first
-            runs.client.set_tag(parent, tag, told)
-        runs.sent(PARENT, f"evaluation {name}")
+        for tag, text in names.plugin_tags(report.details["plugins"]).items():  # of this evaluation, not the first
+            runs.client.set_tag(parent, tag, text)
+        runs.mark_sent(PARENT, f"evaluation {name}")
 
-    def _results(self, runs: Runs, report: Report) -> None:
+    def _send_results(self, runs: Runs, report: Report) -> None:
         features = str(report.protocol["features"])
-        children = {samples.label: samples.directory.name for samples in self._judged(report)}
-        together: dict[str, float] = {}
+        children = {samples.label: samples.directory.name for samples in self._evaluated_samples(report)}
+        values: dict[str, float] = {}
         for row in report.rows:
-            for column in telling(report) & row.results.keys():
-                together[names.result_key(column, features, row.label)] = row.results[column].value
-            child = runs.memory.runs.get(children.get(row.label, "")) if row.kind == "sampler" else None
+            for column in chart_columns(report) & row.results.keys():
+                values[names.result_key(column, features, row.label)] = row.results[column].value
+            child = runs.sync_state.runs.get(children.get(row.label, "")) if row.kind == "sampler" else None
             if child is not None:
-                runs.client.log_batch(child, metrics=_metrics(_own(row, features), report.directory))
+                runs.client.log_batch(child, metrics=_metrics(_sampler_results(row, features), report.directory))
                 send_protocol(runs, children[row.label], report)
-        together |= {f"model/{name}": found.value for name, found in report.model.items()}
-        runs.client.log_batch(runs.memory.runs[PARENT], metrics=_metrics(together, report.directory))
+        values |= {f"model/{name}": found.value for name, found in report.model.items()}
+        runs.client.log_batch(runs.sync_state.runs[PARENT], metrics=_metrics(values, report.directory))
         send_best(runs, report)
-        self._curves(runs, report)
+        self._send_curves(runs, report)
 
-    def _curves(self, runs: Runs, report: Report) -> None:
-        """Send the model's curves, as charts over their own steps and as a picture, and the nearest pictures."""
-        parent = runs.memory.runs[PARENT]
+    def _send_curves(self, runs: Runs, report: Report) -> None:
+        """Send the model's curves, as charts over their own steps and as an image, and the nearest images."""
+        parent = runs.sync_state.runs[PARENT]
         for name, curve in report.curves.items():
             points = [(int(x), found.value) for x, found in curve]
             runs.client.log_batch(parent, metrics=_points(f"model/{name}", points, report.directory))
-        if report.picture_of_curves is not None:
-            runs.client.log_artifact(parent, str(report.picture_of_curves), "eval")
-        for path in report.pictures_of_neighbours.values():
+        if report.curves_figure is not None:
+            runs.client.log_artifact(parent, str(report.curves_figure), "eval")
+        for path in report.neighbour_figures.values():
             runs.client.log_artifact(parent, str(path), "eval/nearest")
 
-    def _table_of_pictures(self, runs: Runs, report: Report) -> None:
-        """Add the pictures of each sampler to the table in which MLflow shows samplers by runs."""
+    def _send_image_table(self, runs: Runs, report: Report) -> None:
+        """Add the images of each sampler to the table in which MLflow shows samplers by runs."""
         import mlflow
 
-        for samples in self._judged(report):
+        for samples in self._evaluated_samples(report):
             what = f"table {samples.directory.name}"
-            if runs.once(PARENT, what):
-                row = {"sampler": [samples.label], "samples": [mlflow.Image(open_picture(samples.grid))]}
-                runs.client.log_table(runs.memory.runs[PARENT], row, "eval/samplers.json")
-                runs.sent(PARENT, what)
+            if runs.is_unsent(PARENT, what):
+                row = {"sampler": [samples.label], "samples": [mlflow.Image(read_image(samples.grid))]}
+                runs.client.log_table(runs.sync_state.runs[PARENT], row, "eval/samplers.json")
+                runs.mark_sent(PARENT, what)
 
 
-def _own(row: Row, features: str) -> dict[str, float]:
+def _sampler_results(row: Row, features: str) -> dict[str, float]:
     """Return the results of a sampler under the keys of its own run, with their standard errors."""
     own: dict[str, float] = {}
     for column, (value, stderr) in row.results.items():
@@ -292,7 +294,7 @@ def _own(row: Row, features: str) -> dict[str, float]:
     return own
 
 
-def _train_metrics(entry: Entry) -> list[Metric]:
+def _train_metrics(entry: JournalEntry) -> list[Metric]:
     from mlflow.entities import Metric
 
     when = int(entry["time"] * 1000)

@@ -9,13 +9,13 @@ from textwrap import shorten
 from typing import Any
 
 from noisette import Experiment, registry
-from noisette.layout import COSMETIC, WATCHING
+from noisette.layout import COSMETIC, MONITORING
 from noisette.storage import digest
 
 __all__ = [
-    "SEEN",
-    "differing",
-    "flat",
+    "VISIBLE_CHARACTERS",
+    "differing_options",
+    "flatten",
     "machine_tags",
     "metric_key",
     "network_parameters",
@@ -30,10 +30,15 @@ __all__ = [
 _LONGEST = 30  # characters of an option in a name
 _LONGEST_KEY = 200
 _PLUGINS = ("dataset", "schedule", "objective", "backbone")
-_TELLING = {"seed": "seed", "training.steps": "steps", "training.lr": "lr", "training.batch_size": "batch"}
+_ALWAYS_SHOWN = {
+    "seed": "seed",
+    "training.steps": "steps",
+    "training.lr": "lr",
+    "training.batch_size": "batch_size",
+}
 """Options that every run tells, and their names: short, as a card of MLflow's has five lines for all of them."""
 
-SEEN = 20
+VISIBLE_CHARACTERS = 20
 """Characters of a run's name that MLflow's pages show at least; they show 25 at most."""
 
 
@@ -45,34 +50,34 @@ def run_name(experiment: Experiment, overrides: Mapping[str, Any], first: Iterab
         overrides: how its config was changed, by path.
         first: paths of options that come before the others, because a run beside it has others.
     """
-    parts = {path: _part(path, value) for path, value in overrides.items() if _tells(path)}
+    parts = {path: _part(path, value) for path, value in overrides.items() if _changes_model(path)}
     usual = {
         "training.steps": f"{experiment.training.steps} steps",
         "objective": experiment.objective.name,
         "schedule": experiment.schedule.name,
     }
     parts = {path: part for path, part in parts.items() if _section(path) not in usual} | usual
-    options = flat(experiment.options())
+    options = flatten(experiment.options())
     leading = {path: _part(path, options[path]) for path in first if path in options}
     ahead = {path: usual.get(_section(path), part) for path, part in leading.items()}
     rest = [part for path, part in parts.items() if part not in ahead.values() and path not in ahead]
     return " ".join([*dict.fromkeys(ahead.values()), *rest])
 
 
-def flat(options: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def flatten(options: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Return nested options by path: ``{"training.steps": 500}``; lists are kept whole."""
     found: dict[str, Any] = {}
     for key, value in options.items():
         inner = f"{path}.{key}" if path else str(key)
-        found |= flat(value, inner) if isinstance(value, Mapping) and value else {inner: value}
+        found |= flatten(value, inner) if isinstance(value, Mapping) and value else {inner: value}
     return found
 
 
-def differing(options: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+def differing_options(options: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
     """Return the paths at which two experiments' options differ, those that decide the network first."""
-    ours, theirs = flat(options), flat(others)
+    ours, theirs = flatten(options), flatten(others)
     paths = [path for path, value in ours.items() if value != theirs.get(path) and path != "name"]
-    return sorted(paths, key=lambda path: not _tells(path))
+    return sorted(paths, key=lambda path: not _changes_model(path))
 
 
 def _section(path: str) -> str:
@@ -80,11 +85,11 @@ def _section(path: str) -> str:
     return path.removesuffix(".name")
 
 
-def _tells(path: str) -> bool:
+def _changes_model(path: str) -> bool:
     """Return whether an option changes the network."""
     section, _, key = path.partition(".")
-    cosmetic = section == "training" and key in COSMETIC | WATCHING
-    return section not in ("sampling", "evaluation", "name", "pictures") and not cosmetic
+    cosmetic = section == "training" and key in COSMETIC | MONITORING
+    return section not in ("sampling", "evaluation", "name", "figures") and not cosmetic
 
 
 def _part(path: str, value: Any) -> str:
@@ -101,15 +106,15 @@ def parameters(experiment: Experiment, overrides: Mapping[str, Any]) -> dict[str
 
     MLflow's cards list every parameter that a run has, and have no space for the whole config.
     """
-    options = flat(experiment.options())
+    options = flatten(experiment.options())
     plugins = {kind: getattr(experiment, kind).name for kind in _PLUGINS}
     changed = {
         path: options[path]
-        for path in flat(overrides)
-        if path in options and _tells(path) and _section(path) not in plugins
+        for path in flatten(overrides)
+        if path in options and _changes_model(path) and _section(path) not in plugins
     }
-    changed = {path: value for path, value in changed.items() if path not in _TELLING}
-    return plugins | {name: options[path] for path, name in _TELLING.items()} | changed
+    changed = {path: value for path, value in changed.items() if path not in _ALWAYS_SHOWN}
+    return plugins | {name: options[path] for path, name in _ALWAYS_SHOWN.items()} | changed
 
 
 def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
         "sampler": about["sampler"]["name"],
         "steps": about["steps"],
         "network_calls": about["network_calls"],
-        "count": about["count"],
+        "num_images": about["count"],
         **options,
     }
 

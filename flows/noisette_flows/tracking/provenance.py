@@ -23,13 +23,13 @@ from noisette_flows.tracking.runs import PARENT, Runs
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-__all__ = ["pictures_of", "provenance_of", "send_provenance"]
+__all__ = ["collect_provenance", "dataset_inputs", "send_provenance"]
 
 _DIGEST = 8  # characters; MLflow's page shows them all
 
 
-def pictures_of(experiment: Experiment, run: Path) -> list[DatasetInput]:
-    """Return the training and the test pictures of an experiment; nothing while they are not prepared."""
+def dataset_inputs(experiment: Experiment, run: Path) -> list[DatasetInput]:
+    """Return the training and the test images of an experiment; nothing while they are not prepared."""
     try:
         data = Prepared.finished(data_directory(experiment, run.parent))
     except NoisetteError:  # its source is gone; what was prepared of it may still be trained on
@@ -61,14 +61,14 @@ _PATIENCE = 10.0
 _LONGEST = 2000  # characters of a command
 
 
-def provenance_of(flow_run: str = "") -> dict[str, str]:
+def collect_provenance(flow_run: str = "") -> dict[str, str]:
     """Return the tags of this process: its command line without passwords, its machine, and what it runs.
 
     Args:
         flow_run: id of the Prefect flow run, empty without one.
     """
     command = re.sub(r"://[^/@\s]*@", "://", shlex.join(sys.argv))
-    told = {
+    facts = {
         "noisette.flow_run": flow_run,
         "noisette.flow_run.url": _flow_run_url(flow_run),
         "noisette.command": command[:_LONGEST],
@@ -79,20 +79,20 @@ def provenance_of(flow_run: str = "") -> dict[str, str]:
         "noisette.platform": platform.platform(),
         "mlflow.source.git.commit": _commit(),
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in facts.items() if value}
 
 
 def send_provenance(runs: Runs, tags: Mapping[str, str]) -> None:
     """Set the tags of the newest command, and log the packages of this environment as `environment.txt`."""
     from mlflow.entities import RunTag
 
-    parent, what = runs.memory.runs[PARENT], f"provenance {digest(dict(tags))}"
-    if not tags or not runs.once(PARENT, what):
+    parent, what = runs.sync_state.runs[PARENT], f"provenance {digest(dict(tags))}"
+    if not tags or not runs.is_unsent(PARENT, what):
         return
     packages = sorted({f"{one.metadata['Name']}=={one.version}" for one in distributions()})
     runs.client.log_text(parent, "\n".join(packages) + "\n", "environment.txt")
     runs.client.log_batch(parent, tags=[RunTag(name, value) for name, value in tags.items()])
-    runs.sent(PARENT, what)
+    runs.mark_sent(PARENT, what)
 
 
 def _flow_run_url(flow_run: str) -> str:

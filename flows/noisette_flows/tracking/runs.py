@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sync_state import Memory
+from noisette_flows.tracking.sync_state import SyncState
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["DIRECTORY", "PARENT", "TRAIN", "Runs", "client_of"]
+__all__ = ["DIRECTORY", "PARENT", "TRAIN", "Runs", "make_client"]
 
 PARENT, TRAIN = "parent", "train"
 
@@ -26,13 +26,13 @@ DIRECTORY = "noisette.directory"
 """Tag of the directory that a run shows."""
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # for which MLflow's menu has models, not prompts
-_MARK = "noisette.part"
-_BESIDE = 500  # other runs that a name is told apart from
-_TOGETHER = 100  # parameters in one request
+_PART_TAG = "noisette.part"
+_MAX_OTHERS = 500  # other runs that a name is told apart from
+_PARAMETERS_PER_REQUEST = 100  # parameters in one request
 _LONGEST = 500  # characters of a parameter, which every database takes
 
 
-def client_of(store: Store) -> MlflowClient:
+def make_client(store: Store) -> MlflowClient:
     """Return MLflow's client of a store; user and password go into this process's environment.
 
     Raises:
@@ -57,34 +57,34 @@ class Runs:
         memory: what the store has already.
     """
 
-    def __init__(self, client: MlflowClient, store: Store, directory: Path, memory: Memory) -> None:
-        self.client, self._store, self._directory, self.memory = client, store, directory, memory
+    def __init__(self, client: MlflowClient, store: Store, directory: Path, sync_state: SyncState) -> None:
+        self.client, self._store, self._directory, self.sync_state = client, store, directory, sync_state
 
     def check(self, experiment: str) -> None:
         """Find the MLflow experiment, or make it; forget runs that somebody has deleted.
 
         A directory that was moved keeps its runs. One that was copied, beside the original, gets runs of its own.
         """
-        self.memory.experiment = self._experiment(experiment)
-        gone = [key for key, run_id in self.memory.runs.items() if not self._exists(run_id)]
+        self.sync_state.experiment = self._get_or_create_experiment(experiment)
+        gone = [key for key, run_id in self.sync_state.runs.items() if not self._exists(run_id)]
         if PARENT in gone:  # children without a parent are of no use
-            gone = list(self.memory.runs)
+            gone = list(self.sync_state.runs)
         for key in gone:
-            self.memory.forget(key)
-        if PARENT in self.memory.runs:
-            self._follow()
+            self.sync_state.forget(key)
+        if PARENT in self.sync_state.runs:
+            self._follow_directory()
 
-    def _follow(self) -> None:
-        parent, here = self.memory.runs[PARENT], str(self._directory.resolve())
+    def _follow_directory(self) -> None:
+        parent, here = self.sync_state.runs[PARENT], str(self._directory.resolve())
         before = self.client.get_run(parent).data.tags.get(DIRECTORY, here)
         if before == here:
             return
-        if Memory.load(Path(before), self._store).runs.get(PARENT) == parent:
-            self.memory = Memory(store=self.memory.store, experiment=self.memory.experiment)
+        if SyncState.load(Path(before), self._store).runs.get(PARENT) == parent:
+            self.sync_state = SyncState(store=self.sync_state.store, experiment=self.sync_state.experiment)
         else:
             self.client.set_tag(parent, DIRECTORY, here)
 
-    def _experiment(self, name: str) -> str:
+    def _get_or_create_experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             place = self._store.artifacts(name)
@@ -100,17 +100,17 @@ class Runs:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return False
-        same = run.info.experiment_id == self.memory.experiment
+        same = run.info.experiment_id == self.sync_state.experiment
         return same and run.info.lifecycle_stage == "active"
 
-    def alike(self, beginning: str, tags: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    def similar_experiments(self, beginning: str, tags: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """Yield the options of the other experiments here whose names begin alike, newest first."""
         import yaml
         from mlflow.exceptions import MlflowException
 
-        for run in self.client.search_runs([self.memory.experiment], max_results=_BESIDE):
-            told, name = run.data.tags, run.info.run_name or ""
-            if "noisette.config" not in told or told[DIRECTORY] == tags[DIRECTORY]:
+        for run in self.client.search_runs([self.sync_state.experiment], max_results=_MAX_OTHERS):
+            others, name = run.data.tags, run.info.run_name or ""
+            if "noisette.config" not in others or others[DIRECTORY] == tags[DIRECTORY]:
                 continue
             if name.startswith(beginning):
                 try:
@@ -122,7 +122,7 @@ class Runs:
                 if isinstance(options, dict):
                     yield options
 
-    def make(
+    def get_or_create(
         self,
         key: str,
         name: str,
@@ -131,79 +131,79 @@ class Runs:
         start: float | None = None,
     ) -> str:
         """Return the id of a run, made if it is not there yet; it began at `start`, in seconds since 1970."""
-        if key not in self.memory.runs:
-            family = {} if key == PARENT else {"mlflow.parentRunId": self.memory.runs[PARENT]}
-            mark = self._mark(key)
-            all_tags = {**_source(), **family, **tags, _MARK: mark}
-            run = self._made_before(key, mark) or self.client.create_run(
-                self.memory.experiment, _ms(start), all_tags, run_name=name
+        if key not in self.sync_state.runs:
+            family = {} if key == PARENT else {"mlflow.parentRunId": self.sync_state.runs[PARENT]}
+            part = self._part_tag(key)
+            all_tags = {**_source_tags(), **family, **tags, _PART_TAG: part}
+            run = self._find_created(key, part) or self.client.create_run(
+                self.sync_state.experiment, _milliseconds(start), all_tags, run_name=name
             )
-            self.memory.runs[key] = str(run.info.run_id)
-            self.memory.statuses[key] = "RUNNING"
+            self.sync_state.runs[key] = str(run.info.run_id)
+            self.sync_state.statuses[key] = "RUNNING"
             self.save()
-        if self.once(key, "parameters"):
+        if self.is_unsent(key, "parameters"):
             self.add_parameters(key, parameters)
-            self.sent(key, "parameters")
-        return self.memory.runs[key]
+            self.mark_sent(key, "parameters")
+        return self.sync_state.runs[key]
 
-    def _mark(self, key: str) -> str:
+    def _part_tag(self, key: str) -> str:
         """Return a tag that no other run has."""
-        self.memory.token = self.memory.token or uuid4().hex
-        return f"{self.memory.token} {key}"
+        self.sync_state.token = self.sync_state.token or uuid4().hex
+        return f"{self.sync_state.token} {key}"
 
-    def _made_before(self, key: str, mark: str) -> Run | None:
+    def _find_created(self, key: str, part: str) -> Run | None:
         """Return a run that was made, though its id was lost on the way back; from now on, one may have been."""
-        if key in self.memory.begun:
-            found = self.client.search_runs([self.memory.experiment], f"tags.`{_MARK}` = '{mark}'")
+        if key in self.sync_state.begun:
+            found = self.client.search_runs([self.sync_state.experiment], f"tags.`{_PART_TAG}` = '{part}'")
             return found[0] if found else None
-        self.memory.begun.append(key)
+        self.sync_state.begun.append(key)
         self.save()
         return None
 
     def name_of(self, key: str) -> str:
         """Return the name of a run, as it is in MLflow now."""
-        return str(self.client.get_run(self.memory.runs[key]).info.run_name)
+        return str(self.client.get_run(self.sync_state.runs[key]).info.run_name)
 
     def add_parameters(self, key: str, parameters: Mapping[str, Any]) -> None:
         """Log parameters of a run that is there."""
         from mlflow.entities import Param
 
-        run_id = self.memory.runs[key]
+        run_id = self.sync_state.runs[key]
 
-        given = [Param(key, str(value)[:_LONGEST]) for key, value in parameters.items()]
-        for start in range(0, len(given), _TOGETHER):
-            self.client.log_batch(run_id, params=given[start : start + _TOGETHER])
+        params = [Param(key, str(value)[:_LONGEST]) for key, value in parameters.items()]
+        for start in range(0, len(params), _PARAMETERS_PER_REQUEST):
+            self.client.log_batch(run_id, params=params[start : start + _PARAMETERS_PER_REQUEST])
 
     def set_status(self, key: str, status: str, end: float | None = None) -> None:
         """Give a run its status, if it has another; it ended at `end`, or now."""
-        if key not in self.memory.runs or self.memory.statuses.get(key) == status:
+        if key not in self.sync_state.runs or self.sync_state.statuses.get(key) == status:
             return
         if status == "RUNNING":
-            self.client.update_run(self.memory.runs[key], status=status)
+            self.client.update_run(self.sync_state.runs[key], status=status)
         else:
-            self.client.set_terminated(self.memory.runs[key], status, end_time=_ms(end))
-        self.memory.statuses[key] = status
+            self.client.set_terminated(self.sync_state.runs[key], status, end_time=_milliseconds(end))
+        self.sync_state.statuses[key] = status
         self.save()
 
-    def once(self, key: str, what: str) -> bool:
-        """Return whether something was never sent to a run; call `sent` when it has been."""
-        return f"{key}: {what}" not in self.memory.sent
+    def is_unsent(self, key: str, what: str) -> bool:
+        """Return whether something was never sent to a run; call `mark_sent` when it has been."""
+        return f"{key}: {what}" not in self.sync_state.sent
 
-    def sent(self, key: str, what: str) -> None:
+    def mark_sent(self, key: str, what: str) -> None:
         """Remember that something was sent to a run."""
-        self.memory.sent.append(f"{key}: {what}")
+        self.sync_state.sent.append(f"{key}: {what}")
         self.save()
 
     def save(self) -> None:
         """Write the memory to the run directory."""
-        self.memory.save(self._directory)
+        self.sync_state.save(self._directory)
 
 
-def _ms(seconds: float | None) -> int:
+def _milliseconds(seconds: float | None) -> int:
     return int((time.time() if seconds is None else seconds) * 1000)
 
 
-def _source() -> dict[str, str]:
+def _source_tags() -> dict[str, str]:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container without a user's name

@@ -1,6 +1,6 @@
 """The process that sends a run directory to MLflow while the run goes on in another.
 
-A process, not a thread: MLflow's own work (its import, making its tables, packing pictures) holds Python's
+A process, not a thread: MLflow's own work (its import, making its tables, packing images) holds Python's
 interpreter lock for seconds, one that hangs can be ended, and what it prints stays out of the way. It looks at the
 directory every two seconds, reads one JSON object a line from its parent, and ends with it:
 
@@ -28,13 +28,13 @@ from typing import Any, TextIO
 
 from noisette import NoisetteError
 from noisette.config import Experiment, parse
-from noisette_flows.tracking.figures import ShowMirror
+from noisette_flows.tracking.figures import FigureMirror
 from noisette_flows.tracking.mirror import Mirror
-from noisette_flows.tracking.run_locks import bury
+from noisette_flows.tracking.run_locks import mark_killed_runs
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.sync_state import fingerprint
-from noisette_flows.tracking.system_metrics import Gauge
+from noisette_flows.tracking.system_metrics import SystemMetrics
 
 __all__ = ["main"]
 
@@ -70,61 +70,61 @@ class _Sender:
         warnings: what the person who runs this should know.
     """
 
-    def __init__(self, mirror: Mirror | ShowMirror) -> None:
+    def __init__(self, mirror: Mirror | FigureMirror) -> None:
         import mlflow  # noqa: F401  # whole, before the gauge's thread imports parts of it
 
         self._mirror = mirror
-        self._gauge = Gauge(mirror.directory)
-        self._seen = ""
-        self._next = 0.0
-        self._buried = False
+        self._system_metrics = SystemMetrics(mirror.directory)
+        self._sent_state = ""
+        self._retry_at = 0.0
+        self._killed_marked = False
         self.statuses = {PARENT: "RUNNING"}
         self.failure, self.lasting = "", False
         self.warnings: list[str] = []
         logging.getLogger("noisette_flows").addHandler(_Collector(self.warnings))
 
-    def hear(self, statuses: dict[str, str]) -> None:
+    def update_statuses(self, statuses: dict[str, str]) -> None:
         """Take over what the parent says of its runs."""
         self.statuses |= statuses
-        self._gauge.training(self.statuses.get(TRAIN) == "RUNNING")
+        self._system_metrics.set_training(self.statuses.get(TRAIN) == "RUNNING")
 
     def finish(self) -> dict[str, Any]:
         """Send the rest; return what the parent is to tell."""
-        self._gauge.end()
+        self._system_metrics.end()
         self.send(at_once=True)
         return {"failure": self.failure, "lasting": self.lasting, "warnings": self.warnings}
 
     def send(self, *, at_once: bool) -> None:
         """Send what is new; after a failure not before some time has passed, except at once."""
-        seen = fingerprint(self._mirror.directory) + str(sorted(self.statuses.items()))
-        if not at_once and (seen == self._seen or time.monotonic() < self._next):
+        state = fingerprint(self._mirror.directory) + str(sorted(self.statuses.items()))
+        if not at_once and (state == self._sent_state or time.monotonic() < self._retry_at):
             return
         try:
-            if not self._buried:
-                bury(self._mirror.directory.parent, self._mirror.store)
-                self._buried = True
+            if not self._killed_marked:
+                mark_killed_runs(self._mirror.directory.parent, self._mirror.store)
+                self._killed_marked = True
             self._mirror.sync(self.statuses)
-            self._seen, self.failure = seen, ""
+            self._sent_state, self.failure = state, ""
         except Exception as error:  # of many libraries; MLflow is a view, and is tried again
             traceback.print_exc()
             self.lasting = isinstance(error, NoisetteError)
-            told = self._mirror.store.hide(str(error).partition("\n")[0]) or type(error).__name__
-            self.failure = told if self.lasting else shorten(told, _LONGEST, placeholder=" ...")
-            self._next = time.monotonic() + _PAUSE_AFTER_FAILURE
+            reason = self._mirror.store.redact(str(error).partition("\n")[0]) or type(error).__name__
+            self.failure = reason if self.lasting else shorten(reason, _LONGEST, placeholder=" ...")
+            self._retry_at = time.monotonic() + _PAUSE_AFTER_FAILURE
 
 
 class _Collector(logging.Handler):
     """Keeps warnings in a list."""
 
-    def __init__(self, kept: list[str]) -> None:
+    def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self._kept = kept
+        self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._kept.append(record.getMessage())
+        self._messages.append(record.getMessage())
 
 
-class _Hidden:
+class _RedactedStream:
     """A stream that shows no passwords, whoever writes to it.
 
     Args:
@@ -136,7 +136,7 @@ class _Hidden:
         self._stream, self._store = stream, store
 
     def write(self, text: str) -> int:
-        return self._stream.write(self._store.hide(text))
+        return self._stream.write(self._store.redact(text))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -152,32 +152,32 @@ def main() -> int:
             if sender is None:
                 sender = _Sender(_mirror(message))
                 continue
-            sender.hear(message["statuses"])
+            sender.update_statuses(message["statuses"])
             ended = message.get("end", False)
         if sender is not None and not ended:
             sender.send(at_once=False)
     if sender is None:
         return 1
     if not ended:  # the parent was killed
-        sender.hear({key: "KILLED" for key, value in sender.statuses.items() if value == "RUNNING"})
+        sender.update_statuses({key: "KILLED" for key, value in sender.statuses.items() if value == "RUNNING"})
     answer = sender.finish()
     print(json.dumps(answer))
     return 1 if answer["failure"] else 0
 
 
-def _mirror(order: dict[str, Any]) -> Mirror | ShowMirror:
+def _mirror(order: dict[str, Any]) -> Mirror | FigureMirror:
     store = Store.of(order["uri"])
     if store is None:
         raise ValueError("expected the URI of a store")
-    sys.stderr = _Hidden(sys.stderr, store)  # before MLflow's log is made
+    sys.stderr = _RedactedStream(sys.stderr, store)  # before MLflow's log is made
     config, directory = parse(order["experiment"]), Path(order["directory"])
     if isinstance(config, Experiment):
         return Mirror(config, directory, store, order["overrides"], _without_passwords(order, store))
-    return ShowMirror(config, directory, store)
+    return FigureMirror(config, directory, store)
 
 
 def _without_passwords(order: dict[str, Any], store: Store) -> dict[str, str]:
-    return {name: store.hide(value) for name, value in order.get("provenance", {}).items()}
+    return {name: store.redact(value) for name, value in order.get("provenance", {}).items()}
 
 
 if __name__ == "__main__":

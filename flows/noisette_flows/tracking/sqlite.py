@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from noisette import ConfigError
 from noisette.errors import Problem
 
-__all__ = ["database_of", "for_sqlalchemy", "quoted", "relative", "relocate"]
+__all__ = ["database_of", "for_sqlalchemy", "relative_to_cwd", "relocate", "sqlite_uri"]
 
 _SQLITE = "sqlite:///"
 
@@ -23,7 +23,7 @@ def database_of(uri: str) -> Path | None:
     return Path(unquote(path)).absolute()
 
 
-def quoted(database: Path) -> str:
+def sqlite_uri(database: Path) -> str:
     """Return the URI of a database, from which `database_of` finds it whatever letters are in its path."""
     return f"{_SQLITE}{quote(str(database), safe='/ ~:@!$&()*+,;=')}"
 
@@ -38,7 +38,7 @@ def for_sqlalchemy(database: Path) -> str:
         return f"{_SQLITE}{database}"
     from sqlalchemy.engine import URL, make_url
 
-    for path in (str(database), str(relative(database))):
+    for path in (str(database), str(relative_to_cwd(database))):
         uri = URL.create("sqlite", database=path).render_as_string()
         if make_url(uri).database == path:
             return uri
@@ -46,7 +46,7 @@ def for_sqlalchemy(database: Path) -> str:
     raise ConfigError("tracking URI", [Problem("", f"{reason}. Work in its own folder, or name another file")])
 
 
-def relative(path: Path) -> Path:
+def relative_to_cwd(path: Path) -> Path:
     """Return a path from the working folder, if it lies below that."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 

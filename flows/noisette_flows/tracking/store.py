@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from noisette import ConfigError
 from noisette.errors import Problem
 from noisette_flows.tracking.database import is_ready, prepare, store_id
-from noisette_flows.tracking.sqlite import database_of, for_sqlalchemy, quoted, relative
+from noisette_flows.tracking.sqlite import database_of, for_sqlalchemy, relative_to_cwd, sqlite_uri
 
 __all__ = ["DEFAULT", "OFF", "Store"]
 
@@ -64,10 +64,10 @@ class Store:
     def in_file(cls, database: Path) -> Store:
         """Return the store of an SQLite file; raises as `of`, where SQLAlchemy cannot be told its path."""
         for_sqlalchemy(database.absolute())
-        return cls(quoted(database.absolute()), database.absolute())
+        return cls(sqlite_uri(database.absolute()), database.absolute())
 
     @property
-    def shown(self) -> str:
+    def display_uri(self) -> str:
         """The address without user, password and options."""
         parts = urlsplit(self.uri)
         if not parts.netloc and self.database is not None:
@@ -86,7 +86,7 @@ class Store:
         """Return the address for MLflow's client, which takes a server's user and password from `login`."""
         if self.database is not None:
             return for_sqlalchemy(self.database)
-        return self.shown if self.login() else self.uri
+        return self.display_uri if self.login() else self.uri
 
     def prepare(self) -> None:
         """Make the database of a store in a file, or take over the one that is there; see `database.prepare`."""
@@ -103,14 +103,14 @@ class Store:
         Raises:
             UnusableDatabaseError: if the file cannot be read.
         """
-        return self.shown if self.database is None else store_id(self.database)
+        return self.display_uri if self.database is None else store_id(self.database)
 
     @property
     def ready(self) -> bool:
         """Whether there is nothing to `prepare`; raises as `identity`."""
         return self.database is None or is_ready(self.database)
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return a text, such as a library's message, without user, password and the values of options."""
         parts = urlsplit(self.uri)
         user = parts.netloc.rpartition("@")[0]
@@ -118,8 +118,8 @@ class Store:
         secrets = [parts.password or "", *(value for _, value in parse_qsl(parts.query))]
         for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
             hidden[secret] = "***"
-        for secret, shown in hidden.items():
-            text = text.replace(secret, shown)
+        for secret, display_uri in hidden.items():
+            text = text.replace(secret, display_uri)
         return text
 
     @property
@@ -137,33 +137,33 @@ class Store:
         return (beside.resolve() / "mlartifacts" / experiment).as_uri()  # MLflow unquotes plain paths, too
 
     @property
-    def served(self) -> str:
+    def server_url(self) -> str:
         """Where the server of `noisette up` shows it; empty if it is not up."""
-        from noisette_flows.serving.client import shown_by
+        from noisette_flows.serving.client import mlflow_url_of
 
-        return shown_by(self.uri)
+        return mlflow_url_of(self.uri)
 
     def ui_command(self) -> str | None:
         """Return the command that opens MLflow's pages, from the working directory; None where a server does."""
-        if self._is_server or self.served:
+        if self._is_server or self.server_url:
             return None
-        uri = for_sqlalchemy(relative(self.database)) if self.database else self.shown
-        return f"{_mlflow()} ui --backend-store-uri {shlex.quote(uri)}"
+        uri = for_sqlalchemy(relative_to_cwd(self.database)) if self.database else self.display_uri
+        return f"{_mlflow_command()} ui --backend-store-uri {shlex.quote(uri)}"
 
     def link(self, experiment_id: str) -> str:
         """Return the address of an experiment's page, with the charts of its runs side by side."""
-        base = self.shown if self._is_server else self.served or "http://127.0.0.1:5000"
+        base = self.display_uri if self._is_server else self.server_url or "http://127.0.0.1:5000"
         query = "?workflowType=machine_learning&compareRunsMode=CHART"
         return f"{base}/#/experiments/{experiment_id}/runs{query}"
 
 
-def _mlflow() -> str:
+def _mlflow_command() -> str:
     """Return how to call the mlflow of this environment, activated or not."""
     ours = Path(sys.executable).with_name("mlflow")
     found = shutil.which("mlflow")
     if found is not None and Path(found).resolve() == ours.resolve():
         return "mlflow"
-    return str(relative(ours)) if ours.exists() else "mlflow"
+    return str(relative_to_cwd(ours)) if ours.exists() else "mlflow"
 
 
 def _refuse_stray_passwords(uri: str) -> None:

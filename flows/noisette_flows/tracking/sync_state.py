@@ -1,6 +1,6 @@
 """What of a run directory is in MLflow already: `mlflow.json` beside the journal, by the store's identity.
 
-Without it a resumed run would make new MLflow runs, and a replay would send every picture again.
+Without it a resumed run would make new MLflow runs, and a replay would send every image again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from noisette.storage import MANIFEST, digest
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.system_metrics import MACHINE
 
-__all__ = ["MEMORY", "Memory", "behind", "by_age", "experiment_of", "fingerprint"]
+__all__ = ["SYNC_FILE", "SyncState", "experiment_of", "fingerprint", "finished_directories", "is_behind"]
 
-MEMORY = "mlflow.json"
+SYNC_FILE = "mlflow.json"
 
 
-class Memory(BaseModel):
+class SyncState(BaseModel):
     """What one store has of a run directory.
 
     Attributes:
@@ -34,7 +34,7 @@ class Memory(BaseModel):
         begun: those that the store was asked to make; it may have made one whose id never came back.
         lines: lines of the journal that were sent.
         machine: measurements of the machine that were sent.
-        sent: pictures, tables and reports that were sent, each as "run: what".
+        sent: images, tables and reports that were sent, each as "run: what".
         mirrored: the `fingerprint` of the run directory when all of it had been sent.
     """
 
@@ -50,27 +50,27 @@ class Memory(BaseModel):
     mirrored: str = ""
 
     @classmethod
-    def load(cls, run: Path, store: Store) -> Memory:
+    def load(cls, run: Path, store: Store) -> SyncState:
         """Return the memory of a store; empty if there is none, or if the store itself is gone.
 
         Raises:
             UnusableDatabaseError: if the store is a file that cannot be read.
         """
         identity = store.identity
-        kept = _read(run).get(identity)
+        stored = _read(run).get(identity)
         try:
-            memory = cls() if kept is None else cls.model_validate(kept)
+            sync_state = cls() if stored is None else cls.model_validate(stored)
         except ValidationError:
-            memory = cls()
-        memory.store = identity
-        return memory
+            sync_state = cls()
+        sync_state.store = identity
+        return sync_state
 
     def save(self, run: Path) -> None:
         """Write the memory, whole or not at all."""
         everything = {**_read(run), self.store: self.model_dump(mode="json")}
-        staging = run / f".{MEMORY}-{os.getpid()}"
+        staging = run / f".{SYNC_FILE}-{os.getpid()}"
         staging.write_text(json.dumps(everything, indent=1), encoding="utf-8")
-        staging.replace(run / MEMORY)
+        staging.replace(run / SYNC_FILE)
 
     def forget(self, key: str) -> None:
         """Forget one MLflow run, which is then made again."""
@@ -88,17 +88,17 @@ def fingerprint(run: Path) -> str:
         *run.glob(f"samples/[!.]*/{MANIFEST}"),
         *run.glob(f"evaluations/[!.]*/{MANIFEST}"),
         *run.glob(f"sweeps/[!.]*/{MANIFEST}"),
-        *run.glob(f"pictures/[!.]*/{MANIFEST}"),
+        *run.glob(f"images/[!.]*/{MANIFEST}"),
         *run.glob("grids/*.png"),
     ]
     names = sorted(path.relative_to(run).as_posix() for path in found)
     return digest([path.stat().st_size if path.exists() else 0 for path in written], names)
 
 
-def behind(run: Path, store: Store) -> bool:
+def is_behind(run: Path, store: Store) -> bool:
     """Return whether the store lacks something of this run directory; instant, asks no server."""
     try:
-        return not store.ready or Memory.load(run, store).mirrored != fingerprint(run)
+        return not store.ready or SyncState.load(run, store).mirrored != fingerprint(run)
     except NoisetteError:  # whoever sends will tell of it
         return True
 
@@ -106,12 +106,12 @@ def behind(run: Path, store: Store) -> bool:
 def experiment_of(run: Path, store: Store) -> str:
     """Return the id of the MLflow experiment that shows a run directory; empty while it is not known."""
     try:
-        return Memory.load(run, store).experiment
+        return SyncState.load(run, store).experiment
     except NoisetteError:
         return ""
 
 
-def by_age(directory: Path) -> list[Path]:
+def finished_directories(directory: Path) -> list[Path]:
     """Return the finished directories inside a directory, oldest first; those with a dot are being written."""
     manifests = sorted(directory.glob(f"[!.]*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
     return [manifest.parent for manifest in manifests]
@@ -119,7 +119,7 @@ def by_age(directory: Path) -> list[Path]:
 
 def _read(run: Path) -> dict[str, object]:
     try:
-        kept = json.loads((run / MEMORY).read_text(encoding="utf-8"))
+        stored = json.loads((run / SYNC_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return stored if isinstance(stored, dict) else {}

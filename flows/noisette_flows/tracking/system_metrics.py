@@ -17,17 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MACHINE", "Gauge", "measured"]
+__all__ = ["MACHINE", "SystemMetrics", "read_system_metrics"]
 
 MACHINE = "machine.jsonl"
 
 log = logging.getLogger(__name__)
 
-_FIRST, _SECONDS = 1.0, 10.0
-_SWITCH, _PACE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
+_FIRST_SECONDS, _SECONDS = 1.0, 10.0
+_SWITCH, _INTERVAL = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 
 
-class Gauge:
+class SystemMetrics:
     """Measures from a thread while there is training.
 
     Args:
@@ -36,15 +36,15 @@ class Gauge:
 
     def __init__(self, run: Path) -> None:
         self._path = run / MACHINE
-        self._seconds = float(os.environ.get(_PACE) or _SECONDS)
+        self._seconds = float(os.environ.get(_INTERVAL) or _SECONDS)
         self._training, self._ended = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name="machine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="machine", daemon=True)
         if os.environ.get(_SWITCH, "true").lower() not in ("false", "0"):
             self._thread.start()
 
-    def training(self, goes_on: bool) -> None:
+    def set_training(self, is_training: bool) -> None:
         """Be told whether there is training."""
-        (self._training.set if goes_on else self._training.clear)()
+        (self._training.set if is_training else self._training.clear)()
 
     def end(self) -> None:
         """Stop; nothing is written from now on."""
@@ -53,21 +53,21 @@ class Gauge:
         if self._thread.is_alive():
             self._thread.join(5.0)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         self._training.wait()
         monitors = [] if self._ended.is_set() else _monitors()
-        pause = min(_FIRST, self._seconds)  # of a short training, too, there is one
+        pause = min(_FIRST_SECONDS, self._seconds)  # of a short training, too, there is one
         while not self._ended.wait(pause):
             pause = self._seconds
             self._training.wait()
-            found = _measure(monitors)
+            found = _collect(monitors)
             if self._ended.is_set():
                 return
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"time": time.time(), "metrics": found}) + "\n")
 
 
-def measured(run: Path) -> Iterator[tuple[float, dict[str, float]]]:
+def read_system_metrics(run: Path) -> Iterator[tuple[float, dict[str, float]]]:
     """Yield the times and measurements of a run directory; a line that a crash cut short is left out."""
     path = run / MACHINE
     if not path.exists():
@@ -99,7 +99,7 @@ def _monitors() -> list[Any]:
     return monitors
 
 
-def _measure(monitors: list[Any]) -> dict[str, float]:
+def _collect(monitors: list[Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     for monitor in monitors:
         try:

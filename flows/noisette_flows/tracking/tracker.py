@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from noisette import Experiment, NoisetteError, Run, hookimpl
-from noisette.config import Show
+from noisette.config import FiguresConfig
 from noisette.hooks import Status
-from noisette_flows.tracking.provenance import provenance_of
-from noisette_flows.tracking.run_locks import Claim, zombies
+from noisette_flows.tracking.provenance import collect_provenance
+from noisette_flows.tracking.run_locks import RunLock, find_killed
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sync_state import MEMORY, behind
+from noisette_flows.tracking.sync_state import SYNC_FILE, is_behind
 
 __all__ = ["Tracker", "catch_up", "mark_killed"]
 
@@ -51,7 +51,7 @@ class Tracker:
 
     def __init__(
         self,
-        experiment: Experiment | Show,
+        experiment: Experiment | FiguresConfig,
         directory: Path,
         store: Store,
         overrides: Mapping[str, Any],
@@ -59,14 +59,14 @@ class Tracker:
     ) -> None:
         self._directory, self._store, self._log = directory, store, directory / _LOG
         order = {"experiment": experiment.options(), "directory": str(directory.absolute()), "uri": store.uri}
-        provenance = provenance_of(flow_run) if flow_run else {}
+        provenance = collect_provenance(flow_run) if flow_run else {}
         self._order = {**order, "overrides": dict(overrides), "provenance": provenance}
         self._statuses: dict[str, str] = {}
-        self._claim = Claim.take(directory)
+        self._run_lock = RunLock.take(directory)
         self._log.unlink(missing_ok=True)
-        self._sender = None if self._claim is None else self._start(self._claim)
+        self._sender = None if self._run_lock is None else self._start(self._run_lock)
 
-    def _start(self, claim: Claim) -> subprocess.Popen[bytes]:
+    def _start(self, run_lock: RunLock) -> subprocess.Popen[bytes]:
         with self._log.open("a", encoding="utf-8") as log_file:
             sender = subprocess.Popen(
                 [sys.executable, "-P", "-m", "noisette_flows.tracking.sender"],
@@ -74,18 +74,18 @@ class Tracker:
                 stdout=subprocess.PIPE,
                 stderr=log_file,
                 start_new_session=True,  # Ctrl-C is not for it: it sends the rest when its parent has stopped
-                pass_fds=(claim.handle,),
+                pass_fds=(run_lock.handle,),
             )
-        _tell(sender, self._order)
+        _send_message(sender, self._order)
         if self._statuses:
-            _tell(sender, {"statuses": self._statuses})
+            _send_message(sender, {"statuses": self._statuses})
         return sender
 
     @classmethod
     @contextmanager
-    def following(
+    def follow(
         cls,
-        experiment: Experiment | Show,
+        experiment: Experiment | FiguresConfig,
         directory: Path,
         uri: str | None,
         overrides: Mapping[str, Any],
@@ -112,78 +112,78 @@ class Tracker:
     def on_run_start(self, run: Run) -> None:
         """Show that training goes on."""
         if run.stage == "train":
-            self._tell({TRAIN: "RUNNING"})
+            self._set_statuses({TRAIN: "RUNNING"})
 
     @hookimpl
     def on_run_end(self, run: Run, status: Status) -> None:
         """Show how training ended."""
         if run.stage == "train":
-            self._tell({TRAIN: _STATUSES[status]})
+            self._set_statuses({TRAIN: _STATUSES[status]})
 
     def close(self, status: str) -> None:
         """Have the rest sent and the run's status set; wait for it, but not for ever."""
-        if self._claim is None and status == "FINISHED":
-            self._claim = self._claim_of_another()
-        if self._claim is None:  # whoever has the directory sends what lies in it
+        if self._run_lock is None and status == "FINISHED":
+            self._run_lock = self._wait_for_lock()
+        if self._run_lock is None:  # whoever has the directory sends what lies in it
             return
         try:
             if self._sender is None or self._sender.poll() is not None:  # killed, perhaps: then once more
-                self._sender = self._start(self._claim)
-            _tell(self._sender, {"statuses": {PARENT: status}, "end": True})
-            self._wait_for(self._sender)
+                self._sender = self._start(self._run_lock)
+            _send_message(self._sender, {"statuses": {PARENT: status}, "end": True})
+            self._wait_for_sender(self._sender)
         finally:
-            self._claim.drop()
+            self._run_lock.release()
 
-    def _claim_of_another(self) -> Claim | None:
+    def _wait_for_lock(self) -> RunLock | None:
         """Return the claim of a flow beside this one that is about to end, or None."""
         deadline = time.monotonic() + _PATIENCE_WITH_ANOTHER
-        while (claim := Claim.take(self._directory)) is None and time.monotonic() < deadline:
+        while (run_lock := RunLock.take(self._directory)) is None and time.monotonic() < deadline:
             time.sleep(0.2)
-        return claim
+        return run_lock
 
-    def _wait_for(self, sender: subprocess.Popen[bytes]) -> None:
-        answer = self._answer(sender)
+    def _wait_for_sender(self, sender: subprocess.Popen[bytes]) -> None:
+        answer = self._read_answer(sender)
         for warning in answer.get("warnings", []):
             log.warning("%s", warning)
         if sender.returncode != 0:
             reason = answer.get("failure") or f"see {self._log}"
             hope = "" if answer.get("lasting") else ". Nothing is lost: `noisette run` sends the rest next time"
-            log.warning("MLflow at %s is behind: %s%s", self._store.shown, reason, hope)
+            log.warning("MLflow at %s is behind: %s%s", self._store.display_uri, reason, hope)
 
-    def _answer(self, sender: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def _read_answer(self, sender: subprocess.Popen[bytes]) -> dict[str, Any]:
         """Return what a sender says in the end; one that gets nothing across is killed."""
         patience = _PATIENCE if self._store.database is None else _PATIENCE_WITH_FILES
-        deadline, stand = time.monotonic() + _PATIENCE_WITH_PROGRESS, self._stand()
+        deadline, progress = time.monotonic() + _PATIENCE_WITH_PROGRESS, self._last_progress()
         while True:
             try:
-                return _parsed(sender.communicate(timeout=patience)[0])
+                return _parse_answer(sender.communicate(timeout=patience)[0])
             except subprocess.TimeoutExpired:
-                before, stand = stand, self._stand()
-                if stand == before or time.monotonic() > deadline:
+                before, progress = progress, self._last_progress()
+                if progress == before or time.monotonic() > deadline:
                     break
         sender.kill()
         sender.communicate()
         return {"failure": f"no answer within {patience:.0f} seconds"}
 
-    def _stand(self) -> float:
+    def _last_progress(self) -> float:
         """Return when something was last found to have reached the store; 0 if nothing ever did."""
-        memory = self._directory / MEMORY
-        return memory.stat().st_mtime if memory.exists() else 0.0
+        sync_state = self._directory / SYNC_FILE
+        return sync_state.stat().st_mtime if sync_state.exists() else 0.0
 
-    def _tell(self, statuses: dict[str, str]) -> None:
+    def _set_statuses(self, statuses: dict[str, str]) -> None:
         self._statuses |= statuses
         if self._sender is not None:
-            _tell(self._sender, {"statuses": statuses})
+            _send_message(self._sender, {"statuses": statuses})
 
 
-def _parsed(answer: bytes) -> dict[str, Any]:
+def _parse_answer(answer: bytes) -> dict[str, Any]:
     with suppress(ValueError):
         found = json.loads(answer)
         return found if isinstance(found, dict) else {}
     return {}  # it was killed
 
 
-def _tell(sender: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+def _send_message(sender: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
     with suppress(BrokenPipeError):  # a sender that died is started again at the end
         if sender.stdin is not None:
             os.write(sender.stdin.fileno(), json.dumps(message, default=str).encode() + b"\n")
@@ -192,7 +192,7 @@ def _tell(sender: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
 def mark_killed(root: Path, store: Store) -> None:
     """Mark runs that MLflow shows as running, and whose processes were killed; without any it asks no server."""
     try:
-        if next(zombies(root, store), None) is None:
+        if next(find_killed(root, store), None) is None:
             return
     except NoisetteError as error:
         log.warning("%s", error)
@@ -203,8 +203,10 @@ def mark_killed(root: Path, store: Store) -> None:
         subprocess.run(command, input=order.encode(), capture_output=True, timeout=_PATIENCE, check=False)
 
 
-def catch_up(experiment: Experiment | Show, directory: Path, store: Store, overrides: Mapping[str, Any]) -> None:
+def catch_up(
+    experiment: Experiment | FiguresConfig, directory: Path, store: Store, overrides: Mapping[str, Any]
+) -> None:
     """Send what a store lacks of a finished run directory; without anything to send it asks no server."""
-    if behind(directory, store):
-        with Tracker.following(experiment, directory, store.uri, overrides):
+    if is_behind(directory, store):
+        with Tracker.follow(experiment, directory, store.uri, overrides):
             pass

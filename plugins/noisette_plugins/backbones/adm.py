@@ -44,7 +44,7 @@ class ADM(Backbone):
     )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_options(self) -> Self:
         if (self.heads is None) == (self.head_channels is None):
             raise ValueError("head_channels: expected either heads or head_channels, and null for the other")
         if self.attention and max(self.attention) >= len(self.multipliers):
@@ -87,7 +87,7 @@ class ADM(Backbone):
             cosine_first=True,
             scale_shift=self.scale_shift,
             resampling=self.resampling,
-            all_round=True,
+            symmetric_padding=True,
         )
 
     def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module:

@@ -15,7 +15,7 @@ __all__ = ["DiT"]
 
 
 class DiT(Backbone):
-    """Transformer over the patches of a picture; step and label steer its normalisations (adaLN-Zero).
+    """Transformer over the patches of an image; step and label steer its normalisations (adaLN-Zero).
 
     The defaults are DiT-S/2. DiT-B: width 768, heads 12; DiT-L: depth 24, width 1024, heads 16; DiT-XL: depth 28,
     width 1152, heads 16.
@@ -31,7 +31,7 @@ class DiT(Backbone):
     expansion: PositiveFloat = Field(4.0, description="width of the hidden layer of a block, as a multiple")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_options(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"heads: expected a divisor of width = {self.width}; got {self.heads}")
         if self.width % 4:
@@ -41,7 +41,7 @@ class DiT(Backbone):
         return self
 
     def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module:
-        """Build the network for one size of pictures.
+        """Build the network for one size of images.
 
         Raises:
             DataError: if a side is no multiple of `patch`.

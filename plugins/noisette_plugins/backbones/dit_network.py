@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisette import Shape
-from noisette_plugins.backbones.layers import Embedding, Waves, attend, zeroed
+from noisette_plugins.backbones.layers import Embedding, SinusoidalEmbedding, attend, zero_module
 
 __all__ = ["DiTNetwork"]
 
@@ -43,7 +43,7 @@ class DiTNetwork(nn.Module):
     Called as `network(x, t, label=None)`: x (N, C, H, W), t (N,) int64, label (N,) int64 where it has classes.
     """
 
-    places: Tensor
+    pos_embed: Tensor
 
     def __init__(self, config: _Options, shape: Shape, classes: int, outputs: int) -> None:
         super().__init__()
@@ -51,15 +51,15 @@ class DiTNetwork(nn.Module):
         self.patch = config.patch
         self.grid = (height // config.patch, width // config.patch)
         self.enter = nn.Conv2d(channels, config.width, config.patch, stride=config.patch)
-        self.register_buffer("places", _places(*self.grid, config.width), persistent=False)
-        self.embedding = Embedding(Waves(128, shift=0, cosine_first=True), config.width, classes)
+        self.register_buffer("pos_embed", _position_embedding(*self.grid, config.width), persistent=False)
+        self.embedding = Embedding(SinusoidalEmbedding(128, shift=0, cosine_first=True), config.width, classes)
         hidden = int(config.width * config.expansion)
         self.blocks = nn.ModuleList(_Block(config.width, config.heads, hidden) for _ in range(config.depth))
         self.steer = nn.Linear(config.width, 2 * config.width)
         self.leave = nn.Linear(config.width, config.patch**2 * outputs)
-        self._start()
+        self._init_weights()
 
-    def _start(self) -> None:
+    def _init_weights(self) -> None:
         """Set the weights as the paper's code does."""
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
@@ -76,19 +76,19 @@ class DiTNetwork(nn.Module):
             self.leave,
             *(block.steer for block in self.modules() if isinstance(block, _Block)),
         ):
-            zeroed(layer)
+            zero_module(layer)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the output for x at the steps t, (N, outputs, H, W)."""
         tokens = self.enter(x).flatten(2).transpose(1, 2)
-        tokens = tokens + self.places.to(tokens.dtype)
+        tokens = tokens + self.pos_embed.to(tokens.dtype)
         embedding = F.silu(self.embedding(t, label))
         for block in self.blocks:
             tokens = block(tokens, embedding)
         shift, scale = self.steer(embedding)[:, None].chunk(2, dim=-1)
-        return self._picture(self.leave(_steered(tokens, shift, scale)))
+        return self._unpatchify(self.leave(_modulate(tokens, shift, scale)))
 
-    def _picture(self, tokens: Tensor) -> Tensor:
+    def _unpatchify(self, tokens: Tensor) -> Tensor:
         """Lay the patches (N, positions, patch² C) side by side, (N, C, H, W)."""
         rows, columns = self.grid
         patches = tokens.view(len(tokens), rows, columns, self.patch, self.patch, -1)
@@ -110,8 +110,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Transform the tokens x (N, positions, width) under the activated embedding (N, width)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.steer(embedding)[:, None].chunk(6, dim=-1)
-        x = x + gate1 * self._attend(_steered(x, shift1, scale1))
-        hidden = F.gelu(self.inner(_steered(x, shift2, scale2)), approximate="tanh")
+        x = x + gate1 * self._attend(_modulate(x, shift1, scale1))
+        hidden = F.gelu(self.inner(_modulate(x, shift2, scale2)), approximate="tanh")
         out: Tensor = x + gate2 * self.outer(hidden)
         return out
 
@@ -123,13 +123,13 @@ class _Block(nn.Module):
         return out
 
 
-def _steered(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Normalise each token of x (N, positions, width), then scale and shift it."""
     return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
-def _places(rows: int, columns: int, width: int) -> Tensor:
+def _position_embedding(rows: int, columns: int, width: int) -> Tensor:
     """Return waves of each position's column and row, (positions, width)."""
-    waves = Waves(width // 4, shift=0)
+    waves = SinusoidalEmbedding(width // 4, shift=0)
     across, down = waves(torch.arange(columns)), waves(torch.arange(rows))
     return torch.cat([across.repeat(rows, 1), down.repeat_interleave(columns, dim=0)], dim=1)

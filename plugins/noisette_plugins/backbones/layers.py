@@ -17,24 +17,24 @@ __all__ = [
     "Attention",
     "Downsample",
     "Embedding",
-    "LearnedWaves",
+    "LearnedSinusoidalEmbedding",
     "ResidualBlock",
+    "SinusoidalEmbedding",
     "Upsample",
-    "Waves",
     "attend",
+    "attend_without_kernel",
+    "downsample_mean",
     "full_precision",
-    "grown",
-    "halved",
-    "heads_of",
-    "joined",
-    "written_out",
-    "zeroed",
+    "merge_heads",
+    "resize_nearest",
+    "split_heads",
+    "zero_module",
 ]
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
-def zeroed(layer: Layer) -> Layer:
+def zero_module(layer: Layer) -> Layer:
     """Set a layer's weights to zero, so that its branch starts as nothing beside a skip."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
@@ -54,17 +54,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0) -> Tensor:
     """
     slow = q.device.type == "cpu" and q.dtype == torch.bfloat16
     if slow and max(q.shape[-2], k.shape[-2]) <= _PLAIN_LIMIT:
-        return written_out(q, k, v, dropout=dropout)
+        return attend_without_kernel(q, k, v, dropout=dropout)
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
 
 
-def written_out(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0) -> Tensor:
+def attend_without_kernel(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0) -> Tensor:
     """Return the same as `attend`, by two products and a softmax."""
     weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     return F.dropout(weights.softmax(dim=-1), dropout) @ v
 
 
-def heads_of(x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+def split_heads(x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Split maps (N, 3 C, H, W), queries first, into q, k and v, each (N, heads, H W, C / heads).
 
     The channels of a position lie together, without which the products take twice as long.
@@ -75,7 +75,7 @@ def heads_of(x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     return q, k, v
 
 
-def joined(mixed: Tensor, like: Tensor) -> Tensor:
+def merge_heads(mixed: Tensor, like: Tensor) -> Tensor:
     """Put heads (N, heads, H W, d) back beside one another: maps (N, heads d, H, W) of the size of `like`."""
     return mixed.transpose(1, 2).reshape(len(like), *like.shape[2:], -1).permute(0, 3, 1, 2)
 
@@ -88,12 +88,12 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm = GroupNorm(groups, channels, eps=epsilon)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.project = zeroed(nn.Conv2d(channels, channels, 1))
+        self.project = zero_module(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the positions of x, (N, C, H, W)."""
-        mixed = attend(*heads_of(self.qkv(self.norm(x)), self.heads))
-        out: Tensor = self.project(joined(mixed, x))
+        mixed = attend(*split_heads(self.qkv(self.norm(x)), self.heads))
+        out: Tensor = self.project(merge_heads(mixed, x))
         out += x
         return out
 
@@ -124,7 +124,7 @@ class ResidualBlock(nn.Module):
         self.embed = nn.Linear(width, 2 * outputs if scale_shift else outputs)
         self.norm2 = GroupNormSiLU(groups, outputs, eps=epsilon)
         self.dropout = nn.Dropout(dropout)
-        self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.conv2 = zero_module(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor, resize: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -135,17 +135,17 @@ class ResidualBlock(nn.Module):
         hidden = self.norm1(x)
         if resize is not None:
             hidden, x = resize(hidden), resize(x)
-        hidden = self._told(self.conv1(hidden), self.embed(embedding))
+        hidden = self._apply_embedding(self.conv1(hidden), self.embed(embedding))
         out: Tensor = self.conv2(self.dropout(hidden))
         out += self.skip(x)
         return out
 
-    def _told(self, hidden: Tensor, told: Tensor) -> Tensor:
+    def _apply_embedding(self, hidden: Tensor, scale_or_shift: Tensor) -> Tensor:
         """Normalise and activate under what the embedding says, (N, C) or (N, 2 C)."""
         if self.scale_shift:
-            activated: Tensor = self.norm2(hidden, *told.chunk(2, dim=1))
+            activated: Tensor = self.norm2(hidden, *scale_or_shift.chunk(2, dim=1))
         else:
-            hidden += told[:, :, None, None]
+            hidden += scale_or_shift[:, :, None, None]
             activated = self.norm2(hidden)
         return activated
 
@@ -153,9 +153,9 @@ class ResidualBlock(nn.Module):
 class Downsample(nn.Module):
     """Halve the size with a strided convolution, padded right and below as in the DDPM paper's code, or around."""
 
-    def __init__(self, inputs: int, outputs: int, *, all_round: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, *, symmetric_padding: bool = False) -> None:
         super().__init__()
-        self.padding = (1, 1, 1, 1) if all_round else (0, 1, 0, 1)
+        self.padding = (1, 1, 1, 1) if symmetric_padding else (0, 1, 0, 1)
         self.conv = nn.Conv2d(inputs, outputs, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -173,16 +173,16 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Return (N, C, *size)."""
-        out: Tensor = self.conv(grown(x, size))
+        out: Tensor = self.conv(resize_nearest(x, size))
         return out
 
 
-def halved(x: Tensor) -> Tensor:
+def downsample_mean(x: Tensor) -> Tensor:
     """Return the means of squares of four values, (N, C, ⌈H / 2⌉, ⌈W / 2⌉); at an odd edge, of those there are."""
     return F.avg_pool2d(x, 2, ceil_mode=True)
 
 
-def grown(x: Tensor, size: Sequence[int]) -> Tensor:
+def resize_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
     """Return x (N, C, H, W) at another size, each value taken from its nearest neighbour."""
     return F.interpolate(x, size=tuple(size), mode="nearest")
 
@@ -194,7 +194,7 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-class Waves(nn.Module):
+class SinusoidalEmbedding(nn.Module):
     """Sines and cosines of the step t, (N,) to (N, 2 count), at the rates theta^(-i / (count - shift)).
 
     Vaswani et al. 2017, section 3.5. With shift 1 the slowest rate is 1 / theta, as Ho et al. 2020 have it; with
@@ -214,7 +214,7 @@ class Waves(nn.Module):
         return torch.cat(parts, dim=1)
 
 
-class LearnedWaves(nn.Module):
+class LearnedSinusoidalEmbedding(nn.Module):
     """The step and its sines and cosines at random rates, learned or not: (N,) to (N, 2 count + 1)."""
 
     def __init__(self, count: int, *, learned: bool) -> None:
@@ -239,7 +239,11 @@ class Embedding(nn.Module):
     """
 
     def __init__(
-        self, waves: Waves | LearnedWaves, width: int, classes: int, activation: nn.Module | None = None
+        self,
+        waves: SinusoidalEmbedding | LearnedSinusoidalEmbedding,
+        width: int,
+        classes: int,
+        activation: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.classes = classes
@@ -255,5 +259,5 @@ class Embedding(nn.Module):
             embedded: Tensor = self.outer(self.activation(self.inner(self.waves(t))))
             if self.label is None:
                 return embedded
-            named: Tensor = self.label(torch.full_like(t, self.classes) if label is None else label)
-            return embedded + named
+            label_vector: Tensor = self.label(torch.full_like(t, self.classes) if label is None else label)
+            return embedded + label_vector

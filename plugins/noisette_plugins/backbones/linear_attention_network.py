@@ -9,7 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.backbones.layers import Embedding, LearnedWaves, Waves, attend, heads_of, joined, written_out
+from noisette_plugins.backbones.layers import (
+    Embedding,
+    LearnedSinusoidalEmbedding,
+    SinusoidalEmbedding,
+    attend,
+    attend_without_kernel,
+    merge_heads,
+    split_heads,
+)
 
 __all__ = ["FullAttention", "LinearAttention", "LinearAttentionNetwork", "RMSNorm"]
 
@@ -66,7 +74,7 @@ class RMSNorm(nn.Module):
 
 
 class _MemoryAttention(nn.Module):
-    """What both kinds share: normalised input, heads, and learned keys and values beside those of the picture."""
+    """What both kinds share: normalised input, heads, and learned keys and values beside those of the image."""
 
     def __init__(self, channels: int, heads: int, head_channels: int, memory: int) -> None:
         super().__init__()
@@ -78,8 +86,8 @@ class _MemoryAttention(nn.Module):
         self.project = nn.Conv2d(hidden, channels, 1)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q, k and v, each (N, heads, positions, d); k and v have the memory before the picture."""
-        q, k, v = heads_of(self.qkv(self.norm(x)), self.heads)
+        """Return q, k and v, each (N, heads, positions, d); k and v have the memory before the image."""
+        q, k, v = split_heads(self.qkv(self.norm(x)), self.heads)
         if self.memory is None:
             return q, k, v
         keys, values = self.memory.to(k.dtype).expand(len(x), *self.memory.shape).unbind(1)
@@ -98,7 +106,7 @@ class LinearAttention(_MemoryAttention):
         q, k, v = self._split(x)
         q = q.softmax(dim=-1) * q.shape[-1] ** -0.5
         context = k.softmax(dim=-2).transpose(-1, -2) @ v
-        out: Tensor = x + self.leave(self.project(joined(q @ context, x)))
+        out: Tensor = x + self.leave(self.project(merge_heads(q @ context, x)))
         return out
 
 
@@ -107,11 +115,11 @@ class FullAttention(_MemoryAttention):
 
     def __init__(self, channels: int, heads: int, head_channels: int, memory: int, *, flash: bool) -> None:
         super().__init__(channels, heads, head_channels, memory)
-        self.attend = attend if flash else written_out
+        self.attend = attend if flash else attend_without_kernel
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the positions of x, (N, C, H, W)."""
-        out: Tensor = x + self.project(joined(self.attend(*self._split(x)), x))
+        out: Tensor = x + self.project(merge_heads(self.attend(*self._split(x)), x))
         return out
 
 
@@ -146,15 +154,15 @@ class LinearAttentionNetwork(nn.Module):
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the output for x at the steps t, (N, outputs, H, W)."""
         embedding = F.silu(self.embedding(t, label))
-        entered = x = self.enter(x)
+        entry = x = self.enter(x)
         skips: list[Tensor] = []
         for level in self.down:
-            x, seen = level(x, embedding)
-            skips.extend(seen)
+            x, level_skips = level(x, embedding)
+            skips.extend(level_skips)
         x = self.middle2(self.middle_attention(self.middle1(x, embedding)), embedding)
         for level in self.up:
             x = level(x, embedding, skips)
-        out: Tensor = self.leave(self.last(torch.cat([x, entered], dim=1), embedding))
+        out: Tensor = self.leave(self.last(torch.cat([x, entry], dim=1), embedding))
         return out
 
 
@@ -211,10 +219,10 @@ class _ResidualBlock(nn.Module):
         return out
 
 
-def _waves(config: _Options) -> Waves | LearnedWaves:
+def _waves(config: _Options) -> SinusoidalEmbedding | LearnedSinusoidalEmbedding:
     if config.time == "fixed":
-        return Waves(config.channels // 2, theta=config.theta)
-    return LearnedWaves(config.time_waves, learned=config.time == "learned")
+        return SinusoidalEmbedding(config.channels // 2, theta=config.theta)
+    return LearnedSinusoidalEmbedding(config.time_waves, learned=config.time == "learned")
 
 
 def _block(config: _Options, inputs: int, outputs: int) -> _ResidualBlock:

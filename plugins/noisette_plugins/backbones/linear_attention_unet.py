@@ -47,7 +47,7 @@ class LinearAttentionUNet(Backbone):
     flash: bool = Field(True, description="full attention by the library's fused kernel; false writes it out")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_options(self) -> Self:
         levels = len(self.multipliers)
         if self.full_attention and max(self.full_attention) >= levels:
             raise ValueError(
@@ -72,7 +72,7 @@ class LinearAttentionUNet(Backbone):
         return LinearAttentionNetwork(self, shape[0], classes, outputs)
 
     @classmethod
-    def read_foreign(cls, path: Path) -> Pretrained | None:
+    def import_pretrained(cls, path: Path) -> Pretrained | None:
         """Read a file of the library: of its Unet, or of its Trainer, whose averaged weights are taken."""
         if not path.is_file() or path.suffix not in (".pt", ".pth", ".safetensors"):
             return None

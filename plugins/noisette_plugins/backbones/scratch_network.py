@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.backbones.layers import Waves, attend, heads_of, joined
+from noisette_plugins.backbones.layers import SinusoidalEmbedding, attend, merge_heads, split_heads
 from noisette_plugins.backbones.norm import GroupNorm
 
 __all__ = ["ScratchNetwork"]
@@ -46,14 +46,14 @@ class ScratchNetwork(nn.Module):
         super().__init__()
         widths = config.widths
         self.classes = classes
-        self.waves = Waves(max(widths) // 2, shift=0)
+        self.waves = SinusoidalEmbedding(max(widths) // 2, shift=0)
         self.label = nn.Embedding(classes + 1, max(widths)) if classes else None
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         layers = [_Layer(config, index, width) for index, width in enumerate(widths, start=1)]
         self.down, self.up = nn.ModuleList(layers[: config.levels]), nn.ModuleList(layers[config.levels :])
-        joined = widths[-1] // 2 + widths[0]
-        self.last = nn.Conv2d(joined, joined // 2, 3, padding=1)
-        self.leave = nn.Conv2d(joined // 2, outputs, 1)
+        merged = widths[-1] // 2 + widths[0]
+        self.last = nn.Conv2d(merged, merged // 2, 3, padding=1)
+        self.leave = nn.Conv2d(merged // 2, outputs, 1)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the output for x at the steps t, (N, outputs, H, W)."""
@@ -61,12 +61,12 @@ class ScratchNetwork(nn.Module):
         embedding = self._embed(t, label).to(x.dtype)[:, :, None, None]
         skips: list[Tensor] = []
         for layer in self.down:
-            x, seen = layer(x, embedding)
-            skips.append(seen)
+            x, skip = layer(x, embedding)
+            skips.append(skip)
         for layer in self.up:
             x, _ = layer(x, embedding)
-            twin = skips.pop()
-            x = torch.cat([x[:, :, : twin.shape[2], : twin.shape[3]], twin], dim=1)
+            skip_input = skips.pop()
+            x = torch.cat([x[:, :, : skip_input.shape[2], : skip_input.shape[3]], skip_input], dim=1)
         out: Tensor = self.leave(F.relu(self.last(x)))
         return out
 
@@ -75,8 +75,8 @@ class ScratchNetwork(nn.Module):
         waves = torch.stack(self.waves(t).chunk(2, dim=1), dim=-1).flatten(1)
         if self.label is None:
             return waves
-        named: Tensor = self.label(torch.full_like(t, self.classes) if label is None else label)
-        return waves + named
+        label_vector: Tensor = self.label(torch.full_like(t, self.classes) if label is None else label)
+        return waves + label_vector
 
 
 class _Layer(nn.Module):
@@ -131,6 +131,6 @@ class _Attention(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = attend(*heads_of(self.qkv(x), self.heads), dropout=self.dropout if self.training else 0.0)
-        out: Tensor = self.project(joined(mixed, x))
+        mixed = attend(*split_heads(self.qkv(x), self.heads), dropout=self.dropout if self.training else 0.0)
+        out: Tensor = self.project(merge_heads(mixed, x))
         return out

@@ -33,7 +33,7 @@ class ScratchUNet(Backbone):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the blocks and in the attention")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_options(self) -> Self:
         if self.channels % 2 or self.channels % self.groups:
             raise ValueError(f"groups: expected a divisor of channels = {self.channels}, even; got {self.groups}")
         if self.attention and max(self.attention) > 2 * self.levels:

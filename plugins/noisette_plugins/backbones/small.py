@@ -15,7 +15,7 @@ __all__ = ["Small"]
 
 
 class Small(Backbone):
-    """U-Net for pictures of about 8 to 32 pixels, made for quality per second of a CPU (1.5 million parameters).
+    """U-Net for images of about 8 to 32 pixels, made for quality per second of a CPU (1.5 million parameters).
 
     Against `unet` it has less work at full size and more below, states joined by addition, widths that change with
     the size, step and label that scale and shift, and groups wide enough for fast normalisation in bf16.
@@ -43,7 +43,7 @@ class Small(Backbone):
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the residual blocks")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_options(self) -> Self:
         levels = len(self.multipliers)
         if len(self.blocks) != levels:
             raise ValueError(

@@ -8,7 +8,15 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette_plugins.backbones.layers import Attention, Downsample, Embedding, ResidualBlock, Waves, grown, zeroed
+from noisette_plugins.backbones.layers import (
+    Attention,
+    Downsample,
+    Embedding,
+    ResidualBlock,
+    SinusoidalEmbedding,
+    resize_nearest,
+    zero_module,
+)
 from noisette_plugins.backbones.norm import GroupNormSiLU
 
 __all__ = ["SmallNetwork"]
@@ -48,15 +56,17 @@ class SmallNetwork(nn.Module):
     def __init__(self, config: _Options, inputs: int, classes: int, outputs: int) -> None:
         super().__init__()
         widths, lowest = config.widths, len(config.widths) - 1
-        self.embedding = Embedding(Waves(config.channels), 8 * config.channels, classes)
+        self.embedding = Embedding(SinusoidalEmbedding(config.channels), 8 * config.channels, classes)
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_Level(config, level) for level in range(lowest))
-        self.shrink = nn.ModuleList(Downsample(upper, lower, all_round=True) for upper, lower in pairwise(widths))
+        self.shrink = nn.ModuleList(
+            Downsample(upper, lower, symmetric_padding=True) for upper, lower in pairwise(widths)
+        )
         self.lowest = _Level(config, lowest)
         self.grow = nn.ModuleList(nn.Conv2d(lower, upper, 1) for upper, lower in pairwise(widths))
         self.up = nn.ModuleList(_Level(config, level) for level in range(lowest))
         self.norm = GroupNormSiLU(widths[0] // config.group_channels, widths[0])
-        self.leave = zeroed(nn.Conv2d(widths[0], outputs, 3, padding=1))
+        self.leave = zero_module(nn.Conv2d(widths[0], outputs, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the output for x at the steps t, (N, outputs, H, W)."""
@@ -69,7 +79,7 @@ class SmallNetwork(nn.Module):
         x = self.lowest(x, embedding)
         for level, grow in zip(reversed(self.up), reversed(self.grow), strict=True):
             skip = skips.pop()
-            x = level(skip + grown(grow(x), skip.shape[2:]), embedding)
+            x = level(skip + resize_nearest(grow(x), skip.shape[2:]), embedding)
         out: Tensor = self.leave(self.norm(x))
         return out
 

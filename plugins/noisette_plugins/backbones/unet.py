@@ -47,7 +47,7 @@ class UNet(Backbone):
     )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_options(self) -> Self:
         for option in ("groups", "heads"):
             number = getattr(self, option)
             if self.channels % number:
@@ -88,14 +88,14 @@ class UNet(Backbone):
             heads=self.heads if self.head_channels is None else None,
             head_channels=self.head_channels,
             shift=self.time_shift,
-            all_round=self.padding == "around",
+            symmetric_padding=self.padding == "around",
         )
 
     def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module:
-        """Build the network for pictures whose sides are at least 2^(levels - 1); odd sizes work.
+        """Build the network for images whose sides are at least 2^(levels - 1); odd sizes work.
 
         Raises:
-            DataError: if the pictures are too small for so many levels.
+            DataError: if the images are too small for so many levels.
         """
         from noisette_plugins.backbones.unet_network import UNetNetwork
 
@@ -110,7 +110,7 @@ class UNet(Backbone):
         export_pipeline(self, checkpoint, folder, label=label)
 
     @classmethod
-    def read_foreign(cls, path: Path) -> Pretrained | None:
+    def import_pretrained(cls, path: Path) -> Pretrained | None:
         """Read the folder of diffusers' UNet2DModel, or of a pipeline with one."""
         if not any((path / home / "config.json").is_file() for home in (".", "unet")):
             return None

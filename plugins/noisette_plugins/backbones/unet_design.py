@@ -41,26 +41,26 @@ class Design:
     cosine_first: bool = False
     scale_shift: bool = False
     resampling: Literal["convolution", "residual"] = "convolution"
-    all_round: bool = False
+    symmetric_padding: bool = False
 
     def heads_at(self, width: int) -> int:
         """Return the heads of an attention over `width` channels."""
         return self.heads if self.heads is not None else width // (self.head_channels or width)
 
     @property
-    def least(self) -> int:
-        """The least side of a picture that can be halved often enough."""
-        rounds_up = self.all_round or self.resampling == "residual"
+    def min_side(self) -> int:
+        """The least side of an image that can be halved often enough."""
+        rounds_up = self.symmetric_padding or self.resampling == "residual"
         return 1 if rounds_up else 2 ** (len(self.widths) - 1)
 
     def check(self, name: str, shape: Shape) -> None:
-        """Refuse pictures that are too small for so many levels.
+        """Refuse images that are too small for so many levels.
 
         Raises:
             DataError: that says what is possible.
         """
-        if min(shape[1:]) < self.least:
+        if min(shape[1:]) < self.min_side:
             raise DataError(
-                f"backbone {name}: {len(self.widths)} levels need pictures of at least {self.least}x{self.least}; "
+                f"backbone {name}: {len(self.widths)} levels need at least {self.min_side}x{self.min_side} pixels; "
                 f"got {shape[1]}x{shape[2]}: use fewer multipliers or a larger preparation.size"
             )

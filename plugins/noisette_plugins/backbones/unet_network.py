@@ -13,11 +13,11 @@ from noisette_plugins.backbones.layers import (
     Downsample,
     Embedding,
     ResidualBlock,
+    SinusoidalEmbedding,
     Upsample,
-    Waves,
-    grown,
-    halved,
-    zeroed,
+    downsample_mean,
+    resize_nearest,
+    zero_module,
 )
 from noisette_plugins.backbones.norm import GroupNormSiLU
 from noisette_plugins.backbones.unet_design import Design
@@ -33,7 +33,7 @@ class UNetNetwork(nn.Module):
 
     def __init__(self, design: Design, inputs: int, classes: int, outputs: int) -> None:
         super().__init__()
-        waves = Waves(design.waves, shift=design.shift, cosine_first=design.cosine_first)
+        waves = SinusoidalEmbedding(design.waves, shift=design.shift, cosine_first=design.cosine_first)
         self.embedding = Embedding(waves, design.width, classes)
         self.enter = nn.Conv2d(inputs, design.widths[0], 3, padding=1)
         skips = self._build_down(design)
@@ -42,7 +42,7 @@ class UNetNetwork(nn.Module):
         self.middle2 = _block(design, design.widths[-1], design.widths[-1])
         self._build_up(design, skips)
         self.norm = GroupNormSiLU(design.groups, design.widths[0], eps=design.epsilon)
-        self.leave = zeroed(nn.Conv2d(design.widths[0], outputs, 3, padding=1))
+        self.leave = zero_module(nn.Conv2d(design.widths[0], outputs, 3, padding=1))
 
     def _build_down(self, design: Design) -> list[int]:
         """Build the way down; return the channels of the states that it leaves for the way up."""
@@ -121,11 +121,13 @@ class _Shrink(nn.Module):
         super().__init__()
         residual = design.resampling == "residual"
         self.block = _block(design, channels, channels) if residual else None
-        self.convolution = None if residual else Downsample(channels, channels, all_round=design.all_round)
+        self.convolution = (
+            None if residual else Downsample(channels, channels, symmetric_padding=design.symmetric_padding)
+        )
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         if self.block is not None:
-            x = self.block(x, embedding, halved)
+            x = self.block(x, embedding, downsample_mean)
         if self.convolution is not None:
             x = self.convolution(x)
         return x
@@ -142,7 +144,7 @@ class _Grow(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor, size: tuple[int, int]) -> Tensor:
         if self.block is not None:
-            x = self.block(x, embedding, partial(grown, size=size))
+            x = self.block(x, embedding, partial(resize_nearest, size=size))
         if self.convolution is not None:
             x = self.convolution(x, size)
         return x

@@ -1,4 +1,4 @@
-"""Data sets: where pictures come from."""
+"""Data sets: where images come from."""
 
 from __future__ import annotations
 

@@ -20,18 +20,25 @@ from noisette import DataError, Example
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["examples_of", "local_file", "published_file", "stratified", "table_inside", "unpacked"]
+__all__ = [
+    "fetch_published_file",
+    "find_local_file",
+    "iter_examples",
+    "read_package_csv",
+    "stratified_split",
+    "unpack_archive",
+]
 
 
-def examples_of(
-    pictures: NDArray[np.uint8], labels: NDArray[np.integer], indices: NDArray[np.int64] | range
+def iter_examples(
+    images: NDArray[np.uint8], labels: NDArray[np.integer], indices: NDArray[np.int64] | range
 ) -> Iterator[Example]:
-    """Yield pictures, uint8 (N, H, W) or (N, H, W, 3), with their labels, (N,), in the order of the indices."""
+    """Yield images, uint8 (N, H, W) or (N, H, W, 3), with their labels, (N,), in the order of the indices."""
     for index in indices:
-        yield Example(Image.fromarray(pictures[index]), int(labels[index]), f"picture {index}")
+        yield Example(Image.fromarray(images[index]), int(labels[index]), f"image {index}")
 
 
-def table_inside(package: str, file: str) -> NDArray[np.float64]:
+def read_package_csv(package: str, file: str) -> NDArray[np.float64]:
     """Return the numbers (rows, columns) of a CSV file inside an installed package, whose import may take seconds.
 
     Raises:
@@ -51,21 +58,21 @@ if TYPE_CHECKING:
     Indices = NDArray[np.int64]
 
 
-def stratified(labels: Indices, held_out: int) -> tuple[Indices, Indices]:
+def stratified_split(labels: Indices, held_out: int) -> tuple[Indices, Indices]:
     """Split the indices of `labels`, (N,), into those of training and `held_out` others, evenly over the classes.
 
     A class gives its share, rounded by largest remainder, from places spread evenly over its members. In both
-    parts the classes take turns, so that the first pictures of a part have all classes in about their shares.
+    parts the classes take turns, so that the first images of a part have all classes in about their shares.
     """
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    shares = _shares(np.array([len(indices) for indices in members]), held_out)
-    chosen = [_spread(len(indices), share) for indices, share in zip(members, shares, strict=True)]
+    shares = _apportion(np.array([len(indices) for indices in members]), held_out)
+    chosen = [_even_mask(len(indices), share) for indices, share in zip(members, shares, strict=True)]
     train = [indices[~mask] for indices, mask in zip(members, chosen, strict=True)]
     test = [indices[mask] for indices, mask in zip(members, chosen, strict=True)]
-    return _in_turns(train), _in_turns(test)
+    return _interleave(train), _interleave(test)
 
 
-def _shares(sizes: Indices, total: int) -> Indices:
+def _apportion(sizes: Indices, total: int) -> Indices:
     """Divide `total` in proportion to the sizes; the largest remainders are rounded up."""
     exact = sizes * total / sizes.sum()
     shares: Indices = np.floor(exact).astype(np.int64)
@@ -74,19 +81,19 @@ def _shares(sizes: Indices, total: int) -> Indices:
     return shares
 
 
-def _spread(size: int, share: int) -> NDArray[np.bool_]:
+def _even_mask(size: int, share: int) -> NDArray[np.bool_]:
     """Return a mask of `size` places with `share` of them set, as evenly as can be."""
     steps = np.arange(size + 1, dtype=np.int64) * share // size
     return np.diff(steps) > 0
 
 
-def _in_turns(parts: list[Indices]) -> Indices:
+def _interleave(parts: list[Indices]) -> Indices:
     """Merge the parts so that each is spread evenly over the whole."""
     places = np.concatenate([(np.arange(len(part)) + 0.5) / max(len(part), 1) for part in parts])
     return np.concatenate(parts)[np.argsort(places, kind="stable")]
 
 
-def local_file(name: str, folders: Iterable[Path], md5: str) -> Path | None:
+def find_local_file(name: str, folders: Iterable[Path], md5: str) -> Path | None:
     """Return the file of this name in the first folder that has it, if it is the published one.
 
     Raises:
@@ -102,7 +109,7 @@ def local_file(name: str, folders: Iterable[Path], md5: str) -> Path | None:
     return found
 
 
-def published_file(name: str, folder: Path, urls: Iterable[str], md5: str, others: Mapping[str, str]) -> Path:
+def fetch_published_file(name: str, folder: Path, urls: Iterable[str], md5: str, others: Mapping[str, str]) -> Path:
     """Return a file in a folder of the cache, downloaded if it is not there.
 
     Args:
@@ -126,7 +133,7 @@ def published_file(name: str, folder: Path, urls: Iterable[str], md5: str, other
         ) from None
 
 
-def unpacked(archive: Path, target: Path, inner: str) -> Path:
+def unpack_archive(archive: Path, target: Path, inner: str) -> Path:
     """Return the folder `inner` of an archive, unpacked as `target` if it is not there yet.
 
     Names that lead out of the archive, links out of it and devices are refused.

@@ -1,4 +1,4 @@
-"""Data sets in the four IDX files that MNIST made customary: pictures and labels, of training and of test.
+"""Data sets in the four IDX files that MNIST made customary: images and labels, of training and of test.
 
 Wherever a file comes from (a folder given by path, one of the system, the cache, a download), the sha256 of its
 unpacked content is what makes it the data set's.
@@ -39,7 +39,7 @@ class IdxDataset(Dataset):
         sha256: of each file, unpacked.
     """
 
-    twin: ClassVar[str]
+    torchvision_name: ClassVar[str]
     folders: ClassVar[tuple[Path, ...]] = ()
     advice: ClassVar[str] = ""
     sha256: ClassVar[dict[str, str]]
@@ -50,12 +50,12 @@ class IdxDataset(Dataset):
     )  # fmt: skip
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the pictures in the order of the files."""
-        from noisette_plugins.datasets._common import examples_of
+        """Yield the images in the order of the files."""
+        from noisette_plugins.datasets._common import iter_examples
 
-        pictures = parse_idx(self._content(f"{_STEMS[split]}-images-idx3-ubyte", cache))
+        images = parse_idx(self._content(f"{_STEMS[split]}-images-idx3-ubyte", cache))
         labels = parse_idx(self._content(f"{_STEMS[split]}-labels-idx1-ubyte", cache))
-        yield from examples_of(pictures, labels, range(len(labels)))
+        yield from iter_examples(images, labels, range(len(labels)))
 
     def length(self, split: Split) -> int:
         """Return the published count, which both sets of this kind share."""
@@ -66,7 +66,7 @@ class IdxDataset(Dataset):
         local = self._local(name)
         if local is None:
             return self._cached(name, cache)
-        content = _unpacked(local)
+        content = _unpack(local)
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256[name]:
             raise DataError(
@@ -78,19 +78,21 @@ class IdxDataset(Dataset):
     def _local(self, name: str) -> Path | None:
         """Return where the file lies, below `path` or in a folder of the system."""
         if self.path is None:
-            return _first_file(self.folders, name)
+            return _find_first(self.folders, name)
         path = self.path.expanduser()
-        found = _first_file((path, path / "raw", path / self.twin / "raw"), name)
+        found = _find_first((path, path / "raw", path / self.torchvision_name / "raw"), name)
         if found is None:
-            raise DataError(f"{self.name}: expected {name} or {name}.gz in {path} or {path / self.twin / 'raw'}")
+            raise DataError(
+                f"{self.name}: expected {name} or {name}.gz in {path} or {path / self.torchvision_name / 'raw'}"
+            )
         return found
 
     def _cached(self, name: str, cache: Path) -> bytes:
         from noisette.data.download import fetch
 
-        target = cache / self.twin / "raw" / f"{name}.gz"
+        target = cache / self.torchvision_name / "raw" / f"{name}.gz"
         if target.is_file():  # then torchvision, which takes seconds to import, is not needed
-            content = _unpacked(target, damaged=b"")
+            content = _unpack(target, damaged=b"")
             if hashlib.sha256(content).hexdigest() == self.sha256[name]:
                 return content
         try:
@@ -102,14 +104,14 @@ class IdxDataset(Dataset):
                 f"{error}\n{self.name} needs {names}: {self.advice}put them in {target.parent}, or set "
                 "dataset.path to a folder that has them"
             ) from None
-        return _unpacked(target)
+        return _unpack(target)
 
     def _published(self, file: str) -> tuple[list[str], str]:
         """Return the addresses of a file and its md5, as torchvision knows them."""
         from torchvision import datasets
 
-        twin = getattr(datasets, self.twin)
-        return [f"{mirror}{file}" for mirror in twin.mirrors], dict(twin.resources)[file]
+        torchvision_class = getattr(datasets, self.torchvision_name)
+        return [f"{mirror}{file}" for mirror in torchvision_class.mirrors], dict(torchvision_class.resources)[file]
 
 
 def parse_idx(content: bytes) -> NDArray[np.uint8]:
@@ -130,12 +132,12 @@ def parse_idx(content: bytes) -> NDArray[np.uint8]:
     return values.reshape(shape)
 
 
-def _first_file(folders: tuple[Path, ...], name: str) -> Path | None:
+def _find_first(folders: tuple[Path, ...], name: str) -> Path | None:
     paths = (folder / file for folder in folders for file in (name, f"{name}.gz"))
     return next((path for path in paths if path.is_file()), None)
 
 
-def _unpacked(path: Path, damaged: bytes | None = None) -> bytes:
+def _unpack(path: Path, damaged: bytes | None = None) -> bytes:
     """Return the content, unpacked if need be; of a damaged archive `damaged`, or an error where there is none."""
     if path.suffix != ".gz":
         return path.read_bytes()

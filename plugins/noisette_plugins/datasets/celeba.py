@@ -19,7 +19,7 @@ __all__ = ["CelebA"]
 
 _ARCHIVE, _FOLDER, _SPLITS = "img_align_celeba.zip", "img_align_celeba", "list_eval_partition.txt"
 _NUMBERS: dict[str, str] = {"train": "0", "test": "2"}
-"""Of the splits; 1 are the 19,867 validation pictures, which are not used."""
+"""Of the splits; 1 are the 19,867 validation images, which are not used."""
 
 
 class CelebA(Dataset):
@@ -27,7 +27,7 @@ class CelebA(Dataset):
 
     name: ClassVar[str] = "celeba"
     paper: ClassVar[str] = "Liu, Luo, Wang & Tang 2015, Deep learning face attributes in the wild"
-    licence: ClassVar[str] = "non-commercial research only; the pictures belong to others (CelebA agreement)"
+    licence: ClassVar[str] = "non-commercial research only; the images belong to others (CelebA agreement)"
     source: ClassVar[str] = "Multimedia Laboratory, The Chinese University of Hong Kong"
 
     md5: ClassVar[dict[str, str]] = {
@@ -48,20 +48,20 @@ class CelebA(Dataset):
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
         """Yield the faces from a number on."""
-        from noisette.data.decode import decode_picture
+        from noisette.data.decode import decode_image
 
         names = self._names(split, cache)[start:]
         with self._reading(cache) as read:
             for name in names:
-                yield decode_picture(read(name), name)
+                yield decode_image(read(name), name)
 
     def length(self, split: Split) -> int:
         """Return the published count."""
         return self.counts[split]
 
     def fingerprint(self) -> str:
-        """Return the time of change of a loose folder of pictures, which has no hash."""
-        loose = self._loose()
+        """Return the time of change of a loose folder of images, which has no hash."""
+        loose = self._unpacked_folder()
         return f"{loose.stat().st_mtime_ns}" if loose else ""
 
     def _names(self, split: Split, cache: Path) -> list[str]:
@@ -73,8 +73,8 @@ class CelebA(Dataset):
 
     @contextmanager
     def _reading(self, cache: Path) -> Iterator[Callable[[str], bytes]]:
-        """Give a function from a picture's name to its content."""
-        loose = self._loose()
+        """Give a function from an image's name to its content."""
+        loose = self._unpacked_folder()
         if loose is not None:
             yield lambda name: _content(loose / name)
             return
@@ -82,12 +82,12 @@ class CelebA(Dataset):
             yield lambda name: archive.read(f"{_FOLDER}/{name}")
 
     def _file(self, name: str, cache: Path) -> Path:
-        from noisette_plugins.datasets._common import local_file, published_file
+        from noisette_plugins.datasets._common import fetch_published_file, find_local_file
 
-        found = local_file(name, self._folders(), self.md5[name])
+        found = find_local_file(name, self._folders(), self.md5[name])
         if found is None and self.path is not None:
             raise DataError(f"{self.name}: expected {name} in {self.path} or {self.path / 'celeba'}; there is none")
-        return found or published_file(name, cache / self.name, self._urls(name), self.md5[name], self.md5)
+        return found or fetch_published_file(name, cache / self.name, self._urls(name), self.md5[name], self.md5)
 
     def _folders(self) -> tuple[Path, ...]:
         if self.path is None:
@@ -95,8 +95,8 @@ class CelebA(Dataset):
         path = self.path.expanduser()
         return path, path / "celeba"
 
-    def _loose(self) -> Path | None:
-        """Return the folder of unpacked pictures that `path` leads to, where there is no archive."""
+    def _unpacked_folder(self) -> Path | None:
+        """Return the folder of unpacked images that `path` leads to, where there is no archive."""
         if any((folder / _ARCHIVE).is_file() for folder in self._folders()):
             return None
         return next((folder / _FOLDER for folder in self._folders() if (folder / _FOLDER).is_dir()), None)

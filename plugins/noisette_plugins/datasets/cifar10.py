@@ -21,7 +21,7 @@ _ARCHIVE = "cifar-10-binary.tar.gz"
 _FOLDER = "cifar-10-batches-bin"
 _BATCHES = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
 _RECORD = 1 + 3 * 32 * 32
-"""Bytes of a picture: its label, then red, green and blue, each 32x32."""
+"""Bytes of an image: its label, then red, green and blue, each 32x32."""
 
 
 class Cifar10(Dataset):
@@ -34,7 +34,7 @@ class Cifar10(Dataset):
 
     md5: ClassVar[str] = "c32a1d4ab5d03f1284b67883e8d87530"
     records: ClassVar[int] = 10_000
-    """Pictures of a batch file."""
+    """Images of a batch file."""
 
     path: Path | None = Field(
         None, description=f"{_ARCHIVE}, or a folder with it, with {_FOLDER} or with the .bin files; null downloads"
@@ -44,14 +44,14 @@ class Cifar10(Dataset):
         """Yield the photographs in the order of the batch files."""
         import numpy as np
 
-        from noisette_plugins.datasets._common import examples_of
+        from noisette_plugins.datasets._common import iter_examples
 
         for name, content in self._batches(split, cache):
             if len(content) != self.records * _RECORD:
                 raise DataError(f"{name}: expected {self.records * _RECORD} bytes; it has {len(content)}")
             records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
-            pictures = np.ascontiguousarray(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-            for example in examples_of(pictures, records[:, 0], range(len(records))):
+            images = np.ascontiguousarray(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+            for example in iter_examples(images, records[:, 0], range(len(records))):
                 yield example._replace(source=f"{name}, {example.source}")
 
     def length(self, split: Split) -> int:
@@ -64,7 +64,7 @@ class Cifar10(Dataset):
 
     def fingerprint(self) -> str:
         """Return sizes and times of loose batch files, whose publisher gives no hashes."""
-        folder = self._loose()
+        folder = self._unpacked_folder()
         if folder is None:
             return ""
         files = [folder / name for names in _BATCHES.values() for name in names]
@@ -73,7 +73,7 @@ class Cifar10(Dataset):
 
     def _batches(self, split: Split, cache: Path) -> Iterator[tuple[str, bytes]]:
         """Yield the batch files of a split with their content."""
-        folder = self._loose()
+        folder = self._unpacked_folder()
         if folder is not None:
             for name in _BATCHES[split]:
                 if not (folder / name).is_file():
@@ -85,7 +85,7 @@ class Cifar10(Dataset):
                 member = archive.extractfile(f"{_FOLDER}/{name}")
                 yield name, member.read() if member else b""
 
-    def _loose(self) -> Path | None:
+    def _unpacked_folder(self) -> Path | None:
         """Return the folder of loose batch files that `path` leads to, if it does."""
         if self.path is None:
             return None

@@ -32,13 +32,13 @@ class Digits(Dataset):
         """Yield the scans, each value v of 0 ... 16 as round(255 v / 16)."""
         import numpy as np
 
-        from noisette_plugins.datasets._common import examples_of, stratified, table_inside
+        from noisette_plugins.datasets._common import iter_examples, read_package_csv, stratified_split
 
-        table = table_inside("sklearn", "datasets/data/digits.csv.gz")
+        table = read_package_csv("sklearn", "datasets/data/digits.csv.gz")
         labels = table[:, -1].astype(np.int64)
-        pictures = np.rint(table[:, :-1].reshape(-1, 8, 8) * 255 / _LARGEST).astype(np.uint8)
-        train, test = stratified(labels, _HELD_OUT)
-        yield from examples_of(pictures, labels, train if split == "train" else test)
+        images = np.rint(table[:, :-1].reshape(-1, 8, 8) * 255 / _LARGEST).astype(np.uint8)
+        train, test = stratified_split(labels, _HELD_OUT)
+        yield from iter_examples(images, labels, train if split == "train" else test)
 
     def classes(self) -> tuple[str, ...]:
         """Return the digits."""

@@ -18,7 +18,7 @@ class FashionMnist(IdxDataset):
     licence: ClassVar[str] = "MIT"
     source: ClassVar[str] = "Zalando Research, Fashion-MNIST"
 
-    twin: ClassVar[str] = "FashionMNIST"
+    torchvision_name: ClassVar[str] = "FashionMNIST"
     folders: ClassVar[tuple[Path, ...]] = (Path("/usr/share/datasets/fashion-mnist"),)
     advice: ClassVar[str] = "install the Debian package dataset-fashion-mnist, "
     sha256: ClassVar[dict[str, str]] = {

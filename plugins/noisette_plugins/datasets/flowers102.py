@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Flowers102"]
 
 _ARCHIVE, _LABELS, _SPLITS = "102flowers.tgz", "imagelabels.mat", "setid.mat"
-_PICTURES = "jpg"
+_IMAGES = "jpg"
 _TWIN = "flowers-102"
 """Torchvision's folder."""
 
@@ -41,21 +41,21 @@ class Flowers102(Dataset):
 
     path: Path | None = Field(
         None,
-        description=f"folder with {_LABELS}, {_SPLITS} and {_ARCHIVE} or {_PICTURES}, such as torchvision's "
+        description=f"folder with {_LABELS}, {_SPLITS} and {_ARCHIVE} or {_IMAGES}, such as torchvision's "
         f"{_TWIN} or the one above it; null downloads",
     )
-    validation: bool = Field(False, description="train on the 1,020 validation pictures as well")
+    validation: bool = Field(False, description="train on the 1,020 validation images as well")
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the photographs in the order of their numbers."""
-        from noisette.data.decode import read_picture
+        from noisette.data.decode import read_image
 
-        labels, folder = self._table(_LABELS, "labels", cache), self._pictures(cache)
+        labels, folder = self._table(_LABELS, "labels", cache), self._images(cache)
         for number in sorted(self._numbers(split, cache)):
             path = folder / f"image_{number:05d}.jpg"
             if not path.is_file():
                 raise DataError(f"{path}: is missing: the folder is not all of Flowers 102")
-            yield read_picture(path)._replace(label=int(labels[number - 1]) - 1, source=path.name)
+            yield read_image(path)._replace(label=int(labels[number - 1]) - 1, source=path.name)
 
     def length(self, split: Split) -> int:
         """Return the published count."""
@@ -68,8 +68,8 @@ class Flowers102(Dataset):
         return tuple(datasets.Flowers102.classes)
 
     def fingerprint(self) -> str:
-        """Return the time of change of a loose folder of pictures, which has no hash."""
-        loose = self._loose()
+        """Return the time of change of a loose folder of images, which has no hash."""
+        loose = self._unpacked_folder()
         return f"{loose.stat().st_mtime_ns}" if loose else ""
 
     def _numbers(self, split: Split, cache: Path) -> list[int]:
@@ -91,18 +91,20 @@ class Flowers102(Dataset):
         table: NDArray[np.integer[Any]] = loadmat(self._file(file, cache))[key].ravel()
         return table
 
-    def _pictures(self, cache: Path) -> Path:
-        from noisette_plugins.datasets._common import unpacked
+    def _images(self, cache: Path) -> Path:
+        from noisette_plugins.datasets._common import unpack_archive
 
-        return self._loose() or unpacked(self._file(_ARCHIVE, cache), cache / self.name / _PICTURES, _PICTURES)
+        return self._unpacked_folder() or unpack_archive(
+            self._file(_ARCHIVE, cache), cache / self.name / _IMAGES, _IMAGES
+        )
 
     def _file(self, name: str, cache: Path) -> Path:
-        from noisette_plugins.datasets._common import local_file, published_file
+        from noisette_plugins.datasets._common import fetch_published_file, find_local_file
 
-        found = local_file(name, self._folders(), self.md5[name])
+        found = find_local_file(name, self._folders(), self.md5[name])
         if found is None and self.path is not None:
             raise DataError(f"{self.name}: expected {name} in {self.path} or {self.path / _TWIN}; there is none")
-        return found or published_file(name, cache / self.name, self._urls(name), self.md5[name], self.md5)
+        return found or fetch_published_file(name, cache / self.name, self._urls(name), self.md5[name], self.md5)
 
     def _folders(self) -> tuple[Path, ...]:
         if self.path is None:
@@ -110,9 +112,9 @@ class Flowers102(Dataset):
         path = self.path.expanduser()
         return path, path / _TWIN
 
-    def _loose(self) -> Path | None:
-        """Return the folder of unpacked pictures that `path` leads to."""
-        folders = (folder / _PICTURES for folder in self._folders())
+    def _unpacked_folder(self) -> Path | None:
+        """Return the folder of unpacked images that `path` leads to."""
+        folders = (folder / _IMAGES for folder in self._folders())
         return next((folder for folder in folders if folder.is_dir()), None)
 
     def _urls(self, name: str) -> list[str]:

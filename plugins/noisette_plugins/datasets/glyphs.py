@@ -38,7 +38,7 @@ _EVERY = 10
 class Glyphs(Dataset):
     """About 1,400 emoji of Debian's font, RGB on white, 32x32: a tenth held out; no download.
 
-    Each picture is that of one character; sequences (flags, skin colours, professions) are left out, and characters
+    Each image is that of one character; sequences (flags, skin colours, professions) are left out, and characters
     that look the same come once. The order is that of Unicode.
     """
 
@@ -59,7 +59,7 @@ class Glyphs(Dataset):
 
         font, seen = self._font(), set[bytes]()
         for code in _CHARACTERS:
-            glyph = _drawn(chr(code), font)
+            glyph = _render_glyph(chr(code), font)
             if glyph is None or (content := blake2b(glyph.tobytes()).digest()) in seen:
                 continue
             seen.add(content)
@@ -72,17 +72,17 @@ class Glyphs(Dataset):
         """Return the hash of the font: each version of it adds glyphs and changes some."""
         from hashlib import blake2b
 
-        found = self._found()
+        found = self._find_font()
         return "" if found is None else blake2b(found.read_bytes(), digest_size=16).hexdigest()
 
     def _font(self) -> FreeTypeFont:
         from PIL import ImageFont
 
-        found = self._found()
+        found = self._find_font()
         if found is None:
-            looked = " or ".join(str(folder) for folder in self._folders())
+            searched = " or ".join(str(folder) for folder in self._folders())
             raise DataError(
-                f"{self.name}: expected {_FILE} in {looked}; there is none: install the Debian package "
+                f"{self.name}: expected {_FILE} in {searched}; there is none: install the Debian package "
                 "fonts-noto-color-emoji, or set dataset.path to the font"
             )
         try:
@@ -97,7 +97,7 @@ class Glyphs(Dataset):
             )
         return font
 
-    def _found(self) -> Path | None:
+    def _find_font(self) -> Path | None:
         folders = self._folders()
         return next((path for folder in folders for path in (folder, folder / _FILE) if path.is_file()), None)
 
@@ -105,7 +105,7 @@ class Glyphs(Dataset):
         return _FOLDERS if self.path is None else (self.path.expanduser(),)
 
 
-def _drawn(character: str, font: FreeTypeFont) -> Image | None:
+def _render_glyph(character: str, font: FreeTypeFont) -> Image | None:
     """Return the glyph of a character on a white square, or None where the font has none."""
     from PIL import Image, ImageDraw
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["HuggingFace"]
 
 _READ = ("parquet", "arrow", "imagefolder")
-"""What files may be: tables and pictures, from which nothing is unpickled and no code is run."""
+"""What files may be: tables and images, from which nothing is unpickled and no code is run."""
 
 
 class HuggingFace(Dataset):
-    """Pictures of a data set on the Hugging Face hub, or of a folder of parquet or arrow files."""
+    """Images of a data set on the Hugging Face hub, or of a folder of parquet or arrow files."""
 
     name: ClassVar[str] = "hugging-face"
     licence: ClassVar[str] = "that of the data set"
@@ -36,13 +36,13 @@ class HuggingFace(Dataset):
     train: str = Field("train", description="split to train on")
     test: str | None = Field("test", description="split that is held out; null holds out a share of the other")
     held_out: float = Field(0.1, gt=0, lt=1, description="that share, chosen by a hash of the rows' numbers")
-    image: str | None = Field(None, description="column of the pictures; null: the only one that has some")
-    label: str | None = Field(None, description="column of the classes; null: pictures without labels")
+    image: str | None = Field(None, description="column of the images; null: the only one that has some")
+    label: str | None = Field(None, description="column of the classes; null: images without labels")
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the rows of a split in their order."""
         from noisette.contracts import Example
-        from noisette.data.decode import decode_picture, read_picture
+        from noisette.data.decode import decode_image, read_image
 
         table = self._table(split)
         column = self._column(table)
@@ -51,11 +51,11 @@ class HuggingFace(Dataset):
                 continue
             source, stored = f"row {number}", row[column] or {}
             if stored.get("bytes"):
-                example = decode_picture(stored["bytes"], source)
+                example = decode_image(stored["bytes"], source)
             elif stored.get("path"):
-                example = read_picture(Path(stored["path"]))._replace(source=source)
+                example = read_image(Path(stored["path"]))._replace(source=source)
             else:
-                example = Example(None, source=source, rejected="there is no picture in it")
+                example = Example(None, source=source, rejected="there is no image in it")
             label = row[self.label] if self.label else None
             yield example._replace(label=label)
 
@@ -71,10 +71,10 @@ class HuggingFace(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of a local folder."""
-        from noisette.data.files import is_folder, listing
+        from noisette.data.files import hash_listing, is_folder
 
         folder = Path(self.path).expanduser()
-        return listing(folder) if is_folder(folder) else ""
+        return hash_listing(folder) if is_folder(folder) else ""
 
     def _is_held_out(self, number: int) -> bool:
         place = int.from_bytes(blake2b(number.to_bytes(8, "big"), digest_size=8).digest())
@@ -87,7 +87,7 @@ class HuggingFace(Dataset):
                 f"{install_command('hugging-face')}"
             )
         wanted = self.train if split == "train" or self.test is None else self.test
-        tables = _loaded(self.path, self.config, self.revision, self.fingerprint())
+        tables = _load_tables(self.path, self.config, self.revision, self.fingerprint())
         if wanted not in tables:
             option = "train" if wanted == self.train else "test"
             known, otherwise = ", ".join(map(str, tables)), ", or dataset.test=null to hold out a share"
@@ -106,12 +106,12 @@ class HuggingFace(Dataset):
         if self.image in found:
             return str(self.image)
         raise DataError(
-            f"{self.path}: dataset.image: expected a column of pictures, "
-            f"one of {', '.join(found) or 'none: it has no pictures'}; got {self.image}"
+            f"{self.path}: dataset.image: expected a column of images, "
+            f"one of {', '.join(found) or 'none: it has no images'}; got {self.image}"
         )
 
     def _rows(self, table: Any, column: str) -> Iterator[dict[str, Any]]:
-        """Return the rows one by one from files that are mapped into memory, pictures as they are stored."""
+        """Return the rows one by one from files that are mapped into memory, images as they are stored."""
         from datasets import Image
 
         kept = [column, *([self.label] if self.label else [])]
@@ -120,7 +120,7 @@ class HuggingFace(Dataset):
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: str, config: str | None, revision: str | None, state: str) -> Any:
+def _load_tables(path: str, config: str | None, revision: str | None, state: str) -> Any:
     """Return the splits of a data set, from the library's cache or the hub; `state` is that of a folder."""
     import datasets
 
@@ -132,7 +132,7 @@ def _loaded(path: str, config: str | None, revision: str | None, state: str) -> 
             return {"train": datasets.load_from_disk(str(folder))}
         place = str(folder) if folder.is_dir() else path
         builder = datasets.load_dataset_builder(place, config, revision=revision)
-        kind = _kind(builder)
+        kind = _builder_kind(builder)
         if kind not in _READ:
             raise DataError(f"{path}: its files are {kind}; expected {', '.join(_READ)}")
         builder.download_and_prepare()
@@ -147,7 +147,7 @@ def _loaded(path: str, config: str | None, revision: str | None, state: str) -> 
         ) from None
 
 
-def _kind(builder: Any) -> str:
+def _builder_kind(builder: Any) -> str:
     """Return what files a builder reads: the module of the library that its class comes from."""
     modules = [base.__module__.split(".") for base in type(builder).__mro__]
     return next((parts[2] for parts in modules if parts[:2] == ["datasets", "packaged_modules"]), "unknown")

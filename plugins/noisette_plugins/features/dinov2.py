@@ -15,7 +15,7 @@ class DINOv2(Pretrained):
     """DINOv2's class token after the last normalisation, from weights that you have.
 
     Distances in it follow human judgement of photographs better than those in Inception (Stein et al. 2023, who
-    take ViT-L/14). Pictures are scaled to `size` pixels by anti-aliased bicubic interpolation; the library
+    take ViT-L/14). Images are scaled to `size` pixels by anti-aliased bicubic interpolation; the library
     interpolates the position embeddings.
     """
 
@@ -26,7 +26,7 @@ class DINOv2(Pretrained):
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
 
-    size: int = Field(224, ge=14, le=1024, description="pixels that pictures are scaled to, a multiple of 14")
+    size: int = Field(224, ge=14, le=1024, description="pixels that images are scaled to, a multiple of 14")
 
     @property
     def dimensions(self) -> int:  # type: ignore[override]

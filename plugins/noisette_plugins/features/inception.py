@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from noisette import DataError, Features
-from noisette_plugins.features.weights import Published, read_weights
+from noisette_plugins.features.weights import PublishedWeights, read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ _URLS = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
 )
 _BYTES = 95_628_359
-_WEIGHTS = Published(
+_WEIGHTS = PublishedWeights(
     "the Inception weights that define FID",
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     f"get {_FILE} from {_URLS[0]}, or give other weights as safetensors",
@@ -38,13 +38,13 @@ class Inception(Features):
 
     Without `weights` the published file is taken from the cache folder or downloaded, and its sha256 checked.
     Weights of your own, as safetensors of the same names, are another network: its results are called by a piece
-    of their hash and never FID. Pictures enter the network as (x - 128) / 128, 299 pixels wide.
+    of their hash and never FID. Images enter the network as (x - 128) / 128, 299 pixels wide.
     """
 
     name: ClassVar[str] = "inception"
     paper: ClassVar[str] = "Szegedy et al. 2016; for FID: Heusel et al. 2017; the resizing: Parmar et al. 2022"
     dimensions: ClassVar[int] = 2048
-    classifies: ClassVar[bool] = True
+    has_classifier: ClassVar[bool] = True
 
     resize: Literal["clean", "legacy"] = Field(
         "clean", description="anti-aliased bicubic as clean-fid, or bilinear as TensorFlow 1 did for the first FID"
@@ -100,7 +100,7 @@ class Inception(Features):
 
         return extractor(self._network().folded(), self._prepare, self.dimensions, device)
 
-    def classifier(self) -> Classifier:
+    def load_classifier(self) -> Classifier:
         """Return the function to 1008 logits, without the bias: so the Inception score is computed everywhere.
 
         It is ``logits_unbiased`` in torch-fidelity.
@@ -112,12 +112,12 @@ class Inception(Features):
         return lambda features: features @ weight.T
 
     def _network(self) -> InceptionV3:
-        from noisette_plugins.features.extractor import filled
+        from noisette_plugins.features.extractor import build_with_weights
         from noisette_plugins.features.inception_network import InceptionV3
 
         tensors = self._tensors()
         try:
-            return filled(InceptionV3, tensors)
+            return build_with_weights(InceptionV3, tensors)
         except RuntimeError as error:
             first = " ".join(str(error).split())[:200]
             raise DataError(f"{self.weights}: expected the weights of Inception v3: {first}") from None
@@ -148,7 +148,7 @@ class Inception(Features):
         except SafetensorError as error:
             raise DataError(f"{path}: expected safetensors; it cannot be read: {error}") from None
 
-    def _prepare(self, pictures: Tensor) -> Tensor:
+    def _prepare(self, images: Tensor) -> Tensor:
         from noisette_plugins.features.resize import clean, legacy
 
-        return ((clean if self.resize == "clean" else legacy)(pictures, 299) - 128) / 128
+        return ((clean if self.resize == "clean" else legacy)(images, 299) - 128) / 128

@@ -128,7 +128,7 @@ class _MixedE(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """Inception v3 of FID, from pictures (N, 3, 299, 299) in [-1, 1] to features (N, 2048)."""
+    """Inception v3 of FID, from images (N, 3, 299, 299) in [-1, 1] to features (N, 2048)."""
 
     def __init__(self) -> None:
         super().__init__()

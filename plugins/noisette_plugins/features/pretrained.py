@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from noisette import DataError, Features
-from noisette_plugins.features.pretrained_config import checked_colours, checked_config
+from noisette_plugins.features.pretrained_config import check_colours, check_config
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +66,9 @@ class Pretrained(Features):
 
     def weights_sha256(self) -> str:
         """Return the sha256 of the safetensors file; of several, that of their names and hashes in order."""
-        hashes = [(path.name, _hashed(path, path.stat().st_size, path.stat().st_mtime_ns)) for path in self.files()]
+        hashes = [
+            (path.name, _hash_file(path, path.stat().st_size, path.stat().st_mtime_ns)) for path in self.files()
+        ]
         if len(hashes) == 1:
             return hashes[0][1]
         return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
@@ -89,12 +91,12 @@ class Pretrained(Features):
         """
         path = self._folder() / "config.json"
         try:
-            config = _json(path)
+            config = _read_json(path)
         except OSError as error:
             raise DataError(f"{path}: expected {self._expected()}; {error.strerror}") from None
         kind, architecture = str(config.get("model_type", "")), str(config.get("architecture", ""))
         if kind in self.model_types or any(word in architecture for word in self.architectures):
-            return checked_config(config, path)
+            return check_config(config, path)
         came = kind or architecture or "neither of both"
         raise DataError(f"{path}: expected {self._expected()}; got {came:.80}")
 
@@ -129,34 +131,34 @@ class Pretrained(Features):
 
         config, files = self.config(), self.files()
         if "architecture" in config:
-            return pretrained_network.of_timm(config, files, self._timm_options(config))
-        return pretrained_network.of_transformers(config, files)
+            return pretrained_network.load_timm_network(config, files, self._timm_options(config))
+        return pretrained_network.load_transformers_network(config, files)
 
     def _timm_options(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return further options of timm's network: how wide its last layer is, none where there is none."""
         return {"num_classes": int(config.get("num_classes", 0))}
 
-    def _prepare(self, pictures: Tensor) -> Tensor:
+    def _prepare(self, images: Tensor) -> Tensor:
         import torch
 
         from noisette_plugins.features.resize import clean
 
         size = self.input_size
         assert size is not None
-        mean, std = (torch.tensor(values, device=pictures.device)[:, None, None] for values in self._colours())
-        return (clean(pictures, size) / 255 - mean) / std
+        mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in self._colours())
+        return (clean(images, size) / 255 - mean) / std
 
     def _colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of the colours: the folder's, or those of the family."""
-        told = self.config().get("pretrained_cfg", {})
+        colours = self.config().get("pretrained_cfg", {})
         path = self._folder() / "preprocessor_config.json"
         if path.is_file():
-            told = checked_colours(_json(path), path)
-        mean, std = told.get("image_mean", told.get("mean")), told.get("image_std", told.get("std"))
+            colours = check_colours(_read_json(path), path)
+        mean, std = colours.get("image_mean", colours.get("mean")), colours.get("image_std", colours.get("std"))
         return tuple(mean or self.mean), tuple(std or self.std)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -167,7 +169,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 @cache
-def _hashed(path: Path, size: int, changed: int) -> str:
+def _hash_file(path: Path, size: int, changed: int) -> str:
     """Return the sha256 of a file, computed once a process while size and time of change stay."""
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from noisette import DataError
 
-__all__ = ["checked_colours", "checked_config"]
+__all__ = ["check_colours", "check_config"]
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Layers = Annotated[int, Field(ge=1, le=200)]
@@ -95,26 +95,26 @@ class _Colours(_Schema):
     image_std: Colour | None = None
 
 
-def checked_config(config: Any, source: object) -> dict[str, Any]:
+def check_config(config: Any, source: object) -> dict[str, Any]:
     """Return what a config says of a network and nothing else; `architecture` in it means timm.
 
     Raises:
         DataError: naming what has another type, or is out of bounds.
     """
     schema = _Timm if isinstance(config, dict) and "architecture" in config else _Transformers
-    return _checked(schema, config, source)
+    return _check(schema, config, source)
 
 
-def checked_colours(config: Any, source: object) -> dict[str, Any]:
+def check_colours(config: Any, source: object) -> dict[str, Any]:
     """Return the mean and standard deviation of the colours that a preprocessor's config says.
 
     Raises:
-        DataError: as `checked_config`.
+        DataError: as `check_config`.
     """
-    return _checked(_Colours, config, source)
+    return _check(_Colours, config, source)
 
 
-def _checked(schema: type[BaseModel], config: Any, source: object) -> dict[str, Any]:
+def _check(schema: type[BaseModel], config: Any, source: object) -> dict[str, Any]:
     try:
         return schema.model_validate(config).model_dump(by_alias=True, exclude_none=True)
     except ValidationError as error:

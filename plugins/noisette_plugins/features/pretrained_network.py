@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from noisette import DataError
 from noisette.extras import install_command
 
-__all__ = ["of_timm", "of_transformers"]
+__all__ = ["load_timm_network", "load_transformers_network"]
 
 _CLASSES = {
     "dinov2": "Dinov2Model",
@@ -37,7 +37,7 @@ class _Pooled(nn.Module):
         return vectors
 
 
-def of_transformers(config: dict[str, Any], files: Sequence[Path]) -> nn.Module:
+def load_transformers_network(config: dict[str, Any], files: Sequence[Path]) -> nn.Module:
     """Return a network of transformers.
 
     Args:
@@ -51,16 +51,16 @@ def of_transformers(config: dict[str, Any], files: Sequence[Path]) -> nn.Module:
     try:
         import transformers
     except ImportError:
-        raise _missing("transformers", folder) from None
-    build, said = getattr(transformers, _CLASSES[kind]), {**config, **config.get("vision_config", {})}
+        raise _missing_package_error("transformers", folder) from None
+    build, fields = getattr(transformers, _CLASSES[kind]), {**config, **config.get("vision_config", {})}
     if kind == "clip":  # the whole of CLIP says at its top how wide the projection is
-        said = {**config.get("vision_config", {}), "projection_dim": config.get("projection_dim", 512)}
+        fields = {**config.get("vision_config", {}), "projection_dim": config.get("projection_dim", 512)}
     design = {
-        key: value for key, value in said.items() if key not in ("model_type", "vision_config", "_name_or_path")
+        key: value for key, value in fields.items() if key not in ("model_type", "vision_config", "_name_or_path")
     }
-    with torch.random.fork_rng(devices=[]), _quiet(transformers.logging):
+    with torch.random.fork_rng(devices=[]), _silence_logging(transformers.logging):
         try:
-            model, told = build.from_pretrained(
+            model, loading_info = build.from_pretrained(
                 None,
                 config=build.config_class(**design),
                 state_dict={name: tensor for file in files for name, tensor in load_file(file).items()},
@@ -69,14 +69,14 @@ def of_transformers(config: dict[str, Any], files: Sequence[Path]) -> nn.Module:
                 output_loading_info=True,
             )
         except Exception as error:  # a library's, of numbers that do not go together
-            raise DataError(f"{folder}: {_first(error)}") from None
-    lacking = sorted([*told["missing_keys"], *(str(key) for key in told["mismatched_keys"])])
-    if lacking:
-        raise DataError(f"{folder}: expected all weights of {_CLASSES[kind]}; {lacking[0]} is missing")
+            raise DataError(f"{folder}: {_first_words(error)}") from None
+    missing = sorted([*loading_info["missing_keys"], *(str(key) for key in loading_info["mismatched_keys"])])
+    if missing:
+        raise DataError(f"{folder}: expected all weights of {_CLASSES[kind]}; {missing[0]} is missing")
     return _Pooled(model)
 
 
-def of_timm(config: dict[str, Any], files: Sequence[Path], options: dict[str, Any]) -> nn.Module:
+def load_timm_network(config: dict[str, Any], files: Sequence[Path], options: dict[str, Any]) -> nn.Module:
     """Return a network of timm.
 
     Raises:
@@ -85,7 +85,7 @@ def of_timm(config: dict[str, Any], files: Sequence[Path], options: dict[str, An
     try:
         import timm
     except ImportError:
-        raise _missing("timm", files[0].parent) from None
+        raise _missing_package_error("timm", files[0].parent) from None
     if len(files) > 1:
         raise DataError(f"{files[0].parent}: expected one model.safetensors of timm; got {len(files)}")
     arguments = {**config.get("model_args", {}), **options}
@@ -97,13 +97,13 @@ def of_timm(config: dict[str, Any], files: Sequence[Path], options: dict[str, An
                 config["architecture"], pretrained=True, pretrained_cfg_overlay=local, **arguments
             )
         except Exception as error:  # a library's, of numbers that do not go together
-            raise DataError(f"{files[0].parent}: {_first(error)}") from None
+            raise DataError(f"{files[0].parent}: {_first_words(error)}") from None
     assert isinstance(network, nn.Module)
     return network
 
 
 @contextmanager
-def _quiet(logging: Any) -> Iterator[None]:
+def _silence_logging(logging: Any) -> Iterator[None]:
     """Keep transformers from listing what it does not need of a file, such as CLIP's half for texts."""
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -116,11 +116,11 @@ def _quiet(logging: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _missing(package: str, folder: Path) -> DataError:
+def _missing_package_error(package: str, folder: Path) -> DataError:
     return DataError(
         f"{folder}: this network is one of {package}, which is not installed: {install_command('features')}"
     )
 
 
-def _first(error: Exception) -> str:
+def _first_words(error: Exception) -> str:
     return " ".join(str(error).split())[:300]

@@ -1,4 +1,4 @@
-"""Bringing pictures to a network's size. The way it is done moves every distance: Parmar et al. 2022."""
+"""Bringing images to a network's size. The way it is done moves every distance: Parmar et al. 2022."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from torch.nn import functional as F
 __all__ = ["clean", "legacy"]
 
 
-def clean(pictures: Tensor, size: int | tuple[int, int]) -> Tensor:
+def clean(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Scale by anti-aliased bicubic interpolation in floats, clipped to 0 ... 255, as clean-fid does with Pillow.
 
     torch's filter is Pillow's (a = -0.5, widened where it shrinks); they differ by rounding in float32.
 
     Args:
-        pictures: float32 (N, C, H, W) from 0 to 255.
+        images: float32 (N, C, H, W) from 0 to 255.
         size: height and width of the result, as two numbers if they differ.
     """
     wanted = (size, size) if isinstance(size, int) else size
-    if pictures.shape[2:] == wanted:
-        return pictures
-    scaled = F.interpolate(pictures, wanted, mode="bicubic", antialias=True, align_corners=False)
+    if images.shape[2:] == wanted:
+        return images
+    scaled = F.interpolate(images, wanted, mode="bicubic", antialias=True, align_corners=False)
     return scaled.clamp(0, 255)
 
 
-def legacy(pictures: Tensor, size: int) -> Tensor:
+def legacy(images: Tensor, size: int) -> Tensor:
     """Scale as TensorFlow 1 did for the first FID: bilinear without anti-aliasing, pixel i at i * in / out.
 
     Args:
-        pictures: float32 (N, C, H, W).
+        images: float32 (N, C, H, W).
         size: height and width of the result.
     """
-    low, high, share = _places(pictures.shape[2], size, pictures)
-    rows = torch.lerp(pictures[:, :, low], pictures[:, :, high], share[:, None])
-    low, high, share = _places(pictures.shape[3], size, pictures)
+    low, high, share = _places(images.shape[2], size, images)
+    rows = torch.lerp(images[:, :, low], images[:, :, high], share[:, None])
+    low, high, share = _places(images.shape[3], size, images)
     return torch.lerp(rows[..., low], rows[..., high], share)
 
 

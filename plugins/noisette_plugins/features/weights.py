@@ -13,7 +13,7 @@ from noisette import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Published", "read_weights"]
+__all__ = ["PublishedWeights", "read_weights"]
 
 
 def read_weights(path: Path, what: str, remedy: str) -> bytes:
@@ -29,7 +29,7 @@ def read_weights(path: Path, what: str, remedy: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedWeights:
     """Weights that someone published as a .pth file.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Metrics: how far generated pictures are from real ones, and how well a model knows real ones."""
+"""Metrics: how far generated images are from real ones, and how well a model knows real ones."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A classifier of real pictures, and which pictures it is sure about.
+"""A classifier of real images, and which images it is sure about.
 
 Its confidence is the share of trees' votes for the likeliest class. Trees are fitted to where the data are: they
 agree near them and not elsewhere. (Linear models and small neural networks, tried on digits, were as sure about
-noise, blank pictures or blends of two digits as about real ones.)
+noise, blank images or blends of two digits as about real ones.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisette import DataError, Estimate
-from noisette_plugins.metrics.feature_statistics import Memory, canonical_order, count
+from noisette_plugins.metrics.feature_statistics import TensorCache, canonical_order, count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,47 +25,47 @@ __all__ = ["recognise"]
 
 _LEAST_HELD_OUT = 10
 _SHARE = 0.1
-"""Share of the real held-out pictures that counts as not recognised."""
+"""Share of the real held-out images that counts as not recognised."""
 
 
 def recognise(
     generated: State, reference: State, heldout: State, trees: int, fit: int, seed: int
 ) -> dict[str, Estimate]:
-    """Judge pictures by a classifier fitted on labelled real ones; see `Recognised`."""
+    """Judge images by a classifier fitted on labelled real ones; see `Recognised`."""
     _check(generated, reference, heldout)
     key = (trees, fit, seed)
-    model = _FITTED.get(reference["pictures"], key, lambda: _fitted(reference, trees, fit, seed))
-    sure, said = _confidence(model, heldout["pictures"])
-    right = int((said == heldout["labels"].numpy()).sum())
-    threshold = np.quantile(sure, _SHARE)
-    confidence, classes = _confidence(model, generated["pictures"])
+    model = _CLASSIFIERS.get(reference["images"], key, lambda: _fit_classifier(reference, trees, fit, seed))
+    heldout_confidence, predicted = _confidence(model, heldout["images"])
+    correct = int((predicted == heldout["labels"].numpy()).sum())
+    threshold = np.quantile(heldout_confidence, _SHARE)
+    confidence, classes = _confidence(model, generated["images"])
     recognised = confidence >= threshold
     return {
         "recognised": _share(int(recognised.sum()), len(recognised)),
         "classes_seen": Estimate(float(len(np.unique(classes[recognised])))),
-        "classifier_accuracy": _share(right, len(said)),
+        "classifier_accuracy": _share(correct, len(predicted)),
     }
 
 
-_FITTED = Memory()
+_CLASSIFIERS = TensorCache()
 
 
-def _fitted(reference: State, trees: int, fit: int, seed: int) -> Any:
+def _fit_classifier(reference: State, trees: int, fit: int, seed: int) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier
 
-    order = canonical_order(reference["pictures"])[:fit]
+    order = canonical_order(reference["images"])[:fit]
     model = ExtraTreesClassifier(trees, min_samples_leaf=2, random_state=seed)
-    return model.fit(_flat(reference["pictures"][order]), reference["labels"][order].numpy())
+    return model.fit(_flatten(reference["images"][order]), reference["labels"][order].numpy())
 
 
-def _confidence(model: Any, pictures: Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _confidence(model: Any, images: Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the probability of the likeliest class, and that class, (N,) each."""
-    probabilities = model.predict_proba(_flat(pictures))
+    probabilities = model.predict_proba(_flatten(images))
     return probabilities.max(axis=1), model.classes_[probabilities.argmax(axis=1)]
 
 
-def _flat(pictures: Tensor) -> NDArray[np.float32]:
-    return (pictures.flatten(1).float() / 255).numpy()
+def _flatten(images: Tensor) -> NDArray[np.float32]:
+    return (images.flatten(1).float() / 255).numpy()
 
 
 def _share(hits: int, total: int) -> Estimate:
@@ -77,16 +77,14 @@ def _share(hits: int, total: int) -> Estimate:
 def _check(generated: State, reference: State, heldout: State) -> None:
     for state, whose in ((reference, "reference"), (heldout, "held-out")):
         if state and "labels" not in state:
-            raise DataError(f"expected labels of the {whose} pictures; they have none")
-    if not count(generated, "pictures") or not count(reference, "pictures"):
-        raise DataError("expected pictures to judge and reference pictures; got none")
+            raise DataError(f"expected labels of the {whose} images; they have none")
+    if not count(generated, "images") or not count(reference, "images"):
+        raise DataError("expected images to judge and reference images; got none")
     if bool((reference["labels"] == reference["labels"][0]).all()):
         raise DataError("expected at least 2 classes in the reference; it has 1")
-    found = count(heldout, "pictures")
+    found = count(heldout, "images")
     if found < _LEAST_HELD_OUT:
-        raise DataError(
-            f"expected at least {_LEAST_HELD_OUT} held-out pictures to set the threshold by; got {found}"
-        )
-    shapes = {tuple(state["pictures"].shape[1:]) for state in (generated, reference, heldout)}
+        raise DataError(f"expected at least {_LEAST_HELD_OUT} held-out images to set the threshold by; got {found}")
+    shapes = {tuple(state["images"].shape[1:]) for state in (generated, reference, heldout)}
     if len(shapes) > 1:
-        raise DataError(f"expected pictures of one shape; got {', '.join(map(str, sorted(shapes)))}")
+        raise DataError(f"expected images of one shape; got {', '.join(map(str, sorted(shapes)))}")

@@ -16,14 +16,14 @@ __all__ = ["DensityCoverage"]
 
 
 class DensityCoverage(FeatureRows):
-    """In how many real pictures' balls a picture lies, of k (density), and the share of balls with any (coverage).
+    """In how many real images' balls an image lies, of k (density), and the share of balls with any (coverage).
 
-    A real picture's ball reaches to its k-th neighbour among the real ones. Pictures drawn as the real ones have a
+    A real image's ball reaches to its k-th neighbour among the real ones. Images drawn as the real ones have a
     density of 1, which may be exceeded, and a coverage of 1 - (M - 1)...(M - k) / ((M + N - 1)...(M + N - k)) for
-    N pictures and M real ones (Naeem et al. 2020, lemma 2): it hangs on both counts, and is 0.969 for equal large
+    N images and M real ones (Naeem et al. 2020, lemma 2): it hangs on both counts, and is 0.969 for equal large
     counts and k of 5.
 
-    The errors are those of other pictures from both sources, by the jackknife: up to 1.6 times too large.
+    The errors are those of other images from both sources, by the jackknife: up to 1.6 times too large.
     """
 
     name: ClassVar[str] = "density-coverage"
@@ -36,11 +36,11 @@ class DensityCoverage(FeatureRows):
         """Return `density` and `coverage`.
 
         Raises:
-            DataError: if a set has fewer than 2k + 2 pictures, or features of another length.
+            DataError: if a set has fewer than 2k + 2 images, or features of another length.
         """
-        from noisette_plugins.metrics.manifolds import Balls, inside, least_pictures
-        from noisette_plugins.metrics.neighbours import rows_of
+        from noisette_plugins.metrics.manifolds import Balls, count_in_balls, min_images
+        from noisette_plugins.metrics.neighbours import require_rows
 
-        ours = rows_of(generated, "judged", least_pictures(self.k))
-        found = inside(ours, Balls.of(rows_of(reference, "reference", least_pictures(self.k)), self.k))
+        ours = require_rows(generated, "judged", min_images(self.k))
+        found = count_in_balls(ours, Balls.of(require_rows(reference, "reference", min_images(self.k)), self.k))
         return {"density": found.density(self.k), "coverage": found.coverage()}

@@ -1,10 +1,10 @@
 """The unbiased kernel discrepancy of two sets over random subsets, and its standard error.
 
-For x of n pictures and y of m, with k(a, b) = (a·b / D + 1)³ (Gretton et al. 2012, eq. 3):
+For x of n images and y of m, with k(a, b) = (a·b / D + 1)³ (Gretton et al. 2012, eq. 3):
 
     MMD² = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) - 2 mean_{ij} k(x_i, y_j).
 
-Picture x_i weighs in it by g_i = 2 (mean_{j≠i} k(x_i, x_j) - mean_j k(x_i, y_j)), y_j likewise. With Z the
+Image x_i weighs in it by g_i = 2 (mean_{j≠i} k(x_i, x_j) - mean_j k(x_i, y_j)), y_j likewise. With Z the
 variances of the kernels' entries about their rows' and columns' means,
 
     Var MMD² = V_x / n + V_y / m + 2 Z_xx / (n (n - 1)) + 2 Z_yy / (m (m - 1)) + 4 Z_xy / (n m)
@@ -26,7 +26,7 @@ from torch import Tensor
 from noisette import DataError, Estimate
 from noisette.diffusion import derive_seed
 from noisette_plugins.metrics.feature_statistics import canonical_order, count
-from noisette_plugins.metrics.jackknife import by_group, scaled
+from noisette_plugins.metrics.jackknife import scale_to_variance, sum_by_group
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["discrepancy", "polynomial"]
 
 _ALL_PAIRS = 4000
-"""Pictures up to which the kernel of all of them is computed once; beyond it, that of each subset."""
+"""Images up to which the kernel of all of them is computed once; beyond it, that of each subset."""
 
 
 class _Kernels(NamedTuple):
-    """k(x, x), k(y, y) and k(x, y) of some pictures, in float64."""
+    """k(x, x), k(y, y) and k(x, y) of some images, in float64."""
 
     xx: Tensor
     yy: Tensor
@@ -64,19 +64,21 @@ class _Parts(NamedTuple):
     @classmethod
     def of(cls, kernels: _Kernels, g: tuple[Tensor, Tensor]) -> _Parts:
         (n, m), (xx, yy, xy) = kernels.xy.shape, kernels
-        pairs = torch.stack([_centred(xx, others=True), _centred(yy, others=True), _centred(xy)])
+        pairs = torch.stack(
+            [_centred_variance(xx, others=True), _centred_variance(yy, others=True), _centred_variance(xy)]
+        )
         noise = 4 * torch.stack([pairs[0] / (n - 1) + pairs[2] / m, pairs[1] / (m - 1) + pairs[2] / n])
         return cls(torch.stack([g[0].var(), g[1].var()]) - noise, pairs)
 
     def variances(self, n: int, m: int) -> tuple[float, float]:
-        """Return the variance of the discrepancy of n and m pictures, and the part that the m have in it."""
+        """Return the variance of the discrepancy of n and m images, and the part that the m have in it."""
         own, (xx, yy, xy) = self.own.clamp(min=0).tolist(), self.pairs.tolist()
         ours = own[0] / n + 2 * xx / (n * (n - 1)) + 2 * xy / (n * m)
         theirs = own[1] / m + 2 * yy / (m * (m - 1)) + 2 * xy / (n * m)
         return ours + theirs, theirs
 
 
-class _Found(NamedTuple):
+class _SubsetEstimates(NamedTuple):
     """Estimates of the subsets (B,), what their variance is made of, and the weights of y (m,)."""
 
     values: Tensor
@@ -88,7 +90,7 @@ def discrepancy(generated: State, reference: State, subsets: int, size: int, see
     """Return the mean estimate over subsets with its standard error; see the module's docstring.
 
     Raises:
-        DataError: if a set has fewer than 2 pictures, or features of another length.
+        DataError: if a set has fewer than 2 images, or features of another length.
     """
     x, y = (_rows(state, whose) for state, whose in ((generated, "judged"), (reference, "reference")))
     if x.shape[1] != y.shape[1]:
@@ -96,13 +98,16 @@ def discrepancy(generated: State, reference: State, subsets: int, size: int, see
     size = min(size, len(x), len(y))
     if size == len(x) == len(y):
         subsets = 1
-    picks = (_picks(len(x), size, subsets, seed, "judged"), _picks(len(y), size, subsets, seed, "reference"))
-    compare = _at_once if max(len(x), len(y)) <= _ALL_PAIRS else _one_by_one
+    picks = (
+        _draw_subsets(len(x), size, subsets, seed, "judged"),
+        _draw_subsets(len(y), size, subsets, seed, "reference"),
+    )
+    compare = _from_full_kernel if max(len(x), len(y)) <= _ALL_PAIRS else _from_subset_kernels
     found = compare(x, y, *picks)
     variance, theirs = found.parts.variances(len(x), len(y))
     if subsets > 1:
         variance += float(found.values.var()) / subsets
-    shared = scaled(by_group(found.weights), theirs)
+    shared = scale_to_variance(sum_by_group(found.weights), theirs)
     return Estimate(float(found.values.mean()), sqrt(variance), shared)
 
 
@@ -114,12 +119,12 @@ def polynomial(x: Tensor, y: Tensor) -> Tensor:
 def _rows(state: State, whose: str) -> Tensor:
     found = count(state, "features")
     if found < 2:
-        raise DataError(f"expected at least 2 {whose} pictures for an unbiased estimate; got {found}")
+        raise DataError(f"expected at least 2 {whose} images for an unbiased estimate; got {found}")
     features = state["features"]
     return features[canonical_order(features)]
 
 
-def _picks(total: int, size: int, subsets: int, seed: int, purpose: str) -> Tensor:
+def _draw_subsets(total: int, size: int, subsets: int, seed: int, purpose: str) -> Tensor:
     """Return the indices of each subset, (B, size): drawn without repetition, or all if it is the whole set."""
     if size == total:
         return torch.arange(total).expand(subsets, -1)
@@ -127,7 +132,7 @@ def _picks(total: int, size: int, subsets: int, seed: int, purpose: str) -> Tens
     return torch.stack([torch.randperm(total, generator=generator)[:size] for _ in range(subsets)])
 
 
-def _at_once(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _Found:
+def _from_full_kernel(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _SubsetEstimates:
     """Return what the kernel of all pairs tells.
 
     The sum over a subset's pairs is a quadratic form of its indicator.
@@ -135,56 +140,56 @@ def _at_once(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _Found:
     kernels = _Kernels.of(x, y)
     in_x, in_y = _indicators(len(x), picks_x), _indicators(len(y), picks_y)
     across = ((kernels.xy.T @ in_x) * in_y).sum(dim=0) / picks_x.shape[1] ** 2
-    values = _among(kernels.xx, in_x) + _among(kernels.yy, in_y) - 2 * across
+    values = _mean_within(kernels.xx, in_x) + _mean_within(kernels.yy, in_y) - 2 * across
     weights = _weights(kernels)
-    return _Found(values, _Parts.of(kernels, weights), weights[1])
+    return _SubsetEstimates(values, _Parts.of(kernels, weights), weights[1])
 
 
-def _one_by_one(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _Found:
+def _from_subset_kernels(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _SubsetEstimates:
     """Return the same from the kernel of each subset: memory does not grow with the sets."""
     whole = _indicators(picks_x.shape[1], torch.arange(picks_x.shape[1])[None])
     values, parts = [], []
     sums, counts = torch.zeros(2, len(y), dtype=torch.float64)
     for a, b in zip(picks_x, picks_y, strict=True):
         kernels = _Kernels.of(x[a], y[b])
-        values.append(_among(kernels.xx, whole) + _among(kernels.yy, whole) - 2 * kernels.xy.mean())
+        values.append(_mean_within(kernels.xx, whole) + _mean_within(kernels.yy, whole) - 2 * kernels.xy.mean())
         weights = _weights(kernels)
         parts.append(_Parts.of(kernels, weights))
         sums[b] += weights[1]
         counts[b] += 1
     own, pairs = (torch.stack(each).mean(dim=0) for each in zip(*parts, strict=True))
-    return _Found(torch.cat(values), _Parts(own, pairs), sums / counts.clamp(min=1))
+    return _SubsetEstimates(torch.cat(values), _Parts(own, pairs), sums / counts.clamp(min=1))
 
 
 def _indicators(total: int, picks: Tensor) -> Tensor:
-    """Return 1 where a picture is in a subset and 0 elsewhere, (total, B)."""
+    """Return 1 where an image is in a subset and 0 elsewhere, (total, B)."""
     zeros = torch.zeros(total, len(picks), dtype=torch.float64)
     return zeros.scatter_(0, picks.T, 1.0)
 
 
-def _among(kernel: Tensor, indicators: Tensor) -> Tensor:
-    """Return the mean kernel of the pairs inside each subset, (B,), a picture with itself left out."""
+def _mean_within(kernel: Tensor, indicators: Tensor) -> Tensor:
+    """Return the mean kernel of the pairs inside each subset, (B,), an image with itself left out."""
     size = indicators.sum(dim=0)
     pairs = kernel @ indicators - kernel.diagonal()[:, None]
     return (pairs * indicators).sum(dim=0) / (size * (size - 1))
 
 
 def _weights(kernels: _Kernels) -> tuple[Tensor, Tensor]:
-    """Return g of the pictures of both sets, (n,) and (m,)."""
+    """Return g of the images of both sets, (n,) and (m,)."""
     xx, yy, xy = kernels
-    return 2 * (_others(xx) - xy.mean(dim=1)), 2 * (_others(yy) - xy.mean(dim=0))
+    return 2 * (_mean_with_others(xx) - xy.mean(dim=1)), 2 * (_mean_with_others(yy) - xy.mean(dim=0))
 
 
-def _centred(kernel: Tensor, *, others: bool = False) -> Tensor:
+def _centred_variance(kernel: Tensor, *, others: bool = False) -> Tensor:
     """Return the variance of a kernel's entries about their rows and columns, (); `others` leaves out i = j."""
     if not others:
         apart = kernel - kernel.mean(dim=0) - kernel.mean(dim=1, keepdim=True) + kernel.mean()
         return apart.square().mean()
-    means = _others(kernel)
+    means = _mean_with_others(kernel)
     apart = (kernel - means - means[:, None] + means.mean()).fill_diagonal_(0)
     return apart.square().sum() / (len(kernel) * (len(kernel) - 1))
 
 
-def _others(kernel: Tensor) -> Tensor:
-    """Return each picture's mean kernel with the others of its set."""
+def _mean_with_others(kernel: Tensor) -> Tensor:
+    """Return each image's mean kernel with the others of its set."""
     return (kernel.sum(dim=1) - kernel.diagonal()) / (len(kernel) - 1)

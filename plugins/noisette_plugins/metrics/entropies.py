@@ -1,4 +1,4 @@
-"""The inception score from sums: of probabilities and of p log p, in groups that pictures fall into by content.
+"""The inception score from sums: of probabilities and of p log p, in groups that images fall into by content.
 
 A split is some of the groups. In it mean KL(p(y|x) || p(y)) = mean sum p log p - sum q log q, where q is the mean
 of p. The result without a group is that of all splits, one of them without that group.
@@ -19,12 +19,12 @@ from noisette_plugins.metrics.jackknife import variance
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["merged", "score", "summed"]
+__all__ = ["merge_sums", "score", "sum_logits"]
 
 _GROUPS = 100
 
 
-def summed(logits: Tensor | None) -> State:
+def sum_logits(logits: Tensor | None) -> State:
     """Return the sums over logits (N, K).
 
     Raises:
@@ -47,7 +47,7 @@ def summed(logits: Tensor | None) -> State:
     }
 
 
-def merged(a: State, b: State) -> State:
+def merge_sums(a: State, b: State) -> State:
     """Return the sums of two sets.
 
     Raises:
@@ -64,7 +64,7 @@ def score(state: State, splits: int) -> Estimate:
     """Return the mean score of the splits, with its error.
 
     Raises:
-        DataError: if there are no pictures, or a split has no two groups of pictures.
+        DataError: if there are no images, or a split has no two groups of images.
     """
     count = state["count"] if state else torch.zeros(_GROUPS, dtype=torch.int64)
     found = torch.arange(_GROUPS)[count > 0]
@@ -72,8 +72,8 @@ def score(state: State, splits: int) -> Estimate:
     least = int(split.bincount(minlength=splits).min())
     if least < 2:
         raise DataError(
-            f"expected pictures of at least 2 of {_GROUPS // splits} kinds in each of {splits} splits, chosen by "
-            f"content; got {int(count.sum())} pictures of {len(found)} kinds in all: take fewer splits"
+            f"expected images of at least 2 of {_GROUPS // splits} kinds in each of {splits} splits, chosen by "
+            f"content; got {int(count.sum())} images of {len(found)} kinds in all: take fewer splits"
         )
     groups = [state[key][found].to(torch.float64) for key in ("count", "p", "p_log_p")]
     whole = [one.new_zeros(splits, *one.shape[1:]).index_add_(0, split, one) for one in groups]
@@ -84,6 +84,6 @@ def score(state: State, splits: int) -> Estimate:
 
 
 def _scores(count: Tensor, p: Tensor, p_log_p: Tensor) -> Tensor:
-    """Return scores (S,) from sums over pictures, (S,), (S, K) and (S,)."""
+    """Return scores (S,) from sums over images, (S,), (S, K) and (S,)."""
     q = (p / count[:, None]).clamp(min=0)  # one group's sums taken from all may leave less than nothing
     return (p_log_p / count - torch.xlogy(q, q).sum(dim=1)).exp()

@@ -1,4 +1,4 @@
-"""Metrics that keep the features of every picture."""
+"""Metrics that keep the features of every image."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class FeatureRows(Metric):
 
     def update(self, state: State, batch: Batch) -> State:
         """Return the features, those of `batch` added."""
-        from noisette_plugins.metrics.feature_statistics import features_of, joined
+        from noisette_plugins.metrics.feature_statistics import concat_states, read_features
 
-        return joined(state, {"features": features_of(batch)})
+        return concat_states(state, {"features": read_features(batch)})
 
     def merge(self, a: State, b: State) -> State:
         """Return the features of both sets."""
-        from noisette_plugins.metrics.feature_statistics import joined
+        from noisette_plugins.metrics.feature_statistics import concat_states
 
-        return joined(a, b)
+        return concat_states(a, b)

@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHUNK",
-    "KEPT",
-    "Memory",
+    "SAMPLE_ROWS",
+    "TensorCache",
     "canonical_order",
+    "concat_states",
     "content_keys",
     "count",
-    "count_of",
-    "features_of",
     "gram",
-    "joined",
-    "merged",
-    "merged_samples",
+    "matmul_lower",
+    "merge_moments",
+    "merge_samples",
     "moments",
     "moments_of_many",
-    "same_length",
+    "read_features",
+    "require_same_length",
     "sample",
-    "times_lower",
+    "sample_count",
 ]
 
 _BLOCK = 192
@@ -48,7 +48,7 @@ def gram(rows: Tensor) -> Tensor:
     return found
 
 
-def times_lower(rows: Tensor, lower: Tensor) -> Tensor:
+def matmul_lower(rows: Tensor, lower: Tensor) -> Tensor:
     """Return rows L, (N, D), for rows (N, D) and a lower triangle L (D, D)."""
     found = torch.empty_like(rows)
     for start in range(0, len(lower), _BLOCK):
@@ -57,7 +57,7 @@ def times_lower(rows: Tensor, lower: Tensor) -> Tensor:
     return found
 
 
-class Memory:
+class TensorCache:
     """Values by the tensor they were made from (the very object, which states never change) and a key."""
 
     def __init__(self) -> None:
@@ -76,23 +76,23 @@ class Memory:
 _CHUNK = 1024
 
 
-def features_of(batch: Batch) -> Tensor:
+def read_features(batch: Batch) -> Tensor:
     """Return the features of a batch, (N, D) float32 on the CPU.
 
     Raises:
         DataError: if there are none, or they are not finite.
     """
     features = batch.features
-    if features is None or features.ndim != 2 or len(features) != len(batch.pictures):
+    if features is None or features.ndim != 2 or len(features) != len(batch.images):
         came = "none" if features is None else f"shape {tuple(features.shape)}"
-        raise DataError(f"expected features of shape ({len(batch.pictures)}, D); got {came}")
+        raise DataError(f"expected features of shape ({len(batch.images)}, D); got {came}")
     if not bool(torch.isfinite(features.sum(dtype=torch.float64))):  # so large no sum of float32 is
         raise DataError("expected finite features; the feature network gave NaN or infinity")
     return features.detach().to("cpu", torch.float32)
 
 
-def joined(a: State, b: State) -> State:
-    """Return two states whose tensors have a row for each picture as one; `{}` is no pictures.
+def concat_states(a: State, b: State) -> State:
+    """Return two states whose tensors have a row for each image as one; `{}` is no images.
 
     Raises:
         DataError: if they hold different things, or rows of different shapes.
@@ -101,12 +101,12 @@ def joined(a: State, b: State) -> State:
         return dict(a or b)
     shapes = [{key: tuple(rows.shape[1:]) for key, rows in state.items()} for state in (a, b)]
     if shapes[0] != shapes[1]:
-        raise DataError(f"cannot join pictures of {shapes[0]} with pictures of {shapes[1]}")
+        raise DataError(f"cannot join images of {shapes[0]} with images of {shapes[1]}")
     return {key: torch.cat([a[key], b[key]]) for key in a}
 
 
 def count(state: State, key: str) -> int:
-    """Return how many pictures a state of rows has."""
+    """Return how many images a state of rows has."""
     return len(state[key]) if state else 0
 
 
@@ -115,10 +115,10 @@ def content_keys(rows: Tensor) -> Tensor:
     flat = rows.contiguous().flatten(1)
     words = flat.view(torch.int32) if flat.dtype == torch.float32 else flat
     index = torch.arange(1, words.shape[1] + 1, dtype=torch.int64)
-    factors = _mixed(index) | 1
+    factors = _mix_bits(index) | 1
     starts = range(0, len(words), _CHUNK)
     sums = [(words[start : start + _CHUNK].to(torch.int64) * factors).sum(dim=1) for start in starts]
-    return _mixed(torch.cat(sums)) if sums else torch.empty(0, dtype=torch.int64)
+    return _mix_bits(torch.cat(sums)) if sums else torch.empty(0, dtype=torch.int64)
 
 
 def canonical_order(rows: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def canonical_order(rows: Tensor) -> Tensor:
     return content_keys(rows).argsort(stable=True)
 
 
-def _mixed(x: Tensor) -> Tensor:
+def _mix_bits(x: Tensor) -> Tensor:
     """Scatter 64-bit numbers (the finaliser of SplitMix64, Steele et al. 2014), wrapping as integers do."""
     x = (x ^ (x >> 30)) * -4658895280553007687
     x = (x ^ (x >> 27)) * -7723592293110705685
@@ -155,11 +155,11 @@ def moments_of_many(features: Tensor) -> State:
     """Return the same of any number of rows, in bounded memory."""
     state: State = {}
     for part in torch.split(features, CHUNK):
-        state = merged(state, moments(part))
+        state = merge_moments(state, moments(part))
     return state
 
 
-def merged(a: State, b: State) -> State:
+def merge_moments(a: State, b: State) -> State:
     """Return the moments of two sets together.
 
     Raises:
@@ -167,7 +167,7 @@ def merged(a: State, b: State) -> State:
     """
     if not a or not b:
         return dict(a or b)
-    same_length(a["mean"], b["mean"])
+    require_same_length(a["mean"], b["mean"])
     n_a, n_b = int(a["count"]), int(b["count"])
     total = n_a + n_b
     step = b["mean"] - a["mean"]
@@ -175,7 +175,7 @@ def merged(a: State, b: State) -> State:
     return {"count": torch.tensor(total), "mean": a["mean"] + step * (n_b / total), "scatter": scatter}
 
 
-def same_length(a: Tensor, b: Tensor) -> None:
+def require_same_length(a: Tensor, b: Tensor) -> None:
     """Refuse vectors of different lengths, (..., D).
 
     Raises:
@@ -185,20 +185,20 @@ def same_length(a: Tensor, b: Tensor) -> None:
         raise DataError(f"expected features of one length; got {a.shape[-1]} and {b.shape[-1]}")
 
 
-KEPT = 2048
+SAMPLE_ROWS = 2048
 """Rows of a sample: enough to tell a variance to about 5 %."""
 
 
 def sample(rows: Tensor) -> State:
     """Return the statistics of rows (N, D); `{}` for none.
 
-    They are keys (k,) int64, ascending, and sample (k, D), the rows; of more rows than `KEPT` also count (),
+    They are keys (k,) int64, ascending, and sample (k, D), the rows; of more rows than `SAMPLE_ROWS` also count (),
     mean (D,) and scatter (D, D) of the others in float64.
     """
     return _statistics(content_keys(rows), rows, {}) if len(rows) else {}
 
 
-def merged_samples(a: State, b: State) -> State:
+def merge_samples(a: State, b: State) -> State:
     """Return the statistics of two sets together.
 
     Raises:
@@ -206,12 +206,12 @@ def merged_samples(a: State, b: State) -> State:
     """
     if not a or not b:
         return dict(a or b)
-    same_length(a["sample"], b["sample"])
+    require_same_length(a["sample"], b["sample"])
     rows = torch.cat([a["sample"], b["sample"]])
-    return _statistics(torch.cat([a["keys"], b["keys"]]), rows, merged(_others(a), _others(b)))
+    return _statistics(torch.cat([a["keys"], b["keys"]]), rows, merge_moments(_others(a), _others(b)))
 
 
-def count_of(state: State) -> int:
+def sample_count(state: State) -> int:
     """Return how many rows there were."""
     return (len(state["sample"]) + int(state.get("count", 0))) if state else 0
 
@@ -219,8 +219,8 @@ def count_of(state: State) -> int:
 def _statistics(keys: Tensor, rows: Tensor, others: State) -> State:
     """Return the statistics of some rows, and of others that are in no sample any more."""
     order = keys.argsort(stable=True)
-    kept, rest = order[:KEPT], order[KEPT:]
-    others = merged(others, moments_of_many(rows[rest]))
+    kept, rest = order[:SAMPLE_ROWS], order[SAMPLE_ROWS:]
+    others = merge_moments(others, moments_of_many(rows[rest]))
     return {"keys": keys[kept], "sample": rows[kept], **others}
 
 

@@ -15,11 +15,11 @@ __all__ = ["Frechet"]
 class Frechet(Metric):
     """Squared Fréchet distance of two Gaussians with the mean and covariance of the features; FID over Inception.
 
-    It is biased upwards, the more so the fewer the pictures, and most with fewer pictures than dimensions:
-    compare only values of the same counts, beside that of real pictures.
+    It is biased upwards, the more so the fewer the images, and most with fewer images than dimensions:
+    compare only values of the same counts, beside that of real images.
 
-    Its standard error says how far the value would move if other pictures were drawn from both sources, from the
-    influence of each picture: right to a tenth where the sources differ, up to 1.3 times too large where they are
+    Its standard error says how far the value would move if other images were drawn from both sources, from the
+    influence of each image: right to a tenth where the sources differ, up to 1.3 times too large where they are
     the same. The bias is not in it.
     """
 
@@ -27,7 +27,7 @@ class Frechet(Metric):
     paper: ClassVar[str] = (
         "Heusel et al. 2017, eq. 6; Dowson & Landau 1982; the bias: Chong & Forsyth 2020; the error: Efron 1982"
     )
-    over_inception: ClassVar[dict[str, str]] = {"frechet": "fid"}
+    inception_names: ClassVar[dict[str, str]] = {"frechet": "fid"}
 
     def update(self, state: State, batch: Batch) -> State:
         """Return the statistics with those of `batch` added.
@@ -35,21 +35,21 @@ class Frechet(Metric):
         They are a sample of at most 2048 of the features that is chosen by content, (k, D), and the moments of the
         others: count (), mean (D,) and scatter (D, D) in float64.
         """
-        from noisette_plugins.metrics.feature_statistics import features_of, sample
+        from noisette_plugins.metrics.feature_statistics import read_features, sample
 
-        return self.merge(state, sample(features_of(batch)))
+        return self.merge(state, sample(read_features(batch)))
 
     def merge(self, a: State, b: State) -> State:
         """Return the statistics of both sets together."""
-        from noisette_plugins.metrics.feature_statistics import merged_samples
+        from noisette_plugins.metrics.feature_statistics import merge_samples
 
-        return merged_samples(a, b)
+        return merge_samples(a, b)
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `frechet`.
 
         Raises:
-            DataError: if a set has fewer than 2 pictures, or features of another length.
+            DataError: if a set has fewer than 2 images, or features of another length.
         """
         from noisette_plugins.metrics.frechet_distance import frechet
 

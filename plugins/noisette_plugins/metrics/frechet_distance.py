@@ -4,13 +4,13 @@ With R the root of C_2 (Rᵀ R = C_2) and R C_1 Rᵀ = V s² Vᵀ the squared di
 
     d² = |mean_1 - mean_2|² + tr C_1 + tr C_2 - 2 sum(s).
 
-To first order it moves with each picture x, x' = x - mean_1, by the picture's influence
+To first order it moves with each image x, x' = x - mean_1, by the image's influence
 
     g(x) = |x'|² - x'ᵀ T x' + 2 x'·(mean_1 - mean_2),   T = Rᵀ V s⁻¹ Vᵀ R,
 
 where T carries the first Gaussian to the second (the derivative of tr (C_1^½ C_2 C_1^½)^½ by C_1 is T / 2), and
-with each reference picture likewise, T⁻¹ for T. Hence Var d² = Var g_1 / n + Var g_2 / m (the infinitesimal
-jackknife, Efron 1982, section 6.3). With fewer pictures than dimensions T is that of the span of the pictures,
+with each reference image likewise, T⁻¹ for T. Hence Var d² = Var g_1 / n + Var g_2 / m (the infinitesimal
+jackknife, Efron 1982, section 6.3). With fewer images than dimensions T is that of the span of the images,
 where they all lie.
 
 The influences are measured with noise of their own, as R, T and the means are: where the two laws are the same
@@ -32,17 +32,17 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
-from noisette_plugins.metrics.feature_statistics import Memory, count_of, same_length
+from noisette_plugins.metrics.feature_statistics import TensorCache, require_same_length, sample_count
 from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.jackknife import by_group, scaled
-from noisette_plugins.metrics.optimal_transport import Pair
+from noisette_plugins.metrics.jackknife import scale_to_variance, sum_by_group
+from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["counted_once", "distance", "frechet", "influences"]
+__all__ = ["distance", "double_count_correction", "frechet", "influences"]
 
-_REFERENCES = Memory()
+_REFERENCES = TensorCache()
 """Every row of a table is compared with the same reference: its root and what it whitens are made once."""
 
 
@@ -57,19 +57,19 @@ def frechet(generated: State, reference: State) -> Estimate:
         DataError: if a set has fewer than 2 vectors, or vectors of another length.
     """
     for state, whose in ((generated, "judged"), (reference, "reference")):
-        if count_of(state) < 2:
-            raise DataError(f"expected at least 2 {whose} pictures for a covariance; got {count_of(state)}")
-    same_length(generated["sample"], reference["sample"])
+        if sample_count(state) < 2:
+            raise DataError(f"expected at least 2 {whose} images for a covariance; got {sample_count(state)}")
+    require_same_length(generated["sample"], reference["sample"])
     theirs: Gaussian = _REFERENCES.get(reference["sample"], "gaussian", lambda: Gaussian.of(reference))
-    pair = Pair(Gaussian.of(generated), theirs)
+    pair = GaussianPair(Gaussian.of(generated), theirs)
     ours, others = influences(pair)
     from_theirs = float(others.var()) / theirs.count
     raw = float(ours.var()) / pair.ours.count + from_theirs
-    once = counted_once(pair, raw)
-    return Estimate(distance(pair), sqrt(raw * once), scaled(by_group(others), from_theirs * once))
+    once = double_count_correction(pair, raw)
+    return Estimate(distance(pair), sqrt(raw * once), scale_to_variance(sum_by_group(others), from_theirs * once))
 
 
-def counted_once(pair: Pair, raw: float) -> float:
+def double_count_correction(pair: GaussianPair, raw: float) -> float:
     """Return the share of the variance of influences that is left when what it holds twice is taken off."""
     s, weight = pair.squares.sqrt(), 1 / pair.ours.count + 1 / pair.theirs.count
     s = s[s > 0]
@@ -78,21 +78,23 @@ def counted_once(pair: Pair, raw: float) -> float:
     return max(0.5, 1 - twice / raw) if raw else 1.0
 
 
-def distance(pair: Pair) -> float:
+def distance(pair: GaussianPair) -> float:
     """Return the squared distance; never negative."""
     traces = pair.ours.variance + pair.theirs.variance
     return max(0.0, float(pair.shift.square().sum() + traces - 2 * pair.squares.sqrt().sum()))
 
 
-def influences(pair: Pair) -> tuple[Tensor, Tensor]:
+def influences(pair: GaussianPair) -> tuple[Tensor, Tensor]:
     """Return the influences g of the vectors of both sets that are there, each apart from a constant.
 
     Returns:
         (n,) of ours and (m,) of theirs.
     """
     ours, theirs, shift = pair.ours, pair.theirs, pair.shift
-    ahead = [pair.transport.ahead(seen) for seen in pair.sighted()]
-    back = [pair.transport.back(white) for white in theirs.whitened()]
+    forward_quadratic = [pair.transport.forward_quadratic(projected) for projected in pair.iter_projected()]
+    inverse_quadratic = [pair.transport.inverse_quadratic(white) for white in theirs.whitened()]
     from_ours = [x.square().sum(dim=1) + 2 * x @ shift for x in ours.centred()]
     from_theirs = [y.square().sum(dim=1) - 2 * y @ shift for y in theirs.centred()]
-    return torch.cat(from_ours) - torch.cat(ahead), torch.cat(from_theirs) - torch.cat(back)
+    return torch.cat(from_ours) - torch.cat(forward_quadratic), torch.cat(from_theirs) - torch.cat(
+        inverse_quadratic
+    )

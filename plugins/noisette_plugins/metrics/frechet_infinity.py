@@ -1,4 +1,4 @@
-"""The Fréchet distance extrapolated to unlimited pictures."""
+"""The Fréchet distance extrapolated to unlimited images."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["FrechetInfinity"]
 class FrechetInfinity(FeatureRows):
     """`frechet` of the set, of its halves, thirds and so on, carried on to one of unlimited size; FID-infinity.
 
-    The distance is measured on every part of each division and fitted by a line in one over the pictures of a part,
-    whose end at 0 is the value. It is free of the bias of few judged pictures as far as that is such a line, which
-    wants parts of several times as many pictures as the features have dimensions that matter; the reference stays
+    The distance is measured on every part of each division and fitted by a line in one over the images of a part,
+    whose end at 0 is the value. It is free of the bias of few judged images as far as that is such a line, which
+    wants parts of several times as many images as the features have dimensions that matter; the reference stays
     as it is, and so does its bias. It may be negative.
 
-    The error is that of a bootstrap: of the pictures' influences in both sets, and of what the line leaves over.
+    The error is that of a bootstrap: of the images' influences in both sets, and of what the line leaves over.
     The bias that a curve in place of the line leaves is not in it: where a curve through the same distances ends
-    more than four errors and half of the correction away there is no value, as with fewer pictures than dimensions.
+    more than four errors and half of the correction away there is no value, as with fewer images than dimensions.
     """
 
     name: ClassVar[str] = "frechet-infinity"
     paper: ClassVar[str] = "Chong & Forsyth 2020, section 3; the bootstrap: Efron & Tibshirani 1993, chapter 9"
-    over_inception: ClassVar[dict[str, str]] = {"frechet_infinity": "fid_infinity"}
+    inception_names: ClassVar[dict[str, str]] = {"frechet_infinity": "fid_infinity"}
 
     divisions: int = Field(5, ge=2, le=20, description="the smallest part is the set divided by this")
     resamples: int = Field(200, ge=20, description="resamples of the bootstrap")
@@ -40,10 +40,10 @@ class FrechetInfinity(FeatureRows):
         """Return `frechet_infinity`.
 
         Raises:
-            DataError: if the smallest part has fewer than 10 pictures, the reference fewer than 2, features have
+            DataError: if the smallest part has fewer than 10 images, the reference fewer than 2, features have
                 another length, or the distances of the parts are on no line.
         """
-        from noisette_plugins.metrics.extrapolation import extrapolated
+        from noisette_plugins.metrics.extrapolation import extrapolate
 
-        found = extrapolated(generated, reference, self.divisions, self.resamples, self.seed)
+        found = extrapolate(generated, reference, self.divisions, self.resamples, self.seed)
         return {"frechet_infinity": found}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from noisette_plugins.metrics.feature_statistics import CHUNK, gram, merged, moments, times_lower
+from noisette_plugins.metrics.feature_statistics import CHUNK, gram, matmul_lower, merge_moments, moments
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
@@ -41,7 +41,7 @@ class Root(NamedTuple):
 
     def times(self, x: Tensor) -> Tensor:
         """Return R x for rows x, (n, r)."""
-        return times_lower(x, self.matrix.T) if self.kind == "cholesky" else x @ self.matrix.T
+        return matmul_lower(x, self.matrix.T) if self.kind == "cholesky" else x @ self.matrix.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Gaussian:
         sample = state["sample"]
         if "scatter" not in state:
             return cls.of_rows(sample)
-        whole = merged(state, moments(sample))
+        whole = merge_moments(state, moments(sample))
         return cls(int(whole["count"]), whole["mean"], sample, whole["scatter"])
 
     @classmethod
@@ -121,13 +121,13 @@ class Gaussian:
 
     def whitened(self) -> Iterator[Tensor]:
         """Yield the vectors as they are where the covariance is the unit matrix, (n, r), likewise."""
-        yield from [self._whitened] if len(self.vectors) <= CHUNK else map(self._white, self.centred())
+        yield from [self._whitened] if len(self.vectors) <= CHUNK else map(self._whiten, self.centred())
 
     @cached_property
     def _whitened(self) -> Tensor:
-        return self._white(self._centred)
+        return self._whiten(self._centred)
 
-    def _white(self, x: Tensor) -> Tensor:
+    def _whiten(self, x: Tensor) -> Tensor:
         matrix, kind, inverse = self.root
         if kind == "vectors":  # each is a row of R, and R carries it to a corner of a simplex
             return sqrt(self.count - 1) * (torch.eye(self.count, dtype=torch.float64) - 1 / self.count)

@@ -1,4 +1,4 @@
-"""The inception score: sure about each picture, not the same about all."""
+"""The inception score: sure about each image, not the same about all."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ __all__ = ["InceptionScore"]
 
 
 class InceptionScore(Metric):
-    """exp of the mean divergence of each picture's class probabilities from those of all, KL(p(y|x) || p(y)).
+    """exp of the mean divergence of each image's class probabilities from those of all, KL(p(y|x) || p(y)).
 
-    Between 1 and the number of classes. It compares with no real picture: what it means is told by the row of the
-    held-out ones, and one good picture of each class is all it asks for. Over Inception the probabilities are
+    Between 1 and the number of classes. It compares with no real image: what it means is told by the row of the
+    held-out ones, and one good image of each class is all it asks for. Over Inception the probabilities are
     those of 1008 classes without the bias, as in the paper's code; over other features with a classifier the
     result bears their name.
 
-    The value is the mean over splits, as in the paper, for it rises with the number of pictures of a split; which
-    pictures are in which split is decided by their content. The error is the jackknife's over 100 groups.
+    The value is the mean over splits, as in the paper, for it rises with the number of images of a split; which
+    images are in which split is decided by their content. The error is the jackknife's over 100 groups.
     """
 
     name: ClassVar[str] = "inception-score"
     paper: ClassVar[str] = "Salimans et al. 2016, section 4; its limits: Barratt & Sharma 2018"
     needs_logits: ClassVar[bool] = True
-    over_inception: ClassVar[dict[str, str]] = {"inception_score": "inception_score"}
+    inception_names: ClassVar[dict[str, str]] = {"inception_score": "inception_score"}
     better: ClassVar[Literal["lower", "higher", "neither"]] = "higher"
 
-    splits: int = Field(10, ge=1, le=50, description="parts of the pictures whose scores are averaged")
+    splits: int = Field(10, ge=1, le=50, description="parts of the images whose scores are averaged")
 
     def update(self, state: State, batch: Batch) -> State:
         """Return counts (100,), sums of probabilities (100, K) and of p log p (100,), those of `batch` added."""
-        from noisette_plugins.metrics.entropies import summed
+        from noisette_plugins.metrics.entropies import sum_logits
 
-        return self.merge(state, summed(batch.logits))
+        return self.merge(state, sum_logits(batch.logits))
 
     def merge(self, a: State, b: State) -> State:
         """Return the sums of both sets."""
-        from noisette_plugins.metrics.entropies import merged
+        from noisette_plugins.metrics.entropies import merge_sums
 
-        return merged(a, b)
+        return merge_sums(a, b)
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `inception_score`.
 
         Raises:
-            DataError: if there are no class probabilities, or too few different pictures for so many splits.
+            DataError: if there are no class probabilities, or too few different images for so many splits.
         """
         from noisette_plugins.metrics.entropies import score
 

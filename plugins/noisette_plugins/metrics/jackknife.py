@@ -1,6 +1,6 @@
-"""Standard errors by leaving out a tenth of the pictures at a time (the jackknife; Efron 1982, chapter 3).
+"""Standard errors by leaving out a tenth of the images at a time (the jackknife; Efron 1982, chapter 3).
 
-The tenths are chosen by content, so that they do not hang on the order of the pictures; equal pictures are spread
+The tenths are chosen by content, so that they do not hang on the order of the images; equal images are spread
 over them. With θ_g the result without group g of G, Var θ = (G - 1) / G sum (θ_g - mean θ)², for each set on its
 own.
 """
@@ -16,14 +16,14 @@ from noisette_plugins.metrics.feature_statistics import canonical_order
 
 __all__ = [
     "GROUPS",
-    "binomial",
-    "by_group",
-    "groups_of",
+    "assign_groups",
+    "binomial_stderr",
     "interaction",
-    "scaled",
-    "shifts",
+    "jackknife_shifts",
+    "leave_one_out_means",
+    "scale_to_variance",
+    "sum_by_group",
     "variance",
-    "without_each",
 ]
 
 GROUPS = 10
@@ -32,7 +32,7 @@ _PARTS = 32
 """Groups that influences are added up in, where they are known for each row: the more, the better a covariance."""
 
 
-def groups_of(rows: Tensor) -> Tensor:
+def assign_groups(rows: Tensor) -> Tensor:
     """Return which group each row belongs to, (N,) int64: `GROUPS` of them, or one a row where there are fewer."""
     order = canonical_order(rows)
     groups = torch.empty(len(rows), dtype=torch.int64)
@@ -40,7 +40,7 @@ def groups_of(rows: Tensor) -> Tensor:
     return groups
 
 
-def without_each(values: Tensor, groups: Tensor) -> Tensor:
+def leave_one_out_means(values: Tensor, groups: Tensor) -> Tensor:
     """Return the mean of values (N,) without each group, (G,)."""
     number = int(groups.max()) + 1
     sums = torch.zeros(number, dtype=torch.float64).index_add_(0, groups, values.to(torch.float64))
@@ -48,14 +48,14 @@ def without_each(values: Tensor, groups: Tensor) -> Tensor:
     return (sums.sum() - sums) / (len(values) - sizes)
 
 
-def shifts(left: Tensor) -> Tensor:
+def jackknife_shifts(left: Tensor) -> Tensor:
     """Return a vector (G,) as long as the error of a result, from what it was without each group."""
     return (left - left.mean()) * sqrt((len(left) - 1) / len(left))
 
 
 def variance(left: Tensor) -> float:
     """Return the variance of a result from what it was without each group, (G,)."""
-    return float(shifts(left).square().sum())
+    return float(jackknife_shifts(left).square().sum())
 
 
 def interaction(left: Tensor) -> float:
@@ -72,19 +72,19 @@ def interaction(left: Tensor) -> float:
     return float(alone.square().sum()) * (g - 1) * (h - 1) / (g * h)
 
 
-def by_group(influences: Tensor) -> Tensor:
+def sum_by_group(influences: Tensor) -> Tensor:
     """Return the sums over groups, (G,), of influences (N,) about their mean, of rows in a canonical order."""
     groups = torch.arange(len(influences)) % _PARTS
     return torch.zeros(_PARTS, dtype=torch.float64).index_add_(0, groups, influences - influences.mean())
 
 
-def scaled(vector: Tensor, variance: float) -> tuple[float, ...]:
+def scale_to_variance(vector: Tensor, variance: float) -> tuple[float, ...]:
     """Return a vector as long as the root of a variance."""
     length = float(vector.norm())
     return tuple((vector * (sqrt(max(variance, 0.0)) / length)).tolist()) if length else ()
 
 
-def binomial(share: float, total: int) -> float:
-    """Return the error of a share of `total` pictures, taken a little inside (0, 1) so that it is never 0."""
+def binomial_stderr(share: float, total: int) -> float:
+    """Return the error of a share of `total` images, taken a little inside (0, 1) so that it is never 0."""
     middle = (share * total + 1) / (total + 2)
     return sqrt(middle * (1 - middle) / total)

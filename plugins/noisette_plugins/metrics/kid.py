@@ -19,28 +19,28 @@ class KID(FeatureRows):
     """Squared maximum mean discrepancy of the features under the kernel (x·y / D + 1)³; KID over Inception.
 
     The value is the mean of unbiased estimates over random subsets, as in the paper: its expectation does not
-    depend on the number of pictures, and it may be negative where the sets are alike. A subset is as large as
-    `size`, or as the smaller set; the same pictures give the same subsets in whatever order they come.
+    depend on the number of images, and it may be negative where the sets are alike. A subset is as large as
+    `size`, or as the smaller set; the same images give the same subsets in whatever order they come.
 
-    Its standard error says how far the value would move if other pictures were drawn from both sources: the
-    variance of the complete U-statistic over the pictures (up to 1.3 times too large where the sources are the
+    Its standard error says how far the value would move if other images were drawn from both sources: the
+    variance of the complete U-statistic over the images (up to 1.3 times too large where the sources are the
     same), and that of having drawn only so many subsets. Other tools print the
     standard deviation over subsets, which is neither, and is 0 for subsets as large as the sets.
     """
 
     name: ClassVar[str] = "kid"
     paper: ClassVar[str] = "Bińkowski et al. 2018, section 4; the variance: Serfling 1980, section 5.2"
-    over_inception: ClassVar[dict[str, str]] = {"kid": "kid"}
+    inception_names: ClassVar[dict[str, str]] = {"kid": "kid"}
 
     subsets: PositiveInt = Field(100, description="random subsets of each set that are compared")
-    size: int = Field(1000, ge=2, description="pictures of a subset; fewer where a set has fewer")
+    size: int = Field(1000, ge=2, description="images of a subset; fewer where a set has fewer")
     seed: NonNegativeInt = Field(0, description="seed of the choice of subsets")
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `kid`.
 
         Raises:
-            DataError: if a set has fewer than 2 pictures, or features of another length.
+            DataError: if a set has fewer than 2 images, or features of another length.
         """
         from noisette_plugins.metrics.discrepancy import discrepancy
 

@@ -1,4 +1,4 @@
-"""How likely a model finds real pictures."""
+"""How likely a model finds real images."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Likelihood"]
 
 
 class Likelihood(ModelMetric):
-    """Variational bound on the negative log-likelihood of held-out pictures, in bits per dimension, and its parts.
+    """Variational bound on the negative log-likelihood of held-out images, in bits per dimension, and its parts.
 
     `bits_per_dim` is the sum of `bits_per_dim_prior` (L_T), `bits_per_dim_steps` (L_1 to L_T-1) and
-    `bits_per_dim_first` (L_0), each with the standard error over pictures. With fewer `terms` than steps, the steps
-    are cut into as many spans, and each picture stands in every span at a step of its own: an unbiased estimate,
+    `bits_per_dim_first` (L_0), each with the standard error over images. With fewer `terms` than steps, the steps
+    are cut into as many spans, and each image stands in every span at a step of its own: an unbiased estimate,
     whose standard error covers the choice. The curve is L_t by step.
     """
 
@@ -27,42 +27,42 @@ class Likelihood(ModelMetric):
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, eq. 5 and 13; Nichol & Dhariwal 2021, section 3.1"
 
     terms: PositiveInt | None = Field(
-        50, description="steps at which each picture is looked at, spread over all; null looks at every step"
+        50, description="steps at which each image is looked at, spread over all; null looks at every step"
     )
-    clip: bool = Field(True, description="keep the pictures that the model sees within [-1, 1]")
+    clip: bool = Field(True, description="keep the images that the model sees within [-1, 1]")
     variance: Literal["fixed-small", "fixed-large"] = Field(
         "fixed-small", description="variance of the reverse steps, where the model learned none"
     )
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return sums over the pictures so far, those of `batch` added.
+        """Return sums over the images so far, those of `batch` added.
 
         Total, prior, steps and first term, and their squares, (4,) each, in float64; the count; and sum, squares
         and count of the terms at each step, (T,).
         """
-        from noisette_plugins.metrics.model_terms import added, bound_sums
+        from noisette_plugins.metrics.model_terms import add_states, bound_sums
 
-        return added(state, bound_sums(batch, self.terms, self.variance, clip=self.clip))
+        return add_states(state, bound_sums(batch, self.terms, self.variance, clip=self.clip))
 
     def merge(self, a: State, b: State) -> State:
         """Return the sums of both sets together."""
-        from noisette_plugins.metrics.model_terms import added
+        from noisette_plugins.metrics.model_terms import add_states
 
-        return added(a, b)
+        return add_states(a, b)
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return the bound and its three parts.
 
         Raises:
-            DataError: if there are fewer than 2 pictures.
+            DataError: if there are fewer than 2 images.
         """
-        from noisette_plugins.metrics.model_terms import means
+        from noisette_plugins.metrics.model_terms import estimate_means
 
         names = ("bits_per_dim", "bits_per_dim_prior", "bits_per_dim_steps", "bits_per_dim_first")
-        return dict(zip(names, means(generated), strict=True))
+        return dict(zip(names, estimate_means(generated), strict=True))
 
     def curves(self, seen: State) -> dict[str, Curve]:
-        """Return `bits_per_dim_by_step`: L_t, averaged over pictures, in up to 100 spans of steps."""
-        from noisette_plugins.metrics.model_terms import by_step
+        """Return `bits_per_dim_by_step`: L_t, averaged over images, in up to 100 spans of steps."""
+        from noisette_plugins.metrics.model_terms import curve_by_step
 
-        return {"bits_per_dim_by_step": by_step(seen)}
+        return {"bits_per_dim_by_step": curve_by_step(seen)}

@@ -1,4 +1,4 @@
-"""The training loss on pictures that were not trained on."""
+"""The training loss on images that were not trained on."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ __all__ = ["HeldOutLoss"]
 
 
 class HeldOutLoss(ModelMetric):
-    """The objective's loss on held-out pictures: its mean, and by step as a curve.
+    """The objective's loss on held-out images: its mean, and by step as a curve.
 
-    Steps are even, whatever the training draws. Far above the training loss, the model remembers its pictures.
+    Steps are even, whatever the training draws. Far above the training loss, the model remembers its images.
     """
 
     name: ClassVar[str] = "held-out-loss"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, eq. 14; by step: Nichol & Dhariwal 2021, figure 2"
 
     terms: PositiveInt | None = Field(
-        50, description="steps at which each picture is looked at, spread over all; null looks at every step"
+        50, description="steps at which each image is looked at, spread over all; null looks at every step"
     )
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return sums over the pictures so far, those of `batch` added: as of `likelihood`, with one total."""
-        from noisette_plugins.metrics.model_terms import added, loss_sums
+        """Return sums over the images so far, those of `batch` added: as of `likelihood`, with one total."""
+        from noisette_plugins.metrics.model_terms import add_states, loss_sums
 
-        return added(state, loss_sums(batch, self.terms))
+        return add_states(state, loss_sums(batch, self.terms))
 
     def merge(self, a: State, b: State) -> State:
         """Return the sums of both sets together."""
-        from noisette_plugins.metrics.model_terms import added
+        from noisette_plugins.metrics.model_terms import add_states
 
-        return added(a, b)
+        return add_states(a, b)
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
-        """Return `held_out_loss`, the mean over steps and pictures, with its standard error over pictures.
+        """Return `held_out_loss`, the mean over steps and images, with its standard error over images.
 
         Raises:
-            DataError: if there are fewer than 2 pictures.
+            DataError: if there are fewer than 2 images.
         """
-        from noisette_plugins.metrics.model_terms import means
+        from noisette_plugins.metrics.model_terms import estimate_means
 
-        return {"held_out_loss": means(generated)[0]}
+        return {"held_out_loss": estimate_means(generated)[0]}
 
     def curves(self, seen: State) -> dict[str, Curve]:
-        """Return `held_out_loss_by_step`, averaged over pictures, in up to 100 spans of steps."""
-        from noisette_plugins.metrics.model_terms import by_step
+        """Return `held_out_loss_by_step`, averaged over images, in up to 100 spans of steps."""
+        from noisette_plugins.metrics.model_terms import curve_by_step
 
-        return {"held_out_loss_by_step": by_step(seen)}
+        return {"held_out_loss_by_step": curve_by_step(seen)}

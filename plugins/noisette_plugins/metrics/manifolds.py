@@ -1,7 +1,7 @@
-"""What lies where, by balls: round each picture of a set, as wide as the distance to its k-th neighbour there.
+"""What lies where, by balls: round each image of a set, as wide as the distance to its k-th neighbour there.
 
-A picture is inside a ball whose border it touches. Radii shrink as pictures are added: results of other counts are
-not comparable. The errors are the jackknife's over both sets (`jackknife`): a result hangs on the pictures whose
+An image is inside a ball whose border it touches. Radii shrink as images are added: results of other counts are
+not comparable. The errors are the jackknife's over both sets (`jackknife`): a result hangs on the images whose
 balls are looked at as much as on those that are looked for, which a binomial error of the latter leaves out (it was
 measured to be as little as a fifth of the spread). What both sets have a part in together is counted once.
 """
@@ -15,14 +15,20 @@ import torch
 from torch import Tensor
 
 from noisette import Estimate
-from noisette_plugins.metrics.jackknife import binomial, groups_of, interaction, shifts, without_each
-from noisette_plugins.metrics.neighbours import among, blocks, rounding
+from noisette_plugins.metrics.jackknife import (
+    assign_groups,
+    binomial_stderr,
+    interaction,
+    jackknife_shifts,
+    leave_one_out_means,
+)
+from noisette_plugins.metrics.neighbours import iter_distance_blocks, nearest_within, rounding_tolerance
 
-__all__ = ["Balls", "inside", "least_pictures", "shares"]
+__all__ = ["Balls", "count_in_balls", "min_images", "precision_recall_shares"]
 
 
-def least_pictures(k: int) -> int:
-    """Return how many pictures a set must have: k neighbours each, also where some are left out."""
+def min_images(k: int) -> int:
+    """Return how many images a set must have: k neighbours each, also where some are left out."""
     return 2 * k + 2
 
 
@@ -43,9 +49,9 @@ class Balls(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor, k: int) -> Balls:
         """Return the balls that reach to the k-th neighbour."""
-        groups = groups_of(rows)
-        squares, places = among(rows, min(4 * k + 8, len(rows) - 1))
-        squares = squares + rounding(rows)  # a border is inside, whatever rounding made of it
+        groups = assign_groups(rows)
+        squares, places = nearest_within(rows, min(4 * k + 8, len(rows) - 1))
+        squares = squares + rounding_tolerance(rows)  # a border is inside, whatever rounding made of it
         radii = [squares[:, k - 1]]
         for group in range(int(groups.max()) + 1):
             nearer = ((groups[places] != group).cumsum(dim=1) < k).sum(dim=1, keepdim=True)
@@ -54,7 +60,7 @@ class Balls(NamedTuple):
         return cls(rows, groups, torch.stack(radii))
 
 
-class Inside(NamedTuple):
+class BallCounts(NamedTuple):
     """Points and balls together.
 
     Attributes:
@@ -71,7 +77,9 @@ class Inside(NamedTuple):
 
     def density(self, k: int) -> Estimate:
         """Return the mean number of balls that a point is in, divided by k."""
-        return _Left.of(self.counts.to(torch.float64) / k, self.points).estimate(1 / len(self.points), "balls")
+        return _JackknifeResults.of(self.counts.to(torch.float64) / k, self.points).estimate(
+            1 / len(self.points), "balls"
+        )
 
     def coverage(self) -> Estimate:
         """Return the share of balls that any point is in."""
@@ -79,45 +87,48 @@ class Inside(NamedTuple):
         others = torch.arange(len(self.reach))
         rest = [self.reach.amin(dim=0), *(self.reach[others != group].amin(dim=0) for group in others)]
         hit = torch.stack([(least <= squares).to(torch.float64).sum(dim=1) for least in rest], dim=1)
-        left = _Left(hit / (squares >= 0).sum(dim=1, keepdim=True))
-        return left.estimate(binomial(left.value, len(self.balls.groups)), "balls")
+        left = _JackknifeResults(hit / (squares >= 0).sum(dim=1, keepdim=True))
+        return left.estimate(binomial_stderr(left.value, len(self.balls.groups)), "balls")
 
 
-def inside(points: Tensor, balls: Balls) -> Inside:
+def count_in_balls(points: Tensor, balls: Balls) -> BallCounts:
     """Return which of the points (n, D) are in which balls.
 
     Raises:
         DataError: if their rows have different lengths.
     """
-    groups = groups_of(points)
+    groups = assign_groups(points)
     number = int(groups.max()) + 1
     reach = torch.full((number, len(balls.rows)), torch.inf, dtype=torch.float64)
     counts = []
-    for places, squares in blocks(points, balls.rows):
+    for places, squares in iter_distance_blocks(points, balls.rows):
         counts.append(torch.stack([(squares <= radii).sum(dim=1) for radii in balls.squares]))
         index = groups[places][:, None].expand_as(squares)
         reach.scatter_reduce_(0, index, squares, "amin")
-    return Inside(torch.cat(counts, dim=1), groups, reach, balls)
+    return BallCounts(torch.cat(counts, dim=1), groups, reach, balls)
 
 
-def shares(ours: Balls, theirs: Balls) -> tuple[Estimate, Estimate]:
+def precision_recall_shares(ours: Balls, theirs: Balls) -> tuple[Estimate, Estimate]:
     """Return the share of our rows that are in any of their balls, and that of theirs in ours, in one pass.
 
     Raises:
         DataError: if their rows have different lengths.
     """
     found, back = [], torch.zeros(len(ours.squares), len(theirs.rows), dtype=torch.bool)
-    for places, squares in blocks(ours.rows, theirs.rows):
+    for places, squares in iter_distance_blocks(ours.rows, theirs.rows):
         found.append(torch.stack([(squares <= radii).any(dim=1) for radii in theirs.squares]))
         back |= torch.stack([(squares <= radii[places, None]).any(dim=0) for radii in ours.squares])
-    precision, recall = _Left.of(torch.cat(found, dim=1), ours.groups), _Left.of(back, theirs.groups)
+    precision, recall = (
+        _JackknifeResults.of(torch.cat(found, dim=1), ours.groups),
+        _JackknifeResults.of(back, theirs.groups),
+    )
     return (
-        precision.estimate(binomial(precision.value, len(ours.groups)), "balls"),
-        recall.estimate(binomial(recall.value, len(theirs.groups)), "points"),
+        precision.estimate(binomial_stderr(precision.value, len(ours.groups)), "balls"),
+        recall.estimate(binomial_stderr(recall.value, len(theirs.groups)), "points"),
     )
 
 
-class _Left(NamedTuple):
+class _JackknifeResults(NamedTuple):
     """A result with all points and balls, and without each group of either.
 
     Attributes:
@@ -127,10 +138,10 @@ class _Left(NamedTuple):
     results: Tensor
 
     @classmethod
-    def of(cls, scores: Tensor, points: Tensor) -> _Left:
+    def of(cls, scores: Tensor, points: Tensor) -> _JackknifeResults:
         """Return the mean of scores (1 + G, n) of points of some groups."""
         scores = scores.to(torch.float64)
-        left = torch.stack([without_each(row, points) for row in scores])
+        left = torch.stack([leave_one_out_means(row, points) for row in scores])
         return cls(torch.cat([scores.mean(dim=1, keepdim=True), left], dim=1))
 
     @property
@@ -140,7 +151,7 @@ class _Left(NamedTuple):
 
     def estimate(self, least: float, reference: Literal["points", "balls"]) -> Estimate:
         """Return the result with its error, at least so large, and the reference's part of it."""
-        by_set = {"balls": shifts(self.results[1:, 0]), "points": shifts(self.results[0, 1:])}
+        by_set = {"balls": jackknife_shifts(self.results[1:, 0]), "points": jackknife_shifts(self.results[0, 1:])}
         parts = [float(vector.square().sum()) for vector in by_set.values()]
         variance = max(sum(parts) - interaction(self.results[1:, 1:]), *parts)
         return Estimate(self.value, max(sqrt(variance), least), by_set[reference].tolist())

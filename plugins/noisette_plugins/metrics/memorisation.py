@@ -1,4 +1,4 @@
-"""Distances to the nearest reference pictures, and what they say of copies."""
+"""Distances to the nearest reference images, and what they say of copies."""
 
 from __future__ import annotations
 
@@ -9,24 +9,31 @@ import torch
 from torch import Tensor
 
 from noisette import Estimate, Neighbours
-from noisette_plugins.metrics.feature_statistics import Memory
-from noisette_plugins.metrics.jackknife import binomial, groups_of, interaction, scaled, shifts, without_each
-from noisette_plugins.metrics.neighbours import blocks, nearest, rows_of
+from noisette_plugins.metrics.feature_statistics import TensorCache
+from noisette_plugins.metrics.jackknife import (
+    assign_groups,
+    binomial_stderr,
+    interaction,
+    jackknife_shifts,
+    leave_one_out_means,
+    scale_to_variance,
+)
+from noisette_plugins.metrics.neighbours import iter_distance_blocks, nearest, require_rows
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["Distances", "distances", "found_beside", "mean_distance", "memorised", "nearer"]
+__all__ = ["Distances", "chance_nearer", "distances", "mean_distance", "memorised_share", "nearest_neighbours"]
 
 _SHARE = 1 / 3
 
 
 class Distances(NamedTuple):
-    """Distances of pictures to the two nearest reference pictures.
+    """Distances of images to the two nearest reference images.
 
     Attributes:
         all: (1 + G, N, 2), ascending: to the whole reference, and to it without each of its groups.
-        groups: of the pictures, (N,).
+        groups: of the images, (N,).
     """
 
     all: Tensor
@@ -34,78 +41,78 @@ class Distances(NamedTuple):
 
 
 def distances(state: State, reference: State, whose: str) -> Distances:
-    """Return the distances of each picture to the two nearest reference pictures.
+    """Return the distances of each image to the two nearest reference images.
 
     Raises:
-        DataError: if there are no pictures, fewer than 2 in the reference, or features of another length.
+        DataError: if there are no images, fewer than 2 in the reference, or features of another length.
     """
-    rows, others = rows_of(state, whose, 1), rows_of(reference, "reference", 2)
-    of_rows: Memory = _NEAREST.get(rows, "by reference", Memory)
-    found: Distances = of_rows.get(others, "distances", lambda: _measured(rows, others))
+    rows, others = require_rows(state, whose, 1), require_rows(reference, "reference", 2)
+    of_rows: TensorCache = _NEAREST.get(rows, "by reference", TensorCache)
+    found: Distances = of_rows.get(others, "distances", lambda: _compute_distances(rows, others))
     return found
 
 
-_NEAREST = Memory()
-"""Held-out pictures are beside every row of a table. Both sets are held weakly: an `id` is given out again."""
+_NEAREST = TensorCache()
+"""Held-out images are beside every row of a table. Both sets are held weakly: an `id` is given out again."""
 
 
-def _measured(rows: Tensor, others: Tensor) -> Distances:
-    groups = groups_of(others)
+def _compute_distances(rows: Tensor, others: Tensor) -> Distances:
+    groups = assign_groups(others)
     number = int(groups.max()) + 1
     of_groups = torch.full((number, len(rows), 2), torch.inf, dtype=torch.float64)
-    for places, squares in blocks(rows, others):
+    for places, squares in iter_distance_blocks(rows, others):
         for group in range(number):
             inside = squares[:, groups == group]
             least = min(2, inside.shape[1])
             of_groups[group, places, :least] = inside.topk(least, dim=1, largest=False).values
     each = torch.arange(number if number > 2 else 0)
     left = [of_groups, *(of_groups[torch.arange(number) != group] for group in each)]
-    return Distances(torch.stack([_two_least(squares) for squares in left]), groups_of(rows))
+    return Distances(torch.stack([_two_smallest(squares) for squares in left]), assign_groups(rows))
 
 
-def _two_least(squares: Tensor) -> Tensor:
+def _two_smallest(squares: Tensor) -> Tensor:
     """Return the two least distances of squared ones of some groups, (G, N, 2), as (N, 2)."""
     together = squares.transpose(0, 1).flatten(1)
     return together.topk(2, dim=1, largest=False).values.sqrt()
 
 
 def mean_distance(found: Distances) -> Estimate:
-    """Return the mean distance to the nearest reference picture."""
+    """Return the mean distance to the nearest reference image."""
     nearest = found.all[0, :, 0]
     own = float(nearest.var(correction=0)) / len(nearest)
     return _estimate(own, found.all[..., 0], found.groups)
 
 
-def memorised(found: Distances) -> Estimate:
-    """Return the share of pictures whose first distance is at most a third of the second."""
+def memorised_share(found: Distances) -> Estimate:
+    """Return the share of images whose first distance is at most a third of the second."""
     copied = (found.all[..., 0] <= _SHARE * found.all[..., 1]).to(torch.float64)
-    return _estimate(binomial(float(copied[0].mean()), copied.shape[1]) ** 2, copied, found.groups)
+    return _estimate(binomial_stderr(float(copied[0].mean()), copied.shape[1]) ** 2, copied, found.groups)
 
 
 def _estimate(own: float, scores: Tensor, groups: Tensor) -> Estimate:
-    """Return the mean score of pictures of some groups with its error.
+    """Return the mean score of images of some groups with its error.
 
-    To the variance over the pictures, `own`, the jackknife adds that over the reference; what both have together is
+    To the variance over the images, `own`, the jackknife adds that over the reference; what both have together is
     counted once.
 
     Args:
-        own: the variance over the pictures.
+        own: the variance over the images.
         scores: (1 + G, N), beside the whole reference and without each group of it.
-        groups: of the pictures, (N,).
+        groups: of the images, (N,).
     """
     value = float(scores[0].mean())
     if len(scores) == 1 or int(groups.max()) == 0:
         return Estimate(value, sqrt(own))
-    shared = shifts(scores[1:].mean(dim=1))
-    left = torch.stack([without_each(row, groups) for row in scores[1:]])
+    shared = jackknife_shifts(scores[1:].mean(dim=1))
+    left = torch.stack([leave_one_out_means(row, groups) for row in scores[1:]])
     theirs = float(shared.square().sum())
     return Estimate(value, sqrt(max(own + theirs - interaction(left), own, theirs)), shared.tolist())
 
 
-def nearer(ours: Distances, theirs: Distances) -> Estimate:
+def chance_nearer(ours: Distances, theirs: Distances) -> Estimate:
     """Return the chance that a distance of ours is less than one of theirs, equal ones counted half.
 
-    The reference moves both alike: its part of the error is left out. What rows share are the held-out pictures.
+    The reference moves both alike: its part of the error is left out. What rows share are the held-out images.
     """
     first, second = ours.all[0, :, 0], theirs.all[0, :, 0]
     higher, lower = _share_above(first, second), 1 - _share_above(second, first)
@@ -113,7 +120,7 @@ def nearer(ours: Distances, theirs: Distances) -> Estimate:
     variance = float(higher.var(correction=0)) / len(first) + held
     sums = torch.zeros(int(theirs.groups.max()) + 1, dtype=torch.float64)
     sums.index_add_(0, theirs.groups, lower - lower.mean())
-    return Estimate(value, max(sqrt(variance), 1 / min(len(first), len(second))), scaled(sums, held))
+    return Estimate(value, max(sqrt(variance), 1 / min(len(first), len(second))), scale_to_variance(sums, held))
 
 
 def _share_above(some: Tensor, others: Tensor) -> Tensor:
@@ -123,9 +130,9 @@ def _share_above(some: Tensor, others: Tensor) -> Tensor:
     return 1 - below.to(torch.float64) / (2 * len(others))
 
 
-def found_beside(generated: State, reference: State, shown: int, beside: int) -> list[Neighbours]:
-    """Return the pictures that are nearest to the reference, with their neighbours."""
-    rows, others = rows_of(generated, "judged", 1), rows_of(reference, "reference", 2)
+def nearest_neighbours(generated: State, reference: State, shown: int, beside: int) -> list[Neighbours]:
+    """Return the images that are nearest to the reference, with their neighbours."""
+    rows, others = require_rows(generated, "judged", 1), require_rows(reference, "reference", 2)
     first = distances(generated, reference, "judged").all[0, :, 0].argsort(stable=True)[:shown]
     squares, places = nearest(rows[first], others, min(beside, len(others)))
     lists = zip(first.tolist(), places.tolist(), squares.sqrt().tolist(), strict=True)

@@ -11,47 +11,56 @@ from torch import Tensor
 
 from noisette import Curve, DataError, Estimate, Noise
 from noisette.diffusion import derive_seed
-from noisette.diffusion.bound import bound_of
+from noisette.diffusion.bound import get_bound
 from noisette.diffusion.noise import seeded_generator
-from noisette.model.conditioning import enlarged, shrunk
+from noisette.model.conditioning import downsample, upsample
 from noisette.pixels import to_unit
 
 if TYPE_CHECKING:
     from noisette import Batch
     from noisette.contracts.metric import State
-    from noisette.contracts.model import JudgedModel
+    from noisette.contracts.model import EvaluatedModel
 
-__all__ = ["View", "added", "bound_sums", "by_step", "loss_sums", "means", "spans", "views"]
+__all__ = [
+    "SpanOutput",
+    "add_states",
+    "bound_sums",
+    "curve_by_step",
+    "estimate_means",
+    "iter_span_outputs",
+    "loss_sums",
+    "split_into_spans",
+]
 
 
 def bound_sums(
     batch: Batch, terms: int | None, variance: Literal["fixed-small", "fixed-large"], *, clip: bool
 ) -> State:
-    """Return sums of the bound, L_T, L_1 to L_T-1 and L_0 over the pictures of a batch, in bits per dimension.
+    """Return sums of the bound, L_T, L_1 to L_T-1 and L_0 over the images of a batch, in bits per dimension.
 
     The first step stands alone, whatever the number of terms: its term is of another kind, and the largest.
     """
-    model = judged(batch)
-    timesteps, bound = len(model.tables), bound_of(model.tables, variance)
-    parts = torch.zeros(len(batch.pictures), 4, dtype=torch.float64)
+    model = require_model(batch)
+    timesteps, bound = len(model.process), get_bound(model.process, variance)
+    parts = torch.zeros(len(batch.images), 4, dtype=torch.float64)
     state = curve_state(timesteps)
     later = None if terms is None else max(terms - 1, 1)
-    for view in views(model, batch, [(0, 1), *spans(1, timesteps, later)]):
-        seen = model.objective.read(view.output, view.x_t, view.t, model.tables)
+    for span in iter_span_outputs(model, batch, [(0, 1), *split_into_spans(1, timesteps, later)]):
+        seen = model.objective.parse_output(span.output, span.x_t, span.t, model.process)
         x0 = seen.x0.clamp(-1, 1) if clip else seen.x0
-        bits = bound.terms(view.x0, view.t, x0, seen.fractions).double().cpu()
-        parts[:, 3 if view.length == 1 and int(view.t[0]) == 0 else 2] += bits * view.length
-        parts[:, 1] = bound.prior(view.x0).double().cpu()
-        note(state, view.t, bits)
+        bits = bound.terms(span.x0, span.t, x0, seen.variance_fraction).double().cpu()
+        parts[:, 3 if span.length == 1 and int(span.t[0]) == 0 else 2] += bits * span.length
+        parts[:, 1] = bound.prior(span.x0).double().cpu()
+        add_at_steps(state, span.t, bits)
     parts[:, 0] = parts[:, 1:].sum(dim=1)
-    return {**state, **totals(parts)}
+    return {**state, **sum_values(parts)}
 
 
 _POINTS = 100  # of a curve
 
 
-class View(NamedTuple):
-    """Pictures at one step each, and what the model said of them; tensors on the model's device."""
+class SpanOutput(NamedTuple):
+    """Images at one step each, and what the model said of them; tensors on the model's device."""
 
     x0: Tensor
     eps: Tensor
@@ -62,7 +71,7 @@ class View(NamedTuple):
     """Steps of the span that they stand for."""
 
 
-def spans(first: int, timesteps: int, count: int | None) -> list[tuple[int, int]]:
+def split_into_spans(first: int, timesteps: int, count: int | None) -> list[tuple[int, int]]:
     """Cut the steps first ... timesteps - 1 into `count` even spans; None, or too many, makes one a step."""
     steps = timesteps - first
     count = min(count or steps, steps)
@@ -70,48 +79,48 @@ def spans(first: int, timesteps: int, count: int | None) -> list[tuple[int, int]
     return list(pairwise(edges))
 
 
-def views(model: JudgedModel, batch: Batch, cut: list[tuple[int, int]]) -> Iterator[View]:
-    """Yield what the model says of the pictures in each span."""
+def iter_span_outputs(model: EvaluatedModel, batch: Batch, cut: list[tuple[int, int]]) -> Iterator[SpanOutput]:
+    """Yield what the model says of the images in each span."""
     device = model.machine.device
-    numbers = torch.arange(len(batch.pictures)) if batch.numbers is None else batch.numbers
-    x0 = to_unit(batch.pictures.cpu()).to(device)
+    indices = torch.arange(len(batch.images)) if batch.indices is None else batch.indices
+    x0 = to_unit(batch.images.cpu()).to(device)
     label = batch.labels.to(device) if model.classes and batch.labels is not None else None
-    side = model.inputs.low_res_size
-    hint = None if side is None else enlarged(shrunk(x0, side), model.shape[1:])
-    noise = Noise(derive_seed(batch.seed, "views"), numbers.tolist(), x0.shape[1:], device=device)
+    side = model.conditioning.low_res_size
+    low_res = None if side is None else upsample(downsample(x0, side), model.shape[1:])
+    noise = Noise(derive_seed(batch.seed, "views"), indices.tolist(), x0.shape[1:], device=device)
     places = torch.stack(
-        [torch.rand(len(cut), generator=seeded_generator(batch.seed, "steps", n)) for n in numbers.tolist()]
+        [torch.rand(len(cut), generator=seeded_generator(batch.seed, "steps", n)) for n in indices.tolist()]
     )
     for index, (low, high) in enumerate(cut):
         t = (low + (places[:, index] * (high - low)).long()).clamp(max=high - 1).to(device)
         eps = noise()
-        x_t = model.tables.noised(x0, eps, t)
-        yield View(x0, eps, t, x_t, model.ask(x_t, t, label, hint), high - low)
+        x_t = model.process.add_noise(x0, eps, t)
+        yield SpanOutput(x0, eps, t, x_t, model.forward_raw(x_t, t, label, low_res), high - low)
 
 
 def loss_sums(batch: Batch, terms: int | None) -> State:
-    """Return sums of the objective's loss over the pictures of a batch."""
-    model, count = judged(batch), len(batch.pictures)
-    timesteps = len(model.tables)
+    """Return sums of the objective's loss over the images of a batch."""
+    model, count = require_model(batch), len(batch.images)
+    timesteps = len(model.process)
     total = torch.zeros(count, dtype=torch.float64)
     state = curve_state(timesteps)
-    for view in views(model, batch, spans(0, timesteps, terms)):
-        x0, eps, t = view.x0, view.eps, view.t
-        losses = model.objective.training_losses(view.output, x0, eps, t, model.tables).double().cpu()
-        total += losses * view.length / timesteps
-        note(state, t, losses)
-    return {**state, **totals(total[:, None])}
+    for span in iter_span_outputs(model, batch, split_into_spans(0, timesteps, terms)):
+        x0, eps, t = span.x0, span.eps, span.t
+        losses = model.objective.training_losses(span.output, x0, eps, t, model.process).double().cpu()
+        total += losses * span.length / timesteps
+        add_at_steps(state, t, losses)
+    return {**state, **sum_values(total[:, None])}
 
 
-def judged(batch: Batch) -> JudgedModel:
+def require_model(batch: Batch) -> EvaluatedModel:
     """Return the model of a batch."""
     if batch.model is None:
         raise DataError("expected a batch with the model that is judged; got none")
     return batch.model
 
 
-def totals(values: Tensor) -> State:
-    """Return count (), sums (K,) and squares (K,) of K values a picture, (N, K)."""
+def sum_values(values: Tensor) -> State:
+    """Return count (), sums (K,) and squares (K,) of K values an image, (N, K)."""
     return {"count": torch.tensor(len(values)), "sums": values.sum(dim=0), "squares": values.square().sum(dim=0)}
 
 
@@ -121,7 +130,7 @@ def curve_state(timesteps: int) -> State:
     return {"step_sums": sums, "step_squares": squares, "step_counts": torch.zeros(timesteps, dtype=torch.int64)}
 
 
-def note(state: State, t: Tensor, values: Tensor) -> None:
+def add_at_steps(state: State, t: Tensor, values: Tensor) -> None:
     """Add values (N,) at steps (N,) to sums by step."""
     t = t.cpu()
     state["step_sums"].index_add_(0, t, values)
@@ -129,29 +138,29 @@ def note(state: State, t: Tensor, values: Tensor) -> None:
     state["step_counts"].index_add_(0, t, torch.ones_like(t))
 
 
-def added(a: State, b: State) -> State:
+def add_states(a: State, b: State) -> State:
     """Return the sums of two states, of which one may be empty."""
     if not a or not b:
         return dict(a or b)
     return {name: tensor + b[name] for name, tensor in a.items()}
 
 
-def means(state: State) -> list[Estimate]:
-    """Return the mean of each value over the pictures, with its standard error.
+def estimate_means(state: State) -> list[Estimate]:
+    """Return the mean of each value over the images, with its standard error.
 
     Raises:
-        DataError: if there are fewer than 2 pictures.
+        DataError: if there are fewer than 2 images.
     """
     count = int(state["count"]) if state else 0
     if count < 2:
-        raise DataError(f"expected at least 2 held-out pictures; got {count}")
+        raise DataError(f"expected at least 2 held-out images; got {count}")
     return [_estimate(*sums, count) for sums in zip(state["sums"].tolist(), state["squares"].tolist(), strict=True)]
 
 
-def by_step(state: State) -> Curve:
+def curve_by_step(state: State) -> Curve:
     """Return the mean at each step, or at the middle of spans of steps where they are many."""
     curve: Curve = []
-    for low, high in spans(0, len(state["step_counts"]), _POINTS):
+    for low, high in split_into_spans(0, len(state["step_counts"]), _POINTS):
         count = int(state["step_counts"][low:high].sum())
         if count > 1:
             sums, squares = (float(state[name][low:high].sum()) for name in ("step_sums", "step_squares"))

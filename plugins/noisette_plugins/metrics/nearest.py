@@ -1,4 +1,4 @@
-"""How far pictures are from the training pictures, and whether they are copies of them."""
+"""How far images are from the training images, and whether they are copies of them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Nearest"]
 
 
 class Nearest(FeatureRows):
-    """Distances to the nearest reference pictures beside those of held-out ones, and the share of copies.
+    """Distances to the nearest reference images beside those of held-out ones, and the share of copies.
 
-    - `nearest_distance`: mean distance in the features; that of held-out pictures stands in their row.
-    - `memorised`: share of pictures whose nearest reference picture is at most a third as far as the second
-      nearest. Copies of pictures that the reference has nearly twice are missed; held-out pictures show how many
+    - `nearest_distance`: mean distance in the features; that of held-out images stands in their row.
+    - `memorised_share`: share of images whose nearest reference image is at most a third as far as the second
+      nearest. Copies of images that the reference has nearly twice are missed; held-out images show how many
       are no copies.
-    - `nearer_than_heldout`: chance that a picture is nearer to the reference than a held-out one is, where there
-      are any: a half for pictures as new as those, 1 for copies of everything, 0 for pictures that are far off.
+    - `nearer_than_heldout`: chance that an image is nearer to the reference than a held-out one is, where there
+      are any: a half for images as new as those, 1 for copies of everything, 0 for images that are far off.
 
     Neither low nor high is good. The reference must be what the model was trained on. The errors are those of other
-    pictures from all sources: over the judged and held-out ones, and over the reference by the jackknife, but for
-    `nearer_than_heldout`, which the reference hardly moves. The pictures that are nearest of all are shown beside
+    images from all sources: over the judged and held-out ones, and over the reference by the jackknife, but for
+    `nearer_than_heldout`, which the reference hardly moves. The images that are nearest of all are shown beside
     their neighbours: if those are no copies, none are.
     """
 
@@ -38,25 +38,25 @@ class Nearest(FeatureRows):
     )
     better: ClassVar[Literal["lower", "higher", "neither"]] = "neither"
 
-    shown: PositiveInt = Field(8, description="pictures that are shown beside reference pictures")
-    beside: PositiveInt = Field(5, description="nearest reference pictures beside each")
+    shown: PositiveInt = Field(8, description="images that are shown beside reference images")
+    beside: PositiveInt = Field(5, description="nearest reference images beside each")
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
-        """Return `nearest_distance`, `memorised`, and `nearer_than_heldout` if there are held-out pictures.
+        """Return `nearest_distance`, `memorised_share`, and `nearer_than_heldout` if there are held-out images.
 
         Raises:
-            DataError: if there are no pictures, fewer than 2 in the reference, or features of another length.
+            DataError: if there are no images, fewer than 2 in the reference, or features of another length.
         """
-        from noisette_plugins.metrics.memorisation import distances, mean_distance, memorised, nearer
+        from noisette_plugins.metrics.memorisation import chance_nearer, distances, mean_distance, memorised_share
 
         ours = distances(generated, reference, "judged")
-        found = {"nearest_distance": mean_distance(ours), "memorised": memorised(ours)}
+        found = {"nearest_distance": mean_distance(ours), "memorised": memorised_share(ours)}
         if heldout:
-            found["nearer_than_heldout"] = nearer(ours, distances(heldout, reference, "held-out"))
+            found["nearer_than_heldout"] = chance_nearer(ours, distances(heldout, reference, "held-out"))
         return found
 
     def neighbours(self, generated: State, reference: State) -> list[Neighbours]:
-        """Return the pictures that are nearest to the reference, the nearest first, with their neighbours."""
-        from noisette_plugins.metrics.memorisation import found_beside
+        """Return the images that are nearest to the reference, the nearest first, with their neighbours."""
+        from noisette_plugins.metrics.memorisation import nearest_neighbours
 
-        return found_beside(generated, reference, self.shown, self.beside)
+        return nearest_neighbours(generated, reference, self.shown, self.beside)

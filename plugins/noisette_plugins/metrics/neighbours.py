@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from noisette import DataError
-from noisette_plugins.metrics.feature_statistics import Memory, count, same_length
+from noisette_plugins.metrics.feature_statistics import TensorCache, count, require_same_length
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
 
-__all__ = ["among", "blocks", "nearest", "rounding", "rows_of"]
+__all__ = ["iter_distance_blocks", "nearest", "nearest_within", "require_rows", "rounding_tolerance"]
 
 _BLOCK = 1 << 22
 """Distances that are held at once."""
@@ -32,7 +32,7 @@ _LEAST_KEPT = 16
 """Neighbours of each row of a set that are remembered: metrics ask for 3 or 5."""
 
 
-def rows_of(state: State, whose: str, least: int) -> Tensor:
+def require_rows(state: State, whose: str, least: int) -> Tensor:
     """Return the features of a state, (N, D).
 
     Raises:
@@ -40,17 +40,17 @@ def rows_of(state: State, whose: str, least: int) -> Tensor:
     """
     found = count(state, "features")
     if found < least:
-        raise DataError(f"expected at least {least} {whose} pictures; got {found}")
+        raise DataError(f"expected at least {least} {whose} images; got {found}")
     return state["features"]
 
 
-def blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def iter_distance_blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield places in x (n, D) and the squared distances (b, m) of the rows there to all rows of y (m, D).
 
     Raises:
         DataError: if the rows have different lengths.
     """
-    same_length(x, y)
+    require_same_length(x, y)
     middle = y.mean(dim=0, dtype=torch.float64)
     columns = y - middle
     size = max(1, _BLOCK // len(y))
@@ -68,7 +68,7 @@ def _squares(x: Tensor, y: Tensor) -> Tensor:
     return squares
 
 
-def rounding(rows: Tensor) -> Tensor:
+def rounding_tolerance(rows: Tensor) -> Tensor:
     """Return by how much squared distances of rows may differ, and are taken for equal, ()."""
     lengths = (rows - rows.mean(dim=0, dtype=torch.float64)).square().sum(dim=1)
     return 2 * _EQUAL * lengths.amax()
@@ -76,30 +76,30 @@ def rounding(rows: Tensor) -> Tensor:
 
 def nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return squared distances of rows of x to their k nearest rows of y, ascending, and their places, (n, k)."""
-    found = [_least(squares, k) for _, squares in blocks(x, y)]
+    found = [_smallest(squares, k) for _, squares in iter_distance_blocks(x, y)]
     return torch.cat([squares for squares, _ in found]), torch.cat([places for _, places in found])
 
 
-def among(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def nearest_within(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the same for the k nearest other rows of one set, remembered as long as the set is."""
     kept = min(max(k, _LEAST_KEPT), len(rows) - 1)
-    squares, places = _AMONG.get(rows, kept, lambda: _among(rows, kept))
+    squares, places = _WITHIN.get(rows, kept, lambda: _compute_nearest_within(rows, kept))
     return squares[:, :k], places[:, :k]
 
 
-_AMONG = Memory()
+_WITHIN = TensorCache()
 
 
-def _among(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _compute_nearest_within(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k nearest others of each row: each distance is taken once, for both of its rows."""
-    found = _Nearest.none(len(rows), k)
+    found = _Nearest.empty(len(rows), k)
     centred = rows - rows.mean(dim=0, dtype=torch.float64)
     size = min(_ROWS, max(1, _BLOCK // len(rows)))
     for start in range(0, len(rows), size):
         squares = _squares(centred[start : start + size], centred[start:])
         squares.fill_diagonal_(torch.inf)
-        found.see(start, squares, start)
-        found.see(start + size, squares[:, size:].T, start)
+        found.update(start, squares, start)
+        found.update(start + size, squares[:, size:].T, start)
     return found.squares, found.places
 
 
@@ -110,22 +110,22 @@ class _Nearest(NamedTuple):
     places: Tensor
 
     @classmethod
-    def none(cls, rows: int, k: int) -> _Nearest:
+    def empty(cls, rows: int, k: int) -> _Nearest:
         return cls(torch.full((rows, k), torch.inf, dtype=torch.float64), torch.zeros(rows, k, dtype=torch.int64))
 
-    def see(self, first: int, squares: Tensor, others: int) -> None:
+    def update(self, first: int, squares: Tensor, others: int) -> None:
         """Let the rows from `first` on see squared distances (r, c) to those from `others` on."""
         if not squares.numel():
             return
         rows, k = slice(first, first + len(squares)), self.squares.shape[1]
-        values, places = _least(squares, min(k, squares.shape[1]))
+        values, places = _smallest(squares, min(k, squares.shape[1]))
         values = torch.cat([self.squares[rows], values], dim=1)
         places = torch.cat([self.places[rows], places + others], dim=1)
-        values, order = _least(values, k)
+        values, order = _smallest(values, k)
         self.squares[rows], self.places[rows] = values, places.gather(1, order)
 
 
-def _least(squares: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _smallest(squares: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k least of each row, ascending, and where they are."""
     values, places = squares.topk(k, dim=1, largest=False)
     return values, places

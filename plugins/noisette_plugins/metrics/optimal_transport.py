@@ -18,7 +18,7 @@ from torch import Tensor
 from noisette_plugins.metrics.feature_statistics import CHUNK, gram
 from noisette_plugins.metrics.gaussian import ZERO, Gaussian
 
-__all__ = ["Pair", "Transport"]
+__all__ = ["GaussianPair", "Transport"]
 
 _LEADING, _BESIDE = 256, 16
 """Eigenvectors that the error is told by, of more than twice as many, and those that help to find them."""
@@ -41,22 +41,24 @@ class Transport(NamedTuple):
     """
 
     scales: Tensor
-    turn: Tensor
+    rotation: Tensor
     rest: tuple[float, float] = (0.0, 0.0)
 
-    def ahead(self, seen: Tensor) -> Tensor:
+    def forward_quadratic(self, projected: Tensor) -> Tensor:
         """Return xᵀ T x for rows R x, (n, r)."""
-        turned = (seen @ self.turn).square()
-        return (turned / self.scales).sum(dim=1) + self.rest[0] * (seen.square().sum(dim=1) - turned.sum(dim=1))
+        rotated = (projected @ self.rotation).square()
+        return (rotated / self.scales).sum(dim=1) + self.rest[0] * (
+            projected.square().sum(dim=1) - rotated.sum(dim=1)
+        )
 
-    def back(self, white: Tensor) -> Tensor:
+    def inverse_quadratic(self, white: Tensor) -> Tensor:
         """Return yᵀ T⁻¹ y for whitened rows y, (m, r)."""
-        turned = (white @ self.turn).square()
-        return (turned * self.scales).sum(dim=1) + self.rest[1] * (white.square().sum(dim=1) - turned.sum(dim=1))
+        rotated = (white @ self.rotation).square()
+        return (rotated * self.scales).sum(dim=1) + self.rest[1] * (white.square().sum(dim=1) - rotated.sum(dim=1))
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class GaussianPair:
     """Two Gaussians; what is computed of them is kept."""
 
     ours: Gaussian
@@ -68,23 +70,23 @@ class Pair:
         return self.ours.mean - self.theirs.mean
 
     @cached_property
-    def seen(self) -> Tensor | None:
+    def projected(self) -> Tensor | None:
         """R x for all vectors x of the first set about their mean, (n, r); None where they are many."""
         if self.ours.scatter is not None or self.ours.count > CHUNK:
             return None
         return self.theirs.root.times(next(self.ours.centred()))
 
-    def sighted(self) -> Iterator[Tensor]:
+    def iter_projected(self) -> Iterator[Tensor]:
         """Yield R x for the vectors x of the first set that are there, (n, r)."""
-        yield from map(self.theirs.root.times, self.ours.centred()) if self.seen is None else [self.seen]
+        yield from map(self.theirs.root.times, self.ours.centred()) if self.projected is None else [self.projected]
 
     @cached_property
     def product(self) -> Tensor:
         """What has the eigenvalues s²: R C_1 Rᵀ, (r, r), or the products of fewer vectors, (n, n)."""
-        if self.seen is None:
+        if self.projected is None:
             root = self.theirs.root
             return root.times(root.times(self.ours.covariance()).T)
-        rows = self.seen if len(self.seen) > self.seen.shape[1] else self.seen.T
+        rows = self.projected if len(self.projected) > self.projected.shape[1] else self.projected.T
         return gram(rows) / (self.ours.count - 1)
 
     @cached_property
@@ -104,10 +106,10 @@ class Pair:
             number, (values, vectors) = _LEADING, _leading(self.product, self.squares[-1])
         values, vectors = values[-number:], vectors[:, -number:]
         kept = values > ZERO * values[-1]
-        scales, turn = values[kept].sqrt(), vectors[:, kept]
-        if self.seen is not None and len(self.seen) == len(self.product):  # they are those of few vectors
-            turn = self.seen.T @ turn / (scales * sqrt(self.ours.count - 1))
-        return Transport(scales, turn, self._rest(scales, number))
+        scales, rotation = values[kept].sqrt(), vectors[:, kept]
+        if self.projected is not None and len(self.projected) == len(self.product):  # they are those of few vectors
+            rotation = self.projected.T @ rotation / (scales * sqrt(self.ours.count - 1))
+        return Transport(scales, rotation, self._rest(scales, number))
 
     def _rest(self, scales: Tensor, number: int) -> tuple[float, float]:
         """Return what stands for one over s and for s of all but so many of the eigenvectors."""
@@ -130,5 +132,5 @@ def _leading(matrix: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:
     start = torch.randn(len(matrix), _LEADING + _BESIDE, generator=torch.Generator().manual_seed(0))
     basis = single @ torch.linalg.qr(single @ start).Q
     basis = torch.linalg.qr(basis.to(torch.float64)).Q
-    values, turn = torch.linalg.eigh(basis.T @ (matrix @ basis))
-    return values, basis @ turn
+    values, rotation = torch.linalg.eigh(basis.T @ (matrix @ basis))
+    return values, basis @ rotation

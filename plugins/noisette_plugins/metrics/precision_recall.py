@@ -16,14 +16,14 @@ __all__ = ["PrecisionRecall"]
 
 
 class PrecisionRecall(FeatureRows):
-    """Share of pictures that lie among the real ones (precision), and of real ones that lie among them (recall).
+    """Share of images that lie among the real ones (precision), and of real ones that lie among them (recall).
 
-    "Among" is inside a ball round any picture of the other set that reaches to its k-th neighbour there. A model
-    that draws few kinds of good pictures has high precision and low recall; the other way round, a model that
-    draws everything, badly. One outlier among the real pictures has a large ball, which raises precision:
+    "Among" is inside a ball round any image of the other set that reaches to its k-th neighbour there. A model
+    that draws few kinds of good images has high precision and low recall; the other way round, a model that
+    draws everything, badly. One outlier among the real images has a large ball, which raises precision:
     `density-coverage` suffers less. Both hang on the counts of both sets.
 
-    The errors are those of other pictures from both sources, by the jackknife: up to 1.6 times too large.
+    The errors are those of other images from both sources, by the jackknife: up to 1.6 times too large.
     """
 
     name: ClassVar[str] = "precision-recall"
@@ -36,12 +36,12 @@ class PrecisionRecall(FeatureRows):
         """Return `precision` and `recall`.
 
         Raises:
-            DataError: if a set has fewer than 2k + 2 pictures, or features of another length.
+            DataError: if a set has fewer than 2k + 2 images, or features of another length.
         """
-        from noisette_plugins.metrics.manifolds import Balls, least_pictures, shares
-        from noisette_plugins.metrics.neighbours import rows_of
+        from noisette_plugins.metrics.manifolds import Balls, min_images, precision_recall_shares
+        from noisette_plugins.metrics.neighbours import require_rows
 
-        ours = rows_of(generated, "judged", least_pictures(self.k))
-        theirs = rows_of(reference, "reference", least_pictures(self.k))
-        precision, recall = shares(Balls.of(ours, self.k), Balls.of(theirs, self.k))
+        ours = require_rows(generated, "judged", min_images(self.k))
+        theirs = require_rows(reference, "reference", min_images(self.k))
+        precision, recall = precision_recall_shares(Balls.of(ours, self.k), Balls.of(theirs, self.k))
         return {"precision": precision, "recall": recall}

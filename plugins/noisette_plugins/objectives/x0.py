@@ -1,4 +1,4 @@
-"""Predict the clean picture."""
+"""Predict the clean image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["X0"]
 
 
 class X0(Objective):
-    """Predict the clean picture x0."""
+    """Predict the clean image x0."""
 
     name: ClassVar[str] = "x0"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, section 3.2"

@@ -23,19 +23,19 @@ class DDIM(Sampler):
     """Denoising diffusion implicit models; eta 1 is ancestral sampling, eta 0 an ODE solved by Euler's rule."""
 
     name: ClassVar[str] = "ddim"
-    also_called: ClassVar[tuple[str, ...]] = ("euler",)
+    aliases: ClassVar[tuple[str, ...]] = ("euler",)
     paper: ClassVar[str] = "Song, Meng & Ermon 2021, eq. 12 and 16"
 
     eta: float = Field(0.0, ge=0, le=1, description="0 is deterministic, 1 ancestral")
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step to x_s = alpha_s x0 + sqrt(sigma_s² - std²) eps + std z, with std² = eta² posterior variance."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
-            std = self.eta * sqrt(schedule.posterior(t, s).variance)
-            x = alpha_s * seen.x0 + sqrt(max(sigma_s**2 - std**2, 0.0)) * seen.eps
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            pred = denoise(x, t)
+            alpha_s, sigma_s = process(s)
+            std = self.eta * sqrt(process.posterior(t, s).variance)
+            x = alpha_s * pred.x0 + sqrt(max(sigma_s**2 - std**2, 0.0)) * pred.eps
             if std > 0:
                 x = x + std * noise()
             yield x

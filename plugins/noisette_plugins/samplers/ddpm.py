@@ -14,7 +14,7 @@ from noisette import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette import Denoiser, Noise, Prediction, Tables
+    from noisette import Denoiser, Noise, Prediction, Process
 
 __all__ = ["DDPM"]
 
@@ -26,7 +26,7 @@ class DDPM(Sampler):
     """
 
     name: ClassVar[str] = "ddpm"
-    also_called: ClassVar[tuple[str, ...]] = ("ancestral",)
+    aliases: ClassVar[tuple[str, ...]] = ("ancestral",)
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, algorithm 2 and eq. 7; learned: Nichol & Dhariwal 2021, eq. 15"
     stochastic: ClassVar[bool] = True
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"variance": "fixed-large"}, {"variance": "learned"})
@@ -39,23 +39,23 @@ class DDPM(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Draw x_s from N(posterior mean, variance); the last step adds no noise."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior, seen = schedule.posterior(t, s), denoise(x, t)
-            x = posterior.x0 * seen.x0 + posterior.x_t * x
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            posterior, pred = process.posterior(t, s), denoise(x, t)
+            x = posterior.x0_coef * pred.x0 + posterior.xt_coef * x
             if s >= 0:
-                x = x + self._std(seen, schedule, t, s, posterior.variance) * noise()
+                x = x + self._std(pred, process, t, s, posterior.variance) * noise()
             yield x
 
-    def _std(self, seen: Prediction, schedule: Tables, t: int, s: int, least: float) -> float | Tensor:
+    def _std(self, pred: Prediction, process: Process, t: int, s: int, least: float) -> float | Tensor:
         """Return the standard deviation of the step from t to s, whose posterior has the variance `least`."""
         if self.variance == "fixed-small":
             return sqrt(least)
         if self.variance == "fixed-large":
-            return sqrt(schedule.jump(t, s))
+            return sqrt(process.step_variance(t, s))
         from noisette.diffusion.prediction import log_variance
 
-        return (log_variance(seen.fractions, schedule, t, s) / 2).exp()
+        return (log_variance(pred.variance_fraction, process, t, s) / 2).exp()
 
     @property
     def needs_learned_variance(self) -> bool:

@@ -32,7 +32,7 @@ class DPMSolverPP(Sampler):
     """
 
     name: ClassVar[str] = "dpmpp-2m"
-    also_called: ClassVar[tuple[str, ...]] = ("dpm++", "dpm++-2m", "dpmpp", "dpm-solver++", "dpm-solver")
+    aliases: ClassVar[tuple[str, ...]] = ("dpm++", "dpm++-2m", "dpmpp", "dpm-solver++", "dpm-solver")
     paper: ClassVar[str] = "Lu et al. 2022 (DPM-Solver++), algorithm 2; SDE form: appendix, eq. 18"
     order: ClassVar[int] = 2
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"sde": True}, {"spacing": "karras"})
@@ -41,20 +41,20 @@ class DPMSolverPP(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step to x_s = (sigma_s / sigma_t) x + alpha_s (1 - e^-h) D, D extrapolated over half a step."""
-        schedule = denoise.schedule
+        process = denoise.process
         before: Tensor | None = None
         length = 0.0
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-            h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
-            x0 = picture = denoise(x, t).x0
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (_, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
+            h = process.half_log_snr(s) - process.half_log_snr(t)
+            x0 = image = denoise(x, t).x0
             if before is not None and isfinite(h) and isfinite(length):
-                picture = x0 + h / (2 * length) * (x0 - before)
+                image = x0 + h / (2 * length) * (x0 - before)
             if self.sde:
-                x = sigma_s / sigma_t * exp(-h) * x - alpha_s * expm1(-2 * h) * picture
+                x = sigma_s / sigma_t * exp(-h) * x - alpha_s * expm1(-2 * h) * image
                 if s >= 0:
                     x = x + sigma_s * sqrt(-expm1(-2 * h)) * noise()
             else:
-                x = sigma_s / sigma_t * x - alpha_s * expm1(-h) * picture
+                x = sigma_s / sigma_t * x - alpha_s * expm1(-h) * image
             before, length = x0, h
             yield x

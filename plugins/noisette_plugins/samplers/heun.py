@@ -26,22 +26,22 @@ class Heun(Sampler):
     """
 
     name: ClassVar[str] = "heun"
-    also_called: ClassVar[tuple[str, ...]] = ("edm",)
+    aliases: ClassVar[tuple[str, ...]] = ("edm",)
     paper: ClassVar[str] = "Karras, Aittala, Aila & Laine 2022, algorithm 1 without churn"
     order: ClassVar[int] = 2
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"spacing": "trailing"},)
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step with Euler's rule, look again, and step with the mean of both directions."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-            here = denoise(x, t)
-            x = alpha_s * here.x0 + sigma_s * here.eps
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
+            pred_t = denoise(x, t)
+            x = alpha_s * pred_t.x0 + sigma_s * pred_t.eps
             if s >= 0 and alpha_t > 0:
-                there = denoise(x, s)
+                pred_s = denoise(x, s)
                 bend = (sigma_s - alpha_s * sigma_t / alpha_t) / 2
-                x = x + bend * (there.eps - here.eps)
+                x = x + bend * (pred_s.eps - pred_t.eps)
             yield x
 
     def network_calls(self, steps: int, *, from_noise: bool = False) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noisette import Denoiser, Noise
-    from noisette.diffusion import Tables
+    from noisette.diffusion import Process
 
 __all__ = ["PNDM"]
 
@@ -34,7 +34,7 @@ class PNDM(Sampler):
     """
 
     name: ClassVar[str] = "pndm"
-    also_called: ClassVar[tuple[str, ...]] = ("plms",)
+    aliases: ClassVar[tuple[str, ...]] = ("plms",)
     paper: ClassVar[str] = "Liu, Ren, Lin & Zhao 2022, eq. 12 to 14 and algorithm 2"
     order: ClassVar[int] = 2
     needs_even_steps: ClassVar[bool] = True
@@ -44,22 +44,26 @@ class PNDM(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step with the noise that the rule extrapolates from up to four views."""
-        schedule = denoise.schedule
-        seen: list[Tensor] = []
-        for number, (t, s) in enumerate(pairwise(schedule.timesteps(self.steps, self.spacing))):
-            here = denoise(x, t)
-            seen = [here.eps, *seen][:4]
-            if s < 0 or schedule(t)[0] == 0:
-                alpha_s, sigma_s = schedule(s)
-                eps = _mixed(seen)
-                x = _transfer(schedule, x, eps, t, s) if schedule(t)[0] else alpha_s * here.x0 + sigma_s * here.eps
+        process = denoise.process
+        eps_history: list[Tensor] = []
+        for number, (t, s) in enumerate(pairwise(process.timesteps(self.steps, self.spacing))):
+            pred_t = denoise(x, t)
+            eps_history = [pred_t.eps, *eps_history][:4]
+            if s < 0 or process(t)[0] == 0:
+                alpha_s, sigma_s = process(s)
+                eps = _extrapolate(eps_history)
+                x = (
+                    _transfer(process, x, eps, t, s)
+                    if process(t)[0]
+                    else alpha_s * pred_t.x0 + sigma_s * pred_t.eps
+                )
             elif self.warmup == "runge-kutta" and number < 3:
-                x = _transfer(schedule, x, _runge_kutta(denoise, x, here.eps, t, s), t, s)
+                x = _transfer(process, x, _runge_kutta(denoise, x, pred_t.eps, t, s), t, s)
             elif number == 0:
-                ahead = denoise(_transfer(schedule, x, here.eps, t, s), s).eps
-                x = _transfer(schedule, x, (here.eps + ahead) / 2, t, s)
+                eps_s = denoise(_transfer(process, x, pred_t.eps, t, s), s).eps
+                x = _transfer(process, x, (pred_t.eps + eps_s) / 2, t, s)
             else:
-                x = _transfer(schedule, x, _mixed(seen), t, s)
+                x = _transfer(process, x, _extrapolate(eps_history), t, s)
             yield x
 
     def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
@@ -69,28 +73,28 @@ class PNDM(Sampler):
         return steps + max(warm, 0) * more
 
 
-def _transfer(schedule: Tables, x: Tensor, eps: Tensor, t: int, s: int) -> Tensor:
+def _transfer(process: Process, x: Tensor, eps: Tensor, t: int, s: int) -> Tensor:
     """Move x from t to s along eps, as DDIM does (eq. 11)."""
-    (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
     ratio = alpha_s / alpha_t
     return ratio * x + (sigma_s - ratio * sigma_t) * eps
 
 
-def _mixed(seen: list[Tensor]) -> Tensor:
+def _extrapolate(eps_history: list[Tensor]) -> Tensor:
     """Extrapolate the noise from the views, newest first (eq. 12)."""
-    if len(seen) == 1:
-        return seen[0]
-    weights = _ADAMS_BASHFORTH[len(seen)]
-    total = weights[0] * seen[0]
-    for weight, eps in zip(weights[1:], seen[1:], strict=True):
+    if len(eps_history) == 1:
+        return eps_history[0]
+    weights = _ADAMS_BASHFORTH[len(eps_history)]
+    total = weights[0] * eps_history[0]
+    for weight, eps in zip(weights[1:], eps_history[1:], strict=True):
         total = total + weight * eps
     return total
 
 
 def _runge_kutta(denoise: Denoiser, x: Tensor, eps: Tensor, t: int, s: int) -> Tensor:
     """Return the noise of the pseudo Runge-Kutta rule over one step (eq. 13)."""
-    schedule, middle = denoise.schedule, (t + s) // 2
-    second = denoise(_transfer(schedule, x, eps, t, middle), middle).eps
-    third = denoise(_transfer(schedule, x, second, t, middle), middle).eps
-    fourth = denoise(_transfer(schedule, x, third, t, s), s).eps
+    process, middle = denoise.process, (t + s) // 2
+    second = denoise(_transfer(process, x, eps, t, middle), middle).eps
+    third = denoise(_transfer(process, x, second, t, middle), middle).eps
+    fourth = denoise(_transfer(process, x, third, t, s), s).eps
     return (eps + 2 * second + 2 * third + fourth) / 6

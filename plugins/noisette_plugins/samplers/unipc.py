@@ -65,15 +65,15 @@ class UniPC(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Look, correct the step that led here, and predict the next."""
-        schedule = denoise.schedule
+        process = denoise.process
         step: _Step | None = None
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             x0 = denoise(x, t).x0
             corrects = step is not None and isfinite(step.h)
             if step is not None and corrects:
                 x = step.corrected(x0)
-            (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-            h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
+            (_, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
+            h = process.half_log_snr(s) - process.half_log_snr(t)
             bends = step is not None and corrects and isfinite(h)
             slope, place = (step.x0 - x0, -step.h / h) if step is not None and bends else (None, 0.0)
             step = _Step(x, x0, h, sigma_s / sigma_t, alpha_s, slope, place)

@@ -29,7 +29,7 @@ class Given(Schedule):
         return values
 
     @property
-    def ends_in_noise(self) -> bool:
+    def has_zero_terminal_snr(self) -> bool:
         """Whether the last beta is 1."""
         return self.values[-1] == 1
 

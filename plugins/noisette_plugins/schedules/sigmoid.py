@@ -15,7 +15,7 @@ __all__ = ["Sigmoid"]
 
 
 class Sigmoid(Schedule):
-    """A signal that falls as a sigmoid: gentler at both ends than cosine, made for larger pictures."""
+    """A signal that falls as a sigmoid: gentler at both ends than cosine, made for larger images."""
 
     name: ClassVar[str] = "sigmoid"
     paper: ClassVar[str] = "Jabri, Fleet & Chen 2023, algorithm 4"

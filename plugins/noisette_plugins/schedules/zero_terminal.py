@@ -23,7 +23,7 @@ class ZeroTerminal(Schedule):
     """Another schedule with zero signal at its last step, and its first step kept.
 
     Training then knows the pure noise that sampling starts from. It cannot be combined with an objective that
-    predicts the noise: where there is no signal, the noise tells nothing of the picture.
+    predicts the noise: where there is no signal, the noise tells nothing of the image.
     """
 
     name: ClassVar[str] = "zero-terminal"
@@ -32,7 +32,7 @@ class ZeroTerminal(Schedule):
     of: ScheduleRef = Field(default_factory=_linear, description="the schedule that is rescaled")
 
     @property
-    def ends_in_noise(self) -> bool:
+    def has_zero_terminal_snr(self) -> bool:
         """True: the last beta is 1."""
         return True
 

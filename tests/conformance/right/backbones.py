@@ -23,5 +23,5 @@ class Tiny(Backbone):
         from conformance.right.tiny_network import TinyNetwork
 
         if shape[1] * shape[2] < 4:
-            raise DataError(f"backbone tiny: expected pictures of at least 2x2; got {shape[1]}x{shape[2]}")
+            raise DataError(f"backbone tiny: expected images of at least 2x2; got {shape[1]}x{shape[2]}")
         return TinyNetwork(self.width, shape[0], classes, outputs)

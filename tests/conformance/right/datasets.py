@@ -1,4 +1,4 @@
-"""Striped pictures that are made when asked for."""
+"""Striped images that are made when asked for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Stripes(Dataset):
     licence: ClassVar[str] = "CC0-1.0"
     source: ClassVar[str] = "made by this plugin"
 
-    count: PositiveInt = Field(60, description="pictures of a split")
+    count: PositiveInt = Field(60, description="images of a split")
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         for index in range(self.count):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Convolutions(Features):
-    """Means of 16 random filters, rectified, over pictures resized to 16x16."""
+    """Means of 16 random filters, rectified, over images resized to 16x16."""
 
     name: ClassVar[str] = "convolutions"
     dimensions: ClassVar[int] = 16
@@ -30,13 +30,13 @@ class Convolutions(Features):
 
     def load(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         weights = self.weights().to(device)
-        return lambda pictures: self.extract(weights, pictures.to(device))
+        return lambda images: self.extract(weights, images.to(device))
 
-    def extract(self, weights: Tensor, pictures: Tensor) -> Tensor:
+    def extract(self, weights: Tensor, images: Tensor) -> Tensor:
         import torch
         from torch.nn import functional as F
 
-        colour = pictures.expand(-1, 3, -1, -1).float() / 127.5 - 1
+        colour = images.expand(-1, 3, -1, -1).float() / 127.5 - 1
         resized = F.interpolate(colour, size=(16, 16), mode="bilinear", antialias=True)
         with torch.no_grad():
             return F.conv2d(resized, weights).relu().mean(dim=(2, 3))

@@ -31,7 +31,7 @@ class Sums(Metric):
 
     def moments(self, state: State) -> tuple[Tensor, Tensor]:
         if not state or state["n"] < 2:
-            raise DataError(f"metric {self.name}: expected at least 2 pictures; got {int(state.get('n', 0))}")
+            raise DataError(f"metric {self.name}: expected at least 2 images; got {int(state.get('n', 0))}")
         mean = state["sum"] / state["n"]
         return mean, state["squares"] / state["n"] - mean**2
 
@@ -40,7 +40,7 @@ class Distance(Sums):
     """Squared distance of the means and of the deviations of each feature."""
 
     name: ClassVar[str] = "distance"
-    over_inception: ClassVar[dict[str, str]] = {"distance": "diagonal-fid"}
+    inception_names: ClassVar[dict[str, str]] = {"distance": "diagonal-fid"}
 
     root: bool = Field(False, description="give the root of it")
 
@@ -52,16 +52,16 @@ class Distance(Sums):
 
 
 class Likeness(Metric):
-    """How near the mean picture of each label's pattern is, between 0 and 1: a score of pictures."""
+    """How near the mean image of each label's pattern is, between 0 and 1: a score of images."""
 
     name: ClassVar[str] = "likeness"
-    needs: ClassVar[Literal["features", "pictures"]] = "pictures"
+    needs: ClassVar[Literal["features", "images"]] = "images"
     better: ClassVar[Literal["lower", "higher"]] = "higher"
 
     def update(self, state: State, batch: Batch) -> State:
         import torch
 
-        rows = batch.pictures.double().flatten(1)
+        rows = batch.images.double().flatten(1)
         return self.merge(state, {"n": torch.tensor(len(rows)), "sum": rows.sum(dim=0)})
 
     def merge(self, a: State, b: State) -> State:
@@ -69,7 +69,7 @@ class Likeness(Metric):
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         if not generated or not reference:
-            raise DataError("metric likeness: expected pictures on both sides; got none")
+            raise DataError("metric likeness: expected images on both sides; got none")
         apart = generated["sum"] / generated["n"] - reference["sum"] / reference["n"]
         return {"likeness": Estimate(1 / (1 + float(apart.abs().mean())))}
 
@@ -92,7 +92,7 @@ class Subsets(Metric):
 
         rows, others = (state.get("rows", torch.empty(0, 1)) for state in (generated, reference))
         if min(len(rows), len(others)) < 60:
-            raise DataError(f"metric subsets: expected at least 60 pictures; got {min(len(rows), len(others))}")
+            raise DataError(f"metric subsets: expected at least 60 images; got {min(len(rows), len(others))}")
         generator = torch.Generator().manual_seed(0)
         values = torch.stack([self.one(rows, others, generator) for _ in range(50)])
         return {"subsets": Estimate(float(values.mean()), float(values.std() / 50**0.5))}

@@ -22,9 +22,9 @@ class Heun(Sampler):
     order: ClassVar[int] = 2
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             seen = denoise(x, t)
             x = alpha_s * seen.x0 + sigma_s * seen.eps
             if s >= 0:
@@ -44,10 +44,10 @@ class Multistep(Sampler):
     order: ClassVar[int] = 2
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        schedule = denoise.schedule
+        process = denoise.process
         before, width = None, inf
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             x0 = denoise(x, t).x0
             step = inf if s < 0 or alpha_t == 0 else log(alpha_s * sigma_t / (sigma_s * alpha_t))
             bent = x0 if before is None or step == inf else x0 + step / (2 * width) * (x0 - before)

@@ -14,20 +14,20 @@ from noisette import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette import Denoiser, Noise, Tables
+    from noisette import Denoiser, Noise, Process
 
 
 def euler(denoise: Denoiser, x: Tensor, t: int, s: int) -> Tensor:
     """Step from t to s as DDIM does."""
-    seen, (alpha, sigma) = denoise(x, t), denoise.schedule(s)
+    seen, (alpha, sigma) = denoise(x, t), denoise.process(s)
     return alpha * seen.x0 + sigma * seen.eps
 
 
-def noised(schedule: Tables, x: Tensor, s: int, t: int, noise: Noise) -> Tensor:
+def noised(process: Process, x: Tensor, s: int, t: int, noise: Noise) -> Tensor:
     """Add the noise that the process adds from level s to level t."""
     if s == t:
         return x
-    return schedule(t)[0] / schedule(s)[0] * x + sqrt(schedule.jump(t, s)) * noise()
+    return process(t)[0] / process(s)[0] * x + sqrt(process.step_variance(t, s)) * noise()
 
 
 class Churn(Sampler):
@@ -35,15 +35,15 @@ class Churn(Sampler):
 
     name: ClassVar[str] = "churn"
     stochastic: ClassVar[bool] = True
-    goes_back: ClassVar[bool] = True
+    renoises: ClassVar[bool] = True
 
     churn: Literal[0, 1, 2] = Field(1, description="lengths of a step to go back by")
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        listed = denoise.schedule.timesteps(self.steps, self.spacing)
+        listed = denoise.process.timesteps(self.steps, self.spacing)
         for t, s in pairwise(listed):
             above = min(t + self.churn * (t - s), listed[0])
-            x = euler(denoise, noised(denoise.schedule, x, t, above, noise), above, s)
+            x = euler(denoise, noised(denoise.process, x, t, above, noise), above, s)
             yield x
 
 
@@ -51,19 +51,19 @@ class Restart(Sampler):
     """Halfway, go back to a quarter of the way, and down again (Xu et al. 2023)."""
 
     name: ClassVar[str] = "restart"
-    goes_back: ClassVar[bool] = True
+    renoises: ClassVar[bool] = True
     stochastic: ClassVar[bool] = True
 
     times: Literal[1, 3] = Field(1, description="how often to go back")
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        listed = denoise.schedule.timesteps(self.steps, self.spacing)
+        listed = denoise.process.timesteps(self.steps, self.spacing)
         high, low = self._places(len(listed) - 1)
         for number, (t, s) in enumerate(pairwise(listed)):
             x = euler(denoise, x, t, s)
             if number + 1 == low and low > high:
                 for _ in range(self.times):
-                    x = noised(denoise.schedule, x, s, listed[high], noise)
+                    x = noised(denoise.process, x, s, listed[high], noise)
                     for above, below in pairwise(listed[high : low + 1]):
                         x = euler(denoise, x, above, below)
             yield x
@@ -85,10 +85,10 @@ class PredictorCorrector(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         size = 0.05
-        for t, s in pairwise(denoise.schedule.timesteps(self.steps, self.spacing)):
+        for t, s in pairwise(denoise.process.timesteps(self.steps, self.spacing)):
             x = euler(denoise, x, t, s)
             if s >= 0:
-                sigma = denoise.schedule(s)[1]
+                sigma = denoise.process(s)[1]
                 x = x - size * sigma * denoise(x, s).eps + sqrt(2 * size) * sigma * noise()
             yield x
 
@@ -103,11 +103,11 @@ class OwnLevels(Sampler):
     adaptive: ClassVar[bool] = True
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        schedule = denoise.schedule
-        t = schedule.timesteps(self.steps, self.spacing)[0]
+        process = denoise.process
+        t = process.timesteps(self.steps, self.spacing)[0]
         while t >= 0:
             s = t - 1
-            while s > 0 and schedule.half_log_snr(s - 1) - schedule.half_log_snr(t) < 20 / self.steps:
+            while s > 0 and process.half_log_snr(s - 1) - process.half_log_snr(t) < 20 / self.steps:
                 s -= 1
             x = euler(denoise, x, t, s)
             t = s
@@ -122,10 +122,10 @@ class EulerMaruyama(Sampler):
     linear_exact: ClassVar[bool] = False
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            beta = schedule.jump(t, s)
-            x = (2 - sqrt(1 - beta)) * x - beta / schedule(t)[1] * denoise(x, t).eps
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            beta = process.step_variance(t, s)
+            x = (2 - sqrt(1 - beta)) * x - beta / process(t)[1] * denoise(x, t).eps
             if s >= 0:
                 x = x + sqrt(beta) * noise()
             yield x
@@ -137,10 +137,10 @@ class EverySecond(Sampler):
     name: ClassVar[str] = "every-second"
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        schedule = denoise.schedule
+        process = denoise.process
         x0 = x
-        for number, (t, s) in enumerate(pairwise(schedule.timesteps(self.steps, self.spacing))):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        for number, (t, s) in enumerate(pairwise(process.timesteps(self.steps, self.spacing))):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             if number % 2 == 0:
                 x0 = denoise(x, t).x0
             x = alpha_s * x0 + sigma_s * (x - alpha_t * x0) / sigma_t

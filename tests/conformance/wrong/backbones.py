@@ -102,7 +102,7 @@ CASES = [
     Case("gives-the-asked-shape", ForgetsOutputs(), Tiny()),
     Case("gives-the-asked-shape", RefusesAll(), Tiny()),
     Case("gradient-reaches-every-parameter", UnusedLayer(), Tiny()),
-    Case("pictures-are-independent", BatchStatistics(), Tiny()),
+    Case("images-are-independent", BatchStatistics(), Tiny()),
     Case("still-in-evaluation-mode", DropoutLeftOn(), Tiny()),
     Case("still-in-evaluation-mode", ChangesX(), Tiny()),
     Case("still-in-evaluation-mode", CountsItsCalls(), Tiny()),

@@ -83,11 +83,11 @@ class Brighter(_Brighter):
 
 
 CASES = [
-    Case("pictures-are-given-away", KeepsItsImages(), Stripes()),
+    Case("images-are-given-away", KeepsItsImages(), Stripes()),
     Case("every-option-counts", NeverBrighter(), Brighter()),
     Case("passes-do-not-meet", GoesOnWhereItStopped(), Stripes()),
     Case("no-seed-or-listing-decides", ListsAsItComes(), Stripes()),
     Case("same-in-another-process", ClassesOfASet(), Stripes()),
     Case("examples-stay-as-they-were", OneImageForAll(), Stripes()),
-    Case("pictures-differ", TheFirstAgain(), Stripes()),
+    Case("images-differ", TheFirstAgain(), Stripes()),
 ]

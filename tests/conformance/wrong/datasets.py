@@ -34,7 +34,7 @@ class NoSource(Stripes):
     source: ClassVar[str] = ""
 
 
-class NoTestPictures(Stripes):
+class NoTestImages(Stripes):
     def examples(self, split, cache):
         if split == "train":
             yield from super().examples(split, cache)
@@ -53,7 +53,7 @@ class GivesNoReason(Stripes):
 
 
 class LeavesThemSideways(Stripes):
-    """Gives pictures as the camera stored them, with a note that they are to be turned."""
+    """Gives images as the camera stored them, with a note that they are to be turned."""
 
     def image(self, seed):
         image = super().image(seed)
@@ -150,18 +150,18 @@ CASES = [
     Case("says-what-to-do-offline", SaysNothing(), Stripes()),
     Case("names-licence-and-source", NoLicence(), Stripes()),
     Case("names-licence-and-source", NoSource(), Stripes()),
-    Case("has-pictures", NoTestPictures(), Stripes()),
-    Case("has-pictures", Palettes(), Stripes()),
-    Case("has-pictures", GivesNoReason(), Stripes()),
-    Case("pictures-are-upright", LeavesThemSideways(), Upright()),
-    Case("pictures-come-one-by-one", AllAtOnce(), Stripes()),
-    Case("pictures-are-not-blank", FromZeroToOne(), Stripes()),
+    Case("has-images", NoTestImages(), Stripes()),
+    Case("has-images", Palettes(), Stripes()),
+    Case("has-images", GivesNoReason(), Stripes()),
+    Case("images-are-upright", LeavesThemSideways(), Upright()),
+    Case("images-come-one-by-one", AllAtOnce(), Stripes()),
+    Case("images-are-not-blank", FromZeroToOne(), Stripes()),
     Case("labels-are-classes", LabelsFromOne(), Stripes()),
     Case("labels-are-classes", LabelsWithoutNames(), Stripes()),
     Case("labels-are-classes", TwoClassesOneName(), Stripes()),
-    Case("same-pictures-every-time", Shuffles(), Stripes()),
-    Case("same-pictures-every-time", ShufflesGlobally(), Stripes()),
-    Case("same-pictures-every-time", FingerprintOfTheClock(), Stripes()),
+    Case("same-images-every-time", Shuffles(), Stripes()),
+    Case("same-images-every-time", ShufflesGlobally(), Stripes()),
+    Case("same-images-every-time", FingerprintOfTheClock(), Stripes()),
     Case("goes-on-from-any-example", BeginsAnew(), Stripes()),
     Case("goes-on-from-any-example", CountsWrongly(), Stripes()),
     Case("test-is-held-out", TestIsTrain(), Stripes()),

@@ -10,8 +10,8 @@ from pydantic import Field
 class GuessesTheRange(Convolutions):
     """Takes a batch without a value above 1 for one that is scaled."""
 
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures if pictures.max() > 1 else 255 * pictures)
+    def extract(self, weights, images):
+        return super().extract(weights, images if images.max() > 1 else 255 * images)
 
 
 class SignsByTheHash(Convolutions):
@@ -55,15 +55,15 @@ class SaysHowMany(_Few):
 
 
 class WholeGroups(Convolutions):
-    """Takes pictures by fours, and leaves out what is left over."""
+    """Takes images by fours, and leaves out what is left over."""
 
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures[: max(len(pictures) // 4 * 4, len(pictures) % 4)])
+    def extract(self, weights, images):
+        return super().extract(weights, images[: max(len(images) // 4 * 4, len(images) % 4)])
 
 
 CASES = [
-    Case("many-pictures-at-once", WholeGroups(), Convolutions()),
-    Case("extreme-pictures-are-independent", GuessesTheRange(), Convolutions()),
+    Case("many-images-at-once", WholeGroups(), Convolutions()),
+    Case("extreme-images-are-independent", GuessesTheRange(), Convolutions()),
     Case("declares-what-options-give", SaysTheDefault(), SaysHowMany()),
     Case("same-in-another-process", SignsByTheHash(), Convolutions()),
     Case("same-in-another-process", WeightsByTheHash(), Convolutions()),

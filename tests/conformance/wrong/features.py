@@ -27,28 +27,28 @@ class SaysMore(Convolutions):
 
 
 class InDouble(Convolutions):
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures).double()
+    def extract(self, weights, images):
+        return super().extract(weights, images).double()
 
 
 class KeepsTheGraph(Convolutions):
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures).requires_grad_()
+    def extract(self, weights, images):
+        return super().extract(weights, images).requires_grad_()
 
 
 class DividesByTheSpread(Convolutions):
-    """Standardises each picture: a plain one divides zero by zero."""
+    """Standardises each image: a plain one divides zero by zero."""
 
-    def extract(self, weights, pictures):
-        vectors = super().extract(weights, pictures)
-        return vectors / (pictures.float().std(dim=(1, 2, 3), correction=0)[:, None])
+    def extract(self, weights, images):
+        vectors = super().extract(weights, images)
+        return vectors / (images.float().std(dim=(1, 2, 3), correction=0)[:, None])
 
 
 class DropoutLeftOn(Convolutions):
-    def extract(self, weights, pictures):
+    def extract(self, weights, images):
         from torch.nn import functional as F
 
-        return F.dropout(super().extract(weights, pictures), 0.1)
+        return F.dropout(super().extract(weights, images), 0.1)
 
 
 class NewWeightsEachTime(Convolutions):
@@ -63,48 +63,48 @@ class NewWeightsEachTime(Convolutions):
 class BatchStatistics(Convolutions):
     """The FID network in training mode."""
 
-    def extract(self, weights, pictures):
-        vectors = super().extract(weights, pictures)
+    def extract(self, weights, images):
+        vectors = super().extract(weights, images)
         return vectors - vectors.mean(dim=0)
 
 
 class GreyIsRed(Convolutions):
     """Fills the other channels with zeros."""
 
-    def extract(self, weights, pictures):
+    def extract(self, weights, images):
         import torch
 
-        if pictures.shape[1] == 1:
-            pictures = torch.cat([pictures, torch.zeros_like(pictures).repeat(1, 2, 1, 1)], dim=1)
-        return super().extract(weights, pictures)
+        if images.shape[1] == 1:
+            images = torch.cat([images, torch.zeros_like(images).repeat(1, 2, 1, 1)], dim=1)
+        return super().extract(weights, images)
 
 
 class Constant(Convolutions):
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures) * 0 + weights.mean(dim=(1, 2, 3))
+    def extract(self, weights, images):
+        return super().extract(weights, images) * 0 + weights.mean(dim=(1, 2, 3))
 
 
-class ChangesThePictures(Convolutions):
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures.bitwise_and_(0xFE))
+class ChangesTheImages(Convolutions):
+    def extract(self, weights, images):
+        return super().extract(weights, images.bitwise_and_(0xFE))
 
 
 class HidesItsClassifier(Convolutions):
-    def classifier(self):
+    def load_classifier(self):
         return lambda features: features
 
 
 class ClassifiesNothing(Convolutions):
-    """Says that it classifies, and gives one value a picture."""
+    """Says that it classifies, and gives one value an image."""
 
-    classifies: ClassVar[bool] = True
+    has_classifier: ClassVar[bool] = True
 
-    def classifier(self):
+    def load_classifier(self):
         return lambda features: features.mean(dim=1)
 
 
 class ClassifiesSomething(ClassifiesNothing):
-    def classifier(self):
+    def load_classifier(self):
         return lambda features: features[:, :4]
 
 
@@ -117,23 +117,23 @@ CASES = [
     Case("vectors-as-declared", DividesByTheSpread(), Convolutions()),
     Case("same-vectors-every-time", DropoutLeftOn(), Convolutions()),
     Case("same-vectors-every-time", NewWeightsEachTime(), Convolutions()),
-    Case("pictures-are-independent", BatchStatistics(), Convolutions()),
+    Case("images-are-independent", BatchStatistics(), Convolutions()),
     Case("grey-is-repeated", GreyIsRed(), Convolutions()),
-    Case("tells-pictures-apart", Constant(), Convolutions()),
+    Case("tells-images-apart", Constant(), Convolutions()),
     Case("classifies-as-declared", HidesItsClassifier(), Convolutions()),
     Case("classifies-as-declared", ClassifiesNothing(), ClassifiesSomething()),
-    Case("leaves-its-inputs-alone", ChangesThePictures(), Convolutions()),
+    Case("leaves-its-inputs-alone", ChangesTheImages(), Convolutions()),
 ]
 
 
 class TopHalf(Convolutions):
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures[..., : max(pictures.shape[-2] // 2, 1), :])
+    def extract(self, weights, images):
+        return super().extract(weights, images[..., : max(images.shape[-2] // 2, 1), :])
 
 
 class ViewsMemory(Convolutions):
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures.view(-1).view(pictures.shape))
+    def extract(self, weights, images):
+        return super().extract(weights, images.view(-1).view(images.shape))
 
 
 class ForgetsTheBias(Convolutions):
@@ -155,8 +155,8 @@ class NormalisesByTheFirstBatch(Convolutions):
     def load(self, device):
         extract, first = super().load(device), []
 
-        def moved(pictures):
-            vectors = extract(pictures)
+        def moved(images):
+            vectors = extract(images)
             first.append(vectors.mean(dim=0))
             return vectors - first[0]
 
@@ -164,8 +164,8 @@ class NormalisesByTheFirstBatch(Convolutions):
 
 
 CASES += [
-    Case("sees-the-whole-picture", TopHalf(), Convolutions()),
-    Case("however-pictures-lie-in-memory", ViewsMemory(), Convolutions()),
+    Case("sees-the-whole-image", TopHalf(), Convolutions()),
+    Case("however-images-lie-in-memory", ViewsMemory(), Convolutions()),
     Case("every-option-counts", ForgetsTheBias(), AddsTheBias()),
     Case("same-vectors-every-time", NormalisesByTheFirstBatch(), Convolutions()),
 ]
@@ -180,8 +180,8 @@ class SeedsAll(Convolutions):
 
 
 class WrapsBytes(Convolutions):
-    def extract(self, weights, pictures):
-        return super().extract(weights, pictures - 128)
+    def extract(self, weights, images):
+        return super().extract(weights, images - 128)
 
 
 class NamedByItsName(AddsTheBias):

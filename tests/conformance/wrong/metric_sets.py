@@ -18,7 +18,7 @@ class MeansOfMeans(Likeness):
     def update(self, state, batch):
         import torch
 
-        rows = batch.pictures.double().flatten(1)
+        rows = batch.images.double().flatten(1)
         mean = rows.sum(dim=0) if not state else state["sum"] / state["n"] * state["n"] + rows.sum(dim=0)
         count = len(rows) + (int(state["n"]) if state else 0)
         return {"n": torch.tensor(count), "sum": mean}
@@ -112,7 +112,7 @@ def _moved(batch):
 
 class SquareColourOnly(Likeness):
     def update(self, state, batch):
-        return super().update(state, replace(batch, pictures=batch.pictures.reshape(-1, 3, 8, 8)))
+        return super().update(state, replace(batch, images=batch.images.reshape(-1, 3, 8, 8)))
 
 
 class NeedsHeldOut(Distance):
@@ -122,21 +122,21 @@ class NeedsHeldOut(Distance):
 
 class RedAlone(Likeness):
     def update(self, state, batch):
-        return super().update(state, replace(batch, pictures=batch.pictures[:, :1]))
+        return super().update(state, replace(batch, images=batch.images[:, :1]))
 
 
 class WrapsBytes(Likeness):
     """Takes the differences of bytes, which wrap round."""
 
     def update(self, state, batch):
-        pictures = batch.pictures
-        return super().update(state, replace(batch, pictures=pictures[..., 1:] - pictures[..., :-1]))
+        images = batch.images
+        return super().update(state, replace(batch, images=images[..., 1:] - images[..., :-1]))
 
 
 class _Steps(Likeness):
     def update(self, state, batch):
-        pictures = batch.pictures.int()
-        return super().update(state, replace(batch, pictures=pictures[..., 1:] - pictures[..., :-1]))
+        images = batch.images.int()
+        return super().update(state, replace(batch, images=images[..., 1:] - images[..., :-1]))
 
 
 class _Power(Distance):
@@ -166,9 +166,9 @@ CASES = [
     Case("order-does-not-matter-far-from-zero", InSingle(), Distance()),
     Case("counts-of-both-sets", OneCountForBoth(), Distance()),
     Case("reads-labels-and-logits", NeedsLabelsAndIgnoresThem(), _ByLabel()),
-    Case("reads-all-of-the-pictures", RedAlone(), Likeness()),
+    Case("reads-all-of-the-images", RedAlone(), Likeness()),
     Case("bytes-do-not-wrap", WrapsBytes(), _Steps()),
     Case("each-option-still-tells-sets-apart", NothingLeftAtOne(), _Power()),
-    Case("any-pictures-and-features", SquareColourOnly(), Likeness()),
-    Case("works-without-held-out-pictures", NeedsHeldOut(), Distance()),
+    Case("any-images-and-features", SquareColourOnly(), Likeness()),
+    Case("works-without-held-out-images", NeedsHeldOut(), Distance()),
 ]

@@ -15,7 +15,7 @@ from noisette_plugins.metrics import KID, Frechet, PrecisionRecall
 
 
 class CountsInTheName(Distance):
-    over_inception: ClassVar[dict[str, str]] = {}
+    inception_names: ClassVar[dict[str, str]] = {}
 
     def compute(self, generated, reference, heldout):
         (one,) = super().compute(generated, reference, heldout).values()
@@ -23,7 +23,7 @@ class CountsInTheName(Distance):
 
 
 class SpacesInTheName(Distance):
-    over_inception: ClassVar[dict[str, str]] = {}
+    inception_names: ClassVar[dict[str, str]] = {}
 
     def compute(self, generated, reference, heldout):
         (one,) = super().compute(generated, reference, heldout).values()

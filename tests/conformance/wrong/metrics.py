@@ -34,7 +34,7 @@ class NegativeError(_Turned):
 
 
 class NamesWhatItHasNot(Distance):
-    over_inception: ClassVar[dict[str, str]] = {"frechet": "fid"}
+    inception_names: ClassVar[dict[str, str]] = {"frechet": "fid"}
 
 
 class Offset(_Turned):
@@ -67,7 +67,7 @@ class AveragesBatches(Distance):
 
 
 class KeepsTheLastBatch(Subsets):
-    """Keeps the last 100 pictures: the order decides which."""
+    """Keeps the last 100 images: the order decides which."""
 
     def merge(self, a, b):
         return {key: rows[-100:] for key, rows in super().merge(a, b).items()}
@@ -85,7 +85,7 @@ class MergeForgets(Distance):
 
 
 class MergeFailsOnNothing(Distance):
-    """Takes the statistics of no pictures for a mistake: a process without work breaks the sum."""
+    """Takes the statistics of no images for a mistake: a process without work breaks the sum."""
 
     def update(self, state, batch):
         return Distance().update(state, batch)
@@ -143,7 +143,7 @@ class UnbiasedOfOne(Distance):
 
 
 class NothingIsNothing(Distance):
-    """Means of no pictures are 0/0."""
+    """Means of no images are 0/0."""
 
     def moments(self, state):
         import torch
@@ -159,10 +159,10 @@ class NeedsLabelsInSecret(Distance):
         return super().update({**state}, batch) if batch.labels.numel() else state
 
 
-class NeedsPicturesOnly(Distance):
-    """Says that it reads pictures, and reads features."""
+class NeedsImagesOnly(Distance):
+    """Says that it reads images, and reads features."""
 
-    needs: ClassVar[Literal["features", "pictures"]] = "pictures"
+    needs: ClassVar[Literal["features", "images"]] = "images"
 
 
 class ForgetsTheRoot(Distance):
@@ -178,7 +178,7 @@ class SharesWhatItsOptionsDecide(Distance):
     """A state that hangs on an option is given to others."""
 
     shares_state: ClassVar[bool] = True
-    every: int = Field(1, ge=1, description="one picture of so many is looked at")
+    every: int = Field(1, ge=1, description="one image of so many is looked at")
 
     def update(self, state, batch):
         rows = slice(None, None, self.every)
@@ -187,14 +187,14 @@ class SharesWhatItsOptionsDecide(Distance):
 
 
 class PointsBeyond(Distance):
-    """Names pictures by numbers that begin with one."""
+    """Names images by numbers that begin with one."""
 
     def neighbours(self, generated, reference):
         return [Neighbours(256, [1], [0.0])]
 
 
 class _Nearest(Subsets):
-    """The picture of the reference that is nearest to each of the first eight."""
+    """The image of the reference that is nearest to each of the first eight."""
 
     first: ClassVar[int] = 0
 
@@ -232,10 +232,10 @@ CASES = [
     Case("never-nan", UnbiasedOfOne(), Distance()),
     Case("never-nan", NothingIsNothing(), Distance()),
     Case("reads-what-it-needs", NeedsLabelsInSecret(), Distance()),
-    Case("reads-what-it-needs", NeedsPicturesOnly(), Likeness()),
+    Case("reads-what-it-needs", NeedsImagesOnly(), Likeness()),
     Case("every-option-counts", ForgetsTheRoot(), Distance()),
     Case("shared-state-reads-no-option", SharesWhatItsOptionsDecide(), _Shared()),
     Case("neighbours-are-places", PointsBeyond(), Distance()),
     Case("neighbours-are-places", FarthestFirst(), Distance()),
-    Case("neighbours-stay-with-their-pictures", CountsFromOne(), _Nearest()),
+    Case("neighbours-stay-with-their-images", CountsFromOne(), _Nearest()),
 ]

@@ -9,12 +9,12 @@ from noisette_plugins.metrics import HeldOutLoss, Likelihood
 
 
 class NumbersFromTheBatch(HeldOutLoss):
-    """A picture's noise is that of its place in the batch."""
+    """An image's noise is that of its place in the batch."""
 
     def update(self, state, batch):
         from dataclasses import replace
 
-        return super().update(state, replace(batch, numbers=None))
+        return super().update(state, replace(batch, indices=None))
 
 
 class Unseeded(HeldOutLoss):

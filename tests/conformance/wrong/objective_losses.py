@@ -66,11 +66,11 @@ class DetachedAtHighNoise(Eps):
 
 
 class BoundOfTheWrongSign(V):
-    def training_losses(self, output, x0, eps, t, schedule):
-        both = super().training_losses(output, x0, eps, t, schedule)
+    def training_losses(self, output, x0, eps, t, process):
+        both = super().training_losses(output, x0, eps, t, process)
         if self.bound != "hybrid":
             return both
-        alpha, sigma = schedule.at(t, x0)
+        alpha, sigma = process.alpha_sigma(t, x0)
         plain = self.losses(output.chunk(2, dim=1)[0], x0, eps, alpha, sigma)
         return 2 * plain - both
 
@@ -78,16 +78,16 @@ class BoundOfTheWrongSign(V):
 class ChannelsTurned(V):
     """Takes the first channels for the variance."""
 
-    def read(self, output, x_t, t, schedule):
+    def parse_output(self, output, x_t, t, process):
         if self.outputs == 2:
             output = output.roll(x_t.shape[1], dims=1)
-        return super().read(output, x_t, t, schedule)
+        return super().parse_output(output, x_t, t, process)
 
 
 CASES = [
     Case("predictions-are-whole", NotAPrediction(), V()),
     Case("predictions-are-whole", InDouble(), V()),
-    Case("pictures-do-not-meet", CentresTheBatch(), V()),
+    Case("images-do-not-meet", CentresTheBatch(), V()),
     Case("weights-are-those-of-the-paper", WeightOfEps(), V()),
     Case("losses-are-means-over-values", SumsOverValues(), Eps()),
     Case("losses-are-means-over-values", FirstChannelOnly(), Eps()),

@@ -28,7 +28,7 @@ class EpsReadAsX0(Eps):
 
 
 class ClipsX0Only(Eps):
-    """Clips the picture, and leaves the noise as it was."""
+    """Clips the image, and leaves the noise as it was."""
 
     def predict(self, output, x_t, alpha, sigma):
         from noisette import Prediction
@@ -124,19 +124,19 @@ class ForgetsTheLoss(Eps):
 
 
 CASES = [
-    Case("target-gives-the-picture-back", VSignTurned(), V()),
-    Case("target-gives-the-picture-back", VReadAsEps(), V()),
-    Case("target-gives-the-picture-back", EpsReadAsX0(), Eps()),
+    Case("target-gives-the-image-back", VSignTurned(), V()),
+    Case("target-gives-the-image-back", VReadAsEps(), V()),
+    Case("target-gives-the-image-back", EpsReadAsX0(), Eps()),
     Case("prediction-agrees-with-itself", ClipsX0Only(), Eps()),
     Case("minimiser-is-the-exact-denoiser", VSignTurned(), V()),
     Case("minimiser-is-the-exact-denoiser", Shrunk(), X0()),
     Case("minimiser-is-the-exact-denoiser", TargetX0OfV(), V()),
     Case("loss-is-least-at-the-exact-denoiser", LossOfAnotherTarget(), V()),
     Case("loss-is-least-at-the-exact-denoiser", Pinball(), Eps()),
-    Case("losses-are-one-a-picture", OneLossForAll(), Eps()),
-    Case("losses-are-one-a-picture", WeighsByTheBatch(), Eps()),
-    Case("losses-are-one-a-picture", OffsetLoss(), Eps()),
-    Case("losses-are-one-a-picture", LossOfAnotherTarget(), V()),
+    Case("losses-are-one-a-image", OneLossForAll(), Eps()),
+    Case("losses-are-one-a-image", WeighsByTheBatch(), Eps()),
+    Case("losses-are-one-a-image", OffsetLoss(), Eps()),
+    Case("losses-are-one-a-image", LossOfAnotherTarget(), V()),
     Case("gradient-matches-differences", Detached(), Eps()),
     Case("gradient-matches-differences", HalfDetached(), Eps()),
     Case("needs-signal-as-declared", SaysItCan(), Eps()),

@@ -32,7 +32,7 @@ class RemembersOtherWalks(Walker):
     """Keeps what it saw in the module, where the next walk finds it."""
 
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, t)
         before = _HISTORY[-1] if _HISTORY and _HISTORY[-1].shape == x.shape else seen.eps
         _HISTORY.append(seen.eps)
@@ -57,11 +57,11 @@ class ReadsFractionsInSecret(DDPM):
     def trajectory(self, denoise, x, noise):
         from noisette.diffusion.prediction import log_variance
 
-        for t, s in pairwise(denoise.schedule.timesteps(self.steps, self.spacing)):
-            seen, posterior = denoise(x, t), denoise.schedule.posterior(t, s)
-            x = posterior.x0 * seen.x0 + posterior.x_t * x
+        for t, s in pairwise(denoise.process.timesteps(self.steps, self.spacing)):
+            seen, posterior = denoise(x, t), denoise.process.posterior(t, s)
+            x = posterior.x0_coef * seen.x0 + posterior.xt_coef * x
             if s >= 0:
-                x = x + (log_variance(seen.fractions, denoise.schedule, t, s) / 2).exp() * noise()
+                x = x + (log_variance(seen.variance_fraction, denoise.process, t, s) / 2).exp() * noise()
             yield x
 
 
@@ -69,7 +69,7 @@ class TablesInTheDtypeOfX(Walker):
     """1 - alpha² in float32, which loses digits where little noise is left."""
 
     def step(self, denoise, x, noise, t, s):
-        seen, alpha = denoise(x, t), denoise.schedule.alphas.to(x)[s]
+        seen, alpha = denoise(x, t), denoise.process.alphas.to(x)[s]
         return alpha * seen.x0 + (1 - alpha**2).sqrt() * seen.eps
 
 
@@ -83,9 +83,9 @@ class EtaSquaredInTheNoise(Walker):
     """eta in the direction, eta² in the noise: right at 0 and at 1."""
 
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, t)
-        std = sqrt(denoise.schedule.posterior(t, s).variance)
+        std = sqrt(denoise.process.posterior(t, s).variance)
         direction = sqrt(max(sigma_s**2 - (self.eta * std) ** 2, 0.0))
         x = alpha_s * seen.x0 + direction * seen.eps
         return x + self.eta**2 * std * noise() if self.eta * std > 0 else x
@@ -100,9 +100,9 @@ class ForgetsTheStepBefore(Multistep):
     """DPM-Solver++(2M) that takes all steps for equally long."""
 
     def trajectory(self, denoise, x, noise):
-        schedule, before = denoise.schedule, None
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process, before = denoise.process, None
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             x0 = denoise(x, t).x0
             step = inf if s < 0 or alpha_t == 0 else log(alpha_s * sigma_t / (sigma_s * alpha_t))
             bent = x0 if before is None or step == inf else x0 + (x0 - before) / 2
@@ -120,7 +120,7 @@ class MoreBiasThanItSays(PredictorCorrector):
 
 
 class GoesBackInSilence(Churn):
-    goes_back: ClassVar[bool] = False
+    renoises: ClassVar[bool] = False
 
 
 class ChurnsTooLittle(Churn):
@@ -160,7 +160,7 @@ class RefinesByTheLargestError(Walker):
     adaptive: ClassVar[bool] = True
 
     def step(self, denoise, x, noise, t, s):
-        seen, (alpha_t, sigma_t), (alpha, sigma) = denoise(x, t), denoise.schedule(t), denoise.schedule(s)
+        seen, (alpha_t, sigma_t), (alpha, sigma) = denoise(x, t), denoise.process(t), denoise.process(s)
         end = alpha * seen.x0 + sigma * seen.eps
         if s < 0 or alpha_t == 0:
             return end
@@ -192,11 +192,11 @@ class ViewsMemory(Walker):
 
 CASES = [
     Case("however-x-lies-in-memory", ViewsMemory(), DDIM()),
-    Case("hard-pictures-beside-easy-ones", RefinesByTheLargestError(), OwnLevels()),
-    Case("hard-pictures-beside-easy-ones", ClipsAtTheLargest(), DDIM()),
+    Case("hard-images-beside-easy-ones", RefinesByTheLargestError(), OwnLevels()),
+    Case("hard-images-beside-easy-ones", ClipsAtTheLargest(), DDIM()),
     Case("same-in-another-process", ScaledByTheHash(), DDIM()),
     Case("noise-comes-from-the-source", NoiseOfItsOwn(eta=1.0), DDIM(eta=1.0)),
-    Case("walks-do-not-meet", RemembersOtherWalks(), DDIM()),
+    Case("trajectories-do-not-meet", RemembersOtherWalks(), DDIM()),
     Case("denoiser-is-given-the-batch", OneByOne(), DDIM()),
     Case("learned-variance-as-declared", ReadsFractionsInSecret(), DDPM(variance="learned")),
     Case("no-digits-are-lost", TablesInTheDtypeOfX(), DDIM()),
@@ -207,9 +207,9 @@ CASES = [
     Case("exact-on-a-point", MoreBiasThanItSays(), PredictorCorrector()),
     Case("exact-on-a-point", ChurnsTooLittle(), Churn()),
     Case("order-on-uneven-steps", ForgetsTheStepBefore(), Multistep()),
-    Case("walks-the-listed-steps", GoesBackInSilence(), Churn()),
-    Case("walks-the-listed-steps", OwnLevelsInSilence(), OwnLevels()),
-    Case("walks-the-listed-steps", AllAtOnce(), DDIM()),
+    Case("visits-the-listed-steps", GoesBackInSilence(), Churn()),
+    Case("visits-the-listed-steps", OwnLevelsInSilence(), OwnLevels()),
+    Case("visits-the-listed-steps", AllAtOnce(), DDIM()),
     Case("network-calls-as-declared", CountsEveryStep(), EverySecond()),
     Case("same-seed-same-bits", SetsTheDefaultDtype(), DDIM()),
 ]

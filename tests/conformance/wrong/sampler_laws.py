@@ -17,7 +17,7 @@ class EvenStride(Walker):
     """The next step is t - T // N, whatever the list says."""
 
     def trajectory(self, denoise, x, noise):
-        stride = len(denoise.schedule) // self.steps
+        stride = len(denoise.process) // self.steps
         for t, _ in pairwise(self.listed(denoise)):
             x = self.step(denoise, x, noise, t, max(t - stride, -1))
             yield x
@@ -39,14 +39,14 @@ class RoundsToSingle(Walker):
 
 class ReadsVForEps(Walker):
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, t)
         return alpha_s * seen.x0 + sigma_s * seen.v
 
 
 class AlphaNotSquared(Walker):
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, t)
         return sqrt(alpha_s) * seen.x0 + sigma_s * seen.eps
 
@@ -55,9 +55,9 @@ class EtaAddsToAll(Walker):
     """Noise is added, but its share of the old noise is not taken away: right at eta 0 only."""
 
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, t)
-        std = self.eta * sqrt(denoise.schedule.posterior(t, s).variance)
+        std = self.eta * sqrt(denoise.process.posterior(t, s).variance)
         return alpha_s * seen.x0 + sigma_s * seen.eps + (std * noise() if std > 0 else 0.0)
 
 
@@ -75,15 +75,15 @@ class SaysFirstOrder(Multistep):
 
 
 class ClipsInside(Walker):
-    """Clips the picture it sees, and keeps the noise that belonged to the other one."""
+    """Clips the image it sees, and keeps the noise that belonged to the other one."""
 
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, t)
         return alpha_s * seen.x0.clamp(-1, 1) + sigma_s * seen.eps
 
 
-class PassesPicturesOn(Walker):
+class PassesImagesOn(Walker):
     """Shifts the batch by one halfway: right for one law, wrong for a batch of labels."""
 
     def step(self, denoise, x, noise, t, s):
@@ -106,5 +106,5 @@ CASES = [
     Case("order", HeunUneven(), Heun()),
     Case("mixture-law", ClipsInside(), DDIM()),
     Case("mixture-law", ReadsVForEps(), DDIM()),
-    Case("label-laws", PassesPicturesOn(), DDIM()),
+    Case("label-laws", PassesImagesOn(), DDIM()),
 ]

@@ -12,7 +12,7 @@ from conformance.case import Case
 from conformance.right.samplers import Heun
 from pydantic import Field
 
-from noisette.diffusion.spacing import descending
+from noisette.diffusion.spacing import space_timesteps
 from noisette_plugins.samplers import DDIM, DDPM
 
 if TYPE_CHECKING:
@@ -30,33 +30,33 @@ class Walker(DDIM):
             yield x
 
     def listed(self, denoise: Denoiser) -> list[int]:
-        return denoise.schedule.timesteps(self.steps, self.spacing)
+        return denoise.process.timesteps(self.steps, self.spacing)
 
     def step(self, denoise: Denoiser, x: Tensor, noise: Noise, t: int, s: int) -> Tensor:
-        schedule = denoise.schedule
+        process = denoise.process
         seen = denoise(x, t)
-        alpha_s, sigma_s = schedule(s)
-        std = self.eta * sqrt(schedule.posterior(t, s).variance)
+        alpha_s, sigma_s = process(s)
+        std = self.eta * sqrt(process.posterior(t, s).variance)
         x = alpha_s * seen.x0 + sqrt(max(sigma_s**2 - std**2, 0.0)) * seen.eps
         return x + std * noise() if std > 0 else x
 
 
 class OneStepEarly(Walker):
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, max(t - 1, 0))
         return alpha_s * seen.x0 + sigma_s * seen.eps
 
 
 class IgnoresGivenLists(Walker):
     def listed(self, denoise):
-        return descending(denoise.schedule.start + 1, self.steps, "linspace")
+        return space_timesteps(denoise.process.start + 1, self.steps, "linspace")
 
 
 class IgnoresTheStart(Walker):
     def listed(self, denoise):
         spacing = self.spacing
-        return descending(len(denoise.schedule), self.steps, spacing)
+        return space_timesteps(len(denoise.process), self.steps, spacing)
 
 
 class SkipsTheLast(Walker):
@@ -66,7 +66,7 @@ class SkipsTheLast(Walker):
 
 
 class HeunAtTheClean(Heun):
-    """Calls the network at the clean picture, for which it was never trained."""
+    """Calls the network at the clean image, for which it was never trained."""
 
     def trajectory(self, denoise, x, noise):
         *states, end = super().trajectory(denoise, x, noise)
@@ -79,7 +79,7 @@ class HeunAtTheClean(Heun):
 
 
 class HeunGoesOn(Heun):
-    """Calls the network once more when the picture is done."""
+    """Calls the network once more when the image is done."""
 
     def trajectory(self, denoise, x, noise):
         yield from super().trajectory(denoise, x, noise)
@@ -134,7 +134,7 @@ class ChangesX(Walker):
 class ChangesThePrediction(Walker):
     def step(self, denoise, x, noise, t, s):
         seen = denoise(x, t)
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         return seen.x0.mul_(alpha_s).add_(seen.eps, alpha=sigma_s)
 
 
@@ -170,7 +170,7 @@ class Unseeded(Walker):
         return stepped + 1e-6 * torch.randn(x.shape, generator=generator) if s >= 0 else stepped
 
 
-class SamePictureAlways(Walker):
+class SameImageAlways(Walker):
     def trajectory(self, denoise, x, noise):
         yield from super().trajectory(denoise, 0.0 * x, noise)
 
@@ -188,18 +188,18 @@ class OneNoiseForAll(DDPM):
 
 class DividesByAlpha(Walker):
     def step(self, denoise, x, noise, t, s):
-        (alpha_t, sigma_t), (alpha_s, sigma_s) = denoise.schedule(t), denoise.schedule(s)
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = denoise.process(t), denoise.process(s)
         eps = denoise(x, t).eps
         return alpha_s * (x - sigma_t * eps) / alpha_t + sigma_s * eps
 
 
 class NoiseAtTheLastStep(DDPM):
     def trajectory(self, denoise, x, noise):
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior = schedule.posterior(t, s)
-            mean = posterior.x0 * denoise(x, t).x0 + posterior.x_t * x
-            x = mean + sqrt(schedule.jump(t, s) if s < 0 else posterior.variance) * noise()
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            posterior = process.posterior(t, s)
+            mean = posterior.x0_coef * denoise(x, t).x0 + posterior.xt_coef * x
+            x = mean + sqrt(process.step_variance(t, s) if s < 0 else posterior.variance) * noise()
             yield x
 
 
@@ -219,10 +219,10 @@ class Unwraps(Walker):
 
 
 class ClipsTwice(Walker):
-    """Reads the wrapped picture, but the noise of what is inside."""
+    """Reads the wrapped image, but the noise of what is inside."""
 
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         eps = getattr(denoise, "denoise", denoise)(x, t).eps
         return alpha_s * denoise(x, t).x0 + sigma_s * eps
 
@@ -231,9 +231,9 @@ class GuidesItself(Walker):
     """Guides what core has guided already."""
 
     def step(self, denoise, x, noise, t, s):
-        alpha_s, sigma_s = denoise.schedule(s)
+        alpha_s, sigma_s = denoise.process(s)
         seen = denoise(x, t)
-        return alpha_s * seen.x0 * (1 + self.guidance) + sigma_s * seen.eps
+        return alpha_s * seen.x0 * self.guidance_scale + sigma_s * seen.eps
 
 
 class Unguided(Walker):
@@ -252,9 +252,9 @@ class HeunUneven(Heun):
     """Weighs the two slopes 0.6 and 0.4: still consistent, no longer of second order."""
 
     def trajectory(self, denoise, x, noise):
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             seen = denoise(x, t)
             x = alpha_s * seen.x0 + sigma_s * seen.eps
             if s >= 0:
@@ -279,12 +279,12 @@ class OneLabelForAll(DDIM):
 
 
 CASES = [
-    Case("walks-the-listed-steps", OneStepEarly(), DDIM()),
-    Case("walks-the-listed-steps", IgnoresGivenLists(), DDIM()),
-    Case("walks-the-listed-steps", IgnoresTheStart(), Walker()),
-    Case("walks-the-listed-steps", SkipsTheLast(), DDIM()),
-    Case("walks-the-listed-steps", HeunAtTheClean(), Heun()),
-    Case("walks-the-listed-steps", HeunGoesOn(), Heun()),
+    Case("visits-the-listed-steps", OneStepEarly(), DDIM()),
+    Case("visits-the-listed-steps", IgnoresGivenLists(), DDIM()),
+    Case("visits-the-listed-steps", IgnoresTheStart(), Walker()),
+    Case("visits-the-listed-steps", SkipsTheLast(), DDIM()),
+    Case("visits-the-listed-steps", HeunAtTheClean(), Heun()),
+    Case("visits-the-listed-steps", HeunGoesOn(), Heun()),
     Case("network-calls-as-declared", HeunMiscounts(), Heun()),
     Case("yields-one-state-a-step", YieldsTheStart(), DDIM()),
     Case("yields-one-state-a-step", YieldsTheEndOnly(), DDIM()),
@@ -298,7 +298,7 @@ CASES = [
     Case("leaves-global-random-state-alone", GlobalPython(), DDIM()),
     Case("same-seed-same-bits", Unseeded(), DDIM()),
     Case("same-seed-same-bits", GlobalTorch(), DDIM(eta=1.0)),
-    Case("same-seed-same-bits", SamePictureAlways(), DDIM()),
+    Case("same-seed-same-bits", SameImageAlways(), DDIM()),
     Case("any-batch-and-split-same-bits", NormalisesTheBatch(), DDIM()),
     Case("any-batch-and-split-same-bits", OneNoiseForAll(), DDPM()),
     Case("finite-at-both-ends", DividesByAlpha(), DDIM()),

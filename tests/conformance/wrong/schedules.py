@@ -57,7 +57,7 @@ class DrownsEarly(Linear):
 
 
 class EndsBright(Linear):
-    """Scaled to too few steps: at T = 1000 a third of the picture is left."""
+    """Scaled to too few steps: at T = 1000 a third of the image is left."""
 
     def betas(self, timesteps):
         return super().betas(timesteps) / 10
@@ -72,7 +72,7 @@ class EndsInNoiseUnsaid(Linear):
 
 class SaysItEndsInNoise(Linear):
     @property
-    def ends_in_noise(self):
+    def has_zero_terminal_snr(self):
         return True
 
 

@@ -9,16 +9,16 @@ from noisette.contracts import Backbone
 from noisette.testing.check import require
 from noisette.testing.checks.backbones import (
     CLASSES,
-    _all_differ,
-    _base,
-    _built,
+    _build_randomised,
+    _build_seeded,
+    _build_with_inputs,
     _inputs,
-    _near,
-    _raw,
-    _ready,
-    _said,
+    _require_all_differ,
+    _require_near,
+    _run_network,
+    _smallest_shape,
 )
-from noisette.testing.probes import global_seeds, same_bits, seeded_generators
+from noisette.testing.probes import find_seeded_generators, is_bit_equal, seed_globally
 
 _LATE = (1000, 1001, 1999, 3999)
 """Steps of processes that are longer than the usual 1000: T may be any number."""
@@ -29,32 +29,32 @@ _RUNS = (range(4), range(497, 501), range(996, 1000))
 
 def check_any_number_of_steps(plugin: Backbone) -> None:
     """Steps of a process of T = 4000 give finite outputs that differ from each other and from those of T = 1000."""
-    network, (x, _, label) = _ready(plugin)
+    network, (x, _, label) = _build_with_inputs(plugin)
     steps = (0, 1, 999, *_LATE)
-    said = [_said(network, x, torch.full((len(x),), step), label) for step in steps]
-    for step, output in zip(steps, said, strict=True):
+    results = [_run_network(network, x, torch.full((len(x),), step), label) for step in steps]
+    for step, output in zip(steps, results, strict=True):
         finite = bool(output.isfinite().all())
         require(finite, plugin, f"output at step {step}", "finite values", "NaN or infinity", cause="not finite")
-    _all_differ(plugin, "outputs at steps", steps, said)
+    _require_all_differ(plugin, "outputs at steps", steps, results)
 
 
 def check_steps_beside_one_another_differ(plugin: Backbone) -> None:
     """Each step has an output of its own, also beside its neighbours: 0 to 3, 497 to 500, 996 to 999."""
-    network, (x, _, label) = _ready(plugin)
+    network, (x, _, label) = _build_with_inputs(plugin)
     for run in _RUNS:
-        said = [_said(network, x, torch.full((len(x),), step), label) for step in run]
-        _all_differ(plugin, "outputs at steps", tuple(run), said)
+        results = [_run_network(network, x, torch.full((len(x),), step), label) for step in run]
+        _require_all_differ(plugin, "outputs at steps", tuple(run), results)
 
 
 def check_any_number_of_classes(plugin: Backbone) -> None:
     """With 1 and with 20 classes each label, "none" too, has an output of its own."""
-    shape = _base(plugin)
-    _, (x, t, _) = _ready(plugin)
+    shape = _smallest_shape(plugin)
+    _, (x, t, _) = _build_with_inputs(plugin)
     for classes in (1, 20):
-        network = _built(plugin, shape, classes, shape[0])
+        network = _build_randomised(plugin, shape, classes, shape[0])
         labels = tuple(sorted({0, classes // 2, classes - 1, classes}))
-        said = [_said(network, x, t, torch.full((len(x),), label)) for label in labels]
-        _all_differ(plugin, f"outputs of {classes} classes for labels", labels, said)
+        results = [_run_network(network, x, t, torch.full((len(x),), label)) for label in labels]
+        _require_all_differ(plugin, f"outputs of {classes} classes for labels", labels, results)
 
 
 def check_reads_and_writes_every_channel(plugin: Backbone) -> None:
@@ -62,9 +62,9 @@ def check_reads_and_writes_every_channel(plugin: Backbone) -> None:
 
     Also where the network is shown more channels than it gives: hints and its own last prediction.
     """
-    channels, height, width = _base(plugin)
+    channels, height, width = _smallest_shape(plugin)
     for given, outputs in ((channels, channels), (2 * channels, channels), (channels, 2 * channels)):
-        network = _built(plugin, (given, height, width), 0, outputs)
+        network = _build_randomised(plugin, (given, height, width), 0, outputs)
         x = torch.randn(2, given, height, width, generator=torch.Generator().manual_seed(2)).requires_grad_()
         output = network(x, torch.tensor([3, 700]), None)
         weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(3))
@@ -84,27 +84,27 @@ def check_gradient_is_that_of_the_output(plugin: Backbone) -> None:
     own direction and half as much of a random one, for x and for about eight runs of parameters. A layer that is
     detached, or whose own backward pass is wrong, learns the wrong thing while the loss looks right.
     """
-    network, (x, t, label) = _ready(plugin)
+    network, (x, t, label) = _build_with_inputs(plugin)
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     x = x.clone().requires_grad_()
     (network(x, t, label) * weights).sum().backward()
     named = {"x": x, **{name: one for name, one in network.named_parameters() if one.requires_grad}}
     for names in _groups(list(named)):
         group = [(named[name], _direction(named[name])) for name in names]
-        came = sum(float((one.grad * way).sum()) for one, way in group if one.grad is not None)
+        actual = sum(float((one.grad * way).sum()) for one, way in group if one.grad is not None)
         expected = _difference(network, (x, t, label), weights, group, 1e-3)
-        if not _agree(came, expected):
+        if not _agree(actual, expected):
             expected = _difference(network, (x, t, label), weights, group, 1e-4)
         what = f"derivative of the output along {names[0]}" + (f" ... {names[-1]}" if len(names) > 1 else "")
-        require(_agree(came, expected), plugin, what, expected, came)
+        require(_agree(actual, expected), plugin, what, expected, actual)
 
 
 def check_learns_in_training_mode(plugin: Backbone) -> None:
     """In training mode it gives a finite output and a gradient too, and leaves t and label as they were."""
-    network, (x, t, label) = _ready(plugin)
+    network, (x, t, label) = _build_with_inputs(plugin)
     network.train()
     steps, labels = t.clone(), label.clone()
-    with global_seeds(0):
+    with seed_globally(0):
         output = network(x, t, label)
     output.square().sum().backward()
     require(bool(output.isfinite().all()), plugin, "output in training mode", "finite values", "NaN or infinity")
@@ -118,32 +118,41 @@ def check_learns_in_training_mode(plugin: Backbone) -> None:
 
 def check_calls_do_not_meet(plugin: Backbone) -> None:
     """The same inputs give the same bits after calls with other ones, and however they lie in memory (to 1e-4)."""
-    network, (x, t, label) = _ready(plugin)
-    first = _said(network, x, t, label)
+    network, (x, t, label) = _build_with_inputs(plugin)
+    first = _run_network(network, x, t, label)
     for rows in ([0], [3, 2, 1], [0, 1, 2, 3, 0, 1]):
-        _said(network, -x[rows], 999 - t[rows], label[rows])
+        _run_network(network, -x[rows], 999 - t[rows], label[rows])
     one_step = torch.full_like(t, 500)
     for labels in (label.flip(0), label):
-        fresh, _ = _ready(plugin)
-        _said(fresh, x, one_step, labels.roll(1))
-        came, expected = _said(fresh, x, one_step, labels), _said(_ready(plugin)[0], x, one_step, labels)
+        fresh, _ = _build_with_inputs(plugin)
+        _run_network(fresh, x, one_step, labels.roll(1))
+        actual, expected = (
+            _run_network(fresh, x, one_step, labels),
+            _run_network(_build_with_inputs(plugin)[0], x, one_step, labels),
+        )
         what = "output after a call with other labels at the same step"
-        require(same_bits(came, expected), plugin, what, "that of a fresh network", "another")
-    again = _said(network, x, t, label)
-    require(same_bits(first, again), plugin, "output after calls with other inputs", "the same bits", "others")
+        require(is_bit_equal(actual, expected), plugin, what, "that of a fresh network", "another")
+    again = _run_network(network, x, t, label)
+    require(is_bit_equal(first, again), plugin, "output after calls with other inputs", "the same bits", "others")
     apart = torch.stack([x, x], dim=-1)[..., 0]
     for what, other in (("channels last", x.contiguous(memory_format=torch.channels_last)), ("with gaps", apart)):
-        _near(plugin, f"output of an x that lies {what} in memory", first, _said(network, other, t, label), 1e-4)
+        _require_near(
+            plugin,
+            f"output of an x that lies {what} in memory",
+            first,
+            _run_network(network, other, t, label),
+            1e-4,
+        )
 
 
 def check_seeds_decide_the_weights(plugin: Backbone) -> None:
     """Networks of two seeds have other weights, and building one seeds no global generator."""
-    shape = _base(plugin)
-    first, second = (_raw(plugin, shape, CLASSES, shape[0], seed=seed).state_dict() for seed in (1, 2))
+    shape = _smallest_shape(plugin)
+    first, second = (_build_seeded(plugin, shape, CLASSES, shape[0], seed=seed).state_dict() for seed in (1, 2))
     drawn = [key for key, value in first.items() if value.is_floating_point() and value.numel() > 16]
     same = bool(drawn) and all(torch.equal(first[key], second[key]) for key in drawn)
     require(not same, plugin, "weights of two seeds", "different", "the same, every one")
-    seeded = seeded_generators(lambda: plugin.build(shape, CLASSES, shape[0]))
+    seeded = find_seeded_generators(lambda: plugin.build(shape, CLASSES, shape[0]))
     require(not seeded, plugin, "global generators that build seeds", "none", seeded)
 
 
@@ -153,8 +162,8 @@ def check_learns_from_its_first_step(plugin: Backbone) -> None:
     Layers that begin as zeros are fine, as the last learns first; a gate of zero behind a layer
     of zeros is never left.
     """
-    shape = _base(plugin)
-    network, (x, t, label) = _raw(plugin, shape, CLASSES, shape[0], seed=0), _inputs(shape)
+    shape = _smallest_shape(plugin)
+    network, (x, t, label) = _build_seeded(plugin, shape, CLASSES, shape[0], seed=0), _inputs(shape)
     goal = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     parameters = {name: one for name, one in network.named_parameters() if one.requires_grad}
     idle = set(parameters)
@@ -192,8 +201,8 @@ def _direction(tensor: Tensor) -> Tensor:
     return direction
 
 
-def _agree(came: float, expected: float) -> bool:
-    return abs(came - expected) <= 0.05 * max(abs(expected), abs(came)) + 1e-3
+def _agree(actual: float, expected: float) -> bool:
+    return abs(actual - expected) <= 0.05 * max(abs(expected), abs(actual)) + 1e-3
 
 
 def _difference(

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from noisette.contracts import Backbone, Shape
 from noisette.errors import DataError
 from noisette.testing.check import CheckFailedError, Skip, fail, require, slow
-from noisette.testing.options import shown
-from noisette.testing.probes import devices, global_random_state_kept, same_bits
+from noisette.testing.options import format_plugin
+from noisette.testing.probes import devices, is_bit_equal, require_same_random_state
 
 CLASSES = 3
 
@@ -28,24 +28,24 @@ _BASES: tuple[Shape, ...] = ((3, 16, 16), (3, 32, 32), (3, 64, 64), (3, 128, 128
 
 
 def check_gives_the_asked_shape(plugin: Backbone) -> None:
-    """x (N, C, H, W) comes back as (N, outputs, H, W), float32 and finite: odd and oblong pictures too.
+    """x (N, C, H, W) comes back as (N, outputs, H, W), float32 and finite: odd and oblong images too.
 
     A shape that it cannot do is refused by `build` with a `DataError` that says so; but not all square ones of
     16 to 128.
     """
-    base = _base(plugin)
+    base = _smallest_shape(plugin)
     for shape, outputs in [(base, 2 * base[0]), *((shape, shape[0]) for shape in _SHAPES)]:
         try:
-            network = _raw(plugin, shape, 0, outputs, seed=0).eval()
+            network = _build_seeded(plugin, shape, 0, outputs, seed=0).eval()
         except DataError as refusal:
             require(bool(str(refusal)), plugin, f"refusal of {shape}", "a message", "none")
             continue
-        _gives(plugin, network, shape, outputs)
+        _require_output_shape(plugin, network, shape, outputs)
 
 
 def check_gradient_reaches_every_parameter(plugin: Backbone) -> None:
     """Each parameter that asks for a gradient gets one that is not zero: none is left out of the network."""
-    network, (x, t, label) = _ready(plugin)
+    network, (x, t, label) = _build_with_inputs(plugin)
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     for shift in (0, 77, 190):  # experts for parts of the process have theirs at some steps only
         (network(x, (t + shift) % 1000, label) * weights).sum().backward()
@@ -57,49 +57,56 @@ def check_gradient_reaches_every_parameter(plugin: Backbone) -> None:
     require(not idle, plugin, "parameters without a gradient", "none", ", ".join(idle[:5]))
 
 
-def check_pictures_are_independent(plugin: Backbone) -> None:
-    """In evaluation mode a picture's output does not depend on the others or on how many there are.
+def check_images_are_independent(plugin: Backbone) -> None:
+    """In evaluation mode an image's output does not depend on the others or on how many there are.
 
     Within 1e-4 of the output's spread: libraries may sum in another order for another batch.
     """
-    network, (x, t, label) = _ready(plugin)
-    whole = _said(network, x, t, label)
+    network, (x, t, label) = _build_with_inputs(plugin)
+    whole = _run_network(network, x, t, label)
     for rows in ([0], [1, 2], [3, 0, 1, 2], [0, 0, 0, 0, 0]):
-        alone = _said(network, x[rows], t[rows], label[rows])
-        _near(plugin, f"output of pictures {rows} on their own", whole[rows], alone, 1e-4)
+        alone = _run_network(network, x[rows], t[rows], label[rows])
+        _require_near(plugin, f"output of images {rows} on their own", whole[rows], alone, 1e-4)
 
 
 def check_still_in_evaluation_mode(plugin: Backbone) -> None:
     """In evaluation mode two calls give the same bits, draw no random number, and change neither x nor state."""
-    network, (x, t, label) = _ready(plugin)
+    network, (x, t, label) = _build_with_inputs(plugin)
     given, state = x.clone(), copy.deepcopy(network.state_dict())
-    with global_random_state_kept(plugin, "a call in evaluation mode"):
-        first = _said(network, x, t, label)
-    require(same_bits(first, _said(network, x, t, label)), plugin, "a second call", "the same bits", "others")
-    require(same_bits(x, given), plugin, "x after a call", "unchanged", "another")
+    with require_same_random_state(plugin, "a call in evaluation mode"):
+        first = _run_network(network, x, t, label)
+    require(
+        is_bit_equal(first, _run_network(network, x, t, label)), plugin, "a second call", "the same bits", "others"
+    )
+    require(is_bit_equal(x, given), plugin, "x after a call", "unchanged", "another")
     moved = [key for key, value in network.state_dict().items() if not torch.equal(value, state[key])]
     require(not moved, plugin, "state after a call", "unchanged", f"other values of {moved[:3]}")
 
 
 def check_time_changes_the_output(plugin: Backbone) -> None:
     """Each two of the steps 0, 1, 500, 998 and 999 give different outputs."""
-    network, (x, _, label) = _ready(plugin)
+    network, (x, _, label) = _build_with_inputs(plugin)
     steps = (0, 1, 500, 998, 999)
-    said = [_said(network, x, torch.full((len(x),), step), label) for step in steps]
-    _all_differ(plugin, "outputs at steps", steps, said)
+    results = [_run_network(network, x, torch.full((len(x),), step), label) for step in steps]
+    _require_all_differ(plugin, "outputs at steps", steps, results)
 
 
 def check_label_changes_the_output(plugin: Backbone) -> None:
     """Each two labels give different outputs, "none" (the number of classes) too; without classes none is asked."""
-    network, (x, t, _) = _ready(plugin)
+    network, (x, t, _) = _build_with_inputs(plugin)
     labels = range(CLASSES + 1)
     for steps, what in ((t, "outputs of labels"), (torch.full_like(t, 500), "outputs at one step of labels")):
-        said = [_said(network, x, steps, torch.full((len(x),), label)) for label in labels]
-        _all_differ(plugin, what, tuple(labels), said)
-    said_of_none, unlabelled = _said(network, x, t, torch.full((len(x),), CLASSES)), _said(network, x, t, None)
-    _near(plugin, f"output without a label, which means label {CLASSES}", said_of_none, unlabelled, 1e-4)
-    plain = _built(plugin, tuple(x.shape[1:]), 0, x.shape[1])
-    require(_said(plain, x, t, None).shape == x.shape, plugin, "network without classes", "an output", "none")
+        results = [_run_network(network, x, steps, torch.full((len(x),), label)) for label in labels]
+        _require_all_differ(plugin, what, tuple(labels), results)
+    said_of_none, unlabelled = (
+        _run_network(network, x, t, torch.full((len(x),), CLASSES)),
+        _run_network(network, x, t, None),
+    )
+    _require_near(plugin, f"output without a label, which means label {CLASSES}", said_of_none, unlabelled, 1e-4)
+    plain = _build_randomised(plugin, tuple(x.shape[1:]), 0, x.shape[1])
+    require(
+        _run_network(plain, x, t, None).shape == x.shape, plugin, "network without classes", "an output", "none"
+    )
 
 
 def check_state_comes_back(plugin: Backbone) -> None:
@@ -107,32 +114,42 @@ def check_state_comes_back(plugin: Backbone) -> None:
 
     A layer that is not registered, a tied tensor, or a state that is no tensor does not survive this.
     """
-    network, (x, t, label) = _ready(plugin)
+    network, (x, t, label) = _build_with_inputs(plugin)
     try:
         stored = load(save({key: value.contiguous() for key, value in network.state_dict().items()}))
     except (RuntimeError, ValueError, AttributeError) as error:
         fail(plugin, "state for safetensors", "tensors", error)
-    fresh = _built(plugin, tuple(x.shape[1:]), CLASSES, x.shape[1], seed=9)
+    fresh = _build_randomised(plugin, tuple(x.shape[1:]), CLASSES, x.shape[1], seed=9)
     fresh.load_state_dict(stored)
-    came, expected = _said(fresh, x, t, label), _said(network, x, t, label)
-    require(same_bits(came, expected), plugin, "a fresh network with the stored state", "the same bits", "others")
+    actual, expected = _run_network(fresh, x, t, label), _run_network(network, x, t, label)
+    require(
+        is_bit_equal(actual, expected), plugin, "a fresh network with the stored state", "the same bits", "others"
+    )
 
 
 def check_copy_is_its_own(plugin: Backbone) -> None:
     """A deep copy gives the same bits, and keeps them while the original trains: the EMA is one."""
-    network, (x, t, label) = _ready(plugin)
-    before, twin = _said(network, x, t, label), copy.deepcopy(network)
-    require(same_bits(_said(twin, x, t, label), before), plugin, "output of a deep copy", "the same bits", "others")
+    network, (x, t, label) = _build_with_inputs(plugin)
+    before, twin = _run_network(network, x, t, label), copy.deepcopy(network)
+    require(
+        is_bit_equal(_run_network(twin, x, t, label), before),
+        plugin,
+        "output of a deep copy",
+        "the same bits",
+        "others",
+    )
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(0.5)
-    kept = same_bits(_said(twin, x, t, label), before)
+    kept = is_bit_equal(_run_network(twin, x, t, label), before)
     require(kept, plugin, "output of the copy when the original has other parameters", "unchanged", "another")
 
 
 def check_same_seed_same_weights(plugin: Backbone) -> None:
     """Two networks built under one seed of torch have the same weights: a run can be repeated."""
-    first, second = (_raw(plugin, _base(plugin), CLASSES, 3, seed=4).state_dict() for _ in range(2))
+    first, second = (
+        _build_seeded(plugin, _smallest_shape(plugin), CLASSES, 3, seed=4).state_dict() for _ in range(2)
+    )
     other = [key for key, value in first.items() if not torch.equal(value, second[key])]
     require(not other, plugin, "weights of two networks of one seed", "the same", f"others in {other[:3]}")
 
@@ -140,14 +157,14 @@ def check_same_seed_same_weights(plugin: Backbone) -> None:
 def check_works_on_another_device(plugin: Backbone) -> None:
     """All it computes with moves with it: nothing stays on the CPU. "meta" stands for a device."""
     for device in devices():
-        network, inputs = _ready(plugin)
+        network, inputs = _build_with_inputs(plugin)
         try:
-            came = network.to(device)(*(value.to(device) for value in inputs)).device
+            actual = network.to(device)(*(value.to(device) for value in inputs)).device
         except (RuntimeError, NotImplementedError) as error:
             if "item()" in str(error):  # a step chosen by a tensor's value cannot be tried on "meta"
                 continue
-            came = f"the error {error}"
-        require(came == device, plugin, f"output of a network on {device}", f"on {device}", came)
+            actual = f"the error {error}"
+        require(actual == device, plugin, f"output of a network on {device}", f"on {device}", actual)
 
 
 def check_bfloat16_agrees(plugin: Backbone) -> None:
@@ -155,13 +172,13 @@ def check_bfloat16_agrees(plugin: Backbone) -> None:
 
     bfloat16 has 8 bits, 0.4 % an operation. An embedding of the step computed in it cannot tell 999 from 1000.
     """
-    network, (x, _, label) = _ready(plugin)
+    network, (x, _, label) = _build_with_inputs(plugin)
     for step in (3, 997):
         t = torch.full((len(x),), step)
-        expected = _said(network, x, t, label)
+        expected = _run_network(network, x, t, label)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            came = _said(network, x, t, label)
-        _near(plugin, f"bfloat16 output at step {step}", expected, came.float(), 0.05)
+            actual = _run_network(network, x, t, label)
+        _require_near(plugin, f"bfloat16 output at step {step}", expected, actual.float(), 0.05)
     _tells_steps_in_bfloat16(plugin, network, x, label)
 
 
@@ -171,10 +188,10 @@ def _tells_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, la
     for step in (999, 901, 771, 643, 517, 397, 261):
         t = torch.full((len(x),), step)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            came = _said(network, x, t, label).float()
+            actual = _run_network(network, x, t, label).float()
         nearest = int(torch.tensor(float(step)).bfloat16())
-        own += float((came - _said(network, x, t, label)).square().sum())
-        rounded += float((came - _said(network, x, torch.full_like(t, nearest), label)).square().sum())
+        own += float((actual - _run_network(network, x, t, label)).square().sum())
+        rounded += float((actual - _run_network(network, x, torch.full_like(t, nearest), label)).square().sum())
     what = "steps in bfloat16, such as 261 and 999"
     require(own <= rounded, plugin, what, "told apart", "rounded to 8 bits, such as 260 and 1000, inside")
 
@@ -183,44 +200,44 @@ def _tells_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, la
 def check_compiled_agrees(plugin: Backbone) -> None:
     """Under torch.compile the output is within 1e-3 of float32's spread. Slow; needs a C++ compiler."""
     if shutil.which("g++") is None and shutil.which("clang++") is None:
-        raise Skip(f"{shown(plugin)}: torch.compile needs a C++ compiler; there is none")
-    network, (x, t, label) = _ready(plugin)
-    expected = _said(network, x, t, label)
+        raise Skip(f"{format_plugin(plugin)}: torch.compile needs a C++ compiler; there is none")
+    network, (x, t, label) = _build_with_inputs(plugin)
+    expected = _run_network(network, x, t, label)
     torch.compiler.reset()
     try:
-        came = _said(torch.compile(network), x, t, label)
+        actual = _run_network(torch.compile(network), x, t, label)
     finally:
         torch.compiler.reset()
-    _near(plugin, "compiled output", expected, came, 1e-3)
+    _require_near(plugin, "compiled output", expected, actual, 1e-3)
 
 
-def _gives(plugin: Backbone, network: nn.Module, shape: Shape, outputs: int) -> None:
+def _require_output_shape(plugin: Backbone, network: nn.Module, shape: Shape, outputs: int) -> None:
     x, t, _ = _inputs(shape)
-    came, expected = _said(network, x, t, None), (len(x), outputs, *shape[1:])
-    what = f"output for pictures {shape}"
-    require(tuple(came.shape) == expected, plugin, f"shape of the {what}", expected, tuple(came.shape))
-    require(came.dtype == torch.float32, plugin, f"dtype of the {what}", torch.float32, came.dtype)
-    require(bool(came.isfinite().all()), plugin, what, "finite values", "NaN or infinity")
+    actual, expected = _run_network(network, x, t, None), (len(x), outputs, *shape[1:])
+    what = f"output for images {shape}"
+    require(tuple(actual.shape) == expected, plugin, f"shape of the {what}", expected, tuple(actual.shape))
+    require(actual.dtype == torch.float32, plugin, f"dtype of the {what}", torch.float32, actual.dtype)
+    require(bool(actual.isfinite().all()), plugin, what, "finite values", "NaN or infinity")
 
 
-def _ready(plugin: Backbone) -> tuple[nn.Module, tuple[Tensor, Tensor, Tensor]]:
+def _build_with_inputs(plugin: Backbone) -> tuple[nn.Module, tuple[Tensor, Tensor, Tensor]]:
     """Return a network with labels, parameters moved, in evaluation mode, and inputs for it."""
-    shape = _base(plugin)
-    return _built(plugin, shape, CLASSES, shape[0]), _inputs(shape)
+    shape = _smallest_shape(plugin)
+    return _build_randomised(plugin, shape, CLASSES, shape[0]), _inputs(shape)
 
 
-def _base(plugin: Backbone) -> Shape:
+def _smallest_shape(plugin: Backbone) -> Shape:
     for shape in _BASES:
         try:
-            _raw(plugin, shape, 0, shape[0], seed=0)
+            _build_seeded(plugin, shape, 0, shape[0], seed=0)
         except DataError:
             continue
         return shape
     return fail(plugin, "shapes", f"one of {_BASES}", "a refusal of each")
 
 
-def _built(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int = 0) -> nn.Module:
-    network = _raw(plugin, shape, classes, outputs, seed)
+def _build_randomised(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int = 0) -> nn.Module:
+    network = _build_seeded(plugin, shape, classes, outputs, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -229,7 +246,7 @@ def _built(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int =
     return network.eval()
 
 
-def _raw(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int) -> nn.Module:
+def _build_seeded(plugin: Backbone, shape: Any, classes: int, outputs: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return plugin.build(shape, classes, outputs)
@@ -241,34 +258,34 @@ def _inputs(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
     return x, torch.tensor([0, 10, 500, 999]), torch.arange(4) % (CLASSES + 1)
 
 
-def _said(network: Any, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
-    """Return what a network says without a gradient; it is a tensor with a row for each picture."""
+def _run_network(network: Any, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+    """Return what a network says without a gradient; it is a tensor with a row for each image."""
     given = x.clone()
     with torch.no_grad():
-        said = network(given, t, label)
-    if x.device.type != "meta" and not same_bits(given, x):
+        results = network(given, t, label)
+    if x.device.type != "meta" and not is_bit_equal(given, x):
         raise CheckFailedError("x after a call: expected unchanged; came changed in place", "changes x in place")
-    if not isinstance(said, Tensor) or len(said) != len(x):
-        came = tuple(said.shape) if isinstance(said, Tensor) else type(said).__name__
-        raise CheckFailedError(f"output: expected a tensor with {len(x)} rows; came {came}", "no tensor")
-    return said
+    if not isinstance(results, Tensor) or len(results) != len(x):
+        actual = tuple(results.shape) if isinstance(results, Tensor) else type(results).__name__
+        raise CheckFailedError(f"output: expected a tensor with {len(x)} rows; came {actual}", "no tensor")
+    return results
 
 
-def _near(plugin: Backbone, what: str, expected: Tensor, came: Tensor, limit: float) -> None:
-    _finite(plugin, what, expected, came)
-    error = float((came - expected).square().mean().sqrt() / expected.std())
+def _require_near(plugin: Backbone, what: str, expected: Tensor, actual: Tensor, limit: float) -> None:
+    _require_finite(plugin, what, expected, actual)
+    error = float((actual - expected).square().mean().sqrt() / expected.std())
     require(error <= limit, plugin, what, f"within {limit:g} of the spread", f"{error:.2g} off")
 
 
-def _finite(plugin: Backbone, what: str, *outputs: Tensor) -> None:
+def _require_finite(plugin: Backbone, what: str, *outputs: Tensor) -> None:
     finite = all(bool(one.isfinite().all()) for one in outputs)
     require(finite, plugin, what, "finite values", "NaN or infinity", cause="not finite")
 
 
-def _all_differ(plugin: Backbone, what: str, names: tuple[int, ...], said: list[Tensor]) -> None:
-    _finite(plugin, what, *said)
-    for i, j in _pairs(len(said)):
-        apart = float((said[i] - said[j]).abs().max() / said[i].std())
+def _require_all_differ(plugin: Backbone, what: str, names: tuple[int, ...], results: list[Tensor]) -> None:
+    _require_finite(plugin, what, *results)
+    for i, j in _pairs(len(results)):
+        apart = float((results[i] - results[j]).abs().max() / results[i].std())
         require(apart > 1e-6, plugin, f"{what} {names[i]} and {names[j]}", "different", "the same")
 
 

@@ -9,9 +9,9 @@ import sys
 from pydantic import ValidationError
 
 from noisette.contracts import Plugin
-from noisette.plugins.faults import fault_of
+from noisette.plugins.faults import find_fault
 from noisette.testing.check import Skip, fail, require
-from noisette.testing.options import changed, shown
+from noisette.testing.options import format_plugin, with_options
 
 _HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "PIL", "transformers", "timm")
 _KIT = "noisette.testing"
@@ -19,7 +19,7 @@ _KIT = "noisette.testing"
 
 def check_is_a_plugin(plugin: Plugin) -> None:
     """Discovery takes the class: its kind, name and API version are right, and no method is missing."""
-    fault = fault_of(type(plugin))
+    fault = find_fault(type(plugin))
     require(not fault, plugin, "class", "a plugin that discovery takes", fault)
 
 
@@ -55,10 +55,10 @@ def check_is_an_immutable_value(plugin: Plugin) -> None:
 def check_refuses_unknown_options(plugin: Plugin) -> None:
     """An option that it does not have is refused, so that a misspelt one is no silent default; none can be set."""
     for config in ("extra", "frozen"):
-        expected, came = Plugin.model_config.get(config), type(plugin).model_config.get(config)
-        require(came == expected, plugin, f"model_config[{config!r}]", repr(expected), repr(came))
+        expected, actual = Plugin.model_config.get(config), type(plugin).model_config.get(config)
+        require(actual == expected, plugin, f"model_config[{config!r}]", repr(expected), repr(actual))
     try:
-        changed(plugin, no_such_option=1)
+        with_options(plugin, no_such_option=1)
     except (ValidationError, TypeError):
         return
     fail(plugin, "an unknown option", "a refusal", "none")
@@ -70,11 +70,11 @@ def check_imports_nothing_heavy(plugin: Plugin) -> None:
     Tried in a fresh interpreter; skipped if the module cannot be imported there, or is a test that uses this kit.
     """
     module = type(plugin).__module__
-    away = f"{shown(plugin)}: module {module} cannot be imported by name"
+    away = f"{format_plugin(plugin)}: module {module} cannot be imported by name"
     if module == "__main__":
         raise Skip(away)
     if any(str(getattr(used, "__module__", "")).startswith(_KIT) for used in vars(sys.modules[module]).values()):
-        raise Skip(f"{shown(plugin)}: module {module} uses {_KIT} itself")
+        raise Skip(f"{format_plugin(plugin)}: module {module} uses {_KIT} itself")
     code = (
         "import sys, json; sys.path[:] = json.loads(sys.argv[1]); __import__(sys.argv[2]); "
         "print(json.dumps([name for name in json.loads(sys.argv[3]) if name in sys.modules]))"
@@ -87,7 +87,7 @@ def check_imports_nothing_heavy(plugin: Plugin) -> None:
         if lines[-1] == f"ModuleNotFoundError: No module named {module.partition('.')[0]!r}":
             raise Skip(away)
         fail(plugin, f"import of {module}", "success", lines[-1])
-    came = json.loads(done.stdout.splitlines()[-1])
+    actual = json.loads(done.stdout.splitlines()[-1])
     require(
-        not came, plugin, f"heavy imports of {module}", "none (import them inside the methods)", ", ".join(came)
+        not actual, plugin, f"heavy imports of {module}", "none (import them inside the methods)", ", ".join(actual)
     )

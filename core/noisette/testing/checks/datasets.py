@@ -1,8 +1,8 @@
-"""Whether a data set gives the pictures it says, the same each time, and explains itself where it cannot.
+"""Whether a data set gives the images it says, the same each time, and explains itself where it cannot.
 
 No check downloads anything: connections are refused while a data set is read, so that it reads what is on disk or
-says what to do. Where it says so, the checks that need pictures are skipped with its message. The first 2000
-pictures of a split are looked at.
+says what to do. Where it says so, the checks that need images are skipped with its message. The first 2000
+images of a split are looked at.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from noisette.contracts import Dataset, Example, Split
 from noisette.errors import DataError
-from noisette.testing.check import CheckFailedError, Skip, about, fail, require
-from noisette.testing.options import shown
-from noisette.testing.probes import global_random_state_kept, offline
+from noisette.testing.check import CheckFailedError, Skip, fail, for_method, require
+from noisette.testing.options import format_plugin
+from noisette.testing.probes import offline, require_same_random_state
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LOOKED_AT = 2000
+MAX_EXAMPLES = 2000
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -32,7 +32,7 @@ _ORIENTATION = 0x0112
 
 
 def check_says_what_to_do_offline(plugin: Dataset) -> None:
-    """Without connection and cache it gives pictures from disk, or one `DataError` that says what to do."""
+    """Without connection and cache it gives images from disk, or one `DataError` that says what to do."""
     with tempfile.TemporaryDirectory() as empty, offline():
         try:
             next(iter(plugin.examples("train", Path(empty))))
@@ -42,42 +42,42 @@ def check_says_what_to_do_offline(plugin: Dataset) -> None:
                 told, plugin, "message offline", "what was looked for, where, and what to do", f"{str(refusal)!r}"
             )
         except Exception as error:
-            fail(plugin, "offline", "pictures or a DataError", f"{type(error).__name__}: {error}")
+            fail(plugin, "offline", "images or a DataError", f"{type(error).__name__}: {error}")
 
 
 def check_names_licence_and_source(plugin: Dataset) -> None:
-    """The class says under which licence the pictures are, and where they come from."""
-    require(plugin.licence not in ("", "unknown"), plugin, "licence", "the pictures' licence", repr(plugin.licence))
+    """The class says under which licence the images are, and where they come from."""
+    require(plugin.licence not in ("", "unknown"), plugin, "licence", "the images' licence", repr(plugin.licence))
     require(bool(plugin.source), plugin, "source", "who made them, and where they are", repr(plugin.source))
 
 
-def check_has_pictures(plugin: Dataset) -> None:
-    """Both splits have pictures: Pillow images of mode L or RGB, at least 1x1, or a reason for none."""
+def check_has_images(plugin: Dataset) -> None:
+    """Both splits have images: Pillow images of mode L or RGB, at least 1x1, or a reason for none."""
     for split in _SPLITS:
         facts = _facts(plugin, split)
         for fact in facts:
-            what = f"{split} picture {fact.source}"
+            what = f"{split} image {fact.source}"
             if fact.mode is None:
                 require(bool(fact.rejected), plugin, f"{what} without an image", "a reason", "none")
                 continue
             require(fact.mode in ("L", "RGB"), plugin, f"mode of {what}", "L or RGB", fact.mode)
             require(min(fact.size) > 0, plugin, f"size of {what}", "at least 1x1", fact.size)
-        require(any(fact.mode for fact in facts), plugin, f"{split} pictures", "some", "none")
+        require(any(fact.mode for fact in facts), plugin, f"{split} images", "some", "none")
 
 
-def check_pictures_are_upright(plugin: Dataset) -> None:
-    """No picture has an Exif orientation that is still to be applied: what a camera took sideways is turned."""
+def check_images_are_upright(plugin: Dataset) -> None:
+    """No image has an Exif orientation that is still to be applied: what a camera took sideways is turned."""
     for split in _SPLITS:
         for fact in _facts(plugin, split):
-            what = f"Exif orientation of {split} picture {fact.source}"
+            what = f"Exif orientation of {split} image {fact.source}"
             require(
-                fact.orientation in (0, 1), plugin, what, "none to apply, as pictures are upright", fact.orientation
+                fact.orientation in (0, 1), plugin, what, "none to apply, as images are upright", fact.orientation
             )
 
 
-@about("examples")
-def check_pictures_come_one_by_one(plugin: Dataset) -> None:
-    """`examples` and `examples_from` give iterators, on which next() works: a list holds all pictures at once."""
+@for_method("examples")
+def check_images_come_one_by_one(plugin: Dataset) -> None:
+    """`examples` and `examples_from` give iterators, on which next() works: a list holds all images at once."""
     from noisette.storage import cache_directory
 
     cache = cache_directory()
@@ -88,18 +88,18 @@ def check_pictures_come_one_by_one(plugin: Dataset) -> None:
                 "examples": plugin.examples(split, cache),
                 "examples_from": plugin.examples_from(split, cache, 1),
             }
-        for name, came in both.items():
-            one_by_one = isinstance(came, Iterator)
+        for name, actual in both.items():
+            one_by_one = isinstance(actual, Iterator)
             wanted = "an iterator, on which next() works"
-            require(one_by_one, plugin, f"result of {name}", wanted, type(came).__name__)
+            require(one_by_one, plugin, f"result of {name}", wanted, type(actual).__name__)
 
 
-def check_pictures_are_not_blank(plugin: Dataset) -> None:
-    """The values of a split span at least 64 of 255: pictures in 0 to 1 turned to bytes would be black."""
+def check_images_are_not_blank(plugin: Dataset) -> None:
+    """The values of a split span at least 64 of 255: images in 0 to 1 turned to bytes would be black."""
     for split in _SPLITS:
         values = [value for fact in _facts(plugin, split) for value in fact.extrema]
         span = max(values, default=0) - min(values, default=0)
-        require(span >= 64, plugin, f"values of the {split} pictures", "a span of at least 64 of 255", span)
+        require(span >= 64, plugin, f"values of the {split} images", "a span of at least 64 of 255", span)
 
 
 def check_labels_are_classes(plugin: Dataset) -> None:
@@ -120,16 +120,16 @@ def check_labels_are_classes(plugin: Dataset) -> None:
         require(complete, plugin, f"classes seen in {split}", len(classes), len(labels))
 
 
-def check_same_pictures_every_time(plugin: Dataset) -> None:
-    """Two readings give the same pictures, labels and sources in order, and leave the global generators alone."""
+def check_same_images_every_time(plugin: Dataset) -> None:
+    """Two readings give the same images, labels and sources in order, and leave the global generators alone."""
     for split in _SPLITS:
         first = _facts(plugin, split)
-        with global_random_state_kept(plugin, f"reading {split}"):
-            second = list(_read(plugin, split))
+        with require_same_random_state(plugin, f"reading {split}"):
+            second = list(_iter_facts(plugin, split))
         other = next((one.source for one, two in zip(first, second, strict=False) if one != two), None)
         same = other is None and len(first) == len(second)
-        came = f"{len(second)} pictures, another at {other}"
-        require(same, plugin, f"second reading of {split}", f"the same {len(first)} pictures in order", came)
+        actual = f"{len(second)} images, another at {other}"
+        require(same, plugin, f"second reading of {split}", f"the same {len(first)} images in order", actual)
     require(plugin.fingerprint() == plugin.fingerprint(), plugin, "fingerprint() again", "the same", "another")
 
 
@@ -138,39 +138,39 @@ def check_goes_on_from_any_example(plugin: Dataset) -> None:
     for split in _SPLITS:
         facts = _facts(plugin, split)
         for start in sorted({0, 1, len(facts) // 2, len(facts)}):
-            came = list(_read(plugin, split, limit=20, start=start))[: len(facts) - start]
-            same = came == facts[start : start + 20]
+            actual = list(_iter_facts(plugin, split, limit=20, start=start))[: len(facts) - start]
+            same = actual == facts[start : start + 20]
             require(
                 same, plugin, f"examples_from({split!r}, cache, {start})", "examples behind the first", "others"
             )
-        length, whole = plugin.length(split), len(facts) < LOOKED_AT
-        right = length is None or (length == len(facts) if whole else length >= LOOKED_AT)
-        expected = f"{len(facts)} or None" if whole else f"at least {LOOKED_AT} or None"
+        length, whole = plugin.length(split), len(facts) < MAX_EXAMPLES
+        right = length is None or (length == len(facts) if whole else length >= MAX_EXAMPLES)
+        expected = f"{len(facts)} or None" if whole else f"at least {MAX_EXAMPLES} or None"
         require(right, plugin, f"length({split!r})", expected, length)
 
 
 def check_test_is_held_out(plugin: Dataset) -> None:
-    """At most 1 % of the test pictures are also training pictures, byte for byte: real sets have a few twins.
+    """At most 1 % of the test images are also training images, byte for byte: real sets have a few twins.
 
-    None is of the same source as its twin: that is no twin, but the same picture.
+    None is of the same source as its twin: that is no twin, but the same image.
     """
     train: dict[str, set[str]] = {}
-    for fact in _read(plugin, "train", limit=None):
+    for fact in _iter_facts(plugin, "train", limit=None):
         train.setdefault(fact.digest, set()).add(fact.source)
     test = [fact for fact in _facts(plugin, "test") if fact.mode]
     both = [fact.source for fact in test if fact.source and fact.source in train.get(fact.digest, ())]
-    require(not both, plugin, "sources of test pictures that train has too", "none", both[:3])
+    require(not both, plugin, "sources of test images that train has too", "none", both[:3])
     shared = sum(fact.digest in train for fact in test)
     require(
         shared <= 0.01 * len(test),
         plugin,
-        "test pictures found in train",
+        "test images found in train",
         "at most 1 %",
         f"{shared} of {len(test)}",
     )
 
 
-class _Fact(NamedTuple):
+class _ExampleFacts(NamedTuple):
     """What the checks need to know of one example."""
 
     source: str
@@ -183,7 +183,7 @@ class _Fact(NamedTuple):
     orientation: int = 0
 
     @classmethod
-    def of(cls, example: Example) -> _Fact:
+    def of(cls, example: Example) -> _ExampleFacts:
         if not isinstance(example, Example):
             raise CheckFailedError(f"examples: expected Example; came {type(example).__name__}", "no example")
         image = example.image
@@ -198,18 +198,20 @@ class _Fact(NamedTuple):
 
 
 def _orientation(image: Image) -> int:
-    """Return the Exif orientation of a picture, 1 to 8; 0 if it has none."""
+    """Return the Exif orientation of an image, 1 to 8; 0 if it has none."""
     said = image.getexif().get(_ORIENTATION, 0)
     return said if said in range(9) else 0
 
 
 @cache
-def _facts(plugin: Dataset, split: Split) -> list[_Fact]:
+def _facts(plugin: Dataset, split: Split) -> list[_ExampleFacts]:
     """Read a split once for all checks."""
-    return list(_read(plugin, split))
+    return list(_iter_facts(plugin, split))
 
 
-def _read(plugin: Dataset, split: Split, limit: int | None = LOOKED_AT, start: int = 0) -> Iterator[_Fact]:
+def _iter_facts(
+    plugin: Dataset, split: Split, limit: int | None = MAX_EXAMPLES, start: int = 0
+) -> Iterator[_ExampleFacts]:
     from noisette.storage import cache_directory
 
     with offline():
@@ -217,6 +219,6 @@ def _read(plugin: Dataset, split: Split, limit: int | None = LOOKED_AT, start: i
             cache = cache_directory()
             examples = plugin.examples_from(split, cache, start) if start else plugin.examples(split, cache)
             for example in islice(examples, limit):
-                yield _Fact.of(example)
+                yield _ExampleFacts.of(example)
         except DataError as missing:
-            raise Skip(f"{shown(plugin)}: its pictures are not here: {missing}") from missing
+            raise Skip(f"{format_plugin(plugin)}: its images are not here: {missing}") from missing

@@ -1,4 +1,4 @@
-"""Whether a picture has the same features whatever surrounds it: its batch, other options, its process."""
+"""Whether an image has the same features whatever surrounds it: its batch, other options, its process."""
 
 from __future__ import annotations
 
@@ -8,59 +8,57 @@ import torch
 from torch import Tensor
 
 from noisette.contracts import Features
-from noisette.testing.check import about, require
-from noisette.testing.checks.features import _extractor, _pictures, of_options
-from noisette.testing.elsewhere import told_elsewhere
-from noisette.testing.probes import same_bits
+from noisette.testing.check import for_method, require
+from noisette.testing.checks.features import _extractor, _make_images, vectors_by_option
+from noisette.testing.elsewhere import run_in_other_process
+from noisette.testing.probes import is_bit_equal
 
 
-def check_extreme_pictures_are_independent(plugin: Features) -> None:
-    """Black, nearly black, grey, white and sharp pictures have the same finite vectors alone as beside others.
+def check_extreme_images_are_independent(plugin: Features) -> None:
+    """Black, nearly black, grey, white and sharp images have the same finite vectors alone as beside others.
 
-    Within 1e-4 of the spread: how a picture is scaled must not depend on the brightest one of its batch.
+    Within 1e-4 of the spread: how an image is scaled must not depend on the brightest one of its batch.
     """
-    extract, extreme = _extractor(plugin), _extremes()
-    both = torch.cat([*extreme.values(), _pictures(2, (3, 32, 32))])
+    extract, extreme = _extractor(plugin), _extreme_images()
+    both = torch.cat([*extreme.values(), _make_images(2, (3, 32, 32))])
     whole = extract(both)
-    for number, (name, picture) in enumerate(extreme.items()):
-        alone = extract(picture)
+    for number, (name, image) in enumerate(extreme.items()):
+        alone = extract(image)
         error = float((alone - whole[number : number + 1]).abs().max() / whole.std().clamp(min=1e-12))
-        require(error < 1e-4, plugin, f"vector of a {name} picture alone", "that in a batch", f"{error:.2g} off")
+        require(error < 1e-4, plugin, f"vector of a {name} image alone", "that in a batch", f"{error:.2g} off")
 
 
-def check_many_pictures_at_once(plugin: Features) -> None:
-    """37 pictures give 37 vectors, each that of the picture alone, within 1e-4 of the spread.
+def check_many_images_at_once(plugin: Features) -> None:
+    """37 images give 37 vectors, each that of the image alone, within 1e-4 of the spread.
 
     Features that work in groups must not drop or mix up those of an incomplete one; 37 is a multiple of no group.
     """
-    extract, pictures = _extractor(plugin), _pictures(37, (3, 16, 16))
-    vectors = extract(pictures)
+    extract, images = _extractor(plugin), _make_images(37, (3, 16, 16))
+    vectors = extract(images)
     for place in (0, 7, 8, 32, 36):
-        alone = extract(pictures[place : place + 1])
+        alone = extract(images[place : place + 1])
         error = float((alone - vectors[place : place + 1]).abs().max() / vectors.std().clamp(min=1e-12))
-        require(
-            error < 1e-4, plugin, f"vector {place} of 37 pictures", "that of the picture alone", f"{error:.2g} off"
-        )
+        require(error < 1e-4, plugin, f"vector {place} of 37 images", "that of the image alone", f"{error:.2g} off")
 
 
 def check_declares_what_options_give(plugin: Features) -> None:
     """With other values of an option too, vectors are float32 (N, `dimensions`), and none change this plugin's."""
-    extract, pictures = _extractor(plugin), _pictures(2, (3, 32, 32))
-    before = extract(pictures)
-    for other, vectors in of_options(plugin):
-        expected, came = (2, other.dimensions), tuple(vectors.shape)
-        require(came == expected, other, "shape of the vectors of 2 pictures", expected, came)
+    extract, images = _extractor(plugin), _make_images(2, (3, 32, 32))
+    before = extract(images)
+    for other, vectors in vectors_by_option(plugin):
+        expected, actual = (2, other.dimensions), tuple(vectors.shape)
+        require(actual == expected, other, "shape of the vectors of 2 images", expected, actual)
         require(vectors.dtype == torch.float32, other, "dtype of the vectors", torch.float32, vectors.dtype)
-    same = same_bits(before, extract(pictures))
+    same = is_bit_equal(before, extract(images))
     require(same, plugin, "vectors after others of its options were loaded", "the same bits", "others")
 
 
-@about("weights_sha256")
+@for_method("weights_sha256")
 def check_same_in_another_process(plugin: Features) -> None:
     """Another process, in which strings have other hashes, finds the same identity, and vectors within 1e-4."""
     _extractor(plugin)
-    named, vectors = told(plugin)
-    named_there, vectors_there = told_elsewhere(plugin, __name__, "told")
+    named, vectors = process_fingerprint(plugin)
+    named_there, vectors_there = run_in_other_process(plugin, __name__, "process_fingerprint")
     for what, here, there in zip(
         ("weights_sha256()", "label", "resizing", "facts"), named, named_there, strict=True
     ):
@@ -71,16 +69,16 @@ def check_same_in_another_process(plugin: Features) -> None:
     require(error < 1e-4, plugin, "vectors of two processes", "the same", f"{error:.2g} off")
 
 
-def told(plugin: Features) -> tuple[list[str], list[list[float]]]:
-    """Return the identity of features and the first numbers of the vectors of three pictures, as JSON values."""
-    vectors = _extractor(plugin)(_pictures(3, (3, 32, 32)))
+def process_fingerprint(plugin: Features) -> tuple[list[str], list[list[float]]]:
+    """Return the identity of features and the first numbers of the vectors of three images, as JSON values."""
+    vectors = _extractor(plugin)(_make_images(3, (3, 32, 32)))
     facts = json.dumps(plugin.facts, sort_keys=True)
     return [plugin.weights_sha256(), plugin.label, plugin.resizing, facts], vectors[:, :64].tolist()
 
 
-def _extremes() -> dict[str, Tensor]:
-    """Return pictures uint8 (1, 3, 32, 32) by what they are."""
+def _extreme_images() -> dict[str, Tensor]:
+    """Return images uint8 (1, 3, 32, 32) by what they are."""
     flat = torch.ones(1, 3, 32, 32, dtype=torch.uint8)
-    faint = (_pictures(1, (3, 32, 32)) > 100).to(torch.uint8)
-    sharp = 255 * (_pictures(1, (3, 32, 32), seed=3) > 110).to(torch.uint8)
+    faint = (_make_images(1, (3, 32, 32)) > 100).to(torch.uint8)
+    sharp = 255 * (_make_images(1, (3, 32, 32), seed=3) > 110).to(torch.uint8)
     return {"black": 0 * flat, "nearly black": faint, "grey": 128 * flat, "white": 255 * flat, "sharp": sharp}

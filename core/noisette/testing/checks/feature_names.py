@@ -12,9 +12,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from noisette.contracts import Features
-from noisette.testing.check import Skip, about, require
-from noisette.testing.checks.features import _extractor, _pictures, of_options
-from noisette.testing.options import shown
+from noisette.testing.check import Skip, for_method, require
+from noisette.testing.checks.features import _extractor, _make_images, vectors_by_option
+from noisette.testing.options import format_plugin
 
 
 def check_weights_are_named_by_hash(plugin: Features) -> None:
@@ -26,14 +26,14 @@ def check_weights_are_named_by_hash(plugin: Features) -> None:
     require(first == second, plugin, "weights_sha256() again", first, second)
 
 
-@about("weights_sha256")
+@for_method("weights_sha256")
 def check_options_of_other_vectors_are_named(plugin: Features) -> None:
     """Where an option makes other vectors, the weights' hash, the label or the resizing is another one too.
 
     They are what results and stored references are known by. Sizes of many times its own are not tried.
     """
-    plain, known = _extractor(plugin)(_pictures(2, (3, 32, 32))), _identity(plugin)
-    for other, vectors in of_options(plugin):
+    plain, known = _extractor(plugin)(_make_images(2, (3, 32, 32))), _identity(plugin)
+    for other, vectors in vectors_by_option(plugin):
         same = _identity(other) == known
         changed = vectors.shape != plain.shape or not bool((vectors == plain).all())
         require(
@@ -45,48 +45,46 @@ def check_options_of_other_vectors_are_named(plugin: Features) -> None:
         )
 
 
-@about("weights_sha256")
+@for_method("weights_sha256")
 def check_other_weights_have_another_hash(plugin: Features) -> None:
     """Where an option gives the layers other weights of the same shapes, `weights_sha256` is another.
 
     Stored features are found by it. Weights are those of convolutions and linear layers.
     """
-    for other in _retrained(plugin):
-        _another(plugin, other, "weights_sha256()", plugin.weights_sha256(), other.weights_sha256())
+    for other in _find_retrained(plugin):
+        _require_another(plugin, other, "weights_sha256()", plugin.weights_sha256(), other.weights_sha256())
 
 
-@about("label")
+@for_method("label")
 def check_other_weights_have_another_label(plugin: Features) -> None:
     """Where an option gives the layers other weights of the same shapes, the label of results is another."""
-    for other in _retrained(plugin):
-        _another(plugin, other, "label", plugin.label, other.label)
+    for other in _find_retrained(plugin):
+        _require_another(plugin, other, "label", plugin.label, other.label)
 
 
-@about("input_size")
-def check_sees_pictures_of_its_size(plugin: Features) -> None:
-    """Detail of single pixels in pictures of `input_size` counts: they are not scaled down to fewer pixels first.
+@for_method("input_size")
+def check_sees_images_of_its_size(plugin: Features) -> None:
+    """Detail of single pixels in images of `input_size` counts: they are not scaled down to fewer pixels first.
 
     Its effect is at least a hundredth of that of a coarse pattern as strong.
     """
     extract, size = _extractor(plugin), plugin.input_size
     if size is None:
-        raise Skip(f"{shown(plugin)}: it takes pictures of any size as they are")
+        raise Skip(f"{format_plugin(plugin)}: it takes images of any size as they are")
     fade = torch.hann_window(size, periodic=False)
     coarse = 100 * fade[:, None] * fade
     rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     fine = coarse * (1 - 2 * ((rows + columns) % 2))
     grey = torch.full((size, size), 120.0)
-    pictures = (
-        torch.stack([grey, grey + coarse, grey + fine]).round().to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
-    )
-    vectors = extract(pictures)
+    images = torch.stack([grey, grey + coarse, grey + fine]).round().to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+    vectors = extract(images)
     of_coarse, of_fine = (float((vectors[place] - vectors[0]).norm()) for place in (1, 2))
-    what = f"effect of single pixels in pictures of {size}x{size}, the input_size"
+    what = f"effect of single pixels in images of {size}x{size}, the input_size"
     wanted = "at least 0.01 of a coarse pattern's"
     require(of_fine >= 0.01 * of_coarse, plugin, what, wanted, of_fine / max(of_coarse, 1e-12))
 
 
-class _Noted(TorchFunctionMode):
+class _WeightRecorder(TorchFunctionMode):
     """Notes the weights that convolutions and linear layers are called with, but no filters of single channels."""
 
     def __init__(self) -> None:
@@ -106,27 +104,27 @@ class _Noted(TorchFunctionMode):
 
 def _weights(plugin: Features) -> list[Tensor]:
     extract = _extractor(plugin)
-    noted = _Noted()
-    with noted:
-        extract(_pictures(1, (3, 32, 32)))
-    return noted.weights
+    recorder = _WeightRecorder()
+    with recorder:
+        extract(_make_images(1, (3, 32, 32)))
+    return recorder.weights
 
 
 @cache
-def _retrained(plugin: Features) -> list[Features]:
+def _find_retrained(plugin: Features) -> list[Features]:
     """Return features with another value of an option whose weights are others of the same shapes."""
     known = _weights(plugin)
-    return [other for other, _ in of_options(plugin) if _others_alike(known, _weights(other))]
+    return [other for other, _ in vectors_by_option(plugin) if _differ_in_values(known, _weights(other))]
 
 
-def _others_alike(known: list[Tensor], others: list[Tensor]) -> bool:
+def _differ_in_values(known: list[Tensor], others: list[Tensor]) -> bool:
     alike = [one.shape for one in known] == [one.shape for one in others]
     return alike and any(not torch.equal(one, other) for one, other in zip(known, others, strict=True))
 
 
-def _another(plugin: Features, other: Features, what: str, known: str, came: str) -> None:
-    wanted = f"another than {shown(plugin)} has, as its weights are others"
-    require(came != known, other, what, wanted, f"the same, {came!r}")
+def _require_another(plugin: Features, other: Features, what: str, known: str, actual: str) -> None:
+    wanted = f"another than {format_plugin(plugin)} has, as its weights are others"
+    require(actual != known, other, what, wanted, f"the same, {actual!r}")
 
 
 def _identity(plugin: Features) -> tuple[object, ...]:

@@ -1,57 +1,59 @@
-"""Whether pictures that are shown beside reference pictures are named by their places."""
+"""Whether images that are shown beside reference images are named by their places."""
 
 from __future__ import annotations
 
 import torch
 
 from noisette.contracts import Batch, Metric, Neighbours
-from noisette.testing.check import Skip, about, require
-from noisette.testing.checks.metrics import _sets, _shown_beside, _unless_refused, _whole
-from noisette.testing.options import shown
-from noisette.testing.sets import part_of
+from noisette.testing.check import Skip, for_method, require
+from noisette.testing.checks.metrics import _full_state, _neighbours_of, _none_if_refused, _sets
+from noisette.testing.options import format_plugin
+from noisette.testing.sets import select_rows
 
 _FEW = 6
 
 
-@about("neighbours")
+@for_method("neighbours")
 def check_neighbours_are_places(plugin: Metric) -> None:
-    """Pictures to be shown beside reference pictures are named by places in both sets, the nearest first."""
+    """Images to be shown beside reference images are named by places in both sets, the nearest first."""
     sets = _sets(plugin)
-    _require_places(plugin, _shown_beside(plugin), len(sets.near.pictures), len(sets.reference.pictures))
+    _require_places(plugin, _neighbours_of(plugin), len(sets.near.images), len(sets.reference.images))
 
 
-@about("neighbours")
-def check_neighbours_stay_with_their_pictures(plugin: Metric) -> None:
-    """Of few pictures places are counted from 0 too, and go with the pictures: turned round, cut up and merged.
+@for_method("neighbours")
+def check_neighbours_stay_with_their_images(plugin: Metric) -> None:
+    """Of few images places are counted from 0 too, and go with the images: turned round, cut up and merged.
 
-    Distances are the same to 1e-6. Of six pictures nearly all are shown, so that places off by one are seen.
+    Distances are the same to 1e-6. Of six images nearly all are shown, so that places off by one are seen.
     """
     if type(plugin).neighbours is Metric.neighbours:
-        raise Skip(f"{shown(plugin)}: it shows no pictures beside others")
-    near, reference = (part_of(one, slice(_FEW)) for one in (_sets(plugin).near, _sets(plugin).reference))
-    known = _of_few(plugin, near, reference)
+        raise Skip(f"{format_plugin(plugin)}: it shows no images beside others")
+    near, reference = (select_rows(one, slice(_FEW)) for one in (_sets(plugin).near, _sets(plugin).reference))
+    known = _neighbours_of_few(plugin, near, reference)
     back = torch.arange(_FEW - 1, -1, -1)
     turned = [
         Neighbours(_FEW - 1 - place, [_FEW - 1 - other for other in beside], distances)
-        for place, beside, distances in _of_few(plugin, part_of(near, back), part_of(reference, back))
+        for place, beside, distances in _neighbours_of_few(
+            plugin, select_rows(near, back), select_rows(reference, back)
+        )
     ]
     _require_same(plugin, "where both sets are turned round", known, turned)
-    parts = [_whole(plugin, part_of(near, rows)) for rows in (slice(2), slice(2, None))]
-    merged = plugin.neighbours(plugin.merge(*parts), _whole(plugin, reference))
+    parts = [_full_state(plugin, select_rows(near, rows)) for rows in (slice(2), slice(2, None))]
+    merged = plugin.neighbours(plugin.merge(*parts), _full_state(plugin, reference))
     _require_same(plugin, "of a merged set", known, merged)
 
 
-def _of_few(plugin: Metric, near: Batch, reference: Batch) -> list[Neighbours]:
-    found = _unless_refused(plugin.neighbours, _whole(plugin, near), _whole(plugin, reference))
+def _neighbours_of_few(plugin: Metric, near: Batch, reference: Batch) -> list[Neighbours]:
+    found = _none_if_refused(plugin.neighbours, _full_state(plugin, near), _full_state(plugin, reference))
     if found is None:
-        raise Skip(f"{shown(plugin)}: {_FEW} pictures are too few for it")
+        raise Skip(f"{format_plugin(plugin)}: {_FEW} images are too few for it")
     _require_places(plugin, found, _FEW, _FEW)
     return found
 
 
 def _require_places(plugin: Metric, found: list[Neighbours], count: int, others: int) -> None:
     for place, beside, distances in found:
-        what = f"neighbours of picture {place} of {count}"
+        what = f"neighbours of image {place} of {count}"
         require(0 <= place < count, plugin, what, f"a place from 0 to {count - 1}", place)
         there = bool(beside) and all(0 <= other < others for other in beside)
         require(there, plugin, what, f"places in the reference, from 0 to {others - 1}", beside)
@@ -59,13 +61,13 @@ def _require_places(plugin: Metric, found: list[Neighbours], count: int, others:
         require(right, plugin, f"distances of the {what}", "one each, ascending", distances)
 
 
-def _require_same(plugin: Metric, when: str, known: list[Neighbours], came: list[Neighbours]) -> None:
-    """Require that pictures that are shown both times have the same neighbours."""
-    again = {place: (beside, distances) for place, beside, distances in came}
+def _require_same(plugin: Metric, when: str, known: list[Neighbours], actual: list[Neighbours]) -> None:
+    """Require that images that are shown both times have the same neighbours."""
+    again = {place: (beside, distances) for place, beside, distances in actual}
     for place, beside, distances in known:
         now, at = again.get(place, (beside, distances))
         near = len(at) == len(distances) and all(
             abs(a - b) <= 1e-6 * max(abs(a), abs(b), 1.0) for a, b in zip(at, distances, strict=True)
         )
-        require(near, plugin, f"distances beside picture {place} {when}", distances, at)
-        require(now == beside, plugin, f"places beside picture {place} {when}", beside, now)
+        require(near, plugin, f"distances beside image {place} {when}", distances, at)
+        require(now == beside, plugin, f"places beside image {place} {when}", beside, now)

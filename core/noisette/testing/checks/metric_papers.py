@@ -16,8 +16,8 @@ from torch import Tensor
 from noisette.contracts import Batch, Metric
 from noisette.testing.check import Skip, require
 from noisette.testing.checks.metric_states import _features
-from noisette.testing.checks.metrics import _judged, _sets, _unless_refused, _whole
-from noisette.testing.options import shown
+from noisette.testing.checks.metrics import _compute_results, _full_state, _none_if_refused, _sets
+from noisette.testing.options import format_plugin
 
 _PLACE = r"[^;]* {year}(, (code|(sections?|eqs?\.|algorithms?|tables?|appendix) [\w. ,]+( and \w+)?))?(;.*)?"
 
@@ -35,14 +35,14 @@ def check_value_is_that_of_the_paper(plugin: Metric) -> None:
 
     On correlated features, against sums written out here, to 1 % (more where random subsets are drawn).
     """
-    formulae = list(_cited(plugin.paper))
+    formulae = list(_find_cited_formulae(plugin.paper))
     if not formulae:
-        raise Skip(f"{shown(plugin)}: cites no formula that is known here")
+        raise Skip(f"{format_plugin(plugin)}: cites no formula that is known here")
     sets = _sets(plugin)
     sampled = any(formula.share > 0.05 for formula in formulae)  # near sets are then too near to judge
     neighbours = {value for value in dict(plugin).values() if type(value) is int} or {3, 5}
-    for judged in (sets.far, _mixed(sets.far), sets.near)[: 2 if sampled else 3]:
-        results = _unless_refused(_judged, plugin, sets, _whole(plugin, judged)) or {}
+    for judged in (sets.far, _mix_features(sets.far), sets.near)[: 2 if sampled else 3]:
+        results = _none_if_refused(_compute_results, plugin, sets, _full_state(plugin, judged)) or {}
         for formula in formulae:
             expected = formula.values(judged, sets.reference, neighbours)
             for name in [name for name in results if re.search(formula.names, name)]:
@@ -52,13 +52,13 @@ def check_value_is_that_of_the_paper(plugin: Metric) -> None:
                 require(right, plugin, name, wanted, f"{value:.5g}")
 
 
-def _cited(paper: str) -> Iterator[_Formula]:
+def _find_cited_formulae(paper: str) -> Iterator[_Formula]:
     for (author, year), formulae in _FORMULAE.items():
         if paper.startswith(author) and re.fullmatch(_PLACE.format(year=year), paper):
             yield from formulae
 
 
-def _mixed(batch: Batch) -> Batch:
+def _mix_features(batch: Batch) -> Batch:
     """Return the batch with features whose covariance has other axes."""
     turn = torch.randn(6, 6, generator=torch.Generator().manual_seed(4))
     return replace(batch, features=_features(batch) @ turn)
@@ -84,7 +84,7 @@ def _cubic(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _precision(a: Batch, b: Batch, neighbours: set[int]) -> list[float]:
-    return [float(inside.any(dim=1).double().mean()) for inside, _ in _balls(a, b, neighbours)]
+    return [float(inside.any(dim=1).double().mean()) for inside, _ in _iter_balls(a, b, neighbours)]
 
 
 def _recall(a: Batch, b: Batch, neighbours: set[int]) -> list[float]:
@@ -92,15 +92,15 @@ def _recall(a: Batch, b: Batch, neighbours: set[int]) -> list[float]:
 
 
 def _density(a: Batch, b: Batch, neighbours: set[int]) -> list[float]:
-    return [float(inside.double().sum(dim=1).mean()) / k for inside, k in _balls(a, b, neighbours)]
+    return [float(inside.double().sum(dim=1).mean()) / k for inside, k in _iter_balls(a, b, neighbours)]
 
 
 def _coverage(a: Batch, b: Batch, neighbours: set[int]) -> list[float]:
-    return [float(inside.any(dim=0).double().mean()) for inside, _ in _balls(a, b, neighbours)]
+    return [float(inside.any(dim=0).double().mean()) for inside, _ in _iter_balls(a, b, neighbours)]
 
 
-def _balls(a: Batch, b: Batch, neighbours: set[int]) -> Iterator[tuple[Tensor, int]]:
-    """Yield whether each picture of a is in the ball round each of b that reaches its k-th neighbour; and k."""
+def _iter_balls(a: Batch, b: Batch, neighbours: set[int]) -> Iterator[tuple[Tensor, int]]:
+    """Yield whether each image of a is in the ball round each of b that reaches its k-th neighbour; and k."""
     x, y = _features(a).double(), _features(b).double()
     for k in sorted(one for one in neighbours if 0 < one < len(y)):
         yield torch.cdist(x, y) <= torch.cdist(y, y).sort(dim=1).values[:, k], k

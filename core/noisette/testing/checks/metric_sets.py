@@ -11,9 +11,9 @@ import torch
 from noisette.contracts import Batch, Estimate, Metric
 from noisette.testing.check import Skip, require
 from noisette.testing.checks.metric_states import _parts, _scale
-from noisette.testing.checks.metrics import _finite, _judged, _sets, _unless_refused, _whole
-from noisette.testing.options import alternatives, shown
-from noisette.testing.sets import Sets, drawn_sets
+from noisette.testing.checks.metrics import _compute_results, _finite, _full_state, _none_if_refused, _sets
+from noisette.testing.options import alternatives, format_plugin
+from noisette.testing.sets import MetricSets, iter_fresh_sets
 
 _SETS = 12
 """Sets that are drawn anew to see how far a result varies: its spread is then known within a fifth."""
@@ -23,14 +23,17 @@ def check_errors_are_those_of_new_sets(plugin: Metric) -> None:
     """Reported standard errors are between 0.45 and 5 times the spread of the results over sets drawn anew.
 
     Twelve pairs of a judged set and a reference; an error of 0, or one that sinks with the number of subsets
-    instead of that of pictures, is below; one that is a deviation and no error of a mean is above. Up to 30 times
+    instead of that of images, is below; one that is a deviation and no error of a mean is above. Up to 30 times
     is let pass below 8 % of the value, as of a sketch that says how exact it is at worst. A result without error is
     not judged.
     """
     if plugin.needs == "model":
-        raise Skip(f"{shown(plugin)}: it judges a model, of which there is one")
+        raise Skip(f"{format_plugin(plugin)}: it judges a model, of which there is one")
     sets = _sets(plugin)
-    results = [_judged(plugin, one, _whole(plugin, one.near)) for one in drawn_sets(len(sets.near.pictures), _SETS)]
+    results = [
+        _compute_results(plugin, one, _full_state(plugin, one.near))
+        for one in iter_fresh_sets(len(sets.near.images), _SETS)
+    ]
     for name in results[0]:
         told = [one[name].stderr for one in results if name in one]
         errors = [error for error in told if error is not None]
@@ -38,7 +41,7 @@ def check_errors_are_those_of_new_sets(plugin: Metric) -> None:
         if not errors or spread <= 1e-9 * abs(_scale(plugin)[name]):
             continue
         ratio = fmean(errors) / spread
-        came = f"{fmean(errors):.3g}, {ratio:.2g} times it"
+        actual = f"{fmean(errors):.3g}, {ratio:.2g} times it"
         small = fmean(errors) <= 0.08 * abs(fmean(one[name].value for one in results if name in one))
         right = 0.45 <= ratio <= (30 if small else 5)
         require(
@@ -46,25 +49,28 @@ def check_errors_are_those_of_new_sets(plugin: Metric) -> None:
             plugin,
             f"standard error of {name}",
             f"about {spread:.3g}, the spread over {_SETS} new sets",
-            came,
+            actual,
         )
 
 
 def check_counts_of_both_sets(plugin: Metric) -> None:
-    """Sets of other sizes give about the same: the judged set, or the reference, of half as many pictures.
+    """Sets of other sizes give about the same: the judged set, or the reference, of half as many images.
 
     The result moves by less than half of what the far set is worse: a count of one set that is used for the other
     moves it further.
     """
     if plugin.needs == "model":
-        raise Skip(f"{shown(plugin)}: it judges a model, and compares no sets")
+        raise Skip(f"{format_plugin(plugin)}: it judges a model, and compares no sets")
     sets = _sets(plugin)
-    near, far = _judged(plugin, sets, _whole(plugin, sets.near)), _judged(plugin, sets, _whole(plugin, sets.far))
+    near, far = (
+        _compute_results(plugin, sets, _full_state(plugin, sets.near)),
+        _compute_results(plugin, sets, _full_state(plugin, sets.far)),
+    )
     (half, *_), (other, *_) = (_parts(plugin, one, (0.5,)) for one in (sets.near, sets.reference))
-    whole, reference, heldout = (_whole(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
+    whole, reference, heldout = (_full_state(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
     for what, given in (("judged set", (half, reference)), ("reference", (whole, other))):
-        came = _unless_refused(plugin.compute, *given, heldout)
-        for name, estimate in (came or {}).items():
+        actual = _none_if_refused(plugin.compute, *given, heldout)
+        for name, estimate in (actual or {}).items():
             _finite(plugin, f"{name} of half the {what}", estimate)
             if plugin.better == "neither" or name not in near:
                 continue
@@ -78,21 +84,21 @@ def check_counts_of_both_sets(plugin: Metric) -> None:
 def check_reads_labels_and_logits(plugin: Metric) -> None:
     """A metric that declares `needs_labels` or `needs_logits` gives other results for other ones."""
     sets = _sets(plugin)
-    plain = _judged(plugin, sets, _whole(plugin, sets.near))
+    plain = _compute_results(plugin, sets, _full_state(plugin, sets.near))
     turns = {"labels": plugin.needs_labels, "logits": plugin.needs_logits}
     for what in (name for name, needed in turns.items() if needed):
-        others = [_turned(one, what) for one in vars(sets).values()]
-        cases = (Sets(*others), replace(sets, reference=others[0]), replace(sets, near=others[2]))
-        came = [_unless_refused(_judged, plugin, one, _whole(plugin, one.near)) for one in cases]
-        require(any(one != plain for one in came), plugin, f"results with other {what}", "others", "the same")
+        others = [_perturb(one, what) for one in vars(sets).values()]
+        cases = (MetricSets(*others), replace(sets, reference=others[0]), replace(sets, near=others[2]))
+        actual = [_none_if_refused(_compute_results, plugin, one, _full_state(plugin, one.near)) for one in cases]
+        require(any(one != plain for one in actual), plugin, f"results with other {what}", "others", "the same")
 
 
-def check_reads_all_of_the_pictures(plugin: Metric) -> None:
-    """A metric of pictures gives another result where any one channel, or any quarter, of them is another."""
-    if plugin.needs != "pictures":
-        raise Skip(f"{shown(plugin)}: it reads no pictures")
+def check_reads_all_of_the_images(plugin: Metric) -> None:
+    """A metric of images gives another result where any one channel, or any quarter, of them is another."""
+    if plugin.needs != "images":
+        raise Skip(f"{format_plugin(plugin)}: it reads no images")
     sets = _sets(plugin)
-    plain = _judged(plugin, sets, _whole(plugin, sets.near))
+    plain = _compute_results(plugin, sets, _full_state(plugin, sets.near))
     parts: list[tuple[str, Any]] = [(f"channel {one}", (slice(None), one)) for one in range(3)]
     halves = (slice(None, 4), slice(4, None))
     parts += [
@@ -101,29 +107,29 @@ def check_reads_all_of_the_pictures(plugin: Metric) -> None:
         for j, columns in enumerate(halves)
     ]
     for what, place in parts:
-        pictures = sets.near.pictures.clone()
-        pictures[place] = 255 - pictures[place].roll(1, dims=0)
-        came = _judged(plugin, sets, _whole(plugin, replace(sets.near, pictures=pictures)))
-        require(came != plain, plugin, f"results where the {what} of the pictures is another", "others", "the same")
+        images = sets.near.images.clone()
+        images[place] = 255 - images[place].roll(1, dims=0)
+        actual = _compute_results(plugin, sets, _full_state(plugin, replace(sets.near, images=images)))
+        require(actual != plain, plugin, f"results where the {what} of the images is another", "others", "the same")
 
 
 def check_bytes_do_not_wrap(plugin: Metric) -> None:
-    """Pictures as bytes give the results of the same numbers in a wider type: no difference of bytes wraps round.
+    """Images as bytes give the results of the same numbers in a wider type: no difference of bytes wraps round.
 
     Skipped where a wider type is refused.
     """
-    if plugin.needs != "pictures":
-        raise Skip(f"{shown(plugin)}: it reads no pictures")
+    if plugin.needs != "images":
+        raise Skip(f"{format_plugin(plugin)}: it reads no images")
     sets = _sets(plugin)
-    wide = Sets(*(replace(one, pictures=one.pictures.to(torch.int32)) for one in vars(sets).values()))
+    wide = MetricSets(*(replace(one, images=one.images.to(torch.int32)) for one in vars(sets).values()))
     try:
-        came = _judged(plugin, wide, _whole(plugin, wide.near))
+        actual = _compute_results(plugin, wide, _full_state(plugin, wide.near))
     except Exception as error:
-        raise Skip(f"{shown(plugin)}: it takes bytes alone ({type(error).__name__})") from error
-    for name, (value, stderr) in _judged(plugin, sets, _whole(plugin, sets.near)).items():
+        raise Skip(f"{format_plugin(plugin)}: it takes bytes alone ({type(error).__name__})") from error
+    for name, (value, stderr) in _compute_results(plugin, sets, _full_state(plugin, sets.near)).items():
         limit = 1e-3 * abs(value) + 3 * (stderr or 0.0)
-        near = abs(came[name].value - value) <= limit
-        require(near, plugin, f"{name} of bytes", f"{came[name].value:.5g}, as of int32", f"{value:.5g}")
+        near = abs(actual[name].value - value) <= limit
+        require(near, plugin, f"{name} of bytes", f"{actual[name].value:.5g}, as of int32", f"{value:.5g}")
 
 
 def check_each_option_still_tells_sets_apart(plugin: Metric) -> None:
@@ -132,47 +138,51 @@ def check_each_option_still_tells_sets_apart(plugin: Metric) -> None:
     Such as a score of 0 for both, or a distance that is the same for equal sets too, and not 0.
     """
     if plugin.needs == "model" or plugin.better == "neither":
-        raise Skip(f"{shown(plugin)}: no set is better than another")
+        raise Skip(f"{format_plugin(plugin)}: no set is better than another")
     for other in (one for tried in alternatives(plugin).values() for one in tried):
-        near, far, same = (_unless_refused(_judged_of, other, name) for name in ("near", "far", "reference"))
+        near, far, same = (
+            _none_if_refused(_compute_results_of, other, name) for name in ("near", "far", "reference")
+        )
         if near is None or near != far or (plugin.better == "lower" and near != same):
             continue
         bad = [name for name, one in near.items() if (one.value == 0) == (plugin.better == "higher")]
         require(not bad, other, f"{bad} of near, far and equal sets", "others", [near[name].value for name in bad])
 
 
-def _judged_of(plugin: Metric, name: str) -> dict[str, Estimate]:
+def _compute_results_of(plugin: Metric, name: str) -> dict[str, Estimate]:
     sets = _sets(plugin)
-    return _judged(plugin, sets, _whole(plugin, getattr(sets, name)))
+    return _compute_results(plugin, sets, _full_state(plugin, getattr(sets, name)))
 
 
-def check_any_pictures_and_features(plugin: Metric) -> None:
-    """Grey oblong pictures, and features of 1 or of 300 dimensions, give finite results or a DataError."""
+def check_any_images_and_features(plugin: Metric) -> None:
+    """Grey oblong images, and features of 1 or of 300 dimensions, give finite results or a DataError."""
     if plugin.needs == "model":
-        raise Skip(f"{shown(plugin)}: it judges a model of one shape")
+        raise Skip(f"{format_plugin(plugin)}: it judges a model of one shape")
     generator = torch.Generator().manual_seed(0)
     for dimensions in (1, 300):
         shape = torch.randint(0, 256, (4, 40, 1, 6, 10), generator=generator).to(torch.uint8)
         features = torch.randn(4, 40, dimensions, generator=generator)
         labels, logits = torch.arange(40) % 3, torch.randn(4, 40, 3, generator=generator)
-        sets = Sets(*(Batch(shape[i], features[i], labels, logits=logits[i]) for i in range(4)))
-        _unless_refused(_judged, plugin, sets, _whole(plugin, sets.near))
+        sets = MetricSets(*(Batch(shape[i], features[i], labels, logits=logits[i]) for i in range(4)))
+        _none_if_refused(_compute_results, plugin, sets, _full_state(plugin, sets.near))
 
 
-def check_works_without_held_out_pictures(plugin: Metric) -> None:
-    """Where there are no held-out pictures, `{}`, the results are finite or the refusal is a DataError."""
+def check_works_without_held_out_images(plugin: Metric) -> None:
+    """Where there are no held-out images, `{}`, the results are finite or the refusal is a DataError."""
     sets = _sets(plugin)
     for generated in (sets.near, sets.far):
-        came = _unless_refused(plugin.compute, _whole(plugin, generated), _whole(plugin, sets.reference), {})
-        for name, estimate in (came or {}).items():
-            _finite(plugin, f"{name} without held-out pictures", estimate)
+        actual = _none_if_refused(
+            plugin.compute, _full_state(plugin, generated), _full_state(plugin, sets.reference), {}
+        )
+        for name, estimate in (actual or {}).items():
+            _finite(plugin, f"{name} without held-out images", estimate)
 
 
-def _turned(batch: Batch, what: str) -> Batch:
-    """Return the batch with the labels of other pictures, or with logits that are less sure."""
+def _perturb(batch: Batch, what: str) -> Batch:
+    """Return the batch with the labels of other images, or with logits that are less sure."""
     if what == "logits":
         assert batch.logits is not None
         return replace(batch, logits=0.3 * batch.logits)
     assert batch.labels is not None
-    order = torch.randperm(len(batch.pictures), generator=torch.Generator().manual_seed(5))
+    order = torch.randperm(len(batch.images), generator=torch.Generator().manual_seed(5))
     return replace(batch, labels=batch.labels[order])

@@ -10,17 +10,17 @@ from noisette.testing.checks.metric_states import _features, _parts, _same_resul
 from noisette.testing.checks.metrics import (
     Results,
     State,
-    _compared,
-    _judged,
+    _compute_results,
+    _full_state,
+    _neighbours_of,
+    _none_if_refused,
+    _results_of,
     _sets,
-    _shown_beside,
-    _unless_refused,
-    _whole,
 )
-from noisette.testing.elsewhere import told_elsewhere
-from noisette.testing.options import alternatives, shown
-from noisette.testing.sets import part_of
-from noisette.testing.wording import brief
+from noisette.testing.elsewhere import run_in_other_process
+from noisette.testing.options import alternatives, format_plugin
+from noisette.testing.sets import select_rows
+from noisette.testing.wording import format_brief
 
 
 def check_names_do_not_depend_on_sets(plugin: Metric) -> None:
@@ -28,72 +28,72 @@ def check_names_do_not_depend_on_sets(plugin: Metric) -> None:
 
     A name is of letters, digits and ``_-./`` alone, as trackers take no others.
     """
-    sets, known = _sets(plugin), set(_compared(plugin, "near"))
+    sets, known = _sets(plugin), set(_results_of(plugin, "near"))
     for name in known:
         plain = bool(name) and all(one.isalnum() or one in "_-./" for one in name)
         require(plain, plugin, "name of a result", "letters, digits and _-./", repr(name))
-    near, reference, heldout = (_whole(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
+    near, reference, heldout = (_full_state(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
     (half, *_), (part, *_) = (_parts(plugin, one, (0.6,)) for one in (sets.near, sets.reference))
-    for given in ((half, reference, heldout), (near, part, heldout), (_whole(plugin, sets.far), near, {})):
-        came = _unless_refused(plugin.compute, *given) or {}
-        new = sorted(set(came) - known)
+    for given in ((half, reference, heldout), (near, part, heldout), (_full_state(plugin, sets.far), near, {})):
+        actual = _none_if_refused(plugin.compute, *given) or {}
+        new = sorted(set(actual) - known)
         require(not new, plugin, "names of the results of other sets", f"among {sorted(known)}", new)
 
 
 def check_nothing_is_refused(plugin: Metric) -> None:
-    """Where one of the sets has no pictures there is a `DataError`: no value is honest, least of all the best.
+    """Where one of the sets has no images there is a `DataError`: no value is honest, least of all the best.
 
-    Nor is there one for one or two pictures that is the same for all of them and better than a far set's.
+    Nor is there one for one or two images that is the same for all of them and better than a far set's.
     """
     sets = _sets(plugin)
-    near, reference, heldout = (_whole(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
+    near, reference, heldout = (_full_state(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
     cases: dict[str, tuple[State, State]] = {"nothing judged": ({}, reference), "two sets of nothing": ({}, {})}
     for what, given in cases.items():
-        came = _unless_refused(plugin.compute, *given, heldout)
-        require(came is None, plugin, f"results of {what}", "a DataError", brief(came))
+        actual = _none_if_refused(plugin.compute, *given, heldout)
+        require(actual is None, plugin, f"results of {what}", "a DataError", format_brief(actual))
     if plugin.needs == "model" or plugin.better == "neither":
         return
-    without = _unless_refused(plugin.compute, near, {}, heldout)
-    same = without is None or without == _compared(plugin, "near")  # some read no reference
-    require(same, plugin, "results of no reference", "a DataError", brief(without))
-    _tells_few_apart(plugin, _compared(plugin, "far"))
+    without = _none_if_refused(plugin.compute, near, {}, heldout)
+    same = without is None or without == _results_of(plugin, "near")  # some read no reference
+    require(same, plugin, "results of no reference", "a DataError", format_brief(without))
+    _tells_few_apart(plugin, _results_of(plugin, "far"))
 
 
 def _tells_few_apart(plugin: Metric, far: Results) -> None:
-    """Require that what is said of one or two far pictures is not one good value for all."""
+    """Require that what is said of one or two far images is not one good value for all."""
     sets = _sets(plugin)
     for size in (1, 2):
-        few = [part_of(sets.far, slice(first, first + size)) for first in (0, 4, 9, 15)]
-        came = [_unless_refused(_judged, plugin, sets, _whole(plugin, one)) for one in few]
-        said = [one for one in came if one is not None]
+        few = [select_rows(sets.far, slice(first, first + size)) for first in (0, 4, 9, 15)]
+        actual = [_none_if_refused(_compute_results, plugin, sets, _full_state(plugin, one)) for one in few]
+        said = [one for one in actual if one is not None]
         for name in far if len(said) == len(few) else ():
             values = {one[name].value for one in said if name in one}
             sign = 1 if plugin.better == "higher" else -1
             empty = len(values) == 1 and all(sign * (value - far[name].value) > 0 for value in values)
             expected = f"a DataError, or worse than {far[name].value:.4g} of all far ones"
-            require(not empty, plugin, f"{name} of any {size} far pictures", expected, brief(sorted(values)))
+            require(not empty, plugin, f"{name} of any {size} far images", expected, format_brief(sorted(values)))
 
 
 def check_reads_every_feature(plugin: Metric) -> None:
     """A metric of features alone gives another result where any one of their dimensions is another."""
     if plugin.needs != "features" or plugin.needs_logits:
-        raise Skip(f"{shown(plugin)}: it reads no features, or logits beside them")
+        raise Skip(f"{format_plugin(plugin)}: it reads no features, or logits beside them")
     sets = _sets(plugin)
-    plain = _compared(plugin, "near")
+    plain = _results_of(plugin, "near")
     for place in range(_features(sets.near).shape[1]):
         features = _features(sets.near).clone()
         features[:, place] = 2 * features[:, place].roll(1) + 1
-        came = _judged(plugin, sets, _whole(plugin, replace(sets.near, features=features)))
-        require(came != plain, plugin, f"results where feature {place} is another", "others", "the same")
+        actual = _compute_results(plugin, sets, _full_state(plugin, replace(sets.near, features=features)))
+        require(actual != plain, plugin, f"results where feature {place} is another", "others", "the same")
 
 
 def check_places_survive_a_merge(plugin: Metric) -> None:
     """What is shown of merged parts is what is shown of the whole: places count on over the parts."""
     sets = _sets(plugin)
-    expected = _shown_beside(plugin)
+    expected = _neighbours_of(plugin)
     a, b, c = _parts(plugin, sets.near, (0.25, 0.6))
-    came = plugin.neighbours(plugin.merge(plugin.merge(a, b), c), _whole(plugin, sets.reference))
-    same = [(one.place, one.beside) for one in came] == [(one.place, one.beside) for one in expected]
+    actual = plugin.neighbours(plugin.merge(plugin.merge(a, b), c), _full_state(plugin, sets.reference))
+    same = [(one.place, one.beside) for one in actual] == [(one.place, one.beside) for one in expected]
     require(same, plugin, "neighbours of merged parts", "those of the whole", "others")
 
 
@@ -101,23 +101,23 @@ def check_options_keep_the_promises(plugin: Metric) -> None:
     """With another value of each option too, unequal parts merge to the whole."""
     sets = _sets(plugin)
     for other in (tried[0] for tried in alternatives(plugin).values() if tried):
-        whole = _unless_refused(_judged, other, sets, _whole(other, sets.near))
+        whole = _none_if_refused(_compute_results, other, sets, _full_state(other, sets.near))
         if whole is not None:
             a, b = _parts(other, sets.near, (0.3,))
             scale = {name: abs(one.value) for name, one in whole.items()}
-            merged = _judged(other, sets, other.merge(a, b))
+            merged = _compute_results(other, sets, other.merge(a, b))
             _same_results(other, "after a merge of unequal parts", whole, merged, scale)
 
 
 def check_same_in_another_process(plugin: Metric) -> None:
     """Another process, in which strings have other hashes, gives the same results, to 1e-6."""
-    here, there = told(plugin), told_elsewhere(plugin, __name__, "told")
+    here, there = process_fingerprint(plugin), run_in_other_process(plugin, __name__, "process_fingerprint")
     require(here.keys() == there.keys(), plugin, "names of two processes", sorted(here), sorted(there))
     for name, value in here.items():
         near = abs(value - there[name]) <= 1e-6 * max(abs(value), 1e-6)
         require(near, plugin, f"{name} of two processes", value, there[name])
 
 
-def told(plugin: Metric) -> dict[str, float]:
+def process_fingerprint(plugin: Metric) -> dict[str, float]:
     """Return the values of the near set by name."""
-    return {name: float(one.value) for name, one in _compared(plugin, "near").items()}
+    return {name: float(one.value) for name, one in _results_of(plugin, "near").items()}

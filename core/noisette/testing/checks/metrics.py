@@ -1,6 +1,6 @@
 """Whether a metric measures what it says, from statistics that can be streamed, merged and stored.
 
-The sets are those of `noisette.testing.sets`. A `ModelMetric` is given the same pictures with a model that knows
+The sets are those of `noisette.testing.sets`. A `ModelMetric` is given the same images with a model that knows
 them somewhat, and as the far set with one that does not.
 """
 
@@ -18,9 +18,9 @@ from torch import Tensor
 from noisette.contracts import Batch, Estimate, Metric, ModelMetric, Neighbours
 from noisette.errors import DataError
 from noisette.testing.check import Skip, fail, require
-from noisette.testing.options import shown, silent_options
-from noisette.testing.probes import global_random_state_kept, global_seeds
-from noisette.testing.sets import Sets, made, made_for_models, part_of
+from noisette.testing.options import find_ineffective_options, format_plugin
+from noisette.testing.probes import require_same_random_state, seed_globally
+from noisette.testing.sets import MetricSets, make_model_sets, make_sets, select_rows
 
 State = dict[str, Tensor]
 Results = dict[str, Estimate]
@@ -32,8 +32,8 @@ _TINY = 1e-6
 
 
 def check_results_are_estimates(plugin: Metric) -> None:
-    """Results have names, finite values, errors that are not negative; `over_inception` names results it gives."""
-    results = _compared(plugin, "near")
+    """Results have names, finite values, errors that are not negative; `inception_names` names results it gives."""
+    results = _results_of(plugin, "near")
     require(bool(results), plugin, "results", "at least one", "none")
     for name, estimate in results.items():
         require(isinstance(estimate, Estimate), plugin, f"result {name!r}", "an Estimate", type(estimate).__name__)
@@ -41,21 +41,21 @@ def check_results_are_estimates(plugin: Metric) -> None:
             plain = isinstance(part, float | int) and not isinstance(part, bool)
             require(plain, plugin, f"values of the result {name!r}", "Python numbers", type(part).__name__)
         _finite(plugin, name, estimate)
-    unknown = sorted(set(plugin.over_inception) - set(results))
-    require(not unknown, plugin, "over_inception", f"names among {sorted(results)}", unknown)
+    unknown = sorted(set(plugin.inception_names) - set(results))
+    require(not unknown, plugin, "inception_names", f"names among {sorted(results)}", unknown)
 
 
 def check_nothing_between_a_set_and_itself(plugin: Metric) -> None:
     """A distance of a set to itself is 0, within 1e-6 or 0.1 % of a far set's.
 
     An unbiased estimate, which comes with its standard error, may be 3 of them or 2 % of the far set's below 0
-    (KID: pictures are not compared with themselves within a set, but are across). Only where lower is better.
+    (KID: images are not compared with themselves within a set, but are across). Only where lower is better.
     """
     if plugin.better != "lower":
-        raise Skip(f"{shown(plugin)}: {plugin.better} is better, so it is no distance")
+        raise Skip(f"{format_plugin(plugin)}: {plugin.better} is better, so it is no distance")
     if plugin.needs == "model":
-        raise Skip(f"{shown(plugin)}: it judges a model, and compares no sets")
-    same, far = _compared(plugin, "reference"), _compared(plugin, "far")
+        raise Skip(f"{format_plugin(plugin)}: it judges a model, and compares no sets")
+    same, far = _results_of(plugin, "reference"), _results_of(plugin, "far")
     for name, (value, stderr) in same.items():
         share = 1e-3 if stderr is None else 0.02
         limit = max(_TINY, share * abs(far[name].value), 3 * (stderr or 0.0))
@@ -70,7 +70,7 @@ def check_near_beats_far(plugin: Metric) -> None:
     What is lost in one result (recall, which grain raises) must be less than what is gained in others, as shares of
     the values. Where neither way is better they need only differ.
     """
-    near, far = _compared(plugin, "near"), _compared(plugin, "far")
+    near, far = _results_of(plugin, "near"), _results_of(plugin, "far")
     if plugin.better == "neither":
         require(near != far, plugin, "results of near and far", "one that differs", "none")
         return
@@ -89,7 +89,7 @@ def _gain(sign: int, near: float, far: float) -> float:
 def check_leaves_its_inputs_alone(plugin: Metric) -> None:
     """`update`, `merge` and `compute` change nothing that they are given, and leave the global generators alone."""
     sets = _sets(plugin)
-    a, b, c = (_whole(plugin, batch) for batch in (sets.near, sets.reference, sets.heldout))
+    a, b, c = (_full_state(plugin, batch) for batch in (sets.near, sets.reference, sets.heldout))
     given = {"a": a, "b": b, "c": c, "batch": _tensors(sets.near)}
     before = {name: {key: tensor.clone() for key, tensor in state.items()} for name, state in given.items()}
     actions: dict[str, Callable[[], object]] = {
@@ -98,7 +98,7 @@ def check_leaves_its_inputs_alone(plugin: Metric) -> None:
         "compute": lambda: plugin.compute(a, b, c),
     }
     for action, act in actions.items():
-        with global_random_state_kept(plugin, action):
+        with require_same_random_state(plugin, action):
             act()
         for name, state in given.items():
             same = state.keys() == before[name].keys() and all(
@@ -110,33 +110,33 @@ def check_leaves_its_inputs_alone(plugin: Metric) -> None:
 def check_same_results_every_time(plugin: Metric) -> None:
     """Two comparisons of the same statistics give the same numbers, whatever was compared or seeded between."""
     sets = _sets(plugin)
-    with global_seeds(1):
-        first = _judged(plugin, sets, _whole(plugin, sets.near))
-        _judged(plugin, sets, _whole(plugin, sets.far))
-    with global_seeds(2):
-        second = _judged(plugin, sets, _whole(plugin, sets.near))
+    with seed_globally(1):
+        first = _compute_results(plugin, sets, _full_state(plugin, sets.near))
+        _compute_results(plugin, sets, _full_state(plugin, sets.far))
+    with seed_globally(2):
+        second = _compute_results(plugin, sets, _full_state(plugin, sets.near))
     require(first == second, plugin, "results of a second comparison", first, second)
 
 
 def check_never_nan(plugin: Metric) -> None:
-    """None, one, two or equal pictures give a `DataError` or finite values, never NaN."""
+    """None, one, two or equal images give a `DataError` or finite values, never NaN."""
     sets = _sets(plugin)
-    equal = part_of(sets.near, torch.zeros(40, dtype=torch.int64))
+    equal = select_rows(sets.near, torch.zeros(40, dtype=torch.int64))
     cases = {
-        "no picture": {},
-        "one picture": _whole(plugin, part_of(sets.near, slice(1))),
-        "two pictures": _whole(plugin, part_of(sets.near, slice(2))),
-        "40 equal pictures": _whole(plugin, equal),
+        "no image": {},
+        "one image": _full_state(plugin, select_rows(sets.near, slice(1))),
+        "two images": _full_state(plugin, select_rows(sets.near, slice(2))),
+        "40 equal images": _full_state(plugin, equal),
     }
-    reference, heldout = _whole(plugin, sets.reference), _whole(plugin, sets.heldout)
+    reference, heldout = _full_state(plugin, sets.reference), _full_state(plugin, sets.heldout)
     for what, state in cases.items():
         for generated, real in ((state, reference), (reference, state), (state, state)):
-            for name, estimate in (_unless_refused(plugin.compute, generated, real, heldout) or {}).items():
+            for name, estimate in (_none_if_refused(plugin.compute, generated, real, heldout) or {}).items():
                 _finite(plugin, f"{name} of {what}", estimate)
 
 
 def check_reads_what_it_needs(plugin: Metric) -> None:
-    """A metric of pictures works without features; one that needs no labels works without them."""
+    """A metric of images works without features; one that needs no labels works without them."""
     sets = _sets(plugin)
     labels = None if not plugin.needs_labels else sets.reference.labels
     features = sets.reference.features if plugin.needs == "features" else None
@@ -149,7 +149,9 @@ def check_reads_what_it_needs(plugin: Metric) -> None:
         logits=sets.near.logits if plugin.needs_logits else None,
     )
     try:
-        results = plugin.compute(_whole(plugin, generated), _whole(plugin, bare), _whole(plugin, bare))
+        results = plugin.compute(
+            _full_state(plugin, generated), _full_state(plugin, bare), _full_state(plugin, bare)
+        )
     except (TypeError, AttributeError, KeyError) as error:
         needs = f"{plugin.needs}, needs_labels={plugin.needs_labels}, needs_logits={plugin.needs_logits}"
         fail(plugin, f"declares needs={needs}", "results", repr(error))
@@ -161,34 +163,36 @@ def check_every_option_counts(plugin: Metric) -> None:
     beside = ModelMetric.model_fields if isinstance(plugin, ModelMetric) else ()  # `count` is core's
 
     def seen(metric: Metric) -> object:
-        return _unless_refused(_compared, metric, "near"), _unless_refused(_shown_beside, metric)
+        return _none_if_refused(_results_of, metric, "near"), _none_if_refused(_neighbours_of, metric)
 
-    for key in silent_options(plugin, seen, beside=beside):
+    for key in find_ineffective_options(plugin, seen, beside=beside):
         require(False, plugin, f"option {key!r}", "an effect on the results", "none")
 
 
 @cache
-def _sets(plugin: Metric) -> Sets:
+def _sets(plugin: Metric) -> MetricSets:
     """Return sets that are large enough for the metric."""
     if isinstance(plugin, ModelMetric):
-        return made_for_models(_OF_MODELS)
+        return make_model_sets(_OF_MODELS)
     for count in _COUNTS:
-        sets = made(count)
-        if _unless_refused(_judged, plugin, sets, _whole(plugin, sets.near)) is not None:
+        sets = make_sets(count)
+        if _none_if_refused(_compute_results, plugin, sets, _full_state(plugin, sets.near)) is not None:
             return sets
-    raise Skip(f"{shown(plugin)}: wants more than {_COUNTS[-1]} pictures, which are too many for a quick check")
+    raise Skip(
+        f"{format_plugin(plugin)}: wants more than {_COUNTS[-1]} images, which are too many for a quick check"
+    )
 
 
 @cache
-def _compared(plugin: Metric, generated: str) -> Results:
+def _results_of(plugin: Metric, generated: str) -> Results:
     """Compare one of the sets with the reference, once for all checks."""
     sets = _sets(plugin)
-    return _judged(plugin, sets, _whole(plugin, getattr(sets, generated)))
+    return _compute_results(plugin, sets, _full_state(plugin, getattr(sets, generated)))
 
 
-def _judged(plugin: Metric, sets: Sets, state: State) -> Results:
+def _compute_results(plugin: Metric, sets: MetricSets, state: State) -> Results:
     """Compare a state with the sets' reference; the results are a dictionary of finite estimates."""
-    results = plugin.compute(state, _whole(plugin, sets.reference), _whole(plugin, sets.heldout))
+    results = plugin.compute(state, _full_state(plugin, sets.reference), _full_state(plugin, sets.heldout))
     require(
         isinstance(results, dict), plugin, "results", "a dictionary", type(results).__name__, cause="no results"
     )
@@ -201,12 +205,12 @@ def _judged(plugin: Metric, sets: Sets, state: State) -> Results:
     return results
 
 
-def _shown_beside(plugin: Metric) -> list[Neighbours]:
+def _neighbours_of(plugin: Metric) -> list[Neighbours]:
     sets = _sets(plugin)
-    return plugin.neighbours(_whole(plugin, sets.near), _whole(plugin, sets.reference))
+    return plugin.neighbours(_full_state(plugin, sets.near), _full_state(plugin, sets.reference))
 
 
-def _whole(plugin: Metric, batch: Batch) -> State:
+def _full_state(plugin: Metric, batch: Batch) -> State:
     state = plugin.update({}, batch)
     require(
         isinstance(state, dict), plugin, "state from update", "a dictionary", type(state).__name__, cause="no state"
@@ -224,7 +228,7 @@ def _finite(plugin: Metric, name: str, estimate: Estimate) -> None:
     require(finite, plugin, name, "a finite value, its error not negative, or a DataError", estimate, cause=cause)
 
 
-def _unless_refused(act: Callable[..., Made], *arguments: object) -> Made | None:
+def _none_if_refused(act: Callable[..., Made], *arguments: object) -> Made | None:
     try:
         return act(*arguments)
     except DataError:

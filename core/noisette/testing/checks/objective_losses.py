@@ -12,10 +12,10 @@ from torch import Tensor
 from noisette.contracts import Objective
 from noisette.diffusion import Prediction
 from noisette.testing import processes
-from noisette.testing.check import about, fail, require
-from noisette.testing.checks.objectives import LEVELS, _pictures, _target
-from noisette.testing.options import changed, combinations
-from noisette.testing.probes import same_bits
+from noisette.testing.check import fail, for_method, require
+from noisette.testing.checks.objectives import LEVELS, _make_inputs, _target
+from noisette.testing.options import combinations, with_options
+from noisette.testing.probes import is_bit_equal
 
 _WEIGHTS: tuple[dict[str, Any], ...] = (
     {"weight": "min-snr", "min_snr": 5.0},
@@ -31,7 +31,7 @@ def check_predictions_are_whole(plugin: Objective) -> None:
     """`predict` gives a `Prediction` of finite tensors, in the output's shape and dtype: float32, float64."""
     for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
         for dtype in (torch.float32, torch.float64):
-            x_t, output = (part.to(dtype) for part in _pictures(3))
+            x_t, output = (part.to(dtype) for part in _make_inputs(3))
             for alpha, sigma in LEVELS:
                 seen = objective.predict(output, x_t, alpha, sigma)
                 is_one = isinstance(seen, Prediction)
@@ -44,10 +44,10 @@ def check_predictions_are_whole(plugin: Objective) -> None:
                     require(finite, objective, name, "finite values", "NaN or infinity", cause="not finite")
 
 
-def check_pictures_do_not_meet(plugin: Objective) -> None:
-    """Target and prediction of a picture are its own: of factors for each picture as of one for all, to 1e-12."""
-    x0, eps = _pictures(3)
-    output, x_t = _pictures(3, seed=5)
+def check_images_do_not_meet(plugin: Objective) -> None:
+    """Target and prediction of an image are its own: of factors for each image as of one for all, to 1e-12."""
+    x0, eps = _make_inputs(3)
+    output, x_t = _make_inputs(3, seed=5)
     alpha, sigma = (
         torch.tensor([level[i] for level in LEVELS[1:]], dtype=torch.float64).view(-1, 1, 1, 1) for i in (0, 1)
     )
@@ -56,49 +56,51 @@ def check_pictures_do_not_meet(plugin: Objective) -> None:
         both = objective.predict(output, x_t, alpha, sigma)  # type: ignore[arg-type]
         for i, (a, s) in enumerate(LEVELS[1:]):
             row = slice(i, i + 1)
-            _equal(objective, f"target of picture {i}", _target(objective, x0[row], eps[row], a, s), target[row])
+            _equal(objective, f"target of image {i}", _target(objective, x0[row], eps[row], a, s), target[row])
             alone = objective.predict(output[row], x_t[row], a, s)
-            _equal(objective, f"x0 of picture {i}", alone.x0, both.x0[row])
-            _equal(objective, f"eps of picture {i}", alone.eps, both.eps[row])
+            _equal(objective, f"x0 of image {i}", alone.x0, both.x0[row])
+            _equal(objective, f"eps of image {i}", alone.eps, both.eps[row])
 
 
-@about("losses")
+@for_method("losses")
 def check_weights_are_those_of_the_paper(plugin: Objective) -> None:
     """A weighted loss is the paper's weight of the squared error of x0, whatever the network predicts, to 1e-9.
 
     min-snr: min(snr, gamma) (Hang et al. 2023); p2: snr / (k + snr)^gamma (Choi et al. 2022). Other distances are
     weighted as much. The weight of another parameterisation differs by a power of the signal-to-noise ratio.
     """
-    x0, eps = _pictures(3)
-    output = _pictures(3, seed=5)[0]
+    x0, eps = _make_inputs(3)
+    output = _make_inputs(3, seed=5)[0]
     alpha, sigma = _factors()
     for options in _WEIGHTS:
-        weighted = changed(plugin, **options, loss="mse", bound="none")
+        weighted = with_options(plugin, **options, loss="mse", bound="none")
         expected = _weight(weighted, (alpha / sigma) ** 2).flatten() * _x0_error(weighted, output, x0, eps)
-        came = weighted.losses(output, x0, eps, alpha, sigma)
-        _equal(weighted, "weighted losses", expected, came)
+        actual = weighted.losses(output, x0, eps, alpha, sigma)
+        _equal(weighted, "weighted losses", expected, actual)
         for loss in ("l1", "huber"):
             other, plain = (
-                changed(plugin, **{**given, "loss": loss, "bound": "none"})
+                with_options(plugin, **{**given, "loss": loss, "bound": "none"})
                 for given in (options, {"weight": "none"})
             )
-            squared = changed(plugin, weight="none", loss="mse", bound="none").losses(output, x0, eps, alpha, sigma)
+            squared = with_options(plugin, weight="none", loss="mse", bound="none").losses(
+                output, x0, eps, alpha, sigma
+            )
             ratio = plain.losses(output, x0, eps, alpha, sigma) / squared
-            _equal(other, f"{loss} losses", came * ratio, other.losses(output, x0, eps, alpha, sigma))
+            _equal(other, f"{loss} losses", actual * ratio, other.losses(output, x0, eps, alpha, sigma))
 
 
-@about("losses")
+@for_method("losses")
 def check_losses_are_means_over_values(plugin: Objective) -> None:
-    """A picture beside a copy of itself has the loss of one, and each value of each channel has a part in it."""
-    x0, eps = _pictures(3)
+    """An image beside a copy of itself has the loss of one, and each value of each channel has a part in it."""
+    x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
-    output = (_target(plugin, x0, eps, alpha, sigma) + _pictures(3, seed=6)[0]).requires_grad_()
+    output = (_target(plugin, x0, eps, alpha, sigma) + _make_inputs(3, seed=6)[0]).requires_grad_()
     for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
         losses = objective.losses(output, x0, eps, alpha, sigma)
         wide = [torch.cat([part, part], dim=3) for part in (output, x0, eps)]
         _equal(
             objective,
-            "losses of pictures twice as wide",
+            "losses of images twice as wide",
             losses,
             objective.losses(wide[0], wide[1], wide[2], alpha, sigma),
         )
@@ -107,11 +109,11 @@ def check_losses_are_means_over_values(plugin: Objective) -> None:
         require(idle == 0, objective, "share of values without a part in the loss", 0, idle)
 
 
-@about("losses")
+@for_method("losses")
 def check_losses_have_no_memory(plugin: Objective) -> None:
     """The same batch has the same losses after other batches; a step apart in training changes nothing."""
-    x0, eps = _pictures(3)
-    output = _pictures(3, seed=5)[0]
+    x0, eps = _make_inputs(3)
+    output = _make_inputs(3, seed=5)[0]
     alpha, sigma = _factors()
     for objective in combinations(plugin, beside=("bound", "variance", "bound_weight"), most=8):
         first = objective.losses(output, x0, eps, alpha, sigma)
@@ -120,80 +122,80 @@ def check_losses_have_no_memory(plugin: Objective) -> None:
             objective.predict(scale * output, x0, *LEVELS[2])
         again = objective.losses(output, x0, eps, alpha, sigma)
         require(
-            same_bits(first, again), objective, "losses of a batch seen before", "the same bits", again.tolist()
+            is_bit_equal(first, again), objective, "losses of a batch seen before", "the same bits", again.tolist()
         )
 
 
-@about("losses")
+@for_method("losses")
 def check_gradient_at_every_level(plugin: Objective) -> None:
-    """The gradient of each picture's loss is that of central differences, to 1e-5, at all levels, in 3 channels."""
-    x0, eps = _pictures(3)
+    """The gradient of each image's loss is that of central differences, to 1e-5, at all levels, in 3 channels."""
+    x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
-    output, direction = 2 * _pictures(3, seed=5)[0], _pictures(3, seed=6)[0]
+    output, direction = 2 * _make_inputs(3, seed=5)[0], _make_inputs(3, seed=6)[0]
     for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
         _gradient_agrees(objective, "losses", _losses_of(objective, x0, eps, alpha, sigma), output, direction)
 
 
-@about("training_losses")
+@for_method("training_losses")
 def check_bound_is_that_of_core(plugin: Objective) -> None:
     """`training_losses` is the losses, the variational bound or both, as `bound` says; values and gradients.
 
     Against core's own sums of the plugin's `losses` and the bound, to 1e-9: of the wrong sign, the bound would
     drive the variance away; not held still, it would move the mean.
     """
-    schedule, t = processes.linear(257), torch.tensor([1, 40, 130, 256])
-    x0, eps = _pictures(3)
+    process, t = processes.linear(257), torch.tensor([1, 40, 130, 256])
+    x0, eps = _make_inputs(3)
     for objective in _bounds(plugin):
-        output = _pictures(3 * objective.outputs, seed=5)[0].requires_grad_()
-        expected = Objective.training_losses(objective, output, x0, eps, t, schedule)
-        came = objective.training_losses(output, x0, eps, t, schedule)
-        _equal(objective, "training losses", expected, came)
-        gradients = [torch.autograd.grad(losses.sum(), output)[0] for losses in (expected, came)]
+        output = _make_inputs(3 * objective.outputs, seed=5)[0].requires_grad_()
+        expected = Objective.training_losses(objective, output, x0, eps, t, process)
+        actual = objective.training_losses(output, x0, eps, t, process)
+        _equal(objective, "training losses", expected, actual)
+        gradients = [torch.autograd.grad(losses.sum(), output)[0] for losses in (expected, actual)]
         _equal(objective, "gradient of the training losses", *gradients)
 
 
-@about("read")
+@for_method("parse_output")
 def check_read_takes_the_channels_apart(plugin: Objective) -> None:
-    """`read` gives what `predict` says of the first channels, and the fractions of the others, for any step.
+    """`parse_output` gives the prediction of the first channels and the fractions of the others, for any step.
 
-    A step for each picture gives what one for all does.
+    A step for each image gives what one for all does.
     """
-    schedule, steps = processes.linear(257), (1, 40, 130, 256)
+    process, steps = processes.linear(257), (1, 40, 130, 256)
     for objective in _bounds(plugin):
-        output, x_t = _pictures(3 * objective.outputs, seed=5)[0], _pictures(3)[0]
-        both = objective.read(output, x_t, torch.tensor(steps), schedule)
+        output, x_t = _make_inputs(3 * objective.outputs, seed=5)[0], _make_inputs(3)[0]
+        both = objective.parse_output(output, x_t, torch.tensor(steps), process)
         for i, t in enumerate(steps):
             row = slice(i, i + 1)
-            expected = Objective.read(objective, output[row], x_t[row], t, schedule)
+            expected = Objective.parse_output(objective, output[row], x_t[row], t, process)
             for what, one in (
-                ("a step for all", objective.read(output[row], x_t[row], t, schedule)),
+                ("a step for all", objective.parse_output(output[row], x_t[row], t, process)),
                 ("own steps", both),
             ):
                 place = slice(None) if one is not both else row
                 _equal(objective, f"x0 read with {what}", expected.x0, one.x0[place])
-                _fractions_equal(objective, what, expected.fractions, one.fractions, place)
+                _fractions_equal(objective, what, expected.variance_fraction, one.variance_fraction, place)
 
 
 def _bounds(plugin: Objective) -> Iterator[Objective]:
     for bound in ("none", "hybrid", "full"):
         for variance in ("interpolated", "direct") if bound != "none" else ("interpolated",):
-            yield changed(plugin, bound=bound, variance=variance)
+            yield with_options(plugin, bound=bound, variance=variance)
 
 
 def _fractions_equal(
-    objective: Objective, what: str, expected: Tensor | None, came: Tensor | None, row: slice
+    objective: Objective, what: str, expected: Tensor | None, actual: Tensor | None, row: slice
 ) -> None:
-    if expected is None or came is None:
-        same = (expected is None) == (came is None)
+    if expected is None or actual is None:
+        same = (expected is None) == (actual is None)
         require(
             same, objective, f"fractions read with {what}", "none" if expected is None else "some", "the opposite"
         )
         return
-    _equal(objective, f"fractions read with {what}", expected, came[row])
+    _equal(objective, f"fractions read with {what}", expected, actual[row])
 
 
 def _factors() -> tuple[Tensor, Tensor]:
-    """Return alpha and sigma of four pictures, each (4, 1, 1, 1)."""
+    """Return alpha and sigma of four images, each (4, 1, 1, 1)."""
     alpha = torch.tensor([0.98, 0.8, 0.45, 0.08], dtype=torch.float64).view(-1, 1, 1, 1)
     return alpha, (1 - alpha**2).sqrt()
 
@@ -205,7 +207,7 @@ def _weight(objective: Objective, snr: Tensor) -> Tensor:
 
 
 def _x0_error(objective: Objective, output: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-    """Return the mean squared error of x0 of each picture, (N,)."""
+    """Return the mean squared error of x0 of each image, (N,)."""
     alpha, sigma = _factors()
     seen = objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma)  # type: ignore[arg-type]
     return (seen.x0 - x0).square().flatten(1).mean(dim=1)
@@ -225,16 +227,16 @@ def _gradient_agrees(objective: Objective, what: str, losses_of: Losses, output:
     expected = (ends[1] - ends[0]) / 2e-5
     for i in range(len(losses)):
         (gradient,) = torch.autograd.grad(losses[i], output, retain_graph=True)
-        came = float((gradient * direction).sum())
-        near = abs(came - float(expected[i])) <= 1e-7 + 1e-5 * abs(float(expected[i]))
-        require(near, objective, f"derivative of the {what} of picture {i}", float(expected[i]), came)
+        actual = float((gradient * direction).sum())
+        near = abs(actual - float(expected[i])) <= 1e-7 + 1e-5 * abs(float(expected[i]))
+        require(near, objective, f"derivative of the {what} of image {i}", float(expected[i]), actual)
 
 
-def _equal(objective: Objective, what: str, expected: Tensor, came: Tensor) -> None:
-    shape = isinstance(came, Tensor) and came.shape == expected.shape
-    require(shape, objective, f"shape of the {what}", tuple(expected.shape), tuple(getattr(came, "shape", ())))
-    expected, came = expected.detach().flatten(), came.detach().flatten()
-    off = (came - expected).abs().nan_to_num(nan=math.inf)
+def _equal(objective: Objective, what: str, expected: Tensor, actual: Tensor) -> None:
+    shape = isinstance(actual, Tensor) and actual.shape == expected.shape
+    require(shape, objective, f"shape of the {what}", tuple(expected.shape), tuple(getattr(actual, "shape", ())))
+    expected, actual = expected.detach().flatten(), actual.detach().flatten()
+    off = (actual - expected).abs().nan_to_num(nan=math.inf)
     worst = int(off.argmax())
     near = float(off[worst]) <= 1e-9 * max(float(expected.abs().max()), 1e-3)
-    require(near, objective, what, float(expected[worst]), float(came[worst]))
+    require(near, objective, what, float(expected[worst]), float(actual[worst]))

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from noisette.contracts import Objective
-from noisette.testing.check import about, require
+from noisette.testing.check import for_method, require
 from noisette.testing.checks.objective_losses import _equal, _factors
-from noisette.testing.checks.objectives import LEVELS, _pictures, _target
-from noisette.testing.options import changed, combinations
+from noisette.testing.checks.objectives import LEVELS, _make_inputs, _target
+from noisette.testing.options import combinations, with_options
 from noisette.testing.probes import devices
 
 _LARGE = 1000.0
@@ -20,8 +20,8 @@ def check_predictions_are_linear_in_the_output(plugin: Objective) -> None:
 
     x0 and eps read from an output that is moved by 1000 d differ by 1000 times what one moved by d does, to 1e-9.
     """
-    x_t, output = _pictures(3)
-    way = _pictures(3, seed=6)[0]
+    x_t, output = _make_inputs(3)
+    way = _make_inputs(3, seed=6)[0]
     for alpha, sigma in LEVELS:
         moved = output.clone().requires_grad_()
         plain, large = (plugin.predict(one, x_t, alpha, sigma) for one in (moved, output + _LARGE * way))
@@ -30,41 +30,41 @@ def check_predictions_are_linear_in_the_output(plugin: Objective) -> None:
             value, what = getattr(plain, name), f"{name} read at alpha {alpha:.3g}"
             small = getattr(unit, name) - value.detach()
             _equal(plugin, f"{what} of a large output", value.detach() + _LARGE * small, getattr(large, name))
-            expected, came = float((small * way).sum()), _slope(value, moved, way)
-            right = abs(came - expected) <= 1e-6 * abs(expected) + 1e-9
-            require(right, plugin, f"derivative of the {what}", expected, came)
+            expected, actual = float((small * way).sum()), _slope(value, moved, way)
+            right = abs(actual - expected) <= 1e-6 * abs(expected) + 1e-9
+            require(right, plugin, f"derivative of the {what}", expected, actual)
 
 
-@about("losses")
+@for_method("losses")
 def check_losses_grow_with_the_error(plugin: Objective) -> None:
     """An error a hundred times as large has 10,000 times the mse and 100 times the l1, whatever the weight.
 
     The huber loss is half of the mse of errors of a thousandth, and the l1 of those of a million, to 1e-4.
     """
-    x0, eps = _pictures(3)
+    x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
-    target, way = _target(plugin, x0, eps, alpha, sigma), _pictures(3, seed=6)[0]
+    target, way = _target(plugin, x0, eps, alpha, sigma), _make_inputs(3, seed=6)[0]
     for loss, grows in (("mse", 1e4), ("l1", 1e2)):
         for weight in ("none", "min-snr", "p2"):
-            one = changed(plugin, loss=loss, weight=weight, bound="none")
+            one = with_options(plugin, loss=loss, weight=weight, bound="none")
             small, large = (one.losses(target + by * way, x0, eps, alpha, sigma) for by in (1.0, 100.0))
             _equal(one, "losses of errors a hundred times as large", grows * small, large)
     for like, by, share in (("mse", 1e-3, 0.5), ("l1", 1e6, 1.0)):
-        one, other = (changed(plugin, loss=loss, weight="none", bound="none") for loss in ("huber", like))
-        came, expected = (each.losses(target + by * way, x0, eps, alpha, sigma) for each in (one, other))
-        near = bool(((came - share * expected).abs() <= 1e-4 * expected).all())
+        one, other = (with_options(plugin, loss=loss, weight="none", bound="none") for loss in ("huber", like))
+        actual, expected = (each.losses(target + by * way, x0, eps, alpha, sigma) for each in (one, other))
+        near = bool(((actual - share * expected).abs() <= 1e-4 * expected).all())
         what = f"losses of errors of about {by:g}"
-        require(near, one, what, f"{share:g} of {like}'s, {(share * expected).tolist()}", came.tolist())
+        require(near, one, what, f"{share:g} of {like}'s, {(share * expected).tolist()}", actual.tolist())
 
 
-@about("losses")
+@for_method("losses")
 def check_finite_at_both_ends(plugin: Objective) -> None:
     """Losses, gradients and predictions are finite with hardly any noise, and with no signal if it needs none."""
-    x0, eps = _pictures(3)
+    x0, eps = _make_inputs(3)
     ends = [((1 - 1e-10) ** 0.5, 1e-5), *([] if plugin.needs_signal else [(0.0, 1.0)])]
     for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
         for alpha, sigma in ends:
-            output = _pictures(3, seed=5)[0].requires_grad_()
+            output = _make_inputs(3, seed=5)[0].requires_grad_()
             factors = [torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in (alpha, sigma)]
             losses = objective.losses(output, x0, eps, *factors)
             (gradient,) = torch.autograd.grad(losses.sum(), output)
@@ -78,7 +78,9 @@ def check_keeps_dtype_and_device(plugin: Objective) -> None:
     """Target, losses and predictions have the dtype and the device of what they are made of; "meta" is one."""
     for objective in combinations(plugin, beside=("bound", "variance", "bound_weight"), most=8):
         for device in (torch.device("cpu"), *devices()):
-            x0, eps, output = (part.to(device, torch.float32) for part in (*_pictures(3), _pictures(3, seed=5)[0]))
+            x0, eps, output = (
+                part.to(device, torch.float32) for part in (*_make_inputs(3), _make_inputs(3, seed=5)[0])
+            )
             alpha, sigma = (factor.to(device, torch.float32) for factor in _factors())
             try:
                 seen = objective.predict(output, x0, *LEVELS[2])
@@ -90,8 +92,8 @@ def check_keeps_dtype_and_device(plugin: Objective) -> None:
                 require("item()" in str(error), objective, "tensors", f"all on the device of x0, {device}", error)
                 continue
             for what, part in (("target", target), ("losses", losses), ("x0", seen.x0), ("eps", seen.eps)):
-                came, expected = (part.dtype, part.device.type), (torch.float32, device.type)
-                require(came == expected, objective, f"dtype and device of {what}", expected, came)
+                actual, expected = (part.dtype, part.device.type), (torch.float32, device.type)
+                require(actual == expected, objective, f"dtype and device of {what}", expected, actual)
 
 
 def _slope(value: Tensor, output: Tensor, way: Tensor) -> float:

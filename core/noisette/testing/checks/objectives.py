@@ -16,8 +16,8 @@ from noisette.contracts import Objective
 from noisette.testing import processes
 from noisette.testing.check import require
 from noisette.testing.laws import Gaussian
-from noisette.testing.options import combinations, silent_options, variants
-from noisette.testing.probes import global_random_state_kept, same_bits
+from noisette.testing.options import combinations, find_ineffective_options, variants
+from noisette.testing.probes import is_bit_equal, require_same_random_state
 
 LEVELS = tuple((alpha, (1 - alpha**2) ** 0.5) for alpha in (0.99995, 0.9, 0.7, 0.2, 0.006))
 """(alpha, sigma) from the first step to the last."""
@@ -26,25 +26,25 @@ _LAW = Gaussian([0.4], [[0.6]])
 
 
 def check_leaves_its_inputs_alone(plugin: Objective) -> None:
-    """Pictures, noise and output are not changed in place, and no random number is drawn."""
-    x0, eps = _pictures(3)
+    """Images, noise and output are not changed in place, and no random number is drawn."""
+    x0, eps = _make_inputs(3)
     alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
-    output, x_t = _pictures(3, seed=5)[0], alpha * x0 + sigma * eps
+    output, x_t = _make_inputs(3, seed=5)[0], alpha * x0 + sigma * eps
     given = {"x0": x0, "eps": eps, "output": output, "x_t": x_t, "alpha": alpha, "sigma": sigma}
     before = {name: tensor.clone() for name, tensor in given.items()}
-    with global_random_state_kept(plugin, "target, losses and predict"):
+    with require_same_random_state(plugin, "target, losses and predict"):
         plugin.target(x0, eps, alpha, sigma)
         plugin.losses(output, x0, eps, alpha, sigma)
         seen = plugin.predict(output, x_t, *LEVELS[2])
         _ = seen.x0, seen.eps, seen.v
     for name, tensor in given.items():
-        require(same_bits(tensor, before[name]), plugin, f"{name} afterwards", "unchanged", "another")
+        require(is_bit_equal(tensor, before[name]), plugin, f"{name} afterwards", "unchanged", "another")
 
 
-def check_target_gives_the_picture_back(plugin: Objective) -> None:
+def check_target_gives_the_image_back(plugin: Objective) -> None:
     """Read as a prediction, the target is x0, eps and v again, to 1e-9 (over alpha, which divides), in float64."""
     for objective in _settings(plugin):
-        for x0, eps in (_pictures(1), _pictures(3)):
+        for x0, eps in (_make_inputs(1), _make_inputs(3)):
             for alpha, sigma in LEVELS:
                 seen = objective.predict(
                     _target(objective, x0, eps, alpha, sigma), alpha * x0 + sigma * eps, alpha, sigma
@@ -65,7 +65,7 @@ def check_target_gives_the_picture_back(plugin: Objective) -> None:
 def check_prediction_agrees_with_itself(plugin: Objective) -> None:
     """Whatever the network says, the x0 and eps read from it mix to x_t again: alpha x0 + sigma eps = x_t."""
     for objective in _settings(plugin):
-        x_t, output = _pictures(3)
+        x_t, output = _make_inputs(3)
         for alpha, sigma in LEVELS:
             seen = objective.predict(output, x_t, alpha, sigma)
             error = float((alpha * seen.x0 + sigma * seen.eps - x_t).abs().max())
@@ -83,7 +83,7 @@ def check_minimiser_is_the_exact_denoiser(plugin: Objective) -> None:
         offset, gain = _fit(plugin, x0, eps, weights, alpha, sigma)
         x_t = torch.linspace(-3, 3, 13, dtype=torch.float64).view(-1, 1, 1, 1)
         seen = plugin.predict(offset + gain * x_t, x_t, alpha, sigma)
-        for what, truth in zip(("x0", "eps"), _LAW.denoised(x_t, alpha, sigma), strict=True):
+        for what, truth in zip(("x0", "eps"), _LAW.denoise(x_t, alpha, sigma), strict=True):
             error = float((getattr(seen, what) - truth).abs().max())
             what = f"{what} of the least-squares fit at alpha {alpha:.3g}"
             require(error < 1e-8 / alpha, plugin, what, "the exact denoiser's", f"{error:.2g} off")
@@ -109,22 +109,22 @@ def check_loss_is_least_at_the_exact_denoiser(plugin: Objective) -> None:
                     require(loss > least, objective, what, f"above {least:.6g}", f"{loss:.6g}")
 
 
-def check_losses_are_one_a_picture(plugin: Objective) -> None:
-    """Losses are (N,), finite and not negative, depend on their own picture alone, and vanish at the target."""
+def check_losses_are_one_a_image(plugin: Objective) -> None:
+    """Losses are (N,), finite and not negative, depend on their own image alone, and vanish at the target."""
     for objective in variants(plugin):
-        x0, eps = _pictures(3)
+        x0, eps = _make_inputs(3)
         alpha, sigma = (torch.tensor([level[i] for level in LEVELS[:4]]).double().view(-1, 1, 1, 1) for i in (0, 1))
-        output = _pictures(3, seed=5)[0]
-        came = objective.losses(output, x0, eps, alpha, sigma)
-        require(came.shape == (4,), objective, "shape of the losses of 4 pictures", (4,), tuple(came.shape))
-        good = bool((came.isfinite() & (came >= 0)).all())
-        require(good, objective, "losses", "finite and not negative", came.tolist())
+        output = _make_inputs(3, seed=5)[0]
+        actual = objective.losses(output, x0, eps, alpha, sigma)
+        require(actual.shape == (4,), objective, "shape of the losses of 4 images", (4,), tuple(actual.shape))
+        good = bool((actual.isfinite() & (actual >= 0)).all())
+        require(good, objective, "losses", "finite and not negative", actual.tolist())
         for i in range(4):
             one = (tensor[i : i + 1] for tensor in (output, x0, eps, alpha, sigma))
             alone = float(objective.losses(*one)[0])
-            near = abs(alone - float(came[i])) <= 1e-12 + 1e-9 * abs(alone)
+            near = abs(alone - float(actual[i])) <= 1e-12 + 1e-9 * abs(alone)
             require(
-                near, objective, f"loss of picture {i} in a batch", f"that alone, {alone:.6g}", f"{came[i]:.6g}"
+                near, objective, f"loss of image {i} in a batch", f"that alone, {alone:.6g}", f"{actual[i]:.6g}"
             )
         zero = objective.losses(_target(objective, x0, eps, alpha, sigma), x0, eps, alpha, sigma)
         require(float(zero.abs().max()) < 1e-12, objective, "losses at the target", "0", zero.tolist())
@@ -133,36 +133,36 @@ def check_losses_are_one_a_picture(plugin: Objective) -> None:
 def check_gradient_matches_differences(plugin: Objective) -> None:
     """The gradient of the losses in the output is that of central differences, to 1e-5 relative, in float64."""
     for objective in variants(plugin):
-        x0, eps = _pictures(1)
+        x0, eps = _make_inputs(1)
         alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
-        output = (2 * _pictures(1, seed=5)[0]).requires_grad_()
+        output = (2 * _make_inputs(1, seed=5)[0]).requires_grad_()
         total = objective.losses(output, x0, eps, alpha, sigma).sum()
         connected = total.requires_grad
         require(connected, objective, "gradient of the losses", "one", "none: the output was detached")
         (gradient,) = torch.autograd.grad(total, output)
-        direction = _pictures(1, seed=6)[0]
+        direction = _make_inputs(1, seed=6)[0]
         with torch.no_grad():
             ends = [objective.losses(output + h * direction, x0, eps, alpha, sigma).sum() for h in (-1e-5, 1e-5)]
-        expected, came = float(ends[1] - ends[0]) / 2e-5, float((gradient * direction).sum())
-        near = abs(came - expected) <= 1e-7 + 1e-5 * abs(expected)
-        require(near, objective, "derivative of the losses", f"{expected:.8g}", f"{came:.8g}")
+        expected, actual = float(ends[1] - ends[0]) / 2e-5, float((gradient * direction).sum())
+        near = abs(actual - expected) <= 1e-7 + 1e-5 * abs(expected)
+        require(near, objective, "derivative of the losses", f"{expected:.8g}", f"{actual:.8g}")
 
 
 def check_needs_signal_as_declared(plugin: Objective) -> None:
     """`needs_signal` says whether x0 is lost where alpha is 0: at the last step of a zero-terminal process."""
-    x0, eps = _pictures(1)
+    x0, eps = _make_inputs(1)
     try:
         seen = plugin.predict(_target(plugin, x0, eps, 0.0, 1.0), eps, 0.0, 1.0)
         lost = not bool(((seen.x0 - x0).abs() < 1e-9).all())
     except ZeroDivisionError:
         lost = True
-    came = f"x0 {'cannot' if lost else 'can'} be read at alpha 0"
-    require(lost == plugin.needs_signal, plugin, "needs_signal", f"{plugin.needs_signal}, as declared", came)
+    actual = f"x0 {'cannot' if lost else 'can'} be read at alpha 0"
+    require(lost == plugin.needs_signal, plugin, "needs_signal", f"{plugin.needs_signal}, as declared", actual)
 
 
 def check_every_option_counts(plugin: Objective) -> None:
     """Each option changes losses, target or prediction: none is read and forgotten."""
-    for key in silent_options(plugin, _fingerprint):
+    for key in find_ineffective_options(plugin, _fingerprint):
         require(False, plugin, f"option {key!r}", "an effect", "none")
 
 
@@ -171,8 +171,8 @@ def _settings(plugin: Objective) -> list[Objective]:
     return [*variants(plugin), *combinations(plugin, beside=Objective.model_fields, most=12)]
 
 
-def _pictures(channels: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return two sets of pictures (4, C, 2, 3), float64."""
+def _make_inputs(channels: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return two sets of images (4, C, 2, 3), float64."""
     generator = torch.Generator().manual_seed(seed)
     both = torch.randn(2, 4, channels, 2, 3, dtype=torch.float64, generator=generator)
     return both[0], both[1]
@@ -211,16 +211,16 @@ def _expected_loss(
 
 
 def _fingerprint(objective: Objective) -> bytes:
-    return torch.cat(list(_figures(objective))).numpy().tobytes()
+    return torch.cat(list(_iter_values(objective))).numpy().tobytes()
 
 
-def _figures(objective: Objective) -> Iterator[Tensor]:
-    x0, eps = _pictures(1)
-    schedule, t = processes.linear(), torch.tensor([1, 200, 600, 999])
-    output = 2 * _pictures(objective.outputs, seed=5)[0]
-    yield objective.training_losses(output, x0, eps, t, schedule)
-    seen = objective.read(output, x0 + eps, t, schedule)
+def _iter_values(objective: Objective) -> Iterator[Tensor]:
+    x0, eps = _make_inputs(1)
+    process, t = processes.linear(), torch.tensor([1, 200, 600, 999])
+    output = 2 * _make_inputs(objective.outputs, seed=5)[0]
+    yield objective.training_losses(output, x0, eps, t, process)
+    seen = objective.parse_output(output, x0 + eps, t, process)
     yield seen.x0.flatten()
-    if seen.fractions is not None:
-        yield seen.fractions.flatten()
+    if seen.variance_fraction is not None:
+        yield seen.variance_fraction.flatten()
     yield _target(objective, x0, eps, *LEVELS[2]).flatten()

@@ -1,4 +1,4 @@
-"""What a sampler draws: from the given noise alone, the same for a seed, none of it left in the picture."""
+"""What a sampler draws: from the given noise alone, the same for a seed, none of it left in the image."""
 
 from __future__ import annotations
 
@@ -10,106 +10,129 @@ from noisette.contracts import Sampler
 from noisette.diffusion import Clipped, Noise
 from noisette.testing import processes
 from noisette.testing.check import Skip, require
-from noisette.testing.checks.samplers import _SHAPE, COMMON, _apart, in_steps
-from noisette.testing.exact import Exact, Slope
+from noisette.testing.checks.samplers import _SHAPE, COMMON, _describe_error, with_steps
+from noisette.testing.exact import AffineDenoiser, ExactDenoiser
 from noisette.testing.laws import Gaussian
-from noisette.testing.noises import Stream, Switched
-from noisette.testing.options import combinations, shown
+from noisette.testing.noises import BatchNoise, SwitchableNoise
+from noisette.testing.options import combinations, format_plugin
 from noisette.testing.probes import (
-    global_random_state_kept,
-    global_seeds,
-    same_bits,
-    start,
-    walk,
+    initial_noise,
+    is_bit_equal,
+    require_same_random_state,
+    run_sampler,
+    seed_globally,
 )
 
 
 def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
     """Noise comes from the given source: the global generators of torch, NumPy and Python stay untouched."""
-    for sampler in combinations(in_steps(plugin, 4), beside=COMMON):
-        x = start(2, _SHAPE)
-        with global_random_state_kept(sampler, "a walk"):
-            walk(sampler, Slope(processes.linear()), x, Stream(0, x))
+    for sampler in combinations(with_steps(plugin, 4), beside=COMMON):
+        x = initial_noise(2, _SHAPE)
+        with require_same_random_state(sampler, "a walk"):
+            run_sampler(sampler, AffineDenoiser(processes.linear()), x, BatchNoise(0, x))
 
 
 def check_same_seed_same_bits(plugin: Sampler) -> None:
     """The same seed gives the same bits, whatever the state of the global generators; another seed others."""
-    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
-        with global_seeds(1):
-            first = _picture(sampler, 7, range(3))
-        with global_seeds(2):
-            second = _picture(sampler, 7, range(3))
-        require(same_bits(first, second), sampler, "two walks of one seed", "the same bits", _apart(first, second))
-        other = _picture(sampler, 8, range(3))
-        require(not same_bits(first, other), sampler, "walks of two seeds", "two pictures", "the same bits")
+    for sampler in combinations(with_steps(plugin, 6), beside=COMMON):
+        with seed_globally(1):
+            first = _sample_images(sampler, 7, range(3))
+        with seed_globally(2):
+            second = _sample_images(sampler, 7, range(3))
+        require(
+            is_bit_equal(first, second),
+            sampler,
+            "two walks of one seed",
+            "the same bits",
+            _describe_error(first, second),
+        )
+        other = _sample_images(sampler, 8, range(3))
+        require(not is_bit_equal(first, other), sampler, "walks of two seeds", "two images", "the same bits")
 
 
 def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
-    """Picture i has the same bits in any batch: whole, halves, alone, or in another order.
+    """Image i has the same bits in any batch: whole, halves, alone, or in another order.
 
-    The denoiser is made of sums and products alone, so that nothing but the sampler can mix pictures. The levels of
-    a sampler that is declared `adaptive` may depend on the batch: its pictures agree to 0.05.
+    The denoiser is made of sums and products alone, so that nothing but the sampler can mix images. The levels of
+    a sampler that is declared `adaptive` may depend on the batch: its images agree to 0.05.
     """
-    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
-        whole = _picture(sampler, 7, range(5))
+    for sampler in combinations(with_steps(plugin, 6), beside=COMMON):
+        whole = _sample_images(sampler, 7, range(5))
         for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
-            came = torch.cat([_picture(sampler, 7, part) for part in split])
+            actual = torch.cat([_sample_images(sampler, 7, part) for part in split])
             expected = whole[[index for part in split for index in part]]
-            what = f"pictures drawn as {split}"
+            what = f"images drawn as {split}"
             if sampler.adaptive:
-                near = bool(((came - expected).abs() < 0.05).all())
-                require(near, sampler, what, "those of one batch within 0.05", _apart(came, expected))
+                near = bool(((actual - expected).abs() < 0.05).all())
+                require(near, sampler, what, "those of one batch within 0.05", _describe_error(actual, expected))
                 continue
-            require(same_bits(came, expected), sampler, what, "the bits of one batch", _apart(came, expected))
+            require(
+                is_bit_equal(actual, expected),
+                sampler,
+                what,
+                "the bits of one batch",
+                _describe_error(actual, expected),
+            )
 
 
 def check_last_step_adds_no_noise(plugin: Sampler) -> None:
-    """The picture does not depend on what the noise source gives in the last step.
+    """The image does not depend on what the noise source gives in the last step.
 
-    Where a sampler `goes_back`, that noise may change what the denoiser sees, but not be left in the picture: with
-    a denoiser that sees 0 in everything, all pictures are 0 within 1e-9.
+    Where a sampler `renoises`, that noise may change what the denoiser sees, but not be left in the image: with
+    a denoiser that sees 0 in everything, all images are 0 within 1e-9.
     """
     for sampler in combinations(plugin, beside=COMMON):
         for steps in (1, 2, 8):
-            walker = in_steps(sampler, steps)
-            if plugin.goes_back:
-                x = start(2, (1, 1, 2))
-                end = walk(
-                    walker, Exact(Gaussian([0.0, 0.0], torch.zeros(2, 2)), processes.linear()), x, Stream(0, x)
+            walker = with_steps(sampler, steps)
+            if plugin.renoises:
+                x = initial_noise(2, (1, 1, 2))
+                end = run_sampler(
+                    walker,
+                    ExactDenoiser(Gaussian([0.0, 0.0], torch.zeros(2, 2)), processes.linear()),
+                    x,
+                    BatchNoise(0, x),
                 )
                 left = float(end[-1].abs().max())
-                require(left < 1e-9, walker, "noise that is left in the picture", "none", left)
+                require(left < 1e-9, walker, "noise that is left in the image", "none", left)
                 continue
             ends = [_with_last_noise(walker, seed) for seed in (1, 2)]
-            require(same_bits(*ends), walker, "two noises in the last step", "the same picture", _apart(*ends))
+            require(
+                is_bit_equal(*ends),
+                walker,
+                "two noises in the last step",
+                "the same image",
+                _describe_error(*ends),
+            )
 
 
 def check_stochastic_as_declared(plugin: Sampler) -> None:
-    """`stochastic` says whether noise has a part in the picture at default options."""
+    """`stochastic` says whether noise has a part in the image at default options."""
     try:
-        sampler = in_steps(type(plugin)(), 8)
+        sampler = with_steps(type(plugin)(), 8)
     except ValidationError as error:
-        raise Skip(f"{shown(plugin)}: `stochastic` is declared for default options; it has none") from error
-    x = start(2, _SHAPE)
-    first, second = (walk(sampler, Slope(processes.linear()), x, Stream(seed, x))[-1] for seed in (1, 2))
-    came = not same_bits(first, second)
-    require(came == sampler.stochastic, sampler, "stochastic", f"{sampler.stochastic}, as declared", came)
+        raise Skip(f"{format_plugin(plugin)}: `stochastic` is declared for default options; it has none") from error
+    x = initial_noise(2, _SHAPE)
+    first, second = (
+        run_sampler(sampler, AffineDenoiser(processes.linear()), x, BatchNoise(seed, x))[-1] for seed in (1, 2)
+    )
+    actual = not is_bit_equal(first, second)
+    require(actual == sampler.stochastic, sampler, "stochastic", f"{sampler.stochastic}, as declared", actual)
 
 
-def _picture(sampler: Sampler, seed: int, indices: range | list[int]) -> Tensor:
+def _sample_images(sampler: Sampler, seed: int, indices: range | list[int]) -> Tensor:
     noise = Noise(seed, indices, _SHAPE)
-    return walk(sampler, Clipped(Slope(processes.linear())), noise(), noise)[-1]
+    return run_sampler(sampler, Clipped(AffineDenoiser(processes.linear())), noise(), noise)[-1]
 
 
 def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
     """Walk under one noise, then take the last step under that of `seed`."""
-    schedule, x = processes.linear(), start(2, _SHAPE)
-    count = len(walk(sampler, Slope(schedule), x, Stream(0, x)))
-    noise = Switched(Stream(0, x) if count > 1 else Stream(seed, x))
+    process, x = processes.linear(), initial_noise(2, _SHAPE)
+    count = len(run_sampler(sampler, AffineDenoiser(process), x, BatchNoise(0, x)))
+    noise = SwitchableNoise(BatchNoise(0, x) if count > 1 else BatchNoise(seed, x))
     end = x
     with torch.no_grad():
-        for number, state in enumerate(sampler.trajectory(Slope(schedule), x, noise)):
+        for number, state in enumerate(sampler.trajectory(AffineDenoiser(process), x, noise)):
             end = state
             if number == count - 2:
-                noise.source = Stream(seed, x)
+                noise.source = BatchNoise(seed, x)
     return end

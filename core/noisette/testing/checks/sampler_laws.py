@@ -15,20 +15,20 @@ import torch
 from torch import Tensor
 
 from noisette.contracts import Sampler
-from noisette.diffusion import Denoiser, Tables
+from noisette.diffusion import Denoiser, Process
 from noisette.diffusion.noise import seeded_generator
 from noisette.diffusion.spacing import Spacing
 from noisette.testing import processes
 from noisette.testing.affine import Moments, NotAffineError, propagate
 from noisette.testing.check import Skip, require
-from noisette.testing.checks.samplers import COMMON, in_steps
-from noisette.testing.distances import Judge
-from noisette.testing.exact import Exact, ExactLabelled
-from noisette.testing.laws import Gaussian, Labelled, Mixture
-from noisette.testing.noises import Stream
-from noisette.testing.options import at_defaults, changed, combinations, shown, variants
-from noisette.testing.probes import walk
-from noisette.testing.wording import brief
+from noisette.testing.checks.samplers import COMMON, with_steps
+from noisette.testing.distances import LawTest
+from noisette.testing.exact import ExactDenoiser, ExactLabelledDenoiser
+from noisette.testing.laws import Gaussian, LabelledMixture, Mixture
+from noisette.testing.noises import BatchNoise
+from noisette.testing.options import combinations, format_plugin, has_default_options, variants, with_options
+from noisette.testing.probes import run_sampler
+from noisette.testing.wording import format_brief
 
 COUNT = 4096
 """Samples of the statistical checks."""
@@ -46,7 +46,7 @@ _COLOUR = (3, 1, 2)
 _POINT = Gaussian(_MEANS, torch.zeros(6, 6), _COLOUR)
 _UNIT = Gaussian(_MEANS, torch.eye(6), _COLOUR)
 
-_WALKS: tuple[tuple[Callable[[int], Tables], int, int, Spacing], ...] = (
+_WALKS: tuple[tuple[Callable[[int], Process], int, int, Spacing], ...] = (
     (processes.linear, 100, 1, "linspace"),
     (processes.linear, 100, 7, "linspace"),
     (processes.linear, 100, 100, "linspace"),
@@ -59,10 +59,10 @@ _WALKS: tuple[tuple[Callable[[int], Tables], int, int, Spacing], ...] = (
 
 
 def check_exact_on_a_point(plugin: Sampler) -> None:
-    """If all pictures are one, every state has exactly the marginal law N(alpha_s m, sigma_s² I), in few steps too.
+    """If all images are one, every state has exactly the marginal law N(alpha_s m, sigma_s² I), in few steps too.
 
     The denoiser then says the same everywhere, so nothing is approximated and 1e-9 is rounding: a scale, an index
-    or a variance that is slightly off shows at once, in float64, in pictures of three channels, for values inside
+    or a variance that is slightly off shows at once, in float64, in images of three channels, for values inside
     the ranges of the options and pairs of them, several T, and uneven steps. An ancestral sampler with the upper
     variance, beta, is exact on N(m, I) instead (Ho et al. 2020, section 3.2): accepted for options other than the
     defaults. A declared `bias` is allowed to the variance. A method that is not `linear_exact` must
@@ -72,18 +72,18 @@ def check_exact_on_a_point(plugin: Sampler) -> None:
         if not plugin.linear_exact:
             _tends_to_a_point(sampler)
             continue
-        for process, timesteps, steps, spacing in _WALKS:
-            walker, tables = changed(sampler, steps=steps, spacing=spacing), process(timesteps)
-            what, error = _error_on_all_states(walker, tables, _POINT)
-            if error > 1e-9 and not at_defaults(sampler, beside=COMMON):
+        for make_process, timesteps, steps, spacing in _WALKS:
+            walker, process = with_options(sampler, steps=steps, spacing=spacing), make_process(timesteps)
+            what, error = _error_on_all_states(walker, process, _POINT)
+            if error > 1e-9 and not has_default_options(sampler, beside=COMMON):
                 what, error = min(
-                    (what, error), _error_on_all_states(walker, tables, _UNIT), key=lambda pair: pair[1]
+                    (what, error), _error_on_all_states(walker, process, _UNIT), key=lambda pair: pair[1]
                 )
             limit = 1e-9 + plugin.bias
             require(
                 error <= limit,
                 walker,
-                f"{what}, all pictures at one point",
+                f"{what}, all images at one point",
                 f"exact within {limit:.3g}",
                 f"{error:.3g} off",
             )
@@ -94,54 +94,54 @@ def check_gaussian_law(plugin: Sampler) -> None:
 
     Computed without chance at 480 and 240 intervals and extrapolated by the declared order (Richardson); what is
     left is the next order, below 4e-4, against a tolerance of 1e-3: a noise scale wrong by 0.05 % is seen. A
-    declared `bias` is allowed as a share of the largest variance, and 1e-2 where a sampler `goes_back`: to the
+    declared `bias` is allowed as a share of the largest variance, and 1e-2 where a sampler `renoises`: to the
     nearest trained level, which is not smooth in the number of steps.
     """
     if plugin.adaptive:
-        raise Skip(f"{shown(plugin)}: it is declared adaptive; the mixture judges it")
+        raise Skip(f"{format_plugin(plugin)}: it is declared adaptive; the mixture judges it")
     for sampler in _affine_settings(plugin):
         fine, coarse = (_before_last(sampler, intervals) for intervals in (480, 240))
-        truth = _truth(processes.even())
+        truth = _true_moments(processes.even())
         gain = 1 / (2**sampler.order - 1)
-        limit = (1e-2 if plugin.goes_back else 1e-3) + plugin.bias * float(truth.covariance.max())
+        limit = (1e-2 if plugin.renoises else 1e-3) + plugin.bias * float(truth.covariance.max())
         for what in ("mean", "covariance"):
             expected = getattr(truth, what)
-            came = getattr(fine, what) + gain * (getattr(fine, what) - getattr(coarse, what))
-            error = float((came - expected).abs().max())
-            within = f"{brief(expected.tolist())} within {limit:.3g}"
-            require(error < limit, sampler, f"{what} in the limit of many steps", within, came.tolist())
+            actual = getattr(fine, what) + gain * (getattr(fine, what) - getattr(coarse, what))
+            error = float((actual - expected).abs().max())
+            within = f"{format_brief(expected.tolist())} within {limit:.3g}"
+            require(error < limit, sampler, f"{what} in the limit of many steps", within, actual.tolist())
 
 
 def check_mixture_law(plugin: Sampler) -> None:
     """Samples of a mixture of Gaussians have its mean, covariance and shape, within 4.5 standard errors.
 
-    Nine of ten of its pictures leave [-1, 1], so that a sampler which clips is seen. The shape: sliced Wasserstein
+    Nine of ten of its images leave [-1, 1], so that a sampler which clips is seen. The shape: sliced Wasserstein
     distance to true samples, against that of other true samples. A declared `bias` is allowed to each. Where
     a walk is not affine in its noise, so that nothing else judges its law, options inside ranges are tried as well.
     """
     affine = _is_affine(plugin)
     for sampler in variants(plugin, beside=COMMON) if affine else combinations(plugin, beside=COMMON, most=6):
-        samples = _samples(sampler, None, lambda tables: Exact(_labelled().marginal, tables))
-        _follow(sampler, samples, _labelled().classes, "")
+        samples = _samples(sampler, None, lambda process: ExactDenoiser(_labelled_law().marginal, process))
+        _require_law(sampler, samples, _labelled_law().classes, "")
 
 
 def check_label_laws(plugin: Sampler) -> None:
-    """With a label for each picture of a batch, each label's samples follow that label's law."""
-    labels = torch.arange(COUNT) % _labelled().classes
-    samples = _samples(plugin, labels, lambda tables: ExactLabelled(_labelled(), tables, labels))
-    for label in range(_labelled().classes):
-        _follow(plugin, samples[labels == label], label, f" of label {label}")
+    """With a label for each image of a batch, each label's samples follow that label's law."""
+    labels = torch.arange(COUNT) % _labelled_law().classes
+    samples = _samples(plugin, labels, lambda process: ExactLabelledDenoiser(_labelled_law(), process, labels))
+    for label in range(_labelled_law().classes):
+        _require_law(plugin, samples[labels == label], label, f" of label {label}")
 
 
 @cache
-def _labelled() -> Labelled:
-    """Two labels with a law each, over pictures of three channels of 1 x 2."""
+def _labelled_law() -> LabelledMixture:
+    """Two labels with a law each, over images of three channels of 1 x 2."""
     generator = seeded_generator(0, "laws")
-    first = _mixture([0.3, 0.7], generator)
-    return Labelled([first, _mixture([0.5, 0.5], generator)], [0.5, 0.5])
+    first = _random_mixture([0.3, 0.7], generator)
+    return LabelledMixture([first, _random_mixture([0.5, 0.5], generator)], [0.5, 0.5])
 
 
-def _mixture(weights: list[float], generator: torch.Generator) -> Mixture:
+def _random_mixture(weights: list[float], generator: torch.Generator) -> Mixture:
     size = math.prod(_COLOUR)
     means = 1.2 * torch.randn(len(weights), size, dtype=torch.float64, generator=generator)
     roots = 0.4 * torch.randn(len(weights), size, size, dtype=torch.float64, generator=generator) / size**0.5
@@ -150,21 +150,21 @@ def _mixture(weights: list[float], generator: torch.Generator) -> Mixture:
 
 
 @cache
-def _judge(label: int) -> Judge:
-    law = _labelled()
-    return Judge(law.given(label), COUNT if label == law.classes else COUNT // law.classes)
+def _law_test(label: int) -> LawTest:
+    law = _labelled_law()
+    return LawTest(law.law_of(label), COUNT if label == law.classes else COUNT // law.classes)
 
 
-def _error_on_all_states(sampler: Sampler, tables: Tables, law: Gaussian) -> tuple[str, float]:
-    listed = tables.timesteps(sampler.steps, sampler.spacing)
-    states = propagate(sampler, Exact(law, tables), law.at(*tables(listed[0])))
+def _error_on_all_states(sampler: Sampler, process: Process, law: Gaussian) -> tuple[str, float]:
+    listed = process.timesteps(sampler.steps, sampler.spacing)
+    states = propagate(sampler, ExactDenoiser(law, process), law.at(*process(listed[0])))
     if sampler.adaptive:
         states, listed = states[-1:], [listed[0], listed[-1]]
     if law is _UNIT:
-        listed = listed[:-1]  # the jump to the clean picture takes the mean
+        listed = listed[:-1]  # the jump to the clean image takes the mean
     worst = ("mean", 0.0)
     for state, t in zip(states, listed[1:], strict=False):
-        truth = law.at(*tables(t))
+        truth = law.at(*process(t))
         for what in ("mean", "covariance"):
             error = float((getattr(state, what) - getattr(truth, what)).abs().max())
             worst = max(worst, (f"{what} at step {t}", error), key=lambda pair: pair[1])
@@ -173,24 +173,24 @@ def _error_on_all_states(sampler: Sampler, tables: Tables, law: Gaussian) -> tup
 
 def _tends_to_a_point(sampler: Sampler) -> None:
     errors = [
-        _error_on_all_states(in_steps(sampler, steps), processes.linear(), _POINT)[1] for steps in (250, 1000)
+        _error_on_all_states(with_steps(sampler, steps), processes.linear(), _POINT)[1] for steps in (250, 1000)
     ]
-    came = f"{brief(errors[0])} in 250 steps, {brief(errors[1])} in 1000"
+    actual = f"{format_brief(errors[0])} in 250 steps, {format_brief(errors[1])} in 1000"
     falls = errors[1] <= max(errors[0] * 0.35, 1e-9)
-    require(falls, sampler, "error where all pictures are one", "a fall to a third in four times the steps", came)
+    require(falls, sampler, "error where all images are one", "a fall to a third in four times the steps", actual)
 
 
 def _affine_settings(plugin: Sampler) -> list[Sampler]:
     affine = [sampler for sampler in combinations(plugin, beside=COMMON, most=8) if _is_affine(sampler)]
     if not affine:
-        raise Skip(f"{shown(plugin)}: its walk is not affine in its noise; the mixture judges it")
+        raise Skip(f"{format_plugin(plugin)}: its walk is not affine in its noise; the mixture judges it")
     return affine
 
 
 def _is_affine(sampler: Sampler) -> bool:
-    tables = processes.linear(100)
+    process = processes.linear(100)
     try:
-        propagate(in_steps(sampler, 5), Exact(_OVAL, tables), _OVAL)
+        propagate(with_steps(sampler, 5), ExactDenoiser(_OVAL, process), _OVAL)
     except NotAffineError:
         return False
     return True
@@ -208,9 +208,9 @@ def _before_last(sampler: Sampler, intervals: int) -> Moments:
 
 
 def _at_zero(sampler: Sampler, steps: tuple[int, ...]) -> Moments:
-    tables = processes.even()
-    walker = changed(sampler, steps=len(steps), spacing=steps)
-    states = propagate(walker, Exact(_OVAL, tables), _OVAL.at(*tables(len(tables) - 1)))
+    process = processes.even()
+    walker = with_options(sampler, steps=len(steps), spacing=steps)
+    states = propagate(walker, ExactDenoiser(_OVAL, process), _OVAL.at(*process(len(process) - 1)))
     return states[_place_before_last(walker, len(states))]
 
 
@@ -219,35 +219,35 @@ def _place_before_last(sampler: Sampler, count: int) -> int:
     return count - 2
 
 
-def _truth(tables: Tables) -> Moments:
-    law = _OVAL.at(*tables(0))
+def _true_moments(process: Process) -> Moments:
+    law = _OVAL.at(*process(0))
     return Moments(law.mean, law.covariance)
 
 
-def _follow(sampler: Sampler, samples: Tensor, label: int, whose: str) -> None:
+def _require_law(sampler: Sampler, samples: Tensor, label: int, whose: str) -> None:
     """Require that samples (N, C, H, W) follow the law of a label, up to the declared bias."""
-    judge = _judge(label)
+    judge = _law_test(label)
     allowed = sampler.bias * float(judge.law.covariance.max())
     for verdict in judge.verdicts(samples):
         expected = f"{verdict.expected:.4g} within {LIMIT} standard errors"
-        came = f"{verdict.came:.4g}, {verdict.errors:.1f} of them off"
-        right = verdict.errors <= LIMIT or abs(verdict.came - verdict.expected) <= allowed
-        require(right, sampler, f"{verdict.what}{whose}", expected, came)
+        actual = f"{verdict.actual:.4g}, {verdict.errors:.1f} of them off"
+        right = verdict.errors <= LIMIT or abs(verdict.actual - verdict.expected) <= allowed
+        require(right, sampler, f"{verdict.what}{whose}", expected, actual)
 
 
-def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Tables], Denoiser]) -> Tensor:
+def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Process], Denoiser]) -> Tensor:
     """Draw samples in so many steps that what is left of the discretisation is below the standard error."""
-    tables = processes.linear()
-    walker = in_steps(sampler, 200)
+    process = processes.linear()
+    walker = with_steps(sampler, 200)
     if sampler.order == 1 and not sampler.needs_even_steps:
-        steps = 2 * _STEPS if sampler.goes_back else _STEPS
-        walker = changed(sampler, steps=steps, spacing="karras")  # near to even in log(alpha / sigma)
+        steps = 2 * _STEPS if sampler.renoises else _STEPS
+        walker = with_options(sampler, steps=steps, spacing="karras")  # near to even in log(alpha / sigma)
     generator = seeded_generator(0, "walks")
-    marginal = _labelled().marginal
+    marginal = _labelled_law().marginal
     x0 = marginal.draw(COUNT, generator)
     if labels is not None:
-        x0 = torch.stack([_labelled().given(int(label)).draw(1, generator)[0] for label in labels])
+        x0 = torch.stack([_labelled_law().law_of(int(label)).draw(1, generator)[0] for label in labels])
     eps = torch.randn(x0.shape, dtype=torch.float64, generator=generator)
-    alpha, sigma = tables(len(tables) - 1)
+    alpha, sigma = process(len(process) - 1)
     x = alpha * x0 + sigma * eps
-    return walk(walker, denoiser(tables), x, Stream(1, x))[-1]
+    return run_sampler(walker, denoiser(process), x, BatchNoise(1, x))[-1]

@@ -10,18 +10,25 @@ from noisette.contracts import Sampler
 from noisette.diffusion.noise import seeded_generator
 from noisette.testing import processes
 from noisette.testing.check import Skip, require
-from noisette.testing.checks.sampler_laws import _OVAL, _at_zero, _even, _is_affine, _place_before_last, _truth
-from noisette.testing.checks.samplers import in_steps
-from noisette.testing.exact import Exact
-from noisette.testing.noises import Counted, Stream
-from noisette.testing.options import changed, shown
-from noisette.testing.probes import walk
+from noisette.testing.checks.sampler_laws import (
+    _OVAL,
+    _at_zero,
+    _even,
+    _is_affine,
+    _place_before_last,
+    _true_moments,
+)
+from noisette.testing.checks.samplers import with_steps
+from noisette.testing.exact import ExactDenoiser
+from noisette.testing.noises import BatchNoise, CountedNoise
+from noisette.testing.options import format_plugin, with_options
+from noisette.testing.probes import run_sampler
 
 
 def check_order(plugin: Sampler) -> None:
     """The error falls with the number of steps as declared: error ~ steps^-order, slope within -0.3 and +0.7.
 
-    On an anisotropic Gaussian, at the last trained step (the jump from there to the clean picture does not shrink
+    On an anisotropic Gaussian, at the last trained step (the jump from there to the clean image does not shrink
     with more steps), for 60 to 480 intervals that are even in log(alpha / sigma). A deterministic sampler is
     compared with the probability-flow ODE, which is solved in closed form; a stochastic one with the exact mean
     and covariance, that is, weakly.
@@ -48,11 +55,11 @@ def _uneven(width: int) -> tuple[int, ...]:
 
 def _falls_with_steps(plugin: Sampler, order: int, walks: list[tuple[int, ...]], *, at_least: bool = False) -> None:
     if plugin.adaptive:
-        raise Skip(
-            f"{shown(plugin)}: it is declared adaptive, so that the number of steps does not decide the error"
-        )
+        raise Skip(f"{format_plugin(plugin)}: is declared adaptive: the number of steps does not decide the error")
     if not _deterministic(plugin) and not _is_affine(plugin):
-        raise Skip(f"{shown(plugin)}: it draws noise and its walk is not affine in it; the mixture judges it")
+        raise Skip(
+            f"{format_plugin(plugin)}: it draws noise and its walk is not affine in it; the mixture judges it"
+        )
     error_of = _flow_error if _deterministic(plugin) else _weak_error
     errors = [error_of(plugin, steps) for steps in walks]
     counts = [len(steps) - 1 for steps in walks]
@@ -65,29 +72,29 @@ def _falls_with_steps(plugin: Sampler, order: int, walks: list[tuple[int, ...]],
         return
     slope = -_slope([math.log2(max(error, 1e-15)) for error in errors])
     right = order - 0.3 <= slope and (at_least or slope < order + 0.7)
-    came = f"{slope:.2f} (errors at {', '.join(map(str, counts))} intervals: {shown_errors})"
-    require(right, plugin, "order", f"{order}, as declared", came)
+    actual = f"{slope:.2f} (errors at {', '.join(map(str, counts))} intervals: {shown_errors})"
+    require(right, plugin, "order", f"{order}, as declared", actual)
 
 
 def _weak_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
-    came, truth = _at_zero(sampler, steps), _truth(processes.even())
-    errors = (came.mean - truth.mean).abs().max(), (came.covariance - truth.covariance).abs().max()
+    actual, truth = _at_zero(sampler, steps), _true_moments(processes.even())
+    errors = (actual.mean - truth.mean).abs().max(), (actual.covariance - truth.covariance).abs().max()
     return float(max(errors))
 
 
 def _flow_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
-    tables = processes.even()
-    x = _OVAL.at(*tables(len(tables) - 1)).draw(64, seeded_generator(0, "flow"))
-    walker = changed(sampler, steps=len(steps), spacing=steps)
-    states = walk(walker, Exact(_OVAL, tables), x, Stream(0, x))
-    came = states[_place_before_last(walker, len(states))]
-    return float((came - _OVAL.flow(x, tables(len(tables) - 1), tables(0))).abs().max())
+    process = processes.even()
+    x = _OVAL.at(*process(len(process) - 1)).draw(64, seeded_generator(0, "flow"))
+    walker = with_options(sampler, steps=len(steps), spacing=steps)
+    states = run_sampler(walker, ExactDenoiser(_OVAL, process), x, BatchNoise(0, x))
+    actual = states[_place_before_last(walker, len(states))]
+    return float((actual - _OVAL.flow(x, process(len(process) - 1), process(0))).abs().max())
 
 
 def _deterministic(sampler: Sampler) -> bool:
     x = torch.ones(1, 1, 1, 2, dtype=torch.float64)
-    denoise, noise = Exact(_OVAL, processes.linear()), Counted(x)
-    walk(in_steps(sampler, 8), denoise, x, noise)
+    denoise, noise = ExactDenoiser(_OVAL, processes.linear()), CountedNoise(x)
+    run_sampler(with_steps(sampler, 8), denoise, x, noise)
     return noise.draws == 0
 
 

@@ -11,21 +11,21 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from noisette.contracts import Sampler
-from noisette.diffusion import Clipped, Denoiser, Tables
+from noisette.diffusion import Clipped, Denoiser, Process
 from noisette.diffusion.guidance import Guided
 from noisette.diffusion.spacing import Spacing
 from noisette.testing import processes
 from noisette.testing.check import Skip, fail, require
-from noisette.testing.exact import Calls, Exact, Slope
-from noisette.testing.laws import Gaussian, Mixture, guided
-from noisette.testing.noises import Empty, Stream
-from noisette.testing.options import changed, combinations, shown, silent_options, variants
+from noisette.testing.exact import AffineDenoiser, CallRecorder, ExactDenoiser
+from noisette.testing.laws import Gaussian, Mixture, guided_law
+from noisette.testing.noises import BatchNoise, EmptyNoise
+from noisette.testing.options import combinations, find_ineffective_options, format_plugin, variants, with_options
 from noisette.testing.probes import (
     devices,
+    initial_noise,
+    is_bit_equal,
     require_state,
-    same_bits,
-    start,
-    walk,
+    run_sampler,
 )
 
 COMMON = tuple(Sampler.model_fields)
@@ -38,17 +38,17 @@ _LISTS: tuple[tuple[int, ...], ...] = ((999, 500, 499, 130, 3, 0), (700, 20), (9
 _SHAPE = (3, 4, 5)
 
 
-def check_walks_the_listed_steps(plugin: Sampler) -> None:
+def check_visits_the_listed_steps(plugin: Sampler) -> None:
     """The denoiser is called at every step of the list, in its order, and nowhere else.
 
     Named spacings, given lists (also ones that do not end at 0), walks that begin below T-1, and several T. A
     sampler that calls more often than once a step may do so within the step, from t down to s, but not at the clean
-    picture; one that declares fewer calls than steps may leave some out. One that is declared `adaptive` or
-    `goes_back` chooses its levels itself, among the trained ones.
+    image; one that declares fewer calls than steps may leave some out. One that is declared `adaptive` or
+    `renoises` chooses its levels itself, among the trained ones.
     """
     for sampler in combinations(plugin, beside=COMMON):
-        for walker, schedule in _walks(sampler):
-            _walks_as_listed(walker, schedule)
+        for walker, process in _iter_settings(sampler):
+            _require_listed_steps(walker, process)
 
 
 def check_network_calls_as_declared(plugin: Sampler) -> None:
@@ -58,40 +58,40 @@ def check_network_calls_as_declared(plugin: Sampler) -> None:
     in shorter ones it may take steps of its own.
     """
     for option in combinations(plugin, beside=COMMON, most=8):
-        for sampler, schedule in (*_walks(option), *_from_noise(option)):
-            calls = Calls(Slope(schedule))
-            x = start(1, _SHAPE)
-            walk(sampler, calls, x, Stream(0, x))
-            listed = schedule.timesteps(sampler.steps, sampler.spacing)
-            declared, came = declared_calls(sampler, schedule, listed), len(calls.steps)
+        for sampler, process in (*_iter_settings(option), *_iter_noise_settings(option)):
+            calls = CallRecorder(AffineDenoiser(process))
+            x = initial_noise(1, _SHAPE)
+            run_sampler(sampler, calls, x, BatchNoise(0, x))
+            listed = process.timesteps(sampler.steps, sampler.spacing)
+            declared, actual = declared_calls(sampler, process, listed), len(calls.steps)
             what = f"network calls of {len(listed) - 1} steps"
-            what += " from pure noise" if schedule(listed[0])[0] == 0 else ""
+            what += " from pure noise" if process(listed[0])[0] == 0 else ""
             if sampler.adaptive:
-                near = len(listed) <= 5 or (declared <= 10 * came and came <= 10 * declared)
-                require(near, sampler, what, f"about {declared}, the estimate of network_calls", came)
+                near = len(listed) <= 5 or (declared <= 10 * actual and actual <= 10 * declared)
+                require(near, sampler, what, f"about {declared}, the estimate of network_calls", actual)
             else:
-                require(came == declared, sampler, what, f"{declared}, as network_calls declares", came)
+                require(actual == declared, sampler, what, f"{declared}, as network_calls declares", actual)
 
 
 def check_yields_one_state_a_step(plugin: Sampler) -> None:
     """A walk of n steps yields n states: previews, strips and progress count on it. An adaptive one has its own."""
     if plugin.adaptive:
-        raise Skip(f"{shown(plugin)}: it is declared adaptive")
-    for sampler, schedule in _walks(plugin):
-        x = start(1, _SHAPE)
-        came = len(walk(sampler, Slope(schedule), x, Stream(0, x)))
-        steps = len(schedule.timesteps(sampler.steps, sampler.spacing)) - 1
-        require(came == steps, sampler, "states yielded", steps, came)
+        raise Skip(f"{format_plugin(plugin)}: it is declared adaptive")
+    for sampler, process in _iter_settings(plugin):
+        x = initial_noise(1, _SHAPE)
+        actual = len(run_sampler(sampler, AffineDenoiser(process), x, BatchNoise(0, x)))
+        steps = len(process.timesteps(sampler.steps, sampler.spacing)) - 1
+        require(actual == steps, sampler, "states yielded", steps, actual)
 
 
 def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
     """Every state has the shape, dtype and device of x: float32 and float64; "meta" stands for another device."""
-    for sampler in combinations(in_steps(plugin, 5), beside=COMMON):
+    for sampler in combinations(with_steps(plugin, 5), beside=COMMON):
         for dtype in (torch.float32, torch.float64):
-            _keeps_form(sampler, start(2, _SHAPE, dtype))
+            _require_same_form(sampler, initial_noise(2, _SHAPE, dtype))
         for device in devices():
             try:
-                _keeps_form(sampler, torch.empty(2, *_SHAPE, device=device))
+                _require_same_form(sampler, torch.empty(2, *_SHAPE, device=device))
             except (RuntimeError, NotImplementedError) as error:
                 if "item()" not in str(error):  # a step chosen by a tensor's value cannot be tried on "meta"
                     require(False, sampler, "tensors of a walk", f"all on x's device, {device}", error)
@@ -99,17 +99,17 @@ def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
 
 def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
     """x, the predictions and the states already yielded are not changed in place."""
-    for sampler in combinations(in_steps(plugin, 6), beside=COMMON):
-        x = start(2, _SHAPE)
-        before, calls = x.clone(), Calls(Slope(processes.linear()), keep=True)
+    for sampler in combinations(with_steps(plugin, 6), beside=COMMON):
+        x = initial_noise(2, _SHAPE)
+        before, calls = x.clone(), CallRecorder(AffineDenoiser(processes.linear()), keep=True)
         states: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
-            for state in sampler.trajectory(calls, x, Stream(0, x)):
+            for state in sampler.trajectory(calls, x, BatchNoise(0, x)):
                 states.append((state, state.clone()))
-        require(same_bits(x, before), sampler, "x after the walk", "unchanged", "another")
-        kept = all(same_bits(now, then) for now, then in calls.seen)
+        require(is_bit_equal(x, before), sampler, "x after the walk", "unchanged", "another")
+        kept = all(is_bit_equal(now, then) for now, then in calls.records)
         require(kept, sampler, "tensors of the predictions after the walk", "unchanged", "others")
-        kept = all(same_bits(now, then) for now, then in states)
+        kept = all(is_bit_equal(now, then) for now, then in states)
         require(kept, sampler, "states yielded earlier", "unchanged", "overwritten by a later step")
 
 
@@ -118,25 +118,25 @@ def check_finite_at_both_ends(plugin: Sampler) -> None:
     for sampler in variants(plugin, beside=COMMON):
         for process in (processes.linear, processes.cosine, processes.zero_terminal):
             for steps, dtype in ((1, torch.float32), (2, torch.float64), (20, torch.float32), (20, torch.float64)):
-                walker, x = in_steps(sampler, steps), start(2, _SHAPE, dtype)
+                walker, x = with_steps(sampler, steps), initial_noise(2, _SHAPE, dtype)
                 what = f"{steps} steps of the {process.__name__} process in {dtype}"
-                walk(walker, Slope(process()), x, Stream(0, x), what)
+                run_sampler(walker, AffineDenoiser(process()), x, BatchNoise(0, x), what)
 
 
 def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
     """Clipping, and any other wrapper, decides what a sampler sees: the wrapper is called, not what is in it.
 
     The denoiser sees 3 everywhere, the wrapper clips it to 1: a walk then ends at 1 within rounding (1e-9). The
-    last step of a method that is not `linear_exact` need not land on that picture: within 0.2 in 1000 steps.
+    last step of a method that is not `linear_exact` need not land on that image: within 0.2 in 1000 steps.
     """
-    tables = processes.linear()
+    process = processes.linear()
     for sampler in combinations(plugin, beside=COMMON):
         for steps in (1, 6) if plugin.linear_exact else (1000,):
-            walker = in_steps(sampler, steps)
-            inner = Calls(Exact(Gaussian([3.0, 3.0], torch.zeros(2, 2)), tables))
-            outer = Calls(Clipped(inner))
-            x = start(3, (1, 1, 2))
-            end = walk(walker, outer, x, Stream(0, x))[-1]
+            walker = with_steps(sampler, steps)
+            inner = CallRecorder(ExactDenoiser(Gaussian([3.0, 3.0], torch.zeros(2, 2)), process))
+            outer = CallRecorder(Clipped(inner))
+            x = initial_noise(3, (1, 1, 2))
+            end = run_sampler(walker, outer, x, BatchNoise(0, x))[-1]
             inside = len(inner.steps) == len(outer.steps)
             require(inside, walker, "calls past the wrapper", 0, abs(len(inner.steps) - len(outer.steps)))
             error = float((end - 1).abs().max())
@@ -155,26 +155,30 @@ def check_leaves_guidance_to_core(plugin: Sampler) -> None:
     Guided towards a label on a law whose guided law is known, a walk is that under the guided law's own exact
     denoiser, to 1e-6; and the sampler's options for guidance and threshold, which core reads, change nothing.
     """
-    tables, x = processes.linear(), start(16, (1, 1, 2))
+    process, x = processes.linear(), initial_noise(16, (1, 1, 2))
     law = Mixture([0.4, 0.6], [[-1.0, 0.2], [1.5, 0.2]], [[[0.3, 0.0], [0.0, 0.2]], [[0.1, 0.0], [0.0, 0.2]]])
-    label, none, strength = [0.0, 0.8], [0.0, -0.1], 1.5
-    seen, blind = (Exact(law.shifted(by), tables) for by in (label, none))
-    told = {"guidance": strength, "guidance_interval": (999, 0), "threshold": 0.9}
-    for sampler in combinations(in_steps(plugin, 12), beside=COMMON):
-        expected = walk(sampler, Exact(guided(law, label, none, strength), tables), x, Stream(0, x))[-1]
-        came = walk(changed(sampler, **told), Guided(seen, blind, strength), x, Stream(0, x))[-1]
-        near = bool(((came - expected).abs() < 1e-6).all())
-        require(near, sampler, "end of a guided walk", "that under the guided law", _apart(came, expected))
+    label, none, scale = [0.0, 0.8], [0.0, -0.1], 2.5
+    seen, blind = (ExactDenoiser(law.shift(by), process) for by in (label, none))
+    told = {"guidance_scale": scale, "guidance_interval": (999, 0), "dynamic_threshold": 0.9}
+    for sampler in combinations(with_steps(plugin, 12), beside=COMMON):
+        expected = run_sampler(
+            sampler, ExactDenoiser(guided_law(law, label, none, scale), process), x, BatchNoise(0, x)
+        )[-1]
+        actual = run_sampler(with_options(sampler, **told), Guided(seen, blind, scale), x, BatchNoise(0, x))[-1]
+        near = bool(((actual - expected).abs() < 1e-6).all())
+        require(
+            near, sampler, "end of a guided walk", "that under the guided law", _describe_error(actual, expected)
+        )
 
 
 def check_every_option_counts(plugin: Sampler) -> None:
-    """Each option changes the picture, alone or together with one other: none is read and forgotten."""
-    for key in silent_options(plugin, _probe, beside=COMMON):
-        require(False, plugin, f"option {key!r}", "an effect on the picture", "none")
+    """Each option changes the image, alone or together with one other: none is read and forgotten."""
+    for key in find_ineffective_options(plugin, _probe, beside=COMMON):
+        require(False, plugin, f"option {key!r}", "an effect on the image", "none")
 
 
 def check_variants_are_other_methods(plugin: Sampler) -> None:
-    """`variants` are options of this sampler, each with a label and a picture of its own beside the defaults'."""
+    """`variants` are options of this sampler, each with a label and an image of its own beside the defaults'."""
     if not plugin.variants:
         return
     seen: dict[object, str] = {}
@@ -184,55 +188,55 @@ def check_variants_are_other_methods(plugin: Sampler) -> None:
             sampler = type(plugin).model_validate(dict(given))
         except ValidationError as error:
             fail(plugin, what, "options of this sampler", error.errors()[0]["msg"])
-        for kind, own in (("label", sampler.label), ("picture", _probe(sampler, as_spaced=True))):
+        for kind, own in (("label", sampler.label), ("image", _probe(sampler, as_spaced=True))):
             require(own not in seen, plugin, f"{kind} of {what}", "one of its own", f"that of {seen.get(own)}")
             seen[own] = what
 
 
-def declared_calls(sampler: Sampler, schedule: Tables, listed: list[int]) -> int:
+def declared_calls(sampler: Sampler, process: Process, listed: list[int]) -> int:
     """Return what a sampler declares for a walk over listed steps."""
-    return sampler.network_calls(len(listed) - 1, from_noise=schedule(listed[0])[0] == 0)
+    return sampler.network_calls(len(listed) - 1, from_noise=process(listed[0])[0] == 0)
 
 
-def in_steps(sampler: Walker, steps: int) -> Walker:
+def with_steps(sampler: Walker, steps: int) -> Walker:
     """Return the sampler for a walk of `steps` even steps."""
-    return changed(sampler, steps=steps, spacing="linspace")
+    return with_options(sampler, steps=steps, spacing="linspace")
 
 
-def _walks(plugin: Sampler) -> Iterator[tuple[Sampler, Tables]]:
-    tables = processes.linear()
+def _iter_settings(plugin: Sampler) -> Iterator[tuple[Sampler, Process]]:
+    process = processes.linear()
     for spacing in _NAMES:
         for steps in (1, 2, 7, 20):
-            yield changed(plugin, steps=steps, spacing=spacing), tables
+            yield with_options(plugin, steps=steps, spacing=spacing), process
     for steps_given in _LISTS:
-        yield changed(plugin, steps=len(steps_given), spacing=steps_given), tables
-    yield in_steps(plugin, 6), tables.starting_at(400)
+        yield with_options(plugin, steps=len(steps_given), spacing=steps_given), process
+    yield with_steps(plugin, 6), process.truncate(400)
     for timesteps, steps in ((1, 1), (7, 7), (257, 5), (4000, 3)):
-        yield in_steps(plugin, steps), processes.linear(timesteps)
+        yield with_steps(plugin, steps), processes.linear(timesteps)
 
 
-def _walks_as_listed(sampler: Sampler, schedule: Tables) -> None:
-    listed = schedule.timesteps(sampler.steps, sampler.spacing)
-    calls, x = Calls(Slope(schedule)), start(1, _SHAPE)
+def _require_listed_steps(sampler: Sampler, process: Process) -> None:
+    listed = process.timesteps(sampler.steps, sampler.spacing)
+    calls, x = CallRecorder(AffineDenoiser(process)), initial_noise(1, _SHAPE)
     made: list[int] = []
     with torch.no_grad():
-        for state in sampler.trajectory(calls, x, Stream(0, x)):
+        for state in sampler.trajectory(calls, x, BatchNoise(0, x)):
             require_state(sampler, state, x, f"state {len(made)} of a walk")
             made.append(len(calls.steps))
     require(bool(made), sampler, "states of a walk", "one after each step", "none", cause="no states")
-    top = len(schedule) - 1 if sampler.goes_back else listed[0]
+    top = len(process) - 1 if sampler.renoises else listed[0]
     trained = all(0 <= step <= top for step in calls.steps)
     require(trained, sampler, "steps of the calls", f"from 0 to {top}", calls.steps)
-    require(len(calls.steps) == made[-1], sampler, "calls after the picture", 0, len(calls.steps) - made[-1])
+    require(len(calls.steps) == made[-1], sampler, "calls after the image", 0, len(calls.steps) - made[-1])
     late = len(made) > 2 and made[0] == made[-1] > 1
     require(not late, sampler, "calls before the first state is yielded", "those of the first step", "all of them")
-    if not sampler.adaptive and not sampler.goes_back:
-        _calls_within_steps(sampler, listed, calls.steps, made, declared_calls(sampler, schedule, listed))
+    if not sampler.adaptive and not sampler.renoises:
+        _calls_within_steps(sampler, listed, calls.steps, made, declared_calls(sampler, process, listed))
 
 
-def _from_noise(plugin: Sampler) -> Iterator[tuple[Sampler, Tables]]:
+def _iter_noise_settings(plugin: Sampler) -> Iterator[tuple[Sampler, Process]]:
     for steps in (1, 2, 7):
-        yield in_steps(plugin, steps), processes.zero_terminal()
+        yield with_steps(plugin, steps), processes.zero_terminal()
 
 
 def _calls_within_steps(
@@ -245,28 +249,28 @@ def _calls_within_steps(
     right = not missing or declared < len(listed) - 1
     require(right, sampler, "listed steps without a call", "none", missing)
     for (t, s), (first, last) in zip(pairwise(listed), pairwise([0, *made]), strict=False):
-        came = called[first:last]
-        within = all(max(s, 0) <= step <= t for step in came)
-        require(within, sampler, f"calls in the step from {t} to {s}", f"within [{max(s, 0)}, {t}]", came)
+        actual = called[first:last]
+        within = all(max(s, 0) <= step <= t for step in actual)
+        require(within, sampler, f"calls in the step from {t} to {s}", f"within [{max(s, 0)}, {t}]", actual)
 
 
-def _keeps_form(sampler: Sampler, x: Tensor) -> None:
-    noise = Empty(x) if x.device.type == "meta" else Stream(0, x)
-    for state in walk(sampler, Slope(processes.linear()), x, noise):
+def _require_same_form(sampler: Sampler, x: Tensor) -> None:
+    noise = EmptyNoise(x) if x.device.type == "meta" else BatchNoise(0, x)
+    for state in run_sampler(sampler, AffineDenoiser(processes.linear()), x, noise):
         for what in ("shape", "dtype", "device"):
-            expected, came = getattr(x, what), getattr(state, what)
-            require(came == expected, sampler, f"{what} of a state", expected, came)
+            expected, actual = getattr(x, what), getattr(state, what)
+            require(actual == expected, sampler, f"{what} of a state", expected, actual)
 
 
 def _probe(sampler: Sampler, *, as_spaced: bool = False) -> bytes:
     law = Mixture([0.4, 0.6], [[-1.0, 0.5], [1.5, 0.0]], [[[0.3, 0.0], [0.0, 0.1]], [[0.2, 0.1], [0.1, 0.6]]])
-    x = start(4, (1, 1, 2))
-    denoise: Denoiser = Exact(law, processes.linear())
+    x = initial_noise(4, (1, 1, 2))
+    denoise: Denoiser = ExactDenoiser(law, processes.linear())
     spacing = sampler.spacing if as_spaced else "linspace"
-    walkers = [changed(sampler, steps=steps, spacing=spacing) for steps in (2, 9)]
-    ends = [walk(walker, denoise, x, Stream(0, x))[-1] for walker in walkers]
+    walkers = [with_options(sampler, steps=steps, spacing=spacing) for steps in (2, 9)]
+    ends = [run_sampler(walker, denoise, x, BatchNoise(0, x))[-1] for walker in walkers]
     return torch.cat(ends).numpy().tobytes()
 
 
-def _apart(a: Tensor, b: Tensor) -> str:
+def _describe_error(a: Tensor, b: Tensor) -> str:
     return f"values up to {float((a - b).abs().max()):.2g} apart"

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from noisette.contracts import Schedule
-from noisette.diffusion import Tables
+from noisette.diffusion import Process
 from noisette.testing.check import Skip, require
-from noisette.testing.options import at_defaults, shown
+from noisette.testing.options import format_plugin, has_default_options
 
 
 def check_process_is_that_of_the_paper(plugin: Schedule) -> None:
@@ -22,16 +22,16 @@ def check_process_is_that_of_the_paper(plugin: Schedule) -> None:
     & Abbeel 2020".
     """
     known = [one for (name, paper), one in _KNOWN.items() if name in plugin.name and re.match(paper, plugin.paper)]
-    if len(known) != 1 or plugin.length or not at_defaults(plugin) or plugin.ends_in_noise:
-        raise Skip(f"{shown(plugin)}: is none of those that are known here")
+    if len(known) != 1 or plugin.length or not has_default_options(plugin) or plugin.has_zero_terminal_snr:
+        raise Skip(f"{format_plugin(plugin)}: is none of those that are known here")
     (signals,) = known
     for timesteps in (1000,) if signals in (_linear, _quadratic) else (100, 1000):
-        expected, came = signals(timesteps), Tables(plugin.betas(timesteps)).alphas[:timesteps]
-        at = int((came - expected).abs().argmax())
-        near = abs(float(came[at] - expected[at])) <= 0.005
+        expected, actual = signals(timesteps), Process(plugin.betas(timesteps)).alphas[:timesteps]
+        at = int((actual - expected).abs().argmax())
+        near = abs(float(actual[at] - expected[at])) <= 0.005
         what = f"alpha at step {at} of {timesteps}"
         wanted = f"{float(expected[at]):.4f}, as {plugin.paper.partition(';')[0]} has it"
-        require(near, plugin, what, wanted, f"{float(came[at]):.4f}")
+        require(near, plugin, what, wanted, f"{float(actual[at]):.4f}")
 
 
 def _linear(timesteps: int) -> Tensor:

@@ -14,12 +14,12 @@ from torch import nn
 
 from noisette import Backbone, DataError, Shape
 from noisette.contracts.backbone import Pretrained
-from noisette_plugins.backbones.exchange.diffusers_process import process_of
+from noisette_plugins.backbones.exchange.diffusers_process import parse_scheduler
 from noisette_plugins.backbones.exchange.diffusers_unet import (
     UNetLike,
-    config_of,
     from_diffusers,
-    options_of,
+    make_config,
+    parse_unet,
     to_diffusers,
 )
 from noisette_plugins.backbones.exchange.reading import UNet2D, read_json, read_tensors
@@ -48,10 +48,10 @@ def load_diffusers(kind: Callable[..., Backbone], folder: Path | str) -> Pretrai
     config = read_json(home / "config.json")
     if config.get("_class_name") != "UNet2DModel":
         raise DataError(f"{home / 'config.json'}: expected a UNet2DModel; came {config.get('_class_name')!s:.80}")
-    backbone, settings = options_of(kind, config, home / "config.json")
+    backbone, settings = parse_unet(kind, config, home / "config.json")
     classes = (settings.num_class_embeds or 0) if settings.classes is None else settings.classes
-    pretrained = _assembled(home, backbone, settings, classes)
-    return replace(pretrained, process=_process(folder, home)).checked()
+    pretrained = _assemble(home, backbone, settings, classes)
+    return replace(pretrained, process=_process(folder, home)).validate()
 
 
 def export_unet(network: nn.Module, backbone: UNetLike, shape: Shape, classes: int, folder: Path) -> None:
@@ -65,7 +65,7 @@ def export_unet(network: nn.Module, backbone: UNetLike, shape: Shape, classes: i
         DataError: if UNet2DModel cannot compute the same.
     """
     state = network.state_dict()
-    config = config_of(backbone, shape, classes, len(state["leave.bias"]))
+    config = make_config(backbone, shape, classes, len(state["leave.bias"]))
     if classes:
         config[_LABELS] = classes
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def export_unet(network: nn.Module, backbone: UNetLike, shape: Shape, classes: i
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _assembled(home: Path, backbone: Backbone, settings: UNet2D, classes: int) -> Pretrained:
+def _assemble(home: Path, backbone: Backbone, settings: UNet2D, classes: int) -> Pretrained:
     size = settings.sample_size
     sides = (size, size) if isinstance(size, int) else size
     weights = _weights(home)
@@ -86,26 +86,26 @@ def _assembled(home: Path, backbone: Backbone, settings: UNet2D, classes: int) -
         side = 2**levels
         network = backbone.build((settings.in_channels, side, side), classes, settings.out_channels)
     try:
-        state, strange = from_diffusers(weights, network.state_dict(), cosine_first=settings.flip_sin_to_cos)
-        if classes and classes == settings.num_class_embeds and not strange:
+        state, unmatched = from_diffusers(weights, network.state_dict(), cosine_first=settings.flip_sin_to_cos)
+        if classes and classes == settings.num_class_embeds and not unmatched:
             table = state["embedding.label.weight"]
             state["embedding.label.weight"] = torch.cat([table, torch.zeros_like(table[:1])])
     except (RuntimeError, IndexError) as error:  # of tensors whose shapes cannot be joined
         raise DataError(f"{home / _WEIGHTS}: weights do not fit the config: {error}") from None
-    if strange:
+    if unmatched:
         raise DataError(
-            f"{home / _WEIGHTS}: {len(strange)} weights are missing or unknown: {', '.join(strange[:4])}"
+            f"{home / _WEIGHTS}: {len(unmatched)} weights are missing or unknown: {', '.join(unmatched[:4])}"
         )
     return Pretrained(home, backbone, settings.in_channels, settings.out_channels, classes, sides, state)
 
 
 def _weights(home: Path) -> dict[str, torch.Tensor]:
     if not (home / _WEIGHTS).is_file():
-        there = (
+        present = (
             ", ".join(sorted(path.name for path in home.glob("diffusion_pytorch_model*"))) or "no weights at all"
         )
         raise DataError(
-            f"{home}: expected {_WEIGHTS}; there is {there}. Weights that are pickled are not read: "
+            f"{home}: expected {_WEIGHTS}; there is {present}. Weights that are pickled are not read: "
             "save them again with diffusers, save_pretrained(..., safe_serialization=True)"
         )
     return read_tensors(home / _WEIGHTS)
@@ -114,5 +114,5 @@ def _weights(home: Path) -> dict[str, torch.Tensor]:
 def _process(folder: Path, home: Path) -> dict[str, Any]:
     for path in (folder / "scheduler" / "scheduler_config.json", home / "scheduler_config.json"):
         if path.is_file():
-            return process_of(read_json(path), path)
+            return parse_scheduler(read_json(path), path)
     return {}

@@ -13,7 +13,7 @@ from torch import nn
 
 from noisette import DataError, StorageError
 from noisette.checkpoint import Checkpoint
-from noisette.model.conditioning import Inputs
+from noisette.model.conditioning import Conditioning
 from noisette.training import Model
 from noisette_plugins.backbones.exchange.diffusers_folder import export_unet
 from noisette_plugins.backbones.exchange.diffusers_process import scheduler_config
@@ -34,7 +34,7 @@ def export_pipeline(
     """Write a checkpoint's network and process as a DDPMPipeline; return the folder.
 
     DDPMPipeline has no labels. Of a network that knows some, the vector of one label, or of "none", becomes part of
-    the bias that it is always added to: the folder then draws pictures of that class, or of no class.
+    the bias that it is always added to: the folder then draws images of that class, or of no class.
 
     Args:
         backbone: a `unet`.
@@ -49,22 +49,22 @@ def export_pipeline(
     """
     folder, experiment = Path(folder), checkpoint.about["experiment"]
     model = Model.load(checkpoint, ema=ema)
-    _check_told(checkpoint, model, label)
-    network = _of_one_label(model, backbone, label) if model.classes else model.network
-    scheduler = scheduler_config(model.tables.betas, model.objective.name, experiment["sampling"]["clip_x0"])
-    with _Appearing(folder) as staging:
+    _check_exportable(checkpoint, model, label)
+    network = _fold_in_label(model, backbone, label) if model.classes else model.network
+    scheduler = scheduler_config(model.process.betas, model.objective.name, experiment["sampling"]["clip_x0"])
+    with _StagedFolder(folder) as staging:
         export_unet(network, backbone, model.shape, 0, staging / "unet")
         _write_json(staging / "scheduler" / "scheduler_config.json", scheduler)
         _write_json(staging / "model_index.json", _INDEX)
     return folder
 
 
-def _check_told(checkpoint: Checkpoint, model: Model, label: str | None) -> None:
+def _check_exportable(checkpoint: Checkpoint, model: Model, label: str | None) -> None:
     """Refuse what DDPMPipeline would not tell or ask the network, and a label that it did not learn."""
     training, where = checkpoint.about["experiment"]["training"], checkpoint.directory
-    if model.inputs != Inputs():
+    if model.conditioning != Conditioning():
         raise DataError(
-            f"{where}: DDPMPipeline shows a network the noisy picture alone; this one was trained with more "
+            f"{where}: DDPMPipeline shows a network the noisy image alone; this one was trained with more "
             "(training.self_condition or training.low_res_size)"
         )
     if model.objective.outputs != 1:
@@ -79,7 +79,7 @@ def _check_told(checkpoint: Checkpoint, model: Model, label: str | None) -> None
         )
 
 
-def _of_one_label(model: Model, backbone: UNetLike, label: str | None) -> nn.Module:
+def _fold_in_label(model: Model, backbone: UNetLike, label: str | None) -> nn.Module:
     """Return the network that is told one label always, or "none", without labels."""
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     number = len(model.classes) if label is None else model.classes.index(label)
@@ -90,7 +90,7 @@ def _of_one_label(model: Model, backbone: UNetLike, label: str | None) -> nn.Mod
     return network.eval()
 
 
-class _Appearing:
+class _StagedFolder:
     """A folder that is filled beside its place and then put there."""
 
     def __init__(self, folder: Path) -> None:

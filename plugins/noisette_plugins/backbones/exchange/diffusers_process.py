@@ -13,12 +13,12 @@ from noisette import DataError
 from noisette_plugins.backbones.exchange.reading import Scheduler
 from noisette_plugins.schedules import Cosine, Linear, Quadratic, ScaledLinear, Sigmoid
 
-__all__ = ["named_schedule", "process_of", "scheduler_config"]
+__all__ = ["find_schedule", "parse_scheduler", "scheduler_config"]
 
 _OBJECTIVES = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 
 
-def process_of(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
+def parse_scheduler(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
     """Return the keys `schedule`, `timesteps`, `objective` and `sampling` that a scheduler's config stands for.
 
     How it samples is left open: here the samplers of a config say that.
@@ -27,39 +27,39 @@ def process_of(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
         DataError: naming a setting that we have nothing for.
     """
     settings = Scheduler.read(config, source)
-    named = {theirs: ours for ours, theirs in _OBJECTIVES.items()}
+    known = {theirs: ours for ours, theirs in _OBJECTIVES.items()}
     kind = settings.prediction_type
-    if kind not in named:
-        raise DataError(f"{source}: prediction_type: expected one of {', '.join(named)}; came {kind!r}")
+    if kind not in known:
+        raise DataError(f"{source}: prediction_type: expected one of {', '.join(known)}; came {kind!r}")
     if str(settings.variance_type).startswith("learned"):
         raise DataError(f"{source}: variance_type: a learned variance is not read; came {settings.variance_type}")
-    schedule = _schedule(settings, source)
+    schedule = _parse_schedule(settings, source)
     if settings.rescale_betas_zero_snr:
         schedule = {"name": "zero-terminal", "of": schedule}
     return {
         "schedule": schedule,
         "timesteps": settings.num_train_timesteps,
-        "objective": named[kind],
+        "objective": known[kind],
         "sampling": {"clip_x0": settings.clip_sample_range if settings.clip_sample else None},
     }
 
 
-def _schedule(settings: Scheduler, source: Path) -> dict[str, Any]:
+def _parse_schedule(settings: Scheduler, source: Path) -> dict[str, Any]:
     if settings.trained_betas is not None:
-        return named_schedule(settings.trained_betas)
+        return find_schedule(settings.trained_betas)
     ends = {"start": settings.beta_start, "end": settings.beta_end}
     schedules: dict[str, dict[str, Any]] = {
         "linear": {"name": "linear", **ends, "scaled": False},
         "scaled_linear": {"name": "scaled-linear", **ends},
         "squaredcos_cap_v2": {"name": "cosine"},
     }
-    named = settings.beta_schedule
-    if named not in schedules:
-        raise DataError(f"{source}: beta_schedule: expected one of {', '.join(schedules)}; came {named!r}")
-    return schedules[named]
+    name = settings.beta_schedule
+    if name not in schedules:
+        raise DataError(f"{source}: beta_schedule: expected one of {', '.join(schedules)}; came {name!r}")
+    return schedules[name]
 
 
-def named_schedule(betas: Sequence[float], rounding: float = 1e-9) -> dict[str, Any]:
+def find_schedule(betas: Sequence[float], rounding: float = 1e-9) -> dict[str, Any]:
     """Return the schedule with these betas, up to rounding, by its name, if one has them as it comes; else them."""
     values = torch.tensor(betas, dtype=torch.float64)
     for schedule in (Linear(), Cosine(), Quadratic(), ScaledLinear(), Sigmoid()):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from noisette import Backbone, DataError, Shape
 from noisette_plugins.backbones.exchange.reading import UNet2D
 
-__all__ = ["UNetLike", "config_of", "from_diffusers", "options_of", "to_diffusers"]
+__all__ = ["UNetLike", "from_diffusers", "make_config", "parse_unet", "to_diffusers"]
 
 
 class UNetLike(Protocol):
@@ -81,14 +81,14 @@ _RESIDUAL = {"embed": "time_emb_proj", "skip": "conv_shortcut"}
 
 _ATTENTION = {"norm": ("group_norm",), "qkv": ("to_q", "to_k", "to_v"), "project": ("to_out.0",)}
 
-_OLD = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state of `UNetNetwork` under diffusers' names."""
     renamed = {}
     for name, tensor in state.items():
-        theirs = _theirs(name)
+        theirs = _diffusers_names(name)
         matrix = tensor.flatten(1) if _is_matrix(name) else tensor
         for key, part in zip(theirs, matrix.chunk(len(theirs)), strict=True):
             renamed[key] = part.contiguous()
@@ -105,13 +105,13 @@ def from_diffusers(
         names: the state names of a `UNetNetwork`.
         cosine_first: whether their embedding begins with the cosines.
     """
-    rest = {_renewed(key): tensor.float() for key, tensor in state.items()}
+    rest = {_current_name(key): tensor.float() for key, tensor in state.items()}
     ours, missing = {}, []
     for name in names:
-        parts = [rest.pop(key, None) for key in _theirs(name)]
+        parts = [rest.pop(key, None) for key in _diffusers_names(name)]
         found = [part for part in parts if part is not None]
         if len(found) < len(parts):
-            missing.append(_theirs(name)[0])
+            missing.append(_diffusers_names(name)[0])
             continue
         tensor = torch.cat(found)
         ours[name] = tensor.view(*tensor.shape[:2], 1, 1) if _is_matrix(name) else tensor
@@ -121,17 +121,17 @@ def from_diffusers(
     return ours, [*missing, *rest]
 
 
-def _theirs(name: str) -> list[str]:
+def _diffusers_names(name: str) -> list[str]:
     """Return what one of our weights is called there: one name, or those of its three parts."""
     for ours, theirs in _BLOCKS:
         found = re.match(rf"{ours}\.", name)
         if found:
             block, (*layers, kind) = found.expand(theirs), name[found.end() :].split(".")
-            return [f"{'.'.join([block, *parts])}.{kind}" for parts in _layers(block, layers)]
+            return [f"{'.'.join([block, *parts])}.{kind}" for parts in _diffusers_layers(block, layers)]
     return [name]
 
 
-def _layers(block: str, layers: list[str]) -> list[list[str]]:
+def _diffusers_layers(block: str, layers: list[str]) -> list[list[str]]:
     if not layers:
         return [[]]
     if ".attentions." in block:
@@ -143,14 +143,14 @@ def _is_matrix(name: str) -> bool:
     return name.endswith(("attention.qkv.weight", "attention.project.weight"))
 
 
-def _renewed(key: str) -> str:
+def _current_name(key: str) -> str:
     """Return the present name of a weight that first versions called otherwise."""
     block, _, kind = key.rpartition(".")
     parent, _, layer = block.rpartition(".")
-    return f"{parent}.{_OLD[layer]}.{kind}" if layer in _OLD and ".attentions." in block else key
+    return f"{parent}.{_OLD_NAMES[layer]}.{kind}" if layer in _OLD_NAMES and ".attentions." in block else key
 
 
-_FIXED: dict[str, tuple[Any, ...]] = {
+_FIXED_SETTINGS: dict[str, tuple[Any, ...]] = {
     "act_fn": ("silu", "swish"),
     "add_attention": (True,),
     "attn_norm_num_groups": (None,),
@@ -166,13 +166,13 @@ _FIXED: dict[str, tuple[Any, ...]] = {
 """Settings that `unet` has no option for, with the values that it keeps."""
 
 
-def options_of(kind: Callable[..., Backbone], config: Mapping[str, Any], source: Path) -> tuple[Backbone, UNet2D]:
+def parse_unet(kind: Callable[..., Backbone], config: Mapping[str, Any], source: Path) -> tuple[Backbone, UNet2D]:
     """Return the backbone that a UNet2DModel's config describes, made by `kind`, and all settings that were read.
 
     Raises:
         DataError: naming the setting that `unet` cannot follow.
     """
-    settings = _settings(config, source)
+    settings = _parse_settings(config, source)
     widths, blocks = settings.block_out_channels, settings.down_block_types
     _require(
         all(width % widths[0] == 0 for width in widths),
@@ -200,16 +200,16 @@ def options_of(kind: Callable[..., Backbone], config: Mapping[str, Any], source:
     return backbone, settings
 
 
-def _settings(config: Mapping[str, Any], source: Path) -> UNet2D:
+def _parse_settings(config: Mapping[str, Any], source: Path) -> UNet2D:
     """Return every setting that is read, after looking at those that are not."""
     for key, value in config.items():
         if key.startswith("_"):
             continue
         _require(
-            key in _FIXED or key in UNet2D.model_fields,
+            key in _FIXED_SETTINGS or key in UNet2D.model_fields,
             f"{source}: {key:.80}: unet knows no such setting of UNet2DModel",
         )
-        allowed = _FIXED.get(key, (value,))
+        allowed = _FIXED_SETTINGS.get(key, (value,))
         _require(value in allowed, f"{source}: {key}: expected {allowed[0]!r}, as unet has it; came {value!r:.80}")
     settings = UNet2D.read(config, source)
     wide = 4 * settings.block_out_channels[0]
@@ -235,7 +235,7 @@ def _check_blocks(settings: UNet2D, source: Path) -> None:
     )
 
 
-def config_of(backbone: UNetLike, shape: Shape, classes: int, outputs: int) -> dict[str, Any]:
+def make_config(backbone: UNetLike, shape: Shape, classes: int, outputs: int) -> dict[str, Any]:
     """Return the config of a UNet2DModel that computes the same.
 
     Raises:
@@ -244,7 +244,7 @@ def config_of(backbone: UNetLike, shape: Shape, classes: int, outputs: int) -> d
     channels, height, width = shape
     levels = range(len(backbone.multipliers))
     attends = [level in backbone.attention for level in levels]
-    _check_told(backbone, shape)
+    _check_exportable(backbone, shape)
     return {
         "_class_name": "UNet2DModel",
         "act_fn": "silu",
@@ -268,7 +268,7 @@ def config_of(backbone: UNetLike, shape: Shape, classes: int, outputs: int) -> d
     }
 
 
-def _check_told(backbone: UNetLike, shape: Shape) -> None:
+def _check_exportable(backbone: UNetLike, shape: Shape) -> None:
     factor = 2 ** (len(backbone.multipliers) - 1)
     _require(
         shape[1] % factor == 0 and shape[2] % factor == 0,

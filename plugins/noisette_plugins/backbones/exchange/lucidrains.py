@@ -16,16 +16,16 @@ from torch import Tensor
 
 from noisette import Backbone, DataError
 from noisette.contracts.backbone import Pretrained
-from noisette_plugins.backbones.exchange.diffusers_process import named_schedule
+from noisette_plugins.backbones.exchange.diffusers_process import find_schedule
 from noisette_plugins.backbones.exchange.reading import read_archive, read_tensors
 
-__all__ = ["from_lucidrains", "load_lucidrains", "process_in"]
+__all__ = ["from_lucidrains", "load_lucidrains", "parse_process"]
 
 _ROUNDING = 1e-4
 """The tables are float32, and the betas come from differences of numbers that are near to each other."""
 
 
-def process_in(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def parse_process(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the keys `schedule`, `timesteps` and `objective`, as far as a saved state says them; else nothing.
 
     Args:
@@ -39,22 +39,24 @@ def process_in(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
         return {}
     if betas.ndim != 1 or not len(betas) or not bool(((betas > 0) & (betas <= 1)).all()):
         raise DataError(f"{path}: betas: expected variances within 0 and 1, (T,); they are damaged")
-    process = {"schedule": named_schedule(betas.tolist(), _ROUNDING), "timesteps": len(betas)}
+    process = {"schedule": find_schedule(betas.tolist(), _ROUNDING), "timesteps": len(betas)}
     weight = _table(state, "loss_weight")
-    return process if weight is None else {**process, "objective": _objective(betas, weight, path)}
+    return process if weight is None else {**process, "objective": _find_objective(betas, weight, path)}
 
 
-def _objective(betas: Tensor, weight: Tensor, path: Path) -> str:
+def _find_objective(betas: Tensor, weight: Tensor, path: Path) -> str:
     signal = (1 - betas).cumprod(0)
     snr = signal / (1 - signal)
     known = {"eps": torch.ones_like(snr), "x0": snr, "v": snr / (snr + 1)}
-    fits = [name for name, plain in known.items() if weight.shape == snr.shape and _is_one(weight, plain, snr)]
+    fits = [
+        name for name, plain in known.items() if weight.shape == snr.shape and _has_weighting(weight, plain, snr)
+    ]
     if len(fits) != 1:
         raise DataError(f"{path}: loss_weight: expected that of eps, x0 or v; it is none of them")
     return fits[0]
 
 
-def _is_one(weight: Tensor, plain: Tensor, snr: Tensor) -> bool:
+def _has_weighting(weight: Tensor, plain: Tensor, snr: Tensor) -> bool:
     """Return whether a loss is weighted so: plainly, or with snr bounded by its greatest value."""
     ratio = weight * snr / plain  # snr itself, or the bounded one
     return torch.allclose(ratio, snr.clamp(max=float(ratio.max())), rtol=1e-2, atol=1e-7)
@@ -106,23 +108,23 @@ def load_lucidrains(kind: Callable[..., Backbone], path: Path | str, *, ema: boo
         DataError: if it is no such file, or of a network that we cannot build.
     """
     path = Path(path)
-    read = _read(path)
-    theirs = _network_in(read, path, ema)
+    read = _read_file(path)
+    theirs = _extract_network(read, path, ema)
     state = from_lucidrains(theirs)
-    backbone = _options(kind, state, path)
-    inputs, outputs = _size(state, "enter.weight", 1, 4, path), _size(state, "leave.bias", 0, 1, path)
+    backbone = _make_backbone(kind, state, path)
+    inputs, outputs = _dimension(state, "enter.weight", 1, 4, path), _dimension(state, "leave.bias", 0, 1, path)
     if inputs > outputs:
         raise DataError(
             f"{path}: takes {inputs} channels and gives {outputs}: a self-conditioned network, which we cannot run"
         )
     model = read.get("model", read)
-    process = process_in(model if isinstance(model, Mapping) else {}, path)
-    return Pretrained(path, backbone, inputs, outputs, 0, None, state, process).checked()
+    process = parse_process(model if isinstance(model, Mapping) else {}, path)
+    return Pretrained(path, backbone, inputs, outputs, 0, None, state, process).validate()
 
 
 def from_lucidrains(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state of the library's `Unet` under our names; a weight that we have not keeps its own."""
-    renamed = {_ours(name): tensor.float() for name, tensor in state.items()}
+    renamed = {_our_name(name): tensor.float() for name, tensor in state.items()}
     for name, tensor in renamed.items():
         # linear attention keeps its memory with the positions last
         linear = name.endswith(".memory") and name.replace(".memory", ".leave.gain") in renamed
@@ -131,7 +133,7 @@ def from_lucidrains(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _ours(name: str) -> str:
+def _our_name(name: str) -> str:
     level = re.match(r"(down|up)s\.(\d+)\.([0-3])\.", name)
     if level:
         name = f"{level[1]}.{level[2]}.{_LEVEL[level[3]]}.{name[level.end() :]}"
@@ -140,37 +142,37 @@ def _ours(name: str) -> str:
     return name
 
 
-def _options(kind: Callable[..., Backbone], state: Mapping[str, Tensor], path: Path) -> Backbone:
+def _make_backbone(kind: Callable[..., Backbone], state: Mapping[str, Tensor], path: Path) -> Backbone:
     """Return the backbone whose weights these are."""
     levels = range(len({name.split(".")[1] for name in state if name.startswith("down.")}))
-    channels = _size(state, "embedding.inner.bias", 0, 1, path) // 4
+    channels = _dimension(state, "embedding.inner.bias", 0, 1, path) // 4
     memory = "middle_attention.memory"
-    heads, positions, head_channels = (_size(state, memory, axis, 4, path) for axis in (1, 2, 3))
+    heads, positions, head_channels = (_dimension(state, memory, axis, 4, path) for axis in (1, 2, 3))
     rates = "embedding.waves.rates"
     try:
         return kind(
             channels=channels,
             multipliers=tuple(
-                _size(state, _resize(state, level), 0, 1, path) // max(channels, 1) for level in levels
+                _dimension(state, _resize_bias(state, level), 0, 1, path) // max(channels, 1) for level in levels
             ),
             full_attention=tuple(level for level in levels if f"down.{level}.attention.leave.gain" not in state),
             heads=heads,
             memory=positions,
             head_channels=head_channels,
             time="learned" if rates in state else "fixed",
-            time_waves=_size(state, rates, 0, 1, path) if rates in state else 8,
+            time_waves=_dimension(state, rates, 0, 1, path) if rates in state else 8,
         )
     except ValidationError as error:
         raise DataError(f"{path}: is not like the library's Unet of today: {error}") from None
 
 
-def _resize(state: Mapping[str, Tensor], level: int) -> str:
+def _resize_bias(state: Mapping[str, Tensor], level: int) -> str:
     """Return the name of the bias of the layer that ends a level."""
     name = f"down.{level}.resize"
     return f"{name}.1.bias" if f"{name}.1.bias" in state else f"{name}.bias"
 
 
-def _network_in(read: Mapping[str, Any], path: Path, ema: bool) -> dict[str, Tensor]:
+def _extract_network(read: Mapping[str, Any], path: Path, ema: bool) -> dict[str, Tensor]:
     """Return the network's own weights, without the prefixes of what it was wrapped in."""
     averaged, plain = read.get("ema"), read.get("model", read)
     wrapped = averaged if ema and isinstance(averaged, Mapping) else plain
@@ -194,17 +196,17 @@ def _is_weight(name: str) -> bool:
     return "." in name  # the buffers of the process around it have bare names
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read_file(path: Path) -> Mapping[str, Any]:
     return read_tensors(path) if path.suffix == ".safetensors" else read_archive(path)
 
 
-def _size(state: Mapping[str, Tensor], name: str, axis: int, dimensions: int, path: Path) -> int:
+def _dimension(state: Mapping[str, Tensor], name: str, axis: int, dimensions: int, path: Path) -> int:
     """Return one side of a weight that must be there with so many dimensions."""
     weight = state.get(name)
     if weight is None or weight.ndim != dimensions:
-        came = "none" if weight is None else tuple(weight.shape)
+        actual = "none" if weight is None else tuple(weight.shape)
         raise DataError(
             f"{path}: is not like the library's Unet of today: {name}: expected {dimensions} dimensions; "
-            f"came {came}"
+            f"came {actual}"
         )
     return weight.shape[axis]

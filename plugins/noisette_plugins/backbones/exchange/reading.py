@@ -15,7 +15,7 @@ from torch import Tensor
 
 from noisette import DataError
 
-__all__ = ["Foreign", "Scheduler", "UNet2D", "read_archive", "read_json", "read_tensors"]
+__all__ = ["ForeignConfig", "Scheduler", "UNet2D", "read_archive", "read_json", "read_tensors"]
 
 _MAX_BYTES = 10_000_000
 
@@ -27,7 +27,7 @@ Word = Annotated[str, Field(max_length=80)]
 Blocks = Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
 
 
-class Foreign(BaseModel):
+class ForeignConfig(BaseModel):
     """Settings of another library, with the values that it takes where its config is silent."""
 
     model_config = ConfigDict(allow_inf_nan=False, frozen=True)
@@ -47,7 +47,7 @@ class Foreign(BaseModel):
             raise DataError(f"{source}: {where}: {first['msg']}; came {str(first['input'])[:80]!r}") from None
 
 
-class UNet2D(Foreign):
+class UNet2D(ForeignConfig):
     """UNet2DModel of diffusers 0.42."""
 
     attention_head_dim: Channels | None = 8
@@ -70,7 +70,7 @@ class UNet2D(Foreign):
     classes: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(None, alias="_noisette_classes")
 
 
-class Scheduler(Foreign):
+class Scheduler(ForeignConfig):
     """The schedulers of diffusers 0.42, as far as they say what a network was trained for."""
 
     beta_end: Beta = 0.02
@@ -116,7 +116,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = load_file(path)
     except Exception as error:  # of the format, of the system, and of types that torch does not know
         raise DataError(f"{path}: cannot be read: {error}") from None
-    _check(tensors, path)
+    _check_tensors(tensors, path)
     return tensors
 
 
@@ -148,11 +148,11 @@ def read_archive(path: Path) -> Mapping[str, Any]:
         raise DataError(f"{path}: expected weights by name; came {type(read).__name__}")
     for part in (read, *read.values()):
         if isinstance(part, Mapping):
-            _check(part, path)
+            _check_tensors(part, path)
     return read
 
 
-def _check(tensors: Mapping[Any, Any], path: Path) -> None:
+def _check_tensors(tensors: Mapping[Any, Any], path: Path) -> None:
     """Refuse tensors that cannot be computed with, or that one value was expanded to."""
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):

@@ -1,4 +1,4 @@
-"""Fully connected layers over all values of a picture: no convolution, made for one size."""
+"""Fully connected layers over all values of an image: no convolution, made for one size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Dense(Backbone):
-    """Fully connected layers over all values of a picture: no convolution, made for one size.
+    """Fully connected layers over all values of an image: no convolution, made for one size.
 
     It would want to declare that it is not equivariant to shifts, and works at the size it was built for alone.
     """

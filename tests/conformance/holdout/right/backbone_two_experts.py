@@ -1,4 +1,4 @@
-"""Two networks, one for much noise and one for little, switched by each picture's step."""
+"""Two networks, one for much noise and one for little, switched by each image's step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TwoExperts(Backbone):
-    """Two networks, one for much noise and one for little, switched by each picture's step.
+    """Two networks, one for much noise and one for little, switched by each image's step.
 
     A batch of one noise level leaves the other network without gradients. It would want to declare that its
     output jumps at the step where they meet, and that half of its weights have no part in a call.

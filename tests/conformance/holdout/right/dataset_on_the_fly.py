@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class OnTheFly(Dataset):
     """Plane waves made when they are read: each from its own seed, the splits from other seeds, grey and RGB mixed.
 
-    Sizes differ from picture to picture. It would want to declare that it takes no room in the cache.
+    Sizes differ from image to image. It would want to declare that it takes no room in the cache.
     """
 
     name: ClassVar[str] = "waves"
     licence: ClassVar[str] = "CC0"
     source: ClassVar[str] = "made when they are read"
 
-    count: int = Field(64, ge=4, description="pictures to train on; a quarter as many are held out")
+    count: int = Field(64, ge=4, description="images to train on; a quarter as many are held out")
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the waves."""

@@ -47,8 +47,8 @@ class Histogram(Features):
         centres = torch.linspace(0, 255, self.bins, device=device)
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device, torch.float32).expand(-1, 3, -1, -1).flatten(2)
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device, torch.float32).expand(-1, 3, -1, -1).flatten(2)
             apart = (x[..., None] - centres).abs() * (self.bins - 1) / 255
             return (1 - apart).clamp(min=0).mean(dim=2).flatten(1)
 

@@ -43,8 +43,8 @@ class Quantiles(Features):
 
         places = torch.linspace(0, 1, self.count, device=device)
 
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device).float().flatten(2) / 255
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device).float().flatten(2) / 255
             if not len(x):
                 return x.new_empty(0, 3 * places.numel())
             found = torch.quantile(x, places, dim=2).permute(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Mean brightness of the judged pictures, which is neither good nor bad."""
+"""Mean brightness of the judged images, which is neither good nor bad."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class Brightness(Metric):
-    """Mean brightness of the judged pictures, which is neither good nor bad."""
+    """Mean brightness of the judged images, which is neither good nor bad."""
 
     name: ClassVar[str] = "brightness"
-    needs: ClassVar[Literal["features", "pictures", "model"]] = "pictures"
+    needs: ClassVar[Literal["features", "images", "model"]] = "images"
     better: ClassVar[Literal["lower", "higher", "neither"]] = "neither"
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return count, mean and scatter of the pictures' means, those of `batch` added, float64."""
+        """Return count, mean and scatter of the images' means, those of `batch` added, float64."""
         import torch
 
-        if not len(batch.pictures):
+        if not len(batch.images):
             return dict(state)
-        means = batch.pictures.detach().cpu().flatten(1).to(torch.float64).mean(dim=1) / 255
+        means = batch.images.detach().cpu().flatten(1).to(torch.float64).mean(dim=1) / 255
         centre = means.mean()
         seen = {"count": torch.tensor(len(means)), "mean": centre, "scatter": (means - centre).square().sum()}
         return self.merge(state, seen)
@@ -49,11 +49,11 @@ class Brightness(Metric):
         """Return `brightness` with the error of a mean.
 
         Raises:
-            DataError: if fewer than 2 pictures are judged.
+            DataError: if fewer than 2 images are judged.
         """
         count = int(generated["count"]) if generated else 0
         if count < 2:
-            raise DataError(f"brightness: expected at least 2 judged pictures; got {count}")
+            raise DataError(f"brightness: expected at least 2 judged images; got {count}")
         error = math.sqrt(float(generated["scatter"]) / (count - 1) / count)
         return {"brightness": Estimate(float(generated["mean"]), error)}
 

@@ -21,7 +21,7 @@ class Edm(Objective):
 
     name: ClassVar[str] = "edm-output"
 
-    data: float = Field(0.5, gt=0, description="standard deviation of the pictures")
+    data: float = Field(0.5, gt=0, description="standard deviation of the images")
 
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return (sigma x0 - d² alpha eps) / (d sqrt(d² alpha² + sigma²))."""

@@ -24,7 +24,7 @@ class Preconditioned(Objective):
     name: ClassVar[str] = "edm"
     paper: ClassVar[str] = "Karras, Aittala, Aila & Laine 2022, table 1"
 
-    data: float = Field(0.5, gt=0, description="standard deviation of the pictures' values")
+    data: float = Field(0.5, gt=0, description="standard deviation of the images' values")
 
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return (x0 - c_skip x_t) / c_out."""

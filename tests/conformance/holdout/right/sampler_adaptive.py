@@ -1,4 +1,4 @@
-"""Euler's steps, corrected by Heun's rule for those pictures whose own error is above a tolerance."""
+"""Euler's steps, corrected by Heun's rule for those images whose own error is above a tolerance."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Adaptive(Sampler):
-    """Euler's steps, corrected by Heun's rule for those pictures whose own error is above a tolerance.
+    """Euler's steps, corrected by Heun's rule for those images whose own error is above a tolerance.
 
-    Whether a picture is corrected hangs on that picture alone; the network is not called again where none is. It
+    Whether an image is corrected hangs on that image alone; the network is not called again where none is. It
     would want to declare that `network_calls` is a most, not a count, and that its order is between 1 and 2.
     """
 
@@ -30,12 +30,12 @@ class Adaptive(Sampler):
     tolerance: float = Field(0.01, ge=0, description="root mean square change of eps that is let pass")
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        """Step with Euler's rule; correct the pictures whose noise changed since the step before."""
+        """Step with Euler's rule; correct the images whose noise changed since the step before."""
         import torch
 
-        schedule, before = denoise.schedule, None
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process, before = denoise.process, None
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             here = denoise(x, t)
             x = alpha_s * here.x0 + sigma_s * here.eps
             if s >= 0 and alpha_t > 0:

@@ -25,9 +25,9 @@ class Alternating(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Take the first, third, ... step by Heun's rule, but not the last one."""
-        schedule = denoise.schedule
-        for number, (t, s) in enumerate(pairwise(schedule.timesteps(self.steps, self.spacing))):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process = denoise.process
+        for number, (t, s) in enumerate(pairwise(process.timesteps(self.steps, self.spacing))):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             here = denoise(x, t)
             ahead = alpha_s * here.x0 + sigma_s * here.eps
             if number % 2 == 0 and s >= 0:

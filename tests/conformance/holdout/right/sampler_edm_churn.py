@@ -14,7 +14,7 @@ from noisette import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette import Denoiser, Noise, Tables
+    from noisette import Denoiser, Noise, Process
 
 
 class EDMChurn(Sampler):
@@ -27,20 +27,20 @@ class EDMChurn(Sampler):
     paper: ClassVar[str] = "Karras, Aittala, Aila & Laine 2022, algorithm 2"
     order: ClassVar[int] = 2
     stochastic: ClassVar[bool] = True
-    goes_back: ClassVar[bool] = True
+    renoises: ClassVar[bool] = True
     bias: ClassVar[float] = 0.02
 
     churn: float = Field(0.2, ge=0, description="how much noise is added: sigma / alpha rises by this share")
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Add noise up to step `up`, then step from there to s by Heun's rule."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            up = self._noisier(schedule, t)
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            up = self._noisier(process, t)
             if up > t:
-                jump = schedule.jump(up, t)
+                jump = process.step_variance(up, t)
                 x = sqrt(1 - jump) * x + sqrt(jump) * noise()
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(up), schedule(s)
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(up), process(s)
             here = denoise(x, up)
             x = alpha_s * here.x0 + sigma_s * here.eps
             if s >= 0 and alpha_t > 0:
@@ -48,10 +48,10 @@ class EDMChurn(Sampler):
                 x = x + (sigma_s - alpha_s * sigma_t / alpha_t) / 2 * (there.eps - here.eps)
             yield x
 
-    def _noisier(self, schedule: Tables, t: int) -> int:
-        ratios, up = schedule.ratios, t
+    def _noisier(self, process: Process, t: int) -> int:
+        ratios, up = process.ratios, t
         wanted = ratios[t] * (1 + self.churn)
-        while up + 1 < len(schedule) and ratios[up + 1] <= wanted and isfinite(ratios[up + 1]):
+        while up + 1 < len(process) and ratios[up + 1] <= wanted and isfinite(ratios[up + 1]):
             up += 1
         return up
 

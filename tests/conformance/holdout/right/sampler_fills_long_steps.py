@@ -22,12 +22,12 @@ class Filling(Sampler):
 
     def trajectory(self, denoise, x, noise):
         """Step to alpha_s x0 + sigma_s eps over the filled walk."""
-        schedule = denoise.schedule
-        given = schedule.timesteps(self.steps, self.spacing)
+        process = denoise.process
+        given = process.timesteps(self.steps, self.spacing)
         walk = [given[0]]
         for s in given[1:]:
             while s >= 0 and walk[-1] - s > 1:
-                apart = schedule.half_log_snr(s) - schedule.half_log_snr(walk[-1])
+                apart = process.half_log_snr(s) - process.half_log_snr(walk[-1])
                 if apart <= self.longest or not math.isfinite(apart):
                     break
                 pieces = min(math.ceil(apart / self.longest), walk[-1] - s)
@@ -36,13 +36,13 @@ class Filling(Sampler):
         walk = sorted(set(walk), reverse=True)
         for t, s in pairwise(walk):
             seen = denoise(x, t)
-            alpha, sigma = schedule(s)
+            alpha, sigma = process(s)
             x = alpha * seen.x0 + sigma * seen.eps
             yield x
 
 
 PLUGIN = Filling
 NOTE = (
-    "The number of steps is its own, which adaptive says; levels hang on the schedule alone, so pictures "
+    "The number of steps is its own, which adaptive says; levels hang on the schedule alone, so images "
     "of a batch do not."
 )

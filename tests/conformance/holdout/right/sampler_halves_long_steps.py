@@ -28,11 +28,11 @@ class HalvesLongSteps(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step by Euler's rule, with one level more inside long steps."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            for a, b in pairwise(self._levels(schedule.ratios, t, s)):
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            for a, b in pairwise(self._levels(process.ratios, t, s)):
                 seen = denoise(x, a)
-                alpha, sigma = schedule(b)
+                alpha, sigma = process(b)
                 x = alpha * seen.x0 + sigma * seen.eps
             yield x
 

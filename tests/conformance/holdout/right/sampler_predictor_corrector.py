@@ -32,11 +32,11 @@ class PredictorCorrector(Sampler):
     size: float = Field(0.05, gt=0, lt=1, description="size of the Langevin step in units of sigma²")
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        """Predict, then correct; the clean picture is not corrected."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        """Predict, then correct; the clean image is not corrected."""
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
+            alpha_s, sigma_s = process(s)
             x = alpha_s * seen.x0 + sigma_s * seen.eps
             if s >= 0:
                 delta = self.size * sigma_s**2

@@ -32,16 +32,16 @@ class SDEMultistep(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step exactly for an x0 that is linear in lambda, of the equation whose noise is eta times as strong."""
-        schedule, before, length = denoise.schedule, None, 0.0
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-            h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
-            x0 = picture = denoise(x, t).x0
+        process, before, length = denoise.process, None, 0.0
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (_, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
+            h = process.half_log_snr(s) - process.half_log_snr(t)
+            x0 = image = denoise(x, t).x0
             if before is not None and isfinite(h) and isfinite(length):
-                picture = x0 + h / (2 * length) * (x0 - before)
+                image = x0 + h / (2 * length) * (x0 - before)
             square = self.eta**2
             fades = exp(-square * h) if square else 1.0
-            x = sigma_s / sigma_t * fades * x - alpha_s * expm1(-(1 + square) * h) * picture
+            x = sigma_s / sigma_t * fades * x - alpha_s * expm1(-(1 + square) * h) * image
             if s >= 0 and self.eta > 0:
                 x = x + sigma_s * sqrt(-expm1(-2 * square * h)) * noise()
             before, length = x0, h

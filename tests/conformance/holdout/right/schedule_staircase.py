@@ -16,7 +16,7 @@ class Staircase(Schedule):
     """Betas that do not rise from step to step: a fast and a slow step take turns about a line."""
 
     name: ClassVar[str] = "staircase"
-    rises: ClassVar[bool] = False
+    is_monotonic: ClassVar[bool] = False
 
     swing: float = Field(0.5, ge=0, lt=1, description="relative distance of both from the line")
 

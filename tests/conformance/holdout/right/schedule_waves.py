@@ -19,7 +19,7 @@ class Waves(Schedule):
     """A linear schedule with a ripple: its betas fall in places."""
 
     name: ClassVar[str] = "ripples"
-    rises: ClassVar[bool] = False
+    is_monotonic: ClassVar[bool] = False
 
     ripple: float = Field(0.3, ge=0, lt=1, description="height of the ripple, as a share")
 

@@ -64,7 +64,7 @@ class AttendsAcrossBatch(Backbone):
 KIND = "backbone"
 PLUGIN = AttendsAcrossBatch
 CAUSE = (
-    "attention without batch_first attends over the batch, not over the places of a picture: pictures "
+    "attention without batch_first attends over the batch, not over the places of an image: images "
     "influence one another"
 )
 WORDS = ("batch", "influence", "alone")

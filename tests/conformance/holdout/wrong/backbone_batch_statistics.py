@@ -59,7 +59,5 @@ class BatchStatistics(Backbone):
 
 KIND = "backbone"
 PLUGIN = BatchStatistics
-CAUSE = (
-    "batch normalisation without running statistics: pictures of a batch influence one another in evaluation mode"
-)
+CAUSE = "batch normalisation without running statistics: images of a batch influence one another in evaluation mode"
 WORDS = ("batch", "influence", "alone")

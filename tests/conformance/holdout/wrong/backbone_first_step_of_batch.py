@@ -60,7 +60,7 @@ class FirstStepOfBatch(Backbone):
 KIND = "backbone"
 PLUGIN = FirstStepOfBatch
 CAUSE = (
-    "all pictures of a batch are told the step of the first: right in sampling, wrong in training, where "
-    "every picture has its own"
+    "all images of a batch are told the step of the first: right in sampling, wrong in training, where "
+    "every image has its own"
 )
-WORDS = ("step", "t", "batch", "picture")
+WORDS = ("step", "t", "batch", "image")

@@ -62,5 +62,5 @@ class SquareOnly(Backbone):
 
 KIND = "backbone"
 PLUGIN = SquareOnly
-CAUSE = "the columns get a table as long as the height, so wider pictures fail with a bare error"
+CAUSE = "the columns get a table as long as the height, so wider images fail with a bare error"
 WORDS = ("square", "width", "height", "shape")

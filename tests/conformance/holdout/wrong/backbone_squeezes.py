@@ -59,5 +59,5 @@ class Squeezes(Backbone):
 
 KIND = "backbone"
 PLUGIN = Squeezes
-CAUSE = "the output is squeezed: a batch of one picture, or one channel, loses an axis"
+CAUSE = "the output is squeezed: a batch of one image, or one channel, loses an axis"
 WORDS = ("shape", "batch", "one")

@@ -35,5 +35,5 @@ class GlobalRandom(Dataset):
 
 KIND = "dataset"
 PLUGIN = GlobalRandom
-CAUSE = "pictures are drawn from Python's global random: other ones at every reading"
+CAUSE = "images are drawn from Python's global random: other ones at every reading"
 WORDS = ("same", "order", "random", "determin", "twice")

@@ -21,7 +21,7 @@ class GoesOn(Dataset):
     licence: ClassVar[str] = "CC0"
     source: ClassVar[str] = "made here"
 
-    seed: int = Field(0, ge=0, description="seed of the pictures")
+    seed: int = Field(0, ge=0, description="seed of the images")
 
     _generators: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -39,5 +39,5 @@ class GoesOn(Dataset):
 
 KIND = "dataset"
 PLUGIN = GoesOn
-CAUSE = "the generator of the pictures lives in the data set, so a second reading goes on where the first ended"
+CAUSE = "the generator of the images lives in the data set, so a second reading goes on where the first ended"
 WORDS = ("second", "same", "order", "twice", "state")

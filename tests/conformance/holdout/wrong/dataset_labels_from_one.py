@@ -1,4 +1,4 @@
-"""Flat grey pictures of four classes."""
+"""Flat grey images of four classes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class LabelsFromOne(Dataset):
-    """Flat grey pictures of four classes."""
+    """Flat grey images of four classes."""
 
     name: ClassVar[str] = "greys-from-one"
     licence: ClassVar[str] = "CC0"
     source: ClassVar[str] = "made here"
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the pictures."""
+        """Yield the images."""
         from PIL import Image
 
         for number in range(60):

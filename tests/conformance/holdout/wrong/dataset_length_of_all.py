@@ -1,4 +1,4 @@
-"""Flat grey pictures."""
+"""Flat grey images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class LengthOfAll(Dataset):
-    """Flat grey pictures."""
+    """Flat grey images."""
 
     name: ClassVar[str] = "greys-counted"
     licence: ClassVar[str] = "CC0"
     source: ClassVar[str] = "made here"
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the pictures."""
+        """Yield the images."""
         from PIL import Image
 
         for number in range(120):

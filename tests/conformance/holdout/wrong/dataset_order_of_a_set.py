@@ -1,4 +1,4 @@
-"""Flat grey pictures, one class for each grey."""
+"""Flat grey images, one class for each grey."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class OrderOfASet(Dataset):
-    """Flat grey pictures, one class for each grey."""
+    """Flat grey images, one class for each grey."""
 
     name: ClassVar[str] = "greys-by-name"
     licence: ClassVar[str] = "CC0"
     source: ClassVar[str] = "made here"
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield ten pictures of each grey."""
+        """Yield ten images of each grey."""
         from PIL import Image
 
         names = self.classes()
@@ -37,7 +37,7 @@ class OrderOfASet(Dataset):
 KIND = "dataset"
 PLUGIN = OrderOfASet
 CAUSE = (
-    "names are kept in a set of strings: their order, and with it that of the pictures and classes, is "
+    "names are kept in a set of strings: their order, and with it that of the images and classes, is "
     "another in every process"
 )
 WORDS = ("order", "process", "hash", "same")

@@ -1,4 +1,4 @@
-"""Flat grey pictures."""
+"""Flat grey images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class ResumesOneLate(Dataset):
-    """Flat grey pictures."""
+    """Flat grey images."""
 
     name: ClassVar[str] = "greys-resumed"
     licence: ClassVar[str] = "CC0"
     source: ClassVar[str] = "made here"
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the pictures."""
+        """Yield the images."""
         for number in self._numbers(split):
             yield self._example(number)
 
@@ -41,5 +41,5 @@ class ResumesOneLate(Dataset):
 
 KIND = "dataset"
 PLUGIN = ResumesOneLate
-CAUSE = "examples_from begins one picture late, so a preparation that was stopped lacks a picture"
+CAUSE = "examples_from begins one image late, so a preparation that was stopped lacks an image"
 WORDS = ("examples_from", "start", "skip")

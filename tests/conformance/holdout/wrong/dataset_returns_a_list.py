@@ -21,16 +21,16 @@ class Listing(Dataset):
     size: int = Field(16, ge=8, le=64, description="height and width in pixels")
 
     def examples(self, split, cache):
-        """Yield the pictures; every tenth is held out."""
+        """Yield the images; every tenth is held out."""
         return [self._example(index) for index in self._indices(split)]
 
     def examples_from(self, split, cache, start):
-        """Yield the pictures without the first ones, which are not drawn."""
+        """Yield the images without the first ones, which are not drawn."""
         for index in self._indices(split)[start:]:
             yield self._example(index)
 
     def length(self, split):
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self._indices(split))
 
     def classes(self):

@@ -32,5 +32,5 @@ class SharedTest(Dataset):
 
 KIND = "dataset"
 PLUGIN = SharedTest
-CAUSE = "the test split is the beginning of the train split: held-out results are those of training pictures"
+CAUSE = "the test split is the beginning of the train split: held-out results are those of training images"
 WORDS = ("train", "test", "shared", "held", "split")

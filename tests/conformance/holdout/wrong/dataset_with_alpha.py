@@ -33,5 +33,5 @@ class WithAlpha(Dataset):
 
 KIND = "dataset"
 PLUGIN = WithAlpha
-CAUSE = "pictures are RGBA where L or RGB is promised: transparency is lost or has a fourth channel"
+CAUSE = "images are RGBA where L or RGB is promised: transparency is lost or has a fourth channel"
 WORDS = ("mode", "RGBA", "RGB")

@@ -42,8 +42,8 @@ class GreyAsRed(Features):
         weights = self._weights().to(device)
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device).float() / 127.5 - 1
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device).float() / 127.5 - 1
             x = F.pad(x, (0, 0, 0, 0, 0, 3 - x.shape[1]))
             x = F.interpolate(x, size=(32, 32), mode="bilinear", antialias=True, align_corners=False)
             return F.relu(F.conv2d(x, weights, stride=4)).mean(dim=(2, 3))
@@ -59,7 +59,7 @@ class GreyAsRed(Features):
 KIND = "features"
 PLUGIN = GreyAsRed
 CAUSE = (
-    "grey pictures are padded with two channels of zeros, not repeated to three: the same picture as RGB "
+    "grey images are padded with two channels of zeros, not repeated to three: the same image as RGB "
     "has other features"
 )
 WORDS = ("grey", "gray", "channel", "repeat")

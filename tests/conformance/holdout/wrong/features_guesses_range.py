@@ -52,8 +52,8 @@ class GuessesRange(Features):
         first, second = (weight.to(device) for weight in self._weights())
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device, torch.float32)
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device, torch.float32)
             if x.max() > 1:
                 x = x / 255
             x = 2 * x - 1

@@ -51,8 +51,8 @@ class HashSalted(Features):
         first, second = (weight.to(device) for weight in self._weights())
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device, torch.float32) / 127.5 - 1
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device, torch.float32) / 127.5 - 1
             x = F.adaptive_avg_pool2d(x, 16).expand(-1, 3, -1, -1)
             x = F.relu(F.conv2d(x, first, stride=2, padding=1))
             return F.relu(F.conv2d(x, second, stride=2, padding=1)).mean(dim=(2, 3))

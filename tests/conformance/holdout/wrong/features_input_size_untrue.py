@@ -27,7 +27,7 @@ class Sized(Features):
 
     @property
     def resizing(self) -> str:
-        """How pictures are scaled."""
+        """How images are scaled."""
         return "anti-aliased bicubic to 64x64"
 
     @property
@@ -48,10 +48,10 @@ class Sized(Features):
 
         return extractor(self._network(), self._prepare, 64, device)
 
-    def _prepare(self, pictures):
+    def _prepare(self, images):
         from noisette_plugins.features.resize import clean
 
-        return clean(pictures, 32) / 127.5 - 1
+        return clean(images, 32) / 127.5 - 1
 
     def _weights(self):
         import torch
@@ -79,7 +79,7 @@ class Sized(Features):
 
 PLUGIN = Sized
 CAUSE = (
-    "input_size and resizing say 64 pixels, but pictures are scaled to 32: the protocol is wrong, and "
-    "pictures brought to input_size first are scaled twice."
+    "input_size and resizing say 64 pixels, but images are scaled to 32: the protocol is wrong, and "
+    "images brought to input_size first are scaled twice."
 )
 WORDS = ("input_size", "size", "resiz", "64")

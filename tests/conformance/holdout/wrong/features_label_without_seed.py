@@ -27,7 +27,7 @@ class Anonymous(Features):
 
     @property
     def resizing(self) -> str:
-        """How pictures are scaled."""
+        """How images are scaled."""
         return "anti-aliased bicubic to 32x32"
 
     @property
@@ -48,10 +48,10 @@ class Anonymous(Features):
 
         return extractor(self._network(), self._prepare, 64, device)
 
-    def _prepare(self, pictures):
+    def _prepare(self, images):
         from noisette_plugins.features.resize import clean
 
-        return clean(pictures, 32) / 127.5 - 1
+        return clean(images, 32) / 127.5 - 1
 
     def _weights(self):
         import torch

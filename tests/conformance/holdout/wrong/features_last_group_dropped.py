@@ -27,7 +27,7 @@ class Grouped(Features):
 
     @property
     def resizing(self) -> str:
-        """How pictures are scaled."""
+        """How images are scaled."""
         return "anti-aliased bicubic to 32x32"
 
     @property
@@ -49,20 +49,20 @@ class Grouped(Features):
         network, prepare = self._network().eval().to(device), self._prepare
 
         @torch.no_grad()
-        def extract(pictures):
+        def extract(images):
             parts = []
-            size = min(8, max(len(pictures), 1))
-            for start in range(0, len(pictures) - size + 1, size):
-                x = prepare(pictures[start : start + size].to(device, torch.float32)).expand(-1, 3, -1, -1)
+            size = min(8, max(len(images), 1))
+            for start in range(0, len(images) - size + 1, size):
+                x = prepare(images[start : start + size].to(device, torch.float32)).expand(-1, 3, -1, -1)
                 parts.extend(network(each[None]) for each in x)
             return torch.cat(parts) if parts else torch.empty(0, 64, device=device)
 
         return extract
 
-    def _prepare(self, pictures):
+    def _prepare(self, images):
         from noisette_plugins.features.resize import clean
 
-        return clean(pictures, 32) / 127.5 - 1
+        return clean(images, 32) / 127.5 - 1
 
     def _weights(self):
         import torch
@@ -89,5 +89,5 @@ class Grouped(Features):
 
 
 PLUGIN = Grouped
-CAUSE = "An incomplete last group of 8 pictures is left out: fewer rows than pictures."
-WORDS = ("rows", "(n,", "shape", "pictures", "n ")
+CAUSE = "An incomplete last group of 8 images is left out: fewer rows than images."
+WORDS = ("rows", "(n,", "shape", "images", "n ")

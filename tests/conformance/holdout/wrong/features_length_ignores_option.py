@@ -41,8 +41,8 @@ class LengthIgnoresOption(Features):
         from torch.nn import functional as F
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device, torch.float32).expand(-1, 3, -1, -1) / 255
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device, torch.float32).expand(-1, 3, -1, -1) / 255
             return F.adaptive_avg_pool2d(x, self.cells).flatten(1)
 
         return extract

@@ -42,8 +42,8 @@ class OneSize(Features):
         weights = self._weights().to(device)
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device).float() / 127.5 - 1
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device).float() / 127.5 - 1
             x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
             return F.relu(F.conv2d(x, weights, stride=4)).flatten(1) @ torch.eye(64, device=device).repeat(49, 1)
 
@@ -57,7 +57,5 @@ class OneSize(Features):
 
 KIND = "features"
 PLUGIN = OneSize
-CAUSE = (
-    "the projection is made for 32x32 pictures that are not resized: other sizes fail, though input_size says any"
-)
+CAUSE = "the projection is made for 32x32 images that are not resized: other sizes fail, though input_size says any"
 WORDS = ("size", "resiz")

@@ -43,8 +43,8 @@ class RunningStatistics(Features):
         norm = torch.nn.BatchNorm1d(64).to(device)
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device).float() / 127.5 - 1
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device).float() / 127.5 - 1
             x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
             x = F.interpolate(x, size=(32, 32), mode="bilinear", antialias=True, align_corners=False)
             h: Tensor = norm(F.relu(F.conv2d(x, weights, stride=4)).mean(dim=(2, 3)))
@@ -61,6 +61,6 @@ class RunningStatistics(Features):
 KIND = "features"
 PLUGIN = RunningStatistics
 CAUSE = (
-    "the network is left in training mode: batches influence pictures, and running statistics move with every call"
+    "the network is left in training mode: batches influence images, and running statistics move with every call"
 )
 WORDS = ("batch", "eval", "train", "determin", "call")

@@ -42,8 +42,8 @@ class Unseeded(Features):
         weights = self._weights().to(device)
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = pictures.to(device).float() / 127.5 - 1
+        def extract(images: Tensor) -> Tensor:
+            x = images.to(device).float() / 127.5 - 1
             x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
             x = F.interpolate(x, size=(32, 32), mode="bilinear", antialias=True, align_corners=False)
             return F.relu(F.conv2d(x, weights, stride=4)).mean(dim=(2, 3))

@@ -42,8 +42,8 @@ class Wraps(Features):
         weights = self._weights().to(device)
 
         @torch.no_grad()
-        def extract(pictures: Tensor) -> Tensor:
-            x = (pictures.to(device) - 128).float() / 127.5
+        def extract(images: Tensor) -> Tensor:
+            x = (images.to(device) - 128).float() / 127.5
             x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
             x = F.interpolate(x, size=(32, 32), mode="bilinear", antialias=True, align_corners=False)
             return F.relu(F.conv2d(x, weights, stride=4)).mean(dim=(2, 3))
@@ -58,5 +58,5 @@ class Wraps(Features):
 
 KIND = "features"
 PLUGIN = Wraps
-CAUSE = "pictures are centred while they are uint8, which wraps round: dark values become bright"
+CAUSE = "images are centred while they are uint8, which wraps round: dark values become bright"
 WORDS = ("uint8", "dark", "bright", "range", "monoton", "wrap")

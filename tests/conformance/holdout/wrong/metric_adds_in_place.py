@@ -33,7 +33,7 @@ class AddsInPlace(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `mean_in_place`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         means = [state["sum"] / state["count"] for state in (generated, reference)]
         return {"mean_in_place": Estimate(float((means[0] - means[1]).norm()))}
 

@@ -36,7 +36,7 @@ class CountInName(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `mean_distance_<count>`."""
         if not generated or not reference:
-            raise DataError("count-in-name: expected pictures in both sets; one is empty")
+            raise DataError("count-in-name: expected images in both sets; one is empty")
         means = [state["sum"] / state["count"] for state in (generated, reference)]
         name = f"mean_distance_{int(generated['count'])}"
         return {name: Estimate(float((means[0] - means[1]).norm()))}

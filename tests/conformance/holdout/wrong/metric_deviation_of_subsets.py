@@ -37,7 +37,7 @@ class DeviationOfSubsets(Metric):
         import torch
 
         if any(not state or len(state["features"]) < 4 for state in (generated, reference)):
-            raise DataError("expected at least 4 pictures in both sets")
+            raise DataError("expected at least 4 images in both sets")
         x, y = (_sorted(state["features"].double()) for state in (generated, reference))
         size, generator = min(len(x), len(y)) * 3 // 4, torch.Generator().manual_seed(0)
         values = []

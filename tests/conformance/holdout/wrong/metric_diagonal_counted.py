@@ -1,4 +1,4 @@
-"""Unbiased kernel distance of all pictures."""
+"""Unbiased kernel distance of all images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DiagonalCounted(Metric):
-    """Unbiased kernel distance of all pictures."""
+    """Unbiased kernel distance of all images."""
 
     name: ClassVar[str] = "kid-all"
     paper: ClassVar[str] = "Gretton et al. 2012, eq. 3"
@@ -29,7 +29,7 @@ class DiagonalCounted(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `kid_all`."""
         if any(not state or len(state["features"]) < 2 for state in (generated, reference)):
-            raise DataError("expected at least 2 pictures in both sets")
+            raise DataError("expected at least 2 images in both sets")
         x, y = generated["features"].double(), reference["features"].double()
         xx, yy, xy = ((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
         n, m = len(x), len(y)
@@ -40,7 +40,7 @@ class DiagonalCounted(Metric):
 KIND = "metric"
 PLUGIN = DiagonalCounted
 CAUSE = (
-    "the kernel of each picture with itself is counted, though the value is said to be unbiased: it grows"
+    "the kernel of each image with itself is counted, though the value is said to be unbiased: it grows"
     " as sets get smaller and is never 0"
 )
 WORDS = ("bias", "size", "count", "small")

@@ -30,7 +30,7 @@ class ErrorOfChunks(Metric):
         import torch
 
         if not generated or not reference or len(generated["features"]) < 20:
-            raise DataError("expected at least 20 judged pictures, and a reference")
+            raise DataError("expected at least 20 judged images, and a reference")
         radii = (generated["features"].double() - reference["features"].double().mean(dim=0)).norm(dim=1)
         means = torch.stack([chunk.mean() for chunk in radii.tensor_split(10)])
         return {"radius_chunks": Estimate(float(radii.mean()), float(means.std() / 10**0.5))}
@@ -39,7 +39,7 @@ class ErrorOfChunks(Metric):
 KIND = "metric"
 PLUGIN = ErrorOfChunks
 CAUSE = (
-    "the standard error is that of ten consecutive chunks of the pictures: it hangs on their order, and "
+    "the standard error is that of ten consecutive chunks of the images: it hangs on their order, and "
     "on how the set was merged"
 )
 WORDS = ("order", "stderr", "error")

@@ -1,4 +1,4 @@
-"""Mean brightness of pictures, beside the reference's."""
+"""Mean brightness of images, beside the reference's."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class ErrorOverN(Metric):
-    """Mean brightness of pictures, beside the reference's."""
+    """Mean brightness of images, beside the reference's."""
 
     name: ClassVar[str] = "brightness"
-    needs: ClassVar[Literal["features", "pictures"]] = "pictures"
+    needs: ClassVar[Literal["features", "images"]] = "images"
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return count, sum and squares of the pictures' means."""
-        means = batch.pictures.double().flatten(1).mean(dim=1).cpu()
+        """Return count, sum and squares of the images' means."""
+        means = batch.images.double().flatten(1).mean(dim=1).cpu()
         new = {"count": torch_int(len(means)), "sum": means.sum(), "squares": means.square().sum()}
         return self.merge(state, new)
 
@@ -35,7 +35,7 @@ class ErrorOverN(Metric):
 
     def _mean(self, state: State) -> tuple[float, float]:
         if not state or int(state["count"]) < 2:
-            raise DataError("expected at least 2 pictures")
+            raise DataError("expected at least 2 images")
         n = int(state["count"])
         mean = float(state["sum"]) / n
         variance = max(float(state["squares"]) / n - mean**2, 0.0) * n / (n - 1)
@@ -53,6 +53,6 @@ KIND = "metric"
 PLUGIN = ErrorOverN
 CAUSE = (
     "the standard error is the deviation over n where it must be over the root of n: ten times too small "
-    "for 100 pictures"
+    "for 100 images"
 )
 WORDS = ("stderr", "error", "small")

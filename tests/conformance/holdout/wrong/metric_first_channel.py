@@ -14,11 +14,11 @@ class FirstChannel(Metric):
     """Difference of the histograms of values."""
 
     name: ClassVar[str] = "histogram"
-    needs: ClassVar[Literal["features", "pictures"]] = "pictures"
+    needs: ClassVar[Literal["features", "images"]] = "images"
 
     def update(self, state: State, batch: Batch) -> State:
         """Return counts of the 256 values."""
-        counts = batch.pictures[:, 0].flatten().long().cpu().bincount(minlength=256)
+        counts = batch.images[:, 0].flatten().long().cpu().bincount(minlength=256)
         return self.merge(state, {"counts": counts})
 
     def merge(self, a: State, b: State) -> State:
@@ -28,7 +28,7 @@ class FirstChannel(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `histogram`, the total variation distance."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         shares = [state["counts"].double() / state["counts"].sum() for state in (generated, reference)]
         return {"histogram": Estimate(float((shares[0] - shares[1]).abs().sum() / 2))}
 

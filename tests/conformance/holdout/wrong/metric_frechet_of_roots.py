@@ -31,7 +31,7 @@ class FrechetOfRoots(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `frechet_roots`."""
         if any(not state or len(state["features"]) < 2 for state in (generated, reference)):
-            raise DataError("expected at least 2 pictures in both sets")
+            raise DataError("expected at least 2 images in both sets")
         x, y = generated["features"].double(), reference["features"].double()
         cov_x, cov_y = x.T.cov().reshape(x.shape[1], -1), y.T.cov().reshape(y.shape[1], -1)
         cross = (_root(cov_x) * _root(cov_y)).sum()

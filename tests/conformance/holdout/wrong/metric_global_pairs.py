@@ -1,4 +1,4 @@
-"""Mean distance of random pairs of pictures, beside the reference's: diversity."""
+"""Mean distance of random pairs of images, beside the reference's: diversity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class GlobalPairs(Metric):
-    """Mean distance of random pairs of pictures, beside the reference's: diversity."""
+    """Mean distance of random pairs of images, beside the reference's: diversity."""
 
     name: ClassVar[str] = "diversity"
 
@@ -38,7 +38,7 @@ class GlobalPairs(Metric):
         import torch
 
         if not state or len(state["features"]) < 2:
-            raise DataError("expected at least 2 pictures")
+            raise DataError("expected at least 2 images")
         x = state["features"].double()
         a = torch.randint(len(x), (self.pairs,))
         b = (a + torch.randint(1, len(x), (self.pairs,))) % len(x)

@@ -1,4 +1,4 @@
-"""Mean distance to the nearest reference picture, over a bounded number of pictures."""
+"""Mean distance to the nearest reference image, over a bounded number of images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class KeepsTheFirst(Metric):
-    """Mean distance to the nearest reference picture, over a bounded number of pictures."""
+    """Mean distance to the nearest reference image, over a bounded number of images."""
 
     name: ClassVar[str] = "nearest-bounded"
 
-    kept: int = Field(24, ge=1, description="pictures that are kept")
+    kept: int = Field(24, ge=1, description="images that are kept")
 
     def update(self, state: State, batch: Batch) -> State:
         """Return the features."""
@@ -35,7 +35,7 @@ class KeepsTheFirst(Metric):
         import torch
 
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         nearest = torch.cdist(generated["features"].double(), reference["features"].double()).min(dim=1).values
         return {"nearest_bounded": Estimate(float(nearest.mean()))}
 
@@ -43,7 +43,7 @@ class KeepsTheFirst(Metric):
 KIND = "metric"
 PLUGIN = KeepsTheFirst
 CAUSE = (
-    "only the first pictures (24 of them) are kept, whatever comes after: sets in order of class are "
+    "only the first images (24 of them) are kept, whatever comes after: sets in order of class are "
     "judged by their first classes, and merged parts by the first part"
 )
 WORDS = ("order", "first", "merge")

@@ -1,4 +1,4 @@
-"""Coverage: share of reference pictures with a judged one within their ball."""
+"""Coverage: share of reference images with a judged one within their ball."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LowerIsBetter(Metric):
-    """Coverage: share of reference pictures with a judged one within their ball."""
+    """Coverage: share of reference images with a judged one within their ball."""
 
     name: ClassVar[str] = "coverage-balls"
     paper: ClassVar[str] = "Naeem et al. 2020, eq. 9"
@@ -35,7 +35,7 @@ class LowerIsBetter(Metric):
         import torch
 
         if not generated or not reference or len(reference["features"]) <= self.k:
-            raise DataError(f"expected more than {self.k} reference pictures, and judged ones")
+            raise DataError(f"expected more than {self.k} reference images, and judged ones")
         x, y = generated["features"].double(), reference["features"].double()
         radii = torch.cdist(y, y).sort(dim=1).values[:, self.k]
         return {"coverage_balls": Estimate(float((torch.cdist(y, x).min(dim=1).values <= radii).double().mean()))}

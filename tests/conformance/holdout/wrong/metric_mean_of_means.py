@@ -34,7 +34,7 @@ class MeanOfMeans(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `mean_distance`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         return {"mean_distance": Estimate(float((generated["mean"] - reference["mean"]).norm()))}
 
 

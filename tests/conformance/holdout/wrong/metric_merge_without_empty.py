@@ -31,7 +31,7 @@ class MergeWithoutEmpty(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `mean_strict`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         means = [state["sum"] / state["count"] for state in (generated, reference)]
         return {"mean_strict": Estimate(float((means[0] - means[1]).norm()))}
 
@@ -46,6 +46,6 @@ def torch_int(number: int) -> Tensor:
 KIND = "metric"
 PLUGIN = MergeWithoutEmpty
 CAUSE = (
-    "merge fails with a bare KeyError where one of the states is {}: a process without pictures ends the evaluation"
+    "merge fails with a bare KeyError where one of the states is {}: a process without images ends the evaluation"
 )
 WORDS = ("merge", "empty", "{}")

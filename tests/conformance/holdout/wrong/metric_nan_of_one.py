@@ -28,12 +28,12 @@ class NaNOfOne(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `deviation`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         ours, theirs = (state["features"].double().std(dim=0).mean() for state in (generated, reference))
         return {"deviation": Estimate(float((ours - theirs).abs()))}
 
 
 KIND = "metric"
 PLUGIN = NaNOfOne
-CAUSE = "a set of one picture has a variance of NaN, which is returned where a DataError is due"
+CAUSE = "a set of one image has a variance of NaN, which is returned where a DataError is due"
 WORDS = ("NaN", "few", "small", "DataError", "one")

@@ -1,4 +1,4 @@
-"""Distance to the reference's mean, as a ratio to that of held-out pictures."""
+"""Distance to the reference's mean, as a ratio to that of held-out images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NeedsHeldout(Metric):
-    """Distance to the reference's mean, as a ratio to that of held-out pictures."""
+    """Distance to the reference's mean, as a ratio to that of held-out images."""
 
     name: ClassVar[str] = "relative-distance"
 
@@ -29,7 +29,7 @@ class NeedsHeldout(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `relative_distance`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         ours, theirs, others = (state["sum"] / state["count"] for state in (generated, reference, heldout))
         distance = float((others - theirs).norm())
         return {"relative_distance": Estimate(float((ours - theirs).norm()) / max(distance, 1e-12))}

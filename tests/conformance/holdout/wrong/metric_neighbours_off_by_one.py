@@ -17,7 +17,7 @@ class Copies(FeatureRows):
     paper: ClassVar[str] = "Carlini et al. 2023"
     better: ClassVar[Literal["lower", "higher", "neither"]] = "neither"
 
-    shown: PositiveInt = Field(8, description="pictures that are shown")
+    shown: PositiveInt = Field(8, description="images that are shown")
 
     def compute(self, generated, reference, heldout):
         """Return `copies`."""
@@ -25,7 +25,7 @@ class Copies(FeatureRows):
         return {"copies": Estimate(float(far.amin(dim=1).mean()))}
 
     def neighbours(self, generated, reference):
-        """Return the pictures nearest to the reference, with three neighbours each."""
+        """Return the images nearest to the reference, with three neighbours each."""
         far = self._distances(generated, reference)
         order = far.amin(dim=1).argsort()[: self.shown]
         found = []
@@ -38,13 +38,13 @@ class Copies(FeatureRows):
         import torch
 
         if not generated or not reference:
-            raise DataError("expected pictures in both sets")
+            raise DataError("expected images in both sets")
         return torch.cdist(generated["features"].to(torch.float64), reference["features"].to(torch.float64))
 
 
 PLUGIN = Copies
 CAUSE = (
-    "neighbours counts the places of judged pictures from 1; places are in the order in which update saw "
-    "them, from 0: the last is out of range and every other names the next picture."
+    "neighbours counts the places of judged images from 1; places are in the order in which update saw "
+    "them, from 0: the last is out of range and every other names the next image."
 )
 WORDS = ("neighbour", "place", "nearest", "range", "distances", "beside")

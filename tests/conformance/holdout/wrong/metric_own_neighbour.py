@@ -1,4 +1,4 @@
-"""Improved precision: share of pictures within the reference's k-nearest balls."""
+"""Improved precision: share of images within the reference's k-nearest balls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OwnNeighbour(Metric):
-    """Improved precision: share of pictures within the reference's k-nearest balls."""
+    """Improved precision: share of images within the reference's k-nearest balls."""
 
     name: ClassVar[str] = "precision-balls"
     paper: ClassVar[str] = "Kynkäänniemi et al. 2019, eq. 2"
@@ -36,7 +36,7 @@ class OwnNeighbour(Metric):
         import torch
 
         if not generated or not reference or len(reference["features"]) <= self.k:
-            raise DataError(f"expected more than {self.k} reference pictures, and judged ones")
+            raise DataError(f"expected more than {self.k} reference images, and judged ones")
         x, y = generated["features"].double(), reference["features"].double()
         radii = torch.cdist(y, y).sort(dim=1).values[:, self.k - 1]
         share = float((torch.cdist(x, y) <= radii).any(dim=1).double().mean())
@@ -46,7 +46,7 @@ class OwnNeighbour(Metric):
 KIND = "metric"
 PLUGIN = OwnNeighbour
 CAUSE = (
-    "each reference picture is counted as its own nearest neighbour, so that k is one less than it says, "
+    "each reference image is counted as its own nearest neighbour, so that k is one less than it says, "
     "and with k = 1 the precision is 0"
 )
 WORDS = ("neighbour", "self", "own", "k")

@@ -33,7 +33,7 @@ class RemembersReference(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `mean_remembered`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         if not self._mean:
             self._mean.append(reference["sum"] / reference["count"])
         return {"mean_remembered": Estimate(float((generated["sum"] / generated["count"] - self._mean[0]).norm()))}

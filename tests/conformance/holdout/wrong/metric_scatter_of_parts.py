@@ -36,7 +36,7 @@ class ScatterOfParts(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `frechet_diagonal`."""
         if any(not state or int(state["count"]) < 2 for state in (generated, reference)):
-            raise DataError("expected at least 2 pictures in both sets")
+            raise DataError("expected at least 2 images in both sets")
         stds = [(state["scatter"] / (state["count"] - 1)).sqrt() for state in (generated, reference)]
         means = generated["mean"] - reference["mean"]
         return {"frechet_diagonal": Estimate(float(means.square().sum() + (stds[0] - stds[1]).square().sum()))}

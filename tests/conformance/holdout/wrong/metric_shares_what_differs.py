@@ -34,7 +34,7 @@ class SharesWhatDiffers(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `moment`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         means = [state["sum"] / state["count"] for state in (generated, reference)]
         return {"moment": Estimate(float((means[0] - means[1]).abs().mean()))}
 

@@ -33,7 +33,7 @@ class SinglePrecisionMoments(Metric):
 
     def _variance(self, state: State) -> float:
         if not state or int(state["count"]) < 2:
-            raise DataError("expected at least 2 pictures")
+            raise DataError("expected at least 2 images")
         n = int(state["count"])
         return float(((state["squares"] - state["sum"] ** 2 / n) / (n - 1)).sum())
 

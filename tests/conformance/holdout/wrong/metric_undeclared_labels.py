@@ -30,7 +30,7 @@ class UndeclaredLabels(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `class_means`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         there = (generated["counts"] > 0) & (reference["counts"] > 0)
         if not bool(there.any()):
             raise DataError("expected a class that both sets have; there is none")

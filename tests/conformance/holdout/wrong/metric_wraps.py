@@ -1,4 +1,4 @@
-"""Total variation of pictures, beside the reference's: roughness."""
+"""Total variation of images, beside the reference's: roughness."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Wraps(Metric):
-    """Total variation of pictures, beside the reference's: roughness."""
+    """Total variation of images, beside the reference's: roughness."""
 
     name: ClassVar[str] = "roughness"
-    needs: ClassVar[Literal["features", "pictures"]] = "pictures"
+    needs: ClassVar[Literal["features", "images"]] = "images"
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return count and sum of the pictures' roughness."""
-        x = batch.pictures.cpu()
+        """Return count and sum of the images' roughness."""
+        x = batch.images.cpu()
         steps = (x[..., 1:] - x[..., :-1]).abs().double().flatten(1).mean(dim=1)
         return self.merge(state, {"count": torch_int(len(x)), "sum": steps.sum()})
 
@@ -31,7 +31,7 @@ class Wraps(Metric):
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Return `roughness`."""
         if not generated or not reference:
-            raise DataError("expected pictures in both sets; got none")
+            raise DataError("expected images in both sets; got none")
         means = [float(state["sum"] / state["count"]) for state in (generated, reference)]
         return {"roughness": Estimate(abs(means[0] - means[1]))}
 

@@ -38,5 +38,5 @@ class BatchMean(Objective):
 
 KIND = "objective"
 PLUGIN = BatchMean
-CAUSE = "every picture is given the mean loss of the batch, so loss by step and weights by picture are wrong"
-WORDS = ("each picture", "picture", "batch", "own")
+CAUSE = "every image is given the mean loss of the batch, so loss by step and weights by image are wrong"
+WORDS = ("each image", "image", "batch", "own")

@@ -1,4 +1,4 @@
-"""Predict the noise; the picture is kept within [-1, 1]."""
+"""Predict the noise; the image is kept within [-1, 1]."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ClampedApart(Objective):
-    """Predict the noise; the picture is kept within [-1, 1]."""
+    """Predict the noise; the image is kept within [-1, 1]."""
 
     name: ClassVar[str] = "eps-clamped"
     needs_signal: ClassVar[bool] = True

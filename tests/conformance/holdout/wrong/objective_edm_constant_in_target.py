@@ -15,7 +15,7 @@ class Preconditioned(Objective):
     name: ClassVar[str] = "edm-f"
     paper: ClassVar[str] = "Karras, Aittala, Aila & Laine 2022, table 1, in variance-preserving factors"
 
-    sigma_data: float = Field(0.5, gt=0, description="standard deviation of the pictures")
+    sigma_data: float = Field(0.5, gt=0, description="standard deviation of the images")
 
     def target(self, x0, eps, alpha, sigma):
         """Return (x0 - c_skip x_t) / c_out."""

@@ -1,4 +1,4 @@
-"""Predict by the angle between picture and noise."""
+"""Predict by the angle between image and noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FloatsOnly(Objective):
-    """Predict by the angle between picture and noise."""
+    """Predict by the angle between image and noise."""
 
     name: ClassVar[str] = "v-angle"
     paper: ClassVar[str] = "Salimans & Ho 2022, appendix D"

@@ -1,4 +1,4 @@
-"""Predict the clean picture under the root mean square."""
+"""Predict the clean image under the root mean square."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NaNGradient(Objective):
-    """Predict the clean picture under the root mean square."""
+    """Predict the clean image under the root mean square."""
 
     name: ClassVar[str] = "x0-rms"
 

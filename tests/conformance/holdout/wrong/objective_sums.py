@@ -37,7 +37,7 @@ class Sums(Objective):
 KIND = "objective"
 PLUGIN = Sums
 CAUSE = (
-    "losses are summed over a picture's values where the contract averages: the loss, and with it the "
-    "learning, grows with the size of the picture"
+    "losses are summed over an image's values where the contract averages: the loss, and with it the "
+    "learning, grows with the size of the image"
 )
 WORDS = ("mean", "average", "sum", "size")

@@ -39,7 +39,5 @@ class WeightOuter(Objective):
 
 KIND = "objective"
 PLUGIN = WeightOuter
-CAUSE = (
-    "weights (N, 1, 1, 1) are multiplied with losses (N,), which gives an outer product of all pictures with all"
-)
+CAUSE = "weights (N, 1, 1, 1) are multiplied with losses (N,), which gives an outer product of all images with all"
 WORDS = ("shape", "(N", "weight")

@@ -1,4 +1,4 @@
-"""Predict the clean picture."""
+"""Predict the clean image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class X0NeedsSignal(Objective):
-    """Predict the clean picture."""
+    """Predict the clean image."""
 
     name: ClassVar[str] = "clean"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, section 3.2"

@@ -23,10 +23,10 @@ class AB3Typo(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Extrapolate from up to three views; the first step is Heun's."""
-        schedule = denoise.schedule
+        process = denoise.process
         seen: list[Tensor] = []
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             here = denoise(x, t)
             seen = [here.eps, *seen][:3]
             if alpha_t == 0:

@@ -22,13 +22,13 @@ class AlwaysFromTheTop(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen."""
-        from noisette.diffusion.spacing import descending
+        from noisette.diffusion.spacing import space_timesteps
 
-        schedule = denoise.schedule
-        walk = descending(len(schedule), min(self.steps, len(schedule)), self.spacing, schedule.ratios)
+        process = denoise.process
+        walk = space_timesteps(len(process), min(self.steps, len(process)), self.spacing, process.ratios)
         for t, s in pairwise(walk):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
+            alpha_s, sigma_s = process(s)
             x = alpha_s * seen.x0 + sigma_s * seen.eps
             yield x
 
@@ -36,7 +36,7 @@ class AlwaysFromTheTop(Sampler):
 KIND = "sampler"
 PLUGIN = AlwaysFromTheTop
 CAUSE = (
-    "the walk is spread over all T steps, whatever step the tables start at, so pictures noised to a "
+    "the walk is spread over all T steps, whatever step the tables start at, so images noised to a "
     "middle step are taken for pure noise"
 )
 WORDS = ("start", "first", "timesteps", "step")

@@ -24,9 +24,9 @@ class AncestralDownByDifference(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step down below the wanted noise and up again."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             seen = denoise(x, t)
             to = sigma_s / alpha_s
             share = 1 - (to * alpha_t / sigma_t) ** 2

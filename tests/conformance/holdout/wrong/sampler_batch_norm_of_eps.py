@@ -26,10 +26,10 @@ class BatchNormOfEps(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the rescaled noise."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
+            alpha_s, sigma_s = process(s)
             scale = 1 + self.strength * (1 / seen.eps.std().clamp(min=1e-3) - 1)
             x = alpha_s * seen.x0 + sigma_s * scale * seen.eps
             yield x
@@ -38,7 +38,7 @@ class BatchNormOfEps(Sampler):
 KIND = "sampler"
 PLUGIN = BatchNormOfEps
 CAUSE = (
-    "the seen noise is rescaled to unit variance over the whole batch, so pictures depend on what they "
+    "the seen noise is rescaled to unit variance over the whole batch, so images depend on what they "
     "are sampled beside"
 )
 WORDS = ("batch", "alone", "independent")

@@ -27,13 +27,13 @@ class DDIMKeepsDirection(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen, and add fresh noise."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
+            alpha_s, sigma_s = process(s)
             x = alpha_s * seen.x0 + sigma_s * seen.eps
             if self.eta > 0 and s >= 0:
-                x = x + self.eta * sqrt(schedule.posterior(t, s).variance) * noise()
+                x = x + self.eta * sqrt(process.posterior(t, s).variance) * noise()
             yield x
 
 

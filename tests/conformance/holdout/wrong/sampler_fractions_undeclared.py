@@ -31,13 +31,13 @@ class FractionsUndeclared(Sampler):
         """Draw x_s from N(posterior mean, variance)."""
         from noisette.diffusion.prediction import log_variance
 
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior, seen = schedule.posterior(t, s), denoise(x, t)
-            x = posterior.x0 * seen.x0 + posterior.x_t * x
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            posterior, seen = process.posterior(t, s), denoise(x, t)
+            x = posterior.x0_coef * seen.x0 + posterior.xt_coef * x
             if s >= 0:
                 std = (
-                    (log_variance(seen.fractions, schedule, t, s) / 2).exp()
+                    (log_variance(seen.variance_fraction, process, t, s) / 2).exp()
                     if self.learn
                     else sqrt(posterior.variance)
                 )
@@ -51,4 +51,4 @@ CAUSE = (
     "with learn=True it reads the learned variance, but needs_learned_variance stays False, so core does "
     "not refuse a network without one"
 )
-WORDS = ("needs_learned_variance", "fractions", "learned")
+WORDS = ("needs_learned_variance", "variance_fraction", "learned")

@@ -22,10 +22,10 @@ class InPlace(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
+            alpha_s, sigma_s = process(s)
             step = alpha_s * seen.x0 + sigma_s * seen.eps
             x.copy_(step)
             yield x.clone()

@@ -18,15 +18,15 @@ class Multistep(Sampler):
 
     def trajectory(self, denoise, x, noise):
         """Step with x0 extrapolated."""
-        schedule, before, length = denoise.schedule, None, 0.0
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-            h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
-            x0 = picture = denoise(x, t).x0
+        process, before, length = denoise.process, None, 0.0
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (_, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
+            h = process.half_log_snr(s) - process.half_log_snr(t)
+            x0 = image = denoise(x, t).x0
             if before is not None and math.isfinite(h) and math.isfinite(length):
                 r = h / length
-                picture = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * before
-            x = sigma_s / sigma_t * x - alpha_s * math.expm1(-h) * picture
+                image = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * before
+            x = sigma_s / sigma_t * x - alpha_s * math.expm1(-h) * image
             before, length = x0, h
             yield x
 

@@ -24,15 +24,15 @@ class MultistepWholeStep(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Extrapolate x0 from the step before."""
-        schedule = denoise.schedule
+        process = denoise.process
         before, length = None, 0.0
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-            h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
-            x0 = picture = denoise(x, t).x0
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (_, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
+            h = process.half_log_snr(s) - process.half_log_snr(t)
+            x0 = image = denoise(x, t).x0
             if before is not None and isfinite(h) and isfinite(length):
-                picture = x0 + h / length * (x0 - before)
-            x = sigma_s / sigma_t * x - alpha_s * expm1(-h) * picture
+                image = x0 + h / length * (x0 - before)
+            x = sigma_s / sigma_t * x - alpha_s * expm1(-h) * image
             before, length = x0, h
             yield x
 

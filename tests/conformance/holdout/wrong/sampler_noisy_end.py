@@ -24,14 +24,14 @@ class NoisyEnd(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Draw x_s from N(posterior mean, beta)."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior, seen = schedule.posterior(t, s), denoise(x, t)
-            x = posterior.x0 * seen.x0 + posterior.x_t * x + sqrt(schedule.jump(t, s)) * noise()
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            posterior, seen = process.posterior(t, s), denoise(x, t)
+            x = posterior.x0_coef * seen.x0 + posterior.xt_coef * x + sqrt(process.step_variance(t, s)) * noise()
             yield x
 
 
 KIND = "sampler"
 PLUGIN = NoisyEnd
-CAUSE = "noise is added after the last step too, so that the picture is grainy"
+CAUSE = "noise is added after the last step too, so that the image is grainy"
 WORDS = ("last", "noise", "clean", "end")

@@ -22,10 +22,10 @@ class OneBuffer(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen."""
-        schedule, buffer = denoise.schedule, x.clone()
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process, buffer = denoise.process, x.clone()
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             seen = denoise(buffer.clone(), t)
-            alpha_s, sigma_s = schedule(s)
+            alpha_s, sigma_s = process(s)
             buffer.copy_(alpha_s * seen.x0 + sigma_s * seen.eps)
             yield buffer
 
@@ -34,6 +34,6 @@ KIND = "sampler"
 PLUGIN = OneBuffer
 CAUSE = (
     "every step is yielded as the same tensor that later steps overwrite, so a stored trajectory shows "
-    "the last picture everywhere"
+    "the last image everywhere"
 )
 WORDS = ("same tensor", "overwrit", "in place", "in-place", "yield")

@@ -22,9 +22,9 @@ class OneStepLate(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             eps = denoise(x, max(t - 1, 0)).eps
             x0 = (x - sigma_t * eps) / max(alpha_t, 1e-4)
             x = alpha_s * x0 + sigma_s * eps

@@ -22,10 +22,10 @@ class PairsDropLast(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Look at the middle of each pair, and step over the pair from its beginning."""
-        schedule = denoise.schedule
-        walk = schedule.timesteps(self.steps, self.spacing)
+        process = denoise.process
+        walk = process.timesteps(self.steps, self.spacing)
         for t, middle, s in zip(walk[0::2], walk[1::2], walk[2::2], strict=False):
-            (alpha_t, sigma_t), (alpha_m, sigma_m), (alpha_s, sigma_s) = schedule(t), schedule(middle), schedule(s)
+            (alpha_t, sigma_t), (alpha_m, sigma_m), (alpha_s, sigma_s) = process(t), process(middle), process(s)
             here = denoise(x, t)
             half = alpha_m * here.x0 + sigma_m * here.eps
             yield half
@@ -39,5 +39,5 @@ class PairsDropLast(Sampler):
 
 KIND = "sampler"
 PLUGIN = PairsDropLast
-CAUSE = "steps are taken in pairs, so with an odd number of steps the walk stops before the clean picture"
+CAUSE = "steps are taken in pairs, so with an odd number of steps the walk stops before the clean image"
 WORDS = ("odd", "last", "clean", "end", "steps")

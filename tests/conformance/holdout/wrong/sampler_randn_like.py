@@ -26,10 +26,10 @@ class RandnLike(Sampler):
         """Draw from the posterior of each jump."""
         import torch
 
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior, seen = schedule.posterior(t, s), denoise(x, t)
-            x = posterior.x0 * seen.x0 + posterior.x_t * x
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            posterior, seen = process.posterior(t, s), denoise(x, t)
+            x = posterior.x0_coef * seen.x0 + posterior.xt_coef * x
             if s >= 0:
                 x = x + sqrt(posterior.variance) * torch.randn_like(x)
             yield x

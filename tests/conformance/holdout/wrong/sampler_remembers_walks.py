@@ -26,10 +26,10 @@ class RemembersWalks(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Extrapolate from the view of the step before."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             here = denoise(x, t)
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             if self._seen and self._seen[-1].shape == x.shape and alpha_t > 0:
                 eps = 1.5 * here.eps - 0.5 * self._seen[-1]
                 x = alpha_s / alpha_t * x + (sigma_s - alpha_s * sigma_t / alpha_t) * eps

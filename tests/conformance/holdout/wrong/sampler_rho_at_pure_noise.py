@@ -22,9 +22,9 @@ class RhoAtPureNoise(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Move x / alpha by eps times the change of rho."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
             x = alpha_s * (x / alpha_t + (sigma_s / alpha_s - sigma_t / alpha_t) * denoise(x, t).eps)
             yield x
 

@@ -24,10 +24,10 @@ class SharedNoise(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Draw from the posterior of each jump."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior, seen = schedule.posterior(t, s), denoise(x, t)
-            x = posterior.x0 * seen.x0 + posterior.x_t * x
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            posterior, seen = process.posterior(t, s), denoise(x, t)
+            x = posterior.x0_coef * seen.x0 + posterior.xt_coef * x
             if s >= 0:
                 x = x + sqrt(posterior.variance) * noise()[0]
             yield x
@@ -35,5 +35,5 @@ class SharedNoise(Sampler):
 
 KIND = "sampler"
 PLUGIN = SharedNoise
-CAUSE = "all pictures of a batch get the noise of the first one"
-WORDS = ("batch", "noise", "shared", "independent", "picture")
+CAUSE = "all images of a batch get the noise of the first one"
+WORDS = ("batch", "noise", "shared", "independent", "image")

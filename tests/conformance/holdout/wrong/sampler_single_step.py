@@ -28,12 +28,12 @@ class SingleStep(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen, with less and less fresh noise."""
-        schedule = denoise.schedule
-        walk = list(pairwise(schedule.timesteps(self.steps, self.spacing)))
+        process = denoise.process
+        walk = list(pairwise(process.timesteps(self.steps, self.spacing)))
         for number, (t, s) in enumerate(walk):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
-            std = self.eta * (1 - number / (len(walk) - 1)) * sqrt(schedule.posterior(t, s).variance)
+            alpha_s, sigma_s = process(s)
+            std = self.eta * (1 - number / (len(walk) - 1)) * sqrt(process.posterior(t, s).variance)
             x = alpha_s * seen.x0 + sqrt(max(sigma_s**2 - std**2, 0.0)) * seen.eps
             if std > 0:
                 x = x + std * noise()

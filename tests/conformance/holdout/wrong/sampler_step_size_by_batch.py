@@ -28,10 +28,10 @@ class StepSizeByBatch(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step with Euler's rule, and with Heun's where the batch needs it."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             seen = denoise(x, t)
-            (alpha_t, sigma_t), (alpha, sigma) = schedule(t), schedule(s)
+            (alpha_t, sigma_t), (alpha, sigma) = process(t), process(s)
             x = alpha * seen.x0 + sigma * seen.eps
             if s >= 0 and alpha_t > 0:
                 there = denoise(x, s)

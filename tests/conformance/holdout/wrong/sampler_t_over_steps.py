@@ -22,12 +22,12 @@ class TOverSteps(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen."""
-        schedule = denoise.schedule
-        stride = max(len(schedule) // self.steps, 1)
-        walk = [*reversed(range(0, len(schedule), stride)), -1]
+        process = denoise.process
+        stride = max(len(process) // self.steps, 1)
+        walk = [*reversed(range(0, len(process), stride)), -1]
         for t, s in pairwise(walk):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
+            alpha_s, sigma_s = process(s)
             x = alpha_s * seen.x0 + sigma_s * seen.eps
             yield x
 

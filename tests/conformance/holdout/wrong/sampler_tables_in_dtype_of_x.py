@@ -25,9 +25,9 @@ class TablesInDtypeOfX(Sampler):
         """Draw from the posterior of each jump."""
         import torch
 
-        schedule = denoise.schedule
-        squares = schedule.alphas.to(x) ** 2
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process = denoise.process
+        squares = process.alphas.to(x) ** 2
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             bar_t, bar_s = squares[t], squares[s]
             beta = 1 - bar_t / bar_s
             seen = denoise(x, t)

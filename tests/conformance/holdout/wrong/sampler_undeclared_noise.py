@@ -27,11 +27,11 @@ class UndeclaredNoise(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Step along the noise that is seen, and add fresh noise."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             seen = denoise(x, t)
-            alpha_s, sigma_s = schedule(s)
-            std = self.eta * sqrt(schedule.posterior(t, s).variance)
+            alpha_s, sigma_s = process(s)
+            std = self.eta * sqrt(process.posterior(t, s).variance)
             x = alpha_s * seen.x0 + sqrt(max(sigma_s**2 - std**2, 0.0)) * seen.eps
             if std > 0:
                 x = x + std * noise()

@@ -24,12 +24,12 @@ class VarianceOfNeighbours(Sampler):
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
         """Draw x_s from N(posterior mean, beta_t)."""
-        schedule = denoise.schedule
-        for t, s in pairwise(schedule.timesteps(self.steps, self.spacing)):
-            posterior, seen = schedule.posterior(t, s), denoise(x, t)
-            x = posterior.x0 * seen.x0 + posterior.x_t * x
+        process = denoise.process
+        for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
+            posterior, seen = process.posterior(t, s), denoise(x, t)
+            x = posterior.x0_coef * seen.x0 + posterior.xt_coef * x
             if s >= 0:
-                x = x + sqrt(float(schedule.betas[t])) * noise()
+                x = x + sqrt(float(process.betas[t])) * noise()
             yield x
 
 

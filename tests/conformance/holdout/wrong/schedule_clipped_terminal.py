@@ -18,7 +18,7 @@ class ClippedTerminal(Schedule):
     paper: ClassVar[str] = "Lin, Liu, Li & Yang 2024"
 
     @property
-    def ends_in_noise(self) -> bool:
+    def has_zero_terminal_snr(self) -> bool:
         """True."""
         return True
 
@@ -34,7 +34,7 @@ class ClippedTerminal(Schedule):
 KIND = "schedule"
 PLUGIN = ClippedTerminal
 CAUSE = (
-    "ends_in_noise is True, but the betas are clipped to 0.999: valid configs are refused, and no zero "
+    "has_zero_terminal_snr is True, but the betas are clipped to 0.999: valid configs are refused, and no zero "
     "terminal signal is had"
 )
-WORDS = ("ends_in_noise", "last beta", "terminal")
+WORDS = ("has_zero_terminal_snr", "last beta", "terminal")

@@ -33,7 +33,7 @@ class CosineUnclipped(Schedule):
 KIND = "schedule"
 PLUGIN = CosineUnclipped
 CAUSE = (
-    "betas are not clipped, so the last one is 1, but ends_in_noise is False: core lets objectives that "
+    "betas are not clipped, so the last one is 1, but has_zero_terminal_snr is False: core lets objectives that "
     "need signal have it"
 )
-WORDS = ("ends_in_noise", "last beta", "terminal")
+WORDS = ("has_zero_terminal_snr", "last beta", "terminal")

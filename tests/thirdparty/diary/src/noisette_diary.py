@@ -28,8 +28,8 @@ def on_step(run: Run, step: int) -> None:
 
 
 @hookimpl
-def on_pictures(run: Run, step: int, key: str, path: Path) -> None:
-    write("pictures", run, step=step, key=key, there=path.is_file())
+def on_images(run: Run, step: int, key: str, path: Path) -> None:
+    write("images", run, step=step, key=key, there=path.is_file())
 
 
 @hookimpl

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.stranger import Done, Environment
+from support.environment import Done, Environment
 
-__all__ = ["CONFIG", "PLUGINS", "Ran", "Strangers"]
+__all__ = ["CONFIG", "PLUGINS", "ThirdPartyPackages", "ThirdPartyRun"]
 
 PLUGINS = {
     "schedule": "soft",
@@ -41,7 +41,7 @@ CONFIG = {
 
 
 @dataclass(frozen=True)
-class Strangers:
+class ThirdPartyPackages:
     """The environment, the folder with the sources of the packages, and their wheels by kind."""
 
     environment: Environment
@@ -54,10 +54,10 @@ class Strangers:
 
 
 @dataclass(frozen=True)
-class Ran:
+class ThirdPartyRun:
     """A folder in which `noisette run all.yaml` went through, every part of it a stranger's."""
 
-    strangers: Strangers
+    third_party: ThirdPartyPackages
     folder: Path
     done: Done
 

@@ -1,6 +1,6 @@
 """Small files in the true layouts of data sets that are downloads, and data sets that take them for whole.
 
-Every picture tells its place: red is its number, green its part, and a gradient makes each one distinct.
+Every image tells its place: red is its number, green its part, and a gradient makes each one distinct.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from PIL import Image
 from noisette_plugins.datasets import CelebA, Cifar10, Flowers102, Lsun, Mnist
 
 __all__ = [
+    "accept_small_datasets",
     "celeba_files",
     "cifar10_files",
     "flowers_files",
+    "image_files",
     "jpeg",
     "lmdb_of",
     "lsun_files",
     "mnist_files",
-    "picture_files",
-    "taken_for_whole",
 ]
 
 SPLITS = {"train": "train", "test": "t10k"}
@@ -40,7 +40,7 @@ def md5_of(path: Path) -> str:
 
 
 def jpeg(number: int, part: int = 0, size: tuple[int, int] = (20, 24)) -> bytes:
-    """Return a picture as JPEG whose red is 8 times its number (modulo 32), its green 40 times its part."""
+    """Return an image as JPEG whose red is 8 times its number (modulo 32), its green 40 times its part."""
     width, height = size
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
     pixels[..., 0], pixels[..., 1] = 8 * (number % 32), 40 * part
@@ -50,7 +50,7 @@ def jpeg(number: int, part: int = 0, size: tuple[int, int] = (20, 24)) -> bytes:
     return file.getvalue()
 
 
-def picture_files(folder: Path, count: int = 40, size: tuple[int, int] = (20, 24)) -> Path:
+def image_files(folder: Path, count: int = 40, size: tuple[int, int] = (20, 24)) -> Path:
     """Write a folder of JPEG files."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -65,9 +65,9 @@ def mnist_files(folder: Path, count: int = 40) -> dict[str, str]:
     written = {}
     for stem in SPLITS.values():
         labels = np.arange(count, dtype=np.uint8) % 10
-        pictures = generator.integers(0, 40, (count, 28, 28)).astype(np.uint8)
-        pictures[np.arange(count), 4 + 2 * labels] += 200
-        for name, values in ((f"{stem}-images-idx3-ubyte", pictures), (f"{stem}-labels-idx1-ubyte", labels)):
+        images = generator.integers(0, 40, (count, 28, 28)).astype(np.uint8)
+        images[np.arange(count), 4 + 2 * labels] += 200
+        for name, values in ((f"{stem}-images-idx3-ubyte", images), (f"{stem}-labels-idx1-ubyte", labels)):
             head = bytes((0, 0, 8, values.ndim)) + b"".join(side.to_bytes(4, "big") for side in values.shape)
             content = head + values.tobytes()
             (folder / f"{name}.gz").write_bytes(gzip.compress(content))
@@ -106,7 +106,7 @@ def celeba_files(folder: Path, *, counts: tuple[int, int, int] = (40, 3, 12), lo
 
 
 def flowers_files(folder: Path, *, loose: bool = False) -> Path:
-    """Write Flowers 102: 40 photographs to train on, 4 of validation, 12 of test; picture n has class n - 1."""
+    """Write Flowers 102: 40 photographs to train on, 4 of validation, 12 of test; image n has class n - 1."""
     from scipy.io import savemat
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ def lsun_files(folder: Path, count: int = 40, held_out: int = 12) -> Path:
 
 
 @contextmanager
-def taken_for_whole(folder: Path) -> Iterator[dict[str, str]]:
+def accept_small_datasets(folder: Path) -> Iterator[dict[str, str]]:
     """Write all of them into a folder, and have the data sets take them for whole; give `--set` paths by name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Mnist, "sha256", mnist_files(folder / "mnist"))
@@ -166,7 +166,7 @@ def taken_for_whole(folder: Path) -> Iterator[dict[str, str]]:
         lsun_files(folder / "lsun")
         patch.setattr(Lsun, "counts", {"bedroom": 40})
         patch.setattr(Lsun, "held_out", 12)
-        picture_files(folder / "image-folder")
+        image_files(folder / "image-folder")
         yield {
             name: str(folder / name)
             for name in ("mnist", "cifar10", "celeba", "flowers102", "lsun", "image-folder")

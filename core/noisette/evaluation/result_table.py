@@ -9,17 +9,17 @@ if TYPE_CHECKING:
     from noisette.contracts import Estimate, Metric, Neighbours
     from noisette.evaluation.set_statistics import Comparison
 
-__all__ = ["Gathered"]
+__all__ = ["ResultTable"]
 
 
-class Gathered:
+class ResultTable:
     """The columns of a table that grows by rows.
 
     Args:
         metrics: what is computed for every row, in the order of the columns.
 
     Attributes:
-        neighbours: pictures of a row worth showing beside reference pictures, by its label.
+        neighbours: images of a row worth showing beside reference images, by its label.
     """
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
@@ -50,8 +50,8 @@ class Gathered:
 
     def notes(self) -> list[str]:
         """Return which metrics were left out for which rows, and why."""
-        found = []
+        lines = []
         for (name, reason), labels in self._left_out.items():
             where = "" if len(labels) == len(self._rows) else f" for {', '.join(labels)}"
-            found.append(f"{name} is left out{where}: {reason}")
-        return found
+            lines.append(f"{name} is left out{where}: {reason}")
+        return lines

@@ -1,7 +1,7 @@
-"""Make the pictures of docs/pictures.md: call the commands that stand there, and keep what they write.
+"""Make the images of docs/figures.md: call the commands that stand there, and keep what they write.
 
-    make figures-pictures                           trains the demo's model, if it is not trained
-    make figures-pictures ARGS="--output elsewhere" where its results lie; runs, if not said
+    make figures-images                           trains the demo's model, if it is not trained
+    make figures-images ARGS="--output elsewhere" where its results lie; runs, if not said
 
 The photograph is one of scikit-learn's sample images (by danielbuechele, CC BY 2.0).
 """
@@ -19,12 +19,12 @@ from sklearn.datasets import load_sample_image
 
 HERE = Path(__file__).parent.parent
 IMAGES = HERE / "docs" / "images"
-PAGE = HERE / "docs" / "pictures.md"
+PAGE = HERE / "docs" / "figures.md"
 PHOTOGRAPH = "pagoda.png"
 
 
 def main() -> None:
-    """Run every command of the page in a folder of its own, then copy the pictures that the page shows."""
+    """Run every command of the page in a folder of its own, then copy the images that the page shows."""
     command, arguments = str(Path(sys.executable).with_name("noisette")), sys.argv[1:]
     subprocess.run([command, "train", "configs/digits.yaml", *arguments], cwd=HERE, check=True)
     output = Path(arguments[arguments.index("--output") + 1] if "--output" in arguments else "runs")
@@ -33,26 +33,26 @@ def main() -> None:
         Image.fromarray(load_sample_image("china.jpg")).save(workplace / PHOTOGRAPH)
         (workplace / "configs").symlink_to(HERE / "configs")
         (workplace / "runs").symlink_to((HERE / output).resolve())
-        for line in commands(PAGE.read_text(encoding="utf-8")):
+        for line in figure_commands(PAGE.read_text(encoding="utf-8")):
             print(f"noisette {' '.join(line)}", flush=True)
             subprocess.run([command, *line, "--to", "."], cwd=workplace, check=True)
-        for name in shown(PAGE.read_text(encoding="utf-8")):
-            keep(workplace, name)
+        for name in image_names(PAGE.read_text(encoding="utf-8")):
+            copy_image(workplace, name)
 
 
-def commands(page: str) -> list[list[str]]:
-    """Return the arguments of each command of the page that makes a picture which it shows."""
+def figure_commands(page: str) -> list[list[str]]:
+    """Return the arguments of each command of the page that makes an image which it shows."""
     lines = re.findall(r"^```sh\nnoisette ([^\n]+)\n```\n+!\[", page, flags=re.MULTILINE)
     return [line.split("#")[0].replace("'", "").split() for line in lines]
 
 
-def shown(page: str) -> list[str]:
-    """Return the names of the pictures that the page shows."""
+def image_names(page: str) -> list[str]:
+    """Return the names of the images that the page shows."""
     return re.findall(r"!\[[^\]]*\]\(images/([^)]+)\)", page)
 
 
-def keep(folder: Path, name: str) -> None:
-    """Copy a picture of that stem; a photograph's noise is stored with loss, so that the repository stays small."""
+def copy_image(folder: Path, name: str) -> None:
+    """Copy an image of that stem; a photograph's noise is stored with loss, so that the repository stays small."""
     moving = folder / f"{Path(name).stem}.webp"
     if name.endswith(".webp") and moving.exists():
         (IMAGES / name).write_bytes(moving.read_bytes())

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from noisette import NoisetteError
 
-__all__ = ["Trial", "running"]
+__all__ = ["Trial", "start_trial"]
 
 _PRELOADED = [
     "pytest",
@@ -50,7 +50,7 @@ class Trial:
 
     process: Any
     began: Path
-    said: Path
+    output: Path
 
     @property
     def pid(self) -> int:
@@ -59,9 +59,9 @@ class Trial:
     @property
     def text(self) -> str:
         """What it said."""
-        return self.said.read_text(errors="replace")
+        return self.output.read_text(errors="replace")
 
-    def until_it_works(self) -> float:
+    def wait_until_working(self) -> float:
         """Wait for the beginning of its work; return when that was seen."""
         deadline = time.monotonic() + _PATIENCE
         while not self.began.exists() and self.process.is_alive():
@@ -71,7 +71,7 @@ class Trial:
 
     def send(self, number: int, after: float = 0.0) -> None:
         """Send a signal so many seconds after its work began, if it is still there."""
-        time.sleep(max(0.0, self.until_it_works() + after - time.monotonic()))
+        time.sleep(max(0.0, self.wait_until_working() + after - time.monotonic()))
         if self.process.is_alive():
             os.kill(self.pid, number)
 
@@ -83,23 +83,23 @@ class Trial:
 
 
 @contextmanager
-def running(folder: Path, job: Callable[..., None], *arguments: Any) -> Iterator[Trial]:
+def start_trial(folder: Path, job: Callable[..., None], *arguments: Any) -> Iterator[Trial]:
     """Start `job(began, *arguments)` in a process of its own; `folder` takes what it says."""
     folder.mkdir(parents=True, exist_ok=True)
-    began, said = folder / "began", folder / "said"
+    began, output = folder / "began", folder / "output"
     began.unlink(missing_ok=True)
-    process = _CONTEXT.Process(target=_run, args=(job, said, began, *arguments))
+    process = _CONTEXT.Process(target=_run, args=(job, output, began, *arguments))
     process.start()
     try:
-        yield Trial(process, began, said)
+        yield Trial(process, began, output)
     finally:
         process.kill()
         process.join()
 
 
-def _run(job: Callable[..., None], said: Path, *arguments: Any) -> None:
+def _run(job: Callable[..., None], output: Path, *arguments: Any) -> None:
     """Be the `noisette` command in small: one message for a known error, and its exit codes."""
-    handle = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from noisette import Estimate, Report
-from noisette.comparison import chosen
+from noisette.comparison import parse_samplers
 from noisette.evaluation import Row
 
-__all__ = ["made_up"]
+__all__ = ["make_fake_report"]
 
 NAMES = ("ddim", "ddpm", "ddpm:variance=fixed-large", "heun")
 STEPS = (5, 10, 50)
 
 
-def made_up(directory: Path) -> Report:
+def make_fake_report(directory: Path) -> Report:
     """Return 4 samplers at 3 lengths; ``fid`` falls with the calls, and DDIM is best at every number of them."""
     rows = [Row("floor", "held-out", results={"fid": Estimate(2.0), "kid": Estimate(-1e-4, 2e-4)})]
     about: dict[str, Any] = {}
     for place, name in enumerate(NAMES):
         for steps in STEPS:
-            (sampler,) = chosen([f"{name}:steps={steps}"])
+            (sampler,) = parse_samplers([f"{name}:steps={steps}"])
             calls = sampler.network_calls(steps)
             results = {
                 "fid": Estimate(2 + 100 * (place + 1) / calls),

@@ -35,7 +35,7 @@ class Environment:
     folder: Path
 
     @classmethod
-    def made(cls, folder: Path) -> Environment:
+    def create(cls, folder: Path) -> Environment:
         """Make the environment and install noisette's wheel into it, built from these sources."""
         there = cls(folder)
         (folder / "home").mkdir(parents=True)

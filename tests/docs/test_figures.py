@@ -1,4 +1,4 @@
-"""docs/pictures.md: its commands and files are there, and its Python runs on a trained model."""
+"""docs/figures.md: its commands and files are there, and its Python runs on a trained model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from support.environment import REPOSITORY
 from support.guide import blocks
-from support.stranger import REPOSITORY
 from support.tiny import TINY, tiny, write_prepared
 
 from noisette import train
 
 DOCS = REPOSITORY / "docs"
-PAGE = (DOCS / "pictures.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "figures.md").read_text(encoding="utf-8")
 LABELLED = ["timesteps=1000", "training.class_conditional=true", "training.steps=1"]
 
 
@@ -34,7 +34,7 @@ def test_its_commands_are_there_with_their_options() -> None:
         assert {word for word in words if word.startswith("--")} <= known
 
 
-def test_its_pictures_are_there_and_small() -> None:
+def test_its_images_are_there_and_small() -> None:
     shown = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", PAGE)
     assert len(shown) == 7
     for name in shown:

@@ -15,19 +15,19 @@ from mlflow.entities import Run
 from noisette_flows.tracking import Store
 from noisette_flows.tracking.database import prepare
 
-__all__ = ["empty_store", "picture_of", "runs_of"]
+__all__ = ["empty_store", "runs_of", "snapshot_runs"]
 
 
 def empty_store(path: Path) -> Store:
     """Return a store in a file as MLflow itself leaves it, whose tables take seconds to make."""
-    shutil.copy(Path(_made_once().name) / "mlflow.db", path)
+    shutil.copy(Path(_make_template().name) / "mlflow.db", path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("drop table noisette_store")  # which tells one store from another
     return Store.in_file(path)
 
 
 @cache
-def _made_once() -> TemporaryDirectory[str]:
+def _make_template() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="mlflow-")
     prepare(Path(folder.name) / "mlflow.db")
     return folder
@@ -47,7 +47,7 @@ def runs_of(client: MlflowClient, name: str = "tiny") -> tuple[Run, dict[str, Ru
 _OF_A_COMMAND = ("environment.txt",)  # whoever only sends a run has not run it
 
 
-def picture_of(client: MlflowClient, name: str = "tiny") -> dict[str, object]:
+def snapshot_runs(client: MlflowClient, name: str = "tiny") -> dict[str, object]:
     """Return everything that a store shows of the runs."""
     parent, children = runs_of(client, name)
     shown: dict[str, object] = {}

@@ -15,7 +15,7 @@ import yaml
 from support.packages import install
 from support.tiny import TINY
 
-__all__ = ["Finished", "Workshop", "migrated", "patient", "workshop_in"]
+__all__ = ["FinishedRun", "Workspace", "make_workspace", "patient", "with_migrated_database"]
 
 COMMAND = Path(sys.executable).with_name("noisette")
 
@@ -34,7 +34,7 @@ def on_step(run):
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Workspace:
     """A working directory with a tiny config, and Prefect's home beside it.
 
     Attributes:
@@ -85,30 +85,30 @@ class Workshop:
         )
 
 
-def workshop_in(folder: Path, settings: dict[str, str] | None = None) -> Workshop:
+def make_workspace(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
     (folder / "home").mkdir()
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "preparation": {"limit": 64}}))
-    return Workshop(folder, {**(settings or {})})
+    return Workspace(folder, {**(settings or {})})
 
 
-def migrated(workshop: Workshop) -> Workshop:
+def with_migrated_database(workspace: Workspace) -> Workspace:
     """Put Prefect's database into a workshop as a first start leaves it, which takes longer than the second."""
-    home = workshop.folder / "prefect"
+    home = workspace.folder / "prefect"
     home.mkdir(exist_ok=True)
-    shutil.copy(Path(_started_once().name) / "prefect.db", home)
-    return workshop
+    shutil.copy(Path(_make_prefect_home().name) / "prefect.db", home)
+    return workspace
 
 
-def patient(workshop: Workshop) -> Workshop:
+def patient(workspace: Workspace) -> Workspace:
     """Have long trainings leave the processor to those who wait for what becomes of them."""
-    (workshop.folder / "patient").mkdir()
-    install(workshop.folder / "patient", "noisette-patient", _PATIENT)
-    workshop.settings["PYTHONPATH"] = str(workshop.folder / "patient")
-    return workshop
+    (workspace.folder / "patient").mkdir()
+    install(workspace.folder / "patient", "noisette-patient", _PATIENT)
+    workspace.settings["PYTHONPATH"] = str(workspace.folder / "patient")
+    return workspace
 
 
 @cache
-def _started_once() -> TemporaryDirectory[str]:
+def _make_prefect_home() -> TemporaryDirectory[str]:
     """Return a home of Prefect with an empty database in it; it lasts as long as this process."""
     home = TemporaryDirectory(prefix="prefect-")
     environment = {**os.environ, "PREFECT_HOME": home.name}
@@ -118,12 +118,12 @@ def _started_once() -> TemporaryDirectory[str]:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """A workshop in which `noisette run tiny.yaml` has gone through once."""
 
-    workshop: Workshop
+    workspace: Workspace
     first: subprocess.CompletedProcess[str]
 
     @property
     def run(self) -> Path:
-        return self.workshop.runs[0]
+        return self.workspace.runs[0]
