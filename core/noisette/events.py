@@ -1,13 +1,14 @@
-"""Telling listeners what happens in a run.
+"""Events of a run, passed to its listeners.
 
-An engine is given an `Events` and calls its methods; who listens (a progress bar, a tracker, a stranger's
-package) it does not know.
+An engine calls the methods of an `Events` and does not know the listeners: a progress bar, a tracker, the hooks of
+an installed package.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -28,21 +29,39 @@ _INTERNAL_FILES = {__file__, *map(str, Path(pluggy.__file__).parent.glob("*.py")
 class Events:
     """The lifecycle hooks of some listeners, called in the order given.
 
-    A listener that raises is reported once in the log, then left out; the run goes on. `KeyboardInterrupt` and
-    `SystemExit` pass through.
+    A listener that raises is logged once and then ignored; the run continues. `KeyboardInterrupt` and `SystemExit`
+    propagate.
 
     Args:
         listeners: objects with `@hookimpl` methods.
-        installed: whether the lifecycle hooks of installed packages listen too.
+        installed: whether to call the lifecycle hooks of installed packages too.
 
     Raises:
-        PluginError: if a listener has a hook that there is not, or one with an argument that there is not.
+        PluginError: if a listener implements an unknown hook, or one with an unknown argument.
     """
 
     def __init__(self, listeners: Sequence[object] = (), *, installed: bool = True) -> None:
         self._managers = [
             _make_manager(listener) for listener in [*(_installed_listeners() if installed else ()), *listeners]
         ]
+
+    @contextmanager
+    def stage(self, run: Run, *, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Call `on_run_start`, then `on_run_end` however the block ends.
+
+        The status is "failed" after an error and "stopped" after any other exception, such as Ctrl-C.
+
+        Args:
+            run: the stage.
+            is_stopped: whether a block that ends without an exception ends early, as requested.
+        """
+        self.run_start(run)
+        try:
+            yield
+        except BaseException as error:
+            self.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
+            raise
+        self.run_end(run, "stopped" if is_stopped() else "finished")
 
     def run_start(self, run: Run) -> None:
         """Call `on_run_start`."""
@@ -100,7 +119,7 @@ def _name(listener: object) -> str:
 
 
 def _error_location(error: Exception) -> str:
-    """Return the line of the listener's own file at which an error came out of it."""
+    """Return the last line of the listener's own file in the traceback of an error."""
     frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename not in _INTERNAL_FILES]
     own = [frame for frame in frames if frame.filename == frames[0].filename]
     return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

@@ -36,7 +36,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 hookspec = pluggy.HookspecMarker(PROJECT)
 
 Status = Literal["finished", "stopped", "failed"]
-"""How a run ended: all done, stopped on request with its state saved, or with an error."""
+"""How a run ended: complete, stopped on request, or with an error."""
 
 
 @dataclass(frozen=True)

@@ -214,8 +214,7 @@ def _join_shards(
     if not shards:
         return join_shards(experiment, checkpoint, sampler, [])
     run = Run("sample", sampler.label, place, experiment.sampling.num_images, sampler.options())
-    events.run_start(run)
-    try:
+    with events.stage(run):
         drawn, done = [], 0
         for part, future in shards:
             drawn.append(Path(future.result()))
@@ -223,6 +222,3 @@ def _join_shards(
             events.step(run, done, {})
         futures = [future for _, future in shards]
         return join_task(experiment, checkpoint, sampler, drawn, events, wait_for=futures)
-    except BaseException as error:
-        events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
-        raise

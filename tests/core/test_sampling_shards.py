@@ -78,23 +78,19 @@ def test_images_are_the_same_bits_whatever_the_split(
     assert np.unique(images.reshape(7, -1), axis=0).shape[0] == 7  # the control: no image stands for another
 
 
-def test_a_joined_set_is_told_of_as_a_drawn_one(place: tuple[Experiment, Checkpoint, Path]) -> None:
+def test_joined_samples_are_reported_as_sampled_ones_are(place: tuple[Experiment, Checkpoint, Path]) -> None:
     told = []
 
     class Listener:
         @hookimpl
-        def on_run_end(self, run: Run, status: str) -> None:
-            told.append((run.stage, run.name, run.total, status))
-
-        @hookimpl
-        def on_images(self, key: str) -> None:
-            told.append(key)
+        def on_images(self, run: Run, key: str) -> None:
+            told.append((run.stage, run.name, run.total, key))
 
     order = asked(*place)
     drawn = [sample_shard(*order[:3], part, order[3]) for part in split_into_parts(order[0], 2)]
     joined = join_shards(*order[:3], drawn, events=Events([Listener()]))
     label = order[2].label
-    assert told == [f"samples/{label}", ("sample", label, 7, "finished")]
+    assert told == [("sample", label, 7, f"samples/{label}")]
     (entry,) = [entry for entry in read_journal(order[1].run) if entry["stage"] == "sample"]
     assert entry["metrics"]["seconds_per_image"] == joined.about["seconds_per_image"] > 0
     assert join_shards(*order[:3], []) == joined  # a finished set needs no shards

@@ -130,7 +130,7 @@ def _check_labels(sampling: Sampling, sections: Mapping[str, Any]) -> Iterator[P
     for index, sampler in enumerate(sampling.samplers):
         if sampler.is_guided:
             yield Problem(
-                f"samplers.{index}\.guidance_scale", "needs sampling.labels=balanced: it guides to the labels"
+                f"samplers.{index}.guidance_scale", "needs sampling.labels=balanced: it guides to the labels"
             )
     if "training" in sections:
         yield from _check_class_dropout(sections["training"], "labels")
@@ -150,10 +150,10 @@ def _check_sampler(sampler: Sampler, sections: Mapping[str, Any]) -> Iterator[Pr
     if sampler.is_guided and "training" in sections:
         if not sections["training"].class_conditional:
             yield Problem(
-                "\.guidance_scale",
+                ".guidance_scale",
                 "needs training.class_conditional=true: a network without labels has no guidance",
             )
-        yield from _check_class_dropout(sections["training"], "\.guidance_scale")
+        yield from _check_class_dropout(sections["training"], ".guidance_scale")
     if sampler.needs_learned_variance and "objective" in sections and sections["objective"].outputs == 1:
         yield Problem("", "needs objective.bound=hybrid or full, which learn the variance")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -71,25 +72,18 @@ def prepare(
 
 
 def _prepare(experiment: Experiment, root: Path, events: Events, cache: Path) -> Prepared:
-    directory, started = data_directory(experiment, root), False
+    directory = data_directory(experiment, root)
     run = Run(
         "prepare", experiment.dataset.name, directory, _count_examples(experiment), _describe_options(experiment)
     )
-    try:
-        warn_if_code_changed(
-            directory, "prepared", [registry().origin_of(experiment.dataset)], run.options, _EDITED_NOTE
-        )
-        with resumable(directory, "prepared", about := dict(run.options)) as staging:
-            events.run_start(run)
-            started = True
-            about.update(_ingest(experiment, staging, cache, run, events))
-            if data_directory(experiment, root) != directory:
-                raise DataError(f"{run.name}: changed while it was read; start again when it is at rest")
-    except BaseException as error:
-        if started:
-            events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
-        raise
-    events.run_end(run, "finished")
+    warn_if_code_changed(
+        directory, "prepared", [registry().origin_of(experiment.dataset)], run.options, _EDITED_NOTE
+    )
+    with ExitStack() as stage, resumable(directory, "prepared", about := dict(run.options)) as staging:
+        stage.enter_context(events.stage(run))  # starts after the lock is acquired, ends after the commit
+        about.update(_ingest(experiment, staging, cache, run, events))
+        if data_directory(experiment, root) != directory:
+            raise DataError(f"{run.name}: changed while it was read; start again when it is at rest")
     prepared = Prepared.open(directory)
     _log_warnings(prepared)
     return prepared

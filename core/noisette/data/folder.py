@@ -104,8 +104,7 @@ def ingest_folder(
 
     events, display_name = events or default_events(), to_printable(path)
     run = Run("prepare", display_name, directory, 0, {"path": display_name, "preparation": _options(preparation)})
-    events.run_start(run)
-    try:
+    with events.stage(run):
         while True:
             try:
                 directory = _ingest_once(path, preparation, Path(root), run, events)
@@ -114,10 +113,6 @@ def ingest_folder(
                 if resolve_mixed is None:
                     raise
                 preparation = resolve_mixed(error)
-    except BaseException:
-        events.run_end(run, "failed")
-        raise
-    events.run_end(run, "finished")
     folder = IngestedFolder(directory, verify(directory, KIND))
     log_duplicates(display_name, folder.about)
     return folder

@@ -100,8 +100,7 @@ def _evaluate(
     asked = {"samples": [generated.identity for generated in samples], "asked": run.options}
     origins = registry().origins_of(iter_plugins(experiment.evaluation))
     warn_if_code_changed(directory, "evaluation", origins, asked, "evaluating again")
-    events.run_start(run)
-    try:
+    with events.stage(run):
         report = table.report(directory)
         model_results = evaluate_sampled_model(
             experiment, samples, data, lambda done: events.step(run, table.done + done, {})
@@ -118,13 +117,9 @@ def _evaluate(
             report.write(staging)
             if report.curves:
                 draw_curves(report.curves, staging / CURVES)
-    except BaseException:
-        events.run_end(run, "failed")
-        raise
-    metrics = _flatten_results(report)
-    Journal(run_directory).on_metrics(run, run.total, metrics)
-    events.metrics(run, run.total, metrics)
-    events.run_end(run, "finished")
+        metrics = _flatten_results(report)
+        Journal(run_directory).on_metrics(run, run.total, metrics)
+        events.metrics(run, run.total, metrics)
     return Report.open(directory)
 
 

@@ -93,16 +93,11 @@ def evaluate_images(
         lambda activity: events.activity(run, activity),
     )
     run = Run("evaluate", request.generated.name, directory, rows.total, evaluation.model_dump(mode="json"))
-    events.run_start(run)
-    try:
+    with events.stage(run):
         report = rows.report(directory)
         with committed(directory, "evaluation", report.protocol) as staging:
             report = replace(report, neighbours=rows.draw_neighbours(staging))
             report.write(staging)
-    except BaseException:
-        events.run_end(run, "failed")
-        raise
-    events.run_end(run, "finished")
     return Report.open(directory)
 
 

@@ -66,15 +66,10 @@ def make_figures(
         return done
     events = events or default_events()
     task = Run("figures", figure.label, directory, _count_parts(figure), figure.model_dump(mode="json"))
-    events.run_start(task)
-    try:
+    with events.stage(task):
         result = _make(config, figure, Path(root), checkpoint, task, events)
-    except BaseException as error:
-        events.run_end(task, "failed" if isinstance(error, Exception) else "stopped")
-        raise
-    for path in result.files:
-        events.images(task, task.total, f"figures/{figure.label}", path)
-    events.run_end(task, "finished")
+        for path in result.files:
+            events.images(task, task.total, f"figures/{figure.label}", path)
     return result
 
 

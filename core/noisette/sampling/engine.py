@@ -73,25 +73,20 @@ def sample(
     data = Prepared.finished(data_directory(experiment, Path(root))) if model.conditioning.low_res_size else None
     events = events or default_events()
     run = Run("sample", sampler.label, target, experiment.sampling.num_images, sampler.options())
-    events.run_start(run)
-    try:
+    with events.stage(run):
         with use_threads(experiment.threads):
             writer = SampleWriter(experiment, model, sampler, range(run.total), run, events, data)
             samples = _sample(checkpoint, writer)
-    except BaseException as error:
-        events.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
-        raise
-    log_samples(samples, run, events)
+        log_samples(samples, run, events)
     return samples
 
 
 def log_samples(samples: Samples, run: Run, events: Events) -> None:
-    """Write down how long drawing took, and tell that it is done."""
+    """Log the seconds per image and the image grid."""
     metrics = {"seconds_per_image": samples.about["seconds_per_image"]}
     Journal(samples.directory.parent.parent).on_metrics(run, run.total, metrics)
     events.metrics(run, run.total, metrics)
     events.images(run, run.total, f"samples/{samples.label}", samples.grid)
-    events.run_end(run, "finished")
 
 
 def write_grid_and_labels(

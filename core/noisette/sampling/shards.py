@@ -109,7 +109,7 @@ def join_shards(
         experiment, checkpoint, sampler: as `sample_shard` was given them.
         shards: directories of all its shards.
         again: replace finished samples by these shards.
-        events: who is told of the images; of the start it was told before.
+        events: receives the metrics and the grid; the stage is the caller's.
 
     Raises:
         StorageError: if shards are damaged or missing, or were drawn by different devices or versions.

@@ -129,14 +129,8 @@ class _Training:
             for remark in find_schedule_problems(self.process):
                 log.warning("%s", remark)
         self._resume()
-        self.events.run_start(self.run_info)
-        try:
-            checkpoint = self._loop(stop)
-        except BaseException:
-            self.events.run_end(self.run_info, "failed")
-            raise
-        self.events.run_end(self.run_info, "stopped" if stop else "finished")
-        return checkpoint
+        with self.events.stage(self.run_info, is_stopped=lambda: bool(stop)):
+            return self._loop(stop)
 
     def _resume(self) -> None:
         checkpoint = find_resume_point(self.state.experiment, self.directory, self.state.data)

@@ -53,14 +53,13 @@ def sample_files(
         if isinstance(progress, BarProgress):
             progress.hide_waiting()
         events = Events([progress], installed=False)
-        events.run_start(run)
-        for start in range(0, count, _BATCH):
-            indices = range(start, min(start + _BATCH, count))
-            classes = None if class_name is None else [class_name] * len(indices)
-            for index, image in zip(indices, session.generator.generate(indices, classes), strict=True):
-                session.save(f"{index:05d}.png", to_image(image))
-            events.step(run, indices.stop, {})
-        events.run_end(run, "finished")
+        with events.stage(run):
+            for start in range(0, count, _BATCH):
+                indices = range(start, min(start + _BATCH, count))
+                classes = None if class_name is None else [class_name] * len(indices)
+                for index, image in zip(indices, session.generator.generate(indices, classes), strict=True):
+                    session.save(f"{index:05d}.png", to_image(image))
+                events.step(run, indices.stop, {})
     session.print_files(json)
 
 
