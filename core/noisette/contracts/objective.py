@@ -25,8 +25,8 @@ class Objective(Plugin):
     against images: floats, or tensors of shape (N, 1, 1, 1).
 
     An objective with the variational bound learns the variance of the reverse steps too: the network then has twice
-    as many output channels, which `parse_output` and `training_losses` split; `target`, `predict` and `losses` never
-    see the second half.
+    as many output channels, which `parse_output` and `training_losses` split; `target`, `predict` and `losses`
+    never see the second half.
     """
 
     kind: ClassVar[str] = "objective"
