@@ -9,8 +9,8 @@ from torch import Tensor
 from noisette.sampling.editing import invert
 from noisette.sampling.loop import sample_loop
 from noisette.testing import processes
+from noisette.testing.distributions import Gaussian, Mixture
 from noisette.testing.exact import CallRecorder, ExactDenoiser
-from noisette.testing.laws import Gaussian, Mixture
 from noisette.testing.noises import BatchNoise
 from noisette_plugins.samplers import DDIM
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from noisette import DataError, Sampler
 from noisette.sampling.inpainting import inpaint
 from noisette.testing import processes
+from noisette.testing.distributions import Gaussian
 from noisette.testing.exact import CallRecorder, ExactDenoiser
-from noisette.testing.laws import Gaussian
 from noisette_plugins.samplers import DDIM, DDPM, DPMSolverPP
 
 CORRELATED = Gaussian([0.2, -0.3], [[0.25, 0.24], [0.24, 0.3]])

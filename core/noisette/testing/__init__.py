@@ -19,8 +19,8 @@ from noisette.lazy import exports
 
 if TYPE_CHECKING:
     from noisette.testing.check import Check, Result, Skip
+    from noisette.testing.distributions import Gaussian, LabelledMixture, Mixture, guided_law
     from noisette.testing.exact import ExactDenoiser, ExactLabelledDenoiser
-    from noisette.testing.laws import Gaussian, LabelledMixture, Mixture, guided_law
     from noisette.testing.parametrize import parametrize_with_checks
     from noisette.testing.run import checks_for, run_checks
 
@@ -45,13 +45,13 @@ __getattr__, __dir__ = exports(
         "Check": "noisette.testing.check",
         "ExactDenoiser": "noisette.testing.exact",
         "ExactLabelledDenoiser": "noisette.testing.exact",
-        "Gaussian": "noisette.testing.laws",
-        "LabelledMixture": "noisette.testing.laws",
-        "Mixture": "noisette.testing.laws",
+        "Gaussian": "noisette.testing.distributions",
+        "LabelledMixture": "noisette.testing.distributions",
+        "Mixture": "noisette.testing.distributions",
         "Result": "noisette.testing.check",
         "Skip": "noisette.testing.check",
         "checks_for": "noisette.testing.run",
-        "guided_law": "noisette.testing.laws",
+        "guided_law": "noisette.testing.distributions",
         "parametrize_with_checks": "noisette.testing.parametrize",
         "run_checks": "noisette.testing.run",
     },

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from noisette.contracts import Sampler
 from noisette.diffusion import Denoiser
-from noisette.testing.laws import Mixture
+from noisette.testing.distributions import Mixture
 from noisette.testing.noises import BasisNoise, BatchNoise, CountedNoise
 from noisette.testing.probes import run_sampler
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from noisette.contracts import Plugin
 from noisette.testing.options import format_plugin
-from noisette.testing.places import find_method_line, find_raising_line
+from noisette.testing.source_lines import find_method_line, find_raising_line
 from noisette.testing.wording import format_brief_pair
 
 __all__ = [

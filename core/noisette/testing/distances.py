@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from noisette.diffusion.noise import seeded_generator
-from noisette.testing.laws import Mixture
+from noisette.testing.distributions import Mixture
 
 __all__ = ["LawTest", "Verdict", "sliced_wasserstein"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from noisette.diffusion import Denoiser, Prediction, Process
-from noisette.testing.laws import LabelledMixture, Mixture
+from noisette.testing.distributions import LabelledMixture, Mixture
 
 __all__ = ["AffineDenoiser", "CallRecorder", "ExactDenoiser", "ExactLabelledDenoiser", "variance_fraction"]
 

@@ -14,7 +14,7 @@ from noisette.errors import PluginError
 from noisette.plugins.registry import suggest
 from noisette.testing.check import Check, CheckFailedError, Outcome, Result, checks_of
 from noisette.testing.options import format_plugin
-from noisette.testing.places import find_class_line
+from noisette.testing.source_lines import find_class_line
 
 __all__ = [
     "CHECK_MODULES",

@@ -20,8 +20,8 @@ from noisette.testing.checks.backbones import (
     _run_network,
     _smallest_shape,
 )
-from noisette.testing.elsewhere import run_in_other_process
 from noisette.testing.options import alternatives, find_ineffective_options
+from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import seed_globally
 
 _STEPS = 64

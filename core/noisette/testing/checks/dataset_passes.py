@@ -14,8 +14,8 @@ from unittest import mock
 from noisette.contracts import Dataset, Example, Split
 from noisette.testing.check import Skip, for_method, require
 from noisette.testing.checks.datasets import _SPLITS, MAX_EXAMPLES, _ExampleFacts, _facts, _iter_facts
-from noisette.testing.elsewhere import run_in_other_process
 from noisette.testing.options import find_ineffective_options, with_options
+from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import offline, seed_globally
 
 _FEW = 40

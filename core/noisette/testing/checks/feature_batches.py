@@ -10,7 +10,7 @@ from torch import Tensor
 from noisette.contracts import Features
 from noisette.testing.check import for_method, require
 from noisette.testing.checks.features import _extractor, _make_images, vectors_by_option
-from noisette.testing.elsewhere import run_in_other_process
+from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import is_bit_equal
 
 

@@ -17,8 +17,8 @@ from noisette.testing.checks.metrics import (
     _results_of,
     _sets,
 )
-from noisette.testing.elsewhere import run_in_other_process
 from noisette.testing.options import alternatives, format_plugin
+from noisette.testing.other_process import run_in_other_process
 from noisette.testing.sets import select_rows
 from noisette.testing.wording import format_brief
 

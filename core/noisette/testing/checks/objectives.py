@@ -15,7 +15,7 @@ from torch import Tensor
 from noisette.contracts import Objective
 from noisette.testing import processes
 from noisette.testing.check import require
-from noisette.testing.laws import Gaussian
+from noisette.testing.distributions import Gaussian
 from noisette.testing.options import combinations, find_ineffective_options, variants
 from noisette.testing.probes import is_bit_equal, require_same_random_state
 

@@ -11,8 +11,8 @@ from noisette.diffusion import Clipped, Noise
 from noisette.testing import processes
 from noisette.testing.check import Skip, require
 from noisette.testing.checks.samplers import _SHAPE, COMMON, _describe_error, with_steps
+from noisette.testing.distributions import Gaussian
 from noisette.testing.exact import AffineDenoiser, ExactDenoiser
-from noisette.testing.laws import Gaussian
 from noisette.testing.noises import BatchNoise, SwitchableNoise
 from noisette.testing.options import combinations, format_plugin
 from noisette.testing.probes import (

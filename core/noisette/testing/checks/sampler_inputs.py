@@ -10,10 +10,10 @@ from noisette.diffusion import Denoiser, Noise, Prediction, Process
 from noisette.testing import processes
 from noisette.testing.check import fail, for_method, require
 from noisette.testing.checks.samplers import COMMON, with_steps
-from noisette.testing.elsewhere import run_in_other_process
 from noisette.testing.exact import AffineDenoiser
 from noisette.testing.noises import BatchNoise, CountedNoise
 from noisette.testing.options import alternatives, combinations, with_options
+from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import initial_noise, is_bit_equal, require_state, run_sampler, seed_globally
 
 _SHAPE = (3, 4, 5)

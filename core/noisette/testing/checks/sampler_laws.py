@@ -23,8 +23,8 @@ from noisette.testing.affine import Moments, NotAffineError, propagate
 from noisette.testing.check import Skip, require
 from noisette.testing.checks.samplers import COMMON, with_steps
 from noisette.testing.distances import LawTest
+from noisette.testing.distributions import Gaussian, LabelledMixture, Mixture
 from noisette.testing.exact import ExactDenoiser, ExactLabelledDenoiser
-from noisette.testing.laws import Gaussian, LabelledMixture, Mixture
 from noisette.testing.noises import BatchNoise
 from noisette.testing.options import combinations, format_plugin, has_default_options, variants, with_options
 from noisette.testing.probes import run_sampler

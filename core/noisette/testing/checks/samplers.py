@@ -16,8 +16,8 @@ from noisette.diffusion.guidance import Guided
 from noisette.diffusion.spacing import Spacing
 from noisette.testing import processes
 from noisette.testing.check import Skip, fail, require
+from noisette.testing.distributions import Gaussian, Mixture, guided_law
 from noisette.testing.exact import AffineDenoiser, CallRecorder, ExactDenoiser
-from noisette.testing.laws import Gaussian, Mixture, guided_law
 from noisette.testing.noises import BatchNoise, EmptyNoise
 from noisette.testing.options import combinations, find_ineffective_options, format_plugin, variants, with_options
 from noisette.testing.probes import (
