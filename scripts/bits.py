@@ -32,7 +32,7 @@ from support.pipelines import write_pipeline  # noqa: E402
 
 from noisette import Experiment, evaluate, prepare, registry, sample, train  # noqa: E402
 from noisette.config import FiguresConfig, load  # noqa: E402
-from noisette.figures import make_figures  # noqa: E402
+from noisette.figures import make_figure  # noqa: E402
 
 WITHOUT_DOWNLOAD = ("digits", "mnist-5k", "fashion-mnist", "patches", "glyphs")
 
@@ -68,13 +68,13 @@ def _scaled(name: str, files: dict[str, str]) -> Experiment | FiguresConfig:
 def _bits(config: Experiment | FiguresConfig, root: Path) -> dict[str, str]:
     """Return the hash of each thing that a config makes."""
     if not isinstance(config, Experiment):
-        return _figures([make_figures(config, figure, root) for figure in config.figures])
+        return _figures([make_figure(config, figure, root) for figure in config.figures])
     data = prepare(config, root)
     checkpoint = train(config, root)
     everything = Experiment.parse({**config.options(), "sampling": _with_all_samplers(config)})
     samples = [sample(everything, checkpoint, sampler, root) for sampler in everything.sampling.samplers]
     report = evaluate(everything, samples, root)
-    shown = [make_figures(config, figure, root, checkpoint=checkpoint) for figure in config.figures]
+    shown = [make_figure(config, figure, root, checkpoint=checkpoint) for figure in config.figures]
     return {
         "data": _hash(data.images(split) for split in ("train", "test")),
         **{path.stem: _weights(path) for path in sorted(checkpoint.directory.glob("*.safetensors"))},

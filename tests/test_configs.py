@@ -15,7 +15,7 @@ from support.pipelines import write_pipeline
 
 from noisette import Experiment, Prepared, evaluate, prepare, sample, train
 from noisette.config import FiguresConfig, load
-from noisette.figures import FigureResult, make_figures
+from noisette.figures import FigureResult, make_figure
 from noisette.layout import data_directory, run_directory, training_directory
 from noisette.stages import plan_stages
 from noisette_flows.tracking.figures import FigureMirror
@@ -135,13 +135,13 @@ def run(config: Experiment | FiguresConfig, root: Path, store: Store) -> list[Fi
     """Do what `noisette run` does, without Prefect; return the images of the process."""
     directory = run_directory(config, root)
     if not isinstance(config, Experiment):
-        shown = [make_figures(config, figure, root) for figure in config.figures]
+        shown = [make_figure(config, figure, root) for figure in config.figures]
         FigureMirror(config, directory, store).sync({"parent": "FINISHED"})
         return shown
     prepare(config, root)
     checkpoint = train(config, root)
     samples = [sample(config, checkpoint, sampler, root) for sampler in config.sampling.samplers]
-    shown = [make_figures(config, figure, root, checkpoint=checkpoint) for figure in config.figures]
+    shown = [make_figure(config, figure, root, checkpoint=checkpoint) for figure in config.figures]
     evaluate(config, samples, root)
     Mirror(config, directory, store, {}).sync({"parent": "FINISHED"})
     return shown

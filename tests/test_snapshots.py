@@ -173,7 +173,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder in which a tiny experiment has run and was sent to MLflow."""
     from noisette.comparison import Sweep
     from noisette.comparison import compare as sweep
-    from noisette.figures import make_figures
+    from noisette.figures import make_figure
     from noisette_flows.tracking import Mirror, Store
     from noisette_flows.tracking.provenance import collect_provenance
 
@@ -189,7 +189,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         model = noisette.train(experiment)
         samples = [noisette.sample(experiment, model, sampler) for sampler in experiment.sampling.samplers]
         noisette.evaluate(experiment, samples, run=model.run)
-        make_figures(experiment, experiment.figures[0], checkpoint=model)
+        make_figure(experiment, experiment.figures[0], checkpoint=model)
         sweep(Sweep.of(model.run, ["ddim"], (2, 3), count=6))
         store = Store.of(f"sqlite:///{Path.cwd()}/mlflow.db")
         assert store is not None

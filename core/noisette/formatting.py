@@ -1,10 +1,16 @@
-"""Numbers with as many digits as they deserve."""
+"""Texts for people and file names: numbers, durations, rates and labels."""
 
 from __future__ import annotations
 
+import re
 from math import floor, isfinite, log10
 
-__all__ = ["format_duration", "format_estimate", "format_number", "format_rate"]
+__all__ = ["format_duration", "format_estimate", "format_number", "format_rate", "slug"]
+
+
+def slug(label: str) -> str:
+    """Return a label as part of a file name: at most 80 characters; all but letters, digits and ._=,+- become _."""
+    return re.sub(r"[^A-Za-z0-9._=,+-]", "_", label)[:80]
 
 
 def format_number(value: float, digits: int = 4) -> str:

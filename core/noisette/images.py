@@ -1,22 +1,24 @@
-"""Figures made of images: plain grids, and sheets with words beside rows and columns."""
+"""Grids and labelled sheets of images, and writing them as PNG, GIF and WebP files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from noisette.errors import DataError
 from noisette.storage import disk_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["choose_grid_columns", "make_grid", "make_sheet", "save_png"]
+__all__ = ["choose_grid_columns", "make_grid", "make_sheet", "save_animation", "save_png"]
 
 
 def choose_grid_columns(classes: int) -> int:
@@ -46,17 +48,57 @@ def make_grid(images: NDArray[np.uint8], columns: int = 8, width: int = 512) -> 
 
 
 def save_png(image: Image.Image, path: Path) -> Path:
-    """Write an image as PNG, whole or not at all, as others may be waiting for it; return its path.
+    """Write an image as a PNG file, atomically; return its path.
 
     Raises:
         StorageError: if it cannot be written.
     """
+    with _atomic_path(path) as unfinished:
+        image.save(unfinished, format="PNG", optimize=True)
+    return path
+
+
+_ANIMATION_OPTIONS = {
+    ".gif": {"format": "GIF", "optimize": True},
+    ".webp": {"format": "WEBP", "lossless": True, "method": 4},
+}
+
+
+def save_animation(
+    frames: Sequence[Image.Image], path: Path | str, *, milliseconds: int = 80, hold: int = 2000
+) -> Path:
+    """Write frames as an animation that repeats for ever, atomically; return its path.
+
+    Args:
+        frames: at least one image, all of one size and mode.
+        path: file name; its suffix, .gif or .webp, decides the format. WebP is lossless.
+        milliseconds: duration of each frame.
+        hold: duration of the last frame, in milliseconds.
+
+    Raises:
+        DataError: if the suffix is neither .gif nor .webp.
+        StorageError: if it cannot be written.
+    """
+    path = Path(path)
+    options: dict[str, Any] | None = _ANIMATION_OPTIONS.get(path.suffix.lower())
+    if options is None:
+        raise DataError(f"{path}: expected a name that ends in {' or '.join(_ANIMATION_OPTIONS)}")
+    durations = [milliseconds] * (len(frames) - 1) + [hold]
+    first, *others = frames
+    with _atomic_path(path) as unfinished:
+        first.save(unfinished, save_all=True, append_images=others, duration=durations, loop=0, **options)
+    return path
+
+
+@contextmanager
+def _atomic_path(path: Path) -> Iterator[Path]:
+    """Give a path to write to; it replaces `path` when the block ends without an error."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            image.save(unfinished, format="PNG", optimize=True)
-            return unfinished.replace(path)
+            yield unfinished
+            unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
 

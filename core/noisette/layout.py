@@ -15,13 +15,13 @@ of an experiment is part of a directory's name and not of the key: a training un
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from noisette.config import Experiment, Figure, FiguresConfig
 from noisette.contracts import Plugin, Sampler
+from noisette.formatting import slug
 from noisette.plugins import registry
 from noisette.plugins.registry import iter_plugins
 from noisette.sources import fingerprint
@@ -85,7 +85,7 @@ def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: 
     """Return where a sampler's images lie; `checkpoint` is the digest of the checkpoint's manifest."""
     sampling = experiment.sampling.model_dump(mode="json", include={"num_images", "clip_x0", "ema", "labels"})
     key = digest(checkpoint, _identities(sampler, *_network_plugins(experiment)), sampling, experiment.seed)
-    return run / "samples" / f"{_slug(sampler.label)}-{key}"
+    return run / "samples" / f"{slug(sampler.label)}-{key}"
 
 
 def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) -> Path:
@@ -123,7 +123,7 @@ def figures_directory(run: Path, checkpoint: str, figure: Figure, config: Experi
         process = [_identities(config.schedule), config.timesteps]
         model = [checkpoint, _identities(*_network_plugins(config)), config.sampling.clip_x0, config.sampling.ema]
         facts += [data, config.preparation.model_dump(mode="json"), *(model if figure.needs_model else process)]
-    return run / "figures" / f"{_slug(figure.label)}-{digest(*facts)}"
+    return run / "figures" / f"{slug(figure.label)}-{digest(*facts)}"
 
 
 def _network_plugins(experiment: Experiment) -> tuple[Plugin, ...]:
@@ -143,8 +143,3 @@ def _find_renamed_runs(root: Path, key: str) -> Iterator[Path]:
 
 def _has_checkpoints(run: Path) -> bool:
     return any(run.glob("checkpoints/step-*"))
-
-
-def _slug(label: str) -> str:
-    """Return a label as part of a file's name: options may hold any text, and a list of steps is long."""
-    return re.sub(r"[^A-Za-z0-9._=,+-]", "_", label)[:80]

@@ -21,7 +21,7 @@ from noisette.comparison import Sweep, SweepResult
 from noisette.config import Figure, FiguresConfig
 from noisette.config.reference import make_plugin
 from noisette.errors import DownloadError
-from noisette.figures import FigureResult, make_figures
+from noisette.figures import FigureResult, make_figure
 from noisette.sampling import join_shards, sample_shard
 from noisette_flows.gpus import GpuLock
 
@@ -147,7 +147,7 @@ def figures_task(
     again: bool = False,
 ) -> FigureResult:
     """Make one figure of a config."""
-    return make_figures(config, figure, root, checkpoint=checkpoint, again=again, events=events)
+    return make_figure(config, figure, root, checkpoint=checkpoint, again=again, events=events)
 
 
 @task(

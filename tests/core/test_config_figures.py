@@ -114,7 +114,7 @@ def test_what_is_taken_is_taken_again_and_by_the_schema(base: dict[str, Any], im
             "figures.0.title: expected text that",
         ),
         (
-            {**EXPERIMENT, "figures": [{"name": "forward", "images": ["drawn:1"]}]},
+            {**EXPERIMENT, "figures": [{"name": "forward", "images": ["generated:1"]}]},
             "figures.0.images: expected files",
         ),
         ({**SHOW, "figures": ["denoise"]}, "figures.0: denoise needs a trained network: name a dataset"),
@@ -158,7 +158,7 @@ def test_a_file_without_a_data_set_is_a_show(tmp_path: Path) -> None:
 
 def test_images_move_no_other_directory() -> None:
     """A training that is finished stays finished, whatever images are asked for afterwards."""
-    plain, listing = tiny(), tiny("images=[denoise, forward]")
+    plain, listing = tiny(), tiny("figures=[denoise, forward]")
     root, sampler = Path("runs"), plain.sampling.samplers[0]
     assert data_directory(plain, root) == data_directory(listing, root)
     assert training_directory(plain, root) == training_directory(listing, root)
@@ -167,7 +167,7 @@ def test_images_move_no_other_directory() -> None:
 
 
 def place(*overrides: str, checkpoint: str = "c", figure: str = "{name: edit, image: a.png}") -> Path:
-    experiment = tiny(f"images=[{figure}]", *overrides)
+    experiment = tiny(f"figures=[{figure}]", *overrides)
     return figures_directory(Path("runs/x"), checkpoint, experiment.figures[0], experiment)
 
 

@@ -12,14 +12,14 @@ from support.tiny import tiny, write_prepared
 from noisette import DataError, Events, Experiment, hookimpl, train
 from noisette.checkpoint import Checkpoint
 from noisette.config import parse
-from noisette.figures import FigureResult, ImageGenerator, make_figures, record_trajectory
+from noisette.figures import FigureResult, ImageGenerator, make_figure, record_trajectory, render_figure
 from noisette.figures.trajectory import Trajectory
 from noisette.stages import plan_stages
 from noisette.storage import verify
 
 LISTED = (
     "training.class_conditional=true",
-    "images=["
+    "figures=["
     "forward, "
     "{name: denoise, num_images: 3, timesteps: [0, 7, 19], sampler: {name: ddpm, steps: 20}}, "
     "{name: classes, guidance_scale: [1, 3], rows: 1, sampler: {name: ddim, steps: 3}, animate: false}, "
@@ -41,7 +41,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Checkp
 def shown(listed: tuple[Experiment, Checkpoint, Path]) -> dict[str, FigureResult]:
     experiment, checkpoint, root = listed
     return {
-        figure.label: make_figures(experiment, figure, root, checkpoint=checkpoint) for figure in experiment.figures
+        figure.label: make_figure(experiment, figure, root, checkpoint=checkpoint) for figure in experiment.figures
     }
 
 
@@ -75,18 +75,18 @@ def test_finished_images_are_not_made_again(
 
     events = Events([Listener()], installed=False)
     again = {
-        figure.label: make_figures(experiment, figure, root, checkpoint=checkpoint, events=events)
+        figure.label: make_figure(experiment, figure, root, checkpoint=checkpoint, events=events)
         for figure in experiment.figures
     }
     assert again == shown
     assert told == []
     stages = {
-        stage.name: stage.finished for stage in plan_stages(experiment, root) if stage.name.startswith("images ")
+        stage.name: stage.finished for stage in plan_stages(experiment, root) if stage.name.startswith("figures ")
     }
-    assert stages == {f"images {label}": True for label in shown}
+    assert stages == {f"figures {label}": True for label in shown}
     (shown["edit"].directory / "edit.png").write_bytes(b"")
-    assert not next(stage.finished for stage in plan_stages(experiment, root) if stage.name == "images edit")
-    make_figures(experiment, experiment.figures[3], root, checkpoint=checkpoint, events=events)
+    assert not next(stage.finished for stage in plan_stages(experiment, root) if stage.name == "figures edit")
+    make_figure(experiment, experiment.figures[3], root, checkpoint=checkpoint, events=events)
     assert told == ["edit"]
 
 
@@ -142,20 +142,20 @@ def test_listeners_hear_of_the_files(listed: tuple[Experiment, Checkpoint, Path]
     names = [str(tmp_path / "a.png"), "package:sklearn/datasets/images/flower.jpg"]
     show = parse({"name": "x", "figures": [{"name": "forward", "images": names, "schedules": ["linear"]}]})
     events = Events([Listener()], installed=False)
-    made = make_figures(show, show.figures[0], tmp_path / "runs", events=events)
+    made = make_figure(show, show.figures[0], tmp_path / "runs", events=events)
     assert heard == [
         ("start", "figures", "forward", "2"),
         ("step", "1"),
         ("step", "2"),
-        ("images/forward", "forward-0.png"),
-        ("images/forward", "forward-1.png"),
+        ("figures/forward", "forward-0.png"),
+        ("figures/forward", "forward-1.png"),
         ("end", "finished"),
     ]
     assert made.about["notes"] == [f"{names[1]}: scaled from 640x427 to 96x64"]
     heard.clear()
     lost = parse({"name": "x", "figures": [{"name": "forward", "images": ["nowhere.png"]}]})
-    with pytest.raises(DataError, match=r"nowhere\.png: there is no such file"):
-        make_figures(lost, lost.figures[0], tmp_path / "runs", events=events)
+    with pytest.raises(DataError, match=r"nowhere\.png: expected an image; got no such file"):
+        make_figure(lost, lost.figures[0], tmp_path / "runs", events=events)
     assert heard[-1] == ("end", "failed")
     assert [path.name for path in (tmp_path / "runs" / "x" / "figures").iterdir()] == [made.directory.name]
 
@@ -166,7 +166,7 @@ def test_a_show_has_every_schedule_and_an_experiment_its_own(
     show = parse(
         {"name": "x", "figures": [{"name": "forward", "images": ["package:sklearn/datasets/images/china.jpg"]}]}
     )
-    everything = make_figures(show, show.figures[0], tmp_path)
+    everything = make_figure(show, show.figures[0], tmp_path)
     with Image.open(everything.files[0]) as strip, Image.open(shown["forward"].files[0]) as own:
         assert strip.height > 7 * 64
         assert own.height < 200
@@ -177,8 +177,24 @@ def test_the_experiments_present_bound_and_weights_draw(listed: tuple[Experiment
     experiment, checkpoint, root = listed
     figure = experiment.figures[3]
     changed = tiny(*LISTED, "sampling.clip_x0=0.1", "sampling.ema=false")
-    first = make_figures(experiment, figure, root, checkpoint=checkpoint)
-    second = make_figures(changed, figure, root, checkpoint=checkpoint)
+    first = make_figure(experiment, figure, root, checkpoint=checkpoint)
+    second = make_figure(changed, figure, root, checkpoint=checkpoint)
     assert first.directory != second.directory
     hashes = [one.manifest.files["edit-t10.png"].sha256 for one in (first, second)]
     assert hashes[0] != hashes[1]
+
+
+def test_a_figure_is_rendered_into_any_folder(
+    listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, FigureResult], tmp_path: Path
+) -> None:
+    experiment, checkpoint, _ = listed
+    for figure in experiment.figures[1:]:
+        rendered = render_figure(figure, tmp_path / "new", checkpoint=checkpoint)
+        result = shown[figure.label]
+        assert [path.name for path in rendered.files] == [path.name for path in result.files]
+        for path in rendered.files + rendered.single_images:
+            assert path.read_bytes() == (result.directory / path.name).read_bytes()
+    other = render_figure(experiment.figures[3], tmp_path / "seed", checkpoint=checkpoint, seed=7)
+    assert other.files[0].read_bytes() != shown["edit"].files[0].read_bytes()
+    with pytest.raises(TypeError, match="edit needs a checkpoint"):
+        render_figure(experiment.figures[3], tmp_path)

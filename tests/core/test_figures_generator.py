@@ -72,14 +72,14 @@ def test_a_image_can_be_told_its_class(labelled: tuple[Path, Experiment, Checkpo
     assert free.shape == (2, 1, 1, 8, 8)
     assert not np.array_equal(free, three)
     assert not np.array_equal(three, five)
-    with pytest.raises(DataError, match="class '9': the network knows 0, 1, 2"):
+    with pytest.raises(DataError, match="class: expected one of 0, 1, 2, 3, 4, 5, 6, 7; got '9'"):
         edit_images(generator, images, [15], "9")
 
 
 def test_a_network_without_classes_says_so(plain: ImageGenerator) -> None:
-    with pytest.raises(DataError, match="knows no classes: it was trained without labels"):
+    with pytest.raises(DataError, match="class: expected none, as the network was trained without labels"):
         ClassTrajectories.record(plain)
-    with pytest.raises(DataError, match="knows no classes"):
+    with pytest.raises(DataError, match="class: expected none"):
         edit_images(plain, plain.generate([0]), class_name="3")
     with pytest.raises(PluginError, match="guidance needs a network that was trained with labels"):
         record_trajectory(plain.with_guidance(2), [0])

@@ -27,7 +27,7 @@ def test_a_trained_models_gallery_has_files_prepared_images_and_its_own(root: Pa
         image, note = image_loader(f"{split}:{number}")
         assert np.array_equal(image, data.images(split)[number])  # type: ignore[arg-type]
         assert note == ""
-    assert np.array_equal(image_loader("drawn:4")[0], generator.generate([4])[0])
+    assert np.array_equal(image_loader("generated:4")[0], generator.generate([4])[0])
     image, note = image_loader(photograph)
     assert image.shape == (1, 8, 8)
     assert note == "made grey, cropped and scaled from 300x200 to 8x8"
@@ -69,11 +69,11 @@ def test_prepared_images_are_made_another_size_where_it_is_said(root: Path) -> N
 def test_images_that_there_are_not_are_refused_in_words(root: Path) -> None:
     prepared = ImageLoader(lambda: data_directory(tiny(), root))
     for image_loader, name, message in (
-        (prepared, "test:8", "test:8: there are 8 images, numbered from 0"),
-        (prepared, "drawn:0", "only a trained model draws"),
-        (prepared, "tests:1", "tests:1: there is no such file"),
-        (ImageLoader(), "test:1", "prepared images are those of a config"),
-        (ImageLoader(lambda: root / "nowhere"), "train:1", "nowhere is not prepared; prepare it"),
+        (prepared, "test:8", "test:8: expected an index from 0 to 7; got 8"),
+        (prepared, "generated:0", "there is no trained model to generate images"),
+        (prepared, "tests:1", "tests:1: expected an image; got no such file"),
+        (ImageLoader(), "test:1", "prepared images need the config of an experiment"),
+        (ImageLoader(lambda: root / "nowhere"), "train:1", "nowhere is not prepared; run `noisette prepare`"),
     ):
         with pytest.raises(DataError, match=message):
             image_loader(name)

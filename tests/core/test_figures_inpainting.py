@@ -33,14 +33,14 @@ def enlarging(tmp_path_factory: pytest.TempPathFactory) -> ImageGenerator:
 
 def test_what_is_known_stays_and_what_is_missing_differs(plain: ImageGenerator) -> None:
     mask = box_mask((8, 8), (2, 1, 5, 3))
-    done = inpaint_image(plain, IMAGE, mask, count=3, jump=2, resample=2)
+    done = inpaint_image(plain, IMAGE, mask, count=3, jump_length=2, jump_n_sample=2)
     assert done.results.shape == (3, 1, 8, 8)
     assert (done.results[:, :, ~mask] == IMAGE[:, ~mask]).all()
     assert not np.array_equal(done.results[0], done.results[1])
     assert (done.given["given"][:, mask] == 128).all()
-    again = inpaint_image(plain, IMAGE, mask, count=1, jump=2, resample=2)
+    again = inpaint_image(plain, IMAGE, mask, count=1, jump_length=2, jump_n_sample=2)
     assert np.array_equal(again.results[0], done.results[0])  # however many are drawn
-    classed = inpaint_image(plain, IMAGE, mask, count=1, class_name="3", jump=2, resample=2)
+    classed = inpaint_image(plain, IMAGE, mask, count=1, class_name="3", jump_length=2, jump_n_sample=2)
     assert not np.array_equal(classed.results[0], done.results[0])
     assert done.grid().width > 5 * 8
 

@@ -17,7 +17,7 @@ from support.pipelines import write_pipeline
 
 from noisette import DataError, NotFiniteError
 from noisette.config import FiguresConfig, parse
-from noisette.figures import FigureResult, make_figures
+from noisette.figures import FigureResult, make_figure
 
 pytest.importorskip("transformers", reason="text encoders of pretrained pipelines")
 
@@ -44,7 +44,7 @@ def show_of(pipeline: Path, seed: int = 0, **options) -> FiguresConfig:
 
 
 def drawn(root: Path, show: FiguresConfig) -> FigureResult:
-    return make_figures(show, show.figures[0], root)
+    return make_figure(show, show.figures[0], root)
 
 
 def pixels(shown: FigureResult, name: str) -> np.ndarray:
@@ -54,7 +54,7 @@ def pixels(shown: FigureResult, name: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def shown(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> FigureResult:
-    return drawn(tmp_path_factory.mktemp("runs"), show_of(pipeline, count=2))
+    return drawn(tmp_path_factory.mktemp("runs"), show_of(pipeline, num_images=2))
 
 
 def test_every_prompt_has_its_images_and_all_are_on_one_page(shown: FigureResult) -> None:
@@ -65,7 +65,7 @@ def test_every_prompt_has_its_images_and_all_are_on_one_page(shown: FigureResult
     with Image.open(shown.files[0]) as page:
         assert page.mode == "RGB"
         assert page.width >= 950
-    assert shown.about["scene"]["prompts"] == PROMPTS
+    assert shown.about["figure"]["prompts"] == PROMPTS
 
 
 def test_images_are_what_the_pipeline_itself_draws(pipeline: Path, shown: FigureResult) -> None:
@@ -85,7 +85,7 @@ def test_a_image_hangs_on_prompt_seed_and_number_alone(pipeline: Path, shown: Fi
     assert not np.array_equal(pixels(shown, "0-0"), pixels(shown, "1-0"))
     state = torch.random.get_rng_state()
     torch.rand(3)
-    alone = drawn(tmp_path, show_of(pipeline, prompts=PROMPTS[:1], count=3))
+    alone = drawn(tmp_path, show_of(pipeline, prompts=PROMPTS[:1], num_images=3))
     assert np.array_equal(pixels(alone, "0-1"), pixels(shown, "0-1"))  # however many are drawn
     torch.random.set_rng_state(state)
     other = drawn(tmp_path, show_of(pipeline, seed=1, prompts=PROMPTS[:1]))
@@ -218,7 +218,7 @@ def test_too_large_a_pipeline_is_no_bug(pipeline: Path, tmp_path: Path, monkeypa
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(LDMTextToImagePipeline, "__call__", lambda self, prompt, generator, **options: full())
-    monkeypatch.setattr("noisette.figures.text_to_image.Pipeline._accept", lambda self: None)
+    monkeypatch.setattr("noisette.figures.text_to_image.Pipeline._check_options", lambda self: None)
     with pytest.raises(DataError, match="is too large for the GPU in fp32: try precision: fp16"):
         drawn(tmp_path, show_of(pipeline))
 
@@ -244,13 +244,13 @@ def test_the_libraries_are_imported_only_then(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from noisette.config import parse
-from noisette.stages import plan
+from noisette.stages import plan_stages
 prompts = {{"name": "text-to-image", "pipeline": "a", "prompts": ["b"]}}
-plan(parse({{"name": "x", "figures": [prompts]}}), Path("."))
+plan_stages(parse({{"name": "x", "figures": [prompts]}}), Path("."))
 first = [name for name in ("torch", "diffusers", "transformers") if name in sys.modules]
-from noisette.figures import depict
+from noisette.figures import make_figure
 show = parse({json.dumps(show)})
-depict(show, show.figures[0], {str(tmp_path)!r})
+make_figure(show, show.figures[0], {str(tmp_path)!r})
 print(first, [name for name in ("diffusers", "transformers") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

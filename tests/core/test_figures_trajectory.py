@@ -12,8 +12,7 @@ from torch import Tensor
 
 from noisette import Denoiser, Noise, NotFiniteError, Prediction, Sampler
 from noisette.figures import Trajectory, save_animation
-from noisette.figures.animation import evenly_spaced
-from noisette.figures.trajectory import record_sampler_trajectory
+from noisette.figures.trajectory import evenly_spaced, record_sampler_trajectory
 from noisette.pixels import to_bytes
 from noisette.sampling.loop import generate
 from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC

@@ -47,6 +47,6 @@ def test_wrong_words_are_one_message(finished: FinishedRun, tmp_path: Path) -> N
     assert "expected --mask or --box; got both" in runner.invoke(app, both).output
     assert "LEFT,TOP,WIDTH,HEIGHT" in runner.invoke(app, [*both[:3], "--box", "1,2"]).output
     with pytest.raises(DataError, match="outside the image"):
-        called("inpaint", finished.run, "drawn:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path)
+        called("inpaint", finished.run, "generated:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path)
     with pytest.raises(DataError, match=r"train one with training\.low_res_size"):
-        called("upscale", finished.run, "drawn:0", "--to", tmp_path)
+        called("upscale", finished.run, "generated:0", "--to", tmp_path)

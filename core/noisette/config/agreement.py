@@ -35,14 +35,11 @@ def explain_missing_signal(objective: Objective, schedule: Schedule) -> str:
     )
 
 
-def cap_steps(samplers: tuple[Sampler, ...], timesteps: int) -> tuple[Sampler, ...]:
-    """Return samplers whose default is longer than the process with all its steps; steps that are given stay."""
-    return tuple(
-        sampler.model_copy(update={"steps": timesteps})
-        if sampler.steps > timesteps and "steps" not in sampler.model_fields_set
-        else sampler
-        for sampler in samplers
-    )
+def cap_steps(sampler: Sampler, timesteps: int) -> Sampler:
+    """Return a sampler whose default number of steps is at most `timesteps`; explicit steps are unchanged."""
+    if sampler.steps <= timesteps or "steps" in sampler.model_fields_set:
+        return sampler
+    return sampler.model_copy(update={"steps": timesteps})
 
 
 def check_sampling(sampling: Sampling, sections: Mapping[str, Any]) -> list[Problem]:
@@ -75,7 +72,7 @@ def _check_without_data(figure: Figure) -> Iterator[Problem]:
     if figure.needs_model:
         yield Problem("", f"{figure.name} needs a trained network: name a dataset to train on")
     for source in figure.sources:
-        if source.partition(":")[0] in ("test", "train", "drawn"):
+        if source.partition(":")[0] in ("test", "train", "generated"):
             yield Problem("", f"{source} is of a data set: name one, or an image file")
     yield from _check_timesteps(figure, getattr(figure, "num_timesteps", None) or 1000)
 
@@ -84,11 +81,11 @@ def _check_with_sections(figure: Figure, sections: Mapping[str, Any]) -> Iterato
     """Yield what a scene of an experiment lacks, as far as its sections are valid."""
     if "timesteps" in sections:
         yield from _check_timesteps(figure, getattr(figure, "num_timesteps", None) or sections["timesteps"])
-    if isinstance(figure, Forward) and any(source.startswith("drawn:") for source in figure.sources):
+    if isinstance(figure, Forward) and any(source.startswith("generated:") for source in figure.sources):
         yield Problem("images", "expected files, test:0 or train:0; what the network draws is not noised")
     sampler = getattr(figure, "sampler", None)
     if isinstance(sampler, Sampler):
-        (capped,) = cap_steps((sampler,), sections.get("timesteps", sampler.steps))
+        capped = cap_steps(sampler, sections.get("timesteps", sampler.steps))
         for problem in _check_sampler(capped, sections):
             yield Problem(f"sampler{problem.path}", problem.message)
     if "training" not in sections:

@@ -52,7 +52,7 @@ class Experiment(Document):
     @classmethod
     def _check_sampling(cls, sampling: Sampling, info: ValidationInfo) -> Sampling:
         if "timesteps" in info.data:
-            samplers = cap_steps(sampling.samplers, info.data["timesteps"])
+            samplers = tuple(cap_steps(sampler, info.data["timesteps"]) for sampler in sampling.samplers)
             if samplers != sampling.samplers:
                 sampling = sampling.model_copy(update={"samplers": check_unique_labels(samplers)})
         problems = check_sampling(sampling, info.data)

@@ -39,7 +39,7 @@ Count = Annotated[PositiveInt, Field(description="how many ways to complete the 
 
 _IMAGE_SOURCE = (
     "a file; package:sklearn/datasets/images/china.jpg, a file inside an installed package; test:3 or train:3, a "
-    "prepared image; or drawn:3, what the model draws"
+    "prepared image; or generated:3, an image of the model"
 )
 
 

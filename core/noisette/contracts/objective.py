@@ -24,9 +24,9 @@ class Objective(Plugin):
     Everywhere x_t = alpha_t x0 + sigma_t eps, with alpha_t² + sigma_t² = 1; `alpha` and `sigma` broadcast
     against images: floats, or tensors of shape (N, 1, 1, 1).
 
-    An objective with the variational bound learns the variance of the reverse steps too: the network then has twice
-    as many output channels, which `parse_output` and `training_losses` split; `target`, `predict` and `losses`
-    never see the second half.
+    An objective with the variational bound also learns the variance of the reverse steps. Its network has twice as
+    many output channels, which `parse_output` and `training_losses` split; `target`, `predict` and `losses` get the
+    first half only.
     """
 
     kind: ClassVar[str] = "objective"

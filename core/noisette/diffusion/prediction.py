@@ -75,8 +75,8 @@ class Prediction:
     Attributes:
         x_t: the noisy image.
         alpha, sigma: the factors of image and noise in it.
-        variance_fraction: of a network that learned the variance of the reverse step: where its logarithm is
-            between the posterior's (0) and beta's (1), so that it serves any jump (Nichol & Dhariwal 2021, eq. 15).
+        variance_fraction: if the network learned the variance of the reverse step, where its logarithm lies between
+            the posterior's (0) and beta's (1); a fraction holds for jumps too (Nichol & Dhariwal 2021, eq. 15).
     """
 
     __slots__ = ("_eps", "_x0", "alpha", "sigma", "variance_fraction", "x_t")

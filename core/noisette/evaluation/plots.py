@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from noisette.formatting import slug
 from noisette.images import make_sheet, save_png
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def draw_neighbours(
     for label, rows in found.items():
         if not rows or label not in sets:
             continue
-        name = f"nearest-{re.sub(r'[^A-Za-z0-9._=,+-]', '_', label)[:80]}.png"
+        name = f"nearest-{slug(label)}.png"
         file_names[label] = f"{len(file_names)}-{name}" if name in file_names.values() else name
         save_png(_render_neighbours(label, rows, *sets[label]), directory / file_names[label])
     return file_names

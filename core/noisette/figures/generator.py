@@ -1,4 +1,4 @@
-"""A trained model that is ready to draw: what editing, mixing and showing the process have in common."""
+"""A trained model with a sampler: what editing, interpolation and recorded trajectories share."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from noisette.checkpoint import Checkpoint
+from noisette.config import Experiment
+from noisette.config.agreement import cap_steps
 from noisette.config.reference import make_plugin
 from noisette.contracts import Sampler
 from noisette.diffusion.denoiser import Denoiser
@@ -29,14 +31,14 @@ __all__ = ["ImageGenerator"]
 
 @dataclass(frozen=True)
 class ImageGenerator:
-    """A trained model and how it draws.
+    """A trained model with the sampler and the options that it generates images with.
 
     Attributes:
-        model: network, objective and tables.
-        sampler: walks from noise to images.
-        clip: bound of the predicted image; None never clips.
+        model: network, objective and process.
+        sampler: leads from noise to images.
+        clip: bound of the predicted x0; None never clips.
         seed: seed of all noise.
-        threads: CPU threads; None takes torch's choice.
+        threads: number of CPU threads; None leaves torch's setting.
     """
 
     model: Model
@@ -47,35 +49,42 @@ class ImageGenerator:
 
     @classmethod
     def open(
-        cls, checkpoint: Checkpoint, sampler: Sampler | str | dict[str, Any] = "ddim", *, seed: int | None = None
+        cls,
+        checkpoint: Checkpoint,
+        sampler: Sampler | str | dict[str, Any] = "ddim",
+        *,
+        seed: int | None = None,
+        experiment: Experiment | None = None,
     ) -> ImageGenerator:
-        """Load a checkpoint's averaged weights, with the bound and the seed of its experiment.
+        """Load a checkpoint's network, with the weights, bound, seed and precision of an experiment.
 
         Args:
-            checkpoint: see `noisette.find_checkpoint`.
-            sampler: a sampler, or what a config says for one; its default steps are at most the trained ones.
-            seed: instead of the experiment's.
+            checkpoint: the trained network, see `noisette.find_checkpoint`.
+            sampler: a sampler, or its name and options as in a config. A default number of steps that exceeds the
+                trained timesteps is reduced to them.
+            seed: seed of all noise; None takes the experiment's.
+            experiment: its `sampling`, `seed`, `threads` and `training.precision` are used; None takes the
+                checkpoint's experiment.
 
         Raises:
-            CheckpointError: if a plugin that the checkpoint needs is missing.
-            ConfigError: if there is no such sampler, or it has no such option.
-            PluginError: if it wants more steps than were trained.
+            CheckpointError: if a plugin of the checkpoint is not installed.
+            ConfigError: if there is no such sampler or option.
+            PluginError: if the sampler takes more steps than were trained.
         """
-        experiment = checkpoint.about["experiment"]
-        chosen = _make_sampler(sampler)
-        model = Model.load(checkpoint, machine=Machine.detect(experiment["training"]["precision"]))
-        seed = experiment["seed"] if seed is None else seed
-        return cls(model, chosen, experiment["sampling"]["clip_x0"], seed, experiment["threads"]).with_sampler(
-            chosen
-        )
+        options = checkpoint.about["experiment"] if experiment is None else experiment.options()
+        chosen, sampling = _make_sampler(sampler), options["sampling"]
+        machine = Machine.detect(options["training"]["precision"])
+        model = Model.load(checkpoint, ema=sampling["ema"], machine=machine)
+        seed = options["seed"] if seed is None else seed
+        return cls(model, chosen, sampling["clip_x0"], seed, options["threads"]).with_sampler(chosen)
 
     def with_sampler(self, sampler: Sampler | str | dict[str, Any], *, seed: int | None = None) -> ImageGenerator:
-        """Return a painter with the same network that draws with another sampler, and may have another seed.
+        """Return a generator of the same network with another sampler, and another seed if one is given.
 
         Raises:
             ConfigError, PluginError: as `open`.
         """
-        chosen = _limit_steps(_make_sampler(sampler), len(self.model.process))
+        chosen = cap_steps(_make_sampler(sampler), len(self.model.process))
         try:
             self.model.process.timesteps(chosen.steps, chosen.spacing)
         except ValueError as error:
@@ -83,54 +92,55 @@ class ImageGenerator:
         return replace(self, sampler=chosen, seed=self.seed if seed is None else seed)
 
     def with_guidance(self, scale: float) -> ImageGenerator:
-        """Return a painter that is the same but for its guidance (Ho & Salimans 2022)."""
+        """Return the same generator with another scale of classifier-free guidance (Ho & Salimans 2022)."""
         return replace(self, sampler=self.sampler.model_copy(update={"guidance_scale": scale}))
 
     def denoiser(self, labels: Tensor | None = None, low_res: Tensor | None = None) -> Denoiser:
-        """Return what the sampler calls, guided and bounded, for images of these classes, (N,) int64, or of none.
+        """Return the denoiser that the sampler calls, guided and clipped.
 
-        A model that enlarges needs a `low_res`, small images at full size, (N, C, H, W).
+        Args:
+            labels: classes of the images, (N,) int64; None for unconditional images.
+            low_res: for a super-resolution model, low-resolution images enlarged to full size, (N, C, H, W).
 
         Raises:
-            PluginError: if the sampler is guided and there are no classes.
+            PluginError: if the sampler is guided and there are no labels.
         """
         return build_denoiser_for_labels(self.model, self.sampler, labels, self.clip, low_res)
 
     def balanced_labels(self, indices: Sequence[int]) -> Tensor | None:
-        """Return class i mod K for image i, (N,) int64, or None where the network knows no classes."""
+        """Return class i mod K for image i, (N,) int64, or None for an unconditional network."""
         count = len(self.model.classes)
         return torch.tensor([index % count for index in indices]) if count else None
 
     def labels(self, classes: Sequence[str]) -> Tensor:
-        """Return the labels of classes by name, (N,) int64.
+        """Return the labels of class names, (N,) int64.
 
         Raises:
-            DataError: if the network knows no classes, or not this one.
+            DataError: if the network is unconditional, or knows no such class.
         """
         known = self.model.classes
         if not known:
             raise DataError(
-                "this network knows no classes: it was trained without labels (training.class_conditional=false), "
-                "and can only draw what it likes"
+                "class: expected none, as the network was trained without labels (training.class_conditional=false)"
             )
-        strange = [name for name in classes if name not in known]
-        if strange:
-            raise DataError(f"class {strange[0]!r}: the network knows {', '.join(known)}")
+        unknown = [name for name in classes if name not in known]
+        if unknown:
+            raise DataError(f"class: expected one of {', '.join(known)}; got {unknown[0]!r}")
         return torch.tensor([known.index(name) for name in classes])
 
     def class_labels(self, name: str | None, count: int) -> Tensor | None:
-        """Return the label of one class for `count` images, or None for no class; raises as `labels`."""
+        """Return the label of one class for `count` images, or None without a class; raises as `labels`."""
         return None if name is None else self.labels([name] * count)
 
     def generate(self, indices: Sequence[int], classes: Sequence[str] | None = None) -> NDArray[np.uint8]:
-        """Draw the images of the given numbers, uint8 (N, C, H, W), each class in turn, as `sample` does.
+        """Generate images, uint8 (N, C, H, W), the same as those of `sample` with these indices.
 
         Args:
-            indices: numbers of the images, which decide their noise.
-            classes: the class of each, by name, instead.
+            indices: indices of the images, which decide their noise.
+            classes: class name of each image; None takes class i mod K for image i.
 
         Raises:
-            DataError: if the network knows no classes, or not one of these.
+            DataError: if the network is unconditional, or knows no such class.
         """
         device = self.model.machine.device
         labels = self.balanced_labels(indices) if classes is None else self.labels(classes)
@@ -139,14 +149,14 @@ class ImageGenerator:
         return to_bytes(generated).cpu().numpy()
 
     def limit_threads(self) -> AbstractContextManager[None]:
-        """Return the context in which the network computes: with the threads that the experiment says."""
+        """Return a context that sets the number of CPU threads."""
         return use_threads(self.threads)
 
     def to_unit(self, images: NDArray[np.uint8]) -> Tensor:
-        """Return images, uint8 (..., C, H, W), on the model's device within [-1, 1].
+        """Map uint8 images (..., C, H, W) to [-1, 1], float32, on the model's device.
 
         Raises:
-            DataError: if they are not of the model's shape.
+            DataError: if they do not have the model's shape.
         """
         if images.shape[-3:] != self.model.shape:
             raise DataError(f"expected images of shape {self.model.shape}; got {images.shape[-3:]}")
@@ -158,10 +168,3 @@ def _make_sampler(sampler: Sampler | str | dict[str, Any]) -> Sampler:
         return cast(Sampler, make_plugin("sampler", sampler))
     except PydanticCustomError as error:
         raise ConfigError("sampler", (error.context or {})["problems"]) from None
-
-
-def _limit_steps(sampler: Sampler, timesteps: int) -> Sampler:
-    """Return a sampler whose default is longer than the process with all its steps; steps that are given stay."""
-    if sampler.steps <= timesteps or "steps" in sampler.model_fields_set:
-        return sampler
-    return sampler.model_copy(update={"steps": timesteps})

@@ -33,52 +33,45 @@ __all__ = ["Fit", "ImageLoader", "fit_image", "open_image", "to_image"]
 
 
 def open_image(path: Path | str) -> Image.Image:
-    """Read an image file as preparation reads it: upright, 8-bit, grey or RGB.
+    """Read an image file as the prepare stage does: upright, 8-bit, greyscale or RGB.
 
     Raises:
-        DataError: with the reason, if there is no image in it.
+        DataError: if there is no such file or it is not an image, with the reason.
     """
     path = Path(path)
     example = read_image(path)
     if example.rejected == strerror(ENOENT):
-        raise DataError(f"{path}: there is no such file; expected an image")
+        raise DataError(f"{path}: expected an image; got no such file")
     if example.image is None:
         raise DataError(f"{example.source}: cannot be read as an image: {example.rejected}")
     return example.image
 
 
 def fit_image(image: Image.Image, shape: Shape, fit: Fit = "crop") -> tuple[NDArray[np.uint8], str]:
-    """Return an image as uint8 (C, H, W) of a shape, and what was done to it in words; "" for nothing.
+    """Return an image as uint8 (C, H, W) of a shape, and a description of the change; "" for no change.
 
     Args:
         image: of mode L or RGB.
         shape: channels (1 or 3), height and width.
-        fit: as prepared images are fitted; see `noisette.data.transform.fit_to`.
+        fit: how the size is changed, see `noisette.data.transform.fit_to`.
 
     Raises:
-        DataError: if images of the shape have neither one nor three channels.
+        DataError: if `shape` has neither one nor three channels.
     """
     channels, height, width = shape
     if channels not in (1, 3):
-        raise DataError(f"expected a model of grey or RGB images; this one's have {channels} channels")
+        raise DataError(f"expected a model of images with 1 or 3 channels; its images have {channels} channels")
     mode = "L" if channels == 1 else "RGB"
-    done = [] if image.mode == mode else ["made grey" if mode == "L" else "made RGB"]
+    changes = [] if image.mode == mode else ["made grey" if mode == "L" else "made RGB"]
     if image.size != (width, height):
-        words = _describe_fit(image.size, (width, height), fit)
-        done.append(f"{words} from {image.width}x{image.height} to {width}x{height}")
-    return to_array(fit_to(image.convert(mode), (width, height), fit)), ", ".join(done)
+        change = _describe_fit(image.size, (width, height), fit)
+        changes.append(f"{change} from {image.width}x{image.height} to {width}x{height}")
+    return to_array(fit_to(image.convert(mode), (width, height), fit)), ", ".join(changes)
 
 
 def to_image(image: NDArray[np.uint8]) -> Image.Image:
-    """Return an image, uint8 (C, H, W) with one or three channels, as an image of its size."""
+    """Convert an array, uint8 (C, H, W) with one or three channels, to a Pillow image."""
     return Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-
-
-def _describe_fit(size: tuple[int, int], wanted: tuple[int, int], fit: Fit) -> str:
-    alike = abs(size[0] * wanted[1] - size[1] * wanted[0]) < max(*size, *wanted)
-    if fit == "pad" and size[0] <= wanted[0] and size[1] <= wanted[1]:
-        return "padded"
-    return "scaled" if alike else _FIT_DESCRIPTIONS[fit]
 
 
 _FIT_DESCRIPTIONS: dict[Fit, str] = {
@@ -88,77 +81,113 @@ _FIT_DESCRIPTIONS: dict[Fit, str] = {
 }
 
 
-_INDEXED_NAME = re.compile(r"(test|train|drawn):(\d+)")
+def _describe_fit(size: tuple[int, int], target: tuple[int, int], fit: Fit) -> str:
+    if fit == "pad" and size[0] <= target[0] and size[1] <= target[1]:
+        return "padded"
+    same_proportions = abs(size[0] * target[1] - size[1] * target[0]) < max(*size, *target)
+    return "scaled" if same_proportions else _FIT_DESCRIPTIONS[fit]
+
+
+_INDEXED_NAME = re.compile(r"(test|train|generated):(\d+)")
 _MAX_SIDE = 96
-"""Pixels of the longer side that an image is reduced to where nothing says its size: ten of it fill a screen."""
+"""Pixels of the longer side to which an image of unspecified size is reduced, so that ten fit on a screen."""
 
 
 @dataclass(frozen=True)
 class ImageLoader:
-    """Where images come from, and what they are fitted to.
+    """Loads images by name and fits them to a shape.
 
     Attributes:
-        data: says where the experiment's prepared images lie; None if there is no experiment.
-        shape: channels, height and width that they are fitted to; None stands for their own, but a file of any size
-            is made small.
-        fit: how they are fitted; see `noisette.figures.fit_image`.
-        generator: draws the model's own; None if there is no model.
+        find_data: returns the directory of the prepared images; None without an experiment.
+        shape: channels, height and width of the images. None keeps an image's own, but the longer side of a file is
+            reduced to 96 pixels.
+        fit: how the size of an image is changed, see `noisette.data.transform.fit_to`.
+        generator: generates images; None without a model.
     """
 
-    data: Callable[[], Path] | None = None
+    find_data: Callable[[], Path] | None = None
     shape: tuple[int | None, int | None, int | None] = (None, None, None)
     fit: Fit = "crop"
     generator: ImageGenerator | None = None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, generator: ImageGenerator) -> ImageLoader:
-        """Return the gallery of a trained model: its data are looked for beside its run."""
-        options, root = checkpoint.about["experiment"], checkpoint.root.resolve()
-        fit = cast(Fit, options["preparation"]["fit"])
-        return cls(lambda: data_directory(Experiment.parse(options), root), generator.model.shape, fit, generator)
-
-    def __call__(self, name: str) -> tuple[NDArray[np.uint8], str]:
-        """Return an image, uint8 (C, H, W), and what was done to it in words; "" for nothing.
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        generator: ImageGenerator,
+        *,
+        experiment: Experiment | None = None,
+        root: Path | str | None = None,
+    ) -> ImageLoader:
+        """Return a loader of images of a trained model's shape.
 
         Args:
-            name: a file; package:sklearn/datasets/images/china.jpg, one inside a package; test:3 or train:3 for a
-                prepared image; or drawn:3 for number 3 of what the model draws.
+            checkpoint: the trained network.
+            generator: the model.
+            experiment: its data and `preparation.fit` are used; None takes the checkpoint's experiment.
+            root: results directory with the prepared images; None takes the checkpoint's.
+        """
+        options = checkpoint.about["experiment"] if experiment is None else experiment.options()
+        results = checkpoint.root.resolve() if root is None else Path(root)
+
+        def find_data() -> Path:
+            return data_directory(experiment or Experiment.parse(options), results)
+
+        return cls(find_data, generator.model.shape, cast(Fit, options["preparation"]["fit"]), generator)
+
+    @classmethod
+    def of_experiment(cls, experiment: Experiment | None, root: Path | str, size: int | None = None) -> ImageLoader:
+        """Return a loader of images of the shape that an experiment prepares, or of height and width `size`."""
+        if experiment is None:
+            return cls(shape=(None, size, size))
+        preparation = experiment.preparation
+        side = size or preparation.size
+        return cls(
+            lambda: data_directory(experiment, Path(root)), (preparation.channels, side, side), preparation.fit
+        )
+
+    def __call__(self, name: str) -> tuple[NDArray[np.uint8], str]:
+        """Return an image, uint8 (C, H, W), and a description of how it was changed to fit; "" for no change.
+
+        Args:
+            name: a file; package:sklearn/datasets/images/china.jpg, a file in an installed package; test:3 or
+                train:3, a prepared image; or generated:3, image 3 of the model.
 
         Raises:
             DataError: if there is no such image.
         """
-        numbered = None if Path(name).exists() else _INDEXED_NAME.fullmatch(name)
-        if numbered is None:
+        indexed = None if Path(name).exists() else _INDEXED_NAME.fullmatch(name)
+        if indexed is None:
             return self._fit(open_image(resolve_source(name)))
-        source, number = numbered[1], int(numbered[2])
+        source, index = indexed[1], int(indexed[2])
         if source == "generated":
-            return self._generated(name, number), ""
-        image = self._prepared(name, cast(Split, source), number)
-        if all(wanted in (None, side) for wanted, side in zip(self.shape, image.shape, strict=True)):
+            return self._generate(name, index), ""
+        image = self._load_prepared(name, cast(Split, source), index)
+        if all(side in (None, actual) for side, actual in zip(self.shape, image.shape, strict=True)):
             return image, ""
         return self._fit(to_image(image))
 
     def _fit(self, image: Image.Image) -> tuple[NDArray[np.uint8], str]:
         channels, height, width = self.shape
         factor = min(1, _MAX_SIDE / max(image.size))
-        small = [max(1, round(side * factor)) for side in image.size]
-        shape = (channels or len(image.getbands()), height or small[1], width or small[0])
+        reduced = [max(1, round(side * factor)) for side in image.size]
+        shape = (channels or len(image.getbands()), height or reduced[1], width or reduced[0])
         return fit_image(image, shape, self.fit)
 
-    def _generated(self, name: str, number: int) -> NDArray[np.uint8]:
+    def _generate(self, name: str, index: int) -> NDArray[np.uint8]:
         if self.generator is None:
-            raise DataError(f"{name}: only a trained model draws; give an image file")
-        image: NDArray[np.uint8] = self.generator.generate([number])[0]
+            raise DataError(f"{name}: expected an image file, as there is no trained model to generate images")
+        image: NDArray[np.uint8] = self.generator.generate([index])[0]
         return image
 
-    def _prepared(self, name: str, split: Split, number: int) -> NDArray[np.uint8]:
-        if self.data is None:
-            raise DataError(f"{name}: there is no such file; prepared images are those of a config: give one")
-        directory = self.data()
+    def _load_prepared(self, name: str, split: Split, index: int) -> NDArray[np.uint8]:
+        if self.find_data is None:
+            raise DataError(f"{name}: expected an image file; prepared images need the config of an experiment")
+        directory = self.find_data()
         data = Prepared.finished(directory)
         if data is None:
-            raise DataError(f"{name}: {directory} is not prepared; prepare it, or give an image file")
-        if number >= data.count(split):
-            raise DataError(f"{name}: there are {data.count(split)} images, numbered from 0")
-        image: NDArray[np.uint8] = data.images(split)[number]
+            raise DataError(f"{name}: {directory} is not prepared; run `noisette prepare`, or give an image file")
+        if index >= data.count(split):
+            raise DataError(f"{name}: expected an index from 0 to {data.count(split) - 1}; got {index}")
+        image: NDArray[np.uint8] = data.images(split)[index]
         return image

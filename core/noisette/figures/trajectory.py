@@ -18,7 +18,6 @@ from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.noise import Noise
 from noisette.diffusion.prediction import Prediction
 from noisette.diffusion.spacing import CLEAN
-from noisette.figures.animation import ANIMATION_WIDTH, evenly_spaced
 from noisette.images import make_sheet
 from noisette.pixels import to_bytes
 from noisette.sampling.loop import autocast_weight_cache, check_final_state
@@ -30,7 +29,19 @@ if TYPE_CHECKING:
     from noisette.contracts import Sampler
     from noisette.figures.generator import ImageGenerator
 
-__all__ = ["Trajectory", "record_sampler_trajectory", "record_trajectory"]
+__all__ = [
+    "GUIDANCE_SCALES",
+    "ClassTrajectories",
+    "Trajectory",
+    "evenly_spaced",
+    "record_sampler_trajectory",
+    "record_trajectory",
+]
+
+GUIDANCE_SCALES = (1.0, 1.5, 3.0)
+
+_FRAME_WIDTH = 720
+"""Approximate width of animation frames in pixels: noise compresses badly."""
 
 _LABEL = 60
 """Letters of a sampler's label in a title: one of listed steps has thousands."""
@@ -79,7 +90,7 @@ class Trajectory:
         for title, x_t, x0 in zip(titles, self.x_t, self.x0, strict=True):
             rows = [row for pair in zip(_rows(x_t, columns), _rows(x0, columns), strict=True) for row in pair]
             labels = ["x_t", "x0"] * (len(rows) // 2)
-            yield make_sheet(np.stack(rows), (), labels, group=2, title=title, titles=titles, width=ANIMATION_WIDTH)
+            yield make_sheet(np.stack(rows), (), labels, group=2, title=title, titles=titles, width=_FRAME_WIDTH)
 
 
 def record_trajectory(
@@ -156,6 +167,80 @@ def record_sampler_trajectory(
     return Trajectory(
         sampler.label, (*steps, CLEAN), np.stack([*x_t_frames, images]), np.stack([*x0_frames, images])
     )
+
+
+@dataclass(frozen=True)
+class ClassTrajectories:
+    """Images of all classes on their way, one trajectory for each guidance scale; all begin at the same noise.
+
+    Attributes:
+        classes: names of the columns.
+        scales: guidance scale of each trajectory (Ho & Salimans 2022); 1 is off.
+        trajectories: of rows * len(classes) images each, row by row.
+    """
+
+    classes: tuple[str, ...]
+    scales: tuple[float, ...]
+    trajectories: tuple[Trajectory, ...]
+
+    @classmethod
+    def record(
+        cls,
+        generator: ImageGenerator,
+        scales: Sequence[float] = GUIDANCE_SCALES,
+        *,
+        rows: int = 2,
+        classes: Sequence[str] | None = None,
+        frames: int = 60,
+    ) -> ClassTrajectories:
+        """Draw `rows` images of each class at each guidance scale.
+
+        Args:
+            generator: the model; the guidance scale of its own sampler is not used.
+            scales: guidance scales, each at least 0.
+            rows: images of each class for each scale.
+            classes: names; None takes all. With all, image (row, k) is number row * K + k, as `sample` draws it.
+            frames: how many frames are kept; 1 keeps the images alone.
+
+        Raises:
+            DataError: if the network knows no classes, or not one of these.
+        """
+        names = tuple(classes or generator.model.classes)
+        numbers = generator.labels(names).tolist()
+        indices = [row * len(generator.model.classes) + k for row in range(rows) for k in numbers]
+        trajectories = [
+            record_trajectory(generator.with_guidance(scale), indices, names * rows, frames=frames)
+            for scale in scales
+        ]
+        return cls(names, tuple(scales), tuple(trajectories))
+
+    def grid(self) -> Image.Image:
+        """Draw the images: a column a class, rows by guidance scale."""
+        return self._sheet([trajectory.images for trajectory in self.trajectories])
+
+    def frames(self) -> Iterator[Image.Image]:
+        """Draw each frame of the walks, x_t."""
+        first = self.trajectories[0]
+        for frame, step in enumerate(first.steps):
+            title = "images" if step < 0 else f"t = {step}"
+            yield self._sheet([trajectory.x_t[frame] for trajectory in self.trajectories], title)
+
+    def _sheet(self, blocks: Sequence[NDArray[np.uint8]], title: str = "") -> Image.Image:
+        count = len(self.classes)
+        images = np.concatenate([block.reshape(-1, count, *block.shape[1:]) for block in blocks])
+        rows = len(images) // len(blocks)
+        labels = [f"scale {scale:g}" if not row else "" for scale in self.scales for row in range(rows)]
+        return make_sheet(
+            images, self.classes, labels, group=rows, title=title, width=_FRAME_WIDTH if title else 1000
+        )
+
+
+def evenly_spaced(count: int, limit: int) -> list[int]:
+    """Return at most `limit` of the numbers 0 ... count - 1, evenly spaced, including the first and the last."""
+    if limit >= count:
+        return list(range(count))
+    last = count - 1
+    return sorted({round(i * last / max(limit - 1, 1)) for i in range(limit)} | {last})[-limit:]
 
 
 class _RecordingDenoiser(Denoiser):

@@ -56,8 +56,8 @@ def edit(
 
 def interpolate(
     trained: Trained,
-    a: Annotated[str, typer.Argument(metavar="A", help=IMAGE_HELP)] = "drawn:0",
-    b: Annotated[str, typer.Argument(metavar="B", help="The other image, named as A is.")] = "drawn:1",
+    a: Annotated[str, typer.Argument(metavar="A", help=IMAGE_HELP)] = "generated:0",
+    b: Annotated[str, typer.Argument(metavar="B", help="The other image, named as A is.")] = "generated:1",
     at: At = None,
     mixes: Annotated[
         str | None,

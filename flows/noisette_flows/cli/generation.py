@@ -61,7 +61,7 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the noise; the
 At = Annotated[
     str | None, typer.Option("--at", metavar="T,T,...", help="Steps of the process.", show_default=False)
 ]
-IMAGE_HELP = "A file; or test:3, train:3 (prepared images); or drawn:3 (what the model draws)."
+IMAGE_HELP = "A file; or test:3, train:3 (prepared images); or generated:3 (what the model draws)."
 To = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where the images go.")]
 
 Number = TypeVar("Number", int, float)
