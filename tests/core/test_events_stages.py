@@ -10,7 +10,7 @@ import pytest
 from support.tiny import tiny
 
 from noisette import Events, Experiment, Run, evaluate, hookimpl, prepare, sample, train
-from noisette.figures import make_figures
+from noisette.figures import make_figure
 
 STAGES = ["prepare", "train", "sample", "figures", "evaluate"]
 
@@ -45,7 +45,7 @@ def stages(experiment: Experiment, root: Path, events: Events) -> Iterator[str]:
     yield "train"
     samples = [sample(experiment, checkpoint, experiment.sampling.samplers[0], root, events=events)]
     yield "sample"
-    make_figures(experiment, experiment.figures[0], root, checkpoint=checkpoint, events=events)
+    make_figure(experiment, experiment.figures[0], root, checkpoint=checkpoint, events=events)
     yield "figures"
     evaluate(experiment, samples, root, events=events)
     yield "evaluate"
