@@ -1,5 +1,5 @@
-# Needs Python 3.11 or newer, make and git. Uses uv where it is installed, else venv and pip.
-# Another Python: `make demo PYTHON=/path/to/python3.12`. Another place: `VENV=...`. More workers: `JOBS=4`.
+# Needs Python 3.11 or newer, make and git. Uses uv if it is installed, otherwise venv and pip.
+# Options: PYTHON=/path/to/python3.12, VENV=another/folder, JOBS=4 test processes.
 
 VENV ?= .venv
 CONFIG ?= configs/digits.yaml
@@ -26,15 +26,15 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 .PHONY: help
-help: ## Say what there is
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(READY) ## Set up, then train, sample and compare on real digits
+demo: $(READY) ## Set up, then train, sample and evaluate on scans of digits
 	@$(BIN)/noisette run $(CONFIG)
 
 .PHONY: figures
-figures: $(READY) ## Run the demo and put its table and image into the README
+figures: $(READY) ## Run the demo and update the README's table and image
 	@$(BIN)/python scripts/figures.py
 
 .PHONY: figures-images
@@ -42,58 +42,58 @@ figures-images: $(READY) ## Make the images of docs/figures.md with the demo's m
 	@$(BIN)/python scripts/figures_images.py $(ARGS)
 
 .PHONY: figures-compare
-figures-compare: $(READY) ## Train on Fashion-MNIST and compare all samplers for docs/; ARGS="--count 1000"
+figures-compare: $(READY) ## Train on Fashion-MNIST and compare all samplers for docs/
 	@$(BIN)/python scripts/figures_compare.py $(ARGS)
 
 .PHONY: gallery
-gallery: $(READY) ## Train what needs no GPU and no download, and make docs/gallery.md
+gallery: $(READY) ## Train the configs without GPU or download, and write docs/gallery.md
 	@$(BIN)/python scripts/gallery.py $(ARGS)
 
 .PHONY: setup
-setup: $(READY) ## Make .venv with the pinned requirements and noisette
+setup: $(READY) ## Create .venv with the pinned requirements and noisette
 	@echo "$(VENV) is ready: $(BIN)/noisette --help"
 
 .PHONY: test
-test: lint types layers test-only ## Set up, then all checks and tests
+test: lint types layers test-only ## Set up, then run all checks and tests
 
 .PHONY: lint
-lint: $(READY_DEV) ## Style
+lint: $(READY_DEV) ## Check the style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 .PHONY: types
-types: $(READY_DEV) ## Types, strictly
+types: $(READY_DEV) ## Check the types
 	$(BIN)/mypy
 
 .PHONY: layers
-layers: $(READY_DEV) ## Who may import whom
+layers: $(READY_DEV) ## Check which packages import which
 	$(BIN)/lint-imports
 
 .PHONY: test-only
-test-only: $(READY_DEV) ## Tests alone; ARGS="-k words" to choose, JOBS=0 for one process
+test-only: $(READY_DEV) ## Run the tests; ARGS="-k words" selects some, JOBS=0 uses one process
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(READY_DEV) ## Tests without those that start servers, make environments, open a browser or take long
+test-fast: $(READY_DEV) ## Run the tests without servers, environments, browsers and long runs
 	@$(MAKE) --no-print-directory test-only ARGS='-m "not slow" $(ARGS)'
 
-# files outside tests/faults whose longest trials are made with --full alone
+# files outside tests/faults whose longest trials need --full
 FULL := tests/flows/test_deploying.py tests/flows/test_tracking_outage.py tests/conformance/test_wrong.py
 
 .PHONY: faults
-faults: $(READY_DEV) ## Kill, damage, fill and deceive every stage, in full; writes docs/reliability.md
+faults: $(READY_DEV) ## Run all fault trials and write docs/reliability.md
 	$(BIN)/python -m pytest -n 0 tests/faults $(FULL) --full $(ARGS)
 
 .PHONY: outages
-outages: $(READY_DEV) ## Kill, hang and break the tracking server under trainings; writes docs/tracking.md
+outages: $(READY_DEV) ## Break the tracking server during training and write docs/tracking.md
 	$(BIN)/python -m pytest -n 0 tests/faults/test_outages.py --full $(ARGS)
 
 .PHONY: bench
-bench: $(READY_BENCH) ## Measure beside diffusers and others, for docs/benchmarks.md; ARGS="--only training"
+bench: $(READY_BENCH) ## Compare speed with other libraries for docs/benchmarks.md; ARGS="--only training"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 .PHONY: lock
-lock: $(READY_DEV) ## Pin the requirements; ARGS=--upgrade to take newer ones
+lock: $(READY_DEV) ## Pin the requirements; ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile $(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 COMPILE := --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
@@ -105,28 +105,28 @@ clean: ## Remove .venv, caches and builds; runs/ and mlflow.db stay
 
 $(MADE):
 	@test -n '$(PYTHON)' || { echo "expected Python 3.11 or newer; found none on the PATH:" \
-		"install it, or say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+		"install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
 	@'$(PYTHON)' -c '$(NEW_ENOUGH)' || { echo "expected Python 3.11 or newer; $(PYTHON) is" \
 		"$$('$(PYTHON)' --version 2>&1)" >&2; exit 1; }
-	@echo "making $(VENV) with $(PYTHON)$(if $(UV), and uv)"
-	@$(NEW_VENV) || { echo "the environment could not be made: on Debian and Ubuntu pip comes with" \
-		"python3-venv; uv needs nothing else" >&2; exit 1; }
+	@echo "creating $(VENV) with $(PYTHON)$(if $(UV), and uv)"
+	@$(NEW_VENV) || { echo "could not create the environment: on Debian and Ubuntu, install" \
+		"python3-venv, or use uv" >&2; exit 1; }
 	@touch $@
 
 $(READY): $(MADE) requirements.txt pyproject.toml
-	@echo "installing the requirements: the first time takes some minutes"
+	@echo "installing the requirements: this takes some minutes the first time"
 	@$(INSTALL) -r requirements.txt
 	@$(INSTALL) --no-deps -e .
 	@touch $@
 
 $(READY_DEV): $(READY) requirements-dev.txt
-	@echo "installing what the tests need"
+	@echo "installing the test requirements"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
-# The peers live in an environment of their own: what they need must not touch what noisette is tried with.
+# The other libraries have their own environment, so that they do not change noisette's requirements.
 $(READY_BENCH): requirements.txt pyproject.toml benchmarks/requirements.txt
-	@echo "installing what noisette is compared with into $(BENCH)"
+	@echo "installing the other libraries into $(BENCH)"
 	@$(MAKE) --no-print-directory VENV=$(BENCH) setup
 	@$(if $(UV),$(UV) pip install --quiet --python $(BENCH)/bin/python,$(BENCH)/bin/python -m pip install --quiet \
 		--disable-pip-version-check) -c requirements.txt -r benchmarks/requirements.txt

@@ -1,9 +1,9 @@
-"""Make docs/gallery.md: run the experiments that need neither a GPU nor a download, and show what came out.
+"""Make docs/gallery.md: run the experiments that need neither a GPU nor a download, and show their images.
 
-    make gallery                            trains what is not trained; hours on two cores
-    make gallery ARGS="--output elsewhere"  where the results lie; runs, if not said
+    make gallery                            trains missing models; hours on two cores
+    make gallery ARGS="--output elsewhere"  the folder of results; runs by default
 
-What is finished is found again, so a second call only writes the page anew.
+Finished stages are skipped, so a second call only writes the page again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 from textwrap import fill
 
 import numpy as np
-from figures import processor
 from PIL import Image
 
 from noisette import Experiment, Report
@@ -26,6 +25,7 @@ from noisette.checkpoint import Checkpoint, find_finished_checkpoint
 from noisette.images import choose_grid_columns, make_grid
 from noisette.journal import read_journal
 from noisette.layout import training_directory
+from noisette.machine import processor_name
 from noisette.sampling import Samples
 from noisette.stages import plan_stages
 from noisette_flows.display.table import markdown
@@ -38,24 +38,25 @@ COMMAND = str(Path(sys.executable).with_name("noisette"))
 SHOWN = {
     "glyphs": (
         "Emoji",
-        "Faces, hearts, clocks and signs are whole; what has more parts is not. The set has one image of each "
-        "kind, 1,283 in all, each seen some 450 times. Copies are none: `noisette evaluate configs/glyphs.yaml "
-        "--set 'evaluation.metrics=[nearest]'` finds drawn ones as far from the training set as held-out ones are.",
+        "Faces, hearts, clocks and signs are complete; objects with more parts are not. The set has one image of "
+        "each kind, 1,283 in all, and each is seen about 450 times. None of the samples is a copy: `noisette "
+        "evaluate configs/glyphs.yaml --set 'evaluation.metrics=[nearest]'` finds them as far from the training "
+        "set as held-out images.",
     ),
     "patches": (
         "Patches of photographs",
-        "Each column has the colours and the texture of its photograph. Details that come once (a star of the "
-        "flag, an epaulette) are not learned. Photographs are drawn in equal shares, which the data has not: "
-        "a part of the distance is that.",
+        "Each column has the colours and texture of its photograph. Details that occur once (a star of the flag, "
+        "an epaulette) are not learned. Photographs are sampled in equal shares, unlike in the data, which adds to "
+        "the distance.",
     ),
-    "mnist-5k": ("Digits of MNIST", "Nearly all are what they were asked to be."),
+    "mnist-5k": ("Digits of MNIST", "Nearly all are recognisable as their class."),
     "fashion-mnist": (
         "Clothes",
-        "Nearly all are clothes at first sight; prints are patchy, and a few are nothing.",
+        "Nearly all look like clothes at first sight; prints are patchy, and a few are unrecognisable.",
     ),
     "digits": ("Small digits", "The demo of the README."),
 }
-"""The experiments, by their configs: the headings of the page, and what a person saw in the images."""
+"""Config name of each experiment: its heading on the page, and remarks by a person who looked at the images."""
 
 _CELL, _COLUMNS = 64, 12
 
@@ -125,15 +126,15 @@ def main() -> None:
 
 def _head() -> str:
     trained = (
-        "What comes of the configs that need neither a GPU nor a download (clothes and emoji are Debian packages). "
-        f"Each was trained on one core of {processor()}, {os.cpu_count()} cores. Other work shared the machine, "
-        "more for some than for others, so times, those an image too, are longer than alone and do not compare "
-        "between parts; a training's are seconds a step, as the journal has them, times steps. `make gallery` "
-        "trains what is not trained, and writes this page."
+        "Images from the configs that need neither a GPU nor a download (clothes and emoji are Debian packages). "
+        f"Each model was trained on one core of {processor_name()}, {os.cpu_count()} cores. Other work shared the "
+        "machine unevenly, so all times are longer than on an idle machine and are not comparable between "
+        "sections. A training time is the mean time of a step in the journal times the number of steps. `make "
+        "gallery` trains missing models and writes this page."
     )
     shown = (
-        "Images are the first ones that a sampler drew, not chosen ones: of the sampler with the least Fréchet "
-        "distance. The strips show x_t on its way from noise, above, and below the x_0 that the network sees in it."
+        "The images are the first ones generated, not selected, by the sampler with the smallest Fréchet "
+        "distance. In the strips, the upper row is x_t on its way from noise, and the lower row the predicted x_0."
     )
     return f"# Gallery\n\n{fill(trained, 116)}\n\n{fill(shown, 116)}\n"
 
@@ -145,12 +146,12 @@ def _section(shown: FinishedRun, root: Path) -> str:
     images.save(IMAGES / f"{name}.webp", lossless=True)
     _strip(shown, root).save(IMAGES / f"{name}-denoising.webp", lossless=True)
     labelled = shown.experiment.training.class_conditional
-    classes = f", a column a class ({', '.join(shown.checkpoint.about['classes'])})" if labelled else ""
+    classes = f", one column per class ({', '.join(shown.checkpoint.about['classes'])})" if labelled else ""
     return f"""## {heading}
 
 {fill(_facts(shown), 116, break_on_hyphens=False)}
 
-![{heading} drawn by {best.label}](images/gallery/{name}.webp)
+![{heading} generated by {best.label}](images/gallery/{name}.webp)
 
 {fill(f"By `{best.label}`{classes}. {remark}", 116, break_on_hyphens=False)}
 
@@ -171,7 +172,7 @@ def _facts(shown: FinishedRun) -> str:
 
 
 def _strip(shown: FinishedRun, root: Path) -> Image.Image:
-    """Return the strip of two images on their way, as `noisette process denoise` draws it."""
+    """Return the strip of two trajectories, as `noisette figure denoise` makes it."""
     config = HERE / "configs" / f"{shown.name}.yaml"
     with tempfile.TemporaryDirectory() as folder:
         command = [COMMAND, "process", "denoise", str(config), "--output", str(root), "--to", folder]
