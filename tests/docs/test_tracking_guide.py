@@ -31,7 +31,7 @@ def test_its_commands_are_there_with_their_options() -> None:
 
 
 def test_the_columns_of_a_served_model_are_listed() -> None:
-    table = TEXT.partition("| column | if it is left out |")[2].partition("\n\n")[0]
+    table = TEXT.partition("| column | default |")[2].partition("\n\n")[0]
     firsts = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
     listed = [name for first in firsts for name in re.findall(r"`(\w+)`", first)]
     assert sorted(listed) == sorted(INPUT_SCHEMA.input_names())
