@@ -152,8 +152,9 @@ def test_a_checkpoint_says_the_step_that_its_name_says(tmp_path: Path) -> None:
 def test_checkpoints_are_found_without_torch_or_numpy(tmp_path: Path) -> None:
     save(tmp_path, 1)
     script = (
-        "import sys; from pathlib import Path; from noisette.checkpoint import finished, latest\n"
-        "print(latest(Path(sys.argv[1])).step, finished(Path(sys.argv[1]), 1).step)\n"
+        "import sys; from pathlib import Path; from noisette import checkpoint\n"
+        "run = Path(sys.argv[1])\n"
+        "print(checkpoint.find_latest_checkpoint(run).step, checkpoint.find_finished_checkpoint(run, 1).step)\n"
         "print([name for name in ('torch', 'numpy', 'safetensors') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True, text=True)

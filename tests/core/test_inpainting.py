@@ -32,10 +32,10 @@ def filled(sampler: Sampler, **options: int) -> Tensor:
 @pytest.mark.slow
 def test_resampling_draws_from_the_conditional_law() -> None:
     mean, std = -0.3 + 0.24 / 0.25 * (0.7 - 0.2), (0.3 - 0.24**2 / 0.25) ** 0.5
-    came = filled(DDPM(steps=200), jump=10, resample=8)
+    came = filled(DDPM(steps=200), jump_length=10, jump_n_sample=8)
     assert float(came.mean()) == pytest.approx(mean, abs=0.05)
     assert float(came.std()) == pytest.approx(std, rel=0.1)
-    alone = filled(DDPM(steps=200), resample=1)  # control: one walk does not see the known part in time
+    alone = filled(DDPM(steps=200), jump_n_sample=1)  # control: one walk does not see the known part in time
     assert abs(float(alone.mean()) - mean) > 0.1
 
 
@@ -45,7 +45,7 @@ def test_every_sampler_fills_in(sampler: Sampler) -> None:
     point = Gaussian([0.4, -0.6], [[0.0, 0.0], [0.0, 0.0]])
     denoise = CallRecorder(ExactDenoiser(point, processes.linear()))
     images = torch.tensor([0.4, 0.0], dtype=torch.float64).expand(3, 1, 1, 2)
-    came = inpaint(denoise, sampler, images, KNOWN, range(3), 0, jump=7, resample=3)
+    came = inpaint(denoise, sampler, images, KNOWN, range(3), 0, jump_length=7, jump_n_sample=3)
     assert torch.allclose(came[..., 1], torch.full((), -0.6, dtype=torch.float64))
     assert len(denoise.steps) == 60
 
@@ -53,14 +53,14 @@ def test_every_sampler_fills_in(sampler: Sampler) -> None:
 def test_images_do_not_depend_on_their_batch() -> None:
     images = torch.full((3, 1, 1, 2), 0.1, dtype=torch.float64)
     denoise = ExactDenoiser(CORRELATED, processes.linear())
-    whole = inpaint(denoise, DDPM(steps=10), images, KNOWN, range(3), 0, jump=5, resample=2)
-    alone = inpaint(denoise, DDPM(steps=10), images[:1], KNOWN, [2], 0, jump=5, resample=2)
+    whole = inpaint(denoise, DDPM(steps=10), images, KNOWN, range(3), 0, jump_length=5, jump_n_sample=2)
+    alone = inpaint(denoise, DDPM(steps=10), images[:1], KNOWN, [2], 0, jump_length=5, jump_n_sample=2)
     assert torch.allclose(whole[2:], alone, atol=1e-12)
 
 
 def wrong() -> Iterator[tuple[dict[str, int], Tensor, str]]:
-    yield {"jump": 0}, KNOWN, "jump and resample of at least 1; got 0 and 10"
-    yield {"resample": 0}, KNOWN, "got 10 and 0"
+    yield {"jump_length": 0}, KNOWN, "jump_length and jump_n_sample of at least 1; got 0 and 10"
+    yield {"jump_n_sample": 0}, KNOWN, "got 10 and 0"
     yield {}, KNOWN.float(), "as bool, True where the image is kept; got torch.float32"
     yield {}, torch.ones(3, 2, dtype=torch.bool), r"got known \(3, 2\) for images \(1, 1, 1, 2\)"
     yield {}, torch.ones(5, dtype=torch.bool), "height and width"

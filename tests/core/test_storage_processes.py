@@ -99,7 +99,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from noisette import StorageError
-from noisette.storage import committed, new_array
+from noisette.storage import committed, create_array
 
 target, kind, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if limit:
@@ -112,7 +112,7 @@ try:
         elif kind == "numpy":
             np.save(staging / "a.npy", big)
         elif kind == "memmap":
-            new_array(staging / "a.npy", big.shape, np.uint8)[:] = big
+            create_array(staging / "a.npy", big.shape, np.uint8)[:] = big
         elif kind == "image":
             from PIL import Image
             Image.fromarray(big).save(staging / "a.png")

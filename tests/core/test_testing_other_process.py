@@ -19,7 +19,7 @@ class Still(Sampler):
     name = "still"
 
     def trajectory(self, denoise, x, noise):
-        yield denoise(x, denoise.schedule.start).x0
+        yield denoise(x, denoise.process.start).x0
 
 
 {guard}print([result.outcome for result in run_checks(Still(), only=["same-in-another-process"])])

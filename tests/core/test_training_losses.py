@@ -20,10 +20,10 @@ def test_means_of_batches_and_of_the_quarters_of_the_process() -> None:
     losses.add(torch.tensor(2.0), torch.tensor([0, 2, 9]), torch.tensor([1.0, 3.0, 5.0]))
     losses.add(torch.tensor(4.0), torch.tensor([3, 7]), torch.tensor([7.0, 9.0]))
     assert len(losses) == 2
-    assert losses.take() == {"loss": 3.0, "loss_q0": 2.0, "loss_q1": 7.0, "loss_q2": 9.0, "loss_q3": 5.0}
+    assert losses.pop_means() == {"loss": 3.0, "loss_q0": 2.0, "loss_q1": 7.0, "loss_q2": 9.0, "loss_q3": 5.0}
     assert len(losses) == 0
     losses.add(torch.tensor(1.0), torch.tensor([5]), torch.tensor([1.0]))
-    assert losses.take() == {"loss": 1.0, "loss_q2": 1.0}
+    assert losses.pop_means() == {"loss": 1.0, "loss_q2": 1.0}
 
 
 class Cramped:

@@ -197,7 +197,7 @@ def test_shares_are_even_and_whole(count: int, parts: int) -> None:
     shares = split_rows(range(count), parts)
     assert [row for share in shares for row in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert [WorkerGroup(rank, parts).share(count) for rank in range(parts)] == shares
+    assert [WorkerGroup(rank, parts).local_rows(count) for rank in range(parts)] == shares
 
 
 def test_a_share_that_is_too_much_for_the_memory_is_told() -> None:

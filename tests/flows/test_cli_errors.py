@@ -99,7 +99,7 @@ def test_a_stage_says_which_comes_before_it(served: Workspace, command: str) -> 
 
 def test_a_bug_shows_its_traceback_and_says_what_it_is(workspace: Workspace) -> None:
     broken = PROBE.replace(
-        "main()", "import noisette_flows.cli.runner as w; w.Order.config_or_show = None; main()", 1
+        "main()", "import noisette_flows.cli.runner as w; w.FlowRequest.load_config = None; main()", 1
     )
     done = subprocess.run(
         [sys.executable, "-c", broken, "run", "tiny.yaml"],

@@ -14,9 +14,9 @@ from noisette_flows.gpus import COUNT, GpuLock
 
 HOLDER = """
 import sys, time
-from noisette_flows.gpus import Hold
-hold = Hold(1, "the first")
-print(hold.take(), flush=True)
+from noisette_flows.gpus import GpuLock
+lock = GpuLock(1, "the first")
+print(lock.take(), flush=True)
 time.sleep(600)
 """
 

@@ -108,8 +108,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Attacked, Att
 
 EMBEDDED = """
 import json, os, sys
-from noisette_flows.server import starting_server
-with starting_server():
+from noisette_flows.server import start_server
+with start_server():
     pass
 print(os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"], flush=True)
 sys.stdin.read()

@@ -22,9 +22,9 @@ from noisette_flows.workers import Workers
 SCRIPT = """
 import json, shutil, sys, sqlite3
 from pathlib import Path
-from noisette_flows.server import starting_server
+from noisette_flows.server import start_server
 
-with starting_server():  # one for all workers, as with the command
+with start_server():  # one for all workers, as with the command
     from noisette_flows import pipeline
 
 overrides = {"sampling.num_images": 7, "sampling.batch_size": 2}
