@@ -25,7 +25,7 @@ __all__ = ["Trial", "start_trial"]
 _PRELOADED = [
     "pytest",
     "noisette.data.ingest",
-    "noisette.evaluation.table",
+    "noisette.evaluation.report_builder",
     "noisette.sampling.engine",
     "noisette.training.engine",
     "noisette_plugins.backbones.unet_network",

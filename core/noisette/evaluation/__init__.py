@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from noisette.lazy import exports
 
 if TYPE_CHECKING:
-    from noisette.evaluation.engine import evaluate
-    from noisette.evaluation.pair import evaluate_images
+    from noisette.evaluation.engine import evaluate, evaluate_images
     from noisette.evaluation.report import Report, Row
     from noisette.evaluation.set_statistics import Comparison, compare_sets
     from noisette.evaluation.sets import ImageSet
@@ -24,6 +23,6 @@ __getattr__, __dir__ = exports(
         "Row": "noisette.evaluation.report",
         "compare_sets": "noisette.evaluation.set_statistics",
         "evaluate": "noisette.evaluation.engine",
-        "evaluate_images": "noisette.evaluation.pair",
+        "evaluate_images": "noisette.evaluation.engine",
     },
 )

@@ -1,4 +1,4 @@
-"""What decides the numbers of a report: without it they cannot be compared with anybody's."""
+"""How the numbers of a report were measured: without it they cannot be compared with anybody's."""
 
 from __future__ import annotations
 
@@ -10,59 +10,143 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from noisette.diffusion.signal import find_schedule_problems, find_start_problems
 from noisette.plugins import registry
+from noisette.sampling.samples import check_comparable_timings
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
-    from noisette.contracts import Features, Metric
+    from noisette.contracts import Metric
     from noisette.data import Prepared
     from noisette.evaluation.feature_cache import FeatureCache
-    from noisette.evaluation.sets import ImageSet
-    from noisette.evaluation.sources import ImageSource
+    from noisette.evaluation.report_builder import ReportBuilder
+    from noisette.evaluation.sources import ComparisonRequest, ImageSource
     from noisette.sampling import Samples
 
 __all__ = [
-    "describe_features",
-    "describe_plugins",
-    "describe_sets",
-    "describe_source",
-    "details",
-    "format_options",
-    "protocol",
-    "versions",
+    "image_details",
+    "image_notes",
+    "image_protocol",
+    "sampler_details",
+    "sampler_notes",
+    "sampler_protocol",
 ]
 
 
-def protocol(
-    experiment: Experiment,
-    data: Prepared,
-    samples: Sequence[Samples],
-    reference: ImageSet,
-    heldout: ImageSet,
-    cache: FeatureCache,
+def sampler_protocol(
+    experiment: Experiment, data: Prepared, samples: Sequence[Samples], builder: ReportBuilder
 ) -> dict[str, Any]:
-    """Return the protocol as plain values by name, for the lines under the table."""
+    """Return how samplers are compared with the train split, as plain values for the lines under the table."""
+    about = [generated.about for generated in samples]
     return {
-        **describe_features(cache),
+        **_describe_features(builder.cache),
         "dataset": experiment.dataset.name,
         "data": data.digest,
         "reference_split": "train",
-        "reference_count": len(reference),
+        "reference_count": len(builder.reference),
         "heldout_split": "test",
-        "heldout_count": len(heldout),
+        "heldout_count": len(builder.heldout or ()),
         "generated_count": _common_value([len(generated.images) for generated in samples]),
-        "seed": _common_value([generated.about["seed"] for generated in samples]),
-        "checkpoint": _common_value([generated.about["checkpoint"] for generated in samples]),
-        "step": _common_value([generated.about["step"] for generated in samples]),
-        "ema": _common_value([generated.about["ema"] for generated in samples]),
-        "clip": _common_value([generated.about["clip"] for generated in samples]),
-        "drawn_in": _common_value([generated.about.get("precision", "unknown") for generated in samples]),
-        "samplers": "; ".join(format_options(generated.about["sampler"]) for generated in samples),
-        **versions(),
+        **{
+            name: _common_value([one[name] for one in about])
+            for name in ("seed", "checkpoint", "step", "ema", "clip")
+        },
+        "drawn_in": _common_value([one.get("precision", "unknown") for one in about]),
+        "samplers": "; ".join(_format_options(one["sampler"]) for one in about),
+        **_versions(),
     }
 
 
-def describe_features(cache: FeatureCache) -> dict[str, Any]:
+def sampler_details(experiment: Experiment, samples: Sequence[Samples], builder: ReportBuilder) -> dict[str, Any]:
+    """Return options, origins and hashes in full."""
+    return {
+        **_describe_plugins(builder, experiment.evaluation.metrics),
+        "samplers": {generated.label: dict(generated.about) for generated in samples},
+        "sets": _describe_sets(builder),
+        "versions": _versions(),
+    }
+
+
+def sampler_notes(experiment: Experiment, samples: Sequence[Samples], builder: ReportBuilder) -> list[str]:
+    """Return what limits a comparison of samplers: the ends of the process, numbers of images, timings."""
+    process = experiment.schedule.process(experiment.timesteps)
+    notes = find_schedule_problems(process)
+    for generated in samples:
+        spacing: Any = generated.about["sampler"]["spacing"]  # a list in JSON
+        spacing = tuple(spacing) if isinstance(spacing, list) else spacing
+        timesteps = process.timesteps(generated.about["sampler"]["steps"], spacing)
+        notes += [f"{generated.label} {problem}" for problem in find_start_problems(process, timesteps)]
+    counts = {generated.label: len(generated.images) for generated in samples}
+    heldout, largest = len(builder.heldout or ()), max(counts.values())
+    if heldout < largest:
+        notes.append(
+            f"only {heldout} held-out images for {largest} drawn: a distance that falls with their number, "
+            "as the Fréchet distance does, is too high in their row"
+        )
+    if len(set(counts.values())) > 1:
+        each = ", ".join(f"{label} {count}" for label, count in counts.items())
+        notes.append(f"the samplers drew different numbers of images ({each}): compare with care")
+    if incomparable := check_comparable_timings({generated.label: generated.about for generated in samples}):
+        notes.append(incomparable)
+    return notes
+
+
+def image_protocol(request: ComparisonRequest, builder: ReportBuilder) -> dict[str, Any]:
+    """Return how two sets of images are compared, as plain values for the lines under the table."""
+    floor, samples = builder.floor, request.generated.about.get("samples")
+    names = ("seed", "checkpoint", "step", "ema", "clip")
+    return {
+        **_describe_features(builder.cache),
+        "generated": _describe_source(request.generated),
+        "reference": _describe_source(request.reference),
+        "dataset": request.reference.name,
+        "reference_split": request.reference.about.get("split", "all"),
+        "reference_count": len(builder.reference),
+        "heldout_split": "test" if builder.heldout is not None else "the reference itself",
+        "heldout_count": len(floor.images) if floor else 0,
+        "floor_against": len(floor.reference or builder.reference) if floor else 0,
+        "generated_count": len(builder.rows[-1].images),
+        "floor_seed": request.seed,
+        **(
+            {"samplers": _format_options(samples["sampler"]), **{name: samples[name] for name in names}}
+            if samples
+            else {}
+        ),
+        **_versions(),
+    }
+
+
+def image_details(request: ComparisonRequest, builder: ReportBuilder) -> dict[str, Any]:
+    """Return options, origins and hashes in full."""
+    sources = {"generated": request.generated, "reference": request.reference, "heldout": request.heldout}
+    samples = request.generated.about.get("samples")
+    return {
+        **_describe_plugins(builder, request.metrics),
+        "sides": {role: {"name": source.name, **source.about} for role, source in sources.items() if source},
+        "samplers": {request.generated.name: samples} if samples else {},
+        "sets": _describe_sets(builder),
+    }
+
+
+def image_notes(request: ComparisonRequest, builder: ReportBuilder) -> list[str]:
+    """Return what limits a comparison of two sets of images: different sizes, a floor of the reference itself."""
+    notes = []
+    (_, height, width), (_, *real) = request.generated.shape, request.reference.shape
+    if [height, width] != real:
+        notes.append(
+            f"the judged images have {width}x{height} pixels and the real ones {real[1]}x{real[0]}: "
+            "what scaling does to them is part of every number"
+        )
+    floor = builder.floor
+    if floor is not None and floor.reference is not None:
+        notes.append(
+            f"the floor is {len(floor.images)} images of the reference against its other {len(floor.reference)}: "
+            "a distance that falls with their number, as the Fréchet distance does, is a little too high in its row"
+        )
+    return notes
+
+
+def _describe_features(cache: FeatureCache) -> dict[str, Any]:
     """Return what decides the features: network, hash, resizing, precision, and what it says of itself."""
     origin = registry().origin_of(cache.features)
     return {
@@ -76,7 +160,7 @@ def describe_features(cache: FeatureCache) -> dict[str, Any]:
     }
 
 
-def describe_source(image_source: ImageSource) -> str:
+def _describe_source(image_source: ImageSource) -> str:
     """Return what one side of a comparison is, in words: ``498 of 500 files, 32x32 RGB``."""
     about, (channels, height, width) = image_source.about, image_source.shape
     files = f"{about['count']} of {about['found']} files" if "found" in about else f"{about['count']} images"
@@ -89,13 +173,12 @@ def describe_source(image_source: ImageSource) -> str:
     return f"{shown}, {fit} from {low if low == high else f'{low} to {high}'}"
 
 
-def format_options(options: Mapping[str, Any]) -> str:
+def _format_options(options: Mapping[str, Any]) -> str:
     """Return the options of a plugin in a line: ``ddim steps=10 eta=0.0``."""
     return " ".join([str(options["name"]), *(f"{key}={value}" for key, value in options.items() if key != "name")])
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of all that computes."""
+def _versions() -> dict[str, str]:
     return {
         "noisette": version("noisette"),
         "torch": torch.__version__,
@@ -104,20 +187,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def details(
-    experiment: Experiment, samples: Sequence[Samples], sets: Sequence[ImageSet], cache: FeatureCache
-) -> dict[str, Any]:
-    """Return options, origins and hashes in full."""
-    return {
-        **describe_plugins(cache.features, experiment.evaluation.metrics),
-        "samplers": {generated.label: dict(generated.about) for generated in samples},
-        "sets": describe_sets(sets),
-        "versions": versions(),
-    }
-
-
-def describe_plugins(features: Features, metrics: Sequence[Metric]) -> dict[str, Any]:
-    """Return options and origins of features and metrics."""
+def _describe_plugins(builder: ReportBuilder, metrics: Sequence[Metric]) -> dict[str, Any]:
+    features = builder.cache.features
     return {
         "features": features.options(),
         "metrics": [metric.options() for metric in metrics],
@@ -125,9 +196,8 @@ def describe_plugins(features: Features, metrics: Sequence[Metric]) -> dict[str,
     }
 
 
-def describe_sets(sets: Sequence[ImageSet]) -> dict[str, Any]:
-    """Return count and hash of every set."""
-    return {image_set.name: {"count": len(image_set), "sha256": image_set.sha256} for image_set in sets}
+def _describe_sets(builder: ReportBuilder) -> dict[str, Any]:
+    return {images.name: {"count": len(images), "sha256": images.sha256} for images in builder.sets}
 
 
 def _common_value(values: list[Any]) -> Any:

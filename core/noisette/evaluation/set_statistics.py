@@ -96,30 +96,26 @@ def compare_sets(
 
 
 def set_metrics(metrics: Sequence[Metric], *, labelled: bool, has_classifier: bool = True) -> list[Metric]:
-    """Return the metrics that compare sets, and can where the reference has labels or not, the features logits."""
-    return [
-        metric
-        for metric in metrics
-        if metric.needs != "model" and not _missing_requirement(metric, labelled, has_classifier)
-    ]
+    """Return the metrics that compare sets of images and whose requirements hold."""
+    missing = missing_requirements(metrics, labelled=labelled, has_classifier=has_classifier)
+    return [metric for metric in metrics if metric.needs != "model" and metric.name not in missing]
 
 
 def missing_requirements(metrics: Sequence[Metric], *, labelled: bool, has_classifier: bool) -> dict[str, str]:
-    """Return why metrics of sets cannot be computed at all, by their names."""
-    reasons = {
-        metric.name: _missing_requirement(metric, labelled, has_classifier)
-        for metric in metrics
-        if metric.needs != "model"
-    }
-    return {name: reason for name, reason in reasons.items() if reason}
+    """Return why metrics of sets cannot be computed, by their names.
 
-
-def _missing_requirement(metric: Metric, labelled: bool, has_classifier: bool) -> str:
-    if metric.needs_labels and not labelled:
-        return "the images have no labels"
-    if metric.needs_logits and not has_classifier:
-        return "the features end in no classifier"
-    return ""
+    Args:
+        metrics: the metrics.
+        labelled: whether the reference has labels.
+        has_classifier: whether the feature network has one.
+    """
+    reasons = {}
+    for metric in metrics:
+        if metric.needs != "model" and metric.needs_labels and not labelled:
+            reasons[metric.name] = "the images have no labels"
+        elif metric.needs != "model" and metric.needs_logits and not has_classifier:
+            reasons[metric.name] = "the features end in no classifier"
+    return reasons
 
 
 def compute_states(
