@@ -1,7 +1,7 @@
 """Make the image and the table of samplers compared on Fashion-MNIST, from a run of its config.
 
     make figures-compare                     trains the model, if it is not trained; hours without a GPU
-    make figures-compare ARGS="--count 1000" anything that `noisette compare` takes
+    make figures-compare ARGS="--num-images 1000" anything that `noisette compare` takes
 
 Run it on an idle machine: the image says what a drawn image takes.
 """

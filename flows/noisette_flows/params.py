@@ -1,20 +1,22 @@
-"""The parameters of flows: a config by path or name and changes of it, names of flow runs, finished results."""
+"""The parameters of flows: a config by path or name, changes of it, and the names of flow runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from noisette import CheckpointError, ConfigError, Experiment, NoisetteError, Samples, StorageError
-from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint
+from noisette import ConfigError, Experiment, NoisetteError, Samples, StorageError
 from noisette.comparison.choice import parse_samplers
-from noisette.config import load
+from noisette.config import FiguresConfig, load
 from noisette.errors import Problem
-from noisette.layout import samples_directory, training_directory
+from noisette.find import finished_checkpoint
+from noisette.layout import samples_directory
 from noisette_flows.tracking.names import run_name
 from noisette_flows.workers import Workers
 
@@ -25,10 +27,12 @@ __all__ = [
     "config_file",
     "current_flow_run_name",
     "flow_run_name",
+    "load_config",
+    "load_experiment",
     "parameter_overrides",
-    "require_checkpoint",
     "require_samples",
     "resolve_overrides",
+    "use_config",
 ]
 
 
@@ -50,8 +54,8 @@ def flow_run_name(flow: str, parameters: Mapping[str, Any]) -> str:
         return _comparison_name(parameters)
     try:
         changes = parameter_overrides(parameters)
-        config = load(config_file(parameters["config"]), changes)
-    except NoisetteError:  # the flow itself raises it, as its own failure
+        config = load_config(parameters["config"], changes)
+    except NoisetteError:  # raised by the flow itself
         return f"{Path(parameters['config']).stem}: config with problems"
     if not isinstance(config, Experiment):
         return f"{config.name}: images"
@@ -96,10 +100,42 @@ FIELDS = ("steps", "samplers", "seed")
 """Parameters of train-and-eval that are changes of its config."""
 
 _FOLDER = Path("configs")
+_LOADED: ContextVar[tuple[str, dict[str, Any], Experiment | FiguresConfig] | None] = ContextVar(
+    "loaded", default=None
+)
+
+
+@contextmanager
+def use_config(parameters: Mapping[str, Any], config: Experiment | FiguresConfig | None) -> Iterator[None]:
+    """Let `load_config` return a config that is read already, for the flow with these parameters in the block."""
+    loaded = None if config is None else (parameters["config"], parameter_overrides(parameters), config)
+    token = _LOADED.set(loaded)
+    try:
+        yield
+    finally:
+        _LOADED.reset(token)
+
+
+def load_config(config: str, changes: Mapping[str, Any]) -> Experiment | FiguresConfig:
+    """Return the config of a flow's parameters, of which the command that runs the flow has read the file.
+
+    Raises:
+        ConfigError: with every problem; as `config_file`.
+    """
+    loaded = _LOADED.get()
+    if loaded is not None and loaded[:2] == (config, changes):
+        return loaded[2]
+    return load(config_file(config), changes)
+
+
+def load_experiment(config: str, changes: Mapping[str, Any]) -> Experiment:
+    """Return the experiment of a flow's parameters, as `load_config`; raises if it has figures alone."""
+    loaded = load_config(config, changes)
+    return loaded if isinstance(loaded, Experiment) else Experiment.load(config_file(config), changes)
 
 
 class _ConfigChoices:
-    """Has a form offer the names in configs/ beside a field for any path, which comes first."""
+    """A form offers a field for any path, then the names in configs/."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         text, names = handler(schema), _config_names()
@@ -114,10 +150,10 @@ Config = Annotated[str, _ConfigChoices()]
 
 
 def config_file(config: str) -> str:
-    """Return the YAML file of a config that is named by its path, or by its name in configs/.
+    """Return the YAML file of a config, given by its path or its name in configs/.
 
     Raises:
-        ConfigError: if there is neither; lists the names there are.
+        ConfigError: if there is neither; lists the names in configs/.
     """
     named = _FOLDER / f"{config}.yaml"
     if Path(config).is_file() or Path(config).name != config:
@@ -126,7 +162,7 @@ def config_file(config: str) -> str:
         return str(named)
     known = ", ".join(_config_names()) or "none"
     message = (
-        f"there is no such file, and no {named} in {Path.cwd()}; expected a path, or a name in configs/: {known}"
+        f"expected a path, or a name in configs/: {known}; there is no such file, and no {named} in {Path.cwd()}"
     )
     raise ConfigError(config, [Problem("", message)])
 
@@ -141,7 +177,7 @@ def resolve_overrides(
     samplers: Sequence[Any] | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """Return the changes of a config that a flow's parameters ask for, by path.
+    """Return the changes of a config by path, with those of a flow's own parameters.
 
     Raises:
         ConfigError: if a sampler is not known.
@@ -152,7 +188,7 @@ def resolve_overrides(
 
 
 def parameter_overrides(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the changes of a config that the parameters of any flow with a config ask for, by path.
+    """Return the changes of a config by path, from the parameters of a flow.
 
     Raises:
         ConfigError: if a sampler is not known.
@@ -161,10 +197,10 @@ def parameter_overrides(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters of a flow that would be refused when it runs, and cost minutes until then.
+    """Check the parameters of a flow before it is started.
 
     Raises:
-        ConfigError: if the config, a sampler or the workers cannot be understood.
+        ConfigError: if the config, a sampler or the workers have problems.
         NoisetteError: if the package of the workers is not installed.
     """
     Workers.check(parameters.get("workers") or "")
@@ -174,22 +210,6 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         load(config_file(parameters["checkpoint"]), parameters.get("overrides") or {})
 
 
-def require_checkpoint(experiment: Experiment, root: Path) -> Checkpoint:
-    """Return the checkpoint of the finished training.
-
-    Raises:
-        CheckpointError: if the training is not finished.
-    """
-    run = training_directory(experiment, root)
-    steps = experiment.training.steps
-    checkpoint = find_finished_checkpoint(run, steps)
-    if checkpoint is not None:
-        return checkpoint
-    last = find_latest_checkpoint(run)
-    state = f"stands at step {last.step} of {steps}" if last else "has not begun"
-    raise CheckpointError(f"{run}: the training of {experiment.name} {state}; run `noisette train` first")
-
-
 def require_samples(experiment: Experiment, root: Path) -> list[Samples]:
     """Return the samples of all samplers of the experiment.
 
@@ -197,14 +217,15 @@ def require_samples(experiment: Experiment, root: Path) -> list[Samples]:
         CheckpointError: if the training is not finished.
         StorageError: if images are missing; names the samplers.
     """
-    checkpoint = require_checkpoint(experiment, root)
-    run = training_directory(experiment, root)
-    directories = {
-        sampler.label: samples_directory(run, checkpoint.digest, sampler, experiment)
-        for sampler in experiment.sampling.samplers
+    checkpoint, samplers = finished_checkpoint(experiment, root), experiment.sampling.samplers
+    samples = {
+        sampler.label: Samples.finished(samples_directory(checkpoint.run, checkpoint.digest, sampler, experiment))
+        for sampler in samplers
     }
-    found = {label: Samples.finished(directory) for label, directory in directories.items()}
-    missing = [label for label, samples in found.items() if samples is None]
+    missing = [label for label, finished in samples.items() if finished is None]
     if missing:
-        raise StorageError(f"{run}: no images of {', '.join(missing)} yet; run `noisette sample` first")
-    return [samples for samples in found.values() if samples is not None]
+        raise StorageError(
+            f"{checkpoint.run}: expected images of every sampler; got none of {', '.join(missing)}; run "
+            "`noisette sample` first"
+        )
+    return [finished for finished in samples.values() if finished is not None]

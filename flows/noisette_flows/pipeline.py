@@ -1,19 +1,21 @@
-"""The flows: `prepare-data`, `train`, `sample`, `evaluate`, all of them as `train-and-eval`; and besides
-`compare-samplers` and `make-figures`.
+"""The flows: `prepare-data`, `train`, `sample`, `evaluate`, all of them as `train-and-eval`, `compare-samplers` and
+`make-figures`.
 
-Parameters are flat and plain, so that each flow can be started from Prefect's command, its page, or a schedule.
-Every flow skips what is finished on disk and returns where its results lie.
+Parameters are flat and plain, so that each flow can be started from Prefect's command, its pages, or a schedule.
+Every flow skips finished results and returns the directories of its results.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from noisette import Experiment
-from noisette.comparison import DEFAULT_STEPS, Sweep
-from noisette.config import FiguresConfig, load
+from noisette import Experiment, Report
+from noisette.comparison import DEFAULT_STEPS, Sweep, SweepResult
+from noisette.config import FiguresConfig
 from noisette.evaluation.requirements import require_ready
+from noisette.find import finished_checkpoint
 from noisette.layout import run_directory
 from noisette.stages import plan_stages, stages_to_redo
 from noisette.training.anew import set_aside
@@ -23,7 +25,8 @@ from noisette_flows.params import (
     Config,
     config_file,
     current_flow_run_name,
-    require_checkpoint,
+    load_config,
+    load_experiment,
     require_samples,
     resolve_overrides,
 )
@@ -38,24 +41,24 @@ Overrides = dict[str, Any] | None
 
 @flow(name="prepare-data", flow_run_name=current_flow_run_name, persist_result=False)
 def prepare_data(config: Config, overrides: Overrides = None, output: str = "runs", again: bool = False) -> str:
-    """Make the images of an experiment uniform.
+    """Download the images of an experiment and bring them to one size and colour mode.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"training.steps": 500}.
         output: folder of all results.
-        again: make it anew although it is finished; what was made before is replaced when that is complete.
+        again: run it again if it is finished; the old result is replaced when the new one is complete.
     """
-    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
+    experiment, root = load_experiment(config, overrides or {}), Path(output)
     with observe_flow_run(experiment, root, "off", {}) as events:
-        return str(prepare_task(experiment, root, events, again).directory)
+        return str(prepare_task(experiment, root, again=again, events=events).directory)
 
 
 @flow(name="train", flow_run_name=current_flow_run_name, persist_result=False)
 def train(
     config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> str:
-    """Train the network of an experiment on its prepared images, or go on training it.
+    """Train the network of an experiment on its prepared images, or resume its training.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
@@ -63,14 +66,14 @@ def train(
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
-        again: train anew although it is trained; what was trained before is kept under another name.
+        again: train again if it is trained; the old training is kept under another name.
     """
-    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
+    experiment, root = load_experiment(config, overrides or {}), Path(output)
     if again:
         set_aside(experiment, root)
     with observe_flow_run(experiment, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, experiment, root, "train")
-        return str(train_task(experiment, root, events).directory)
+        return str(train_task(experiment, root, events=events).directory)
 
 
 @flow(name="sample", flow_run_name=current_flow_run_name, persist_result=False)
@@ -82,31 +85,31 @@ def sample(
     tracking_uri: str = "",
     again: bool = False,
 ) -> list[str]:
-    """Draw images with every sampler of an experiment, from its trained network.
+    """Generate images with every sampler of an experiment, from its trained network.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"sampling.num_images": 16}.
-        workers: what draws shards of images in parallel, as in train-and-eval.
+        workers: for shards of images in parallel, as in train-and-eval.
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
-        again: make it anew although it is finished; what was made before is replaced when that is complete.
+        again: run it again if it is finished; the old result is replaced when the new one is complete.
     """
     Workers.check(workers)
-    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
-    checkpoint = require_checkpoint(experiment, root)
+    experiment, root = load_experiment(config, overrides or {}), Path(output)
+    checkpoint = finished_checkpoint(experiment, root)
     with observe_flow_run(experiment, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, experiment, root, "sample", again=again)
-        drawn = sample_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers, again)
-        return [str(samples.directory) for samples in drawn]
+        samples = sample_all(experiment, checkpoint, experiment.sampling.samplers, root, events, workers, again)
+        return [str(sampled.directory) for sampled in samples]
 
 
 @flow(name="evaluate", flow_run_name=current_flow_run_name, persist_result=False)
 def evaluate(
     config: Config, overrides: Overrides = None, output: str = "runs", tracking_uri: str = "", again: bool = False
 ) -> str:
-    """Compare the drawn images of an experiment with real ones.
+    """Compare the generated images of an experiment with real ones.
 
     Args:
         config: the experiment: a YAML file, or its name in configs/.
@@ -114,23 +117,19 @@ def evaluate(
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
-        again: make it anew although it is finished; what was made before is replaced when that is complete.
+        again: run it again if it is finished; the old result is replaced when the new one is complete.
     """
-    experiment, root = Experiment.load(config_file(config), overrides or {}), Path(output)
+    experiment, root = load_experiment(config, overrides or {}), Path(output)
     samples = require_samples(experiment, root)
     with observe_flow_run(experiment, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, experiment, root, "evaluate", again=again)
-        report = evaluate_task(experiment, samples, root, events, again=again)
+        report = evaluate_task(experiment, samples, root, again=again, events=events)
         run = run_directory(experiment, root)
         send_report(events.artifact_sender, experiment.name, report, samples, run, Store.of(tracking_uri))
         return str(report.directory)
 
 
-@flow(
-    name="train-and-eval",
-    flow_run_name=current_flow_run_name,
-    persist_result=False,
-)
+@flow(name="train-and-eval", flow_run_name=current_flow_run_name, persist_result=False)
 def train_and_eval(
     config: Config,
     overrides: Overrides = None,
@@ -148,34 +147,54 @@ def train_and_eval(
         config: the experiment: a YAML file, or its name in configs/.
         overrides: changes of the config, by path: {"training.batch_size": 32}.
         steps: training steps; the config's, if empty.
-        samplers: what draws, such as ddim:steps=25; the config's, if empty.
+        samplers: such as ddim:steps=25; the config's, if empty.
         seed: seed of everything random; the config's, if empty.
-        workers: what draws shards of images in parallel: threads:2, processes:2, dask:2, dask:ADDRESS, ray:2;
-            one sampler after another, right here, if empty.
+        workers: for shards of images in parallel: threads:2, processes:2, dask:2, dask:ADDRESS, ray:2; if empty,
+            one sampler after another in this process.
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
-        again: a stage (prepare, train, sample, figures or evaluate) to make anew, with all that depends on it.
+        again: stage (prepare, train, sample, figures or evaluate) to run again, with all stages that depend on it.
     """
+    changes = resolve_overrides(overrides, steps, samplers, seed)
+    experiment = load_experiment(config, changes)
+    return str(run_experiment(experiment, Path(output), changes, workers, tracking_uri, again).directory)
+
+
+def run_experiment(
+    experiment: Experiment,
+    root: Path,
+    changes: Mapping[str, Any],
+    workers: str = "",
+    tracking_uri: str = "",
+    again: str = "",
+) -> Report:
+    """Run all stages of an experiment inside a flow run; return its evaluation.
+
+    Args:
+        experiment: what to run.
+        root: folder of all results.
+        changes: of its config, by path, which name its runs in MLflow.
+        workers, tracking_uri, again: as `train_and_eval` takes them.
+    """
+    redo = stages_to_redo(again)
     Workers.check(workers)
-    changes, anew = resolve_overrides(overrides, steps, samplers, seed), stages_to_redo(again)
-    experiment, root = Experiment.load(config_file(config), changes), Path(output)
     require_ready(experiment.evaluation)
-    if "train" in anew:
+    if "train" in redo:
         set_aside(experiment, root)
     with observe_flow_run(experiment, root, tracking_uri, changes) as events:
-        prepared = prepare_task(experiment, root, events, "prepare" in anew)
-        _hold_gpus(events, experiment, root, "train", "sample", "figures", "evaluate", again=bool(anew))
-        checkpoint = train_task(experiment, root, events, wait_for=[prepared])
-        drawn_by = experiment.sampling.samplers
-        samples = sample_all(experiment, checkpoint, drawn_by, root, events, workers, "sample" in anew)
+        prepared = prepare_task(experiment, root, again="prepare" in redo, events=events)
+        _hold_gpus(events, experiment, root, "train", "sample", "figures", "evaluate", again=bool(redo))
+        checkpoint = train_task(experiment, root, events=events, wait_for=[prepared])
+        samplers = experiment.sampling.samplers
+        samples = sample_all(experiment, checkpoint, samplers, root, events, workers, "sample" in redo)
         for figure in experiment.figures:
-            figures_task(experiment, figure, root, events, checkpoint, "figures" in anew)
-        report = evaluate_task(experiment, samples, root, events, again="evaluate" in anew)
+            figures_task(experiment, figure, root, checkpoint=checkpoint, again="figures" in redo, events=events)
+        report = evaluate_task(experiment, samples, root, again="evaluate" in redo, events=events)
         send_report(
             events.artifact_sender, experiment.name, report, samples, checkpoint.run, Store.of(tracking_uri)
         )
-        return str(report.directory)
+        return report
 
 
 @flow(name="make-figures", flow_run_name=current_flow_run_name, persist_result=False)
@@ -190,15 +209,17 @@ def make_figures(
         output: folder of all results.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
-        again: make it anew although it is finished; what was made before is replaced when that is complete.
+        again: run it again if it is finished; the old result is replaced when the new one is complete.
     """
-    loaded, root = load(config_file(config), overrides or {}), Path(output)
-    needed = isinstance(loaded, Experiment) and any(figure.needs_model for figure in loaded.figures)
-    checkpoint = require_checkpoint(loaded, root) if needed and isinstance(loaded, Experiment) else None
+    loaded, root, checkpoint = load_config(config, overrides or {}), Path(output), None
+    if isinstance(loaded, Experiment) and any(figure.needs_model for figure in loaded.figures):
+        checkpoint = finished_checkpoint(loaded, root)
     with observe_flow_run(loaded, root, tracking_uri, overrides or {}) as events:
         _hold_gpus(events, loaded, root, "figures", again=again)
-        made = [figures_task(loaded, figure, root, events, checkpoint, again) for figure in loaded.figures]
-        return [str(shown.directory) for shown in made]
+        return [
+            str(figures_task(loaded, figure, root, checkpoint=checkpoint, again=again, events=events).directory)
+            for figure in loaded.figures
+        ]
 
 
 @flow(name="compare-samplers", flow_run_name=current_flow_run_name, persist_result=False)
@@ -214,18 +235,18 @@ def compare_samplers(
     output: str | None = None,
     tracking_uri: str = "",
 ) -> str:
-    """Measure one trained model's quality against network calls and seconds, sampler by sampler.
+    """Compare the samplers of a trained model: quality against network calls and seconds.
 
     Args:
         checkpoint: a checkpoint's directory, a run's directory, or the YAML file of a trained experiment.
         samplers: names, or mappings of name and options; by default every installed sampler and its variants.
-        steps: lengths of the walks; by default 5, 10, 20, 50, 100, 250 and 1000.
-        count: images of each walk.
+        steps: numbers of sampling steps; by default 5, 10, 20, 50, 100, 250 and 1000.
+        count: images of each sampler and number of steps.
         features: feature network; by default the experiment's.
         metrics: by default the experiment's.
         overrides: changes of the YAML file's experiment.
-        workers: what draws shards of images in parallel, as in train-and-eval.
-        output: folder of all results; by default that which the run lies in.
+        workers: for shards of images in parallel, as in train-and-eval.
+        output: folder of all results; by default that of the run.
         tracking_uri: MLflow store, without a password; by default MLFLOW_TRACKING_URI, or mlflow.db here; "off"
             for none.
     """
@@ -240,30 +261,27 @@ def compare_samplers(
         overrides=overrides or {},
         output=output,
     )
+    return str(run_sweep(sweep, overrides or {}, workers, tracking_uri).directory)
+
+
+def run_sweep(sweep: Sweep, changes: Mapping[str, Any], workers: str = "", tracking_uri: str = "") -> SweepResult:
+    """Run a sweep inside a flow run: sample, evaluate and draw the charts; arguments as `run_experiment`."""
     sweep.write_request()
-    with observe_flow_run(sweep.trained, sweep.root, tracking_uri, overrides or {}, sweep.run) as events:
+    with observe_flow_run(sweep.trained, sweep.root, tracking_uri, changes, sweep.run) as events:
         if sweep.finished() is None:
             events.hold_gpus()
         sample_all(sweep.experiment, sweep.checkpoint, sweep.samplers, sweep.root, events, workers)
-        report = evaluate_task(sweep.experiment, sweep.finished_samples(), sweep.root, events, sweep.run)
-        send_report(
-            events.artifact_sender,
-            sweep.trained.name,
-            report,
-            sweep.finished_samples(),
-            sweep.run,
-            Store.of(tracking_uri),
-        )
-        return str(chart_task(sweep, report).directory)
+        samples = sweep.finished_samples()
+        report = evaluate_task(sweep.experiment, samples, sweep.root, run=sweep.run, events=events)
+        store = Store.of(tracking_uri)
+        send_report(events.artifact_sender, sweep.trained.name, report, samples, sweep.run, store)
+        return chart_task(sweep, report)
 
 
 def _hold_gpus(
     events: FlowEvents, config: Experiment | FiguresConfig, root: Path, *kinds: str, again: bool = False
 ) -> None:
-    """Have the flow run hold GPUs, if a stage of these kinds is not finished: what is finished waits for nobody.
-
-    With `again` something is made anew, finished or not.
-    """
+    """Have the flow run hold GPUs if a stage of these kinds is not finished, or runs again."""
     todo = {stage.kind for stage in plan_stages(config, root) if not stage.finished} & set(kinds)
     if todo or again:
         processes = config.training.processes if isinstance(config, Experiment) and "train" in todo else 1

@@ -1,10 +1,10 @@
-"""The engines as Prefect tasks: thin wrappers with readable names.
+"""The engines as Prefect tasks.
 
-Call them directly. On a cancel a direct call can save its state; a submitted one is killed, which only shards of
-images can bear. Nothing is cached here: the engines find finished results by their manifests.
+Call them directly: a direct call that is cancelled saves its state, a submitted one is killed, which is harmless
+for shards of images only. Nothing is cached by Prefect: the engines find finished results by their manifests.
 
-What may pass by itself is tried again: a download, a full memory, a busy disk. What a person must mend is not.
-Training is never tried again by itself: a run that is started again resumes.
+Errors that may pass are retried: a download, a full memory, a busy disk. Training is not retried: its flow run
+resumes when it is started again.
 """
 
 import time
@@ -15,13 +15,12 @@ from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from noisette import Events, Experiment, Prepared, Report, Sampler, Samples, evaluate, prepare, sample, train
+from noisette import Experiment, Sampler, evaluate, prepare, sample, train
 from noisette.checkpoint import Checkpoint
-from noisette.comparison import Sweep, SweepResult
-from noisette.config import Figure, FiguresConfig
+from noisette.comparison import Sweep
 from noisette.config.reference import make_plugin
 from noisette.errors import DownloadError
-from noisette.figures import FigureResult, make_figure
+from noisette.figures import make_figure
 from noisette.sampling import join_shards, sample_shard
 from noisette_flows.gpus import GpuLock
 
@@ -37,13 +36,13 @@ __all__ = [
     "wait_task",
 ]
 
-_PAUSES = [10.0, 60.0]  # seconds before it is tried again
-_POLL_INTERVAL = 1.0  # seconds between two looks whether a GPU is free
+_PAUSES = [10.0, 60.0]  # seconds before each retry
+_POLL_INTERVAL = 1.0  # seconds between two tries to take the GPUs
 _DAY = 24 * 60 * 60.0
 
 
 def is_transient_failure(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """Return whether an error, or what it was made of, may be gone the next time."""
+    """Return whether an error or one of its causes may not occur the next time."""
     error = state.result(raise_on_failure=False)
     while isinstance(error, BaseException):
         if _is_transient(error):
@@ -54,67 +53,35 @@ def is_transient_failure(task: Task[..., Any], task_run: TaskRun, state: State[A
 
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | PermissionError):
-        return False  # a person has to see to it
+        return False  # a person has to act
     return isinstance(error, OSError | MemoryError | DownloadError) or type(error).__name__ == "OutOfMemoryError"
 
 
-@task(
+_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+_RETRIES: dict[str, Any] = {
+    **_OPTIONS,
+    "retries": 2,
+    "retry_delay_seconds": _PAUSES,
+    "retry_condition_fn": is_transient_failure,
+}
+
+prepare_task = Task(
+    prepare,
     name="prepare",
     task_run_name="prepare {experiment.dataset.name}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=_PAUSES,
     retry_jitter_factor=0.5,
-    retry_condition_fn=is_transient_failure,
-    timeout_seconds=_DAY,  # a download that hangs would hold up all behind it
+    timeout_seconds=_DAY,  # a download that hangs would hold up all that follows
+    **_RETRIES,
 )
-def prepare_task(experiment: Experiment, root: Path, events: Events, again: bool = False) -> Prepared:
-    """Make the images uniform."""
-    return prepare(experiment, root, again=again, events=events)
+train_task = Task(train, name="train", task_run_name="train {experiment.training.steps} steps", **_OPTIONS)
+sample_task = Task(sample, name="sample", task_run_name="sample {sampler.label}", **_RETRIES)
+join_task = Task(join_shards, name="join", task_run_name="join {sampler.label}", **_OPTIONS)
+figures_task = Task(make_figure, name="figures", task_run_name="figures {figure.label}", **_OPTIONS)
+evaluate_task = Task(evaluate, name="evaluate", task_run_name="evaluate {experiment.name}", **_RETRIES)
+chart_task = Task(Sweep.write_charts, name="chart", task_run_name="chart {self.experiment.name}", **_OPTIONS)
 
 
-@task(
-    name="train",
-    task_run_name="train {experiment.training.steps} steps",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-def train_task(experiment: Experiment, root: Path, events: Events) -> Checkpoint:
-    """Train, or go on training."""
-    return train(experiment, root, events=events)
-
-
-@task(
-    name="sample",
-    task_run_name="sample {sampler.label}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=_PAUSES,
-    retry_condition_fn=is_transient_failure,
-)
-def sample_task(
-    experiment: Experiment,
-    checkpoint: Checkpoint,
-    sampler: Sampler,
-    root: Path,
-    events: Events,
-    again: bool = False,
-) -> Samples:
-    """Draw the images of one sampler."""
-    return sample(experiment, checkpoint, sampler, root, again=again, events=events)
-
-
-@task(
-    name="shard",
-    task_run_name="draw {label}, images {first} to {last}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=_PAUSES,
-    retry_condition_fn=is_transient_failure,
-)
+@task(name="shard", task_run_name="sample {label}, images {first} to {last}", **_RETRIES)
 def shard_task(
     experiment: dict[str, Any],
     checkpoint: str,
@@ -124,62 +91,20 @@ def shard_task(
     first: int,
     last: int,
 ) -> str:
-    """Draw images `first` to `last` (left out) of one sampler, wherever this runs; all values are plain."""
-    parsed, drawn_by = Experiment.parse(experiment), cast(Sampler, make_plugin("sampler", sampler))
-    return str(sample_shard(parsed, Checkpoint.open(Path(checkpoint)), drawn_by, range(first, last), root))
+    """Generate images `first` to `last` (exclusive) of one sampler; all values are plain, for other machines."""
+    samples = sample_shard(
+        Experiment.parse(experiment),
+        Checkpoint.open(Path(checkpoint)),
+        cast(Sampler, make_plugin("sampler", sampler)),
+        range(first, last),
+        root,
+    )
+    return str(samples)
 
 
-@task(name="join", task_run_name="join {sampler.label}", cache_policy=NO_CACHE, persist_result=False)
-def join_task(
-    experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, shards: list[Path], events: Events
-) -> Samples:
-    """Put the shards of one sampler together."""
-    return join_shards(experiment, checkpoint, sampler, shards, again=True, events=events)
-
-
-@task(name="figures", task_run_name="figures {figure.label}", cache_policy=NO_CACHE, persist_result=False)
-def figures_task(
-    config: Experiment | FiguresConfig,
-    figure: Figure,
-    root: Path,
-    events: Events,
-    checkpoint: Checkpoint | None = None,
-    again: bool = False,
-) -> FigureResult:
-    """Make one figure of a config."""
-    return make_figure(config, figure, root, checkpoint=checkpoint, again=again, events=events)
-
-
-@task(
-    name="evaluate",
-    task_run_name="evaluate {experiment.name}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=_PAUSES,
-    retry_condition_fn=is_transient_failure,
-)
-def evaluate_task(
-    experiment: Experiment,
-    samples: list[Samples],
-    root: Path,
-    events: Events,
-    run: Path | None = None,
-    again: bool = False,
-) -> Report:
-    """Compare the samplers' images with real ones."""
-    return evaluate(experiment, samples, root, run=run, again=again, events=events)
-
-
-@task(name="chart", task_run_name="chart {sweep.experiment.name}", cache_policy=NO_CACHE, persist_result=False)
-def chart_task(sweep: Sweep, report: Report) -> SweepResult:
-    """Draw quality against cost."""
-    return sweep.write_charts(report)
-
-
-@task(name="wait", task_run_name="wait for {holder}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="wait", task_run_name="wait for {holder}", **_OPTIONS)
 def wait_task(lock: GpuLock, holder: str) -> None:
-    """Wait until the GPUs of this machine that a flow run wants are free."""
-    get_run_logger().info("waits for a GPU of this machine, held by %s", holder)
+    """Wait until the GPUs that a flow run needs are free."""
+    get_run_logger().info("waiting for a GPU of this machine, held by %s", holder)
     while not lock.take():
         time.sleep(_POLL_INTERVAL)

@@ -1,4 +1,4 @@
-"""Sampling side by side: which threads, processes or clusters, and the shards that each one generates."""
+"""Sampling in parallel: threads, processes or clusters, and the shards of images."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _DEFAULT_SHARDS = 8  # shards of a sampler on a cluster whose size is not known
 
 @dataclass(frozen=True)
 class Workers:
-    """Workers that draw.
+    """Workers that generate images.
 
     Attributes:
         kind: "threads", "processes", "dask" or "ray".
-        count: how many; 0 for a cluster that is there.
-        address: of a cluster that is there; else empty.
+        count: of them; 0 for a running cluster.
+        address: of a running cluster; else empty.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Workers:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the workers that a flow's parameter asks for.
+        """Return the workers of a flow's parameter.
 
         Raises:
             ConfigError: if it cannot be understood.
@@ -58,7 +58,7 @@ class Workers:
 
     @classmethod
     def check(cls, text: str) -> None:
-        """Refuse workers before anything is computed for them; empty text asks for none.
+        """Check workers before anything is computed; an empty text means none.
 
         Raises:
             ConfigError: if they cannot be understood.
@@ -69,7 +69,7 @@ class Workers:
 
     @property
     def shards(self) -> int:
-        """Into how many parts a sampler's images are split, at most."""
+        """Maximum number of parts that a sampler's images are split into."""
         return self.count or _DEFAULT_SHARDS
 
     def runner(self) -> TaskRunner[Any]:
@@ -101,7 +101,7 @@ def _processes(workers: Workers) -> TaskRunner[Any]:
 def _dask(workers: Workers) -> TaskRunner[Any]:
     from prefect_dask.task_runners import DaskTaskRunner
 
-    logging.getLogger("distributed").setLevel(logging.WARNING)  # else sixty lines of a cluster's coming and going
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # else it logs sixty lines
     if workers.address:
         return DaskTaskRunner(address=workers.address)
     local = {
@@ -118,8 +118,9 @@ def _ray(workers: Workers) -> TaskRunner[Any]:
     from prefect_ray.task_runners import RayTaskRunner
 
     local = {"num_cpus": workers.count, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    found = RayTaskRunner(address=workers.address) if workers.address else RayTaskRunner(init_kwargs=local)
-    runner: TaskRunner[Any] = found
+    runner: TaskRunner[Any] = RayTaskRunner(
+        **({"address": workers.address} if workers.address else {"init_kwargs": local})
+    )
     return runner
 
 
@@ -140,22 +141,24 @@ def sample_all(
     workers: str = "",
     again: bool = False,
 ) -> list[Samples]:
-    """Draw the images of some samplers; what is drawn is not drawn again.
+    """Generate the images of some samplers; finished ones are skipped.
 
     Args:
         experiment, checkpoint, root: as `noisette.sample` takes them.
-        samplers: in whose order they are begun.
-        events: who is told.
-        workers: as `Workers.of` takes it; empty to draw here, one sampler after another.
-        again: draw what is drawn anew.
+        samplers: in the order they run in.
+        events: receive the progress.
+        workers: as `Workers.of` takes it; empty for one sampler after another in this process.
+        again: generate finished images again.
 
     Raises:
         ConfigError: if the workers cannot be understood; else as `noisette.sample`.
     """
     if not workers:
-        return [sample_task(experiment, checkpoint, sampler, root, events, again) for sampler in samplers]
+        return [
+            sample_task(experiment, checkpoint, sampler, root, again=again, events=events) for sampler in samplers
+        ]
     parsed = Workers.of(workers)
-    places = [samples_directory(checkpoint.run, checkpoint.digest, one, experiment) for one in samplers]
+    places = [samples_directory(checkpoint.run, checkpoint.digest, sampler, experiment) for sampler in samplers]
     missing = [place for place in places if again or Samples.finished(place) is None]
     if not missing:
         return [join_shards(experiment, checkpoint, sampler, []) for sampler in samplers]
@@ -185,7 +188,7 @@ def _submit_shards(
     root: Path,
     max_shards: int,
 ) -> list[Shard]:
-    """Hand the shards of a sampler to the workers, as plain values: another machine knows no more."""
+    """Submit the shards of a sampler to the workers, as plain values for other machines."""
     common = {
         "experiment": experiment.options(),
         "checkpoint": str(checkpoint.directory.absolute()),
@@ -195,9 +198,9 @@ def _submit_shards(
     }
     from prefect.utilities.engine import collect_task_run_inputs_sync
 
-    behind: dict[str, set[RunInput]] = {"checkpoint": {*collect_task_run_inputs_sync(checkpoint)}}
+    inputs: dict[str, set[RunInput]] = {"checkpoint": {*collect_task_run_inputs_sync(checkpoint)}}
     return [
-        (part, runner.submit(shard_task, {**common, "first": part.start, "last": part.stop}, dependencies=behind))
+        (part, runner.submit(shard_task, {**common, "first": part.start, "last": part.stop}, dependencies=inputs))
         for part in split_into_parts(experiment, max_shards)
     ]
 
@@ -210,15 +213,15 @@ def _join_shards(
     place: Path,
     shards: Sequence[Shard],
 ) -> Samples:
-    """Wait for the shards of a sampler, and put them together."""
+    """Wait for the shards of a sampler and join them."""
     if not shards:
         return join_shards(experiment, checkpoint, sampler, [])
     run = Run("sample", sampler.label, place, experiment.sampling.num_images, sampler.options())
     with events.stage(run):
-        drawn, done = [], 0
+        shard_paths, done = [], 0
         for part, future in shards:
-            drawn.append(Path(future.result()))
+            shard_paths.append(Path(future.result()))
             done += len(part)
             events.step(run, done, {})
         futures = [future for _, future in shards]
-        return join_task(experiment, checkpoint, sampler, drawn, events, wait_for=futures)
+        return join_task(experiment, checkpoint, sampler, shard_paths, again=True, events=events, wait_for=futures)

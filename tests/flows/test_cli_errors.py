@@ -93,13 +93,13 @@ def test_the_users_mistakes_end_in_2_with_one_message(
 def test_a_stage_says_which_comes_before_it(served: Workspace, command: str) -> None:
     done = served.noisette(command, "tiny.yaml")
     assert done.returncode == 2
-    assert "run `noisette train` first" in done.stderr
+    assert "run the train stage first" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_bug_shows_its_traceback_and_says_what_it_is(workspace: Workspace) -> None:
     broken = PROBE.replace(
-        "main()", "import noisette_flows.cli.runner as w; w.FlowRequest.load_config = None; main()", 1
+        "main()", "import noisette_flows.cli.runner as w; w.FlowRequest.stages = None; main()", 1
     )
     done = subprocess.run(
         [sys.executable, "-c", broken, "run", "tiny.yaml"],

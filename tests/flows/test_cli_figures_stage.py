@@ -83,7 +83,7 @@ def test_a_config_without_data_is_run_shown_logged_and_found_again(workspace: Wo
 def test_an_experiment_draws_what_it_lists_and_what_is_added_later(workspace: Workspace) -> None:
     early = workspace.noisette("figures", "listed.yaml")
     assert early.returncode == 2
-    assert "has not begun; run `noisette train` first" in early.stderr
+    assert "is not trained: there is no checkpoint in" in early.stderr
     whole = workspace.noisette("run", "listed.yaml", "--tracking-uri", "off")
     assert whole.returncode == 0, whole.stderr
     names = [Path(path).name for path in images(whole.stdout)]
@@ -105,7 +105,7 @@ def test_an_experiment_draws_what_it_lists_and_what_is_added_later(workspace: Wo
 def test_a_config_that_lists_none_is_told_so(workspace: Workspace) -> None:
     done = workspace.noisette("figures", "tiny.yaml")
     assert done.returncode == 2
-    assert "figures: is empty: there is nothing to make" in done.stderr
+    assert "figures: expected at least one, such as denoise; got none" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["train", "prepare", "sample", "evaluate"])

@@ -33,7 +33,10 @@ def test_a_read_only_folder_still_shows_what_is_finished_and_refuses_the_rest(
     again = served.noisette("run", "tiny.yaml")
     assert again.returncode == 0
     assert "ddim-5" in again.stdout
-    for more in (["run", "tiny.yaml", "--set", "seed=1"], ["compare", "tiny.yaml", "--steps", "3", "--count", "4"]):
+    for more in (
+        ["run", "tiny.yaml", "--set", "seed=1"],
+        ["compare", "tiny.yaml", "--steps", "3", "--num-images", "4"],
+    ):
         done = served.noisette(*more)
         assert done.returncode == 2
         assert "Read-only file system; expected folders" in done.stderr

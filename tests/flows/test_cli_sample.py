@@ -35,7 +35,7 @@ def pixels(workspace: Workspace, folder: str) -> np.ndarray:
 
 def test_images_of_a_run_are_files_that_a_seed_decides(workspace: Workspace) -> None:
     run = str(workspace.runs[0])
-    wanted = ["--sampler", "ddim:eta=1", "--steps", "4", "--count", "3"]
+    wanted = ["--sampler", "ddim:eta=1", "--steps", "4", "--num-images", "3"]
     done = workspace.noisette("sample", run, *wanted, "--seed", "5", "--to", "five", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["files"] == [f"five/0000{index}.png" for index in range(3)]
@@ -60,8 +60,8 @@ def test_a_folder_with_files_is_refused(workspace: Workspace) -> None:
     ("arguments", "message"),
     [
         (["tiny.yaml", "--seed", "0"], "--seed is for image files"),
-        (["tiny.yaml", "--again", "--to", "twice"], "for files give another --to FOLDER"),
-        (["runs", "--count", "2"], "runs is a trained model"),
+        (["tiny.yaml", "--again", "--to", "twice"], "got --to: name another folder"),
+        (["runs", "--num-images", "2"], "runs is a trained model"),
         (["tiny.yaml", "--class", "3", "--to", "classes"], "this network knows no classes"),
     ],
 )

@@ -14,8 +14,9 @@ from noisette_flows.cli import app
 USAGES = {
     "run": "CONFIG",
     "train": "CONFIG",
-    "evaluate": "CONFIG|IMAGES [REAL]",
-    "compare": "[CHECKPOINT...]",
+    "evaluate": "CONFIG",
+    "evaluate-folders": "IMAGES REAL",
+    "compare": "CHECKPOINT...",
     "export": "CHECKPOINT FOLDER",
     "import": "SOURCE [CONFIG]",
     "plugins new": "KIND NAME",

@@ -20,7 +20,7 @@ from noisette_flows.tracking import Mirror, Store
 
 pytestmark = pytest.mark.slow
 
-ASKED = ["--samplers", "ddim,ddpm:variance=fixed-large", "--steps", "3,5,50", "--count", "6"]
+ASKED = ["--samplers", "ddim,ddpm:variance=fixed-large", "--steps", "3,5,50", "--num-images", "6"]
 WALKS = ["ddim-3", "ddim-5", "ddpm-3-variance=fixed-large", "ddpm-5-variance=fixed-large"]
 DEAD = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}  # a Prefect that cannot be asked
 
@@ -78,7 +78,7 @@ def test_the_table_is_grouped_by_sampler_and_marks_the_best(compared: Compared) 
 
 def test_progress_tells_every_walk_that_was_not_drawn_before(compared: Compared) -> None:
     told = compared.done.stderr
-    assert "4 walks of 6 images; 1 of them were drawn before and are skipped" in told
+    assert "4 samplings of 6 images; 1 of them are finished and skipped" in told
     assert "sample ddim-3: done" in told
     assert "sample ddim-5" not in told  # the experiment drew it
     assert "evaluate tiny: done" in told
@@ -90,7 +90,7 @@ def test_the_second_run_answers_from_manifests(compared: Compared) -> None:
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
     again = compared.workspace.noisette("compare", "tiny.yaml", *ASKED, **DEAD)
     assert again.returncode == 0, again.stderr
-    assert "4 walks of 6 images: finished before, skipped" in again.stderr
+    assert "4 samplings of 6 images: finished before, skipped" in again.stderr
     assert _table(again.stdout) == _table(compared.done.stdout)
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*")} == before
 
@@ -139,7 +139,7 @@ def test_json_is_one_document_with_everything(compared: Compared) -> None:
         (["tiny.yaml", "--steps", "five"], "expected numbers of steps, such as 5,10,50; got 'five'"),
         (["tiny.yaml", "--steps", "0"], "expected numbers of steps"),
         (["tiny.yaml", "--metrics", "frechett"], "did you mean 'frechet'?"),
-        (["tiny.yaml", "--count", "0"], "--count"),
+        (["tiny.yaml", "--num-images", "0"], "--num-images"),
         ([], "CHECKPOINT"),
     ],
     ids=str,

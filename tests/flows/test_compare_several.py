@@ -15,7 +15,7 @@ from support.workspace import FinishedRun, Workspace, make_workspace
 
 pytestmark = pytest.mark.slow
 
-ASKED = ["--count", "8", "--samplers", "ddim", "--steps", "3,5", "--metrics", "kid:size=4"]
+ASKED = ["--num-images", "8", "--samplers", "ddim", "--steps", "3,5", "--metrics", "kid:size=4"]
 DEAD = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}  # a Prefect that cannot be asked
 
 
@@ -51,7 +51,7 @@ def test_the_table_shows_both_and_says_what_differs(compared: Compared) -> None:
         "mlflow ui --backend-store-uri",
     ):
         assert told in text
-    assert "lr=0.01: 2 walks of 8 images" in compared.done.stderr
+    assert "lr=0.01: 2 samplings of 8 images" in compared.done.stderr
 
 
 def test_the_second_time_nothing_is_done_and_json_says_the_same(compared: Compared) -> None:

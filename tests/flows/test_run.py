@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
-from support.workspace import FinishedRun
+from support.workspace import FinishedRun, Workspace
 
 from noisette.contracts import Estimate
 from noisette.evaluation import Report
 
 pytestmark = pytest.mark.slow
+
+COUNT_READS = """
+import sys
+from noisette_flows.cli import main
+
+reads = []
+sys.addaudithook(lambda event, values: event == "open" and reads.append(str(values[0])))
+sys.argv = ["noisette", "prepare", "tiny.yaml"]
+try:
+    main()
+finally:
+    print("read", sum(path.endswith("tiny.yaml") for path in reads))
+"""
 
 
 def test_the_first_run_goes_through_and_shows_the_comparison(finished: FinishedRun) -> None:
@@ -111,3 +126,12 @@ def test_a_damaged_result_is_not_taken_for_finished(finished: FinishedRun, stage
         assert not next(one for one in plan_stages(experiment, root) if one.name.startswith(stage)).finished
     finally:
         manifest.write_bytes(content)
+
+
+def test_a_config_is_read_once(served: Workspace) -> None:
+    command = [sys.executable, "-c", COUNT_READS]
+    done = subprocess.run(
+        command, cwd=served.folder, env=served.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "read 1"

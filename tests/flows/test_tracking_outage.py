@@ -94,7 +94,7 @@ def stopped(workspace: Workspace, sent: signal.Signals) -> tuple[int, str]:
     else:
         process.send_signal(sent)
     said = process.communicate(timeout=120)[1]
-    assert "stopped; the same command goes on from here" in said
+    assert "stopped; run the same command to resume" in said
     assert "Traceback" not in said
     (run,) = workspace.runs
     checkpoint = find_latest_checkpoint(run)

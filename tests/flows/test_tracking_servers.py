@@ -91,7 +91,7 @@ def test_a_password_is_nowhere(workspace: Workspace, database: str) -> None:
         refused = workspace.noisette("register", "tiny.yaml", "--tracking-uri", uri.replace("47", "48"))
         assert refused.returncode == 2, refused.stderr
         assert "canary" not in refused.stdout + refused.stderr
-    away = workspace.noisette("sample", "tiny.yaml", "--count", "4", MLFLOW_TRACKING_URI=_away(database))
+    away = workspace.noisette("sample", "tiny.yaml", "--num-images", "4", MLFLOW_TRACKING_URI=_away(database))
     assert away.returncode == 0
     assert "is behind" in away.stderr  # the control: the log that is searched has an error in it
     (log,) = workspace.folder.glob("runs/tiny-*/mlflow.log")

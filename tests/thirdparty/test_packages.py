@@ -267,7 +267,18 @@ def test_a_checkpoint_without_its_package_says_what_to_install(without_backbone:
 
 
 def test_control_with_it_the_images_are_drawn(third_party_run: ThirdPartyRun, prefect: dict[str, str]) -> None:
-    words = ["sample", "all.yaml", "--sampler", "walker", "--steps", "3", "--count", "4", "--tracking-uri", "off"]
+    words = [
+        "sample",
+        "all.yaml",
+        "--sampler",
+        "walker",
+        "--steps",
+        "3",
+        "--num-images",
+        "4",
+        "--tracking-uri",
+        "off",
+    ]
     done = third_party_run.third_party.environment.noisette(*words, cwd=third_party_run.folder, **prefect)
     assert done.returncode == 0, done.stderr
     assert "sample walker-3: finished" in done.stdout

@@ -14,13 +14,14 @@ import typer
 
 from noisette import NoisetteError
 from noisette.training.stop import STOP_SIGNALS
-from noisette_flows.cli.compare import compare
+from noisette_flows.cli.compare import compare, show
 from noisette_flows.cli.configs import check, schema
 from noisette_flows.cli.deploy import deploy, serve
 from noisette_flows.cli.editing import edit, interpolate
+from noisette_flows.cli.evaluate_folders import evaluate_folders
 from noisette_flows.cli.figures import forward, process
 from noisette_flows.cli.inpainting import inpaint, upscale
-from noisette_flows.cli.models import average, export_, import_, register
+from noisette_flows.cli.models import ema, export_, import_, register
 from noisette_flows.cli.options import Command, options
 from noisette_flows.cli.plugins import check_plugin, new_plugin, plugins
 from noisette_flows.cli.run import run
@@ -48,7 +49,9 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "train": train,
         "sample": sample,
         "evaluate": evaluate,
+        "evaluate-folders": evaluate_folders,
         "compare": compare,
+        "show": show,
         "schema": schema,
     },
     _IMAGES: {
@@ -59,7 +62,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "inpaint": inpaint,
         "upscale": upscale,
     },
-    "Models": {"average": average, "register": register, "export": export_, "import": import_},
+    "Models": {"ema": ema, "register": register, "export": export_, "import": import_},
     _SERVERS: {"up": up, "down": down, "serve": serve},
 }
 for panel, commands in _COMMANDS.items():

@@ -1,8 +1,7 @@
-"""`noisette check` and `noisette schema`: what a config would do, and what it may say."""
+"""`noisette check` and `noisette schema`: what a config does, and the options of configs."""
 
 from __future__ import annotations
 
-import json
 import json as jsonlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +24,13 @@ __all__ = ["check", "schema"]
 
 
 def check(config: Config, settings: Set = None, output: Output = "runs", json: AsJson = False) -> None:
-    """Check a config and show what `noisette run` would do: every option, the network's size, the stages.
+    """Check a config and show every option, the size of the network, and the stages that `noisette run` runs.
 
-    The output is a config itself, with all defaults spelt out and the rest as comments.
+    The output is a config with all defaults written out, and the rest as comments.
     """
     request = FlowRequest(config, parse_settings(settings), output)
-    loaded = request.load_config()
-    stages = request.plan_stages()
+    loaded = request.config
+    stages = request.stages()
     done = [stage.name for stage in stages if stage.finished]
     facts: dict[str, Any] = {
         "directory": str(run_directory(loaded, Path(output))),
@@ -57,9 +56,9 @@ def _network_lines(loaded: object, size: TrainingSize | None) -> Iterator[str]:
     if size is not None:
         state = format_number(size.state_bytes / 1e6, 3)
         yield f"network: {size.parameters:,} parameters"
-        yield f"memory: {state} MB for weights, averages, gradients and optimizer; that of a batch comes on top"
+        yield f"memory: {state} MB for weights, averages, gradients and optimizer, without a batch"
     elif isinstance(loaded, Experiment):
-        yield "network: its size is known when the images are prepared (noisette prepare)"
+        yield "network: its size is known after noisette prepare"
 
 
 def _stage_lines(facts: dict[str, Any]) -> Iterator[str]:
@@ -71,16 +70,17 @@ def _stage_lines(facts: dict[str, Any]) -> Iterator[str]:
 
 def schema(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it to this file.", show_default=False)
+        Path | None,
+        typer.Option("--output", "-o", help="File to write. Default: standard output.", show_default=False),
     ] = None,
 ) -> None:
     """Print the JSON schema of configs, with the options of all installed plugins.
 
-    A YAML file whose first line is `# yaml-language-server: $schema=FILE` is then completed and checked by editors.
+    Editors complete and check YAML files whose first line is `# yaml-language-server: $schema=FILE`.
     """
     from noisette.config.schema import config_schema
 
-    text = json.dumps(config_schema(), indent=1, ensure_ascii=False)
+    text = jsonlib.dumps(config_schema(), indent=1, ensure_ascii=False)
     if output is None:
         print(text)
         return
@@ -88,4 +88,4 @@ def schema(
         output.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{output}: cannot be written: {error.strerror or error}") from None
-    print(f"{output}: for an editor, begin a config with\n# yaml-language-server: $schema={output}")
+    print(f"{output}: for editors, start a config with\n# yaml-language-server: $schema={output}")

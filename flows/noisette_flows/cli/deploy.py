@@ -76,9 +76,9 @@ def run(
         sys.exit(1)
 
 
-@deploy.command("prepare", cls=Command)
-def prepare() -> None:
-    """Install at the server what deployments count on, for work pools; `noisette serve` does it by itself."""
+@deploy.command("setup", cls=Command)
+def setup() -> None:
+    """Install the automations of deployments on the server, for work pools; `noisette serve` does so itself."""
     from noisette_flows.serving import connect
 
     connect()

@@ -1,89 +1,121 @@
-"""`noisette evaluate IMAGES REAL`: any two sets of images, without an experiment."""
+"""`noisette evaluate-folders IMAGES REAL`: any two sets of images, without an experiment."""
 
 from __future__ import annotations
 
 import json as jsonlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from noisette.comparison.choice import parse_sampler, split_samplers
+from noisette_flows.cli.options import AsJson, Output, Set, parse_settings
 from noisette_flows.cli.runner import console_for_progress, log_or_warn
 
 if TYPE_CHECKING:
     from noisette import Report
 
-__all__ = ["Channels", "Features", "Fit", "Floor", "HeldOut", "Metrics", "Reference", "Seed", "Size", "Subject"]
-__all__ += ["evaluate_image_sets", "evaluation_options", "refuse_image_set_options"]
+__all__ = ["Features", "Metrics", "evaluate_folders", "evaluation_options"]
 
-Subject = Annotated[
-    str,
-    typer.Argument(
-        metavar="CONFIG|IMAGES",
-        help="YAML file of an experiment; or, before REAL, images: a folder of files, or a sampler's directory.",
-        show_default=False,
-    ),
-]
-Reference = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[REAL]",
-        help="What IMAGES are compared with: a folder of files, prepared images, or an experiment's YAML file.",
-        show_default=False,
-    ),
-]
 Features = Annotated[
-    str, typer.Option("--features", help="Judge over these, such as inception:resize=legacy.", show_default=False)
+    str,
+    typer.Option(
+        "--features",
+        metavar="FEATURES",
+        help="Feature network, such as inception:resize=legacy. Default: the experiment's, or the metrics' own.",
+        show_default=False,
+    ),
 ]
 Metrics = Annotated[
-    str, typer.Option("--metrics", metavar="LIST", help="Such as frechet,kid:subsets=50.", show_default=False)
-]
-HeldOut = Annotated[
-    str | None,
+    str,
     typer.Option(
-        "--held-out", help="Folder of real images that REAL does not have: the floor.", show_default=False
+        "--metrics",
+        metavar="LIST",
+        help="Metrics, such as frechet,kid:subsets=50. Default: the experiment's, or all that suit the images.",
+        show_default=False,
     ),
 ]
-Size = Annotated[
-    int | None,
-    typer.Option("--size", min=1, help="Bring the files of folders to this size first.", show_default=False),
-]
-Fit = Annotated[Literal["crop", "resize", "pad"], typer.Option("--fit", help="How they are brought to it.")]
-Channels = Annotated[
-    int | None,
-    typer.Option("--channels", min=1, max=3, help="1 makes the files of folders grey, 3 RGB.", show_default=False),
-]
-Floor = Annotated[bool, typer.Option("--floor/--no-floor", help="A row of real images against real ones.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides which images make the floor.")]
 
 
-def evaluate_image_sets(
-    images: str, real: str, options: dict[str, Any], tracking_uri: str | None, *, json: bool
+def evaluate_folders(
+    images: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Images to judge: a folder of files, or a sampler's directory.",
+            show_default=False,
+        ),
+    ],
+    real: Annotated[
+        str,
+        typer.Argument(
+            metavar="REAL",
+            help="Images to compare with: a folder of files, prepared images, or an experiment's YAML file.",
+            show_default=False,
+        ),
+    ],
+    features: Features = "",
+    metrics: Metrics = "",
+    held_out: Annotated[
+        str | None,
+        typer.Option(
+            "--held-out",
+            metavar="FOLDER",
+            help="Real images for the floor that are not in REAL. Default: a part of REAL.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", min=1, help="Height and width to fit files to. Default: their own.", show_default=False
+        ),
+    ] = None,
+    fit: Annotated[Literal["crop", "resize", "pad"], typer.Option("--fit", help="How files are fitted.")] = "crop",
+    channels: Annotated[
+        int | None,
+        typer.Option(
+            "--channels",
+            min=1,
+            max=3,
+            help="Channels to convert files to: 1 is grey, 3 is RGB. Default: their own.",
+            show_default=False,
+        ),
+    ] = None,
+    floor: Annotated[
+        bool, typer.Option("--floor/--no-floor", help="Compare real images with real ones too.")
+    ] = True,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the choice of images for the floor.")] = 0,
+    settings: Set = None,
+    output: Output = "runs",
+    json: AsJson = False,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option("--tracking-uri", help="MLflow store to log to. Default: none.", show_default=False),
+    ] = None,
 ) -> None:
-    """Compare two sets of images and show the result; they are tracked only where a store is named.
-
-    Args:
-        images: path of what is judged.
-        real: path of what it is compared with.
-        options: further arguments of `noisette.evaluation.evaluate_images`.
-        tracking_uri: MLflow store; none if not given.
-        json: whether to print JSON instead of a table.
-    """
+    """Compare two sets of images, without an experiment."""
+    options: dict[str, Any] = {
+        **evaluation_options(features, metrics),
+        "heldout": held_out,
+        "size": size,
+        "fit": fit,
+        "channels": channels,
+        "floor": floor,
+        "seed": seed,
+        "root": output,
+        "overrides": parse_settings(settings),
+    }
     from noisette import Events
     from noisette.evaluation import evaluate_images
-    from noisette_flows.display.progress import BarProgress, show_progress
+    from noisette_flows.display.progress import show_progress
     from noisette_flows.display.report import mlflow_lines
     from noisette_flows.outcome import tracking_json
     from noisette_flows.tracking import Store
     from noisette_flows.tracking.reports import send_evaluation
 
     store = Store.of(tracking_uri) if tracking_uri else None
-    with show_progress(console_for_progress()) as progress:
-        if isinstance(progress, BarProgress):
-            progress.hide_waiting()
+    with show_progress(console_for_progress(), waiting="") as progress:
         report = evaluate_images(images, real, **options, events=Events([progress]))
     experiment = log_or_warn(lambda: send_evaluation(report, store), store) if store is not None else ""
     if json:
@@ -93,28 +125,9 @@ def evaluate_image_sets(
 
 
 def evaluation_options(features: str, metrics: str) -> dict[str, Any]:
-    """Return features and metrics of a command line as a config says them; nothing for what is not given."""
-    given: dict[str, Any] = {"features": parse_sampler(features)} if features else {}
-    return given | ({"metrics": [parse_sampler(metric) for metric in split_samplers(metrics)]} if metrics else {})
-
-
-def refuse_image_set_options(subject: str, options: dict[str, Any]) -> None:
-    """Refuse what makes sense for two sets of images only.
-
-    Args:
-        subject: the only path that was given.
-        options: names of options, and whether they were given.
-
-    Raises:
-        typer.BadParameter: saying what to do.
-    """
-    if Path(subject).is_dir():
-        raise typer.BadParameter(
-            f"{subject} is a folder: say what its images are compared with: noisette evaluate {subject} REAL"
-        )
-    given = [name for name, value in options.items() if value]
-    if given:
-        raise typer.BadParameter(f"{given[0]} is for two sets of images: noisette evaluate IMAGES REAL")
+    """Return features and metrics of a command line as config values; options that are not given are left out."""
+    options: dict[str, Any] = {"features": parse_sampler(features)} if features else {}
+    return options | ({"metrics": [*map(parse_sampler, split_samplers(metrics))]} if metrics else {})
 
 
 def _facts(report: Report) -> dict[str, Any]:
@@ -127,8 +140,8 @@ def _facts(report: Report) -> dict[str, Any]:
         "protocol": dict(report.protocol),
         "sides": report.details["sides"],
         "notes": list(report.notes),
-        "neighbours": {label: os.fspath(path) for label, path in report.neighbour_figures.items()},
-        "report": os.fspath(report.directory / "report.json"),
+        "neighbours": {label: str(path) for label, path in report.neighbour_figures.items()},
+        "report": str(report.directory / "report.json"),
     }
 
 

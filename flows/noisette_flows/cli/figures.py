@@ -92,7 +92,7 @@ def process_forward(
 
     if config is None and (not images or settings):
         raise typer.BadParameter("give a CONFIG, or an image file with --image")
-    experiment = None if config is None else FlowRequest(config, parse_settings(settings), output).load_experiment()
+    experiment = None if config is None else FlowRequest(config, parse_settings(settings), output).experiment
     chosen = _parse_schedules(schedules, experiment)
     timesteps = 1000 if experiment is None else experiment.timesteps
     processes = {name: schedule.process(timesteps) for name, schedule in chosen.items()}

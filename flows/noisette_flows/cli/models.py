@@ -1,4 +1,4 @@
-"""`noisette average`, `export`, `import` and `register`: trained networks, and other libraries and MLflow."""
+"""`noisette ema`, `export`, `import` and `register`: trained networks, and other libraries and MLflow."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from noisette.exchange import export_checkpoint, import_checkpoint, import_pretr
 from noisette_flows.cli.generation import file_stem
 from noisette_flows.cli.options import AsJson, Output, Set, TrackingUri, Trained, parse_settings, resolve_checkpoint
 
-__all__ = ["average", "export_", "import_", "register"]
+__all__ = ["ema", "export_", "import_", "register"]
 
 
-def average(
+def ema(
     trained: Trained,
-    length: Annotated[
-        float, typer.Option("--length", help="Width of the average as a part of the training, up to 0.28.")
+    sigma_rel: Annotated[
+        float, typer.Option("--sigma-rel", help="Width of the average relative to the training, at most 0.28.")
     ] = 0.1,
     settings: Set = None,
     output: Output = "runs",
 ) -> None:
-    """Make a checkpoint whose weights are averaged over another length, from a run's snapshots (EDM2)."""
+    """Make a checkpoint with an EMA of another width from a run's snapshots (EDM2)."""
     checkpoint = resolve_checkpoint(trained, settings, output)
     from noisette.training.posthoc_ema import reconstruct_ema
 
-    print(reconstruct_ema(checkpoint, length).directory)
+    print(reconstruct_ema(checkpoint, sigma_rel).directory)
 
 
 _LONGEST = 64

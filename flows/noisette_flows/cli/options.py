@@ -37,21 +37,24 @@ Set = Annotated[
 ]
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of all results.")]
 Again = Annotated[
-    bool, typer.Option("--again", help="Do it anew although it is finished; the old result stays until then.")
+    bool,
+    typer.Option(
+        "--again", help="Run a finished stage again; the old result is kept until the new one is complete."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
         "--tracking-uri",
-        help='MLflow store; "off" for none. Default: MLFLOW_TRACKING_URI, or mlflow.db here.',
+        help='MLflow store, or "off". Default: MLFLOW_TRACKING_URI, or mlflow.db in this folder.',
         show_default=False,
     ),
 ]
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:
-    """Return the changes that `--set` asks for, by path.
+    """Return the changes of `--set`, by path.
 
     Raises:
         ConfigError: if one is not PATH=VALUE.
@@ -63,32 +66,30 @@ Trained = Annotated[
     str,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="A checkpoint's directory, a run's (its newest checkpoint), or the YAML file of a trained experiment.",
+        help="Checkpoint's directory, run's directory (newest checkpoint), or YAML file of a trained experiment.",
         show_default=False,
     ),
 ]
 
 
 def resolve_checkpoint(place: str, settings: list[str] | None = None, output: str = "runs") -> Checkpoint:
-    """Return the checkpoint that a command's argument CHECKPOINT stands for, its hashes verified.
+    """Return the checkpoint of a command's argument CHECKPOINT, its hashes verified.
 
     Args:
         place: the argument.
-        settings: what `--set` said; it changes the experiment of a YAML file.
-        output: folder of all results, where the run of a YAML file is looked for.
+        settings: values of `--set`, for the experiment of a YAML file.
+        output: folder of all results, with the run of a YAML file.
 
     Raises:
         CheckpointError: if there is none; ConfigError: if the YAML file is not an experiment.
     """
     if not Path(place).is_file():
         return find_checkpoint(place, output, settings or ())
-    return finished_checkpoint(
-        FlowRequest(place, parse_settings(settings), output).load_experiment(), output, place
-    )
+    return finished_checkpoint(FlowRequest(place, parse_settings(settings), output).experiment, output, place)
 
 
 class Device(StrEnum):
-    """Where networks may compute."""
+    """Devices for networks."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -106,16 +107,18 @@ def options(
     ] = False,
     device: Annotated[
         Device | None,
-        typer.Option(help="Where networks compute; a GPU if there is one. NOISETTE_DEVICE says the same."),
+        typer.Option(
+            help="Device for networks. Default: NOISETTE_DEVICE, or a GPU if there is one.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Take the options that belong to no command."""
+    """Take the options of `noisette` itself."""
     if device is not None:
-        os.environ["NOISETTE_DEVICE"] = device  # processes that a stage starts compute there too
+        os.environ["NOISETTE_DEVICE"] = device  # for processes that a stage starts too
 
 
 class Command(TyperCommand):
-    """A command whose required arguments are named as they are everywhere else."""
+    """A command that shows its arguments without braces."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line."""

@@ -1,4 +1,4 @@
-"""`noisette run`: an experiment from its images to the comparison, or figures alone."""
+"""`noisette run`: all stages of an experiment, or figures alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(
         typer.Option(
             "--again",
             metavar="STAGE",
-            help="Make a stage anew, and all that depends on it: prepare, train, sample, figures or evaluate.",
+            help="Stage to run again, with all that depend on it: prepare, train, sample, figures or evaluate.",
             show_default=False,
         ),
     ] = "",
@@ -36,17 +36,16 @@ def run(
 ) -> None:
     """Prepare, train, sample and evaluate an experiment, then print the comparison.
 
-    What is finished is skipped, unless the code of its plugins has changed; what was stopped goes on where it
-    stopped. A config without a data set lists
-    images that need no training, such as those of a pretrained pipeline; they are made.
+    Finished stages are skipped, unless the code of their plugins has changed; stopped ones resume. For a config
+    without a data set, make the figures that it lists.
     """
     from noisette_flows.display.report import show_outcome
     from noisette_flows.outcome import Outcome, RunSummary
     from noisette_flows.tracking import Store, catch_up
 
     request = FlowRequest(config, parse_settings(settings), output)
-    loaded = request.load_config()
-    stages = request.plan_stages()
+    loaded = request.config
+    stages = request.stages()
     if isinstance(loaded, Experiment):
         skipped = request.run("train_and_eval", stages, tracking_uri, again)
     else:

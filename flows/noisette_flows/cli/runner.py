@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -26,41 +27,41 @@ __all__ = ["FlowRequest", "console_for_progress", "log_or_warn", "run_flow"]
 
 @dataclass(frozen=True)
 class FlowRequest:
-    """What a command was asked for.
+    """A config with changes, whose flows a command runs. The file is read once.
 
     Attributes:
-        config: YAML file of the experiment.
+        path: YAML file of the config.
         overrides: changes of it, by path.
         output: folder of all results.
     """
 
-    config: str
+    path: str
     overrides: dict[str, Any]
     output: str
 
-    def load_experiment(self) -> Experiment:
-        """Return the experiment.
+    @cached_property
+    def config(self) -> Experiment | FiguresConfig:
+        """The experiment, or the figures alone.
 
         Raises:
-            ConfigError: with every problem of the config, and the package of a plugin that is gone.
+            ConfigError: with every problem of the config, and the packages of missing plugins.
         """
         try:
-            return Experiment.load(self.config, self.overrides)
+            return load(self.path, self.overrides)
         except ConfigError as error:
-            raise add_install_hints(error, self.config, self.overrides, Path(self.output)) from None
+            raise add_install_hints(error, self.path, self.overrides, Path(self.output)) from None
 
-    def load_config(self) -> Experiment | FiguresConfig:
-        """Return the experiment, or the figures alone; raises as `load_experiment`."""
-        try:
-            return load(self.config, self.overrides)
-        except ConfigError as error:
-            raise add_install_hints(error, self.config, self.overrides, Path(self.output)) from None
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment; raises as `config`, and where the config has figures alone."""
+        if isinstance(self.config, Experiment):
+            return self.config
+        return Experiment.load(self.path, self.overrides)  # raises: a data set is required
 
-    def plan_stages(self, kind: str = "") -> list[Stage]:
+    def stages(self, kind: str = "") -> list[Stage]:
         """Return the stages of one kind, such as "sample", or all."""
-        without_data = kind in ("", "figures")  # all other stages are an experiment's
-        everything = plan_stages(self.load_config() if without_data else self.load_experiment(), Path(self.output))
-        return [stage for stage in everything if not kind or stage.kind == kind]
+        config = self.config if kind in ("", "figures") else self.experiment
+        return [stage for stage in plan_stages(config, Path(self.output)) if not kind or stage.kind == kind]
 
     def run(
         self, flow: str, stages: Sequence[Stage], tracking_uri: str | None = None, again: str | bool = ""
@@ -68,23 +69,23 @@ class FlowRequest:
         """Run a flow of `noisette_flows.pipeline`, unless all its stages are finished.
 
         Args:
-            flow: its name.
-            stages: its stages.
-            tracking_uri: as the command was given it.
-            again: the stage to make anew, for the flow of all stages; or whether to make those of this flow anew.
+            flow: name of the function.
+            stages: the stages of the flow.
+            tracking_uri: MLflow store; None for the default.
+            again: stage to run again, for the flow of all stages; or whether to run the stages again.
 
         Returns:
             The names of the stages that were finished before.
         """
         console = console_for_progress()
-        anew = {stage.kind for stage in stages} if again is True else stages_to_redo(again or "")
-        skipped = [stage for stage in stages if stage.finished and stage.kind not in anew]
+        redo = {stage.kind for stage in stages} if again is True else stages_to_redo(again or "")
+        skipped = [stage for stage in stages if stage.finished and stage.kind not in redo]
         for stage in skipped:
             console.print(f"{stage.name}: finished before, skipped ({stage.directory})", **_PLAIN)
         if len(skipped) < len(stages):
             parameters: dict[str, Any] = {"again": again} if again else {}
-            parameters |= {"config": self.config, "overrides": self.overrides or None, "output": self.output}
-            run_flow(flow, parameters, console, tracking_uri)
+            parameters |= {"config": self.path, "overrides": self.overrides or None, "output": self.output}
+            run_flow(flow, parameters, console, tracking_uri, self.config)
         else:
             _mark_killed(Path(self.output), tracking_uri)
             _mark_killed_flow_runs(Path(self.output), console)
@@ -92,7 +93,7 @@ class FlowRequest:
 
 
 def _mark_killed(root: Path, tracking_uri: str | None) -> None:
-    """Mark what was killed beside a run that is finished; a flow that starts does so itself."""
+    """Mark killed runs in MLflow, as a flow does when it starts."""
     from noisette_flows.tracking import Store, mark_killed
 
     store = Store.of(tracking_uri)
@@ -101,7 +102,7 @@ def _mark_killed(root: Path, tracking_uri: str | None) -> None:
 
 
 def _mark_killed_flow_runs(root: Path, console: Console) -> None:
-    """Tell Prefect of those that were killed behind their last stage; without any it needs no server."""
+    """Mark killed flow runs in Prefect; no server is started where there are none."""
     from noisette_flows.liveness import find_killed_flow_runs, mark_killed_flow_runs
 
     if next(find_killed_flow_runs(root), None) is None:
@@ -115,7 +116,7 @@ def _mark_killed_flow_runs(root: Path, console: Console) -> None:
     try:
         with start_server():
             pass
-    except ServerError as error:  # it is asked again by the next command; what was asked for is finished
+    except ServerError as error:  # the next command tries again; the stages are finished
         console.print(f"warning: {error}", **_PLAIN)
         return
     for name in mark_killed_flow_runs(root):
@@ -123,14 +124,28 @@ def _mark_killed_flow_runs(root: Path, console: Console) -> None:
 
 
 def console_for_progress() -> Console:
-    """Return where progress is shown, standard error, to which noisette's warnings go from now on."""
+    """Return a console on standard error for progress, and log noisette's warnings there from now on."""
     console = Console(stderr=True)
     _log_to_console(console)
     return console
 
 
-def run_flow(flow: str, parameters: Mapping[str, Any], console: Console, tracking_uri: str | None = None) -> None:
-    """Run a flow of `noisette_flows.pipeline`, and show its progress."""
+def run_flow(
+    flow: str,
+    parameters: Mapping[str, Any],
+    console: Console,
+    tracking_uri: str | None = None,
+    config: Experiment | FiguresConfig | None = None,
+) -> None:
+    """Run a flow of `noisette_flows.pipeline`, and show its progress.
+
+    Args:
+        flow: name of the function.
+        parameters: of the flow.
+        console: for progress.
+        tracking_uri: MLflow store; None for the default.
+        config: the config of the parameters, where it is read already.
+    """
     from noisette_flows.display.progress import show_progress
     from noisette_flows.serving import connect
 
@@ -141,60 +156,55 @@ def run_flow(flow: str, parameters: Mapping[str, Any], console: Console, trackin
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
     quiet_prefect()
     try:
-        # standard output is for results: what a hook, a plugin or a library prints belongs to the progress
-        with show_progress(console) as progress, redirect_stdout(sys.stderr):
+        # standard output is for results: whatever hooks, plugins and libraries print goes to standard error
+        with show_progress(console, "starting Prefect") as progress, redirect_stdout(sys.stderr):
             with start_server():
                 from prefect import tags
 
                 from noisette_flows import pipeline  # imports torch meanwhile
                 from noisette_flows.deploying.automations import TAG
                 from noisette_flows.flow_events import use_listeners
-            with use_listeners(progress), tags(TAG):
+                from noisette_flows.params import use_config
+            with use_listeners(progress), use_config(parameters, config), tags(TAG):
                 getattr(pipeline, flow)(**parameters)
     except Exception as error:
         _report_outage(error)
         raise
     except (KeyboardInterrupt, SystemExit):
         console.print(
-            "stopped; the same command goes on from here" + (_ADVICE if "again" in parameters else ""), **_PLAIN
+            "stopped; run the same command to resume" + (_ADVICE if "again" in parameters else ""), **_PLAIN
         )
         raise
 
 
 def _report_outage(error: Exception) -> None:
-    """Raise what a person needs to know, if it was Prefect's server that no longer answers.
-
-    Raises:
-        ServerError: in the place of its client's error.
-    """
+    """Raise a ServerError in place of an error of Prefect's client whose server no longer answers."""
     import httpx
 
     from noisette_flows.server import ServerError, uses_embedded_server
 
     if isinstance(error, httpx.TransportError):
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        what, remedy = (
-            ("embedded server", "the") if uses_embedded_server() else ("server", "start the server, and the")
-        )
+        server, advice = ("embedded server", "") if uses_embedded_server() else ("server", "start the server, and ")
         raise ServerError(
-            f"Prefect's {what} no longer answers ({reason}). What is finished is kept: {remedy} same command goes "
-            "on from here"
+            f"Prefect's {server} no longer answers ({reason}). Finished parts are kept: {advice}run the same "
+            "command to resume"
         ) from None
 
 
-_ADVICE = ", without --again where the stage is finished by now"
+_ADVICE = ", without --again if the stage is finished"
 _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 class _ConsoleHandler(logging.Handler):
-    """Writes what is told and warned of above the progress bars."""
+    """Prints messages and warnings above the progress bars."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; what is no warning stands without a word before it."""
+        """Print a record; the level is named from WARNING on."""
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         self._console.print(f"{level}{record.getMessage()}", **_PLAIN)
 
@@ -208,10 +218,10 @@ def _log_to_console(console: Console) -> None:
 
 
 def log_or_warn(send: Callable[[], str], store: Store) -> str:
-    """Return what `send` returns, the id of an experiment in MLflow; or nothing, after a warning."""
+    """Return the id that `send` returns, of an experiment in MLflow; or "" after a warning."""
     try:
         return send()
-    except Exception as error:  # MLflow and what lies under it raise nearly anything
+    except Exception as error:  # MLflow and its libraries raise nearly anything
         reason = shorten(store.redact(" ".join(str(error).split())), 200)
         print(
             f"warning: not logged to {store.display_uri}: {reason}; the same command tries again", file=sys.stderr

@@ -13,7 +13,7 @@ from noisette import ConfigError
 from noisette.comparison.choice import parse_sampler
 from noisette.errors import Problem
 from noisette.stages import Stage
-from noisette_flows.cli import evaluate_folders as image_sets
+from noisette_flows.cli.evaluate_folders import Features, Metrics, evaluation_options
 from noisette_flows.cli.options import (
     Again,
     AsJson,
@@ -33,10 +33,10 @@ __all__ = ["evaluate", "figures", "prepare", "sample", "train"]
 def prepare(
     config: Config, settings: Set = None, output: Output = "runs", again: Again = False, json: AsJson = False
 ) -> None:
-    """Make the images of an experiment uniform."""
+    """Download the images of an experiment and bring them to one size and colour mode."""
     request = FlowRequest(config, parse_settings(settings), output)
-    skipped = request.run("prepare_data", request.plan_stages("prepare"), again=again)
-    _print_stages(request.plan_stages("prepare"), skipped, json)
+    skipped = request.run("prepare_data", request.stages("prepare"), again=again)
+    _print_stages(request.stages("prepare"), skipped, json)
 
 
 def train(
@@ -44,17 +44,22 @@ def train(
     settings: Set = None,
     nproc: Annotated[
         int | None,
-        typer.Option("--nproc", help="Processes that share each batch, such as one a GPU: training.processes."),
+        typer.Option(
+            "--nproc",
+            help="Processes to train in, such as one for each GPU. Default: training.processes.",
+            show_default=False,
+        ),
     ] = None,
     output: Output = "runs",
     again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Train an experiment's network on its prepared images, or go on training it."""
-    request = FlowRequest(config, parse_settings(settings) | _process_overrides(nproc), output)
-    skipped = request.run("train", request.plan_stages("train"), tracking_uri, again)
-    _print_stages(request.plan_stages("train"), skipped, json)
+    """Train an experiment's network on its prepared images, or resume its training."""
+    processes = {} if nproc is None else {"training.processes": nproc}
+    request = FlowRequest(config, parse_settings(settings) | processes, output)
+    skipped = request.run("train", request.stages("train"), tracking_uri, again)
+    _print_stages(request.stages("train"), skipped, json)
 
 
 def sample(
@@ -62,7 +67,7 @@ def sample(
         str,
         typer.Argument(
             metavar="CONFIG",
-            help="YAML file of the experiment; with --to also a run's or a checkpoint's directory.",
+            help="YAML file of the experiment; with --to also a run's or checkpoint's directory.",
             show_default=False,
         ),
     ],
@@ -72,108 +77,97 @@ def sample(
         typer.Option(
             "--sampler",
             metavar="SAMPLER",
-            help="Such as ddpm, or ddim:eta=1; by default the config's, with --to ddim.",
+            help="Sampler, such as ddpm or ddim:eta=1. Default: the config's; with --to, ddim.",
             show_default=False,
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Its steps.", show_default=False)] = None,
-    count: Annotated[
+    steps: Annotated[
         int | None,
-        typer.Option("--count", min=1, help="How many images; with --to 16 by default.", show_default=False),
+        typer.Option("--steps", min=1, help="Sampling steps. Default: the sampler's.", show_default=False),
+    ] = None,
+    num_images: Annotated[
+        int | None,
+        typer.Option(
+            "--num-images",
+            min=1,
+            help="Number of images. Default: the config's; with --to, 16.",
+            show_default=False,
+        ),
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FOLDER", help="Save each image as a PNG file here.", show_default=False),
+        typer.Option(
+            "--to",
+            metavar="FOLDER",
+            help="Folder for a PNG file of each image; not saved by default.",
+            show_default=False,
+        ),
     ] = None,
     class_name: Annotated[
         str | None,
-        typer.Option("--class", metavar="NAME", help="Class of all images, with --to.", show_default=False),
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="With --to: class of all images. Default: each class in turn.",
+            show_default=False,
+        ),
     ] = None,
     guidance_scale: Annotated[
         float | None,
         typer.Option(
             "--guidance-scale",
             min=0,
-            help="Scale of classifier-free guidance, 1 is off; with --to.",
+            help="With --to: scale of classifier-free guidance; 1 is off. Default: the sampler's.",
             show_default=False,
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Seed of the noise, with --to; the experiment's if not said."),
+        typer.Option("--seed", help="With --to: seed of the noise. Default: the experiment's.", show_default=False),
     ] = None,
     output: Output = "runs",
     again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Generate images with an experiment's trained network; with --to as image files, from any checkpoint."""
+    """Generate images with an experiment's trained network; with --to as PNG files, from any checkpoint."""
     if to is not None:
         if again:
-            raise typer.BadParameter("--again is for samples of an experiment; for files give another --to FOLDER")
+            raise typer.BadParameter(
+                "--again: expected the samples of an experiment; got --to: name another folder there"
+            )
         checkpoint = resolve_checkpoint(config, settings, output)
-        sample_files(checkpoint, to, sampler or "ddim", steps, guidance_scale, seed, class_name, count or 16, json)
+        sample_files(
+            checkpoint, to, sampler or "ddim", steps, guidance_scale, seed, class_name, num_images or 16, json
+        )
         return
     refuse_file_options(config, {"--class": class_name, "--guidance-scale": guidance_scale, "--seed": seed})
-    overrides = parse_settings(settings) | _sampling_overrides(sampler, steps, count)
+    overrides = parse_settings(settings) | _sampling_overrides(sampler, steps, num_images)
     request = FlowRequest(config, overrides, output)
-    skipped = request.run("sample", request.plan_stages("sample"), tracking_uri, again)
-    _print_stages(request.plan_stages("sample"), skipped, json)
+    skipped = request.run("sample", request.stages("sample"), tracking_uri, again)
+    _print_stages(request.stages("sample"), skipped, json)
 
 
 def evaluate(
-    config: image_sets.Subject,
-    real: image_sets.Reference = None,
-    features: image_sets.Features = "",
-    metrics: image_sets.Metrics = "",
-    held_out: image_sets.HeldOut = None,
-    size: image_sets.Size = None,
-    fit: image_sets.Fit = "crop",
-    channels: image_sets.Channels = None,
-    floor: image_sets.Floor = True,
-    seed: image_sets.Seed = 0,
+    config: Config,
+    features: Features = "",
+    metrics: Metrics = "",
     settings: Set = None,
     output: Output = "runs",
     again: Again = False,
     json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Compare an experiment's drawn images with real ones; or any two folders of images, IMAGES with REAL.
-
-    The latter needs no experiment; it is logged to MLflow only if --tracking-uri names a store.
-    """
-    evaluation_options = image_sets.evaluation_options(features, metrics)
-    if real is not None and again:
-        raise typer.BadParameter("--again: expected the config of an experiment; got two folders of images")
-    if real is not None:
-        options = {
-            "heldout": held_out,
-            "size": size,
-            "fit": fit,
-            "channels": channels,
-            "floor": floor,
-            "seed": seed,
-        }
-        others = {"root": output, "overrides": parse_settings(settings)}
-        image_sets.evaluate_image_sets(
-            config, real, {**evaluation_options, **options, **others}, tracking_uri, json=json
+    """Compare an experiment's generated images with real ones."""
+    if Path(config).is_dir():
+        raise typer.BadParameter(
+            f"{config}: expected an experiment's YAML file; got a folder: to compare it with another, run "
+            f"noisette evaluate-folders {config} REAL"
         )
-        return
-    given = {
-        "--held-out": held_out,
-        "--size": size,
-        "--channels": channels,
-        "--no-floor": not floor,
-        "--seed": seed,
-    }
-    image_sets.refuse_image_set_options(config, {**given, "--fit": fit != "crop"})
-    request = FlowRequest(
-        config,
-        parse_settings(settings) | {f"evaluation.{key}": it for key, it in evaluation_options.items()},
-        output,
-    )
-    skipped = request.run("evaluate", request.plan_stages("evaluate"), tracking_uri, again)
-    (stage,) = request.plan_stages("evaluate")
+    options = {f"evaluation.{key}": value for key, value in evaluation_options(features, metrics).items()}
+    request = FlowRequest(config, parse_settings(settings) | options, output)
+    skipped = request.run("evaluate", request.stages("evaluate"), tracking_uri, again)
+    (stage,) = request.stages("evaluate")
     if json or stage.directory is None:
         _print_stages([stage], skipped, json)
     else:
@@ -190,28 +184,22 @@ def figures(
 ) -> None:
     """Make the figures that a config lists, with its trained network where they need one."""
     request = FlowRequest(config, parse_settings(settings), output)
-    if not request.plan_stages("figures"):
-        raise ConfigError(
-            config, [Problem("figures", "is empty: there is nothing to make; list some, such as denoise")]
-        )
-    skipped = request.run("make_figures", request.plan_stages("figures"), tracking_uri, again)
-    _print_stages(request.plan_stages("figures"), skipped, json)
+    if not request.stages("figures"):
+        raise ConfigError(config, [Problem("figures", "expected at least one, such as denoise; got none")])
+    skipped = request.run("make_figures", request.stages("figures"), tracking_uri, again)
+    _print_stages(request.stages("figures"), skipped, json)
 
 
-def _process_overrides(count: int | None) -> dict[str, Any]:
-    return {} if count is None else {"training.processes": count}
-
-
-def _sampling_overrides(sampler: str | None, steps: int | None, count: int | None) -> dict[str, Any]:
+def _sampling_overrides(sampler: str | None, steps: int | None, num_images: int | None) -> dict[str, Any]:
     if steps is not None and sampler is None:
-        raise typer.BadParameter("--steps belongs to a sampler: give --sampler as well")
+        raise typer.BadParameter("--steps: expected --sampler too, whose steps they are")
     chosen: dict[str, Any] = {}
     if sampler is not None:
         parsed = parse_sampler(sampler)
         options = parsed if isinstance(parsed, dict) else {"name": parsed}
         chosen["sampling.samplers"] = [options | ({} if steps is None else {"steps": steps})]
-    if count is not None:
-        chosen["sampling.num_images"] = count
+    if num_images is not None:
+        chosen["sampling.num_images"] = num_images
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""Progress of the stages: bars on a terminal, now and then a line elsewhere."""
+"""Progress of the stages: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ _BARS = 12  # at once
 
 
 class BarProgress:
-    """Draws a bar for each stage, with speed, loss and the time left."""
+    """Draws a bar for each stage, with speed, loss and the time left.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: a terminal.
+        waiting: text shown until the first stage starts; nothing if empty.
+    """
+
+    def __init__(self, console: Console, waiting: str = "") -> None:
         self.progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
@@ -31,16 +36,16 @@ class BarProgress:
             refresh_per_second=4,  # each drawing takes a training's interpreter lock for 2 ms
         )
         self._waiting: TaskID | None = None
-        self.show_waiting("starting Prefect")
+        if waiting:
+            self._show_waiting(waiting)
         self._pace: StageProgress | None = None
         self._task: TaskID | None = None
 
-    def show_waiting(self, for_what: str) -> None:
-        """Show that something is going on that cannot be counted."""
-        self._waiting = self.progress.add_task(f"[dim]{for_what}", total=None, facts="")
+    def _show_waiting(self, text: str) -> None:
+        self._waiting = self.progress.add_task(f"[dim]{text}", total=None, facts="")
 
     def hide_waiting(self) -> None:
-        """Take that away."""
+        """Remove the text of what is waited for."""
         if self._waiting is not None:
             self.progress.remove_task(self._waiting)
             self._waiting = None
@@ -54,7 +59,7 @@ class BarProgress:
         self._task = self.progress.add_task(self._pace.title, total=run.total or None, facts="")
 
     def _drop_oldest_bars(self) -> None:
-        """Take the oldest bars away, as lines that scroll, before there are more than a terminal shows."""
+        """Print the oldest bars as lines and remove them before there are more than fit on a terminal."""
         for task in self.progress.tasks[: max(0, len(self.progress.tasks) - _BARS + 1)]:
             self.progress.console.print(
                 f"[green]✓[/] {task.description} [dim]{task.fields['facts']}", highlight=False
@@ -71,7 +76,7 @@ class BarProgress:
 
     @hookimpl
     def on_activity(self, activity: str) -> None:
-        """Show what is done while the bar stands."""
+        """Show what is done while the bar does not move."""
         if self._pace is None or self._task is None:
             return
         self._pace.begin(activity)
@@ -95,16 +100,16 @@ class BarProgress:
         else:
             self.progress.update(self._task, facts=f"{text}  [yellow]{STATUS_TEXTS[status]}")
             self.progress.stop_task(self._task)
-        self.show_waiting("finishing")
+        self._show_waiting("finishing")
 
 
 @contextmanager
-def show_progress(console: Console) -> Iterator[BarProgress | LineProgress]:
-    """Give a listener that shows progress on `console`: bars if it is a terminal, lines if not."""
+def show_progress(console: Console, waiting: str = "") -> Iterator[BarProgress | LineProgress]:
+    """Yield a listener that shows progress on `console`: a `BarProgress` on a terminal, lines elsewhere."""
     if not console.is_terminal:
         yield LineProgress(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
         return
-    bars = BarProgress(console)
+    bars = BarProgress(console, waiting)
     with bars.progress:
         try:
             yield bars

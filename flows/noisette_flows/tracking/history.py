@@ -1,8 +1,7 @@
-"""Comparisons as MLflow keeps them, for whoever has the store but not the run directories."""
+"""Comparisons read from MLflow, where the run directories are not at hand."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredComparison", "TrackingError", "load_history"]
 
-log = logging.getLogger(__name__)
-
 _PLACES = {"eval": "evaluation", "compare": "comparison of samplers"}
 
 
 class TrackingError(NoisetteError):
-    """An MLflow store that does not answer, or has nothing of the kind."""
+    """An MLflow store that does not answer, or lacks what is asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +33,15 @@ class StoredComparison:
     Attributes:
         run: name of its run.
         run_id: of MLflow.
-        status: how the run stands.
-        what: "evaluation", or "comparison of samplers".
+        status: of the run.
+        kind: "evaluation", or "comparison of samplers".
         report: the table.
     """
 
     run: str
     run_id: str
     status: str
-    what: str
+    kind: str
     report: Report
 
 
@@ -56,13 +53,13 @@ def load_history(store: Store, experiment: str) -> list[StoredComparison]:
     """
     try:
         client = make_client(store)
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            names = ", ".join(one.name for one in client.search_experiments()) or "none"
+        stored = client.get_experiment_by_name(experiment)
+        if stored is None:
+            names = ", ".join(known.name for known in client.search_experiments()) or "none"
             raise TrackingError(f"MLflow at {store.display_uri} has no experiment {experiment!r}; it has: {names}")
-        runs = client.search_runs([found.experiment_id])
+        runs = client.search_runs([stored.experiment_id])
         parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-        return [one for run in parents for one in _read_comparisons(client, run)]
+        return [comparison for run in parents for comparison in _read_comparisons(client, run)]
     except NoisetteError:
         raise
     except Exception as error:  # of many libraries
@@ -72,11 +69,11 @@ def load_history(store: Store, experiment: str) -> list[StoredComparison]:
 
 def _read_comparisons(client: MlflowClient, run: Run) -> Iterator[StoredComparison]:
     with TemporaryDirectory(prefix="noisette-") as folder:
-        for place, what in _PLACES.items():
+        for place, kind in _PLACES.items():
             names = {file.path for file in client.list_artifacts(run.info.run_id, place)}
             if f"{place}/report.json" not in names:
                 continue
             file = client.download_artifacts(run.info.run_id, f"{place}/report.json", folder)
             with suppress(StorageError):  # of another version of noisette
                 report = Report.read(Path(file).parent)
-                yield StoredComparison(run.info.run_name, run.info.run_id, run.info.status, what, report)
+                yield StoredComparison(run.info.run_name, run.info.run_id, run.info.status, kind, report)

@@ -1,4 +1,4 @@
-"""`noisette evaluate IMAGES REAL`: two folders, told apart from an experiment; what is shown, kept and logged."""
+"""`noisette evaluate-folders`: what is shown, stored and logged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_table_says_what_was_compared(place: Path) -> None:
-    done = noisette(place, "evaluate", "fake", "real", "--features", LITE, "--metrics", "kid:size=8")
+    done = noisette(place, "evaluate-folders", "fake", "real", "--features", LITE, "--metrics", "kid:size=8")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert any(line.startswith("real, held out ") for line in lines)
     assert any(line.startswith("fake ") for line in lines)
@@ -50,7 +50,7 @@ def test_the_table_says_what_was_compared(place: Path) -> None:
 
 
 def test_json_is_one_document_and_the_second_time_nothing_is_read(place: Path) -> None:
-    arguments = ["evaluate", "fake", "real", "--features", LITE, "--metrics", "kid:size=8", "--json"]
+    arguments = ["evaluate-folders", "fake", "real", "--features", LITE, "--metrics", "kid:size=8", "--json"]
     first, second = noisette(place, *arguments), noisette(place, *arguments)
     facts = json.loads(first.stdout)
     assert facts["columns"] == ["kid_efficientnet-lite0"]
@@ -63,7 +63,7 @@ def test_json_is_one_document_and_the_second_time_nothing_is_read(place: Path) -
 
 
 def test_it_is_logged_where_a_store_is_named_and_only_once(place: Path) -> None:
-    arguments = ["evaluate", "fake", "real", "--features", LITE, "--metrics", "kid:size=8"]
+    arguments = ["evaluate-folders", "fake", "real", "--features", LITE, "--metrics", "kid:size=8"]
     for _ in range(2):
         done = noisette(place, *arguments, "--tracking-uri", "sqlite:///two.db")
         assert "two.db" in done.stdout
@@ -83,7 +83,17 @@ def test_it_is_logged_where_a_store_is_named_and_only_once(place: Path) -> None:
 
 def test_a_store_that_does_not_answer_costs_no_result(place: Path) -> None:
     uri = "http://ann:secret@127.0.0.1:9"
-    arguments = ["evaluate", "fake", "real", "--features", LITE, "--metrics", "kid:size=8", "--tracking-uri", uri]
+    arguments = [
+        "evaluate-folders",
+        "fake",
+        "real",
+        "--features",
+        LITE,
+        "--metrics",
+        "kid:size=8",
+        "--tracking-uri",
+        uri,
+    ]
     done = noisette(place, *arguments)
     assert "warning: not logged to http://127.0.0.1:9" in done.stderr
     assert "secret" not in done.stderr + done.stdout
@@ -93,16 +103,13 @@ def test_a_store_that_does_not_answer_costs_no_result(place: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fake"], "fake is a folder: say what its images are compared with"),
-        (["fake", "nowhere"], "nowhere: expected a folder of images; there is none"),
-        (["tiny.yaml", "--size", "8"], "--size is for two sets of images"),
-        (["tiny.yaml", "--no-floor"], "--no-floor is for two sets of images"),
-        (["fake", "real", "--features", "incept"], "no features 'incept'"),
-        (["fake", "real", "--metrics", "kid:sise=8"], "did you mean 'size'?"),
+        (["evaluate", "fake"], "got a folder: to compare it with another, run noisette evaluate-folders fake REAL"),
+        (["evaluate-folders", "fake", "nowhere"], "nowhere: expected a folder of images; there is none"),
+        (["evaluate-folders", "fake", "real", "--features", "incept"], "no features 'incept'"),
+        (["evaluate-folders", "fake", "real", "--metrics", "kid:sise=8"], "did you mean 'size'?"),
     ],
 )
 def test_mistakes_are_one_message(place: Path, arguments: list[str], message: str) -> None:
-    (place / "tiny.yaml").write_text("dataset: digits\n")
-    done = noisette(place, "evaluate", *arguments, code=2)
+    done = noisette(place, *arguments, code=2)
     assert message in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
