@@ -9,14 +9,13 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from noisette.errors import CheckpointError, StorageError
-from noisette.storage import MANIFEST, Manifest, is_complete, read_manifest, verify
+from noisette.storage import MANIFEST, Artifact, Manifest, read_manifest, verify
 
 __all__ = [
     "Checkpoint",
@@ -74,8 +73,7 @@ class Description(BaseModel, extra="allow"):
     plugins: list[_Origin]
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Artifact):
     """A checkpoint on disk.
 
     Attributes:
@@ -83,18 +81,12 @@ class Checkpoint:
         manifest: its files with their hashes; `about` has step, experiment, shape, classes, plugins, versions.
     """
 
-    directory: Path
-    manifest: Manifest = field(repr=False)
+    kind = "checkpoint"
 
     @property
     def step(self) -> int:
         """The number of training steps done."""
         return int(self.about["step"])
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What it is: JSON values."""
-        return self.manifest.about
 
     @property
     def run(self) -> Path:
@@ -109,13 +101,8 @@ class Checkpoint:
             run = run.parent.parent
         return run.parent.parent if run.name == "best" else run.parent
 
-    @property
-    def digest(self) -> str:
-        """The identity of its content."""
-        return self.manifest.digest()
-
     @classmethod
-    def open(cls, directory: Path) -> Checkpoint:
+    def open(cls, directory: Path) -> Self:
         """Open a checkpoint after verifying every hash.
 
         Raises:
@@ -179,10 +166,10 @@ def find_finished_checkpoint(run: Path, steps: int) -> Checkpoint | None:
 
     It is that of `steps` steps, or of a training that ended before, because it got no better or its time was up.
     """
-    directory = checkpoint_path(run, steps)
-    if is_complete(directory, "checkpoint"):
-        return Checkpoint(directory, read_manifest(directory, "checkpoint"))
-    newest = next((found for found in list_checkpoints(run) if is_complete(found.directory, "checkpoint")), None)
+    last = Checkpoint.finished(checkpoint_path(run, steps))
+    if last is not None:
+        return last
+    newest = next(filter(None, (Checkpoint.finished(found.directory) for found in list_checkpoints(run))), None)
     return newest if newest is not None and newest.about.get("ended") and newest.step <= steps else None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from math import ceil
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from noisette.errors import DataError
-from noisette.storage import disk_errors
+from noisette.storage import atomic_write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,8 +52,8 @@ def save_png(image: Image.Image, path: Path) -> Path:
     Raises:
         StorageError: if it cannot be written.
     """
-    with _atomic_path(path) as unfinished:
-        image.save(unfinished, format="PNG", optimize=True)
+    with atomic_write(path) as temporary:
+        image.save(temporary, format="PNG", optimize=True)
     return path
 
 
@@ -85,22 +84,9 @@ def save_animation(
         raise DataError(f"{path}: expected a name that ends in {' or '.join(_ANIMATION_OPTIONS)}")
     durations = [milliseconds] * (len(frames) - 1) + [hold]
     first, *others = frames
-    with _atomic_path(path) as unfinished:
-        first.save(unfinished, save_all=True, append_images=others, duration=durations, loop=0, **options)
+    with atomic_write(path) as temporary:
+        first.save(temporary, save_all=True, append_images=others, duration=durations, loop=0, **options)
     return path
-
-
-@contextmanager
-def _atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path to write to; it replaces `path` when the block ends without an error."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 _BACKGROUND, _FOREGROUND = 228, 30

@@ -18,7 +18,7 @@ from noisette.evaluation.requirements import require_ready
 from noisette.find import finished_checkpoint
 from noisette.layout import run_directory
 from noisette.stages import plan_stages, stages_to_redo
-from noisette.training.anew import set_aside
+from noisette.training.resume import set_aside
 from noisette_flows.artifacts import send_report
 from noisette_flows.flow_events import FlowEvents, observe_flow_run
 from noisette_flows.params import (

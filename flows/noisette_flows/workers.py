@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from noisette import ConfigError, Events, Experiment, NoisetteError, Run, Sampler, Samples
 from noisette.checkpoint import Checkpoint
-from noisette.edited import warn_if_sampler_changed
+from noisette.code_changes import warn_if_sampler_changed
 from noisette.errors import Problem
 from noisette.extras import install_command
 from noisette.layout import samples_directory

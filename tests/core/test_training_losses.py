@@ -10,7 +10,7 @@ from support.tiny import tiny, write_prepared
 from torch import nn
 
 from noisette import DataError, train
-from noisette.training.memory import more_microbatches
+from noisette.training.oom import more_microbatches
 from noisette.training.step import LossMeter
 from noisette_plugins.backbones.unet_network import UNetNetwork
 

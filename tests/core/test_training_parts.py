@@ -84,7 +84,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
     try:
         with graceful_stop() as stop:
             os.kill(os.getpid(), signal.SIGINT)
-            assert not stop
+            assert not stop.requested
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -22,7 +22,7 @@ from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette.storage import owned
 from noisette.training.distributed import WorkerGroup, split_rows
-from noisette.training.memory import more_microbatches
+from noisette.training.oom import more_microbatches
 
 TWO = (
     "training.processes=2",

@@ -110,7 +110,7 @@ class _Told:
     def __init__(self, values: Iterator[float], state: TrainingState) -> None:
         self.values, self.state = values, state
 
-    def __call__(self, stop: object) -> dict[str, float]:
+    def __call__(self) -> dict[str, float]:
         return {"loss": next(self.values)}
 
     def update_best(self, results: dict[str, float], step: int) -> bool:

@@ -18,7 +18,7 @@ from support.workspace import Workspace
 
 from noisette import Experiment, PluginError, StorageError
 from noisette.contracts import KINDS
-from noisette.plugins import faults
+from noisette.plugins.discovery import find_fault
 from noisette_flows.scaffold import HOOKS, Names, write_package
 
 
@@ -104,7 +104,7 @@ def test_whatever_it_is_called_the_module_gives_one_plugin(
     monkeypatch.setitem(sys.modules, names.module, module)
     spec.loader.exec_module(module)
     (plugin,) = module.plugins()
-    assert (plugin.kind, plugin.name, faults.find_fault(plugin)) == (kind, name, "")
+    assert (plugin.kind, plugin.name, find_fault(plugin)) == (kind, name, "")
     assert plugin().options()["name"] == name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from noisette.config.agreement import cap_steps, check_sampling, explain_missing_signal, problems_of_figures
+from noisette.config.consistency import cap_steps, check_sampling, explain_missing_signal, problems_of_figures
 from noisette.config.document import Document, plugin_default, section_defaults
 from noisette.config.figures import Figure, FigureRef
 from noisette.config.problems import nest_problems

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from noisette.config.agreement import problems_of_figures
+from noisette.config.consistency import problems_of_figures
 from noisette.config.document import Document, mark_overridden, read_document
 from noisette.config.experiment import Experiment
 from noisette.config.figures import Figure, FigureRef

@@ -6,7 +6,6 @@ where it broke, in this call or in a later one; mirrors are tried in order.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import http.client
 import logging
@@ -15,7 +14,6 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -24,6 +22,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from noisette.errors import DownloadError, StorageError
+from noisette.storage import lock_file
 
 __all__ = ["fetch"]
 
@@ -80,7 +79,7 @@ def fetch(
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive_lock(target):
+        with lock_file(target.with_name(f".{target.name}.lock")):
             if expected.is_satisfied_by(target):
                 return target
             return _fetch_from_mirrors(urls, target, expected, size, progress or _ProgressLogger(target.name))
@@ -163,14 +162,6 @@ class _ProgressLogger:
             self._last = time.monotonic()
             of = "" if total is None else f" of {total / 1e6:,.0f}"
             log.info("downloading %s: %s%s MB", self._name, f"{done / 1e6:,.0f}", of)
-
-
-@contextmanager
-def _exclusive_lock(target: Path) -> Iterator[None]:
-    """Wait until nobody else loads this file; the kernel frees the lock of a process that ends."""
-    with target.with_name(f".{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch_from_mirrors(

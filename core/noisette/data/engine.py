@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from noisette.code_changes import warn_if_code_changed
 from noisette.contracts import Split
 from noisette.data.duplicates import log_duplicates
 from noisette.data.prepared import Prepared
-from noisette.edited import warn_if_code_changed
 from noisette.errors import DataError, OwnedError
 from noisette.events import Events
 from noisette.hooks import Run

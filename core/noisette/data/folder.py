@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from noisette.errors import DataError, MixedError
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.progress import default_events
-from noisette.storage import Manifest, committed, digest, is_complete, verify
+from noisette.storage import Artifact, committed, digest, is_complete
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,13 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["IngestedFolder", "ingest_folder"]
 
-KIND = "folder"
 _PART = "images"
 _VERSION = 2
 
 
-@dataclass(frozen=True)
-class IngestedFolder:
+class IngestedFolder(Artifact):
     """Images that were taken in from a folder.
 
     Attributes:
@@ -44,13 +41,7 @@ class IngestedFolder:
             the formats, sizes and channels that the files had.
     """
 
-    directory: Path
-    manifest: Manifest
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What they are: JSON values."""
-        return self.manifest.about
+    kind = "folder"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -65,9 +56,7 @@ class IngestedFolder:
     @property
     def images(self) -> NDArray[np.uint8]:
         """The images, memory-mapped, uint8 (N, C, H, W)."""
-        import numpy as np
-
-        return np.load(self.directory / f"{_PART}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return self.load_array(f"{_PART}.npy")
 
 
 def ingest_folder(
@@ -98,8 +87,8 @@ def ingest_folder(
     if not is_folder(path):
         raise DataError(f"{path}: expected a folder of images; there is none")
     directory = _folder_directory(path, preparation, Path(root))
-    if is_complete(directory, KIND):
-        return IngestedFolder(directory, verify(directory, KIND))
+    if is_complete(directory, IngestedFolder.kind):
+        return IngestedFolder.open(directory)
     from noisette.data.decode import to_printable  # Pillow, which a folder that was read does without
 
     events, display_name = events or default_events(), to_printable(path)
@@ -113,7 +102,7 @@ def ingest_folder(
                 if resolve_mixed is None:
                     raise
                 preparation = resolve_mixed(error)
-    folder = IngestedFolder(directory, verify(directory, KIND))
+    folder = IngestedFolder.open(directory)
     log_duplicates(display_name, folder.about)
     return folder
 
@@ -122,8 +111,8 @@ def _ingest_once(path: Path, preparation: Preparation, root: Path, run: Run, eve
     """Return the directory of the images, written unless it is there."""
     directory = _folder_directory(path, preparation, root)
     about = {"path": run.name, "preparation": _options(preparation)}
-    if not is_complete(directory, KIND):
-        with committed(directory, KIND, about) as staging:
+    if not is_complete(directory, IngestedFolder.kind):
+        with committed(directory, IngestedFolder.kind, about) as staging:
             about.update(_ingest(path, preparation, staging, run, events))
             if _folder_directory(path, preparation, root) != directory:
                 raise DataError(f"{path}: changed while it was read; start again when it is at rest")

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from noisette.errors import StorageError
-from noisette.storage import sync
+from noisette.storage import atomic_write, sync
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -136,8 +136,7 @@ class IngestProgress(BaseModel):
         return saved if saved.identity == identity else cls(identity=dict(identity))
 
     def save(self, directory: Path) -> None:
-        """Write it, whole or not at all; what it tells of must be on disk."""
-        staging = directory / f"{_FILE}.new"
-        staging.write_text(json.dumps(self.model_dump()), encoding="utf-8")  # names may be any bytes
-        sync(staging)
-        staging.replace(directory / _FILE)
+        """Write it in one step; the images that it describes must be on disk."""
+        with atomic_write(directory / _FILE) as temporary:
+            temporary.write_text(json.dumps(self.model_dump()), encoding="utf-8")  # names may be any bytes
+            sync(temporary)

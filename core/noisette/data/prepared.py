@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from noisette.contracts import Shape, Split
-from noisette.storage import Manifest, is_complete, read_manifest, verify
+from noisette.storage import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Prepared"]
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(Artifact):
     """The images and labels of a data set, ready for training.
 
     Attributes:
@@ -29,34 +26,7 @@ class Prepared:
             `noisette.data.duplicates`), class_counts, licence, source, plugins and versions.
     """
 
-    directory: Path
-    manifest: Manifest = field(repr=False)
-
-    @classmethod
-    def open(cls, directory: Path) -> Prepared:
-        """Open prepared images after verifying every hash.
-
-        Raises:
-            StorageError: naming the file that is missing or differs.
-        """
-        return cls(directory, verify(directory, "prepared"))
-
-    @classmethod
-    def finished(cls, directory: Path) -> Prepared | None:
-        """Return the images of this directory if they are complete; looks at sizes only."""
-        if not is_complete(directory, "prepared"):
-            return None
-        return cls(directory, read_manifest(directory, "prepared"))
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What they are: JSON values."""
-        return self.manifest.about
-
-    @property
-    def digest(self) -> str:
-        """The identity of the content: images, labels and rejections, wherever they lie."""
-        return self.manifest.digest()
+    kind = "prepared"
 
     @property
     def shape(self) -> Shape:
@@ -75,15 +45,9 @@ class Prepared:
 
     def images(self, split: Split) -> NDArray[np.uint8]:
         """Return the images of a split, memory-mapped, uint8 (N, C, H, W)."""
-        import numpy as np
-
-        return np.load(self.directory / f"{split}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return self.load_array(f"{split}.npy")
 
     def labels(self, split: Split) -> NDArray[np.int64] | None:
         """Return the labels of a split, int64 (N,), or None for a set without labels."""
-        import numpy as np
-
         name = f"{split}_labels.npy"
-        if name not in self.manifest.files:
-            return None
-        return np.load(self.directory / name, allow_pickle=False)  # type: ignore[no-any-return]
+        return self.load_array(name, mmap_mode=None) if name in self.manifest.files else None

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+from noisette.code_changes import warn_if_code_changed
 from noisette.config import Evaluation, Preparation
 from noisette.config.problems import to_problems
 from noisette.data.prepared import Prepared
-from noisette.edited import warn_if_code_changed
 from noisette.errors import ConfigError, DataError
 from noisette.evaluation.report import CURVES, Report
 from noisette.evaluation.sources import ComparisonRequest, open_sources

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from noisette.checkpoint import Checkpoint
+from noisette.code_changes import warn_if_code_changed
 from noisette.config import Experiment, Figure, FiguresConfig
-from noisette.edited import warn_if_code_changed
 from noisette.events import Events
 from noisette.figures.render import count_parts, render_figure
 from noisette.figures.result import FigureResult

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from noisette.storage import Manifest, is_complete, read_manifest
+from noisette.storage import Artifact
 
 __all__ = ["FigureResult"]
 
 
-@dataclass(frozen=True)
-class FigureResult:
+class FigureResult(Artifact):
     """What one item of a config's `images` gave.
 
     Attributes:
@@ -20,20 +17,7 @@ class FigureResult:
         manifest: hashes; `about` has label, scene, files, notes, seed, seconds, and the checkpoint that drew them.
     """
 
-    directory: Path
-    manifest: Manifest
-
-    @classmethod
-    def finished(cls, directory: Path) -> FigureResult | None:
-        """Return the images of this directory if they are complete; looks at sizes only."""
-        if not is_complete(directory, "figures"):
-            return None
-        return cls(directory, read_manifest(directory, "figures"))
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What they are: JSON values."""
-        return self.manifest.about
+    kind = "figures"
 
     @property
     def label(self) -> str:

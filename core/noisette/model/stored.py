@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
+from noisette.code_changes import find_changed_plugins
 from noisette.config.reference import make_plugin
 from noisette.contracts import Plugin
-from noisette.edited import find_changed_plugins
 from noisette.errors import CheckpointError, PluginError
 from noisette.plugins.registry import UNKNOWN, iter_plugins, registry
 

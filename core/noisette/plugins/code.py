@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import dis
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,12 +22,12 @@ from functools import cache
 from hashlib import blake2b
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
-from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from noisette.contracts import Plugin
-from noisette.storage import cache_directory, digest
+from noisette.errors import StorageError
+from noisette.storage import atomic_write, cache_directory, digest
 
 __all__ = ["code_of", "runtime_code"]
 
@@ -193,8 +192,8 @@ def _load_module(spec: ModuleSpec, without: tuple[str, ...]) -> _Module:
     with suppress(OSError, ValueError, TypeError):
         return _Module(**json.loads(cached.read_text(encoding="utf-8")))
     module = _parse(content, without)
-    with suppress(OSError):
-        _write_cache(cached, json.dumps(vars(module)))
+    with suppress(StorageError), atomic_write(cached) as temporary:
+        temporary.write_text(json.dumps(vars(module)), encoding="utf-8")
     return module
 
 
@@ -205,13 +204,6 @@ def _read_source(spec: ModuleSpec) -> bytes:
         if get_data is not None and spec.origin:
             return bytes(get_data(spec.origin))
     return b""
-
-
-def _write_cache(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f"{path.name}-{os.getpid()}")
-    staging.write_text(text, encoding="utf-8")
-    staging.replace(path)
 
 
 def _parse(content: bytes, without: tuple[str, ...]) -> _Module:

@@ -12,8 +12,7 @@ from pydantic import BaseModel
 from noisette.contracts import KINDS, Plugin
 from noisette.errors import PluginError
 from noisette.plugins.code import code_of
-from noisette.plugins.discovery import BrokenPlugin, FoundPlugin, Origin, PluginSource, discover
-from noisette.plugins.faults import find_fault
+from noisette.plugins.discovery import BrokenPlugin, FoundPlugin, Origin, PluginSource, discover, find_fault
 
 __all__ = ["UNKNOWN", "Registry", "iter_plugins", "register", "registry", "suggest"]
 

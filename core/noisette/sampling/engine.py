@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from noisette.checkpoint import Checkpoint
+from noisette.code_changes import warn_if_sampler_changed
 from noisette.contracts import Sampler
 from noisette.data import Prepared
-from noisette.edited import warn_if_sampler_changed
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.images import choose_grid_columns, make_grid, save_png

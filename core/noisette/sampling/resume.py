@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisette.storage import create_array
+from noisette.storage import atomic_write, create_array
 
 __all__ = ["ResumableArray"]
 
@@ -89,10 +89,9 @@ class ResumableArray:
         return {"identity": self._identity, "bytes": size}
 
     def _rewrite(self, lines: list[dict[str, Any]]) -> None:
-        written = self._lines.with_name(f"{_BATCHES}.new")
         text = "".join(json.dumps(line) + "\n" for line in [self._header(), *lines])
-        written.write_text(text, encoding="utf-8")
-        written.replace(self._lines)
+        with atomic_write(self._lines) as temporary:
+            temporary.write_text(text, encoding="utf-8")
         self.batches = {int(line["start"]): float(line["seconds"]) for line in lines}
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from platform import node
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from noisette.storage import Manifest, is_complete, read_manifest, verify
+from noisette.storage import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +63,7 @@ def check_comparable_timings(samplers: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Samples:
+class Samples(Artifact):
     """Images of one sampler.
 
     Attributes:
@@ -74,29 +72,7 @@ class Samples:
             clip, ema, checkpoint, step and versions.
     """
 
-    directory: Path
-    manifest: Manifest = field(repr=False)
-
-    @classmethod
-    def open(cls, directory: Path) -> Samples:
-        """Open samples after verifying every hash.
-
-        Raises:
-            StorageError: naming the file that is missing or differs.
-        """
-        return cls(directory, verify(directory, "samples"))
-
-    @classmethod
-    def finished(cls, directory: Path) -> Samples | None:
-        """Return the samples of this directory if they are complete; looks at sizes only."""
-        if not is_complete(directory, "samples"):
-            return None
-        return cls(directory, read_manifest(directory, "samples"))
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What they are: JSON values."""
-        return self.manifest.about
+    kind = "samples"
 
     @property
     def label(self) -> str:
@@ -121,15 +97,9 @@ class Samples:
     @property
     def images(self) -> NDArray[np.uint8]:
         """The images, memory-mapped, uint8 (N, C, H, W)."""
-        import numpy as np
-
-        return np.load(self.directory / "images.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return self.load_array("images.npy")
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
         """The classes they were drawn for, int64 (N,), or None."""
-        import numpy as np
-
-        if "labels.npy" not in self.manifest.files:
-            return None
-        return np.load(self.directory / "labels.npy", allow_pickle=False)  # type: ignore[no-any-return]
+        return self.load_array("labels.npy", mmap_mode=None) if "labels.npy" in self.manifest.files else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
-__all__ = ["cache_directory", "create_array", "digest", "disk_errors", "make_directory", "sync"]
+__all__ = ["atomic_write", "cache_directory", "create_array", "digest", "disk_errors", "make_directory", "sync"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -38,6 +38,25 @@ def disk_errors(target: Path) -> Iterator[None]:
         if cause is None:
             raise
         raise StorageError(f"{target}: cannot be written: {cause}; nothing was changed") from error
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; its file replaces `path` at the end of the block.
+
+    After an exception the temporary file is removed and `path` is unchanged.
+
+    Raises:
+        StorageError: as `disk_errors`.
+    """
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _cause(error: Exception, folder: Path) -> str | None:

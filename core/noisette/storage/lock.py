@@ -1,4 +1,4 @@
-"""One directory, one owner: a second process is refused with the first one's id."""
+"""Locks of files and directories; the kernel releases those of a process that ends."""
 
 from __future__ import annotations
 
@@ -11,18 +11,36 @@ from pathlib import Path
 from noisette.errors import OwnedError
 from noisette.storage.files import disk_errors, make_directory
 
-__all__ = ["is_locked", "owned"]
+__all__ = ["is_locked", "lock_file", "owned", "try_lock"]
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, made if it does not exist; wait while another process holds it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file until it is closed; return False if another process holds the lock."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
 def owned(directory: Path) -> Iterator[None]:
-    """Own a directory, made if need be, for the length of the block.
-
-    The kernel drops the lock when the process ends, however it ends.
+    """Hold the lock of a directory, made if it does not exist.
 
     Raises:
-        OwnedError: if another process owns it, with its process id.
-        StorageError: if it cannot be written.
+        OwnedError: if another process holds it; the message has its process id.
+        StorageError: if the directory cannot be written.
     """
     with disk_errors(directory):
         handle = _acquire_lock(directory)
@@ -33,7 +51,7 @@ def owned(directory: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a living process holds the lock of a file."""
+    """Return whether a process holds the lock of a file."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -50,13 +68,12 @@ def is_locked(path: Path) -> bool:
 def _acquire_lock(directory: Path) -> int:
     make_directory(directory)
     handle = os.open(directory / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _write_pid(handle, directory)
-    except BlockingIOError:
+    if not try_lock(handle):
         owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(handle)
-        raise OwnedError(f"{directory}: process {owner} is working in it; wait for it or end it") from None
+        raise OwnedError(f"{directory}: process {owner} is working in it; wait for it or end it")
+    try:
+        _write_pid(handle, directory)
     except OSError:
         os.close(handle)
         raise
@@ -64,7 +81,7 @@ def _acquire_lock(directory: Path) -> int:
 
 
 def _write_pid(handle: int, directory: Path) -> None:
-    """Write down who owns a directory; one that has no room even for that is not left behind empty."""
+    """Write the process id; on a full disk, remove the empty directory."""
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from noisette.machine import device_type
-from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RENDEZVOUS",
-    "GroupStop",
     "WorkerGroup",
     "full_tensor",
     "is_distributed",
@@ -115,18 +113,6 @@ class WorkerGroup:
         total = torch.tensor(value, dtype=torch.float64)
         dist.all_reduce(total)
         return float(total)
-
-
-class GroupStop(Stop):
-    """Whether any process of a group was asked to stop. All must look at it equally often."""
-
-    def __init__(self, stop: Stop, group: WorkerGroup) -> None:
-        super().__init__()
-        self._stop, self._group, self._any_requested = stop, group, False
-
-    def __bool__(self) -> bool:
-        self._any_requested = self._any_requested or self._group.any(bool(self._stop))
-        return self._any_requested
 
 
 def split_rows(rows: range, parts: int) -> list[range]:

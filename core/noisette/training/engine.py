@@ -1,10 +1,11 @@
-"""The training loop: steps, checkpoints, measurements, grids; stoppable and resumable at any time."""
+"""The training loop: steps, metrics, previews, evaluations and checkpoints; it can be stopped and resumed."""
 
 from __future__ import annotations
 
 import logging
 import time
 from contextlib import nullcontext
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +26,11 @@ from noisette.machine import Machine, device_type, use_threads
 from noisette.model.stored import require_registered
 from noisette.progress import default_events
 from noisette.storage import owned
-from noisette.training.anew import set_aside
 from noisette.training.batches import Batches
-from noisette.training.distributed import GroupStop, WorkerGroup, is_distributed, join_group
+from noisette.training.distributed import WorkerGroup, is_distributed, join_group
 from noisette.training.posthoc_ema import save_snapshot
 from noisette.training.preview import save_preview_grid
-from noisette.training.resume import copy_history, find_resume_point
+from noisette.training.resume import copy_history, find_resume_point, set_aside
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
 from noisette.training.stop import Stop, graceful_stop
@@ -47,25 +47,27 @@ log = logging.getLogger(__name__)
 def train(
     experiment: Experiment, root: Path | str = "runs", *, again: bool = False, events: Events | None = None
 ) -> Checkpoint:
-    """Train the experiment's network on its prepared images, or go on where an earlier run stopped.
+    """Train the experiment's network on its prepared images, resuming an earlier run if there is one.
 
-    A finished training is returned at once. SIGINT, SIGTERM and SIGHUP end the step at work, write a checkpoint,
-    and then do what they always do. A run that is resumed ends in the same bits as one that was never stopped. More
-    steps than an earlier run of the same course had go on where it ended; see `noisette.training.resume`. With
-    `training.processes` it is trained in several, started here (`noisette.training.launch`), or as torchrun says.
+    A finished training is returned at once. On SIGINT, SIGTERM and SIGHUP the current step is finished, a
+    checkpoint written, and the signal sent again. A resumed run gives the same bits as an uninterrupted one. A run
+    with more steps than an earlier one, and otherwise the same options, resumes from it; see
+    `noisette.training.resume`. With `training.processes` several processes train, started here
+    (`noisette.training.launch`) or by torchrun.
 
     Args:
-        experiment: what to train.
+        experiment: the experiment to train.
         root: folder of all results; see `noisette.layout`.
-        again: train a finished network anew from step 0; its directory is kept under another name.
-        events: who is told of steps, measurements, grids and checkpoints.
+        again: train a finished network again from step 0; its directory is renamed and kept.
+        events: receives steps, metrics, image grids and checkpoints.
 
     Raises:
         DataError: if the images are not prepared, or are too few for the network.
-        PluginError: if a plugin could not be found again when the checkpoint is loaded.
-        CheckpointError: if the checkpoint in its directory is of another experiment, or no step is asked for.
-        NotFiniteError: if the loss is not finite; the last good checkpoint stays.
-        StorageError: if another process trains here, the images are damaged, or the disk is full.
+        PluginError: if a plugin is not registered, so that the checkpoint could not be loaded again.
+        CheckpointError: if the checkpoint in the run's directory belongs to another experiment, or
+            `training.steps` is 0 and no network was imported.
+        NotFiniteError: if the loss is not finite; the last checkpoint is kept.
+        StorageError: if another process trains in this directory, the images are damaged, or the disk is full.
     """
     require_registered(experiment)
     if experiment.training.evaluate_every:
@@ -95,12 +97,11 @@ def train(
         torch.random.fork_rng(_rng_devices()),
         use_threads(experiment.threads),
     ):
-        training = _Training(experiment, data, directory, events or default_events(), group)
-        return training.run(GroupStop(stop, group))
+        return _Training(experiment, data, directory, events or default_events(), group, stop).run()
 
 
 def _rng_devices() -> list[int]:
-    """Return the GPU that this process computes on, in a list; to look at others would begin work on them."""
+    """Return the GPU of this process in a list; forking the generators of other GPUs would initialize them."""
     return [torch.cuda.current_device()] if device_type() == "cuda" else []
 
 
@@ -108,117 +109,110 @@ class _Training:
     """One call of `train`."""
 
     def __init__(
-        self, experiment: Experiment, data: Prepared, directory: Path, events: Events, group: WorkerGroup
+        self,
+        experiment: Experiment,
+        data: Prepared,
+        directory: Path,
+        events: Events,
+        group: WorkerGroup,
+        stop: Stop,
     ) -> None:
-        self.options, self.directory, self.group = experiment.training, directory, group
+        self.options, self.directory, self.group, self.stop = experiment.training, directory, group, stop
         self.events = events if group.is_main else Events(installed=False)
         self.run_info = Run("train", experiment.name, directory, experiment.training.steps, experiment.options())
         self.journal = Journal(directory) if group.is_main else None
         self.state = TrainingState(experiment, data, Machine.detect(experiment.training.precision), group)
         self.process = experiment.schedule.process(experiment.timesteps)
         self.batches = Batches(experiment, data, self.state.timestep_sampler)
-        self.step = Stepper(self.state, self.process)
-        self.log_time = self.save_time = time.perf_counter()
+        self.stepper = Stepper(self.state, self.process)
+        self.start_time = self.log_time = self.save_time = time.perf_counter()
         self.last_checkpoint: Checkpoint | None = None
-        self.validation: Validation | None = None
-        self.start_time, self.earlier_seconds = time.perf_counter(), 0.0
+        self.is_stopped = False
 
-    def run(self, stop: Stop) -> Checkpoint:
-        """Train to the last step, or to a stop, and return the last checkpoint."""
+    def run(self) -> Checkpoint:
+        """Train to the last step, or until a stop is requested; return the last checkpoint."""
         if self.group.is_main:
-            for remark in find_schedule_problems(self.process):
-                log.warning("%s", remark)
+            for problem in find_schedule_problems(self.process):
+                log.warning("%s", problem)
         self._resume()
-        with self.events.stage(self.run_info, is_stopped=lambda: bool(stop)):
-            return self._loop(stop)
+        with self.events.stage(self.run_info, is_stopped=self._should_stop):
+            return self._loop()
 
-    def _resume(self) -> None:
-        checkpoint = find_resume_point(self.state.experiment, self.directory, self.state.data)
-        if checkpoint is not None:
-            self.state.restore(checkpoint)
-            self.earlier_seconds = self.state.seconds
-            run = checkpoint.run
-            if run == self.directory:
-                self.last_checkpoint = checkpoint
-            elif self.journal is not None:
-                copy_history(self.directory, run, checkpoint.step, self.journal)
-
-    def _loop(self, stop: Stop) -> Checkpoint:
-        if self._has_missed_evaluation():
-            self._evaluate(stop)
-        while self.state.step < self.options.steps and not stop and not self.state.end_reason:
-            grad_norm = self.step(self.batches[self.state.step])
-            self.events.step(self.run_info, self.state.step, {})
-            self._run_periodic_tasks(grad_norm, stop)
+    def _loop(self) -> Checkpoint:
+        state, options = self.state, self.options
+        if self._is_evaluation_missing():
+            self._evaluate()
+        while state.step < options.steps and not self._should_stop() and not state.end_reason:
+            grad_norm = self.stepper(self.batches[state.step])
+            self.events.step(self.run_info, state.step, {})
+            if self._is_due(options.log_every):
+                self._log(grad_norm)
+            if self._is_due(options.preview_every):
+                self._preview()
+            if self._is_due(options.ema_snapshot_every):
+                save_snapshot(state.emas, state.step, self.group, self.directory)
+            if self._is_due(options.evaluate_every) and not self._should_stop():
+                self._evaluate()
+            if options.max_seconds is not None and self.group.any(self._elapsed_seconds() >= options.max_seconds):
+                state.end_reason = f"its {options.max_seconds:g} seconds are over"
+            if state.step < options.steps and not self._should_stop() and self._is_checkpoint_due():
+                self._save()
         return self._save()
 
-    def _run_periodic_tasks(self, grad_norm: Tensor, stop: Stop) -> None:
-        step, options = self.state.step, self.options
-        if step % options.log_every == 0:
-            self._log(grad_norm)
-        if options.preview_every and step % options.preview_every == 0:
-            path = save_preview_grid(self.state, self.process, self.directory, stop)
-            if path is not None:
-                self.events.images(self.run_info, step, "training/grid", path)
-        if options.ema_snapshot_every and step % options.ema_snapshot_every == 0:
-            save_snapshot(self.state.emas, step, self.group, self.directory)
-        if options.evaluate_every and step % options.evaluate_every == 0 and not stop:
-            self._evaluate(stop)
-        if options.max_seconds is not None and self.group.any(self._elapsed_seconds() >= options.max_seconds):
-            self.state.end_reason = f"its {options.max_seconds:g} seconds are over"
-        if (
-            step < options.steps
-            and not stop
-            and (step % options.checkpoint_every == 0 or self._is_checkpoint_due())
-        ):
-            self._save()
+    def _should_stop(self) -> bool:
+        """Return whether a process of the group received a signal; once True for all, it stays True.
 
-    def _elapsed_seconds(self) -> float:
-        """Return the time spent training, that of earlier processes too."""
-        return self.earlier_seconds + time.perf_counter() - self.start_time
+        All processes must call it equally often: it is an all-reduce.
+        """
+        self.is_stopped = self.is_stopped or self.group.any(self.stop.requested)
+        return self.is_stopped
 
-    def _has_missed_evaluation(self) -> bool:
-        """Return whether a run that goes on was stopped in the midst of an evaluation."""
-        step, every = self.state.step, self.options.evaluate_every
-        seen = 0 if self.state.best is None else self.state.best.seen
-        return bool(every and step % every == 0 and seen < step < self.options.steps)
-
-    def _evaluate(self, stop: Stop) -> None:
-        if self.validation is None:
-            self.validation = Validation(self.state, self.process, self.directory.parent / "features")
-        step, patience = self.state.step, self.options.patience
-        self.events.activity(self.run_info, "evaluating")
-        results = self.validation(stop)
-        if not results:
-            return
-        results = {name: self.group.broadcast(value) for name, value in results.items()}
-        self._report_metrics(results)
-        if self.validation.update_best(results, step):
-            save_best(self.state, self.directory)
-        best = self.state.best
-        if patience is not None and best is not None and best.misses >= patience:
-            self.state.end_reason = f"no better {best.by} since step {best.step}"
+    def _is_due(self, every: int | None) -> bool:
+        return every is not None and self.state.step % every == 0
 
     def _is_checkpoint_due(self) -> bool:
+        if self._is_due(self.options.checkpoint_every):
+            return True
         interval = self.options.checkpoint_seconds
         return interval is not None and self.group.any(time.perf_counter() - self.save_time >= interval)
 
+    def _is_evaluation_missing(self) -> bool:
+        """Return whether the run was stopped during the evaluation at the step it resumes from."""
+        step, best = self.state.step, self.state.best
+        last_step = 0 if best is None else best.seen
+        return self._is_due(self.options.evaluate_every) and last_step < step < self.options.steps
+
+    def _elapsed_seconds(self) -> float:
+        """Return the time spent training, including that of earlier processes."""
+        return time.perf_counter() - self.start_time
+
+    def _resume(self) -> None:
+        checkpoint = find_resume_point(self.state.experiment, self.directory, self.state.data)
+        if checkpoint is None:
+            return
+        self.state.restore(checkpoint)
+        self.start_time -= self.state.seconds
+        if checkpoint.run == self.directory:
+            self.last_checkpoint = checkpoint
+        elif self.journal is not None:
+            copy_history(self.directory, checkpoint.run, checkpoint.step, self.journal)
+
     def _log(self, grad_norm: Tensor) -> None:
-        seen = len(self.step.losses)
-        losses = self.step.losses.pop_means()
+        steps, losses = len(self.stepper.losses), self.stepper.losses.pop_means()
         if not isfinite(losses["loss"]):
             raise NotFiniteError(
                 f"{self.directory}: the loss is not finite at step {self.state.step}; the last checkpoint is kept. "
                 "Try a lower training.lr, training.max_grad_norm, or training.precision=fp32"
             )
         elapsed = time.perf_counter() - self.log_time
-        metrics = {
-            **losses,
-            "lr": float(self.state.optimizer.param_groups[0]["lr"]),
-            "grad_norm": float(grad_norm),
-            "images_per_second": seen * self.options.batch_size / elapsed,
-        }
-        self._report_metrics(metrics)
+        self._report_metrics(
+            {
+                **losses,
+                "lr": float(self.state.optimizer.param_groups[0]["lr"]),
+                "grad_norm": float(grad_norm),
+                "images_per_second": steps * self.options.batch_size / elapsed,
+            }
+        )
         self.log_time = time.perf_counter()
 
     def _report_metrics(self, metrics: dict[str, float]) -> None:
@@ -226,13 +220,37 @@ class _Training:
             self.journal.on_metrics(self.run_info, self.state.step, metrics)
         self.events.metrics(self.run_info, self.state.step, metrics)
 
+    def _preview(self) -> None:
+        path = save_preview_grid(self.state, self.process, self.directory, self._should_stop)
+        if path is not None:
+            self.events.images(self.run_info, self.state.step, "training/grid", path)
+
+    @cached_property
+    def _validation(self) -> Validation:
+        return Validation(self.state, self.process, self.directory.parent / "features", self._should_stop)
+
+    def _evaluate(self) -> None:
+        validation, patience = self._validation, self.options.patience
+        self.events.activity(self.run_info, "evaluating")
+        results = validation()
+        if not results:
+            return
+        results = {name: self.group.broadcast(value) for name, value in results.items()}
+        self._report_metrics(results)
+        if validation.update_best(results, self.state.step):
+            save_best(self.state, self.directory)
+        best = self.state.best
+        if patience is not None and best is not None and best.misses >= patience:
+            self.state.end_reason = f"no better {best.by} since step {best.step}"
+
     def _save(self) -> Checkpoint:
-        if self.last_checkpoint is not None and self.last_checkpoint.step == self.state.step:
-            return self.last_checkpoint  # a good checkpoint is not put at risk by writing it again
-        self.state.seconds = self._elapsed_seconds()
-        if self.state.end_reason:
-            log.info("training ends at step %d: %s", self.state.step, self.state.end_reason)
-        self.last_checkpoint = self.state.save(self.directory)
+        state, last = self.state, self.last_checkpoint
+        if last is not None and last.step == state.step:
+            return last  # writing it again could only damage it
+        state.seconds = self._elapsed_seconds()
+        if state.end_reason:
+            log.info("training ends at step %d: %s", state.step, state.end_reason)
+        checkpoint = self.last_checkpoint = state.save(self.directory)
         self.save_time = time.perf_counter()
-        self.events.checkpoint(self.run_info, self.state.step, self.last_checkpoint.directory)
-        return self.last_checkpoint
+        self.events.checkpoint(self.run_info, state.step, checkpoint.directory)
+        return checkpoint

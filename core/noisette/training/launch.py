@@ -205,7 +205,7 @@ def _relay_output(process: subprocess.Popen[bytes], outcome: _WorkerOutcome, sto
                 process.wait()
                 return
             outcome.handle_line(line)
-        if stop and not forwarded:
+        if stop.requested and not forwarded:
             forwarded = True
             _forward_signal(stop.signal or signal.SIGTERM, outcome.worker, process)
 

@@ -1,4 +1,4 @@
-"""The averaged weights of a network in training: a grid of images from them, and a model to be evaluated."""
+"""The averaged weights of a network in training: a grid of images, and a model to evaluate."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from noisette.pixels import to_bytes
 from noisette.sampling.loop import generate
 from noisette.sampling.low_res import load_low_res
 from noisette.training.distributed import local_shard
-from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from noisette.training.state import TrainingState
 
@@ -31,12 +30,12 @@ __all__ = ["StoppedError", "sample_preview", "save_preview_grid", "use_ema_weigh
 
 
 class StoppedError(Exception):
-    """A stop was asked for in the middle of a walk."""
+    """A stop was requested while images are sampled."""
 
 
 @contextmanager
 def use_ema_weights(state: TrainingState, process: Process) -> Iterator[Model]:
-    """Give the network in evaluation mode with its averaged weights; then put it back as it was."""
+    """Yield the network in evaluation mode with its averaged weights; restore it after the block."""
     parameters = [local_shard(parameter.detach()) for parameter in state.network.parameters()]
     own = [parameter.clone() for parameter in parameters]
     state.network.eval()
@@ -52,30 +51,32 @@ def use_ema_weights(state: TrainingState, process: Process) -> Iterator[Model]:
         state.network.train()
 
 
-def sample_preview(model: Model, state: TrainingState, indices: Sequence[int], stop: Stop) -> Tensor:
-    """Return the images that the sampling stage would begin with, had the training ended here.
+def sample_preview(
+    model: Model, state: TrainingState, indices: Sequence[int], should_stop: Callable[[], bool]
+) -> Tensor:
+    """Return images of the experiment's first sampler, uint8 (N, C, H, W) on the CPU.
 
-    They are those of the experiment's first sampler, uint8 (N, C, H, W) on the CPU.
+    They are the first images of the sampling stage, if the training ended at this step.
 
     Raises:
-        StoppedError: if a stop is asked for meanwhile; a long walk does not hold it up.
+        StoppedError: as soon as `should_stop` returns True.
     """
     experiment = state.experiment
     sampler = experiment.sampling.samplers[0]
     low_res = load_low_res(model, state.data, indices)
-    denoise = _StoppableDenoiser(build_denoiser(model, sampler, experiment.sampling, indices, low_res), stop)
+    denoise = _StoppableDenoiser(build_denoiser(model, sampler, experiment.sampling, indices, low_res), should_stop)
     return to_bytes(generate(denoise, sampler, model.shape, indices, experiment.seed, model.machine.device)).cpu()
 
 
 class _StoppableDenoiser(Denoiser):
-    """A denoiser that gives up when a stop is asked for."""
+    """A denoiser that raises `StoppedError` once `should_stop` returns True."""
 
-    def __init__(self, denoise: Denoiser, stop: Stop) -> None:
-        self.denoise, self.process, self.stop = denoise, denoise.process, stop
+    def __init__(self, denoise: Denoiser, should_stop: Callable[[], bool]) -> None:
+        self.denoise, self.process, self.should_stop = denoise, denoise.process, should_stop
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return the inner prediction."""
-        if self.stop:
+        if self.should_stop():
             raise StoppedError
         return self.denoise(x_t, t)
 
@@ -83,10 +84,12 @@ class _StoppableDenoiser(Denoiser):
 _ROWS = 8
 
 
-def save_preview_grid(state: TrainingState, process: Process, directory: Path, stop: Stop) -> Path | None:
-    """Draw eight rows with the experiment's first sampler and the averaged weights; return the PNG's path.
+def save_preview_grid(
+    state: TrainingState, process: Process, directory: Path, should_stop: Callable[[], bool]
+) -> Path | None:
+    """Sample eight rows of images with the averaged weights and save them as a PNG file; return its path.
 
-    None if a stop was asked for meanwhile: the grid is given up then.
+    Returns None, without a file, if a stop is requested meanwhile.
 
     Raises:
         StorageError: if it cannot be written.
@@ -94,7 +97,7 @@ def save_preview_grid(state: TrainingState, process: Process, directory: Path, s
     with use_ema_weights(state, process) as model:
         columns = choose_grid_columns(len(model.classes) if state.experiment.sampling.labels == "balanced" else 0)
         try:
-            images = sample_preview(model, state, range(_ROWS * columns), stop)
+            images = sample_preview(model, state, range(_ROWS * columns), should_stop)
         except StoppedError:
             return None
     path = directory / "grids" / f"step-{state.step:08d}.png"

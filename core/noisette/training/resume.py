@@ -6,29 +6,61 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noisette.checkpoint import Checkpoint, find_latest_checkpoint, list_checkpoints
-from noisette.edited import find_changed_plugins, format_finish_time
+from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint, list_checkpoints
+from noisette.code_changes import find_changed_plugins, format_finish_time
 from noisette.errors import CheckpointError, StorageError
 from noisette.journal import Journal
-from noisette.layout import COSMETIC, MONITORING
+from noisette.layout import COSMETIC, MONITORING, training_directory
 from noisette.plugins import registry
-from noisette.storage import committed, is_complete, verify
-from noisette.training.anew import is_from_scratch
+from noisette.storage import committed, is_complete, make_directory, owned, verify
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
     from noisette.data import Prepared
 
-__all__ = ["copy_history", "find_differences", "find_resume_point"]
+__all__ = ["copy_history", "find_differences", "find_resume_point", "set_aside"]
 
 log = logging.getLogger(__name__)
 
 _RUN = re.compile(r"[^.].*-[0-9a-f]{10}")
 _CODE_PREFIX = "the code of "
+_MARK = ".anew"
+"""File in a run directory whose training begins at step 0, whatever other runs have."""
 _DECISIVE = ("seed", "timesteps", "schedule", "objective", "backbone", "training")
+
+
+def set_aside(experiment: Experiment, root: Path) -> Path | None:
+    """Rename the directory of a finished training, so that the next one begins at step 0.
+
+    Args:
+        experiment: what was trained.
+        root: folder of all results.
+
+    Returns:
+        Where it is now, ``<run>-before-<time>``, with its images and reports; None if there was no finished
+        training: one that was stopped goes on.
+
+    Raises:
+        CheckpointError: if the network was imported, which only an import can do again.
+        OwnedError: if another process works in it.
+    """
+    if experiment.training.steps == 0:
+        raise CheckpointError(f"{experiment.name}: its network was imported, not trained: import it again")
+    run = training_directory(experiment, root)
+    if find_finished_checkpoint(run, experiment.training.steps) is None:
+        return None
+    aside = run.with_name(f"{run.name}-before-{datetime.now():%Y%m%d-%H%M%S}")
+    with owned(run):
+        run.rename(aside)
+    fresh = training_directory(experiment, root)
+    make_directory(fresh)
+    (fresh / _MARK).touch()
+    log.warning("training again from step 0; what was made before is kept in %s", aside)
+    return aside
 
 
 def find_resume_point(experiment: Experiment, directory: Path, data: Prepared) -> Checkpoint | None:
@@ -45,7 +77,7 @@ def find_resume_point(experiment: Experiment, directory: Path, data: Prepared) -
             )
         log.info("training goes on at step %d of %d", own.step, steps)
         return own
-    if is_from_scratch(directory):
+    if (directory / _MARK).exists():
         log.info("training begins at step 0, as was asked for")
         return None
     near: list[tuple[Checkpoint, list[str]]] = []

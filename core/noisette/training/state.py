@@ -24,7 +24,7 @@ from noisette.storage import committed
 from noisette.storage.tensors import TensorFile
 from noisette.training.distributed import WorkerGroup, full_tensor, load_full_state, shard, shard_like
 from noisette.training.ema import EMA, make_emas
-from noisette.training.memory import explain_out_of_memory
+from noisette.training.oom import explain_out_of_memory
 from noisette.training.optimizer import AdamW
 from noisette.training.posthoc_ema import make_power_emas
 from noisette.training.timestep_sampler import make_timestep_sampler

@@ -12,7 +12,7 @@ from noisette.diffusion.process import Process
 from noisette.model.network_denoiser import concat_inputs
 from noisette.training.batches import TrainingBatch
 from noisette.training.distributed import full_tensor, split_rows
-from noisette.training.memory import more_microbatches
+from noisette.training.oom import more_microbatches
 from noisette.training.optimizer import learning_rate
 
 if TYPE_CHECKING:

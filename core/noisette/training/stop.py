@@ -1,4 +1,4 @@
-"""Stopping on request: finish the step, save, then let the signal do what it would have done."""
+"""Stopping on request: finish the step, save, then deliver the signal."""
 
 from __future__ import annotations
 
@@ -12,45 +12,47 @@ from types import FrameType
 __all__ = ["STOP_SIGNALS", "Stop", "graceful_stop"]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a training to stop: Ctrl-C, an orchestrator, a terminal that is closed."""
+"""Signals that stop a training: Ctrl-C, an orchestrator, a closed terminal."""
 
 
 class Stop:
-    """Whether a stop was asked for.
+    """A request to stop.
 
     Attributes:
-        signal: number of the signal that asked, or None.
+        signal: number of the last signal, or None.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def request(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal; the work goes on to the end of its step."""
-        self.signal = number
-
-    def __bool__(self) -> bool:
+    @property
+    def requested(self) -> bool:
+        """Whether this process received a signal."""
         return self.signal is not None
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Record a signal; it interrupts nothing."""
+        self.signal = number
 
 
 @contextmanager
 def graceful_stop() -> Iterator[Stop]:
-    """Hold back SIGINT, SIGTERM and SIGHUP for the length of the block.
+    """Defer SIGINT, SIGTERM and SIGHUP to the end of the block.
 
-    A signal that came is delivered again behind the block, to the handlers that were there before: Python's
-    KeyboardInterrupt, Prefect's cancellation, or the end of the process. One that is ignored, as Ctrl-C is by a job
-    in the background, stays ignored. Outside the main thread, where signals never arrive, nothing is held back.
+    A signal received in the block is sent again after it, to the previous handlers: Python's KeyboardInterrupt,
+    Prefect's cancellation, or the end of the process. An ignored signal, such as Ctrl-C in a background job, stays
+    ignored. Outside the main thread, where signals never arrive, this does nothing.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    asked = [n for n in STOP_SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop.request) for number in asked}
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop.handle) for number in handled}
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
         if stop.signal is not None:
             os.kill(os.getpid(), stop.signal)

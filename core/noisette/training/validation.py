@@ -1,4 +1,4 @@
-"""The experiment's metrics, on the network in the midst of its training, and the best of it so far."""
+"""The experiment's metrics during training, and the best checkpoint so far."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from noisette.machine import Machine
 from noisette.storage import is_complete
 from noisette.training.preview import StoppedError, sample_preview, use_ema_weights
 from noisette.training.state import BestResult, TrainingState
-from noisette.training.stop import Stop
 
 if TYPE_CHECKING:
     from noisette.contracts.metric import State
@@ -34,12 +33,15 @@ class Validation:
 
     Args:
         state: the training.
-        process: of its process.
-        features: folder where features of the real images are kept.
+        process: the noise process.
+        features: folder of the cached features of the real images.
+        should_stop: whether a stop is requested; all processes of the training call it equally often.
     """
 
-    def __init__(self, state: TrainingState, process: Process, features: Path) -> None:
-        self.state, self.process = state, process
+    def __init__(
+        self, state: TrainingState, process: Process, features: Path, should_stop: Callable[[], bool]
+    ) -> None:
+        self.state, self.process, self._should_stop = state, process, should_stop
         evaluation, data = state.experiment.evaluation, state.data
         self.metrics = set_metrics(
             evaluation.metrics,
@@ -55,64 +57,60 @@ class Validation:
         self._real: list[State] = []
         self._heldout: list[State] = []
 
-    def __call__(self, stop: Stop) -> dict[str, float] | None:
-        """Return results by name, as the evaluation stage calls them; None if a stop was asked for meanwhile."""
+    def __call__(self) -> dict[str, float] | None:
+        """Return results by name, as the evaluation stage calls them; None if a stop is requested meanwhile."""
         count = self.state.experiment.training.evaluate_images
         with use_ema_weights(self.state, self.process) as model:
             try:
-                return (self._image_metrics(model, count, stop) if self.metrics else {}) | self._model_metrics(
-                    model, stop
-                )
+                return (self._image_metrics(model, count) if self.metrics else {}) | self._model_metrics(model)
             except StoppedError:
                 return None
 
     def update_best(self, results: dict[str, float], step: int) -> bool:
-        """Take note of results in the state's `best`; return whether they are the best.
+        """Update the state's `best`; return whether these results are the best.
 
-        A best by another result begins anew: metrics and `training.monitor` decide no weight, and may have changed
-        since the checkpoint that the training goes on from.
+        If the monitored result has another name than before, earlier results are forgotten: metrics and
+        `training.monitor` may differ from those of the checkpoint that the training resumed from.
 
         Raises:
-            ConfigError: if the result that decides is not among them.
+            ConfigError: if the monitored result is not among `results`.
         """
         best, monitored = self.state.best, self._monitored_result(results)
         if best is None or best.by != monitored:
             best = self.state.best = BestResult(monitored)
         return best.update(results[best.by], step, higher=self.better[best.by] == "higher")
 
-    def _image_metrics(self, model: Model, count: int, stop: Stop) -> dict[str, float]:
+    def _image_metrics(self, model: Model, count: int) -> dict[str, float]:
         import numpy as np
 
         parts = [
-            sample_preview(model, self.state, range(start, min(start + _BATCH, count)), stop).numpy()
+            sample_preview(model, self.state, range(start, min(start + _BATCH, count)), self._should_stop).numpy()
             for start in range(0, count, _BATCH)
         ]
         images = ImageSet(f"step {self.state.step}", np.concatenate(parts))
         if not self._real:
             data, seed = self.state.data, self.state.experiment.seed
             held = sets.heldout(data, count, seed)
-            self._heldout = compute_states(
-                held, self.metrics, self._stored_features, on_progress=_make_stop_check(stop)
-            )
+            self._heldout = compute_states(held, self.metrics, self._stored_features, on_progress=self._check_stop)
             self._real = compute_states(
                 sets.reference(data),
                 self.metrics,
                 self._stored_features,
                 keep=True,
-                on_progress=_make_stop_check(stop),
+                on_progress=self._check_stop,
             )
-        generated_states = compute_states(images, self.metrics, self._cache, on_progress=_make_stop_check(stop))
+        generated_states = compute_states(images, self.metrics, self._cache, on_progress=self._check_stop)
         comparison = compare_states(generated_states, self._real, self._heldout, self.metrics, self._cache)
         self.better |= {name: self.metrics[index].better for name, index in comparison.origin.items()}
-        return {name: found.value for name, found in comparison.results.items()}
+        return {name: result.value for name, result in comparison.results.items()}
 
-    def _model_metrics(self, model: Model, stop: Stop) -> dict[str, float]:
-        judgement = evaluate_model(model, self.state.experiment, self.state.data, _make_stop_check(stop))
-        self.better |= judgement.better
-        return {name: found.value for name, found in judgement.results.items()}
+    def _model_metrics(self, model: Model) -> dict[str, float]:
+        model_results = evaluate_model(model, self.state.experiment, self.state.data, self._check_stop)
+        self.better |= model_results.better
+        return {name: result.value for name, result in model_results.results.items()}
 
     def _monitored_result(self, results: dict[str, float]) -> str:
-        """Return which result decides: the first, or the one that `training.monitor` names."""
+        """Return the name of the result that `training.monitor` selects: the first by default."""
         wanted = self.state.experiment.training.monitor
         matching = [name for name in results if wanted is None or name == wanted or name.startswith(f"{wanted}_")]
         if not matching:
@@ -121,19 +119,13 @@ class Validation:
             raise ConfigError("training", [Problem("training.monitor", message)])
         return matching[0]
 
-
-def _make_stop_check(stop: Stop) -> Callable[[int], None]:
-    """Return what is called between parts of the work, and gives up when a stop is asked for."""
-
-    def check(done: int) -> None:
-        if stop:
+    def _check_stop(self, done: int) -> None:
+        if self._should_stop():
             raise StoppedError
-
-    return check
 
 
 def save_best(state: TrainingState, run: Path) -> None:
-    """Write a checkpoint of this step as the best so far, in place of the one before: `<run>/best`."""
+    """Write the best checkpoint, `<run>/best`, in place of the previous one."""
     folder = run / "best"
     if not state.group.broadcast(is_complete(checkpoint_path(folder, state.step), "checkpoint")):
         state.save(folder, keep=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from noisette import Events, Experiment, NoisetteError, train
-from noisette.plugins.blame import describe_failure
+from noisette.plugins.failures import describe_failure
 from noisette.training.launch import EventWriter, PipeWriter
 from noisette.training.stop import STOP_SIGNALS
 

@@ -141,7 +141,7 @@ def _run() -> int | str | None:
 
 
 def _report_bug(error: Exception) -> int:
-    from noisette.plugins.blame import describe_failure
+    from noisette.plugins.failures import describe_failure
 
     traceback.print_exc()
     plugin = describe_failure(error)

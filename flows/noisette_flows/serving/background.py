@@ -6,7 +6,6 @@ So no number of a process that is long gone, and now another's, is taken for a s
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -16,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from noisette.storage import try_lock
 
 __all__ = ["FOLDER", "BackgroundServer", "RunningServer", "private_folder"]
 
@@ -62,7 +63,7 @@ class BackgroundServer:
         except OSError:
             return None
         try:
-            if _try_lock(handle):
+            if try_lock(handle):
                 return None
             return RunningServer(**json.loads(os.pread(handle, 4096, 0)))
         except (ValueError, TypeError):  # it is being started
@@ -77,7 +78,7 @@ class BackgroundServer:
         private_folder(self._file.parent)
         handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if not _try_lock(handle):
+            if not try_lock(handle):
                 return None
             os.ftruncate(handle, 0)
             with self.log.open("wb") as log:
@@ -119,15 +120,6 @@ def private_folder(folder: Path) -> None:
     """Make a folder that only its owner can look into; one that is there is closed to others."""
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
-
-
-def _try_lock(handle: int) -> bool:
-    """Lock a file; return whether nobody else had."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _signal(group: int, number: signal.Signals) -> None:

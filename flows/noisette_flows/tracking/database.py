@@ -9,12 +9,9 @@ that it names follow it.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import astuple, dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -24,7 +21,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from noisette import NoisetteError
-from noisette.storage import make_directory, sync
+from noisette.storage import lock_file, make_directory, sync
 from noisette_flows.tracking.sqlite import for_sqlalchemy, relocate
 
 __all__ = ["UnusableDatabaseError", "is_ready", "prepare", "store_id"]
@@ -84,7 +81,7 @@ def prepare(database: Path) -> Path | None:
     if is_ready(database):
         return None
     make_directory(database.parent)
-    with _lock(database):
+    with lock_file(database.with_name(f".{database.name}.lock")):
         if is_ready(database):  # another process has just made it
             return None
         aside = _set_aside(database) if _is_half_made(database) else None
@@ -94,16 +91,6 @@ def prepare(database: Path) -> Path | None:
         else:
             _make(database)
     return aside
-
-
-@contextmanager
-def _lock(database: Path) -> Iterator[None]:
-    handle = os.open(database.with_name(f".{database.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _connect(database: Path) -> sqlite3.Connection:

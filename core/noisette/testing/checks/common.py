@@ -9,7 +9,7 @@ import sys
 from pydantic import ValidationError
 
 from noisette.contracts import Plugin
-from noisette.plugins.faults import find_fault
+from noisette.plugins.discovery import find_fault
 from noisette.testing.check import Skip, fail, require
 from noisette.testing.options import format_plugin, with_options
 

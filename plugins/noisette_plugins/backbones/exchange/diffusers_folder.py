@@ -22,7 +22,7 @@ from noisette_plugins.backbones.exchange.diffusers_unet import (
     parse_unet,
     to_diffusers,
 )
-from noisette_plugins.backbones.exchange.reading import UNet2D, read_json, read_tensors
+from noisette_plugins.backbones.exchange.foreign_config import UNet2D, read_json, read_tensors
 
 __all__ = ["export_unet", "load_diffusers"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from noisette import DataError
-from noisette_plugins.backbones.exchange.reading import Scheduler
+from noisette_plugins.backbones.exchange.foreign_config import Scheduler
 from noisette_plugins.schedules import Cosine, Linear, Quadratic, ScaledLinear, Sigmoid
 
 __all__ = ["find_schedule", "parse_scheduler", "scheduler_config"]

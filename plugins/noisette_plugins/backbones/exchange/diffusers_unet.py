@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from noisette import Backbone, DataError, Shape
-from noisette_plugins.backbones.exchange.reading import UNet2D
+from noisette_plugins.backbones.exchange.foreign_config import UNet2D
 
 __all__ = ["UNetLike", "from_diffusers", "make_config", "parse_unet", "to_diffusers"]
 

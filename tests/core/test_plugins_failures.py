@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.packages import RALSTON, Site
 
-from noisette.plugins import Registry, blame
-from noisette.plugins.blame import describe_failure
+from noisette.plugins import Registry, failures
+from noisette.plugins.failures import describe_failure
 
 DEFECT = RALSTON.replace("        yield x\n", "        yield x / len(self.name[:0])\n")
 
@@ -16,7 +16,7 @@ def known(site: Site, monkeypatch: pytest.MonkeyPatch) -> Registry:
     assert DEFECT != RALSTON
     site.install("acme-ralston", DEFECT)
     registry = site.registry()
-    monkeypatch.setattr(blame, "registry", lambda: registry)
+    monkeypatch.setattr(failures, "registry", lambda: registry)
     return registry
 
 

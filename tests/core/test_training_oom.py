@@ -6,7 +6,7 @@ import pytest
 from support.tiny import tiny, write_prepared
 
 from noisette import DataError, train
-from noisette.training.memory import explain_out_of_memory
+from noisette.training.oom import explain_out_of_memory
 
 TOO_LARGE = (
     "{name: unet, channels: 1000000000, groups: 1}",
