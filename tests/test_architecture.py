@@ -39,12 +39,12 @@ def lint_imports(repository: Path) -> subprocess.CompletedProcess[str]:
 def test_the_layers_hold() -> None:
     done = lint_imports(REPOSITORY)
     assert done.returncode == 0, done.stdout
-    assert "Contracts: 4 kept, 0 broken." in done.stdout
+    assert "Contracts: 5 kept, 0 broken." in done.stdout
 
 
 BROKEN = {
     "core/noisette/lazy.py": ("noisette_plugins.samplers", "mlflow", "noisette.training.engine"),
-    "plugins/noisette_plugins/samplers/ddim.py": ("noisette_flows",),
+    "plugins/noisette_plugins/samplers/ddim.py": ("noisette_flows", "noisette.storage"),
     "flows/noisette_flows/__init__.py": ("torch", "noisette_plugins"),
 }
 
@@ -58,12 +58,13 @@ def test_control_every_forbidden_import_is_seen(tmp_path: Path) -> None:
             module.writelines(f"\nimport {name}\n" for name in names)
     done = lint_imports(tmp_path)
     assert done.returncode == 1
-    assert "Contracts: 0 kept, 4 broken." in done.stdout
+    assert "Contracts: 0 kept, 5 broken." in done.stdout
     for chain in (
         r"noisette\.lazy -> noisette_plugins\.samplers",
         r"noisette\.lazy -> mlflow",
         r"noisette\.lazy -> noisette\.training\.engine",
         r"noisette_plugins\.samplers\.ddim -> noisette_flows",
+        r"noisette_plugins\.samplers\.ddim -> noisette\.storage",
         r"noisette_flows -> torch",
         r"noisette_flows -> noisette_plugins",
     ):

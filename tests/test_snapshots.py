@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 import noisette
 import noisette.hooks
+import noisette.plugin_api
 import noisette.testing
 from noisette.storage import MANIFEST
 from noisette_flows.cli import app
@@ -91,7 +92,7 @@ def signature(function: Callable[..., Any]) -> str:
 
 
 def test_the_public_names(compare: Compare) -> None:
-    compare("names", public(noisette, noisette.testing))
+    compare("names", public(noisette, noisette.plugin_api, noisette.testing))
 
 
 def test_the_hooks(compare: Compare) -> None:

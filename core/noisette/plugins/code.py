@@ -192,7 +192,7 @@ def _load_module(spec: ModuleSpec, without: tuple[str, ...]) -> _Module:
     with suppress(OSError, ValueError, TypeError):
         return _Module(**json.loads(cached.read_text(encoding="utf-8")))
     module = _parse(content, without)
-    with suppress(StorageError), atomic_write(cached) as temporary:
+    with suppress(OSError, StorageError), atomic_write(cached) as temporary:
         temporary.write_text(json.dumps(vars(module)), encoding="utf-8")
     return module
 

@@ -12,7 +12,7 @@ from noisette import Backbone, DataError, Shape
 if TYPE_CHECKING:
     from torch import nn
 
-    from noisette.contracts.backbone import Pretrained
+    from noisette.plugin_api import Pretrained
 
 __all__ = ["LinearAttentionUNet"]
 

@@ -12,8 +12,7 @@ from noisette import Backbone, Shape
 if TYPE_CHECKING:
     from torch import nn
 
-    from noisette.checkpoint import Checkpoint
-    from noisette.contracts.backbone import Pretrained
+    from noisette.plugin_api import Checkpoint, Pretrained
     from noisette_plugins.backbones.unet_design import Design
 
 __all__ = ["UNet"]

@@ -122,7 +122,7 @@ def fetch_published_file(name: str, folder: Path, urls: Iterable[str], md5: str,
     Raises:
         DataError: if it cannot be had; says how to get it by hand.
     """
-    from noisette.data.download import fetch
+    from noisette.plugin_api import fetch
 
     try:
         return fetch(list(urls), folder / name, md5=md5)

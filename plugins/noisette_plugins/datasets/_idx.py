@@ -88,7 +88,7 @@ class IdxDataset(Dataset):
         return found
 
     def _cached(self, name: str, cache: Path) -> bytes:
-        from noisette.data.download import fetch
+        from noisette.plugin_api import fetch
 
         target = cache / self.torchvision_name / "raw" / f"{name}.gz"
         if target.is_file():  # then torchvision, which takes seconds to import, is not needed

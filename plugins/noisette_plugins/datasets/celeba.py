@@ -48,7 +48,7 @@ class CelebA(Dataset):
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
         """Yield the faces from a number on."""
-        from noisette.data.decode import decode_image
+        from noisette.plugin_api import decode_image
 
         names = self._names(split, cache)[start:]
         with self._reading(cache) as read:

@@ -96,7 +96,7 @@ class Cifar10(Dataset):
 
     def _archive(self, cache: Path) -> Path:
         """Return the archive, verified, from `path` or by download."""
-        from noisette.data.download import fetch
+        from noisette.plugin_api import fetch
 
         if self.path is None:
             return fetch(self._urls(), cache / self.name / _ARCHIVE, md5=self.md5)

@@ -48,7 +48,7 @@ class Flowers102(Dataset):
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the photographs in the order of their numbers."""
-        from noisette.data.decode import read_image
+        from noisette.plugin_api import read_image
 
         labels, folder = self._table(_LABELS, "labels", cache), self._images(cache)
         for number in sorted(self._numbers(split, cache)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from noisette import DataError, Dataset
-from noisette.extras import install_command
+from noisette.plugin_api import install_command
 
 if TYPE_CHECKING:
     from noisette import Example, Split
@@ -41,8 +41,8 @@ class HuggingFace(Dataset):
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the rows of a split in their order."""
-        from noisette.contracts import Example
-        from noisette.data.decode import decode_image, read_image
+        from noisette import Example
+        from noisette.plugin_api import decode_image, read_image
 
         table = self._table(split)
         column = self._column(table)
@@ -71,7 +71,7 @@ class HuggingFace(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of a local folder."""
-        from noisette.data.files import hash_listing, is_folder
+        from noisette.plugin_api import hash_listing, is_folder
 
         folder = Path(self.path).expanduser()
         return hash_listing(folder) if is_folder(folder) else ""

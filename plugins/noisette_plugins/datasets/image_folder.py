@@ -14,7 +14,7 @@ from noisette import DataError, Dataset, Example
 
 if TYPE_CHECKING:
     from noisette import Split
-    from noisette.data.files import FileEntry
+    from noisette.plugin_api import FileEntry
 
 __all__ = ["ImageFolder"]
 
@@ -56,7 +56,7 @@ class ImageFolder(Dataset):
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the folders that have files in them, in natural order; empty without `labels`."""
-        from noisette.data.files import natural_key
+        from noisette.plugin_api import natural_key
 
         if not self.labels:
             return ()
@@ -69,7 +69,7 @@ class ImageFolder(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing: names, sizes and times of change."""
-        from noisette.data.files import hash_listing
+        from noisette.plugin_api import hash_listing
 
         return hash_listing(self._require_folder())
 
@@ -77,12 +77,12 @@ class ImageFolder(Dataset):
         return self.path.expanduser()
 
     def _entries(self) -> Iterator[FileEntry]:
-        from noisette.data.files import iter_files
+        from noisette.plugin_api import iter_files
 
         yield from iter_files(self._require_folder())
 
     def _require_folder(self) -> Path:
-        from noisette.data.files import is_folder
+        from noisette.plugin_api import is_folder
 
         if not is_folder(self._root()):
             raise DataError(f"{self.name}: expected a folder at {self._root()}; there is none (dataset.path)")
@@ -93,7 +93,7 @@ class ImageFolder(Dataset):
         return number < self.held_out * 2**64
 
     def _example(self, entry: FileEntry, numbers: dict[str, int]) -> Example:
-        from noisette.data.decode import read_image, to_printable
+        from noisette.plugin_api import read_image, to_printable
 
         source, folder = to_printable(entry.name), _folder(entry.name)
         if entry.fault:
@@ -105,7 +105,7 @@ class ImageFolder(Dataset):
 
 def _folder(name: str) -> str:
     """Return the first folder on the way to a file, as text that can be printed; "" for a file on top."""
-    from noisette.data.decode import to_printable
+    from noisette.plugin_api import to_printable
 
     first, slash, _ = name.partition("/")
     return to_printable(first) if slash else ""

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from pydantic import Field
 
 from noisette import DataError, Dataset
-from noisette.extras import install_command
+from noisette.plugin_api import install_command
 
 if TYPE_CHECKING:
     from noisette import Example, Split
@@ -103,7 +103,7 @@ class Lsun(Dataset):
 
     def fingerprint(self) -> str:
         """Return a hash of the listing of exported folders, or sizes and times of the databases."""
-        from noisette.data.files import hash_listing
+        from noisette.plugin_api import hash_listing
 
         facts = []
         for split in ("train", "test"):
@@ -116,9 +116,8 @@ class Lsun(Dataset):
         return " ".join(facts)
 
     def _iter_folder(self, folder: Path, start: int) -> Iterator[Example]:
-        from noisette.contracts import Example
-        from noisette.data.decode import read_image, to_printable
-        from noisette.data.files import iter_files
+        from noisette import Example
+        from noisette.plugin_api import iter_files, read_image, to_printable
 
         for entry in islice(iter_files(folder), start, None):
             source = to_printable(entry.name)
@@ -128,7 +127,7 @@ class Lsun(Dataset):
                 yield read_image(folder / entry.name)._replace(source=source)
 
     def _iter_database(self, folder: Path, split: Split, start: int) -> Iterator[Example]:
-        from noisette.data.decode import decode_image
+        from noisette.plugin_api import decode_image
 
         database = _open_database(folder)
         with database.begin(buffers=False) as transaction:
@@ -171,7 +170,7 @@ class Lsun(Dataset):
 
     def _download(self, split: str, folder: Path) -> Path:
         """Return a database in the cache; its archive, which is as large, is removed when it is unpacked."""
-        from noisette.data.download import fetch
+        from noisette.plugin_api import fetch
         from noisette_plugins.datasets._common import unpack_archive
 
         target = folder / f"{self._name(split)}_lmdb"

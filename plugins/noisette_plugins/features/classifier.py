@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from noisette.contracts.features import Classifier as Logits
-    from noisette.contracts.features import Extractor
-    from noisette.contracts.images import LabelledImages
+    from noisette.plugin_api import Classifier as Logits
+    from noisette.plugin_api import Extractor, LabelledImages
     from noisette_plugins.features.classifier_store import TrainedClassifier
 
 __all__ = ["Classifier"]

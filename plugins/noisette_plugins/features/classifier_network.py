@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisette.contracts.images import LabelledImages
-from noisette.diffusion.noise import derive_seed, seeded_generator
+from noisette.plugin_api import LabelledImages, derive_seed, seeded_generator
 
 __all__ = ["SmallClassifier", "accuracy", "train_classifier"]
 

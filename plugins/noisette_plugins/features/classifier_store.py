@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.torch import load, save
 
-from noisette import DataError
-from noisette.errors import StorageError
-from noisette.storage import committed, digest, verify
+from noisette import DataError, StorageError
+from noisette.plugin_api import committed, digest, verify
 from noisette_plugins.features.classifier_network import SmallClassifier, accuracy, train_classifier
 from noisette_plugins.features.extractor import build_with_weights
 
 if TYPE_CHECKING:
-    from noisette.contracts.images import LabelledImages
+    from noisette.plugin_api import LabelledImages
 
 __all__ = ["TrainedClassifier", "load_or_train"]
 

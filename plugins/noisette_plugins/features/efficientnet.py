@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from noisette.contracts.features import Classifier, Extractor
+    from noisette.plugin_api import Classifier, Extractor
     from noisette_plugins.features.efficientnet_network import EfficientNetLite
 
 __all__ = ["EfficientNetLite0"]

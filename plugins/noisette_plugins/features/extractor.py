@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from noisette import DataError
 
 if TYPE_CHECKING:
-    from noisette.contracts.features import Extractor
+    from noisette.plugin_api import Extractor
 
 __all__ = ["build_with_weights", "extractor", "fold"]
 

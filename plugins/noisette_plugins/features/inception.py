@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from noisette.contracts.features import Classifier, Extractor
+    from noisette.plugin_api import Classifier, Extractor
     from noisette_plugins.features.inception_network import InceptionV3
 
 __all__ = ["Inception"]
@@ -129,8 +129,7 @@ class Inception(Features):
         return self.weights is not None and self.weights.suffix == ".safetensors"
 
     def _download(self) -> Path:
-        from noisette.data.download import fetch
-        from noisette.storage import cache_directory
+        from noisette.plugin_api import cache_directory, fetch
 
         return fetch(_URLS, cache_directory() / "weights" / _FILE, sha256=_WEIGHTS.sha256, size=_BYTES)
 

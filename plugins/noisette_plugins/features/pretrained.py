@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from noisette.contracts.features import Extractor
+    from noisette.plugin_api import Extractor
 
 __all__ = ["Pretrained"]
 

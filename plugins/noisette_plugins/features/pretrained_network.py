@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from noisette import DataError
-from noisette.extras import install_command
+from noisette.plugin_api import install_command
 
 __all__ = ["load_timm_network", "load_transformers_network"]
 

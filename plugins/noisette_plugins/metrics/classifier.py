@@ -19,7 +19,7 @@ from noisette_plugins.metrics.feature_statistics import TensorCache, canonical_o
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["recognise"]
 

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
-from noisette.diffusion import derive_seed
+from noisette.plugin_api import derive_seed
 from noisette_plugins.metrics.feature_statistics import canonical_order, count
 from noisette_plugins.metrics.jackknife import scale_to_variance, sum_by_group
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["discrepancy", "polynomial"]
 

@@ -17,7 +17,7 @@ from noisette_plugins.metrics.feature_statistics import content_keys
 from noisette_plugins.metrics.jackknife import variance
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["merge_sums", "score", "sum_logits"]
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
-from noisette.diffusion import derive_seed
+from noisette.plugin_api import derive_seed
 from noisette_plugins.metrics.feature_statistics import TensorCache, canonical_order, require_same_length
 from noisette_plugins.metrics.frechet_distance import distance, double_count_correction, influences
 from noisette_plugins.metrics.gaussian import Gaussian
@@ -29,7 +29,7 @@ from noisette_plugins.metrics.neighbours import require_rows
 from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["extrapolate"]
 

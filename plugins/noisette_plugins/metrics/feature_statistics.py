@@ -12,7 +12,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from noisette import Batch, DataError
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = [
     "CHUNK",

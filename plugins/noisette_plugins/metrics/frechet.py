@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from noisette import Batch, Estimate, Metric
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["Frechet"]
 

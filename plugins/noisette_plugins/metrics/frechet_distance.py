@@ -38,7 +38,7 @@ from noisette_plugins.metrics.jackknife import scale_to_variance, sum_by_group
 from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["distance", "double_count_correction", "frechet", "influences"]
 

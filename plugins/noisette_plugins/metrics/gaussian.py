@@ -14,7 +14,7 @@ from torch import Tensor
 from noisette_plugins.metrics.feature_statistics import CHUNK, gram, matmul_lower, merge_moments, moments
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["ZERO", "Gaussian", "Root"]
 

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from noisette import Batch, Curve, Estimate, ModelMetric
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["Likelihood"]
 

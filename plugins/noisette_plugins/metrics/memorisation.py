@@ -21,7 +21,7 @@ from noisette_plugins.metrics.jackknife import (
 from noisette_plugins.metrics.neighbours import iter_distance_blocks, nearest, require_rows
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["Distances", "chance_nearer", "distances", "mean_distance", "memorised_share", "nearest_neighbours"]
 

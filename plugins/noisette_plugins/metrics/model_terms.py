@@ -10,16 +10,11 @@ import torch
 from torch import Tensor
 
 from noisette import Curve, DataError, Estimate, Noise
-from noisette.diffusion import derive_seed
-from noisette.diffusion.bound import get_bound
-from noisette.diffusion.noise import seeded_generator
-from noisette.model.conditioning import downsample, upsample
-from noisette.pixels import to_unit
+from noisette.plugin_api import derive_seed, downsample, get_bound, seeded_generator, to_unit, upsample
 
 if TYPE_CHECKING:
     from noisette import Batch
-    from noisette.contracts.metric import State
-    from noisette.contracts.model import EvaluatedModel
+    from noisette.plugin_api import EvaluatedModel, State
 
 __all__ = [
     "SpanOutput",

@@ -10,7 +10,7 @@ from noisette import Estimate, Neighbours
 from noisette_plugins.metrics.feature_rows import FeatureRows
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["Nearest"]
 

@@ -16,7 +16,7 @@ from noisette import DataError
 from noisette_plugins.metrics.feature_statistics import TensorCache, count, require_same_length
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["iter_distance_blocks", "nearest", "nearest_within", "require_rows", "rounding_tolerance"]
 

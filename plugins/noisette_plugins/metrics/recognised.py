@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from noisette import Batch, Estimate, Metric
 
 if TYPE_CHECKING:
-    from noisette.contracts.metric import State
+    from noisette.plugin_api import State
 
 __all__ = ["Recognised"]
 

@@ -53,7 +53,7 @@ class DDPM(Sampler):
             return sqrt(least)
         if self.variance == "fixed-large":
             return sqrt(process.step_variance(t, s))
-        from noisette.diffusion.prediction import log_variance
+        from noisette.plugin_api import log_variance
 
         return (log_variance(pred.variance_fraction, process, t, s) / 2).exp()
 

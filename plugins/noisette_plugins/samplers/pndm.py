@@ -13,8 +13,7 @@ from noisette import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette import Denoiser, Noise
-    from noisette.diffusion import Process
+    from noisette import Denoiser, Noise, Process
 
 __all__ = ["PNDM"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from noisette import PluginError, Schedule
-from noisette.config import ScheduleRef
+from noisette.plugin_api import ScheduleRef
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,6 +1,6 @@
 """Networks from and for other libraries, as files: what they are called there, and what must be refused.
 
-Reading gives a `noisette.contracts.backbone.Pretrained`; nothing here needs the other library to be installed.
+Reading gives a `noisette.plugin_api.Pretrained`; nothing here needs the other library to be installed.
 
     from noisette_plugins.backbones.exchange import export_pipeline, load_diffusers, load_lucidrains
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from noisette.lazy import exports
+from noisette.plugin_api import exports
 
 if TYPE_CHECKING:
     from noisette_plugins.backbones.exchange.diffusers_folder import export_unet, load_diffusers

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noisette import Backbone, DataError, Shape
-from noisette.contracts.backbone import Pretrained
+from noisette.plugin_api import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_process import parse_scheduler
 from noisette_plugins.backbones.exchange.diffusers_unet import (
     UNetLike,

@@ -11,10 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from noisette import DataError, StorageError
-from noisette.checkpoint import Checkpoint
-from noisette.model.conditioning import Conditioning
-from noisette.training import Model
+from noisette import DataError, Model, StorageError
+from noisette.plugin_api import Checkpoint, Conditioning
 from noisette_plugins.backbones.exchange.diffusers_folder import export_unet
 from noisette_plugins.backbones.exchange.diffusers_process import scheduler_config
 from noisette_plugins.backbones.exchange.diffusers_unet import UNetLike

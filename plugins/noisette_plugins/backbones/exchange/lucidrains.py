@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from noisette import Backbone, DataError
-from noisette.contracts.backbone import Pretrained
+from noisette.plugin_api import Pretrained
 from noisette_plugins.backbones.exchange.diffusers_process import find_schedule
 from noisette_plugins.backbones.exchange.foreign_config import read_archive, read_tensors
 
