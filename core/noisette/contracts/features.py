@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from noisette.contracts.plugin import Plugin
 from noisette.errors import DataError
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from noisette.contracts.images import LabelledImages
 
-    Extractor = Callable[[Tensor], Tensor]
-    Classifier = Callable[[Tensor], Tensor]
+__all__ = ["Classifier", "Extractor", "Features"]
 
-__all__ = ["Features"]
+Extractor: TypeAlias = "Callable[[Tensor], Tensor]"
+Classifier: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
 class Features(Plugin):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import Field, PositiveInt
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from noisette.contracts.model import EvaluatedModel
 
-    State = dict[str, Tensor]
+__all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric", "Neighbours", "State"]
 
-__all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric", "Neighbours"]
+State: TypeAlias = "dict[str, Tensor]"
 
 
 class _ValueWithStderr(NamedTuple):

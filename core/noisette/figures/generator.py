@@ -15,7 +15,7 @@ from torch import Tensor
 
 from noisette.checkpoint import Checkpoint
 from noisette.config import Experiment
-from noisette.config.agreement import cap_steps
+from noisette.config.consistency import cap_steps
 from noisette.config.reference import make_plugin
 from noisette.contracts import Sampler
 from noisette.diffusion.denoiser import Denoiser
