@@ -23,7 +23,7 @@ from benchmarks.setting import Setting, Work
 from benchmarks.table import markdown, ms, times
 from benchmarks.timing import compare_times, summary
 
-TITLE = "Training step, each in a process of its own"
+TITLE = "Training step in separate processes"
 
 _OWN = "noisette"
 
@@ -101,7 +101,7 @@ def table(result: dict[str, Any]) -> list[str]:
         [name, ms(taken["p20_ms"]), ms(taken["median_ms"]), times(result["ratios"].get(name))]
         for name, taken in result["times"].items()
     ]
-    return markdown(["arm", "ms (p20)", "ms (median)", "noisette is faster by"], rows)
+    return markdown(["arm", "ms (p20)", "ms (median)", "speed-up of noisette"], rows)
 
 
 if __name__ == "__main__":

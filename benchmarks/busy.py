@@ -19,7 +19,7 @@ from benchmarks.orchestration import environment
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
 
-TITLE = "Beside other work"
+TITLE = "On a busy machine"
 
 _CONFIG = Path(__file__).parent.parent / "configs" / "digits.yaml"
 _BUSY = 2  # processes
@@ -86,5 +86,5 @@ def table(result: dict[str, Any]) -> list[str]:
         more = "more than " if ratio > 0.99 * result["patience"] else ""
         rows.append([name, f"{alone:.0f}", f"{more}{busy:.0f}", f"{more}{ratio:.1f}"])
     return markdown(
-        ["run of 300 steps, 7 samplers", "seconds alone", f"beside {_BUSY} busy processes", "ratio"], rows
+        ["run of 300 steps, 7 samplers", "seconds alone", f"next to {_BUSY} busy processes", "ratio"], rows
     )

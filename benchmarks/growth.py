@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.setting import Setting, Work
 from benchmarks.table import markdown, ms
 
-TITLE = "Growth"
+TITLE = "Scaling"
 
 _POINTS = {
     "batch": [Work(batch=batch) for batch in (16, 32, 64)],
@@ -58,8 +58,8 @@ def table(result: dict[str, Any]) -> list[str]:
         for name, points in result.items()
         for p in points
     ]
-    head = ["series", "images", "batch", "channels", "ms a step (p20)", "peak MiB"]
-    return [*markdown(head, rows), "", "![Growth](images/benchmark-growth.png)"]
+    head = ["series", "images", "batch", "channels", "ms per step (p20)", "peak MiB"]
+    return [*markdown(head, rows), "", "![Scaling](images/benchmark-growth.png)"]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from benchmarks.noisette_arm import NoisetteArm
 from benchmarks.setting import Setting
 from benchmarks.table import markdown
 
-TITLE = "Loss after equal steps"
+TITLE = "Loss after the same number of steps"
 
 TOLERANCE = 0.02
 
@@ -50,11 +50,11 @@ def table(result: dict[str, Any]) -> list[str]:
     off = max(same) / min(same) - 1
     verdict = "within" if off <= result["tolerance"] else "NOT within"
     return [
-        f"{result['steps']} steps at {work['size']}x{work['size']}x{work['channels']}, batch {work['batch']}, rate "
-        "5e-4; the mean of the last quarter.",
+        f"{result['steps']} steps at {work['size']}x{work['size']}x{work['channels']}, batch {work['batch']}, "
+        "learning rate 5e-4; mean of the last quarter.",
         "",
-        *markdown(["arm", "loss", "against diffusers"], rows),
+        *markdown(["arm", "loss", "relative to diffusers"], rows),
         "",
-        f"The same network in bf16, in fp32 and in diffusers: {off:.2%} apart at most, {verdict} the tolerance of "
-        f"{result['tolerance']:.0%}. The other two are other architectures.",
+        f"The same network in bf16, in fp32 and in diffusers: at most {off:.2%} apart, {verdict} the tolerance of "
+        f"{result['tolerance']:.0%}. The other two have other architectures.",
     ]

@@ -55,8 +55,8 @@ def table(result: dict[str, Any]) -> list[str]:
     return [
         *markdown(["images", "peak MiB of the process", "MiB of images on disk"], rows),
         "",
-        "The images are written to a mapped file as they are drawn; its pages count as the process's as long as "
-        "nobody needs the memory.",
+        "Images are written to a memory-mapped file, whose pages count as memory of the process until the memory "
+        "is needed.",
     ]
 
 

@@ -18,7 +18,7 @@ from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionSco
 
 __all__ = ["compare_all", "measure", "ours", "rows", "state", "table"]
 
-TITLE = "Values beside the public tools'"
+TITLE = "Values compared with the public tools"
 PAGE = "metrics.md"
 
 Row = dict[str, Any]
@@ -72,11 +72,11 @@ def _frechet(quick: bool) -> Iterator[Row]:
         some[:, 5] = some[:, 4]
     sets = {
         "more images than dimensions": (x, y),
-        "fewer": (x[: d // 2], y),
-        "fewer in both": (x[: d // 2], y[: d // 4]),
-        "features that are constant or twice there": (dead, also),
+        "fewer images": (x[: d // 2], y),
+        "fewer images in both sets": (x[: d // 2], y[: d // 4]),
+        "constant and duplicated features": (dead, also),
         "a set and itself": (y, y),
-        "a set of few and itself": (y[: d // 4], y[: d // 4]),
+        "a small set and itself": (y[: d // 4], y[: d // 4]),
         "2 images": (x[:2], y),
         "1 image": (x[:1, :32], y[:, :32]),  # of 256 dimensions scipy's root of NaN did not come back
     }
@@ -150,7 +150,7 @@ def table(found: list[Row]) -> list[str]:
     agreeing = [row for row in found if _difference(row) is not None and _difference(row) < _SAME]
     others = [row for row in found if row not in agreeing]
     equal = markdown(
-        ["metric", "features", "tool", "noisette", "the tool", "relative difference"],
+        ["metric", "features", "tool", "noisette", "tool's value", "relative difference"],
         [
             [row["metric"], row["features"], row["tool"], _format_value(row["ours"]), _format_value(row["theirs"]),
              f"{_difference(row):.0e}"]
@@ -158,15 +158,15 @@ def table(found: list[Row]) -> list[str]:
         ],
     )  # fmt: skip
     apart = markdown(
-        ["metric", "features", "tool", "noisette", "± error", "the tool", "± its deviation"],
+        ["metric", "features", "tool", "noisette", "± error", "tool's value", "± standard deviation"],
         [
             [row["metric"], row["features"], row["tool"], _format_value(row["ours"]), _error(row["ours"]),
              _format_value(row["theirs"]), "" if row["deviation"] is None else f"{row['deviation']:.3g}"]
             for row in others
         ],
     )  # fmt: skip
-    head = "The same features, given to noisette and to the tools; the same to 1e-6:"
-    return [head, "", *equal, "", "And where they differ:", "", *apart]
+    head = "Same features, equal to 1e-6:"
+    return [head, "", *equal, "", "Different values:", "", *apart]
 
 
 def _difference(row: Row) -> float | None:

@@ -55,8 +55,8 @@ def table(found: dict[str, Any]) -> list[str]:
     return [
         *markdown(["statistics of", *(f"MiB for {int(count):,} images" for count in counts)], lines),
         "",
-        "`kid` keeps the features of all images, which precision and recall, density and coverage, nearest and "
-        "frechet-infinity share.",
+        "`kid` keeps the features of all images, and shares them with `precision-recall`, `density-coverage`, "
+        "`nearest` and `frechet-infinity`.",
     ]
 
 

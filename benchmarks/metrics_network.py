@@ -142,18 +142,24 @@ def table(found: dict[str, Any]) -> list[str]:
          f"{found['apart'][arm]:.1e}"]
         for arm, taken in found["times"].items()
     ]  # fmt: skip
-    head = ["extractor", "ms an image (p20)", "ms (median)", "noisette is faster by", "off by, in deviations"]
+    head = [
+        "extractor",
+        "ms per image (p20)",
+        "ms (median)",
+        "speed-up of noisette",
+        "error, in standard deviations",
+    ]
     moved = [
         [name, f"{one['fp32']:.4g}", f"{one['stderr']:.2g}", f"{one['bf16']:.4g}",
          f"{abs(one['bf16'] - one['fp32']) / one['stderr']:.2f}" if one["stderr"] else ""]
         for name, one in found["moved"].items()
     ]  # fmt: skip
     return [
-        f"Inception with random weights, {found['images']} images at once.",
+        f"Inception with random weights, {found['images']} images per batch.",
         "",
         *markdown(head, lines),
         "",
-        "What bf16 would do to the metrics, over EfficientNet-Lite0's trained weights:",
+        "Effect that bf16 would have on the metrics, with EfficientNet-Lite0's trained weights:",
         "",
-        *markdown(["metric", "fp32", "± error", "bf16", "moved by, in errors"], moved),
+        *markdown(["metric", "fp32", "± error", "bf16", "difference, in errors"], moved),
     ]

@@ -76,8 +76,8 @@ def _frechet(x: Tensor, y: Tensor) -> dict[str, Arms]:
     many |= {name: lambda tool=tool: tool(sets, y) for name, tool in peers.frechet_of_many().items()}
     return {
         "frechet": whole,
-        "frechet, the value without its error": {**whole, _OWN: lambda: _value_alone(x, y)},
-        f"frechet, {_SETS} sets and one reference": many,
+        "frechet, value without its error": {**whole, _OWN: lambda: _value_alone(x, y)},
+        f"frechet, {_SETS} sets against one reference": many,
     }
 
 
@@ -108,5 +108,5 @@ def table(found: dict[str, Any]) -> list[str]:
     return [
         what,
         "",
-        *markdown(["metric", "tool", "ms (p20)", "ms (median)", "noisette is faster by"], lines),
+        *markdown(["metric", "tool", "ms (p20)", "ms (median)", "speed-up of noisette"], lines),
     ]

@@ -122,9 +122,9 @@ def table(result: dict[str, Any]) -> list[str]:
         "",
         *markdown(["way", "seconds"], rows),
         "",
-        f"Of the training's own thread listeners take {result['listening_share']:.2%}. Whole trainings under the "
-        f"flow take {result['whole_ratio']:+.1%} (median of pairs), {result['least_ratio']:+.1%} (least against "
-        "least).",
+        f"Listeners take {result['listening_share']:.2%} of the training thread. A whole training in a "
+        f"flow takes {result['whole_ratio']:+.1%} (median of pairs), {result['least_ratio']:+.1%} (smallest "
+        "times).",
     ]
 
 

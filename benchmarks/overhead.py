@@ -18,7 +18,7 @@ from noisette_plugins.objectives import Eps
 from noisette_plugins.samplers import DDIM, DDPM
 from noisette_plugins.schedules import Linear
 
-TITLE = "Sampling loop, without a network"
+TITLE = "Sampling loop without a network"
 
 
 class _Nothing(nn.Module):
@@ -81,5 +81,5 @@ def table(result: dict[str, Any]) -> list[str]:
                 times(result["ratios"][name]),
             ]
         )
-    head = ["sampler", "noisette, ms a step (p20)", "diffusers, ms a step (p20)", "noisette is faster by"]
+    head = ["sampler", "noisette, ms per step (p20)", "diffusers, ms per step (p20)", "speed-up of noisette"]
     return [f"Batch 1, {result['steps']} steps.", "", *markdown(head, rows)]

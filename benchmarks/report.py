@@ -1,4 +1,4 @@
-"""The page of docs: a section a measurement, generated from the JSON of a run."""
+"""The page of docs, one section per measurement, generated from the JSON of a run."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ MEASUREMENTS: dict[str, Any] = {
 }
 
 PAGES = ("benchmarks.md", "metrics.md")
-"""The pages of docs; a measurement says which it belongs to, if not to the first."""
+"""The pages of docs; a measurement names its page if it is not the first."""
 
 _BEGIN, _END = "<!-- measured -->", "<!-- end -->"
 
 
 def page_of(name: str) -> str:
-    """Return the page that a measurement stands on."""
+    """Return the page of a measurement."""
     found: str = getattr(MEASUREMENTS[name], "PAGE", PAGES[0])
     return found
 
@@ -73,7 +73,7 @@ def page(run: dict[str, Any], name: str = PAGES[0]) -> str:
 
 
 def write_page(run: dict[str, Any], path: Path) -> None:
-    """Put the measured part between its marks; what people wrote round it stays."""
+    """Replace the part between the marks of a page."""
     text = path.read_text(encoding="utf-8")
     head, rest = text.split(_BEGIN)
     tail = rest.split(_END)[1]

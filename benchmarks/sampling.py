@@ -15,7 +15,7 @@ from benchmarks.timing import compare_times, summary, time_interleaved
 from noisette.machine import Precision
 from noisette.sampling.loop import autocast_weight_cache
 
-TITLE = "Sampling, a network call"
+TITLE = "Network call of sampling"
 
 _BATCHES = (1, 4, 16, 64)
 
@@ -59,4 +59,4 @@ def table(result: dict[str, Any]) -> list[str]:
             shown = f"{name} (chose {measured['precision']})" if name == "noisette" else name
             ratio = measured["ratios"].get(name)
             rows.append([batch, shown, ms(taken["p20_ms"]), ms(taken["median_ms"]), times(ratio)])
-    return markdown(["batch", "arm", "ms (p20)", "ms (median)", "noisette is faster by"], rows)
+    return markdown(["batch", "arm", "ms (p20)", "ms (median)", "speed-up of noisette"], rows)

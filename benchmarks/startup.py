@@ -81,4 +81,4 @@ def _lines(output: Path | None) -> int:
 def table(result: dict[str, Any]) -> list[str]:
     """Return the lines of the report."""
     rows = [[way, f"{s:.2f}", f"{result['ratio'][way]:.1f}"] for way, s in result["median"].items()]
-    return markdown(["until", "seconds (median)", "times the import of torch"], rows)
+    return markdown(["start", "seconds (median)", "relative to importing torch"], rows)

@@ -56,14 +56,14 @@ def table(result: dict[str, Any]) -> list[str]:
                 times(fp32),
             ]
         )
-    head = ["arm", "parameters", "MFLOP an image", "ms (p20)", "ms (median)", "noisette is faster by"]
+    head = ["arm", "parameters", "MFLOP per image", "ms (p20)", "ms (median)", "speed-up of noisette"]
     share = result["ratios"][_FLOOR]["p20"], result["ratios_fp32"][_FLOOR_FP32]["p20"]
     return [
         f"{work['size']}x{work['size']}x{work['channels']}, batch {work['batch']}; noisette in "
-        f"{result['precision']}, as it chooses here.",
+        f"{result['precision']}, its choice on this machine.",
         "",
-        *markdown([*head, "noisette in fp32 by"], rows),
+        *markdown([*head, "speed-up in fp32"], rows),
         "",
-        f"noisette reaches {share[0]:.0%} of the floor's speed, in fp32 {share[1]:.0%} of that floor's. "
-        "`small` is another architecture: read it as quality a second, not like for like.",
+        f"noisette reaches {share[0]:.0%} of the floor's speed, and in fp32 {share[1]:.0%} of the fp32 floor's. "
+        "`small` is another architecture, so its times are not directly comparable.",
     ]

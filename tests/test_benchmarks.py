@@ -96,7 +96,7 @@ def test_the_floor_has_every_product_and_nothing_else(benchmarks: ModuleType) ->
 def test_targets_are_judged(benchmarks: ModuleType, reached: float, verdict: str) -> None:
     ratios = {"diffusers": {"p20": reached}}
     lines = benchmarks.report.targets({"training": {"ratios": ratios, "ratios_fp32": {}}})
-    assert lines[2:] == [f"| training step, against diffusers | at least 1.80x | {reached:.2f}x | {verdict} |"]
+    assert lines[2:] == [f"| training step, relative to diffusers | at least 1.80x | {reached:.2f}x | {verdict} |"]
     assert benchmarks.report.targets({}) == []
 
 

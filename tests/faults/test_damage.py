@@ -62,7 +62,7 @@ def missed(path: Path, damage: Damage, count: int, seed: int, read: Callable[[],
 
 @pytest.mark.parametrize(
     ("damage", "fault", "few", "many"),
-    [(flip, "a bit of a checkpoint's file flipped", 40, 400), (cut, "a file of a checkpoint cut short", 20, 100)],
+    [(flip, "a flipped bit in a checkpoint file", 40, 400), (cut, "a truncated checkpoint file", 20, 100)],
 )
 def test_all_damage_is_found(
     run: Path,
@@ -94,10 +94,10 @@ def test_all_damage_is_found(
         path.write_bytes(content)
     assert find_latest_checkpoint(run) == newest
     seen = {
-        "the file named": named,
-        "the checkpoint before it used": used,
-        "refused for sampling": refused,
-        "over files": ", ".join(path.name for path in files),
+        "file named": named,
+        "previous checkpoint used": used,
+        "refused by sampling": refused,
+        "files": ", ".join(path.name for path in files),
     }
     record(Result(SECTION, fault, count, found, seen, others(newest, run.parent, damage, count)))
     assert found == named == used == refused == count
@@ -126,8 +126,8 @@ def others(checkpoint: Checkpoint, folder: Path, damage: Damage, count: int) -> 
 
     save_file(tensors, bare)
     loads: dict[str, tuple[Path, Callable[[], dict[str, Tensor]]]] = {
-        "torch.load misses": (saved, lambda: torch.load(saved, weights_only=True)),
-        "bare safetensors miss": (bare, lambda: load_file(bare)),
+        "missed by torch.load": (saved, lambda: torch.load(saved, weights_only=True)),
+        "missed by plain safetensors": (bare, lambda: load_file(bare)),
     }
     return {what: f"{missed(path, damage, count, 13, read)} of {count}" for what, (path, read) in loads.items()}
 
@@ -164,9 +164,9 @@ def test_damaged_images_are_not_used(run: Path, times: Times, record: Record) ->
             except StorageError as error:
                 found += str(path) in str(error)
         path.write_bytes(content)
-    seen = {"refused, the file named": found, "in": "prepared images, samples"}
-    control = {"their sizes tell": f"{by_size} of {2 * count}"}
-    record(Result(SECTION, "a bit of images flipped", 2 * count, found, seen, control))
+    seen = {"refused, file named": found, "in": "prepared images, samples"}
+    control = {"detected by file sizes": f"{by_size} of {2 * count}"}
+    record(Result(SECTION, "a flipped bit in images", 2 * count, found, seen, control))
     assert found == 2 * count
 
 

@@ -161,7 +161,7 @@ def test_a_limit_on_the_size_of_files(begun: Path, tmp_path: Path, images: Path,
     seen = {
         "while writing": ", ".join(wrong),
         "exit code": ", ".join(map(str, codes)),
-        "goes through without the limit": f"{with_room} of {len(CASES)}",
+        "succeeds without the limit": f"{with_room} of {len(CASES)}",
     }
     record(Result(SECTION, "RLIMIT_FSIZE", len(CASES), held, seen, overwritten(tmp_path)))
     assert not any(wrong.values()), wrong
@@ -177,7 +177,7 @@ def overwritten(folder: Path) -> dict[str, str]:
     try:
         torch.load(saved, weights_only=True)
     except Exception:  # whatever torch says of half a file
-        return {"torch.save over the last good file leaves": "nothing that can be loaded"}
+        return {"after torch.save over the last good file": "no loadable file"}
     raise AssertionError("the control did not fail")
 
 
@@ -199,9 +199,9 @@ def test_a_full_disk(small_disk: Path, begun: Path, tmp_path: Path, images: Path
     seen = {
         "while writing": ", ".join(wrong),
         "exit code": ", ".join(map(str, codes)),
-        "goes through when there is room again": f"{with_room} of {len(CASES)}",
+        "succeeds once there is space": f"{with_room} of {len(CASES)}",
     }
-    record(Result(SECTION, "a tmpfs of 4 MB, full", len(CASES), held, seen))
+    record(Result(SECTION, "a full tmpfs of 4 MB", len(CASES), held, seen))
     assert not any(wrong.values()), wrong
     assert with_room == len(CASES)
 

@@ -109,8 +109,8 @@ def test_kills_of_preparation(images: Stage, tmp_path: Path, times: Times, recor
         same.append(images.run(root, root.parent / "again") == expected)
         assert not [*root.glob("data/.*")]
     broken = sum(map(unreadable, images.killed(tmp_path, took, times(2, 10), in_place_prepare_job)))
-    seen = {"left half written beside their place": left, "gone on with": began}
-    control = {"written in place, a kill left images that are cut short": f"{broken} of {len(same)}"}
+    seen = {"left a partial directory": left, "resumed from it": began}
+    control = {"truncated images if written in place": f"{broken} of {len(same)}"}
     record(Result(SECTION, "SIGKILL while preparing", len(same), sum(same), seen, control))
     assert all(same)
     assert broken
@@ -160,11 +160,11 @@ def test_kills_of_sampling(drawing: Stage, tmp_path: Path, times: Times, record:
         same.append(drawing.run(root, root.parent / "again") == expected)
         assert not [*root.glob("tiny-*/samples/.*")]
     seen = {
-        "went on behind kept batches": sum(number > 0 for number in batches),
-        "batches kept on average, of 24": f"{np.mean(batches):.1f}",
-        "a bit of the kept ones flipped, and drawn again": f"{sum(repaired)} of {len(repaired)}",
+        "resumed after stored batches": sum(number > 0 for number in batches),
+        "mean stored batches, of 24": f"{np.mean(batches):.1f}",
+        "flipped bit in a stored batch found and sampled again": f"{sum(repaired)} of {len(repaired)}",
     }
-    control = {"without hashes the flipped bit stays": f"{len(trusted) - sum(trusted)} of {len(trusted)}"}
+    control = {"flipped bit missed without hashes": f"{len(trusted) - sum(trusted)} of {len(trusted)}"}
     record(Result(SECTION, "SIGKILL while sampling", len(same), sum(same), seen, control))
     assert all(same)
     assert all(repaired)
@@ -203,10 +203,10 @@ def test_kills_of_evaluation(drawn_root: Path, tmp_path: Path, times: Times, rec
     healed = results["evaluate_job"] == report(tmp_path / "whole" / "runs")
     differs = results["unverified_evaluate_job"] != report(tmp_path / "whole" / "runs")
     seen = {
-        "went on with kept features": sum(number > 0 for number in features),
-        "a bit of kept features flipped, and computed again": f"{healed:d} of 1",
+        "resumed with stored features": sum(number > 0 for number in features),
+        "flipped bit in stored features found and computed again": f"{healed:d} of 1",
     }
-    control = {"without hashes the flipped bit moves a result": f"{differs:d} of 1"}
+    control = {"result changed by the flipped bit without hashes": f"{differs:d} of 1"}
     record(Result(SECTION, "SIGKILL while evaluating", len(same), sum(same), seen, control))
     assert all(same)
     assert healed

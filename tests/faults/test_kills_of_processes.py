@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 TWO = ("training.processes=2", "training.steps=60")
-VICTIMS = ("the one that was started", "torchrun", "a worker", "the other worker")
+VICTIMS = ("the main process", "torchrun", "a worker", "the other worker")
 
 
 def bits(root: Path) -> dict[str, str]:
@@ -79,6 +79,6 @@ def test_kills_of_one_of_several_processes(
         shutil.rmtree(folder)
     killed = ", ".join(VICTIMS[victim] for victim in sorted({*victims}))
     seen = {"killed": killed, "resumed before the end": resumed}
-    record(Result("Kills", "SIGKILL of one of the processes of a training in two", len(victims), same, seen))
+    record(Result("Kills", "SIGKILL of one process of a training in two processes", len(victims), same, seen))
     assert same == len(victims)
     assert resumed

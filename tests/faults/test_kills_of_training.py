@@ -131,7 +131,7 @@ def test_kills_inside_a_checkpoint_write(
             assert trial.end() == -signal.SIGKILL, (point, trial.text)
         trials.append(go_on(mine, folder, expected, overrides))
         assert trials[-1].mid_write == ("before" in point or "between" in point), point
-    keep(record, f"SIGKILL at a point of a checkpoint write ({', '.join(KILLS)})", trials)
+    keep(record, f"SIGKILL at a chosen point of a checkpoint write ({', '.join(KILLS)})", trials)
     judge(trials)
     assert all(trial.resumed_from > 0 for trial in trials)
 
@@ -151,14 +151,14 @@ def test_control_without_a_part_of_the_state_the_bits_differ(
             assert trial.end() == 0, trial.text
         differ += bits(mine) != expected
     seen = {"bits differ without": ", ".join(parts)}
-    record(Result(SECTION, "control: a part of the state forgotten after a SIGKILL", len(parts), differ, seen))
+    record(Result(SECTION, "control: a part of the state not restored after a SIGKILL", len(parts), differ, seen))
     assert differ == len(parts)
 
 
 def keep(record: Record, fault: str, trials: list[Killed]) -> None:
     seen = {
         "resumed from a step > 0": sum(trial.resumed_from > 0 for trial in trials),
-        "inside a checkpoint write": sum(trial.mid_write for trial in trials),
+        "during a checkpoint write": sum(trial.mid_write for trial in trials),
         "checkpoints committed before": sum(trial.announced for trial in trials),
         "of them lost": sum(trial.lost for trial in trials),
     }

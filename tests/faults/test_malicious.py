@@ -27,7 +27,7 @@ from noisette.storage import MANIFEST
 from noisette.storage.manifest import FileRecord, Manifest, sha256_of, write_manifest
 
 Record = Callable[[Result], None]
-SECTION = "Malice"
+SECTION = "Malicious files"
 
 
 class Evil:
@@ -89,7 +89,7 @@ Content = Callable[[Path, Path], None]
 CONTENTS: dict[str, Content] = {
     "a file of torch.save": as_torch,
     "a bare pickle": as_pickle,
-    "pickles under other names beside it": beside,
+    "pickles under other names next to it": beside,
     "a header of 2^62 bytes": giant_header,
     "a header of 90 megabytes": header_of_90_megabytes,
     "tensors beyond the end": offsets_outside,
@@ -99,10 +99,10 @@ CONTENTS: dict[str, Content] = {
 FILES: dict[str, Any] = {
     "path traversal": {"../../../outside": FileRecord(bytes=0, sha256="")},
     "an absolute path": {"/etc/hostname": FileRecord(bytes=0, sha256="")},
-    "a path with a zero": {"network\0.safetensors": FileRecord(bytes=0, sha256="")},
+    "a path with a null byte": {"network\0.safetensors": FileRecord(bytes=0, sha256="")},
 }
 ABOUT: dict[str, dict[str, Any]] = {
-    "a step that is none": {"step": "../../x"},
+    "an invalid step": {"step": "../../x"},
     "a negative step": {"step": -1},
     "images of a billion pixels": {"shape": [1, 10**9, 10**9]},
     "no experiment": {"experiment": None},
@@ -165,11 +165,11 @@ def test_control_the_checkpoint_as_it_was_is_used_and_the_pickle_would_run(
     refused, mark = refusals(checkpoint), tmp_path / "mark"
     pickle.loads(pickled(mark))
     seen = {
-        "refused as it was trained": len(refused),
-        "the pickle of these trials runs where pickles are read": mark.is_dir(),
+        "refused although valid": len(refused),
+        "the pickle runs in a reader that unpickles": mark.is_dir(),
     }
     record(
-        Result(SECTION, "control: a good checkpoint; a reader of pickles", 2, (not refused) + mark.is_dir(), seen)
+        Result(SECTION, "control: a valid checkpoint; an unpickling reader", 2, (not refused) + mark.is_dir(), seen)
     )
     assert not refused
     assert mark.is_dir()
@@ -187,7 +187,7 @@ def test_what_an_attacker_puts_into_a_file_is_refused(
         told[what] = refusals(checkpoint)
         shutil.rmtree(run)
         shutil.move(tmp_path / "kept", run)
-    keep(record, "a file of a checkpoint is something else, its hash right", told, mark)
+    keep(record, "a replaced checkpoint file with a matching hash", told, mark)
     assert all("sampling" in said for said in told.values()), told
     assert all("\n" not in text for said in told.values() for text in said.values()), told
     assert not mark.exists()
@@ -208,7 +208,7 @@ def test_what_an_attacker_writes_into_a_manifest_is_refused(
     told["ten million brackets"] = refusals(checkpoint)
     os.truncate(checkpoint.directory / MANIFEST, 10 * 2**30)
     told["ten gigabytes"] = refusals(checkpoint)
-    keep(record, "a manifest says something else, its seal right", told, mark)
+    keep(record, "a changed manifest with a matching seal", told, mark)
     assert all("sampling" in said for said in told.values()), told
     assert all("\n" not in text for said in told.values() for text in said.values()), told
 

@@ -46,7 +46,7 @@ def told(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
 
 
 WAYS = {
-    "a constant rate": (),
+    "a constant learning rate": (),
     "a warm-up": ("training.lr_warmup_steps=30",),
     "dropout and flips": ("backbone.dropout=0.2", "training.random_flip=true"),
     "antithetic steps": ("training.timestep_sampler=antithetic",),
@@ -75,12 +75,12 @@ def test_more_steps_go_on_where_fewer_ended(
         assert plan_stages(training("training.steps=24", *options), root)[1].finished
     control, begun = trained(root, "training.steps=24", "training.lr_schedule=linear")
     seen = {
-        "went on behind the shorter run": went_on,
-        "equal to a run straight through": same,
+        "resumed from the shorter run": went_on,
+        "equal to an uninterrupted run": same,
         "with": ", ".join(ways),
     }
-    against = {"with a rate that decays over the steps the bits differ": f"{int(control != straight)} of 1"}
-    record(Result(SECTION, "16 steps, then 24 of the same", len(ways), min(same, went_on), seen, against))
+    against = {"bits differ with a decaying learning rate": f"{int(control != straight)} of 1"}
+    record(Result(SECTION, "16 steps, then 24, same settings", len(ways), min(same, went_on), seen, against))
     assert same == went_on == len(ways)
     assert control != straight
 
@@ -115,11 +115,11 @@ def test_another_course_begins_anew_beside_the_first_and_says_why(
     right += begun == 0 and f"{run} differs in training.lr_schedule, training.steps" in told()
     assert find_finished_checkpoint(run, 4), "the first is as it was"
     seen = {
-        "began at step 0, naming the keys": ", ".join(
+        "started at step 0, naming the keys": ", ".join(
             [*changes.values(), "training.lr_schedule and training.steps"]
         )
     }
-    record(Result(SECTION, "another option that decides a weight", len(changes) + 1, right, seen))
+    record(Result(SECTION, "a changed option that affects weights", len(changes) + 1, right, seen))
     assert right == len(changes) + 1
 
 
@@ -135,7 +135,7 @@ def test_a_checkpoint_put_into_another_run_is_refused(root: Path, record: Record
     record(
         Result(
             SECTION,
-            "the checkpoint of another run put into this one's place",
+            "a checkpoint replaced by that of another run",
             1,
             int(right),
             {"refused": said.partition("(")[2].partition(")")[0]},

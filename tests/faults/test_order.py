@@ -16,7 +16,7 @@ from support.reliability import Result
 from support.trial import start_trial
 
 Record = Callable[[Result], None]
-SECTION = "Order on the way to the disk"
+SECTION = "Write order"
 CALLS = "fsync,rename,renameat,renameat2,write,pwrite64,writev,ftruncate"
 CALL = re.compile(r"^(\d+) +(?:<\.\.\. )?(\w+)(?: resumed>|\()(.*)$")
 PATH = re.compile(r"<(/[^>]*)>|\"(/[^\"]*)\"")
@@ -117,8 +117,8 @@ def test_files_then_directory_then_name_then_folder(finished_root: Path, tmp_pat
     control_job = (job_without_fsync, prepare_job, tmp_path / "control" / "runs", ("preparation.limit=50",))
     calls = traced(tmp_path / "control", *control_job)
     blind = [fault for place in commits(calls) for fault in faults(calls, place)]
-    seen = {"in order": "each file, their directory, its new name, the folder above"}
-    control = {"with fsync left out the same check finds": f"{len(blind)} faults"}
+    seen = {"in order": "files, directory, rename, parent folder"}
+    control = {"found by the same check without fsync": f"{len(blind)} faults"}
     record(
         Result(SECTION, "strace of training, sampling and preparation", count, count - len(wrong), seen, control)
     )

@@ -35,12 +35,12 @@ def test_a_training_and_its_metrics_outlast_an_outage(
     told = {
         "metrics": sum(one.told for one in seen),
         "lost": sum(one.lost for one in seen),
-        "stored twice": sum(one.twice for one in seen),
-        "a step's cost, of that before": f"{slower:.3f}",
-        "share of the time in the tracker, at most": f"{max(one.blocked for one in seen):.5f}",
+        "duplicated": sum(one.twice for one in seen),
+        "step time relative to before": f"{slower:.3f}",
+        "most time share of the tracker": f"{max(one.blocked for one in seen):.5f}",
         "seconds from the last step to the end": f"{median(one.waited for one in seen):.1f}",
     }
-    control = {"lost when MLflow is called directly": f"{log_directly(server, fault, 9)} of 9"} if full else {}
+    control = {"lost with direct MLflow calls": f"{log_directly(server, fault, 9)} of 9"} if full else {}
     record(Result(OUTAGES, fault.name, trials, len(right), told, control))
     assert len(right) == trials, seen
     assert all(one.blocked < 0.05 for one in seen), seen

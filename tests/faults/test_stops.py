@@ -20,7 +20,7 @@ from noisette.layout import training_directory
 
 Record = Callable[[Result], None]
 Times = Callable[[int, int], int]
-SECTION = "Stops and owners"
+SECTION = "Stops and locks"
 MOST = 10.0
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
@@ -42,7 +42,7 @@ def stopped(folder: Path, number: int, after: float, *job: object) -> tuple[int,
 
 @pytest.mark.parametrize(
     ("what", "overrides"),
-    [("training", long()), ("training, in the midst of a grid of 1,000 network calls", LONG_GRID)],
+    [("training", long()), ("training, during a preview of 1,000 network calls", LONG_GRID)],
 )
 def test_training_saves_its_step(
     root: Path, tmp_path: Path, times: Times, record: Record, what: str, overrides: tuple[str, ...]
@@ -58,7 +58,7 @@ def test_training_saves_its_step(
             took.append(seconds)
             checkpoint = find_latest_checkpoint(training_directory(training(*overrides), mine / "runs"))
             saved += checkpoint is not None and checkpoint.step > 0
-    seen = {"exit codes": ", ".join(map(str, codes)), "seconds at most": f"{max(took):.2f}", "state saved": saved}
+    seen = {"exit codes": ", ".join(map(str, codes)), "most seconds": f"{max(took):.2f}", "state saved": saved}
     record(Result(SECTION, f"SIGTERM and SIGINT: {what}", len(took), sum(t <= MOST for t in took), seen))
     assert saved == len(took)
     assert max(took) <= MOST
@@ -81,7 +81,7 @@ def test_other_stages_end_at_once(finished_root: Path, tmp_path: Path, times: Ti
                 if ended:
                     codes[ended] = None
                     took.append(seconds)
-    seen = {"exit codes": ", ".join(map(str, codes)), "seconds at most": f"{max(took):.2f}"}
+    seen = {"exit codes": ", ".join(map(str, codes)), "most seconds": f"{max(took):.2f}"}
     fault = "SIGTERM and SIGINT: sampling (50,000 images a batch), evaluation, preparation"
     record(Result(SECTION, fault, len(took), sum(t <= MOST for t in took), seen))
     assert max(took) <= MOST
@@ -118,9 +118,9 @@ def test_the_command_stops_in_a_sampling_and_goes_on(
     again = workspace.noisette(*asked)
     assert again.returncode == 0, again.stderr
     went_on = "goes on:" in again.stderr
-    seen = {"exit code": process.returncode, "seconds": f"{took:.1f}", "batches kept": kept, "went on": went_on}
+    seen = {"exit code": process.returncode, "seconds": f"{took:.1f}", "stored batches": kept, "resumed": went_on}
     right = process.returncode == CODES[number] and took <= MOST and went_on and "Traceback" not in said
-    record(Result(SECTION, f"{number.name} to `noisette run` under Prefect, in a sampling", 1, int(right), seen))
+    record(Result(SECTION, f"{number.name} to `noisette run` under Prefect, while sampling", 1, int(right), seen))
     assert right, (seen, said, again.stderr)
 
 
@@ -146,7 +146,7 @@ def test_a_second_owner_is_refused_with_the_first_ones_id(
         ended, _ = stopped(root.parent / "third", signal.SIGTERM, 0.3, job, root, overrides)
         freed += ended == 143
     seen = {"refused with its process id": right}
-    control = {"after a SIGKILL of the owner the next one works": f"{freed} of {len(jobs)}"}
+    control = {"after a SIGKILL of the owner, the next one works": f"{freed} of {len(jobs)}"}
     record(
         Result(
             SECTION, "a second process in the same directory: training, sampling", len(jobs), right, seen, control

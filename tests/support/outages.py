@@ -168,13 +168,13 @@ def _accept(server: Server) -> None:
 
 
 FAULTS = {
-    "control": Fault("nothing (control)", _nothing, _nothing, _nothing, True),
-    "killed": Fault("killed for good", _kill, _nothing, _start, False),
-    "back": Fault("killed, and back", _kill, _start, _nothing, True),
-    "hanging": Fault("hangs for good", _hang, _nothing, _resume, False),
-    "hanging-back": Fault("hangs, and goes on", _hang, _resume, _nothing, True),
-    "refusing": Fault("answers 500 for good", _refuse, _nothing, _accept, False),
-    "refusing-back": Fault("answers 500, and recovers", _refuse, _accept, _nothing, True),
+    "control": Fault("none (control)", _nothing, _nothing, _nothing, True),
+    "killed": Fault("killed permanently", _kill, _nothing, _start, False),
+    "back": Fault("killed, then restarted", _kill, _start, _nothing, True),
+    "hanging": Fault("hangs permanently", _hang, _nothing, _resume, False),
+    "hanging-back": Fault("hangs, then recovers", _hang, _resume, _nothing, True),
+    "refusing": Fault("answers 500 permanently", _refuse, _nothing, _accept, False),
+    "refusing-back": Fault("answers 500, then recovers", _refuse, _accept, _nothing, True),
 }
 
 

@@ -74,7 +74,7 @@ def _tables(results: Sequence[Result], mark: str) -> str:
     ]
     for section, rows in groupby(results, lambda result: result.section):
         lines += [f"### {section}", ""]
-        lines += ["| fault | trials | as it should be | seen | control |", "|---|---:|---:|---|---|"]
+        lines += ["| fault | trials | passed | details | control |", "|---|---:|---:|---|---|"]
         for row in rows:
             cells = (row.fault, str(row.trials), str(row.held), _told(row.seen), _told(row.control))
             lines.append(f"| {' | '.join(cells)} |")
