@@ -42,7 +42,7 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path | str, label: str | N
         CheckpointError: if the backbone is not installed.
         DataError: if the other library cannot say the same; StorageError: if the folder cannot be written.
     """
-    from noisette.model.stored import load_plugin
+    from noisette.model.plugins import load_plugin
 
     backbone = cast(Backbone, load_plugin(checkpoint, "backbone"))
     backbone.export(checkpoint, Path(folder), label)

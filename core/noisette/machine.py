@@ -69,10 +69,6 @@ class Machine:
         network = network.to(self.device)
         return network.to(memory_format=torch.channels_last) if self.channels_last else network
 
-    def autocast_context(self) -> torch.autocast:
-        """Return the context in which the network computes."""
-        return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
-
 
 def device_type() -> Literal["cpu", "cuda"]:
     """Return where networks compute: what the environment's NOISETTE_DEVICE says, or a GPU if there is one.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from noisette.contracts.features import Classifier, Extractor
     from noisette.contracts.images import LabelledImages
     from noisette.contracts.metric import State
-    from noisette.contracts.model import EvaluatedModel
+    from noisette.contracts.evaluated_model import EvaluatedModel
     from noisette.data.decode import decode_image, read_image, to_printable
     from noisette.data.download import fetch
     from noisette.data.files import FileEntry, hash_listing, is_folder, iter_files, natural_key
@@ -70,7 +70,7 @@ __getattr__, __dir__ = exports(
         "Checkpoint": "noisette.checkpoint",
         "Classifier": "noisette.contracts.features",
         "Conditioning": "noisette.model.conditioning",
-        "EvaluatedModel": "noisette.contracts.model",
+        "EvaluatedModel": "noisette.contracts.evaluated_model",
         "Extractor": "noisette.contracts.features",
         "FileEntry": "noisette.data.files",
         "LabelledImages": "noisette.contracts.images",

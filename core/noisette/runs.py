@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from noisette.checkpoint import Checkpoint, list_checkpoints
-from noisette.comparison.naming import describe_differences
+from noisette.comparison.names import describe_differences
 from noisette.config import Experiment
 from noisette.errors import ConfigError, OwnedError, StorageError
 from noisette.storage import disk_errors, is_locked

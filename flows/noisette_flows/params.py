@@ -12,7 +12,7 @@ from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from noisette import ConfigError, Experiment, NoisetteError, Samples, StorageError
-from noisette.comparison.choice import parse_samplers
+from noisette.comparison.samplers import parse_samplers
 from noisette.config import FiguresConfig, load
 from noisette.errors import Problem
 from noisette.find import finished_checkpoint

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisette import ConfigError, Denoiser, Model, PluginError, Prediction, sample, train
 from noisette.diffusion.guidance import GradientGuided, Guided, Thresholded
-from noisette.model.denoiser import build_denoiser, count_network_calls, labels_for
+from noisette.model.model import build_denoiser, count_network_calls, labels_for
 from noisette_plugins.samplers import DDIM, Heun
 from noisette_plugins.schedules import Cosine
 
@@ -120,7 +120,7 @@ def test_a_network_with_labels_is_guided_by_config(tmp_path) -> None:
     hidden = tiny(*options, "sampling.labels=none")
     assert labels_for(model, hidden.sampling, [7, 8, 9]) is None
     with pytest.raises(PluginError, match="guidance needs a network that was trained with labels"):
-        build_denoiser(model, experiment.sampling.samplers[0], hidden.sampling, range(3))
+        build_denoiser(model, experiment.sampling.samplers[0], None)
 
 
 def test_guidance_without_labels_is_refused_in_the_config() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from noisette import Events, Model, NotFiniteError, PluginError, Run, Sampler, hookimpl, sample, train
 from noisette.checkpoint import Checkpoint
 from noisette.journal import read_journal
-from noisette.model.denoiser import build_denoiser
+from noisette.model.model import build_denoiser
 from noisette.pixels import to_bytes
 from noisette.sampling.loop import generate
 from noisette_plugins.samplers import DDIM, PNDM, Heun
@@ -52,7 +52,7 @@ def bits(checkpoint: Checkpoint, *overrides: str, sampler: int = 1) -> np.ndarra
 def test_a_image_does_not_depend_on_its_batch(trained: Checkpoint, sampler: int, batch: int) -> None:
     model = Model.load(trained)
     walk = tiny().sampling.samplers[sampler]
-    denoise = build_denoiser(model, walk, tiny().sampling, range(6))
+    denoise = build_denoiser(model, walk, None)
     device = model.machine.device
     whole = to_bytes(generate(denoise, walk, model.shape, range(6), 0, device))
     parts = [

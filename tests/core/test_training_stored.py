@@ -12,7 +12,7 @@ from support.tiny import tiny
 
 from noisette import CheckpointError, train
 from noisette.checkpoint import Checkpoint
-from noisette.model.stored import load_plugin
+from noisette.model.plugins import load_plugin
 from noisette.plugins import Registry
 from noisette.storage import Manifest
 
@@ -48,7 +48,7 @@ def checkpoint(schedule: dict[str, Any], *origins: tuple[str, str, str]) -> Chec
 def known(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site whose packages, installed later, this process knows."""
     monkeypatch.setattr("noisette.config.reference.registry", site.registry)
-    monkeypatch.setattr("noisette.model.stored.registry", site.registry)
+    monkeypatch.setattr("noisette.model.plugins.registry", site.registry)
     return site
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from noisette import Denoiser, Noise, Prediction, Process, Sampler
-from noisette.model.denoiser import count_network_calls
+from noisette.model.model import count_network_calls
 from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Cosine, Linear, ZeroTerminal
 

@@ -8,8 +8,8 @@ from noisette.lazy import exports
 
 if TYPE_CHECKING:
     from noisette.comparison.chart import Series, frontier, series_of
-    from noisette.comparison.choice import DEFAULT_STEPS, installed_samplers, parse_samplers, split_samplers
     from noisette.comparison.models import ComparisonResult, ModelComparison, compare_models
+    from noisette.comparison.samplers import DEFAULT_STEPS, installed_samplers, parse_samplers, split_samplers
     from noisette.comparison.sweep import Sweep, SweepResult, compare
 
 __all__ = [
@@ -31,18 +31,18 @@ __all__ = [
 __getattr__, __dir__ = exports(
     __name__,
     {
-        "DEFAULT_STEPS": "noisette.comparison.choice",
+        "DEFAULT_STEPS": "noisette.comparison.samplers",
         "ModelComparison": "noisette.comparison.models",
         "ComparisonResult": "noisette.comparison.models",
         "Series": "noisette.comparison.chart",
         "Sweep": "noisette.comparison.sweep",
         "SweepResult": "noisette.comparison.sweep",
-        "parse_samplers": "noisette.comparison.choice",
+        "parse_samplers": "noisette.comparison.samplers",
         "compare": "noisette.comparison.sweep",
         "compare_models": "noisette.comparison.models",
         "frontier": "noisette.comparison.chart",
-        "installed_samplers": "noisette.comparison.choice",
+        "installed_samplers": "noisette.comparison.samplers",
         "series_of": "noisette.comparison.chart",
-        "split_samplers": "noisette.comparison.choice",
+        "split_samplers": "noisette.comparison.samplers",
     },
 )

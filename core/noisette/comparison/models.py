@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisette.comparison.chart import chart_columns
-from noisette.comparison.choice import DEFAULT_STEPS
-from noisette.comparison.joined import join_reports
-from noisette.comparison.naming import distinct_names
+from noisette.comparison.names import distinct_names
+from noisette.comparison.reports import join_reports
+from noisette.comparison.samplers import DEFAULT_STEPS
 from noisette.comparison.sweep import Sweep, compare
 from noisette.config import Experiment
 from noisette.data.prepared import Prepared

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisette.checkpoint import Checkpoint
 from noisette.comparison.chart import chart_columns, label_without_steps
-from noisette.comparison.choice import DEFAULT_STEPS, expand_steps, installed_samplers, parse_samplers
+from noisette.comparison.samplers import DEFAULT_STEPS, expand_steps, installed_samplers, parse_samplers
 from noisette.config import Experiment, apply_overrides
 from noisette.contracts import Sampler
 from noisette.data.prepared import Prepared

@@ -14,7 +14,7 @@ from noisette.contracts.plugin import Plugin
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisette.contracts.model import EvaluatedModel
+    from noisette.contracts.evaluated_model import EvaluatedModel
 
 __all__ = ["Batch", "Curve", "Estimate", "Metric", "ModelMetric", "Neighbours", "State"]
 

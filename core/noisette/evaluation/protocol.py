@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from noisette.diffusion.signal import find_schedule_problems, find_start_problems
+from noisette.diffusion.schedule_checks import find_schedule_problems, find_start_problems
 from noisette.plugins import registry
 from noisette.sampling.samples import check_comparable_timings
 

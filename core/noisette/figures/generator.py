@@ -21,8 +21,7 @@ from noisette.contracts import Sampler
 from noisette.diffusion.denoiser import Denoiser
 from noisette.errors import ConfigError, DataError, PluginError
 from noisette.machine import Machine, use_threads
-from noisette.model.denoiser import build_denoiser_for_labels
-from noisette.model.model import Model
+from noisette.model.model import Model, build_denoiser
 from noisette.pixels import to_bytes, to_unit
 from noisette.sampling.loop import generate
 
@@ -105,7 +104,7 @@ class ImageGenerator:
         Raises:
             PluginError: if the sampler is guided and there are no labels.
         """
-        return build_denoiser_for_labels(self.model, self.sampler, labels, self.clip, low_res)
+        return build_denoiser(self.model, self.sampler, labels, self.clip, low_res)
 
     def balanced_labels(self, indices: Sequence[int]) -> Tensor | None:
         """Return class i mod K for image i, (N,) int64, or None for an unconditional network."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
-from noisette.contracts import Backbone, Objective, Schedule, Shape
+from noisette.contracts import Backbone, Objective, Sampler, Schedule, Shape
+from noisette.diffusion.denoiser import Clipped, Denoiser
+from noisette.diffusion.guidance import Guided, Thresholded
 from noisette.diffusion.process import Process
-from noisette.errors import DataError
+from noisette.errors import DataError, PluginError
 from noisette.machine import Machine
 from noisette.model.conditioning import Conditioning
-from noisette.model.network_denoiser import NetworkDenoiser, concat_inputs
-from noisette.model.stored import load_plugin
+from noisette.model.network_denoiser import NetworkCall, NetworkDenoiser
+from noisette.model.plugins import load_plugin
 from noisette.model.weights import find_weights_file, load_weights
 
 if TYPE_CHECKING:
     from noisette.checkpoint import Checkpoint
+    from noisette.config import Sampling
 
-__all__ = ["Model", "build_network"]
+__all__ = ["Model", "build_denoiser", "build_network", "count_network_calls", "labels_for"]
 
 _NO_CONDITIONING = Conditioning()
 
@@ -101,29 +105,20 @@ class Model:
     def forward_raw(
         self, x_t: Tensor, t: Tensor, label: Tensor | None = None, low_res: Tensor | None = None
     ) -> Tensor:
-        """Return what the network says of images, each at its own step: (N, outputs * C, H, W), as training does.
+        """Return the network's output as in training, (N, outputs * C, H, W).
+
+        With self-conditioning the network is called twice: first for the x0 that the second call gets.
 
         Args:
             x_t: noisy images, (N, C, H, W).
-            t: their steps, (N,) int64.
+            t: their timesteps, (N,) int64.
             label: their classes, (N,) int64, or None.
-            low_res: small images, enlarged, for a network that wants them.
-
-        A network that is shown its own earlier view is asked twice.
+            low_res: for a super-resolution model, low-resolution images enlarged to full size, (N, C, H, W).
         """
-        output = self._forward_raw(x_t, t, label, None, low_res)
-        if not self.conditioning.self_condition:
-            return output
-        previous_x0 = self.objective.parse_output(output, x_t, t, self.process).x0.clamp(-1, 1)
-        return self._forward_raw(x_t, t, label, previous_x0, low_res)
-
-    def _forward_raw(
-        self, x_t: Tensor, t: Tensor, label: Tensor | None, previous_x0: Tensor | None, low_res: Tensor | None
-    ) -> Tensor:
-        x = concat_inputs(x_t, previous_x0, low_res, self_condition=self.conditioning.self_condition)
-        with self.machine.autocast_context():
-            output: Tensor = self.network(x, t, label)
-        return output.to(x_t.dtype)
+        self_condition = self.conditioning.self_condition
+        call = NetworkCall(self.network, self.objective, self.process, self_condition, self.machine.autocast)
+        previous_x0 = call.estimate_x0(x_t, t, label, low_res) if self_condition else None
+        return call(x_t, t, label, low_res, previous_x0)
 
 
 def build_network(
@@ -139,3 +134,62 @@ def build_network(
         DataError: if the backbone cannot do this shape, or a small image would not be smaller.
     """
     return backbone.build(conditioning.shape(shape), classes, shape[0] * objective.outputs)
+
+
+def build_denoiser(
+    model: Model, sampler: Sampler, labels: Tensor | None, clip: float | None = 1.0, low_res: Tensor | None = None
+) -> Denoiser:
+    """Return the denoiser of a sampler: the network, with guidance and then clipping around it.
+
+    Args:
+        model: the trained model.
+        sampler: its guidance and its dynamic threshold are used.
+        labels: classes of the images, (N,) int64; None for unconditional images.
+        clip: bound of the predicted x0 without a dynamic threshold; None never clips.
+        low_res: for a super-resolution model, low-resolution images enlarged to full size, (N, C, H, W).
+
+    Raises:
+        DataError: if the network needs `low_res` and it is None, or the other way round.
+        PluginError: if the sampler is guided and there are no labels, or it needs a variance that the network did
+            not learn.
+    """
+    if sampler.needs_learned_variance and model.objective.outputs == 1:
+        raise PluginError(
+            f"sampler {sampler.label}: needs a network that learned the variance (objective.bound=hybrid or full)"
+        )
+    denoise: Denoiser = model.denoiser(None if labels is None else labels.to(model.machine.device), low_res)
+    if sampler.is_guided:
+        if labels is None:
+            raise PluginError(
+                f"sampler {sampler.label}: guidance needs a network that was trained with labels "
+                "(training.class_conditional=true) and sampling.labels=balanced"
+            )
+        denoise = Guided(
+            denoise, model.denoiser(low_res=low_res), sampler.guidance_scale, sampler.guidance_interval
+        )
+    if sampler.dynamic_threshold is not None:
+        return Thresholded(denoise, sampler.dynamic_threshold)
+    return denoise if clip is None else Clipped(denoise, clip)
+
+
+def labels_for(model: Model, options: Sampling, indices: Sequence[int]) -> Tensor | None:
+    """Return class i mod K for image i, (N,) int64, or None for an unconditional network or `labels: none`."""
+    if not model.classes or options.labels == "none":
+        return None
+    return torch.tensor([index % len(model.classes) for index in indices])
+
+
+def count_network_calls(sampler: Sampler, process: Process) -> int:
+    """Return the number of network calls of a trajectory; a guided step calls the network twice.
+
+    For a sampler with several denoiser calls a step, all calls of a step count as guided or none.
+    """
+    steps = process.timesteps(sampler.steps, sampler.spacing)
+    steps_taken = len(steps) - 1
+    calls = sampler.network_calls(steps_taken, from_noise=process(steps[0])[0] == 0)
+    if not sampler.is_guided:
+        return calls
+    if sampler.guidance_interval is None:
+        return 2 * calls
+    first, last = sampler.guidance_interval
+    return calls + round(calls * sum(last <= t <= first for t in steps[:-1]) / steps_taken)

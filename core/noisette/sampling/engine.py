@@ -17,10 +17,9 @@ from noisette.images import choose_grid_columns, make_grid, save_png
 from noisette.journal import Journal
 from noisette.layout import data_directory, samples_directory
 from noisette.machine import Machine, use_threads
-from noisette.model.denoiser import labels_for
-from noisette.model.model import Model
+from noisette.model.model import Model, labels_for
 from noisette.progress import default_events
-from noisette.sampling.resume import ResumableArray
+from noisette.sampling.resumable_array import ResumableArray
 from noisette.sampling.samples import Samples, timing_conditions
 from noisette.sampling.writer import SampleWriter, describe_samples
 from noisette.storage import resumable

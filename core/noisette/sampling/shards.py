@@ -26,11 +26,10 @@ from noisette.events import Events
 from noisette.hooks import Run
 from noisette.layout import data_directory, samples_directory
 from noisette.machine import Machine, use_threads
-from noisette.model.denoiser import labels_for
-from noisette.model.model import Model
+from noisette.model.model import Model, labels_for
 from noisette.progress import default_events
 from noisette.sampling.engine import log_samples, write_grid_and_labels
-from noisette.sampling.resume import ResumableArray
+from noisette.sampling.resumable_array import ResumableArray
 from noisette.sampling.samples import Samples, timing_conditions
 from noisette.sampling.writer import BATCH, SampleWriter, describe_samples
 from noisette.storage import committed, create_array, is_complete, resumable, verify

@@ -12,18 +12,18 @@ import torch
 from noisette.checkpoint import Checkpoint
 from noisette.contracts import Sampler
 from noisette.data import Prepared
-from noisette.diffusion.signal import find_start_problems
+from noisette.diffusion.denoiser import Denoiser
+from noisette.diffusion.schedule_checks import find_start_problems
 from noisette.errors import PluginError
 from noisette.events import Events
 from noisette.hooks import Run
-from noisette.model.denoiser import build_denoiser, count_network_calls
-from noisette.model.model import Model
+from noisette.model.model import Model, build_denoiser, count_network_calls, labels_for
 from noisette.model.weights import find_weights_file
 from noisette.pixels import to_bytes
 from noisette.plugins import registry
 from noisette.sampling.loop import generate
 from noisette.sampling.low_res import load_low_res
-from noisette.sampling.resume import ResumableArray
+from noisette.sampling.resumable_array import ResumableArray
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,12 +102,9 @@ class SampleWriter:
     def _warm_up(self, batch: range) -> None:
         """Call the network once, untimed: the first call of a process pays for what all others use."""
         model = self.model
-        denoise = build_denoiser(
-            model, self.sampler, self.experiment.sampling, batch, load_low_res(model, self.data, batch)
-        )
         x = torch.zeros(len(batch), *model.shape, device=model.machine.device)
         with torch.no_grad():
-            denoise(x, len(model.process) - 1)
+            self._build_denoiser(batch)(x, len(model.process) - 1)
 
     def _verify(self, array: ResumableArray, finished: list[range]) -> None:
         """Draw one of the kept batches again: a sampler that was edited since then begins anew."""
@@ -130,8 +127,7 @@ class SampleWriter:
 
     def _generate(self, within: range) -> NDArray[np.uint8]:
         model, batch = self.model, self._indices(within)
-        low_res = load_low_res(model, self.data, batch)
-        denoise = build_denoiser(model, self.sampler, self.experiment.sampling, batch, low_res)
+        denoise = self._build_denoiser(batch)
         self.calls = 0
         counter = model.network.register_forward_pre_hook(self._count)
         try:
@@ -143,6 +139,11 @@ class SampleWriter:
         self.max_abs = max(self.max_abs, float(generated.abs().max()))
         images: NDArray[np.uint8] = to_bytes(generated).cpu().numpy()
         return images
+
+    def _build_denoiser(self, batch: range) -> Denoiser:
+        model, options = self.model, self.experiment.sampling
+        labels, low_res = labels_for(model, options, batch), load_low_res(model, self.data, batch)
+        return build_denoiser(model, self.sampler, labels, options.clip_x0, low_res)
 
     def _count(self, *_: object) -> None:
         self.calls += 1

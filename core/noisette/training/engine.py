@@ -15,7 +15,7 @@ from torch import Tensor
 
 from noisette.checkpoint import Checkpoint, find_finished_checkpoint
 from noisette.data import Prepared
-from noisette.diffusion.signal import find_schedule_problems
+from noisette.diffusion.schedule_checks import find_schedule_problems
 from noisette.errors import CheckpointError, DataError, NotFiniteError
 from noisette.evaluation.requirements import require_ready
 from noisette.events import Events
@@ -23,7 +23,7 @@ from noisette.hooks import Run
 from noisette.journal import Journal
 from noisette.layout import data_directory, training_directory
 from noisette.machine import Machine, device_type, use_threads
-from noisette.model.stored import require_registered
+from noisette.model.plugins import require_registered
 from noisette.progress import default_events
 from noisette.storage import owned
 from noisette.training.batches import Batches

@@ -14,8 +14,7 @@ from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.prediction import Prediction
 from noisette.diffusion.process import Process
 from noisette.images import choose_grid_columns, make_grid, save_png
-from noisette.model.denoiser import build_denoiser
-from noisette.model.model import Model
+from noisette.model.model import Model, build_denoiser, labels_for
 from noisette.pixels import to_bytes
 from noisette.sampling.loop import generate
 from noisette.sampling.low_res import load_low_res
@@ -63,8 +62,9 @@ def sample_preview(
     """
     experiment = state.experiment
     sampler = experiment.sampling.samplers[0]
+    labels = labels_for(model, experiment.sampling, indices)
     low_res = load_low_res(model, state.data, indices)
-    denoise = _StoppableDenoiser(build_denoiser(model, sampler, experiment.sampling, indices, low_res), should_stop)
+    denoise = _StoppableDenoiser(build_denoiser(model, sampler, labels, experiment.sampling.clip_x0, low_res), should_stop)
     return to_bytes(generate(denoise, sampler, model.shape, indices, experiment.seed, model.machine.device)).cpu()
 
 

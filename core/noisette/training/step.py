@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from noisette.diffusion.noise import derive_seed
 from noisette.diffusion.process import Process
-from noisette.model.network_denoiser import concat_inputs
+from noisette.model.network_denoiser import NetworkCall
 from noisette.training.batches import TrainingBatch
 from noisette.training.distributed import full_tensor, split_rows
 from noisette.training.oom import more_microbatches
@@ -74,7 +74,11 @@ class Stepper:
         self._options, self._objective = state.experiment.training, state.experiment.objective
         self._group = state.group
         self._wrapped_network = self._group.wrap(state.network)
-        self._network = torch.compile(self._wrapped_network) if self._options.compile else self._wrapped_network
+        network = torch.compile(self._wrapped_network) if self._options.compile else self._wrapped_network
+        machine, self_condition = state.machine, self._options.self_condition
+        self._call = NetworkCall(
+            network, self._objective, process, self_condition, machine.autocast, machine.channels_last
+        )
         self._parts = self._options.microbatches
         self.losses = LossMeter(len(process), state.machine.device)
 
@@ -137,27 +141,9 @@ class Stepper:
         x0, eps, t = to_device(batch.x0), to_device(batch.eps), to_device(batch.t)
         label, low_res = (None if part is None else to_device(part) for part in (batch.label, batch.low_res))
         x_t = self._process.add_noise(x0, eps, t)
-        x0_estimate = self._self_condition_pass(x_t, t, label, low_res) if batch.self_condition else None
-        output = self._call_network(x_t, t, label, x0_estimate, low_res)
+        previous_x0 = self._call.estimate_x0(x_t, t, label, low_res) if batch.self_condition else None
+        output = self._call(x_t, t, label, low_res, previous_x0)
         return self._objective.training_losses(output, x0, eps, t, self._process)
-
-    @torch.no_grad()
-    def _self_condition_pass(self, x_t: Tensor, t: Tensor, label: Tensor | None, low_res: Tensor | None) -> Tensor:
-        """Return the x0 that the network sees unaided, within [-1, 1]."""
-        output = self._call_network(x_t, t, label, None, low_res)
-        return self._objective.parse_output(output, x_t, t, self._process).x0.clamp(-1, 1)
-
-    def _call_network(
-        self, x_t: Tensor, t: Tensor, label: Tensor | None, x0_estimate: Tensor | None, low_res: Tensor | None
-    ) -> Tensor:
-        """Call the network; its output in float32."""
-        machine = self._state.machine
-        conditioning = concat_inputs(x_t, x0_estimate, low_res, self_condition=self._options.self_condition)
-        if machine.channels_last:
-            conditioning = conditioning.contiguous(memory_format=torch.channels_last)
-        with machine.autocast_context():
-            output: Tensor = self._network(conditioning, t, label)
-        return output.float()
 
     def _clip(self) -> Tensor:
         weights = self._state.network.parameters()

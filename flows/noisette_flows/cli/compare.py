@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from noisette import ConfigError, StorageError
-from noisette.comparison.choice import DEFAULT_STEPS, split_samplers
+from noisette.comparison.samplers import DEFAULT_STEPS, split_samplers
 from noisette.errors import Problem
 from noisette_flows.cli.evaluate_folders import Features, Metrics, evaluation_options
 from noisette_flows.cli.options import AsJson, Set, TrackingUri, parse_settings

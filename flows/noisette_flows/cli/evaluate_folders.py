@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from noisette.comparison.choice import parse_sampler, split_samplers
+from noisette.comparison.samplers import parse_sampler, split_samplers
 from noisette_flows.cli.options import AsJson, Output, Set, parse_settings
 from noisette_flows.cli.runner import console_for_progress, log_or_warn
 

@@ -20,7 +20,7 @@ import typer
 
 from noisette import Sampler
 from noisette.checkpoint import Checkpoint
-from noisette.comparison.choice import parse_samplers
+from noisette.comparison.samplers import parse_samplers
 
 if TYPE_CHECKING:
     import numpy as np

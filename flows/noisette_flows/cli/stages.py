@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from noisette import ConfigError
-from noisette.comparison.choice import parse_sampler
+from noisette.comparison.samplers import parse_sampler
 from noisette.errors import Problem
 from noisette.stages import Stage
 from noisette_flows.cli.evaluate_folders import Features, Metrics, evaluation_options

@@ -107,7 +107,7 @@ class NoisettePyfunc(PythonModel):
         ]
 
     def _painter_for(self, sampling: _SamplingOptions) -> ImageGenerator:
-        from noisette.comparison.choice import parse_samplers
+        from noisette.comparison.samplers import parse_samplers
 
         sampler = self._painter.sampler
         if sampling.sampler is not None:

@@ -11,7 +11,7 @@ from support.tiny import tiny, write_prepared
 
 from noisette import Experiment, Process, Schedule, evaluate, sample, train
 from noisette.config import load
-from noisette.diffusion.signal import find_schedule_problems, find_start_problems
+from noisette.diffusion.schedule_checks import find_schedule_problems, find_start_problems
 from noisette_plugins.schedules import Constant, Cosine, Linear, Quadratic, ScaledLinear, Sigmoid, ZeroTerminal
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))

@@ -6,7 +6,7 @@ from support.packages import Site
 from noisette import ConfigError, registry
 from noisette.comparison import DEFAULT_STEPS, installed_samplers, parse_samplers, split_samplers
 from noisette.comparison.chart import label_without_steps
-from noisette.comparison.choice import expand_steps
+from noisette.comparison.samplers import expand_steps
 
 STRANGERS = '''
 from typing import ClassVar
@@ -87,7 +87,7 @@ def test_a_strangers_sampler_is_there_and_one_that_needs_options_is_told(
     assert "lazy" not in [sampler.name for sampler in installed_samplers()[0]]  # control
     site.install("strangers", STRANGERS)
     there = site.registry()
-    for module in ("noisette.comparison.choice", "noisette.config.reference"):
+    for module in ("noisette.comparison.samplers", "noisette.config.reference"):
         monkeypatch.setattr(f"{module}.registry", lambda: there)
     samplers, notes = installed_samplers()
     assert "lazy" in [sampler.name for sampler in samplers]

@@ -10,7 +10,7 @@ import pytest
 from support.tiny import tiny
 
 from noisette import Experiment
-from noisette.comparison.naming import describe_differences, distinct_names
+from noisette.comparison.names import describe_differences, distinct_names
 
 CASES: dict[str, tuple[list[list[str]], list[str]]] = {
     "a schedule": ([[], ["schedule=cosine"]], ["schedule=linear", "schedule=cosine"]),
