@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ class NetworkCall:
         channels_last: whether the input is converted to the channels-last memory format.
     """
 
-    network: nn.Module
+    network: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     objective: Objective
     process: Process
     self_condition: bool = False
@@ -60,7 +61,7 @@ class NetworkCall:
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         with self._autocast(x_t.device.type):
-            output: Tensor = self.network(x, t, label)
+            output = self.network(x, t, label)
         return output.to(x_t.dtype)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Objectives: what a network learns to predict."""
+"""Objectives: what a network predicts, and its loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predict the noise."""
+"""Prediction of the noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Eps"]
 
 
 class Eps(Objective):
-    """Predict the noise eps that was mixed into x_t."""
+    """Predict the noise eps in x_t = alpha x0 + sigma eps."""
 
     name: ClassVar[str] = "eps"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, eq. 14"

@@ -1,4 +1,4 @@
-"""Predict the velocity."""
+"""Prediction of the velocity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["V"]
 
 
 class V(Objective):
-    """Predict the velocity v = alpha eps - sigma x0, which stays informative at both ends."""
+    """Predict the velocity v = alpha eps - sigma x0, which is informative at all noise levels."""
 
     name: ClassVar[str] = "v"
     paper: ClassVar[str] = "Salimans & Ho 2022, section 4 and appendix D"
@@ -25,7 +25,7 @@ class V(Objective):
         return alpha * eps - sigma * x0
 
     def predict(self, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
-        """Read the output as v."""
+        """Read the output as v; x0 = alpha x_t - sigma v, eps = sigma x_t + alpha v."""
         from noisette import Prediction
 
         return Prediction.from_v(x_t, alpha, sigma, output)

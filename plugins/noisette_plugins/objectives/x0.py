@@ -1,4 +1,4 @@
-"""Predict the clean image."""
+"""Prediction of the clean image."""
 
 from __future__ import annotations
 

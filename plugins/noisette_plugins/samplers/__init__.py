@@ -1,4 +1,4 @@
-"""Samplers: walks from noise to images."""
+"""Samplers: methods that lead from noise to images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ancestral sampler."""
+"""Denoising diffusion probabilistic models (DDPM): ancestral sampling."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ __all__ = ["DDPM"]
 
 
 class DDPM(Sampler):
-    """Denoising diffusion probabilistic models: ancestral sampling, over all steps or some of them.
+    """Denoising diffusion probabilistic models: ancestral sampling over all trained timesteps or some of them.
 
-    Over some of the steps, beta is that of the jump from s to t (Nichol & Dhariwal 2021, section 4).
+        x_s = c_0 x0 + c_t x_t + std z
+
+    where c_0, c_t and, for ``fixed-small``, std² are mean and variance of q(x_s | x_t, x0), x0 is predicted at x_t
+    and z is standard normal noise. For a step over several timesteps, beta is 1 - alpha_t² / alpha_s² (Nichol &
+    Dhariwal 2021, section 4). The last step adds no noise.
     """
 
     name: ClassVar[str] = "ddpm"
@@ -31,14 +35,14 @@ class DDPM(Sampler):
     stochastic: ClassVar[bool] = True
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"variance": "fixed-large"}, {"variance": "learned"})
 
-    steps: PositiveInt = Field(1000, description="steps of the walk; the paper takes all that were trained")
+    steps: PositiveInt = Field(1000, description="number of sampling steps; the paper takes all trained timesteps")
     variance: Literal["fixed-small", "fixed-large", "learned"] = Field(
         "fixed-small",
-        description="that of the posterior (the least), beta itself (the largest), or what the network learned",
+        description="variance of a step: the posterior's (smallest), beta (largest), or learned by the network",
     )
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        """Draw x_s from N(posterior mean, variance); the last step adds no noise."""
+        """Yield x_s after each step, drawn from N(posterior mean, variance)."""
         process = denoise.process
         for t, s in pairwise(process.timesteps(self.steps, self.spacing)):
             posterior, pred = process.posterior(t, s), denoise(x, t)
@@ -47,10 +51,10 @@ class DDPM(Sampler):
                 x = x + self._std(pred, process, t, s, posterior.variance) * noise()
             yield x
 
-    def _std(self, pred: Prediction, process: Process, t: int, s: int, least: float) -> float | Tensor:
-        """Return the standard deviation of the step from t to s, whose posterior has the variance `least`."""
+    def _std(self, pred: Prediction, process: Process, t: int, s: int, posterior_variance: float) -> float | Tensor:
+        """Return the standard deviation of the step from t to s."""
         if self.variance == "fixed-small":
-            return sqrt(least)
+            return sqrt(posterior_variance)
         if self.variance == "fixed-large":
             return sqrt(process.step_variance(t, s))
         from noisette.plugin_api import log_variance
@@ -59,5 +63,5 @@ class DDPM(Sampler):
 
     @property
     def needs_learned_variance(self) -> bool:
-        """Whether the network must tell the variance."""
+        """Whether the network must have learned the variance."""
         return self.variance == "learned"

@@ -1,4 +1,4 @@
-"""Pseudo numerical methods: a linear multistep rule on the noise."""
+"""Pseudo numerical methods (PNDM): a linear multistep rule for the predicted noise."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ _ADAMS_BASHFORTH = {2: (3 / 2, -1 / 2), 3: (23 / 12, -16 / 12, 5 / 12), 4: (55 /
 
 
 class PNDM(Sampler):
-    """Adams and Bashforth's rule on the predicted noise, each step taken as DDIM takes it.
+    """The Adams-Bashforth rule for the predicted noise, with the transfer of DDIM.
 
-    The first three steps, which have no history, are warmed up: by the pseudo Runge-Kutta rule (F-PNDM, four calls
-    a step) or by the improved Euler rule and lower orders (S-PNDM, one more call in all).
+        x_s = (alpha_s / alpha_t) x_t + (sigma_s - (alpha_s / alpha_t) sigma_t) e
+        e = (55 eps_t - 59 eps_1 + 37 eps_2 - 9 eps_3) / 24
 
-    Few steps from almost pure noise diverge: a step multiplies x by alpha_s / alpha_t, up to 1e4 at the first step
-    under cosine and sigmoid, and the error of the extrapolated noise with it; bounding the predicted image does not
-    help, nor does ``spacing: trailing``. There take 20 steps or more, 50 with the Runge-Kutta warm-up, or
-    ``spacing: leading``, which begins later; or DPM-Solver++ or UniPC, which extrapolate the image instead.
+    with eps_1 to eps_3 of the three steps before. The first three steps have no such history; they use the pseudo
+    Runge-Kutta rule (F-PNDM, four network calls a step), or the improved Euler rule and then lower orders (S-PNDM,
+    one more call in all).
+
+    A few steps from almost pure noise diverge: a step multiplies x by alpha_s / alpha_t, up to 1e4 at the first
+    step under cosine and sigmoid, and with it the error of the extrapolated noise. Clipping x0 does not help, and
+    neither does ``spacing: trailing``. Take 20 steps or more (50 with the Runge-Kutta warm-up) or
+    ``spacing: leading``, which begins later; or DPM-Solver++ or UniPC, which extrapolate x0 instead.
     """
 
     name: ClassVar[str] = "pndm"
@@ -39,10 +43,10 @@ class PNDM(Sampler):
     needs_even_steps: ClassVar[bool] = True
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({"spacing": "trailing"},)
 
-    warmup: Literal["euler", "runge-kutta"] = Field("euler", description="how the first three steps are taken")
+    warmup: Literal["euler", "runge-kutta"] = Field("euler", description="rule of the first three steps")
 
     def trajectory(self, denoise: Denoiser, x: Tensor, noise: Noise) -> Iterator[Tensor]:
-        """Step with the noise that the rule extrapolates from up to four views."""
+        """Yield x_s after each step."""
         process = denoise.process
         eps_history: list[Tensor] = []
         for number, (t, s) in enumerate(pairwise(process.timesteps(self.steps, self.spacing))):
@@ -66,21 +70,20 @@ class PNDM(Sampler):
             yield x
 
     def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
-        """Return one a step and those of the warm-up, of which the last step and one from pure noise have none."""
-        first, more = (3, 3) if self.warmup == "runge-kutta" else (1, 1)
-        warm = min(first, steps - 1) - from_noise
-        return steps + max(warm, 0) * more
+        """Return one call a step plus those of the warm-up, which skips the last step and pure noise."""
+        warmup_steps, extra_calls = (3, 3) if self.warmup == "runge-kutta" else (1, 1)
+        return steps + max(min(warmup_steps, steps - 1) - from_noise, 0) * extra_calls
 
 
 def _transfer(process: Process, x: Tensor, eps: Tensor, t: int, s: int) -> Tensor:
-    """Move x from t to s along eps, as DDIM does (eq. 11)."""
+    """Return x_s, moved from x_t along eps as DDIM does (eq. 11)."""
     (alpha_t, sigma_t), (alpha_s, sigma_s) = process(t), process(s)
     ratio = alpha_s / alpha_t
     return ratio * x + (sigma_s - ratio * sigma_t) * eps
 
 
 def _extrapolate(eps_history: list[Tensor]) -> Tensor:
-    """Extrapolate the noise from the views, newest first (eq. 12)."""
+    """Extrapolate the predicted noise, the newest first (eq. 12)."""
     if len(eps_history) == 1:
         return eps_history[0]
     weights = _ADAMS_BASHFORTH[len(eps_history)]

@@ -1,4 +1,4 @@
-"""A schedule that adds the same noise at every step."""
+"""The constant schedule."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Constant"]
 
 
 class Constant(Schedule):
-    """The same beta at every step."""
+    """The same variance at every timestep: beta_t = beta."""
 
     name: ClassVar[str] = "constant"
     paper: ClassVar[str] = "Sohl-Dickstein, Weiss, Maheswaranathan & Ganguli 2015, section 2.4"
 
-    beta: float = Field(0.01, gt=0, lt=1, description="the beta")
+    beta: float = Field(0.01, gt=0, lt=1, description="beta of every timestep")
 
     def betas(self, timesteps: int) -> Tensor:
         """Return T times beta, (T,) float64."""

@@ -16,16 +16,19 @@ __all__ = ["Cosine"]
 
 
 class Cosine(Schedule):
-    """A signal that falls as a squared cosine: slowly at both ends."""
+    """A signal that falls as a squared cosine, slowly at both ends.
+
+    alpha_t² = f(t) / f(0),    f(t) = cos²((t/T + s) / (1 + s) pi/2)
+    """
 
     name: ClassVar[str] = "cosine"
     paper: ClassVar[str] = "Nichol & Dhariwal 2021, eq. 17"
 
     s: float = Field(0.008, gt=0, lt=1, description="offset that keeps the first betas from vanishing")
-    max_beta: float = Field(0.999, gt=0, lt=1, description="betas are clipped here, against a singular end")
+    max_beta: float = Field(0.999, gt=0, lt=1, description="largest beta, to avoid a singularity at the end")
 
     def betas(self, timesteps: int) -> Tensor:
-        """Return beta_t = 1 - f(t+1) / f(t) with f(t) = cos²((t/T + s) / (1 + s) pi/2), (T,) float64."""
+        """Return beta_t = 1 - f(t+1) / f(t), (T,) float64."""
         import torch
 
         t = torch.arange(timesteps + 1, dtype=torch.float64) / timesteps

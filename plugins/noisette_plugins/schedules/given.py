@@ -1,4 +1,4 @@
-"""A schedule whose betas the user gives."""
+"""A schedule of explicit betas."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Given"]
 
 
 class Given(Schedule):
-    """The betas of the config, one for each of the T steps."""
+    """The betas that the config lists, one for each of the T timesteps."""
 
     name: ClassVar[str] = "given"
 
-    values: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(description="the betas, as many as timesteps")
+    values: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(description="the betas, one for each timestep")
 
     @field_validator("values")
     @classmethod
-    def _last_alone_may_be_one(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+    def _check_values(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         if not values or 1.0 in values[:-1]:
-            raise ValueError("expected at least one beta, and none but the last to be 1")
+            raise ValueError("expected at least one beta, all below 1 except the last")
         return values
 
     @property
@@ -35,7 +35,7 @@ class Given(Schedule):
 
     @property
     def length(self) -> int:
-        """As many as there are betas."""
+        """The number of betas."""
         return len(self.values)
 
     def betas(self, timesteps: int) -> Tensor:

@@ -15,14 +15,17 @@ __all__ = ["Linear"]
 
 
 class Linear(Schedule):
-    """Betas that rise linearly, scaled so that every T ends in the same noise."""
+    """Betas that rise linearly, scaled so that the last noise level is about the same for every T.
+
+    beta_t = (1000 / T) (start + (end - start) t / (T - 1))
+    """
 
     name: ClassVar[str] = "linear"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, section 4; the scaling: Nichol & Dhariwal 2021, section 3.3"
 
     start: float = Field(1e-4, gt=0, lt=1, description="first beta at T = 1000")
     end: float = Field(0.02, gt=0, lt=1, description="last beta at T = 1000")
-    scaled: bool = Field(True, description="multiply both by 1000 / T, so that the noise at the end is the same")
+    scaled: bool = Field(True, description="multiply both by 1000 / T, for about the same noise at the end")
 
     def betas(self, timesteps: int) -> Tensor:
         """Return T betas from start to end, (T,) float64; none exceeds 0.999."""

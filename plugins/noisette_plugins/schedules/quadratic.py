@@ -1,4 +1,4 @@
-"""Schedules whose betas are squares of a straight line."""
+"""Schedules whose betas are the squares of a straight line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Quadratic", "ScaledLinear"]
 
 
 class Quadratic(Schedule):
-    """Betas whose square roots rise linearly: less noise early than linear, with the same ends."""
+    """Betas whose square roots rise linearly: less early noise than `linear`, with the same ends."""
 
     name: ClassVar[str] = "quadratic"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, the `quad` schedule of their code"
@@ -29,7 +29,7 @@ class Quadratic(Schedule):
 
 
 class ScaledLinear(Schedule):
-    """The schedule of latent diffusion: quadratic between other ends."""
+    """The schedule of latent diffusion: quadratic with its own ends."""
 
     name: ClassVar[str] = "scaled-linear"
     paper: ClassVar[str] = "Rombach, Blattmann, Lorenz, Esser & Ommer 2022, their code"

@@ -1,4 +1,4 @@
-"""Any schedule, rescaled so that it ends in pure noise."""
+"""Any schedule, rescaled to end in pure noise."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ def _linear() -> Any:
 
 
 class ZeroTerminal(Schedule):
-    """Another schedule with zero signal at its last step, and its first step kept.
+    """Another schedule, rescaled to zero signal at its last timestep; its first timestep is unchanged.
 
-    Training then knows the pure noise that sampling starts from. It cannot be combined with an objective that
-    predicts the noise: where there is no signal, the noise tells nothing of the image.
+        alpha'_t = alpha_0 (alpha_t - alpha_{T-1}) / (alpha_0 - alpha_{T-1})
+
+    Training then includes the pure noise that sampling starts from. Objectives that predict the noise cannot be
+    used: without signal, the noise says nothing about the image.
     """
 
     name: ClassVar[str] = "zero-terminal"
     paper: ClassVar[str] = "Lin, Liu, Li & Yang 2024, algorithm 1"
 
-    of: ScheduleRef = Field(default_factory=_linear, description="the schedule that is rescaled")
+    of: ScheduleRef = Field(default_factory=_linear, description="schedule to rescale")
 
     @property
     def has_zero_terminal_snr(self) -> bool:
@@ -38,14 +40,14 @@ class ZeroTerminal(Schedule):
 
     @property
     def length(self) -> int | None:
-        """That of the schedule that is rescaled."""
+        """The number of timesteps that the rescaled schedule needs, if any."""
         return self.of.length
 
     def betas(self, timesteps: int) -> Tensor:
         """Return the betas of the rescaled schedule, (T,) float64; the last one is 1.
 
         Raises:
-            PluginError: for T = 1, whose only step cannot both be kept and lose all signal.
+            PluginError: if T is 1: a single timestep cannot both stay unchanged and lose all signal.
         """
         import torch
 
