@@ -114,7 +114,7 @@ def test_a_walk_whose_steps_are_given_stays_as_it_is() -> None:
 
 
 def test_no_walk_at_all_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected 1 to 4, the trained ones; got 5, 10"):
+    with pytest.raises(ConfigError, match="expected 1 to 4, the trained timesteps; got 5, 10"):
         expand_steps(parse_samplers(["ddim"]), (5, 10), 4)
 
 

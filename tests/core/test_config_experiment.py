@@ -199,8 +199,8 @@ def test_a_walk_longer_than_the_process_is_refused_where_it_stands() -> None:
         {"name": "ddim", "steps": 50}, {"name": "ddpm", "steps": 11}, {"name": "ddim", "steps": 10}, timesteps=10
     )
     assert found == {
-        "sampling.samplers.0.steps": "expected 1 to 10, the trained ones; got 50",
-        "sampling.samplers.1.steps": "expected 1 to 10, the trained ones; got 11",
+        "sampling.samplers.0.steps": "expected 1 to 10, the trained timesteps; got 50",
+        "sampling.samplers.1.steps": "expected 1 to 10, the trained timesteps; got 11",
     }
 
 
@@ -222,9 +222,9 @@ def test_two_samplers_that_the_process_makes_the_same_are_refused() -> None:
 @pytest.mark.parametrize(
     ("spacing", "path", "message"),
     [
-        ([9, 5, 7], "spacing", "expected descending steps within [0, 10); got [9, 5, 7]"),
-        ([10, 5], "spacing", "expected descending steps within [0, 10); got [10, 5]"),
-        ([], "spacing", "expected descending steps within [0, 10); got []"),
+        ([9, 5, 7], "spacing", "expected descending timesteps within [0, 10); got [9, 5, 7]"),
+        ([10, 5], "spacing", "expected descending timesteps within [0, 10); got [10, 5]"),
+        ([], "spacing", "expected descending timesteps within [0, 10); got []"),
         ([9, -5], "spacing.1", "expected a number greater than or equal to 0; got -5"),
         (
             "linspac",

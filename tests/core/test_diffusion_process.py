@@ -152,12 +152,12 @@ def test_the_built_in_schedules_hold_at_extreme_lengths(timesteps: int) -> None:
 @pytest.mark.parametrize(
     ("betas", "message"),
     [
-        (float64(0.1, 0.0, 0.2), "got 0 at step 1"),
-        (float64(0.1, -0.5, 0.2), "got -0.5 at step 1"),
-        (float64(0.1, 1.0, 0.2), "got 1 at step 1"),
-        (float64(0.1, 1.5), "got 1.5 at step 1"),
-        (float64(float("nan"), 0.2), "got nan at step 0"),
-        (float64(*[0.0] * 9), "got 0 at step 0, 0 at step 1, 0 at step 2"),
+        (float64(0.1, 0.0, 0.2), "got 0 at timestep 1"),
+        (float64(0.1, -0.5, 0.2), "got -0.5 at timestep 1"),
+        (float64(0.1, 1.0, 0.2), "got 1 at timestep 1"),
+        (float64(0.1, 1.5), "got 1.5 at timestep 1"),
+        (float64(float("nan"), 0.2), "got nan at timestep 0"),
+        (float64(*[0.0] * 9), "got 0 at timestep 0, 0 at timestep 1, 0 at timestep 2"),
         (float64(), r"got shape \(0,\)"),
         (torch.tensor(0.1), r"got shape \(\)"),
         (torch.full((2, 2), 0.1), r"got shape \(2, 2\)"),
@@ -185,7 +185,7 @@ def test_walks_are_those_of_the_spacing(linear: Process) -> None:
     assert linear.timesteps(4, "leading") == [750, 500, 250, 0, -1]
     assert linear.timesteps(4, (999, 3)) == [999, 3, -1]
     assert linear.timesteps(1000) == list(range(999, -2, -1))
-    with pytest.raises(ValueError, match="steps: expected 1 to 1000, the trained ones; got 1001"):
+    with pytest.raises(ValueError, match="steps: expected 1 to 1000, the trained timesteps; got 1001"):
         linear.timesteps(1001)
 
 
@@ -202,5 +202,5 @@ def test_a_walk_may_start_at_a_step(linear: Process) -> None:
     assert linear.truncate(0).timesteps(10) == [0, -1]
     assert linear.truncate(999).timesteps(3) == linear.timesteps(3)
     for t in (-1, 1000):
-        with pytest.raises(ValueError, match=rf"start: expected a step within \[0, 1000\); got {t}"):
+        with pytest.raises(ValueError, match=rf"start: expected a timestep within \[0, 1000\); got {t}"):
             linear.truncate(t)

@@ -120,7 +120,7 @@ def test_a_sampler_is_named_as_in_a_config(labelled: tuple[Path, Experiment, Che
         ImageGenerator.open(checkpoint, "dimm")
     with pytest.raises(ConfigError, match="etta"):
         ImageGenerator.open(checkpoint, {"name": "ddim", "etta": 1})
-    with pytest.raises(PluginError, match="expected 1 to 20, the trained ones; got 21"):
+    with pytest.raises(PluginError, match="expected 1 to 20, the trained timesteps; got 21"):
         ImageGenerator.open(checkpoint, DDIM(steps=21))
 
 

@@ -155,7 +155,7 @@ def test_drawing_leaves_the_global_generator_alone(trained: Checkpoint) -> None:
 
 
 def test_more_steps_than_were_trained_are_refused(trained: Checkpoint) -> None:
-    with pytest.raises(PluginError, match="expected 1 to 20, the trained ones; got 50"):
+    with pytest.raises(PluginError, match="expected 1 to 20, the trained timesteps; got 50"):
         sample(tiny(), trained, Broken())
 
 

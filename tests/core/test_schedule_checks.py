@@ -24,7 +24,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 )
 def test_a_schedule_that_does_not_end_in_noise_is_told_with_its_figure(schedule: Schedule, left: str) -> None:
     (remark,) = find_schedule_problems(schedule.process(100))
-    assert f"its last step, 99, leaves {left} of the image" in remark
+    assert f"its last timestep, 99, leaves {left} of the image" in remark
     assert find_schedule_problems(schedule.process(1000)) == []  # control
 
 
@@ -36,13 +36,13 @@ def test_nothing_is_said_of_a_schedule_that_ends_in_noise(schedule: Schedule, ti
 
 def test_a_first_step_that_destroys_the_image_is_told() -> None:
     (remark,) = find_schedule_problems(Process(torch.tensor([0.9, 0.9, 0.9], dtype=torch.float64)))
-    assert "leaves only 0.1 of the image (alpha²) after its first step" in remark
+    assert "leaves only 0.1 of the image (alpha²) after its first timestep" in remark
 
 
 def test_a_walk_that_begins_where_the_image_is_left_is_told() -> None:
     process = Cosine().process(1000)
     (remark,) = find_start_problems(process, process.timesteps(2, "leading"))
-    assert "begins in pure noise at step 500 of 999, where training left 49% of the image" in remark
+    assert "begins in pure noise at timestep 500 of 999, where training left 49% of the image" in remark
     for steps, spacing in ((2, "linspace"), (2, "trailing"), (20, "leading"), (1, "quadratic")):
         assert find_start_problems(process, process.timesteps(steps, spacing)) == []
 
@@ -69,11 +69,11 @@ def test_it_is_told_in_training_in_sampling_and_in_the_report(
     write_prepared(tmp_path, experiment)
     with caplog.at_level(logging.WARNING):
         checkpoint = train(experiment, tmp_path)
-    told = "its last step, 19, leaves 82% of the image"
+    told = "its last timestep, 19, leaves 82% of the image"
     assert told in caplog.text
     sampler = tiny('sampling.samplers=[{"name": "ddim", "steps": 2, "spacing": "leading"}]').sampling.samplers[0]
     report = evaluate(experiment, [sample(experiment, checkpoint, sampler, tmp_path)], tmp_path)
-    begins = "ddim-2-spacing=leading begins in pure noise at step 10 of 19"
+    begins = "ddim-2-spacing=leading begins in pure noise at timestep 10 of 19"
     assert begins in caplog.text
     assert any(told in note for note in report.notes)
     assert any(begins in note for note in report.notes)

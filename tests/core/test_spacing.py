@@ -107,12 +107,12 @@ def test_given_steps_are_taken_as_they_are() -> None:
 
 @pytest.mark.parametrize("given_steps", [(), (3, 3), (3, 5), (1000, 3), (3, -1), (5, 4, 3, 3)])
 def test_given_steps_must_descend_within_the_process(given_steps: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"spacing: expected descending steps within \[0, 1000\); got "):
+    with pytest.raises(ValueError, match=r"spacing: expected descending timesteps within \[0, 1000\); got "):
         space_timesteps(1000, 50, given_steps)
 
 
 @pytest.mark.parametrize("spacing", NAMES)
 @pytest.mark.parametrize("steps", [0, -1, 11])
 def test_more_steps_than_were_trained_are_refused(steps: int, spacing: Spacing) -> None:
-    with pytest.raises(ValueError, match=f"steps: expected 1 to 10, the trained ones; got {steps}"):
+    with pytest.raises(ValueError, match=f"steps: expected 1 to 10, the trained timesteps; got {steps}"):
         space_timesteps(10, steps, spacing)

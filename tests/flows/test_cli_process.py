@@ -117,7 +117,7 @@ def test_edits_and_interpolations_begin_at_any_image(
         (["edit", "tiny.yaml", "test:0", "--at", "5,x"], "expected whole numbers with commas between"),
         (["process", "classes", "tiny.yaml"], "this network knows no classes"),
         (["process", "denoise", "tiny.yaml", "--sampler", "dimm"], "did you mean 'ddim'?"),
-        (["process", "denoise", "tiny.yaml", "--steps", "21"], "expected 1 to 20, the trained ones; got 21"),
+        (["process", "denoise", "tiny.yaml", "--steps", "21"], "expected 1 to 20, the trained timesteps; got 21"),
         (["process", "denoise", "tiny.yaml", "--set", "seed=1"], "is not trained: there is no checkpoint in"),
         (["process", "forward"], "give a CONFIG, or an image file with --image"),
         (["process", "forward", "--image", "test:0"], "prepared images are those of a config"),

@@ -135,7 +135,7 @@ def test_json_is_one_document_with_everything(compared: Compared) -> None:
         (["tiny.yaml", "--set", "seed=4"], "is not trained: there is no checkpoint in"),
         (["tiny.yaml", "--samplers", "dimm"], "did you mean 'ddim'?"),
         (["tiny.yaml", "--samplers", "ddim:eta=7"], "samplers.0.eta: expected a number less than or equal to 1"),
-        (["tiny.yaml", "--steps", "50,100"], "expected 1 to 20, the trained ones; got 50, 100"),
+        (["tiny.yaml", "--steps", "50,100"], "expected 1 to 20, the trained timesteps; got 50, 100"),
         (["tiny.yaml", "--steps", "five"], "expected numbers of steps, such as 5,10,50; got 'five'"),
         (["tiny.yaml", "--steps", "0"], "expected numbers of steps"),
         (["tiny.yaml", "--metrics", "frechett"], "did you mean 'frechet'?"),

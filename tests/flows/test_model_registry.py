@@ -116,7 +116,7 @@ def test_each_row_says_how_it_is_drawn_and_is_drawn_alone(server: Server) -> Non
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"index": 0, "steps": 5000}, "expected 1 to 20, the trained ones; got 5000"),
+        ({"index": 0, "steps": 5000}, "expected 1 to 20, the trained timesteps; got 5000"),
         ({"index": 0, "sampler": "dimm"}, "did you mean 'ddim'?"),
         ({"index": 0, "label": "cat"}, "this network knows no classes"),
         ({"index": 2**63}, "row 0: index: expected a whole number from 0 to 2^53; got"),

@@ -148,11 +148,11 @@ def test_a_network_without_variance_is_refused() -> None:
     Experiment.parse({**config, "objective": {"name": "v", "bound": "hybrid"}})
 
     class Silent:
-        schedule = TINY
+        process = TINY
 
         def __call__(self, x_t: Tensor, t: int) -> Prediction:
             return Prediction(x_t, *TINY(t), x0=x_t)
 
     x = torch.zeros(1, 1, 1, 1)
-    with pytest.raises(PluginError, match="tells no variance"):
+    with pytest.raises(PluginError, match="expected a network that learned the variance"):
         list(DDPM(steps=5, variance="learned").trajectory(Silent(), x, lambda: x))  # type: ignore[arg-type]

@@ -107,7 +107,7 @@ def expand_steps(
         found += [walk for walk in ([sampler] if given else lengths) if walk not in found]
     if not found:
         raise ConfigError(
-            _SOURCE, [Problem("steps", f"expected 1 to {timesteps}, the trained ones; got {_listed(dropped)}")]
+            _SOURCE, [Problem("steps", f"expected 1 to {timesteps}, the trained timesteps; got {_listed(dropped)}")]
         )
     return found, notes
 

@@ -1,4 +1,4 @@
-"""The mathematics of diffusion: tables, predictions, denoisers, noise."""
+"""The mathematics of diffusion: process, predictions, denoisers, noise."""
 
 from __future__ import annotations
 

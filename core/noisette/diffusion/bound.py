@@ -1,14 +1,14 @@
 """The variational bound on the negative log-likelihood, in bits per dimension.
 
-    -log p(x_0) <= L_T + sum_{t >= 1} L_t + L_0        (Ho et al. 2020, eq. 5, with steps counted from 0)
+    -log p(x_0) <= L_T + sum_{t >= 1} L_t + L_0        (Ho et al. 2020, eq. 5, with timesteps from 0)
 
-    L_T   KL(q(x_{T-1} | x_0) || N(0, 1)): nothing is learned
-    L_t   KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)): two Gaussians whose means differ by c_0 (x_0 - x0 seen)
-    L_0   -log p(x_0 | x at step 0): a Gaussian integrated over the bins of 8-bit values (eq. 13)
+    L_T   KL(q(x_{T-1} | x_0) || N(0, 1)), which has no learned part
+    L_t   KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)): two Gaussians, means apart by c_0 (x_0 - predicted x0)
+    L_0   -log p(x_0 | x at timestep 0): a Gaussian integrated over the bins of 8-bit values (eq. 13)
 
-The variance of p is that of the posterior ("fixed-small"), beta ("fixed-large"), or between both in the
-logarithm, at the fractions that the network gives (Nichol & Dhariwal 2021, eq. 15). At step 0, where the
-posterior has none, all take the posterior's of step 1.
+The variance of p is the posterior's ("fixed-small"), beta ("fixed-large"), or an interpolation of both in the
+logarithm by the fractions that the network predicts (Nichol & Dhariwal 2021, eq. 15). At timestep 0, where the
+posterior has no variance, the posterior's of timestep 1 is taken.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class VariationalBound:
     """The terms of the bound for one process.
 
     Args:
-        process: the tables.
-        variance: the variance of p where the network gives no fractions.
+        process: the forward process.
+        variance: the variance of p if the network predicts no fractions.
     """
 
     def __init__(self, process: Process, variance: Literal["fixed-small", "fixed-large"] = "fixed-small") -> None:
@@ -43,7 +43,7 @@ class VariationalBound:
         self._x0_coef = torch.tensor([row.x0_coef for row in rows], dtype=torch.float64)
         self._smallest = posterior.log()
         self._largest = torch.cat([posterior[:1], process.betas[1:]]).log()
-        self._width = self._largest - self._smallest  # in float32 the difference of both would be rounding, late on
+        self._width = self._largest - self._smallest  # late in the process, float32 cannot hold the difference
 
     def prior(self, x0: Tensor) -> Tensor:
         """Return L_T of images (N, C, H, W) in [-1, 1], (N,) in bits per dimension."""
@@ -52,13 +52,14 @@ class VariationalBound:
         return _bits_per_dim(nats)
 
     def terms(self, x0: Tensor, t: Tensor, x0_pred: Tensor, variance_fraction: Tensor | None = None) -> Tensor:
-        """Return L_t of each image at its own step, (N,) in bits per dimension.
+        """Return L_t of each image at its own timestep, (N,) in bits per dimension.
 
         Args:
             x0: images in [-1, 1], (N, C, H, W).
-            t: their steps, (N,) int64; where it is 0, L_0.
-            x0_pred: the x0 that the denoiser saw in x_t, like x0.
-            variance_fraction: where the learned variance lies between the posterior's (0) and beta (1), like x0.
+            t: their timesteps, (N,) int64; L_0 for timestep 0.
+            x0_pred: the x0 predicted at x_t, like x0.
+            variance_fraction: position of the learned log variance between the posterior's (0) and beta's (1), like
+                x0.
         """
         log_variance = self.log_variance(t, x0, variance_fraction)
         divergence = self._divergence(x0, t, x0_pred, log_variance)
@@ -67,7 +68,7 @@ class VariationalBound:
         return torch.where(t == 0, _bits_per_dim(-_log_likelihood(x0, x0_pred, log_variance)), divergence)
 
     def log_variance(self, t: Tensor, like: Tensor, variance_fraction: Tensor | None = None) -> Tensor:
-        """Return the log of p's variance, (N, 1, 1, 1), or (N, C, H, W) where fractions are given."""
+        """Return the log variance of p, (N, 1, 1, 1), or (N, C, H, W) with fractions."""
         if variance_fraction is not None:
             return _gather(self._smallest, t, like) + variance_fraction * _gather(self._width, t, like)
         return _gather(self._smallest if self.variance == "fixed-small" else self._largest, t, like)
@@ -83,15 +84,15 @@ class VariationalBound:
 def get_bound(
     process: Process, variance: Literal["fixed-small", "fixed-large"] = "fixed-small"
 ) -> VariationalBound:
-    """Return the bound of a process, made once."""
+    """Return the bound of a process, from a cache."""
     return VariationalBound(process, variance)
 
 
 def _log_likelihood(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the log of the Gaussian's share in the bin of each value; the first and last bin have no end."""
+    """Return the log probability of the bin of each value; the first and the last bin are open-ended."""
     rate = (-log_variance / 2).exp()
     above, below = (x0 - mean + _BIN) * rate, (x0 - mean - _BIN) * rate
-    # far out on the right both shares round to 1: mirror them to the left, where they keep their digits
+    # far to the right both tails round to 1: mirror them to the left, where they keep their digits
     upper, lower = torch.where(above + below > 0, -below, above), torch.where(above + below > 0, -above, below)
     inside = torch.special.log_ndtr(upper) + torch.log1p(
         -(torch.special.log_ndtr(lower) - torch.special.log_ndtr(upper)).exp().clamp(max=1 - 1e-7)
@@ -105,5 +106,5 @@ def _gather(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
 
 
 def _bits_per_dim(nats: Tensor) -> Tensor:
-    """Return the mean over each image's values, in bits, (N,)."""
+    """Return the mean over the values of each image, in bits, (N,)."""
     return nats.flatten(1).mean(dim=1) / log(2)

@@ -1,4 +1,4 @@
-"""Denoisers: what a sampler calls, and the wrappers that core stacks round them."""
+"""Denoisers: what a sampler calls, and the clipping of the predicted image."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ __all__ = ["Clipped", "Denoiser"]
 
 
 class Denoiser(ABC):
-    """A view of noisy images: called as `denoise(x_t, t)` with x_t (N, C, H, W) and one step t for all.
+    """Predicts the clean image and the noise: `denoise(x_t, t)` with x_t (N, C, H, W) and one timestep t for all.
 
     Attributes:
-        process: the tables of the forward process it was made for.
+        process: the forward process.
     """
 
     process: Process
 
     @abstractmethod
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return what it sees at step t."""
+        """Return the prediction at timestep t."""
 
 
 class Clipped(Denoiser):
-    """Keep the predicted image within [-1, 1], where images live; the noise follows it.
+    """Clip the predicted x0 to [-bound, bound] (Ho et al. 2020); eps is derived from the clipped x0.
 
-    Ho et al. 2020 sample so. Without the noise derived again, a sampler that uses both would contradict itself.
+    Args:
+        denoise: the denoiser.
+        bound: largest absolute value of x0; images are within [-1, 1].
     """
 
     def __init__(self, denoise: Denoiser, bound: float = 1.0) -> None:
@@ -38,5 +40,5 @@ class Clipped(Denoiser):
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return the inner prediction with x0 clipped."""
-        prediction = self.denoise(x_t, t)
-        return prediction.with_x0(prediction.x0.clamp(-self.bound, self.bound))
+        pred = self.denoise(x_t, t)
+        return pred.with_x0(pred.x0.clamp(-self.bound, self.bound))

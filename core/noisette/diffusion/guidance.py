@@ -1,4 +1,4 @@
-"""Guidance and bounds: denoisers round a denoiser, so that every sampler has them."""
+"""Guidance and dynamic thresholding: denoisers that wrap a denoiser, so that every sampler can use them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ __all__ = ["GradientGuided", "Guided", "Thresholded"]
 class Guided(Denoiser):
     """Classifier-free guidance (Ho & Salimans 2022, eq. 6): uncond + scale (cond - uncond).
 
-    Scale 1 is the conditional denoiser alone, without a second network call; the paper's w is scale - 1.
+    Scale 1 is the conditional denoiser, without a second network call; the paper's w is scale - 1.
 
     Args:
-        cond: the denoiser that is given the labels.
-        uncond: the denoiser without labels.
+        cond: denoiser with labels.
+        uncond: denoiser without labels.
         scale: 1 is off, 0 is the unconditional denoiser.
-        interval: first and last step (both included) that are guided; None guides all of them
-            (Kynkäänniemi et al. 2024).
+        interval: first and last guided timestep, inclusive; None guides all (Kynkäänniemi et al. 2024).
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Guided(Denoiser):
         self.process = cond.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return the guided prediction; x0 and eps are extrapolated alike, so they agree."""
+        """Return the guided prediction; x0 and eps are extrapolated alike, so that they agree."""
         cond = self.cond(x_t, t)
         if self.scale == 1 or not self._is_guided_at(t):
             return cond
@@ -52,13 +51,12 @@ class Guided(Denoiser):
 
 
 class GradientGuided(Denoiser):
-    """Guidance by a gradient (Dhariwal & Nichol 2021, algorithm 2): eps - sigma w grad log p(y | x_t).
+    """Guidance by a gradient (Dhariwal & Nichol 2021, algorithm 2): eps - sigma scale grad log p(y | x_t).
 
     Args:
-        denoise: the denoiser that is guided.
-        gradient: returns the gradient of log p(y | x_t) for (x_t, t), shaped as x_t; where it comes from, a
-            classifier or any other score, is the caller's.
-        scale: w in the paper; 0 is off.
+        denoise: the denoiser to guide.
+        gradient: returns the gradient of log p(y | x_t) for (x_t, t), shaped like x_t, such as a classifier's.
+        scale: the paper's s; 0 is off.
     """
 
     def __init__(self, denoise: Denoiser, gradient: Callable[[Tensor, int], Tensor], scale: float = 1.0) -> None:
@@ -66,23 +64,22 @@ class GradientGuided(Denoiser):
         self.process = denoise.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return the guided prediction; x0 moves by sigma² / alpha w times the gradient."""
+        """Return the guided prediction; x0 moves by sigma² / alpha times scale times the gradient."""
         pred = self.denoise(x_t, t)
         with torch.inference_mode(False), torch.enable_grad():
-            push = self.scale * pred.sigma * self.gradient(x_t.clone(), t).detach()
-        x0 = pred.x0 + pred.sigma / pred.alpha * push if pred.alpha > 0 else pred.x0
+            shift = self.scale * pred.sigma * self.gradient(x_t.clone(), t).detach()
+        x0 = pred.x0 + pred.sigma / pred.alpha * shift if pred.alpha > 0 else pred.x0
         return Prediction(
-            x_t, pred.alpha, pred.sigma, x0=x0, eps=pred.eps - push, variance_fraction=pred.variance_fraction
+            x_t, pred.alpha, pred.sigma, x0=x0, eps=pred.eps - shift, variance_fraction=pred.variance_fraction
         )
 
 
 class Thresholded(Denoiser):
-    """Dynamic thresholding (Saharia et al. 2022, section 2.3): scale an image that leaves [-1, 1] back into it.
+    """Dynamic thresholding (Saharia et al. 2022, section 2.3): scale a predicted x0 beyond [-1, 1] back into it.
 
     Args:
-        denoise: the denoiser that is bounded.
-        quantile: share of an image's values that decide its scale s; the image is clipped to [-s, s], s at
-            least 1, and divided by s.
+        denoise: the denoiser.
+        quantile: an image is clipped to [-s, s] and divided by s, this quantile of its absolute values, at least 1.
     """
 
     def __init__(self, denoise: Denoiser, quantile: float = 0.995) -> None:
@@ -90,8 +87,8 @@ class Thresholded(Denoiser):
         self.process = denoise.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return the inner prediction with x0 bounded and its noise derived again."""
+        """Return the inner prediction with x0 thresholded; eps is derived from it."""
         pred = self.denoise(x_t, t)
-        sizes = pred.x0.abs().flatten(1)
-        scale = torch.quantile(sizes, self.quantile, dim=1).clamp_(min=1).view(-1, *[1] * (x_t.ndim - 1))
+        magnitudes = pred.x0.abs().flatten(1)
+        scale = torch.quantile(magnitudes, self.quantile, dim=1).clamp_(min=1).view(-1, *[1] * (x_t.ndim - 1))
         return pred.with_x0(pred.x0.clamp(-scale, scale) / scale)

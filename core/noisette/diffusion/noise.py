@@ -1,7 +1,7 @@
-"""Noise that belongs to an image, not to a batch.
+"""Noise that depends on the image, not on the batch.
 
-Image i draws from its own generator, seeded by (seed, i). It is therefore a function of checkpoint, sampler,
-seed and i: whatever the batch size, the split of the work, or a restart.
+Image i draws from its own generator, seeded by (seed, i). A generated image is therefore a function of checkpoint,
+sampler, seed and i, whatever the batch size, the number of processes, or a restart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Noise", "derive_seed", "seeded_generator"]
 
 
 def derive_seed(seed: int, *purpose: int | str) -> int:
-    """Return a 63-bit seed for one purpose, such as ``derive_seed(0, "picture", 17)``.
+    """Return a 63-bit seed for a purpose, such as ``derive_seed(0, "picture", 17)``.
 
     Seeds of different purposes are unrelated, even for neighbouring numbers.
     """
@@ -25,14 +25,20 @@ def derive_seed(seed: int, *purpose: int | str) -> int:
 
 
 def seeded_generator(seed: int, *purpose: int | str) -> torch.Generator:
-    """Return a CPU generator for one purpose; see `derive_seed`."""
+    """Return a CPU generator for a purpose; see `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 class Noise:
-    """A source of standard normal noise for the images `indices`; each call gives the next draw.
+    """A source of standard normal noise for images; each call returns the next draw.
 
-    Draws are made on the CPU in float32, so that they are the same numbers for every device and precision.
+    Noise is drawn on the CPU in float32, so that it is the same for every device and precision.
+
+    Args:
+        seed: seed of all images.
+        indices: indices of the N images.
+        shape: shape of an image.
+        device, dtype: of the returned noise.
     """
 
     def __init__(

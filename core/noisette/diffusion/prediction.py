@@ -1,7 +1,7 @@
-"""What a denoiser says about x_t, in every dialect.
+"""Predictions: x0, eps and v of a noisy image x_t.
 
-One of (x0, eps, v) and x_t give the others, as x_t = alpha x0 + sigma eps and v = alpha eps - sigma x0
-(Salimans & Ho 2022, appendix D). Each is computed when it is first asked for.
+One of them and x_t give the others, as x_t = alpha x0 + sigma eps and v = alpha eps - sigma x0 (Salimans & Ho 2022,
+appendix D). Each is computed on first access.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from noisette.errors import PluginError
 __all__ = ["Prediction", "log_variance", "parse_variance"]
 
 _MAX_X0_VARIANCE = 4.0
-"""The largest variance of values of x_0 where x_t is known."""
+"""Largest variance of the values of x_0 given x_t."""
 
 
 def parse_variance(raw: Tensor, t: int | Tensor, process: Process, *, direct: bool = False) -> Tensor:
-    """Return the fractions that a network tells, (N, C, H, W).
+    """Return the variance fractions that a network predicts, (N, C, H, W); see `Prediction.variance_fraction`.
 
     Args:
-        raw: what it gave, (N, C, H, W).
-        t: the step of all images, or (N,) int64.
-        process: the process.
-        direct: `raw` is the logarithm of the variance itself, of the step to t-1. At step 0, where the posterior
-            has none, the fraction is 0.
+        raw: the network's output, (N, C, H, W).
+        t: timestep of all images, or (N,) int64.
+        process: the forward process.
+        direct: whether `raw` is the log variance of the step to t-1 itself. The fraction is then 0 at timestep 0,
+            where the posterior has no variance.
     """
     if not direct:
         return (raw + 1) / 2
@@ -38,19 +38,19 @@ def parse_variance(raw: Tensor, t: int | Tensor, process: Process, *, direct: bo
 
 
 def log_variance(variance_fraction: Tensor | None, process: Process, t: int, s: int) -> Tensor:
-    """Return the log of the variance of the reverse step from t to s, 0 <= s < t, like `variance_fraction`.
+    """Return the log variance of the reverse step from t to s, 0 <= s < t, like `variance_fraction`.
 
-    That of a jump is bounded to what a law can ask for whose values have a variance of at most 4 where x_t is known
-    (that of images in [-1, 1] is at most 1): the posterior's variance, and that of its mean. Late in the process
-    the ends of a single step are all but equal, so that the slightest error of a network that tells logarithms is
-    thousands of fractions, which would be no small error over a jump, whose ends lie further apart.
+    The variance of a step over several timesteps is limited to the posterior's plus that of its mean, for an x_0
+    whose variance given x_t is at most 4 (that of images in [-1, 1] is at most 1). Late in the process, the two
+    ends of a single step are almost equal. A tiny error of a network that predicts logarithms is then thousands of
+    fractions, which over a longer step, whose ends differ more, would be a large error.
 
     Raises:
-        PluginError: if there are no fractions, because the network learned no variance.
+        PluginError: if there are no fractions, as the network did not learn the variance.
     """
     if variance_fraction is None:
         raise PluginError(
-            "the denoiser tells no variance: expected a network trained with objective.bound=hybrid or full"
+            "expected a network that learned the variance (objective.bound=hybrid or full); got one without"
         )
     posterior = process.posterior(t, s)
     least, largest = log(posterior.variance), log(process.step_variance(t, s))
@@ -62,7 +62,7 @@ def log_variance(variance_fraction: Tensor | None, process: Process, t: int, s: 
 
 @lru_cache(maxsize=8)
 def _log_variance_range(process: Process) -> tuple[Tensor, Tensor]:
-    """Return the least log variance of each step to the one before, and how far the largest lies above, (T,)."""
+    """Return the posterior's log variance of each step to t-1, and how much larger beta's is, (T,)."""
     steps = range(1, len(process))
     least = [log(process.posterior(t, t - 1).variance) for t in steps]
     width = [log(process.step_variance(t, t - 1)) - low for t, low in zip(steps, least, strict=True)]
@@ -70,11 +70,11 @@ def _log_variance_range(process: Process) -> tuple[Tensor, Tensor]:
 
 
 class Prediction:
-    """The denoiser's view of x_t at one step, all tensors (N, C, H, W).
+    """What a denoiser predicts at x_t; all tensors are (N, C, H, W).
 
     Attributes:
         x_t: the noisy image.
-        alpha, sigma: the factors of image and noise in it.
+        alpha, sigma: the factors of the image and of the noise in x_t.
         variance_fraction: if the network learned the variance of the reverse step, where its logarithm lies between
             the posterior's (0) and beta's (1); a fraction holds for jumps too (Nichol & Dhariwal 2021, eq. 15).
     """
@@ -99,28 +99,28 @@ class Prediction:
 
     @classmethod
     def from_v(cls, x_t: Tensor, alpha: float, sigma: float, v: Tensor) -> Prediction:
-        """Read a velocity: x0 = alpha x_t - sigma v, eps = sigma x_t + alpha v."""
+        """Return the prediction of a velocity: x0 = alpha x_t - sigma v, eps = sigma x_t + alpha v."""
         return cls(x_t, alpha, sigma, x0=alpha * x_t - sigma * v, eps=sigma * x_t + alpha * v)
 
     @property
     def x0(self) -> Tensor:
-        """The clean image that it sees."""
+        """The predicted clean image."""
         if self._x0 is None:
             self._x0 = (self.x_t - self.sigma * self._eps) / self.alpha  # type: ignore[operator]
         return self._x0
 
     @property
     def eps(self) -> Tensor:
-        """The noise that it sees."""
+        """The predicted noise."""
         if self._eps is None:
             self._eps = (self.x_t - self.alpha * self._x0) / self.sigma  # type: ignore[operator]
         return self._eps
 
     @property
     def v(self) -> Tensor:
-        """The velocity alpha eps - sigma x0."""
+        """The predicted velocity, alpha eps - sigma x0."""
         return self.alpha * self.eps - self.sigma * self.x0
 
     def with_x0(self, x0: Tensor) -> Prediction:
-        """Return the prediction whose image is `x0`; its noise is derived again, so that both agree."""
+        """Return the prediction with another `x0`; eps is derived from it, so that both agree."""
         return Prediction(self.x_t, self.alpha, self.sigma, x0=x0, variance_fraction=self.variance_fraction)
