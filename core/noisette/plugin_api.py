@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from noisette.checkpoint import Checkpoint
     from noisette.config import ScheduleRef
     from noisette.contracts.backbone import Pretrained
+    from noisette.contracts.evaluated_model import EvaluatedModel
     from noisette.contracts.features import Classifier, Extractor
     from noisette.contracts.images import LabelledImages
     from noisette.contracts.metric import State
-    from noisette.contracts.evaluated_model import EvaluatedModel
     from noisette.data.decode import decode_image, read_image, to_printable
     from noisette.data.download import fetch
     from noisette.data.files import FileEntry, hash_listing, is_folder, iter_files, natural_key

@@ -30,8 +30,8 @@ def find_schedule_problems(process: Process) -> list[str]:
     if left > _MAX_SIGNAL_AT_START:
         problems.append(
             f"the schedule does not end in noise: its last timestep, {last}, leaves {left:.0%} of the image "
-            "(alpha²), but sampling begins in pure noise, which the network is never trained on; raise timesteps, or take "
-            "a schedule that ends in noise, such as cosine"
+            "(alpha²), but sampling begins in pure noise, which the network is never trained on; raise timesteps "
+            "or take a schedule that ends in noise, such as cosine"
         )
     if first < _MIN_SIGNAL_AT_END:
         problems.append(

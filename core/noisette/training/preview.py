@@ -64,7 +64,9 @@ def sample_preview(
     sampler = experiment.sampling.samplers[0]
     labels = labels_for(model, experiment.sampling, indices)
     low_res = load_low_res(model, state.data, indices)
-    denoise = _StoppableDenoiser(build_denoiser(model, sampler, labels, experiment.sampling.clip_x0, low_res), should_stop)
+    denoise = _StoppableDenoiser(
+        build_denoiser(model, sampler, labels, experiment.sampling.clip_x0, low_res), should_stop
+    )
     return to_bytes(generate(denoise, sampler, model.shape, indices, experiment.seed, model.machine.device)).cpu()
 
 
