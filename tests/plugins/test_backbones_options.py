@@ -51,7 +51,7 @@ def test_impossible_options_are_refused(backbone: type[Backbone], options: dict[
 @pytest.mark.parametrize(
     ("backbone", "shape", "message"),
     [
-        (UNet(), (3, 7, 32), "backbone unet: 4 levels need images of at least 8x8; got 7x32"),
+        (UNet(), (3, 7, 32), "backbone unet: 4 levels need at least 8x8 pixels; got 7x32"),
         (LinearAttentionUNet(), (1, 28, 28), "sides that are multiples of 8; got 28x28: set preparation.size"),
         (DiT(patch=4), (1, 30, 32), "patches of 4 need sides that are multiples of 4; got 30x32"),
     ],
