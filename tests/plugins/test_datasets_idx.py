@@ -194,7 +194,7 @@ def mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize("dataset", [SmallMnist(), SmallFashion()], ids=lambda dataset: dataset.name)
 def test_a_download_fills_the_cache_in_torchvisions_layout(tmp_path: Path, mirrors: Path, dataset: Dataset):
     check_small(prepared(dataset, tmp_path))
-    raw = tmp_path / "cache" / dataset.twin / "raw"
+    raw = tmp_path / "cache" / dataset.torchvision_name / "raw"
     assert {file.name for file in raw.iterdir() if not file.name.startswith(".")} == {
         f"{name}.gz" for name in FILES
     }
@@ -230,7 +230,7 @@ def test_offline_the_message_says_what_to_do(tmp_path: Path, mirrors: Path, data
     assert message.count("HTTP 404") == 2
     assert ("install the Debian package dataset-fashion-mnist" in message) == debian
     assert all(f"{name}.gz" in message for name in FILES)
-    assert str(tmp_path / "cache" / dataset.twin / "raw") in message
+    assert str(tmp_path / "cache" / dataset.torchvision_name / "raw") in message
     assert "dataset.path" in message
 
 

@@ -95,7 +95,7 @@ class Classifier(Features):
 
         return extractor(self._require_trained().network(), self._prepare, self.dimensions, device)
 
-    def classifier(self) -> Logits:
+    def load_classifier(self) -> Logits:
         """Return the function to the logits of the data set's classes."""
         last = self._require_trained().network().last.requires_grad_(False)
         return lambda features: last(features)
@@ -109,6 +109,6 @@ class Classifier(Features):
         if self._classifier is None:
             raise DataError(
                 f"features {self.name}: expected a classifier that was trained on the real images; this one was "
-                "not: evaluate does it where they have labels; from Python, call fitted(train, test, folder)"
+                "not: evaluate does it where they have labels; from Python, call fit(train, test, folder)"
             )
         return self._classifier
