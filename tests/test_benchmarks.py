@@ -57,7 +57,7 @@ def test_a_tiny_round_of_each_is_valid_json_and_a_page(tmp_path: Path) -> None:
 def test_arms_take_turns_and_the_warm_up_does_not_count(benchmarks: ModuleType) -> None:
     order: list[str] = []
     arms = {name: lambda name=name: order.append(name) for name in "abc"}
-    seconds = benchmarks.timing.interleaved(arms, rounds=4, warmup=2)
+    seconds = benchmarks.timing.time_interleaved(arms, rounds=4, warmup=2)
     assert {name: len(taken) for name, taken in seconds.items()} == dict.fromkeys("abc", 4)
     turns = ["".join(order[at : at + 3]) for at in range(0, len(order), 3)]
     assert sorted(map(sorted, turns)) == [list("abc")] * 6
@@ -66,9 +66,9 @@ def test_arms_take_turns_and_the_warm_up_does_not_count(benchmarks: ModuleType) 
 
 def test_ratios_say_how_much_longer_the_others_take(benchmarks: ModuleType) -> None:
     seconds = {"own": [1.0, 2.0, 4.0, 1.0], "other": [3.0, 6.0, 12.0, 3.0]}
-    exact = benchmarks.timing.against(seconds, "own")["other"]
+    exact = benchmarks.timing.compare_times(seconds, "own")["other"]
     assert [exact["p20"], exact["median"], *exact["spread"]] == pytest.approx([3.0] * 4)
-    noisy = benchmarks.timing.against({"own": [1.0, 1.1, 1.4, 1.0], "other": [3.0, 4.0, 3.0, 3.5]}, "own")["other"]
+    noisy = benchmarks.timing.compare_times({"own": [1.0, 1.1, 1.4, 1.0], "other": [3.0, 4.0, 3.0, 3.5]}, "own")["other"]
     assert noisy["spread"][0] < noisy["p20"] < noisy["spread"][1]
 
 

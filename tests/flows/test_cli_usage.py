@@ -49,5 +49,5 @@ def test_again_names_the_stages(tmp_path: Path) -> None:
     words = ["run", str(tmp_path / "c.yaml"), "--again", "smaple", "--output", str(tmp_path / "runs")]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, ConfigError)
-    told = "expected one of prepare, train, sample, images, evaluate; got 'smaple' (did you mean 'sample'?)"
+    told = "expected one of prepare, train, sample, figures, evaluate; got 'smaple' (did you mean 'sample'?)"
     assert told in str(done.exception)

@@ -34,7 +34,7 @@ def test_a_server_stands_until_it_is_stopped_and_is_started_once(tmp_path: Path)
     assert server.running is not None
     assert server.running.pid == pid
     assert server.start(SLEEPER, dict(os.environ), "", "") is None
-    wait_until(lambda: server.last_words() == "here", "it writes its log")
+    wait_until(lambda: server.last_output() == "here", "it writes its log")
     assert server.stop()
     assert not is_alive(pid)
     assert server.running is None

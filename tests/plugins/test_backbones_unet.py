@@ -27,7 +27,7 @@ def test_odd_and_oblong_images_keep_their_size(shape: tuple[int, int, int]) -> N
 
 
 def test_images_too_small_for_the_levels_are_refused() -> None:
-    with pytest.raises(DataError, match="at least 4x4; got 3x8"):
+    with pytest.raises(DataError, match="at least 4x4 pixels; got 3x8"):
         UNet(channels=8, multipliers=(1, 2, 2), groups=4).build((1, 3, 8), 0, 1)
 
 
