@@ -102,7 +102,7 @@ def test_the_librarys_own_is_left_only_where_it_is_slow(
 ) -> None:
     called: list[str] = []
     for name in ("sums", "library"):
-        way = getattr(module, f"_by_{name}")
+        way = getattr(module, f"_group_norm_by_{name}")
         monkeypatch.setattr(module, f"_group_norm_by_{name}", lambda *a, n=name, f=way: called.append(n) or f(*a))
     x = torch.randn(shape).to(dtype).contiguous(memory_format=layout)
     norm = GroupNorm(groups, shape[1])
