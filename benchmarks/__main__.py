@@ -1,8 +1,8 @@
-"""Measure, and write what was measured.
+"""Run measurements and write the results.
 
 python -m benchmarks                              all, into benchmarks/results and docs/benchmarks.md
-python -m benchmarks --only training sampling     some; the others stay as they were that day
-python -m benchmarks --quick                      tiny work, to see that all runs; writes nothing
+python -m benchmarks --only training sampling     some; the others keep their results of that day
+python -m benchmarks --quick                      tiny work, to check that all run; writes nothing
 python -m benchmarks --page benchmarks/results/X.json   write the page and the plots from a run
 """
 

@@ -1,7 +1,7 @@
-"""The training step once more, each arm in a process of its own: as users have it.
+"""The training step with each arm in a separate process, as for users.
 
-In one process noisette's setting of the C library (freed memory is kept) serves the peers as well. Here each has
-its own; the processes still take turns, step by step, and those that wait sleep.
+In one process, the other libraries also profit from noisette's setting of the C library, which keeps freed memory.
+Here each has its own. The processes still alternate step by step, and waiting ones sleep.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OWN = "noisette"
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Have each process take a step in turn."""
+    """Let the processes take steps in turn."""
     work = setting.work()
     own = NoisetteArm(setting, work)
     export_network(setting, own)
@@ -70,7 +70,7 @@ def _process(name: str, setting: Setting, work: Work) -> Iterator[subprocess.Pop
 
 
 def _steps(name: str, folder: Path, threads: int, work: Work) -> None:
-    """Take a step for each line that comes, and say its seconds."""
+    """Take a step for each input line, and print its seconds."""
     torch.set_num_threads(threads)
     arm = _arm(name, folder, work)
     for _ in sys.stdin:

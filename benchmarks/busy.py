@@ -1,6 +1,6 @@
-"""The demo on a machine that is not idle: a run alone, and beside two processes that keep a core busy each.
+"""The demo on a busy machine: a run alone, and next to two processes that each keep a core busy.
 
-The control lets threads spin while they wait for each other, as they do where nothing says otherwise.
+In the control, waiting threads spin, as they do by default.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """diffusers: UNet2DModel, DDPMScheduler, AdamW and EMAModel, in the loop of its unconditional training script.
 
-The network is noisette's own, exported: the same layers with the same first weights. The batch lies ready in
-memory, where noisette reads and converts its own.
+The network is noisette's own, exported: the same layers with the same first weights. The batch is ready in
+memory, while noisette reads and converts its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The floor: the convolutions and matrix products of noisette's own step, with nothing between them.
 
-One step is run under a recorder, which notes every product with the shapes, precision and memory format that it
-has. They are then computed again on random numbers, forward and backward. No network of these layers is faster
-with torch's kernels.
+A recorder notes every product of a step with its shapes, precision and memory format. They are then computed again
+on random numbers, forward and backward. With torch's kernels, no network with these layers is faster.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Loss after equal steps: every arm sees the same images, steps and noise, in the same order.
+"""Loss after the same number of steps, with the same images, timesteps and noise in the same order.
 
-noisette and diffusers also begin with the same weights. Faster must not mean worse: the mean loss of the last
-quarter of the steps may be off by 2 % between the precisions and against diffusers.
+noisette and diffusers also start from the same weights. The mean loss of the last quarter of the steps may differ
+by 2 % between the precisions and from diffusers.
 """
 
 from __future__ import annotations

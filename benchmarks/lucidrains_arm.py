@@ -1,8 +1,7 @@
 """denoising-diffusion-pytorch: the inner loop of its Trainer, with its U-Net, EMA and Adam.
 
-Its network cannot be ours: it has linear attention at every other level. Its widths are an eighth larger than ours,
-so that it has about our size: 8 % fewer parameters, 6 % more work. Progress bar and accelerate, which its Trainer
-has round the loop, are left out.
+Its network differs from ours: it has linear attention at every other level. It is an eighth wider, to have about
+the same size: 8 % fewer parameters, 6 % more work. The progress bar and accelerate of its Trainer are left out.
 """
 
 from __future__ import annotations

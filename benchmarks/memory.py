@@ -1,4 +1,4 @@
-"""Sampling in constant memory: the peak of the process for 1,000 and for 10,000 images."""
+"""Sampling in constant memory: peak memory of the process for 1,000 and 10,000 images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CONFIG = {
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Draw with a tiny network, each count in its own process."""
+    """Sample with a tiny network, each count in its own process."""
     experiment = Experiment.parse(_CONFIG)
     prepare(experiment, setting.root)
     checkpoint = train(experiment, setting.root)

@@ -1,4 +1,4 @@
-"""The same features given to noisette's metrics and to the public tools: the values, and how far they are apart."""
+"""Values of noisette's metrics and of the public tools on the same features."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 _SAME = 1e-6
 _NOTHING = 1e-9
-"""What is less than this on both sides is nothing on both."""
+"""Values below this on both sides count as equal."""
 
 
 def measure(setting: Setting) -> list[Row]:
@@ -49,7 +49,7 @@ def rows(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: floa
 
 
 def ours(metric: Metric, x: Tensor, y: Tensor) -> dict[str, Estimate]:
-    """Return what a metric of noisette makes of the features, or logits, of judged and reference images."""
+    """Return a noisette metric of the features, or logits, of generated and reference images."""
     alone = isinstance(metric, InceptionScore)  # looks at no reference
     return metric.compute(state(metric, x), {} if alone else state(metric, y), {})
 
@@ -146,7 +146,7 @@ def _compare(
 
 
 def table(found: list[Row]) -> list[str]:
-    """Return the lines of the report: where all agree, and where they do not."""
+    """Return the lines of the report: equal values, then different ones."""
     agreeing = [row for row in found if _difference(row) is not None and _difference(row) < _SAME]
     others = [row for row in found if row not in agreeing]
     equal = markdown(

@@ -1,4 +1,4 @@
-"""Streams: the peak of the process for 5,000 and for 50,000 images of 1280 features."""
+"""Peak memory of streamed metrics for 5,000 and 50,000 images of 1280 features."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _METRICS: dict[str, Metric] = {"frechet": Frechet(), "inception-score": Inceptio
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Return the MiB that the statistics of so many images take at most, a process each."""
+    """Return the peak MiB of the statistics for each number of images, in separate processes."""
     counts, dimensions = ((300, 600), 64) if setting.quick else ((5000, 50_000), 1280)
     call = [sys.executable, "-m", "benchmarks.metrics_memory"]
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Inception itself, noisette's beside torch-fidelity's with the same random weights; what bf16 would cost."""
+"""Inception of noisette and torch-fidelity with the same random weights; the effect of bf16."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CPU = torch.device("cpu")
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Return times, how far the features are apart, and how far bf16 moves the metrics beside their errors."""
+    """Return times, differences of the features, and the effect of bf16 relative to the metrics' errors."""
     weights = _random_weights(setting.folder)
     images = _images(setting)
     batch = images[:16]  # as many as the extractor takes at once

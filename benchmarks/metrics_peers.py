@@ -1,4 +1,4 @@
-"""What the public tools make of the same features: a function from two arrays to a value, one a tool."""
+"""The public tools as functions from two arrays of features to a value."""
 
 from __future__ import annotations
 

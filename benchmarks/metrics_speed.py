@@ -1,8 +1,8 @@
-"""noisette's metrics beside the public tools on the same features: statistics of batches of 128, and the result.
+"""Speed of noisette's metrics and the public tools on the same features, from batches of 128 to the result.
 
-noisette's statistics grow as in an evaluation, and every result has its error. What the Fréchet distance takes
-without its error has rows of its own, and so have several sets against one reference, whose statistics each tool
-makes once, as its interface lets it.
+noisette accumulates statistics as in an evaluation, and its results include the error. Separate rows give the
+Fréchet distance without its error, and several sets against one reference, whose statistics each tool computes
+once if its interface allows it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Arms = dict[str, Callable[[], object]]
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Time each metric and tool in turn; every round sees features of its own, so that nothing is remembered."""
+    """Time each metric and tool in turn, with new features in every round, so that nothing is cached."""
     n, d, classes = (200, 64, 20) if setting.quick else (2000, 1280, 1000)
     x, y = rows(n, d, 1, 1.1).float(), rows(n, d, 2).float()
     logits = 2 * torch.randn(n, classes, generator=torch.Generator().manual_seed(5))

@@ -1,4 +1,4 @@
-"""noisette as its engines run it: batches from prepared images, the step, averaged weights."""
+"""noisette's own training: batches from prepared images, the step, averaged weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class NoisetteArm:
     def learn(self, batch: TrainingBatch) -> float:
         """Take a step with a given batch; return its loss."""
         self.stepper(batch)
-        return self.stepper.losses.take()["loss"]
+        return self.stepper.losses.pop_means()["loss"]
 
     def denoiser(self) -> NetworkDenoiser:
         """Return what a sampler calls; the network is placed anew for it."""

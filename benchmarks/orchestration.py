@@ -1,7 +1,7 @@
-"""What Prefect, MLflow and the progress bar cost: a demo's training under them, and as a plain call.
+"""The cost of Prefect, MLflow and the progress bar: the demo's training in a flow and as a plain call.
 
-Two answers. The share of the training's time that its thread spends in listeners is exact. The ratio of whole
-trainings, each in a process of its own, also has what background threads take from it, and the machine's noise.
+The share of time that the training thread spends in listeners is exact. The ratio of whole trainings, each in its
+own process, also includes background threads and the noise of the machine.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _RunTimer:
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Train in turn under the flow and plainly; the first flow makes its databases and is not counted."""
+    """Train alternately in a flow and plainly; the first flow creates its databases and is not counted."""
     steps = 20 if setting.quick else 600
     _train_in_process(setting, "flow", 20, 99)
     runs: dict[str, list[dict[str, float]]] = {"flow": [], "plain": []}
@@ -66,7 +66,7 @@ def _train_in_process(setting: Setting, way: str, steps: int, seed: int) -> dict
 
 
 def environment(setting: Setting) -> dict[str, str]:
-    """Return the environment of a user whose databases lie in the folder."""
+    """Return the environment of a user with databases in the folder."""
     mlflow = f"sqlite:///{setting.folder.resolve()}/mlflow.db"
     return {**os.environ, "PREFECT_HOME": str(setting.folder.resolve() / "prefect"), "MLFLOW_TRACKING_URI": mlflow}
 
@@ -102,7 +102,7 @@ def _under_a_flow(watch: _RunTimer, parameters: dict[str, Any]) -> None:
 
 
 def _timed_calls(events: type[Events]) -> list[float]:
-    """Have the calls of all listeners timed; return where the seconds are added up."""
+    """Time the calls of all listeners; return the list with the sum of seconds."""
     spent, call = [0.0], events._call
 
     def timed(self: Events, hook: str, **arguments: Any) -> None:

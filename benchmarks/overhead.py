@@ -1,4 +1,4 @@
-"""The sampling loop round the network: DDPM over 1,000 steps at batch 1, with a network that does nothing."""
+"""The sampling loop without the network: DDPM with 1,000 steps at batch 1 and a trivial network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLE = "Sampling loop without a network"
 
 
 class _Nothing(nn.Module):
-    """Says the same of every image, at once."""
+    """Returns the same output for every image, at no cost."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class _Nothing(nn.Module):
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Time whole walks of both libraries in turn."""
+    """Time whole trajectories of both libraries in turn."""
     work, steps = setting.work(), 20 if setting.quick else 1000
     network = _Nothing((1, *work.shape))
     denoise = Clipped(NetworkDenoiser(network, Eps(), Linear().process(1000)))

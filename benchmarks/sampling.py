@@ -1,4 +1,4 @@
-"""Sampling: one call of the network, at several batches, as each library's sampling loop calls it."""
+"""One network call at several batch sizes, as each library's sampling loop makes it."""
 
 from __future__ import annotations
 

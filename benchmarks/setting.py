@@ -1,4 +1,4 @@
-"""What all measurements share: the machine's threads, a folder for results, and the work."""
+"""Shared by all measurements: threads, the folder of results, and the work."""
 
 from __future__ import annotations
 

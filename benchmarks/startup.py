@@ -1,7 +1,7 @@
-"""From the command to the first training step, beside the bare import of torch.
+"""Time from the command to the first training step, relative to importing torch.
 
-The images are prepared, Prefect's and MLflow's databases are there: the second training of a day. A step is
-done when the journal has its line.
+Images are prepared and the databases of Prefect and MLflow exist, as in the second training of a day. A step is
+done when its line is in the journal.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Timing arms against one another: interleaved step by step, so that whatever slows the machine slows all.
+"""Timing of arms, interleaved step by step, so that other load affects all of them.
 
-The 20th percentile is what an arm takes when it is left alone; the median is what it took here. A ratio's spread is
-that of 1,000 resamplings of the rounds (bootstrap), 2.5 % to 97.5 %, with the rounds kept together across arms.
+The 20th percentile is the time of an undisturbed arm, the median that of this run. A ratio's spread is from 2.5 %
+to 97.5 % of 1,000 bootstrap resamples of the rounds, kept together across arms.
 """
 
 from __future__ import annotations

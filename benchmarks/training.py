@@ -1,4 +1,4 @@
-"""The training step: data, network, optimizer and averaged weights, beside the peers' and beside the floor."""
+"""The training step: data, network, optimizer and averaged weights, of all libraries, and the floor."""
 
 from __future__ import annotations
 

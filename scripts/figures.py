@@ -1,8 +1,8 @@
-"""Make the table and the image of the README: run the demo and write what it shows into the README.
+"""Update the table and the image of the README from a run of the demo.
 
     make figures
 
-Run it on an idle machine: the table says what an image takes.
+Run it on an idle machine: the table includes the time per image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MARKED = re.compile(r"(<!-- table: digits -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main() -> None:
-    """Run the demo, then write docs/images/digits.png and the table between the README's marks."""
+    """Run the demo, then write docs/images/digits.png and the README's table."""
     command = Path(sys.executable).with_name("noisette")
     subprocess.run([str(command), "run", str(CONFIG)], cwd=HERE, check=True)
     stages = plan_stages(Experiment.load(CONFIG), HERE / "runs")
@@ -41,7 +41,7 @@ def main() -> None:
     readme = HERE / "README.md"
     text, found = MARKED.subn(rf"\1{table}\n{machine}\n\2", readme.read_text(encoding="utf-8"))
     if not found:
-        sys.exit("README.md: expected the marks '<!-- table: digits -->' and '<!-- end -->'; they are not there")
+        sys.exit("README.md: expected the marks '<!-- table: digits -->' and '<!-- end -->'")
     readme.write_text(text, encoding="utf-8")
 
 

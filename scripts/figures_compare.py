@@ -1,9 +1,9 @@
 """Make the image and the table of samplers compared on Fashion-MNIST, from a run of its config.
 
-    make figures-compare                     trains the model, if it is not trained; hours without a GPU
-    make figures-compare ARGS="--num-images 1000" anything that `noisette compare` takes
+    make figures-compare                     trains the model if needed; hours without a GPU
+    make figures-compare ARGS="--num-images 1000" any option of `noisette compare`
 
-Run it on an idle machine: the image says what a drawn image takes.
+Run it on an idle machine: the table includes the time per image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TABLE = HERE / "docs" / "fashion-mnist-samplers.md"
 
 
 def main() -> None:
-    """Run the experiment and the comparison, then write image and table into docs/."""
+    """Run the experiment and the comparison, then write chart and table into docs/."""
     command = str(Path(sys.executable).with_name("noisette"))
     subprocess.run([command, "run", str(CONFIG)], cwd=HERE, check=True)
     compare = [command, "compare", str(CONFIG), "--json", *sys.argv[1:]]
@@ -39,14 +39,14 @@ def main() -> None:
 
 
 def page(facts: dict[str, list[str]]) -> str:
-    """Return the page of the table: image, numbers, protocol, and the machine they were measured on."""
+    """Return the page with chart, table, protocol and machine."""
     report = Report.open((HERE / str(facts["report"])).parent)
     notes = "".join(f"- {note}\n" for note in facts["notes"] if note not in report.notes)
     command = " ".join(["make figures-compare", *([f'ARGS="{" ".join(sys.argv[1:])}"'] if sys.argv[1:] else [])])
     lines = [
         "# Samplers compared on Fashion-MNIST\n",
         f"![Quality against network calls and seconds](images/{CHART.name})\n",
-        "In bold: no sampler is better with as many network calls or fewer.\n",
+        "Bold: no sampler is better with the same number of network calls or fewer.\n",
         markdown(report, frontier(report)) + notes,
         f"Measured by `{command}` on {processor_name()}, {os.cpu_count()} cores.",
     ]

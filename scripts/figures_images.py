@@ -1,7 +1,7 @@
-"""Make the images of docs/figures.md: call the commands that stand there, and keep what they write.
+"""Make the images of docs/figures.md: run its commands and copy the images that they write.
 
-    make figures-images                           trains the demo's model, if it is not trained
-    make figures-images ARGS="--output elsewhere" where its results lie; runs, if not said
+    make figures-images                           trains the demo's model if needed
+    make figures-images ARGS="--output elsewhere" the folder of results; runs by default
 
 The photograph is one of scikit-learn's sample images (by danielbuechele, CC BY 2.0).
 """
@@ -24,7 +24,7 @@ PHOTOGRAPH = "pagoda.png"
 
 
 def main() -> None:
-    """Run every command of the page in a folder of its own, then copy the images that the page shows."""
+    """Run the page's commands in a temporary folder, then copy the images that the page shows."""
     command, arguments = str(Path(sys.executable).with_name("noisette")), sys.argv[1:]
     subprocess.run([command, "train", "configs/digits.yaml", *arguments], cwd=HERE, check=True)
     output = Path(arguments[arguments.index("--output") + 1] if "--output" in arguments else "runs")
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def figure_commands(page: str) -> list[list[str]]:
-    """Return the arguments of each command of the page that makes an image which it shows."""
+    """Return the arguments of each command of the page that makes one of its images."""
     lines = re.findall(r"^```sh\nnoisette ([^\n]+)\n```\n+!\[", page, flags=re.MULTILINE)
     return [line.split("#")[0].replace("'", "").split() for line in lines]
 
@@ -52,7 +52,7 @@ def image_names(page: str) -> list[str]:
 
 
 def copy_image(folder: Path, name: str) -> None:
-    """Copy an image of that stem; a photograph's noise is stored with loss, so that the repository stays small."""
+    """Copy the image with this stem; noisy photographs are stored with loss to keep the repository small."""
     moving = folder / f"{Path(name).stem}.webp"
     if name.endswith(".webp") and moving.exists():
         (IMAGES / name).write_bytes(moving.read_bytes())

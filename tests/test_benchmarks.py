@@ -50,7 +50,7 @@ def test_a_tiny_round_of_each_is_valid_json_and_a_page(tmp_path: Path) -> None:
     assert losses["losses"]["noisette, fp32"] == pytest.approx(losses["losses"]["diffusers"], rel=1e-4)
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert page.count("\n## ") == len(IN_PROCESS)
-    assert "training step, against diffusers" in page
+    assert "training step, relative to diffusers" in page
     assert {image.name for image in tmp_path.glob("*.png")} == {"benchmark-growth.png", "benchmark-losses.png"}
 
 
