@@ -175,8 +175,8 @@ def _strip(shown: FinishedRun, root: Path) -> Image.Image:
     """Return the strip of two trajectories, as `noisette figure denoise` makes it."""
     config = HERE / "configs" / f"{shown.name}.yaml"
     with tempfile.TemporaryDirectory() as folder:
-        command = [COMMAND, "process", "denoise", str(config), "--output", str(root), "--to", folder]
-        subprocess.run([*command, "--count", "2", "--sampler", "ddim"], cwd=HERE, check=True)
+        command = [COMMAND, "figure", "denoise", str(config), "--output", str(root), "--to", folder]
+        subprocess.run([*command, "--num-images", "2", "--sampler", "ddim"], cwd=HERE, check=True)
         with Image.open(next(Path(folder).glob("*.png"))) as strip:
             return strip.copy()
 

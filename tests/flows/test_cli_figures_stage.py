@@ -1,4 +1,4 @@
-"""`noisette run` and `noisette figures` of configs that list images, and `noisette forward`."""
+"""`noisette run` and `noisette figures` of configs that list images, and `noisette figure forward`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 from support.tiny import TINY
-from support.workspace import Workspace, workshop_in
+from support.workspace import Workspace, make_workspace
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ LISTED = [
 
 @pytest.fixture(scope="module")
 def workspace(prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = workshop_in(tmp_path_factory.mktemp("workspace"), prefect)
+    workspace = make_workspace(tmp_path_factory.mktemp("workspace"), prefect)
     x, y = np.meshgrid(np.arange(60), np.arange(40))
     Image.fromarray(np.stack([x * 4, y * 6, x + y], axis=2).astype(np.uint8)).save(workspace.folder / "photo.png")
     (workspace.folder / "strip.yaml").write_text(yaml.safe_dump(STRIP))
@@ -38,17 +38,17 @@ def images(text: str) -> list[str]:
 
 
 def test_a_strip_of_one_image_needs_nothing_else(workspace: Workspace) -> None:
-    done = workspace.noisette("forward", "photo.png", "--schedules", "linear,cosine", "--to", "out")
+    done = workspace.noisette("figure", "forward", "photo.png", "--schedules", "linear,cosine", "--to", "out")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["out/forward-photo.png"]
     with Image.open(workspace.folder / "out" / "forward-photo.png") as two:
         height = two.height
-    workspace.noisette("forward", "photo.png", "--to", "all")
+    workspace.noisette("figure", "forward", "photo.png", "--to", "all")
     with Image.open(workspace.folder / "all" / "forward-photo.png") as every:
         assert every.height > 1.5 * height  # by default a row for each of seven schedules, in smaller images
-    lost = workspace.noisette("forward", "nowhere.png")
+    lost = workspace.noisette("figure", "forward", "nowhere.png")
     assert lost.returncode == 2
-    assert lost.stderr.strip() == "nowhere.png: there is no such file; expected an image"
+    assert lost.stderr.strip() == "nowhere.png: expected an image; got no such file"
 
 
 def test_a_config_without_data_is_run_shown_logged_and_found_again(workspace: Workspace) -> None:

@@ -52,16 +52,16 @@ def test_a_folder_with_files_is_refused(workspace: Workspace) -> None:
     (full / "00000.png").write_bytes(b"")
     done = workspace.noisette("sample", str(workspace.runs[0]), "--to", "full")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("full: expected a folder that is empty")
+    assert done.stderr.startswith("full: expected a new or empty folder")
     assert (full / "00000.png").read_bytes() == b""
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tiny.yaml", "--seed", "0"], "--seed is for image files"),
+        (["tiny.yaml", "--seed", "0"], "--seed: expected --to FOLDER too"),
         (["tiny.yaml", "--again", "--to", "twice"], "got --to: name another folder"),
-        (["runs", "--num-images", "2"], "runs is a trained model"),
+        (["runs", "--num-images", "2"], "runs: expected an experiment's YAML file, or --to"),
         (["tiny.yaml", "--class", "3", "--to", "classes"], "this network knows no classes"),
     ],
 )

@@ -21,7 +21,8 @@ USAGES = {
     "import": "SOURCE [CONFIG]",
     "plugins new": "KIND NAME",
     "plugins show": "[KIND] NAME",
-    "process forward": "[CONFIG]",
+    "figure forward": "[IMAGE...]",
+    "figure edit": "CHECKPOINT IMAGE",
     "runs remove": "RUN...",
 }
 

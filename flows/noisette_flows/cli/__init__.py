@@ -17,10 +17,8 @@ from noisette.training.stop import STOP_SIGNALS
 from noisette_flows.cli.compare import compare, show
 from noisette_flows.cli.configs import check, schema
 from noisette_flows.cli.deploy import deploy, serve
-from noisette_flows.cli.editing import edit, interpolate
 from noisette_flows.cli.evaluate_folders import evaluate_folders
-from noisette_flows.cli.figures import forward, process
-from noisette_flows.cli.inpainting import inpaint, upscale
+from noisette_flows.cli.figure import figure
 from noisette_flows.cli.models import ema, export_, import_, register
 from noisette_flows.cli.options import Command, options
 from noisette_flows.cli.plugins import check_plugin, new_plugin, plugins
@@ -40,9 +38,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(options)
-_IMAGES, _SERVERS = "Images", "Servers"
+_EXPERIMENTS, _SERVERS = "Experiments", "Servers"
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Experiments": {
+    _EXPERIMENTS: {
         "run": run,
         "check": check,
         "prepare": prepare,
@@ -52,15 +50,8 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "evaluate-folders": evaluate_folders,
         "compare": compare,
         "show": show,
-        "schema": schema,
-    },
-    _IMAGES: {
         "figures": figures,
-        "forward": forward,
-        "edit": edit,
-        "interpolate": interpolate,
-        "inpaint": inpaint,
-        "upscale": upscale,
+        "schema": schema,
     },
     "Models": {"ema": ema, "register": register, "export": export_, "import": import_},
     _SERVERS: {"up": up, "down": down, "serve": serve},
@@ -70,8 +61,8 @@ for panel, commands in _COMMANDS.items():
         app.command(name, cls=Command, rich_help_panel=panel)(command)
 plugins.command("check", cls=Command)(check_plugin)
 plugins.command("new", cls=Command)(new_plugin)
-app.add_typer(runs, name="runs", rich_help_panel="Experiments")
-app.add_typer(process, name="process", rich_help_panel=_IMAGES)
+app.add_typer(runs, name="runs", rich_help_panel=_EXPERIMENTS)
+app.add_typer(figure, name="figure", rich_help_panel=_EXPERIMENTS)
 app.add_typer(deploy, name="deploy", rich_help_panel=_SERVERS)
 app.add_typer(plugins, name="plugins", rich_help_panel="Plugins")
 

@@ -16,7 +16,7 @@ from noisette import ConfigError, DataError, Experiment, StorageError, registry
 from noisette.config import apply_overrides, read_yaml
 from noisette.errors import Problem
 from noisette.exchange import export_checkpoint, import_checkpoint, import_pretrained, make_imported_config
-from noisette_flows.cli.generation import file_stem
+from noisette.formatting import slug
 from noisette_flows.cli.options import AsJson, Output, Set, TrackingUri, Trained, parse_settings, resolve_checkpoint
 
 __all__ = ["ema", "export_", "import_", "register"]
@@ -99,8 +99,8 @@ def import_(
     """Make a network that another library trained a model like any other: a config, and its finished training."""
     base = _base_config(config, data, parse_settings(settings))
     pretrained = import_pretrained(source)
-    target = to or Path(f"{file_stem(source.resolve().stem)}.yaml")
-    made = make_imported_config(pretrained, base, file_stem(target.stem)[:_LONGEST])
+    target = to or Path(f"{slug(source.resolve().stem)}.yaml")
+    made = make_imported_config(pretrained, base, slug(target.stem)[:_LONGEST])
     experiment = Experiment.parse(made, str(target))
     text = f"# The network of {source}, imported by `noisette import`.\n{_dump_yaml(made)}"
     _write_new(target, text)

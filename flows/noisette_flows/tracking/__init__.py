@@ -1,4 +1,4 @@
-"""MLflow as a view of a run directory: sent from a thread of its own, replayable, never in the way.
+"""MLflow as a view of a run directory: sent by a separate process, and sent again where something is missing.
 
 mlflow experiment <name>
   parent run   parameters, config.yaml, eval/<metric>_<sampler>, grids, eval/samplers.json, report

@@ -1,4 +1,4 @@
-"""The best sampler of a report, on the run of its model: what a list of runs is sorted by."""
+"""The best sampler of a report, logged to the run of its model for sorting lists of runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["send_best"]
 
 
 def send_best(runs: Runs, report: Report) -> None:
-    """Log the best value of each result as ``best/<result>``; the tag ``best_sampler`` is for the first result."""
+    """Log the best value of each result as ``best/<result>``; tag ``best_sampler`` by the first result."""
     from mlflow.entities import Metric
 
     features, best_rows = str(report.protocol["features"]), _best_rows(report)
@@ -28,7 +28,7 @@ def send_best(runs: Runs, report: Report) -> None:
 
 
 def _best_rows(report: Report) -> dict[str, Row]:
-    """Return the row of the best sampler by column, for results of which it is known which way is better."""
+    """Return the row of the best sampler by column, for results with a better direction."""
     best_rows: dict[str, Row] = {}
     for column in [column for column in report.columns if column in chart_columns(report)]:
         rows = [row for row in report.rows if row.kind == "sampler" and column in row.results]

@@ -1,4 +1,4 @@
-"""A run directory and the MLflow store that shows it."""
+"""The connection of a run directory to an MLflow store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["MlflowRunDir"]
 
 
 class MlflowRunDir:
-    """Base of what sends a directory: it connects when it is first needed.
+    """Base of the mirrors; connects at first use.
 
     Args:
         name: of the MLflow experiment.
         directory: the run directory.
-        store: where it is shown.
+        store: that shows it.
     """
 
     def __init__(self, name: str, directory: Path, store: Store) -> None:
@@ -25,7 +25,7 @@ class MlflowRunDir:
         self._runs: Runs | None = None
 
     def connect(self) -> Runs:
-        """Return the runs of the store, whose MLflow experiment is found or made."""
+        """Return the runs in the store; the MLflow experiment is created if it does not exist."""
         if self._runs is None:
             runs = Runs(
                 make_client(self.store), self.store, self.directory, SyncState.load(self.directory, self.store)

@@ -1,10 +1,10 @@
-"""MLflow's SQLite database: made whole or not at all, and known again after it was moved.
+"""MLflow's SQLite database: created atomically, and recognised after it was moved.
 
-MLflow makes its tables by some seventy migrations that SQLite does not roll back. Two processes that begin at once,
-or one that is killed, leave half of them, and no later command gets past that. So the tables are made in a file
-beside the database, under a lock, and renamed. A table of our own says that this was done, by which MLflow, what
-identifies the store, and in which folder it lay: a database in another folder was moved or copied, and the places
-that it names follow it.
+MLflow creates its tables by some seventy migrations that SQLite does not roll back. Two processes that start at
+once, or one that is killed, leave a part of them, and every later command fails. So the tables are created in a
+staging file under a lock, and the file is renamed. Our own table `noisette_store` holds the identity of the store,
+the version of MLflow, and the folder of the file: if the file is in another folder, it was moved or copied, and the
+paths in it are updated.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from noisette_flows.tracking.sqlite import for_sqlalchemy, relocate
 __all__ = ["UnusableDatabaseError", "is_ready", "prepare", "store_id"]
 
 _BUSY = 30.0  # seconds that a reader waits for a writer
-_UNCHANGED = 10.0  # seconds after which nobody is at work on a half-made database
+_UNCHANGED = 10.0  # seconds after which a half-made database is abandoned
 _FRESH = {
     "alembic_version": 1,
     "experiments": 1,
     "workspaces": 1,
     "noisette_store": 1,
-}  # rows of a database that holds nothing
+}  # rows of an empty database
 
 
 class UnusableDatabaseError(NoisetteError):
-    """A database that MLflow cannot open, and that may hold runs; says which file to move away."""
+    """A database that MLflow cannot open and that may hold runs; the message names the file to move away."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class _Signature:
     """The row of our own table.
 
     Attributes:
-        identity: tells the store from all others, wherever it lies.
-        folder: the folder in which it lay when it was last prepared.
-        mlflow: the version of MLflow that has opened it.
+        identity: of the store, wherever its file is.
+        folder: of the file when it was last prepared.
+        mlflow: version of MLflow that opened it last.
     """
 
     identity: str
@@ -56,7 +56,7 @@ class _Signature:
 
 
 def store_id(database: Path) -> str:
-    """Return what tells a database from all others, wherever it lies; empty if it was never prepared.
+    """Return the identity of a database, wherever its file is; "" if it was never prepared.
 
     Raises:
         UnusableDatabaseError: if it cannot be read.
@@ -66,13 +66,13 @@ def store_id(database: Path) -> str:
 
 
 def is_ready(database: Path) -> bool:
-    """Return whether a database is whole, and its files are where it says; instant. Raises as `store_id`."""
+    """Return whether a database is complete and its paths are right, at once. Raises as `store_id`."""
     signature = _read(database)
     return signature is not None and signature == _signature(database, signature.identity)
 
 
 def prepare(database: Path) -> Path | None:
-    """Make a database, or take over one that is there; return where a half-made one was set aside, if one was.
+    """Create a database, or update an existing one; return the new path of a half-made one, or None.
 
     Raises:
         UnusableDatabaseError: if MLflow cannot open it, and it may hold something.
@@ -82,7 +82,7 @@ def prepare(database: Path) -> Path | None:
         return None
     make_directory(database.parent)
     with lock_file(database.with_name(f".{database.name}.lock")):
-        if is_ready(database):  # another process has just made it
+        if is_ready(database):  # another process has just created it
             return None
         aside = _set_aside(database) if _is_half_made(database) else None
         if database.exists():
@@ -111,7 +111,7 @@ def _read(database: Path) -> _Signature | None:
         if "no such table" in str(error):
             return None
         raise UnusableDatabaseError(f"{database}: {error}") from error
-    except sqlite3.DatabaseError:  # no database, or a damaged one
+    except sqlite3.DatabaseError:  # not a database, or damaged
         return None
     return _Signature(*row) if row else None
 
@@ -134,7 +134,7 @@ def _make(database: Path) -> None:
 
 
 def _take_over(database: Path) -> None:
-    """Sign a whole database; the places that it names follow it."""
+    """Sign a complete database and update the paths in it."""
     before = _read(database)
     signature = _signature(database, before.identity if before else uuid4().hex)
     with closing(_connect(database)) as connection, connection:
@@ -144,7 +144,7 @@ def _take_over(database: Path) -> None:
 
 
 def _open(database: Path) -> None:
-    """Have MLflow open a database, which makes or upgrades its tables."""
+    """Let MLflow open a database, which creates or upgrades its tables."""
     store: Any = import_module("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore  # without types
     uri = for_sqlalchemy(database)
     try:
@@ -154,17 +154,17 @@ def _open(database: Path) -> None:
             raise
         reason = str(error).partition("\n")[0]
         raise UnusableDatabaseError(
-            f"{database}: MLflow {version('mlflow')} cannot open it ({reason}). All that noisette sent to it is in "
-            "the run directories: move this file away, and `noisette run` makes a new one and sends it again"
+            f"{database}: MLflow {version('mlflow')} cannot open it ({reason}). All that noisette sent to it is "
+            "in the run directories: move this file away, and `noisette run` creates a new one and sends it again"
         ) from error
     finally:
-        if uri in store._engine_map:  # its connections would go on with a file that is moved away
+        if uri in store._engine_map:  # its connections would keep using a file that is moved away
             store._engine_map.pop(uri).dispose()
 
 
 def _is_half_made(database: Path) -> bool:
-    """Return whether a database lacks tables, holds nothing, and nobody is at work on it."""
-    while database.exists() and not _is_whole(database) and _holds_nothing(database):
+    """Return whether a database lacks tables, has no rows, and is not being created."""
+    while database.exists() and not _is_whole(database) and _is_empty(database):
         if abs(time.time() - database.stat().st_mtime) > _UNCHANGED:
             return True
         time.sleep(0.5)
@@ -172,7 +172,7 @@ def _is_half_made(database: Path) -> bool:
 
 
 def _is_whole(database: Path) -> bool:
-    """Return whether all tables are there, as the installed MLflow has them."""
+    """Return whether all tables of the installed MLflow exist."""
     from sqlalchemy.exc import DatabaseError
 
     utils: Any = import_module("mlflow.store.db.utils")  # without types
@@ -188,8 +188,8 @@ def _is_whole(database: Path) -> bool:
         engine.dispose()
 
 
-def _holds_nothing(database: Path) -> bool:
-    """Return whether there are no rows but those that every new database has."""
+def _is_empty(database: Path) -> bool:
+    """Return whether a database has only the rows of a new one."""
     try:
         with closing(_connect(database)) as connection:
             tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
@@ -198,13 +198,13 @@ def _holds_nothing(database: Path) -> bool:
             }
     except sqlite3.OperationalError:
         raise
-    except sqlite3.DatabaseError:  # it cannot be known
+    except sqlite3.DatabaseError:  # unknown
         return False
     return all(count <= _FRESH.get(name, 0) for name, count in counts.items())
 
 
 def _set_aside(database: Path) -> Path:
-    """Move a half-made database away; the file is kept."""
+    """Rename a half-made database."""
     number = 1
     while (aside := database.with_name(f"{database.name}.half-made-{number}")).exists():
         number += 1

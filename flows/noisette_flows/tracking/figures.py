@@ -1,4 +1,4 @@
-"""Figures in MLflow: on the page of the experiment, or a run of their own for a config without data."""
+"""Figures in MLflow: logged to the run of an experiment, or to a separate run for a config without data."""
 
 from __future__ import annotations
 
@@ -19,41 +19,40 @@ __all__ = ["FigureMirror", "send_figures"]
 
 
 def send_figures(runs: Runs, directory: Path) -> None:
-    """Send a finished figure, if they were not sent yet."""
-    shown, what = FigureResult.finished(directory), f"figures {directory.name}"
-    if shown is None or not runs.is_unsent(PARENT, what):
+    """Send a finished figure if it was not sent yet."""
+    figure, item = FigureResult.finished(directory), f"figures {directory.name}"
+    if figure is None or not runs.is_unsent(PARENT, item):
         return
     parent = runs.sync_state.runs[PARENT]
-    stills = [path for path in shown.files if path.suffix == ".png"]
-    for path in stills:
+    for path in [path for path in figure.files if path.suffix == ".png"]:
         key = names.metric_key(f"figures/{path.stem}")
-        if runs.is_unsent(PARENT, f"{what} {path.name}"):
+        if runs.is_unsent(PARENT, f"{item} {path.name}"):
             runs.client.log_image(parent, read_image(path), key=key, step=0)
-            runs.mark_sent(PARENT, f"{what} {path.name}")
-    for name in shown.manifest.files:
+            runs.mark_sent(PARENT, f"{item} {path.name}")
+    for name in figure.manifest.files:
         runs.client.log_artifact(parent, str(directory / name), f"figures/{directory.name}")
-    runs.mark_sent(PARENT, what)
+    runs.mark_sent(PARENT, item)
 
 
 class FigureMirror(MlflowRunDir):
-    """The directory of a show and one store.
+    """A directory of figures without an experiment, and one store.
 
     Args:
-        show: what is made.
-        directory: where its images lie.
-        store: where they are shown.
+        config: of the figures.
+        directory: of the figures.
+        store: that shows them.
     """
 
-    def __init__(self, show: FiguresConfig, directory: Path, store: Store) -> None:
-        super().__init__(show.name, directory, store)
-        self._show = show
+    def __init__(self, config: FiguresConfig, directory: Path, store: Store) -> None:
+        super().__init__(config.name, directory, store)
+        self._config = config
 
     def sync(self, statuses: Mapping[str, str]) -> None:
         """Send what is missing, then set the status of "parent"; raises as `Mirror.sync`."""
-        current, runs, options = fingerprint(self.directory), self.connect(), self._show.options()
-        labels = ", ".join(figure.label for figure in self._show.figures)
+        current, runs, options = fingerprint(self.directory), self.connect(), self._config.options()
+        labels = ", ".join(figure.label for figure in self._config.figures)
         tags = {"noisette.config": digest(options), "noisette.directory": str(self.directory.resolve())}
-        parent = runs.get_or_create(PARENT, labels, {"figures": labels, "seed": self._show.seed}, tags)
+        parent = runs.get_or_create(PARENT, labels, {"figures": labels, "seed": self._config.seed}, tags)
         if runs.is_unsent(PARENT, "config"):
             runs.client.log_dict(parent, options, "config.yaml")
             runs.mark_sent(PARENT, "config")

@@ -1,9 +1,9 @@
-"""A run directory as it appears in MLflow: what is on disk is the truth, MLflow a view that can be made again.
+"""The mirror of a run directory in MLflow, which can be recreated from the directory at any time.
 
 `Mirror.sync` sends what the store does not have yet: lines of the journal, grids, samples, evaluations. It may
 fail anywhere and be called again, in this process or another. MLflow keys a metric by run, name, step, time and
-value, and the times come from the disk, so that even a line that is sent twice is stored once. (An image on whose
-second file the server dies is stored twice, under the same key and step; MLflow shows one of them.)
+value, and the times come from the disk, so a line that is sent twice is stored once. (An image whose second file
+fails is stored twice, under the same key and step; MLflow shows one of them.)
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Mirror"]
 
-_LINES = 200  # of the journal in one request; MLflow takes 1,000 metrics
+_LINES = 200  # of the journal in one request; MLflow accepts 1,000 metrics
 
 
 class Mirror(MlflowRunDir):
     """One run directory and one store.
 
     Args:
-        experiment: what is run.
+        experiment: of the run.
         directory: its run directory.
-        store: where it is shown.
-        overrides: how its config was changed; they begin its name.
+        store: that shows it.
+        overrides: changes of its config, with which its name starts.
         provenance: tags of the command that runs it.
     """
 
@@ -69,20 +69,19 @@ class Mirror(MlflowRunDir):
         Raises:
             MlflowException: or whatever else the client raises when its store does not answer.
         """
-        seen = fingerprint(self.directory)
-        runs = self.connect()
+        current, runs = fingerprint(self.directory), self.connect()
         self._send_parent(runs)
         self._send_journal(runs)
         self._send_system_metrics(runs)
         self._send_machine_choices(runs)
         self._send_grids(runs)
         sweeps, own = list(read_sweep_requests(self.directory)), self._own_samples()
-        sweep_result = {name for asked in sweeps for name in asked.samples} - own
+        of_sweeps = {name for sweep in sweeps for name in sweep.samples} - own
         for samples in self._finished_samples():
-            if samples.directory.name not in sweep_result:
+            if samples.directory.name not in of_sweeps:
                 self._send_samples(runs, samples)
         for report in map(Report.open, finished_directories(self.directory / "evaluations")):
-            if not any(asked.matches(report) and not own.issuperset(asked.samples) for asked in sweeps):
+            if not any(sweep.matches(report) and not own.issuperset(sweep.samples) for sweep in sweeps):
                 self._send_evaluation(runs, report)
         for directory in finished_directories(self.directory / "sweeps"):
             send_sweep(runs, directory)
@@ -92,7 +91,7 @@ class Mirror(MlflowRunDir):
             statuses = {TRAIN: "FINISHED", **statuses}
         for key, status in statuses.items():
             runs.set_status(key, status)
-        runs.sync_state.mirrored = seen
+        runs.sync_state.mirrored = current
         runs.save()
 
     def _send_parent(self, runs: Runs) -> None:
@@ -108,7 +107,7 @@ class Mirror(MlflowRunDir):
         return names.parameters(self.experiment, self.overrides)
 
     def _unique_name(self, runs: Runs) -> str:
-        """Return a name whose first letters no other run of the MLflow experiment has, as far as there is one."""
+        """Return a name whose first letters no other run of the MLflow experiment has, if possible."""
         name = names.run_name(self.experiment, self.overrides)
         options = self.experiment.options()
         for others in runs.similar_experiments(
@@ -130,7 +129,7 @@ class Mirror(MlflowRunDir):
         return train
 
     def _start_time(self) -> float | None:
-        """Return when the first line of the journal was written; None if there is none."""
+        """Return the time of the first line of the journal, or None."""
         return next((entry["time"] for entry in read_journal(self.directory)), None)
 
     def _send_journal(self, runs: Runs) -> None:
@@ -138,16 +137,16 @@ class Mirror(MlflowRunDir):
         while lines := list(islice(entries, _LINES)):
             metrics = [metric for entry in lines if entry["stage"] == "train" for metric in _train_metrics(entry)]
             if metrics:
-                # the children are folded away in MLflow's charts, so the parent has the curves as well
+                # MLflow's charts hide children, so the parent has the curves too
                 for run_id in (self._training_run(runs), runs.sync_state.runs[PARENT]):
                     runs.client.log_batch(run_id, metrics=metrics)
             runs.sync_state.lines += len(lines)
             runs.save()
 
     def _send_system_metrics(self, runs: Runs) -> None:
-        """Send how busy the machine was; in MLflow each run has a page for it."""
-        found = islice(read_system_metrics(self.directory), runs.sync_state.machine, None)
-        while lines := list(islice(found, _LINES)):
+        """Send the system metrics, which MLflow shows on a page of each run."""
+        entries = islice(read_system_metrics(self.directory), runs.sync_state.machine, None)
+        while lines := list(islice(entries, _LINES)):
             metrics = _machine_metrics(lines, runs.sync_state.machine)
             if metrics:
                 runs.client.log_batch(self._training_run(runs), metrics=metrics)
@@ -155,7 +154,7 @@ class Mirror(MlflowRunDir):
             runs.save()
 
     def _send_machine_choices(self, runs: Runs) -> None:
-        """Send what training chose for its machine: tags, for a run may go on on another one."""
+        """Send what training chose for its machine, as tags: a run may resume on another machine."""
         newest = next(list_checkpoints(self.directory), None)
         if newest is None:
             return
@@ -164,14 +163,14 @@ class Mirror(MlflowRunDir):
                 runs.add_parameters(key, self._network_parameters())
                 runs.mark_sent(key, "network")
         chosen = names.machine_tags(newest.about)
-        what = f"machine {digest(chosen)}"
-        if chosen and runs.is_unsent(TRAIN, what):
+        item = f"machine {digest(chosen)}"
+        if chosen and runs.is_unsent(TRAIN, item):
             for name, value in chosen.items():
                 runs.client.set_tag(self._training_run(runs), name, value)
-            runs.mark_sent(TRAIN, what)
+            runs.mark_sent(TRAIN, item)
 
     def _network_parameters(self) -> dict[str, Any]:
-        """Return what is known of the network once it is there."""
+        """Return the parameters of the network, if there is a checkpoint."""
         newest = next(list_checkpoints(self.directory), None)
         return {} if newest is None else names.network_parameters(newest.about)
 
@@ -189,7 +188,7 @@ class Mirror(MlflowRunDir):
                 yield samples
 
     def _own_samples(self) -> set[str]:
-        """Return the names of the directories of the experiment's own samplers."""
+        """Return the names of the sample directories of the experiment's samplers."""
         checkpoint = find_finished_checkpoint(self.directory, self.experiment.training.steps)
         if checkpoint is None:
             return set()
@@ -199,7 +198,7 @@ class Mirror(MlflowRunDir):
         }
 
     def _evaluated_samples(self, report: Report) -> list[Samples]:
-        """Return the samples that a report is about: there may be others under the same label."""
+        """Return the samples of a report; other samples may have the same label."""
         about = report.details["samplers"]
         return [samples for samples in self._finished_samples() if about.get(samples.label) == samples.about]
 
@@ -211,14 +210,14 @@ class Mirror(MlflowRunDir):
         tags = names.plugin_tags([about["plugin"]])
         start = done - about["seconds_per_image"] * about["count"]
         parameters = {**self._parameters(), **self._network_parameters()}
-        parameters["training.steps"] = parameters.pop("steps")  # the sampler has steps of its own
+        parameters["training.steps"] = parameters.pop("steps")  # `steps` is that of the sampler
         parameters |= names.sampler_parameters(about)
         parameters["model"] = runs.name_of(PARENT)
         child = runs.get_or_create(key, samples.label, parameters, tags, start)
         speed = _metrics({"seconds_per_image": about["seconds_per_image"]}, samples.directory)
         runs.client.log_batch(child, metrics=speed)
         self._send_grid(runs, key, key, "drawn", samples)
-        # a group's place on MLflow's page is that of its name in the alphabet: images come first
+        # MLflow's page sorts groups by name
         self._send_grid(runs, PARENT, key, names.metric_key(f"samples/{samples.label}"), samples)
         runs.set_status(key, "FINISHED", done)
         runs.mark_sent(key, "samples")
@@ -240,7 +239,7 @@ class Mirror(MlflowRunDir):
         runs.client.set_tag(parent, "mlflow.note.content", markdown(report))
         send_protocol(runs, PARENT, report)
         send_table(runs, PARENT, report, "eval")
-        for tag, text in names.plugin_tags(report.details["plugins"]).items():  # of this evaluation, not the first
+        for tag, text in names.plugin_tags(report.details["plugins"]).items():  # of the last evaluation
             runs.client.set_tag(parent, tag, text)
         runs.mark_sent(PARENT, f"evaluation {name}")
 
@@ -261,7 +260,7 @@ class Mirror(MlflowRunDir):
         self._send_curves(runs, report)
 
     def _send_curves(self, runs: Runs, report: Report) -> None:
-        """Send the model's curves, as charts over their own steps and as an image, and the nearest images."""
+        """Send the model's curves, as charts and as an image, and the figures of nearest images."""
         parent = runs.sync_state.runs[PARENT]
         for name, curve in report.curves.items():
             points = [(int(x), found.value) for x, found in curve]
@@ -272,19 +271,19 @@ class Mirror(MlflowRunDir):
             runs.client.log_artifact(parent, str(path), "eval/nearest")
 
     def _send_image_table(self, runs: Runs, report: Report) -> None:
-        """Add the images of each sampler to the table in which MLflow shows samplers by runs."""
+        """Add the images of each sampler to the table of samplers by runs."""
         import mlflow
 
         for samples in self._evaluated_samples(report):
-            what = f"table {samples.directory.name}"
-            if runs.is_unsent(PARENT, what):
+            item = f"table {samples.directory.name}"
+            if runs.is_unsent(PARENT, item):
                 row = {"sampler": [samples.label], "samples": [mlflow.Image(read_image(samples.grid))]}
                 runs.client.log_table(runs.sync_state.runs[PARENT], row, "eval/samplers.json")
-                runs.mark_sent(PARENT, what)
+                runs.mark_sent(PARENT, item)
 
 
 def _sampler_results(row: Row, features: str) -> dict[str, float]:
-    """Return the results of a sampler under the keys of its own run, with their standard errors."""
+    """Return the results of a sampler by the keys of its run, with their standard errors."""
     own: dict[str, float] = {}
     for column, (value, stderr) in row.results.items():
         key = names.result_key(column, features)
@@ -298,23 +297,23 @@ def _train_metrics(entry: JournalEntry) -> list[Metric]:
     from mlflow.entities import Metric
 
     when = int(entry["time"] * 1000)
-    found = entry["metrics"].items()
-    return [Metric(names.metric_key(f"train/{key}"), value, when, entry["step"]) for key, value in found]
+    metrics = entry["metrics"].items()
+    return [Metric(names.metric_key(f"train/{key}"), value, when, entry["step"]) for key, value in metrics]
 
 
 def _machine_metrics(lines: list[tuple[float, dict[str, float]]], first: int) -> list[Metric]:
-    """Return measurements of the machine, each step a measurement, under the names that MLflow looks for."""
+    """Return system metrics under MLflow's names; the step is the number of the measurement."""
     from mlflow.entities import Metric
 
     return [
         Metric(names.metric_key(f"system/{key}"), value, int(when * 1000), step)
-        for step, (when, found) in enumerate(lines, first)
-        for key, value in found.items()
+        for step, (when, metrics) in enumerate(lines, first)
+        for key, value in metrics.items()
     ]
 
 
 def _metrics(values: Mapping[str, float], directory: Path) -> list[Metric]:
-    """Return metrics without steps, at the time when their directory was finished."""
+    """Return metrics without steps, with the time when their directory was finished."""
     from mlflow.entities import Metric
 
     when = int((directory / MANIFEST).stat().st_mtime * 1000)

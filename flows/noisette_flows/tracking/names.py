@@ -1,4 +1,4 @@
-"""How an experiment is called in MLflow: names whose difference comes first, few parameters, tags."""
+"""Names, parameters and tags of experiments in MLflow."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ _ALWAYS_SHOWN = {
     "training.lr": "lr",
     "training.batch_size": "batch_size",
 }
-"""Options that every run tells, and their names: short, as a card of MLflow's has five lines for all of them."""
+"""Options logged for every run, and their names: short, because MLflow's cards show five lines."""
 
 VISIBLE_CHARACTERS = 20
 """Characters of a run's name that MLflow's pages show at least; they show 25 at most."""
 
 
 def run_name(experiment: Experiment, overrides: Mapping[str, Any], first: Iterable[str] = ()) -> str:
-    """Return the name of an experiment's run: what was changed, then steps, objective and schedule.
+    """Return the name of an experiment's run: changed options, then steps, objective and schedule.
 
     Args:
-        experiment: what is run.
-        overrides: how its config was changed, by path.
-        first: paths of options that come before the others, because a run beside it has others.
+        experiment: of the run.
+        overrides: changes of its config, by path.
+        first: paths of options to put first, because they differ from those of another run.
     """
     parts = {path: _part(path, value) for path, value in overrides.items() if _changes_model(path)}
     usual = {
@@ -65,7 +65,7 @@ def run_name(experiment: Experiment, overrides: Mapping[str, Any], first: Iterab
 
 
 def flatten(options: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return nested options by path: ``{"training.steps": 500}``; lists are kept whole."""
+    """Return nested options by path: ``{"training.steps": 500}``; lists stay lists."""
     found: dict[str, Any] = {}
     for key, value in options.items():
         inner = f"{path}.{key}" if path else str(key)
@@ -74,7 +74,7 @@ def flatten(options: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def differing_options(options: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    """Return the paths at which two experiments' options differ, those that decide the network first."""
+    """Return the paths at which two experiments' options differ, first those that change the network."""
     ours, theirs = flatten(options), flatten(others)
     paths = [path for path, value in ours.items() if value != theirs.get(path) and path != "name"]
     return sorted(paths, key=lambda path: not _changes_model(path))
@@ -97,14 +97,14 @@ def _part(path: str, value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    told = value.get("name", value) if isinstance(value, Mapping) else value
-    return shorten(str(told), _LONGEST, placeholder="...")
+    text = str(value.get("name", value) if isinstance(value, Mapping) else value)
+    return shorten(text, _LONGEST, placeholder="...")
 
 
 def parameters(experiment: Experiment, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells models apart, by path: a few options, and whatever was changed.
+    """Return the parameters of a run by path: a few options, and the changed ones.
 
-    MLflow's cards list every parameter that a run has, and have no space for the whole config.
+    MLflow's cards list every parameter of a run, and have no space for the whole config.
     """
     options = flatten(experiment.options())
     plugins = {kind: getattr(experiment, kind).name for kind in _PLUGINS}
@@ -118,7 +118,7 @@ def parameters(experiment: Experiment, overrides: Mapping[str, Any]) -> dict[str
 
 
 def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a sampler, from what its samples say about themselves."""
+    """Return the parameters of a sampler, from the manifest of its samples."""
     options = {key: value for key, value in about["sampler"].items() if key not in ("name", "steps")}
     return {
         "sampler": about["sampler"]["name"],
@@ -130,7 +130,7 @@ def sampler_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def network_parameters(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a network once it is there, from what its checkpoint says."""
+    """Return the parameters of a network, from the manifest of its checkpoint."""
     known = {"precision": about.get("precision")}
     if "parameters" in about:
         known["Mparams"] = round(about["parameters"] / 1e6, 3)
@@ -149,8 +149,8 @@ def tags(experiment: Experiment, run: Path) -> dict[str, str]:
 
 
 def machine_tags(about: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags of what a training chose for its machine, from what its checkpoint says."""
-    if "machine" not in about:  # a network that was imported
+    """Return the tags of what training chose for its machine, from the manifest of its checkpoint."""
+    if "machine" not in about:  # an imported network
         return {}
     chosen = {**about["machine"], "precision": about["precision"], "device": about["device"]}
     return {f"noisette.machine.{name}": str(value) for name, value in chosen.items() if value is not None}
@@ -158,19 +158,19 @@ def machine_tags(about: Mapping[str, Any]) -> dict[str, str]:
 
 def plugin_tags(origins: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return a tag for each kind of plugin: names, distributions and versions."""
-    told: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     for origin in origins:
         text = f"{origin['name']} ({origin['distribution']} {origin['version']})"
-        told.setdefault(f"noisette.{origin['kind']}", []).append(text)
-    return {tag: ", ".join(texts) for tag, texts in told.items()}
+        texts.setdefault(f"noisette.{origin['kind']}", []).append(text)
+    return {tag: ", ".join(plugins) for tag, plugins in texts.items()}
 
 
 def result_key(column: str, features: str, sampler: str = "") -> str:
     """Return the key of a result: ``kid/ddim-50 efficientnet-lite0``, or ``kid efficientnet-lite0``.
 
-    MLflow groups its charts by what stands before the slash and cuts their titles after some 20 characters; the
-    features come last, but they do come: values over different features never share a chart. A group that only
-    folded children have would be an empty box at the top of the page; so theirs have no slash.
+    MLflow groups charts by the text before the slash and cuts titles after some 20 characters. The features come
+    last, so that values of different features never share a chart. Results of children have no slash: a group of
+    hidden children would be an empty box.
     """
     result = column.removesuffix(f"_{features}")
     over = "" if result == column else f" {features}"
@@ -178,7 +178,7 @@ def result_key(column: str, features: str, sampler: str = "") -> str:
 
 
 def metric_key(text: str) -> str:
-    """Return a name as MLflow takes it: letters, digits and ``_ - . / :`` and space, leading to no other folder."""
+    """Return a valid name for MLflow: letters, digits, ``_ - . / :`` and space, without parts such as ``..``."""
     plain = re.sub(r"[^\w\-. /:]", "_", text, flags=re.ASCII)
     parts = [part for part in plain.split("/") if part]
     return "/".join(re.sub(r"^\.+$", "_", part) for part in parts)[:_LONGEST_KEY].rstrip("/") or "_"

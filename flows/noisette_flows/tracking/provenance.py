@@ -1,4 +1,4 @@
-"""Where a run comes from: flow run, command, machine, versions and git commit, as tags of its MLflow run."""
+"""Provenance of a run: flow run, command, machine, versions and git commit, as tags of its MLflow run."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _DIGEST = 8  # characters; MLflow's page shows them all
 
 
 def dataset_inputs(experiment: Experiment, run: Path) -> list[DatasetInput]:
-    """Return the training and the test images of an experiment; nothing while they are not prepared."""
+    """Return the training and the test images of an experiment; none if they are not prepared."""
     try:
         data = Prepared.finished(data_directory(experiment, run.parent))
-    except NoisetteError:  # its source is gone; what was prepared of it may still be trained on
+    except NoisetteError:  # the source is gone, but prepared images may remain
         return []
     if data is None:
         return []
@@ -62,10 +62,10 @@ _LONGEST = 2000  # characters of a command
 
 
 def collect_provenance(flow_run: str = "") -> dict[str, str]:
-    """Return the tags of this process: its command line without passwords, its machine, and what it runs.
+    """Return the tags of this process: command line without passwords, machine and versions.
 
     Args:
-        flow_run: id of the Prefect flow run, empty without one.
+        flow_run: id of the Prefect flow run; "" for none.
     """
     command = re.sub(r"://[^/@\s]*@", "://", shlex.join(sys.argv))
     facts = {
@@ -83,31 +83,31 @@ def collect_provenance(flow_run: str = "") -> dict[str, str]:
 
 
 def send_provenance(runs: Runs, tags: Mapping[str, str]) -> None:
-    """Set the tags of the newest command, and log the packages of this environment as `environment.txt`."""
+    """Set the tags of the last command, and log the packages of the environment as `environment.txt`."""
     from mlflow.entities import RunTag
 
-    parent, what = runs.sync_state.runs[PARENT], f"provenance {digest(dict(tags))}"
-    if not tags or not runs.is_unsent(PARENT, what):
+    parent, item = runs.sync_state.runs[PARENT], f"provenance {digest(dict(tags))}"
+    if not tags or not runs.is_unsent(PARENT, item):
         return
-    packages = sorted({f"{one.metadata['Name']}=={one.version}" for one in distributions()})
+    packages = sorted({f"{package.metadata['Name']}=={package.version}" for package in distributions()})
     runs.client.log_text(parent, "\n".join(packages) + "\n", "environment.txt")
     runs.client.log_batch(parent, tags=[RunTag(name, value) for name, value in tags.items()])
-    runs.mark_sent(PARENT, what)
+    runs.mark_sent(PARENT, item)
 
 
 def _flow_run_url(flow_run: str) -> str:
-    """Return the page of a flow run; empty where its server lives no longer than the command."""
+    """Return the page of a flow run; "" for an embedded server, which ends with the command."""
     api = os.environ.get("PREFECT_API_URL", "")
     base = re.sub(r"://[^/@\s]*@", "://", api.rstrip("/").removesuffix("/api"))
     return f"{base}/runs/flow-run/{flow_run}" if flow_run and api else ""
 
 
 def _commit() -> str:
-    """Return the commit of the working folder; nothing of its repository is run, as `git status` might."""
+    """Return the commit of the working folder, without running hooks as `git status` might."""
     try:
-        asked = subprocess.run(
+        done = subprocess.run(
             ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=_PATIENCE, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return asked.stdout.strip()
+    return done.stdout.strip()

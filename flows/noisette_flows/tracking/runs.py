@@ -1,4 +1,4 @@
-"""MLflow runs that are made once and found again: a parent for the experiment, children for its parts."""
+"""MLflow runs of a run directory, each created once: a parent for the experiment, children for its parts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["DIRECTORY", "PARENT", "TRAIN", "Runs", "make_client"]
 PARENT, TRAIN = "parent", "train"
 
 DIRECTORY = "noisette.directory"
-"""Tag of the directory that a run shows."""
+"""Tag with the run directory."""
 
-_KIND = {"mlflow.experimentKind": "custom_model_development"}  # for which MLflow's menu has models, not prompts
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's menu then shows models, not prompts
 _PART_TAG = "noisette.part"
-_MAX_OTHERS = 500  # other runs that a name is told apart from
+_MAX_OTHERS = 500  # other runs whose names are compared
 _PARAMETERS_PER_REQUEST = 100  # parameters in one request
-_LONGEST = 500  # characters of a parameter, which every database takes
+_LONGEST = 500  # characters of a parameter, which every database accepts
 
 
 def make_client(store: Store) -> MlflowClient:
-    """Return MLflow's client of a store; user and password go into this process's environment.
+    """Return MLflow's client of a store; user and password are set in this process's environment.
 
     Raises:
         UnusableDatabaseError: if the store is a file that MLflow cannot open.
@@ -42,32 +42,32 @@ def make_client(store: Store) -> MlflowClient:
     from mlflow.store.db import utils
 
     store.prepare()
-    utils.MAX_RETRY_COUNT = 1  # a dead database is noticed at once, like a dead server; noisette itself tries again
+    utils.MAX_RETRY_COUNT = 1  # a dead database is noticed at once; noisette itself tries again
     os.environ.update(store.login())
     return MlflowClient(store.for_client())
 
 
 class Runs:
-    """The MLflow runs of one run directory. Every id is passed along; there is no active run.
+    """The MLflow runs of one run directory. There is no active run: every id is passed.
 
     Args:
         client: MLflow's client.
         store: its store.
         directory: the run directory.
-        memory: what the store has already.
+        sync_state: what the store has already.
     """
 
     def __init__(self, client: MlflowClient, store: Store, directory: Path, sync_state: SyncState) -> None:
         self.client, self._store, self._directory, self.sync_state = client, store, directory, sync_state
 
     def check(self, experiment: str) -> None:
-        """Find the MLflow experiment, or make it; forget runs that somebody has deleted.
+        """Get or create the MLflow experiment, and forget deleted runs.
 
-        A directory that was moved keeps its runs. One that was copied, beside the original, gets runs of its own.
+        A moved directory keeps its runs; a copied one gets new runs.
         """
         self.sync_state.experiment = self._get_or_create_experiment(experiment)
         gone = [key for key, run_id in self.sync_state.runs.items() if not self._exists(run_id)]
-        if PARENT in gone:  # children without a parent are of no use
+        if PARENT in gone:  # children need their parent
             gone = list(self.sync_state.runs)
         for key in gone:
             self.sync_state.forget(key)
@@ -75,21 +75,21 @@ class Runs:
             self._follow_directory()
 
     def _follow_directory(self) -> None:
-        parent, here = self.sync_state.runs[PARENT], str(self._directory.resolve())
-        before = self.client.get_run(parent).data.tags.get(DIRECTORY, here)
-        if before == here:
+        parent, directory = self.sync_state.runs[PARENT], str(self._directory.resolve())
+        before = self.client.get_run(parent).data.tags.get(DIRECTORY, directory)
+        if before == directory:
             return
         if SyncState.load(Path(before), self._store).runs.get(PARENT) == parent:
             self.sync_state = SyncState(store=self.sync_state.store, experiment=self.sync_state.experiment)
         else:
-            self.client.set_tag(parent, DIRECTORY, here)
+            self.client.set_tag(parent, DIRECTORY, directory)
 
     def _get_or_create_experiment(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
             place = self._store.artifacts(name)
             return str(self.client.create_experiment(name, artifact_location=place, tags=_KIND))
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def _exists(self, run_id: str) -> bool:
         from mlflow.exceptions import MlflowException
@@ -104,7 +104,7 @@ class Runs:
         return same and run.info.lifecycle_stage == "active"
 
     def similar_experiments(self, beginning: str, tags: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Yield the options of the other experiments here whose names begin alike, newest first."""
+        """Yield the options of other experiments whose names start with `beginning`, newest first."""
         import yaml
         from mlflow.exceptions import MlflowException
 
@@ -117,7 +117,7 @@ class Runs:
                     with TemporaryDirectory(prefix="noisette-") as folder:
                         file = self.client.download_artifacts(run.info.run_id, "config.yaml", folder)
                         options = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-                except (MlflowException, OSError, yaml.YAMLError):  # being made, or removed
+                except (MlflowException, OSError, yaml.YAMLError):  # being created or removed
                     continue
                 if isinstance(options, dict):
                     yield options
@@ -130,7 +130,7 @@ class Runs:
         tags: Mapping[str, str],
         start: float | None = None,
     ) -> str:
-        """Return the id of a run, made if it is not there yet; it began at `start`, in seconds since 1970."""
+        """Return the id of a run; a new one starts at `start`, in seconds since 1970."""
         if key not in self.sync_state.runs:
             family = {} if key == PARENT else {"mlflow.parentRunId": self.sync_state.runs[PARENT]}
             part = self._part_tag(key)
@@ -147,35 +147,34 @@ class Runs:
         return self.sync_state.runs[key]
 
     def _part_tag(self, key: str) -> str:
-        """Return a tag that no other run has."""
+        """Return a tag that is unique to a run."""
         self.sync_state.token = self.sync_state.token or uuid4().hex
         return f"{self.sync_state.token} {key}"
 
     def _find_created(self, key: str, part: str) -> Run | None:
-        """Return a run that was made, though its id was lost on the way back; from now on, one may have been."""
+        """Return a run that was created in an earlier attempt whose answer was lost, or None; note this attempt."""
         if key in self.sync_state.begun:
-            found = self.client.search_runs([self.sync_state.experiment], f"tags.`{_PART_TAG}` = '{part}'")
-            return found[0] if found else None
+            runs = self.client.search_runs([self.sync_state.experiment], f"tags.`{_PART_TAG}` = '{part}'")
+            return runs[0] if runs else None
         self.sync_state.begun.append(key)
         self.save()
         return None
 
     def name_of(self, key: str) -> str:
-        """Return the name of a run, as it is in MLflow now."""
+        """Return the current name of a run in MLflow."""
         return str(self.client.get_run(self.sync_state.runs[key]).info.run_name)
 
     def add_parameters(self, key: str, parameters: Mapping[str, Any]) -> None:
-        """Log parameters of a run that is there."""
+        """Log parameters of a run."""
         from mlflow.entities import Param
 
         run_id = self.sync_state.runs[key]
-
         params = [Param(key, str(value)[:_LONGEST]) for key, value in parameters.items()]
         for start in range(0, len(params), _PARAMETERS_PER_REQUEST):
             self.client.log_batch(run_id, params=params[start : start + _PARAMETERS_PER_REQUEST])
 
     def set_status(self, key: str, status: str, end: float | None = None) -> None:
-        """Give a run its status, if it has another; it ended at `end`, or now."""
+        """Set the status of a run if it changes; `end` is its end, by default now."""
         if key not in self.sync_state.runs or self.sync_state.statuses.get(key) == status:
             return
         if status == "RUNNING":
@@ -185,17 +184,17 @@ class Runs:
         self.sync_state.statuses[key] = status
         self.save()
 
-    def is_unsent(self, key: str, what: str) -> bool:
-        """Return whether something was never sent to a run; call `mark_sent` when it has been."""
-        return f"{key}: {what}" not in self.sync_state.sent
+    def is_unsent(self, key: str, item: str) -> bool:
+        """Return whether an item was not sent to a run yet; call `mark_sent` after sending it."""
+        return f"{key}: {item}" not in self.sync_state.sent
 
-    def mark_sent(self, key: str, what: str) -> None:
-        """Remember that something was sent to a run."""
-        self.sync_state.sent.append(f"{key}: {what}")
+    def mark_sent(self, key: str, item: str) -> None:
+        """Note that an item was sent to a run."""
+        self.sync_state.sent.append(f"{key}: {item}")
         self.save()
 
     def save(self) -> None:
-        """Write the memory to the run directory."""
+        """Write the sync state to the run directory."""
         self.sync_state.save(self._directory)
 
 
@@ -206,6 +205,6 @@ def _milliseconds(seconds: float | None) -> int:
 def _source_tags() -> dict[str, str]:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container without a user's name
+    except (KeyError, OSError):  # a container without a user name
         user = "unknown"
     return {"mlflow.user": user, "mlflow.source.name": "noisette", "mlflow.source.type": "LOCAL"}

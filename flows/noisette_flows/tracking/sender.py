@@ -1,15 +1,15 @@
-"""The process that sends a run directory to MLflow while the run goes on in another.
+"""The process that sends a run directory to MLflow during a run.
 
-A process, not a thread: MLflow's own work (its import, making its tables, packing images) holds Python's
-interpreter lock for seconds, one that hangs can be ended, and what it prints stays out of the way. It looks at the
-directory every two seconds, reads one JSON object a line from its parent, and ends with it:
+A process, not a thread: MLflow (its import, its migrations, its compression of images) holds Python's interpreter
+lock for seconds, a process that hangs can be killed, and its output is kept apart. It looks at the directory every
+two seconds, reads one JSON object a line from its parent, and ends with it:
 
     {"experiment": ..., "directory": ..., "uri": ..., "overrides": ...}     first
     {"statuses": {"train": "RUNNING"}}                                      whenever one changes
     {"statuses": {"parent": "FINISHED"}, "end": true}                       last; without it the run was killed
 
-It inherits its parent's claim on the directory. Runs beside it that were killed together with their senders are
-marked first. What libraries print goes into `mlflow.log`, without passwords.
+It inherits its parent's lock of the directory. Other runs that were killed together with their senders are marked
+first. The output of libraries goes to `mlflow.log`, without passwords.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Parent:
         self.gone = False
 
     def messages(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """Yield what has come, after waiting for it at most so long; sets `gone` at the end of the pipe."""
+        """Yield the messages that arrive within some seconds; sets `gone` at the end of the pipe."""
         if not select.select([self._pipe], [], [], seconds)[0]:
             return
         block = os.read(self._pipe, 1 << 20)
@@ -64,14 +64,14 @@ class _Sender:
     """Keeps one store up to date.
 
     Attributes:
-        statuses: what the parent has said of its runs.
-        failure: why the last attempt failed, or nothing.
-        lasting: whether the next attempt will fail as well, until a person has done something.
-        warnings: what the person who runs this should know.
+        statuses: of the runs, from the parent.
+        failure: why the last attempt failed, or "".
+        lasting: whether the next attempt fails too, until a person acts.
+        warnings: for the user.
     """
 
     def __init__(self, mirror: Mirror | FigureMirror) -> None:
-        import mlflow  # noqa: F401  # whole, before the gauge's thread imports parts of it
+        import mlflow  # noqa: F401  # before the thread of the system metrics imports parts of it
 
         self._mirror = mirror
         self._system_metrics = SystemMetrics(mirror.directory)
@@ -84,18 +84,18 @@ class _Sender:
         logging.getLogger("noisette_flows").addHandler(_Collector(self.warnings))
 
     def update_statuses(self, statuses: dict[str, str]) -> None:
-        """Take over what the parent says of its runs."""
+        """Take the statuses of the runs from the parent."""
         self.statuses |= statuses
         self._system_metrics.set_training(self.statuses.get(TRAIN) == "RUNNING")
 
     def finish(self) -> dict[str, Any]:
-        """Send the rest; return what the parent is to tell."""
+        """Send the rest; return the answer to the parent."""
         self._system_metrics.end()
         self.send(at_once=True)
         return {"failure": self.failure, "lasting": self.lasting, "warnings": self.warnings}
 
     def send(self, *, at_once: bool) -> None:
-        """Send what is new; after a failure not before some time has passed, except at once."""
+        """Send what is new; after a failure wait for some time, unless `at_once`."""
         state = fingerprint(self._mirror.directory) + str(sorted(self.statuses.items()))
         if not at_once and (state == self._sent_state or time.monotonic() < self._retry_at):
             return
@@ -105,7 +105,7 @@ class _Sender:
                 self._killed_marked = True
             self._mirror.sync(self.statuses)
             self._sent_state, self.failure = state, ""
-        except Exception as error:  # of many libraries; MLflow is a view, and is tried again
+        except Exception as error:  # of many libraries; it is tried again
             traceback.print_exc()
             self.lasting = isinstance(error, NoisetteError)
             reason = self._mirror.store.redact(str(error).partition("\n")[0]) or type(error).__name__
@@ -114,7 +114,7 @@ class _Sender:
 
 
 class _Collector(logging.Handler):
-    """Keeps warnings in a list."""
+    """Collects warnings in a list."""
 
     def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -125,12 +125,7 @@ class _Collector(logging.Handler):
 
 
 class _RedactedStream:
-    """A stream that shows no passwords, whoever writes to it.
-
-    Args:
-        stream: where the text goes.
-        store: what it must not say.
-    """
+    """A stream without the passwords of a store."""
 
     def __init__(self, stream: TextIO, store: Store) -> None:
         self._stream, self._store = stream, store
@@ -143,7 +138,7 @@ class _RedactedStream:
 
 
 def main() -> int:
-    """Serve one parent; print what it is to tell as JSON, and return 1 if MLflow is behind."""
+    """Serve one parent; print the answer as JSON, and return 1 if MLflow is behind."""
     os.nice(10)
     parent = _Parent(sys.stdin.fileno())
     sender, ended = None, False

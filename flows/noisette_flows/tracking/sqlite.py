@@ -1,4 +1,4 @@
-"""SQLite stores: their addresses, and the places in them after their files were moved."""
+"""SQLite stores: their URIs, and the paths in them after their files were moved."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def database_of(uri: str) -> Path | None:
 
 
 def sqlite_uri(database: Path) -> str:
-    """Return the URI of a database, from which `database_of` finds it whatever letters are in its path."""
+    """Return the URI of a database; the inverse of `database_of` for any path."""
     return f"{_SQLITE}{quote(str(database), safe='/ ~:@!$&()*+,;=')}"
 
 
 def for_sqlalchemy(database: Path) -> str:
-    """Return the URI under which SQLAlchemy finds a database; its releases differ in what they unquote.
+    """Return the URI of a database for SQLAlchemy, whose releases differ in what they unquote.
 
     Raises:
-        ConfigError: if the installed one takes a part of the path for options.
+        ConfigError: if the installed release reads a part of the path as options.
     """
     if str(database) == quote(str(database)):
         return f"{_SQLITE}{database}"
@@ -47,7 +47,7 @@ def for_sqlalchemy(database: Path) -> str:
 
 
 def relative_to_cwd(path: Path) -> Path:
-    """Return a path from the working folder, if it lies below that."""
+    """Return a path relative to the working folder, if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -62,10 +62,9 @@ _PLACES = [
 
 
 def relocate(connection: sqlite3.Connection, old: Path, new: Path) -> None:
-    """Change every place inside one folder to the same place inside another.
+    """Change every path inside one folder to the same path inside another.
 
-    What lies in the old folder and was not brought along keeps its place; only experiments always follow, for what
-    is made from now on belongs into the new folder.
+    Files that remain in the old folder keep their paths. Those of experiments always change, for future files.
     """
     _update(connection, "experiments", "artifact_location", "", (old, new), always=True)
     for table, column, condition in _PLACES:
@@ -89,7 +88,7 @@ def _update(
 
 
 def _follow(place: str, old: Path, new: Path, always: bool) -> str:
-    """Return where a place is now: a path, a ``file:`` URI, or the JSON of a data set's source with one of them."""
+    """Return the new place: a path, a ``file:`` URI, or the JSON of a data set's source with one of them."""
     if place.startswith("{"):
         source = json.loads(place)
         return json.dumps({**source, "uri": _follow(str(source.get("uri", "")), old, new, always)})

@@ -1,4 +1,4 @@
-"""Which MLflow store a run is tracked in, how it is shown, and how a person opens it."""
+"""MLflow stores: their URIs, logins and pages."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["DEFAULT", "OFF", "Store"]
 log = logging.getLogger(__name__)
 
 DEFAULT = "sqlite:///mlflow.db"
-"""The store of a user who has named none: a file in the working directory."""
+"""The default store, a file in the working folder."""
 
 OFF = "off"
-"""Given as a URI: no tracking."""
+"""The URI for no tracking."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Store:
     """An MLflow tracking store.
 
     Attributes:
-        uri: its address as MLflow takes it; may hold a password.
+        uri: for MLflow; may hold a password.
         database: the file of an SQLite store, absolute; None for a server or another database.
     """
 
@@ -45,15 +45,13 @@ class Store:
         """Return the store of a URI, of MLFLOW_TRACKING_URI, or the default; None for "off".
 
         Raises:
-            ConfigError: if it cannot be seen where its password ends; the message does not repeat it.
+            ConfigError: if the end of its password is ambiguous; the message does not repeat it.
         """
         uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
         if uri == OFF:
             return None
         _refuse_stray_passwords(uri)
-        if (
-            uri.startswith("postgresql://") and find_spec("psycopg2") is None
-        ):  # SQLAlchemy 2.0 would look for it alone
+        if uri.startswith("postgresql://") and find_spec("psycopg2") is None:  # SQLAlchemy 2.0 would need it
             uri = uri.replace("postgresql://", "postgresql+psycopg://", 1)
         if uri == DEFAULT:
             return cls.in_file(Path("mlflow.db"))
@@ -62,20 +60,20 @@ class Store:
 
     @classmethod
     def in_file(cls, database: Path) -> Store:
-        """Return the store of an SQLite file; raises as `of`, where SQLAlchemy cannot be told its path."""
+        """Return the store of an SQLite file; raises a ConfigError if SQLAlchemy does not accept its path."""
         for_sqlalchemy(database.absolute())
         return cls(sqlite_uri(database.absolute()), database.absolute())
 
     @property
     def display_uri(self) -> str:
-        """The address without user, password and options."""
+        """The URI without user, password and options."""
         parts = urlsplit(self.uri)
         if not parts.netloc and self.database is not None:
             return self.uri
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
     def login(self) -> dict[str, str]:
-        """Return user and password of a server as the environment variables that MLflow reads them from."""
+        """Return user and password of a server as MLflow's environment variables."""
         parts = urlsplit(self.uri)
         if not self._is_server or parts.username is None:
             return {}
@@ -83,22 +81,22 @@ class Store:
         return {name: unquote(value) for name, value in given.items()}
 
     def for_client(self) -> str:
-        """Return the address for MLflow's client, which takes a server's user and password from `login`."""
+        """Return the URI for MLflow's client, which reads user and password of a server from `login`."""
         if self.database is not None:
             return for_sqlalchemy(self.database)
         return self.display_uri if self.login() else self.uri
 
     def prepare(self) -> None:
-        """Make the database of a store in a file, or take over the one that is there; see `database.prepare`."""
+        """Create or update the database of a store in a file; see `database.prepare`."""
         aside = None if self.database is None else prepare(self.database)
         if aside is not None:
             log.warning(
-                "MLflow's database was half made and held nothing: it is now %s, and a new one was made", aside
+                "MLflow's database was incomplete and empty: it is now %s, and a new one was created", aside
             )
 
     @property
     def identity(self) -> str:
-        """What tells it from other stores, also after it was moved; empty for a file that was never prepared.
+        """Its identity, also after it was moved; "" for a file that was never prepared.
 
         Raises:
             UnusableDatabaseError: if the file cannot be read.
@@ -107,7 +105,7 @@ class Store:
 
     @property
     def ready(self) -> bool:
-        """Whether there is nothing to `prepare`; raises as `identity`."""
+        """Whether it needs no `prepare`; raises as `identity`."""
         return self.database is None or is_ready(self.database)
 
     def redact(self, text: str) -> str:
@@ -118,8 +116,8 @@ class Store:
         secrets = [parts.password or "", *(value for _, value in parse_qsl(parts.query))]
         for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
             hidden[secret] = "***"
-        for secret, display_uri in hidden.items():
-            text = text.replace(secret, display_uri)
+        for secret, replacement in hidden.items():
+            text = text.replace(secret, replacement)
         return text
 
     @property
@@ -127,47 +125,47 @@ class Store:
         return self.uri.startswith(("http://", "https://"))
 
     def artifacts(self, experiment: str) -> str | None:
-        """Return where an experiment's files go; a server decides for itself.
+        """Return the absolute URI of an experiment's artifacts; None for a server, which decides itself.
 
-        It is absolute: with a relative one, what a worker logs is lost with its temporary folder.
+        With a relative one, artifacts of a worker would be lost with its temporary folder.
         """
         if self._is_server:
             return None
-        beside = self.database.parent if self.database else Path.cwd()
-        return (beside.resolve() / "mlartifacts" / experiment).as_uri()  # MLflow unquotes plain paths, too
+        folder = self.database.parent if self.database else Path.cwd()
+        return (folder.resolve() / "mlartifacts" / experiment).as_uri()  # MLflow unquotes plain paths
 
     @property
     def server_url(self) -> str:
-        """Where the server of `noisette up` shows it; empty if it is not up."""
+        """URL of the server of `noisette up` that shows it; "" if it is not up."""
         from noisette_flows.serving.client import mlflow_url_of
 
         return mlflow_url_of(self.uri)
 
     def ui_command(self) -> str | None:
-        """Return the command that opens MLflow's pages, from the working directory; None where a server does."""
+        """Return the command that starts MLflow's pages, from the working folder; None where a server runs."""
         if self._is_server or self.server_url:
             return None
         uri = for_sqlalchemy(relative_to_cwd(self.database)) if self.database else self.display_uri
         return f"{_mlflow_command()} ui --backend-store-uri {shlex.quote(uri)}"
 
     def link(self, experiment_id: str) -> str:
-        """Return the address of an experiment's page, with the charts of its runs side by side."""
+        """Return the URL of an experiment's page, with the charts of its runs."""
         base = self.display_uri if self._is_server else self.server_url or "http://127.0.0.1:5000"
         query = "?workflowType=machine_learning&compareRunsMode=CHART"
         return f"{base}/#/experiments/{experiment_id}/runs{query}"
 
 
 def _mlflow_command() -> str:
-    """Return how to call the mlflow of this environment, activated or not."""
-    ours = Path(sys.executable).with_name("mlflow")
-    found = shutil.which("mlflow")
-    if found is not None and Path(found).resolve() == ours.resolve():
+    """Return the mlflow command of this environment, activated or not."""
+    command = Path(sys.executable).with_name("mlflow")
+    on_path = shutil.which("mlflow")
+    if on_path is not None and Path(on_path).resolve() == command.resolve():
         return "mlflow"
-    return str(relative_to_cwd(ours)) if ours.exists() else "mlflow"
+    return str(relative_to_cwd(command)) if command.exists() else "mlflow"
 
 
 def _refuse_stray_passwords(uri: str) -> None:
-    """Refuse ``http://ann:a/b@host``: what stands before its slash is no host, and the rest would be shown."""
+    """Refuse ``http://ann:a/b@host``, whose password would be read as host and path, and shown."""
     parts = urlsplit(uri)
     if parts.netloc and "@" in f"{parts.path}{parts.query}{parts.fragment}":
         reason = "expected SCHEME://USER:PASSWORD@HOST with / ? # @ in a password written as %2F %3F %23 %40"

@@ -1,6 +1,6 @@
-"""What of a run directory is in MLflow already: `mlflow.json` beside the journal, by the store's identity.
+"""What MLflow has of a run directory: `mlflow.json` in the directory, by the store's identity.
 
-Without it a resumed run would make new MLflow runs, and a replay would send every image again.
+Without it a resumed run would create new MLflow runs, and every image would be sent again.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class SyncState(BaseModel):
     """What one store has of a run directory.
 
     Attributes:
-        store: identity of the store; empty if there is none yet.
+        store: identity of the store; "" if there is none yet.
         experiment: id of the MLflow experiment.
         runs: ids of MLflow runs: "parent", "train", and each directory of samples.
-        statuses: the status that each of them was given last.
-        token: tells the runs of this directory from those of all others.
-        begun: those that the store was asked to make; it may have made one whose id never came back.
+        statuses: the last status of each run.
+        token: unique to the runs of this directory.
+        begun: runs whose creation was requested; the answer with the id may be lost.
         lines: lines of the journal that were sent.
-        machine: measurements of the machine that were sent.
-        sent: images, tables and reports that were sent, each as "run: what".
-        mirrored: the `fingerprint` of the run directory when all of it had been sent.
+        machine: system metrics that were sent.
+        sent: images, tables and reports that were sent, each as "run: item".
+        mirrored: `fingerprint` of the run directory when all of it was sent.
     """
 
     store: str = Field("", exclude=True)
@@ -51,7 +51,7 @@ class SyncState(BaseModel):
 
     @classmethod
     def load(cls, run: Path, store: Store) -> SyncState:
-        """Return the memory of a store; empty if there is none, or if the store itself is gone.
+        """Return the state for a store; empty if there is none, or if the store is gone.
 
         Raises:
             UnusableDatabaseError: if the store is a file that cannot be read.
@@ -66,45 +66,45 @@ class SyncState(BaseModel):
         return sync_state
 
     def save(self, run: Path) -> None:
-        """Write the memory, whole or not at all."""
+        """Write the state atomically."""
         everything = {**_read(run), self.store: self.model_dump(mode="json")}
         staging = run / f".{SYNC_FILE}-{os.getpid()}"
         staging.write_text(json.dumps(everything, indent=1), encoding="utf-8")
         staging.replace(run / SYNC_FILE)
 
     def forget(self, key: str) -> None:
-        """Forget one MLflow run, which is then made again."""
+        """Forget one MLflow run, which is then created again."""
         self.runs.pop(key, None)
         self.statuses.pop(key, None)
-        self.sent = [sent for sent in self.sent if not sent.startswith(f"{key}: ")]
+        self.sent = [item for item in self.sent if not item.startswith(f"{key}: ")]
         if key == "train":
             self.lines = self.machine = 0
 
 
 def fingerprint(run: Path) -> str:
-    """Return a hash of what there is to send; it looks at names and sizes only."""
+    """Return a hash of what there is to send, by names and sizes."""
     written = [run / name for name in (JOURNAL, MACHINE)]
-    found = [
+    files = [
         *run.glob(f"samples/[!.]*/{MANIFEST}"),
         *run.glob(f"evaluations/[!.]*/{MANIFEST}"),
         *run.glob(f"sweeps/[!.]*/{MANIFEST}"),
-        *run.glob(f"images/[!.]*/{MANIFEST}"),
+        *run.glob(f"figures/[!.]*/{MANIFEST}"),
         *run.glob("grids/*.png"),
     ]
-    names = sorted(path.relative_to(run).as_posix() for path in found)
+    names = sorted(path.relative_to(run).as_posix() for path in files)
     return digest([path.stat().st_size if path.exists() else 0 for path in written], names)
 
 
 def is_behind(run: Path, store: Store) -> bool:
-    """Return whether the store lacks something of this run directory; instant, asks no server."""
+    """Return whether the store lacks something of this run directory, without asking a server."""
     try:
         return not store.ready or SyncState.load(run, store).mirrored != fingerprint(run)
-    except NoisetteError:  # whoever sends will tell of it
+    except NoisetteError:  # raised again when it is sent
         return True
 
 
 def experiment_of(run: Path, store: Store) -> str:
-    """Return the id of the MLflow experiment that shows a run directory; empty while it is not known."""
+    """Return the id of the MLflow experiment of a run directory; "" if it is not known yet."""
     try:
         return SyncState.load(run, store).experiment
     except NoisetteError:
@@ -112,7 +112,7 @@ def experiment_of(run: Path, store: Store) -> str:
 
 
 def finished_directories(directory: Path) -> list[Path]:
-    """Return the finished directories inside a directory, oldest first; those with a dot are being written."""
+    """Return the finished directories in a directory, oldest first; names with a dot are unfinished."""
     manifests = sorted(directory.glob(f"[!.]*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
     return [manifest.parent for manifest in manifests]
 

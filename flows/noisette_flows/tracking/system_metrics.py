@@ -1,9 +1,9 @@
-"""How busy the machine is while a network trains: `machine.jsonl` beside the journal, sent like it.
+"""System metrics during training: `machine.jsonl` in the run directory.
 
     {"time": 1732269000.1, "metrics": {"cpu_utilization_percentage": 97.1, ...}}
 
-The names are MLflow's, so that its page of system metrics shows them. MLflow's own monitor would lose what it
-measures while its server is away.
+The names are MLflow's, for its page of system metrics. MLflow's own monitor would lose measurements while its
+server is away.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SWITCH, _INTERVAL = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METR
 
 
 class SystemMetrics:
-    """Measures from a thread while there is training.
+    """Measures in a thread during training.
 
     Args:
         run: the run directory.
@@ -43,11 +43,11 @@ class SystemMetrics:
             self._thread.start()
 
     def set_training(self, is_training: bool) -> None:
-        """Be told whether there is training."""
+        """Start or pause the measurements."""
         (self._training.set if is_training else self._training.clear)()
 
     def end(self) -> None:
-        """Stop; nothing is written from now on."""
+        """Stop; nothing is written afterwards."""
         self._ended.set()
         self._training.set()
         if self._thread.is_alive():
@@ -56,19 +56,19 @@ class SystemMetrics:
     def _run(self) -> None:
         self._training.wait()
         monitors = [] if self._ended.is_set() else _monitors()
-        pause = min(_FIRST_SECONDS, self._seconds)  # of a short training, too, there is one
+        pause = min(_FIRST_SECONDS, self._seconds)  # so that a short training has one too
         while not self._ended.wait(pause):
             pause = self._seconds
             self._training.wait()
-            found = _collect(monitors)
+            metrics = _collect(monitors)
             if self._ended.is_set():
                 return
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"time": time.time(), "metrics": found}) + "\n")
+                file.write(json.dumps({"time": time.time(), "metrics": metrics}) + "\n")
 
 
 def read_system_metrics(run: Path) -> Iterator[tuple[float, dict[str, float]]]:
-    """Yield the times and measurements of a run directory; a line that a crash cut short is left out."""
+    """Yield the times and metrics of a run directory; an incomplete last line is skipped."""
     path = run / MACHINE
     if not path.exists():
         return
@@ -77,14 +77,14 @@ def read_system_metrics(run: Path) -> Iterator[tuple[float, dict[str, float]]]:
             return
         try:
             entry = json.loads(line)
-            found = float(entry["time"]), {str(key): float(value) for key, value in entry["metrics"].items()}
+            measured = float(entry["time"]), {str(key): float(value) for key, value in entry["metrics"].items()}
         except (ValueError, TypeError, KeyError, AttributeError):
-            found = 0.0, {}  # a place is kept for it: places are what is counted
-        yield found
+            measured = 0.0, {}  # counted as a line
+        yield measured
 
 
 def _monitors() -> list[Any]:
-    """Return MLflow's monitors; that of GPUs where there are some, and nvidia-ml-py is installed."""
+    """Return MLflow's monitors; that of GPUs needs nvidia-ml-py."""
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
@@ -100,12 +100,12 @@ def _monitors() -> list[Any]:
 
 
 def _collect(monitors: list[Any]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for monitor in monitors:
         try:
             monitor.collect_metrics()
-            found |= monitor.aggregate_metrics()
+            metrics |= monitor.aggregate_metrics()
         except Exception as error:  # of a driver or the kernel
             log.debug("not measured: %s", error)
         monitor.clear_metrics()
-    return found
+    return metrics

@@ -1,7 +1,7 @@
-"""The listener that has a run directory sent to MLflow, by a process of its own.
+"""The listener that starts the sender of a run directory to MLflow, a separate process.
 
-Nothing here waits for a server before the end of a run, and there not for ever. What a server does, or does not,
-costs the run nothing.
+Nothing here waits for a server before the end of a run, and there only for a limited time. Failures of a server do
+not affect the run.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 _STATUSES: dict[Status, str] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _PATIENCE = 30.0  # seconds that the end of a run waits for a server
-_PATIENCE_WITH_ANOTHER = 5.0  # seconds that it waits for another that sends the same directory, and is about to end
-_PATIENCE_WITH_PROGRESS = 300.0  # seconds that it waits for one that is slow
-_PATIENCE_WITH_FILES = 120.0  # a store in files does its work, however slow the machine
+_PATIENCE_WITH_ANOTHER = 5.0  # seconds that it waits for another flow of the same directory
+_PATIENCE_WITH_PROGRESS = 300.0  # seconds that it waits for a slow one
+_PATIENCE_WITH_FILES = 120.0  # for a store in files, on any machine
 _LOG = "mlflow.log"
 
 
@@ -42,11 +42,11 @@ class Tracker:
     """Follows one flow run into one MLflow store.
 
     Args:
-        experiment: what is run.
+        experiment: of the run.
         directory: its run directory.
-        store: where it is shown.
-        overrides: how its config was changed.
-        flow_run: id of the flow run; empty if nothing is run but what was missed is sent.
+        store: that shows it.
+        overrides: changes of its config.
+        flow_run: id of the flow run; "" to send only what is missing.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Tracker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
-                start_new_session=True,  # Ctrl-C is not for it: it sends the rest when its parent has stopped
+                start_new_session=True,  # without Ctrl-C: it sends the rest after its parent has stopped
                 pass_fds=(run_lock.handle,),
             )
         _send_message(sender, self._order)
@@ -91,7 +91,7 @@ class Tracker:
         overrides: Mapping[str, Any],
         flow_run: str = "",
     ) -> Iterator[list[Tracker]]:
-        """Give the tracker of a flow run in a list, empty for the URI "off"; then tell how the run ended."""
+        """Yield the tracker of a flow run in a list, empty for the URI "off"; then set the run's status."""
         store = Store.of(uri)
         if store is None:
             yield []
@@ -110,24 +110,24 @@ class Tracker:
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
-        """Show that training goes on."""
+        """Set the status of the training."""
         if run.stage == "train":
             self._set_statuses({TRAIN: "RUNNING"})
 
     @hookimpl
     def on_run_end(self, run: Run, status: Status) -> None:
-        """Show how training ended."""
+        """Set the final status of the training."""
         if run.stage == "train":
             self._set_statuses({TRAIN: _STATUSES[status]})
 
     def close(self, status: str) -> None:
-        """Have the rest sent and the run's status set; wait for it, but not for ever."""
+        """Let the sender send the rest and set the run's status; wait for it for a limited time."""
         if self._run_lock is None and status == "FINISHED":
             self._run_lock = self._wait_for_lock()
-        if self._run_lock is None:  # whoever has the directory sends what lies in it
+        if self._run_lock is None:  # the holder of the lock sends the directory
             return
         try:
-            if self._sender is None or self._sender.poll() is not None:  # killed, perhaps: then once more
+            if self._sender is None or self._sender.poll() is not None:  # killed: start it once more
                 self._sender = self._start(self._run_lock)
             _send_message(self._sender, {"statuses": {PARENT: status}, "end": True})
             self._wait_for_sender(self._sender)
@@ -135,7 +135,7 @@ class Tracker:
             self._run_lock.release()
 
     def _wait_for_lock(self) -> RunLock | None:
-        """Return the claim of a flow beside this one that is about to end, or None."""
+        """Return the lock when another flow of the directory ends, or None."""
         deadline = time.monotonic() + _PATIENCE_WITH_ANOTHER
         while (run_lock := RunLock.take(self._directory)) is None and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -147,11 +147,11 @@ class Tracker:
             log.warning("%s", warning)
         if sender.returncode != 0:
             reason = answer.get("failure") or f"see {self._log}"
-            hope = "" if answer.get("lasting") else ". Nothing is lost: `noisette run` sends the rest next time"
-            log.warning("MLflow at %s is behind: %s%s", self._store.display_uri, reason, hope)
+            advice = "" if answer.get("lasting") else ". Nothing is lost: `noisette run` sends the rest next time"
+            log.warning("MLflow at %s is behind: %s%s", self._store.display_uri, reason, advice)
 
     def _read_answer(self, sender: subprocess.Popen[bytes]) -> dict[str, Any]:
-        """Return what a sender says in the end; one that gets nothing across is killed."""
+        """Return the answer of a sender; one without progress is killed."""
         patience = _PATIENCE if self._store.database is None else _PATIENCE_WITH_FILES
         deadline, progress = time.monotonic() + _PATIENCE_WITH_PROGRESS, self._last_progress()
         while True:
@@ -166,7 +166,7 @@ class Tracker:
         return {"failure": f"no answer within {patience:.0f} seconds"}
 
     def _last_progress(self) -> float:
-        """Return when something was last found to have reached the store; 0 if nothing ever did."""
+        """Return when the store last received something, or 0."""
         sync_state = self._directory / SYNC_FILE
         return sync_state.stat().st_mtime if sync_state.exists() else 0.0
 
@@ -178,19 +178,19 @@ class Tracker:
 
 def _parse_answer(answer: bytes) -> dict[str, Any]:
     with suppress(ValueError):
-        found = json.loads(answer)
-        return found if isinstance(found, dict) else {}
-    return {}  # it was killed
+        parsed = json.loads(answer)
+        return parsed if isinstance(parsed, dict) else {}
+    return {}  # killed
 
 
 def _send_message(sender: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
-    with suppress(BrokenPipeError):  # a sender that died is started again at the end
+    with suppress(BrokenPipeError):  # a dead sender is started again at the end
         if sender.stdin is not None:
             os.write(sender.stdin.fileno(), json.dumps(message, default=str).encode() + b"\n")
 
 
 def mark_killed(root: Path, store: Store) -> None:
-    """Mark runs that MLflow shows as running, and whose processes were killed; without any it asks no server."""
+    """Mark runs that MLflow shows as running but whose processes were killed; no server is asked without any."""
     try:
         if next(find_killed(root, store), None) is None:
             return
@@ -199,14 +199,14 @@ def mark_killed(root: Path, store: Store) -> None:
         return
     order = json.dumps({"root": str(root.absolute()), "uri": store.uri})
     command = [sys.executable, "-P", "-m", "noisette_flows.tracking.run_locks"]
-    with suppress(subprocess.TimeoutExpired):  # it is tried again by the next command
+    with suppress(subprocess.TimeoutExpired):  # the next command tries again
         subprocess.run(command, input=order.encode(), capture_output=True, timeout=_PATIENCE, check=False)
 
 
 def catch_up(
     experiment: Experiment | FiguresConfig, directory: Path, store: Store, overrides: Mapping[str, Any]
 ) -> None:
-    """Send what a store lacks of a finished run directory; without anything to send it asks no server."""
+    """Send what a store lacks of a finished run directory; no server is asked if nothing is missing."""
     if is_behind(directory, store):
         with Tracker.follow(experiment, directory, store.uri, overrides):
             pass

@@ -41,7 +41,7 @@ def files(printed: str, folder: Path) -> list[Path]:
 
 @pytest.mark.slow
 def test_a_forward_strip_needs_no_training_no_network_and_no_config(workspace: Workspace, photograph: Path) -> None:
-    done = workspace.noisette("process", "forward", "--image", str(photograph), "--schedules", "all")
+    done = workspace.noisette("figure", "forward", str(photograph), "--schedules", "all")
     assert done.returncode == 0, done.stderr
     (strip,) = files(done.stdout, workspace.folder)
     assert strip == workspace.folder / "runs" / "figures" / "forward-photo.png"
@@ -55,28 +55,38 @@ def test_a_forward_strip_needs_no_training_no_network_and_no_config(workspace: W
 
 def test_a_forward_strip_of_a_config_has_its_process_and_images(finished: FinishedRun, tmp_path: Path) -> None:
     arguments = [
-        "tiny.yaml",
-        "--image",
         "test:2",
-        "--at",
+        "--config",
+        "tiny.yaml",
+        "--timesteps",
         "0,19",
         "--schedules",
         "linear,cosine",
         "--to",
         tmp_path,
     ]
-    (strip,) = files(called(finished.workspace.folder, "process", "forward", *arguments), tmp_path)
+    (strip,) = files(called(finished.workspace.folder, "figure", "forward", *arguments), tmp_path)
     with Image.open(strip) as image:
         assert image.mode == "L"
     with pytest.raises(NoisetteError, match="expected some within 0 to 19, the steps of the process; got 20"):
-        called(finished.workspace.folder, "process", "forward", "tiny.yaml", "--at", "20", "--to", tmp_path)
+        called(
+            finished.workspace.folder,
+            "figure",
+            "forward",
+            "--config",
+            "tiny.yaml",
+            "--timesteps",
+            "20",
+            "--to",
+            tmp_path,
+        )
 
 
 def test_denoising_is_a_strip_a_gif_and_a_webp(finished: FinishedRun, tmp_path: Path) -> None:
-    arguments = ["--count", "2", "--sampler", "ddpm:variance=fixed-large", "--frames", "5", "--to", tmp_path]
-    found = files(called(finished.workspace.folder, "process", "denoise", "tiny.yaml", *arguments), tmp_path)
+    arguments = ["--num-images", "2", "--sampler", "ddpm:variance=fixed-large", "--frames", "5", "--to", tmp_path]
+    found = files(called(finished.workspace.folder, "figure", "denoise", "tiny.yaml", *arguments), tmp_path)
     assert [path.name for path in found] == [
-        f"denoising-ddpm-20-variance=fixed-large{suffix}" for suffix in (".png", ".gif", ".webp")
+        f"denoise-ddpm-20-variance=fixed-large{suffix}" for suffix in (".png", ".gif", ".webp")
     ]
     for path in found[1:]:
         with Image.open(path) as animation:
@@ -87,8 +97,8 @@ def test_edits_and_interpolations_begin_at_any_image(
     finished: FinishedRun, photograph: Path, tmp_path: Path
 ) -> None:
     folder, run = finished.workspace.folder, finished.run
-    words = ("--at", "5,15", "--steps", 4, "--to", tmp_path, "--json")
-    told = json.loads(called(folder, "edit", run, photograph, *words))
+    words = ("--timesteps", "5,15", "--steps", 4, "--to", tmp_path, "--json")
+    told = json.loads(called(folder, "figure", "edit", run, photograph, *words))
     assert told["notes"] == [f"{photograph}: made grey, cropped and scaled from 300x200 to 8x8"]
     assert [Path(name).name for name in told["files"]] == [
         "edit-photo.png",
@@ -97,31 +107,37 @@ def test_edits_and_interpolations_begin_at_any_image(
     ]
     with Image.open(told["files"][1]) as result:
         assert result.size == (8, 8)
-    words = ("test:1", "--mixes", "0,0.5,1", "--to", tmp_path)
-    (grid,) = files(called(folder, "interpolate", run, *words), tmp_path)
-    assert grid.name == "interpolation-test_1-drawn_1.png"
+    words = ("test:1", "--weights", "0,0.5,1", "--to", tmp_path)
+    (grid,) = files(called(folder, "figure", "interpolate", run, *words), tmp_path)
+    assert grid.name == "interpolate-test_1-generated_1.png"
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (
-            ["edit", "nowhere", "test:0"],
+            ["figure", "edit", "nowhere", "test:0"],
             "nowhere: there is no such file or folder; expected a checkpoint's directory",
         ),
-        (["edit", "runs", "test:0"], "expected a checkpoint (a directory with a MANIFEST.json) or a run"),
-        (["edit", "tiny.yaml", "no.png"], "no.png: there is no such file; expected an image"),
-        (["edit", "tiny.yaml", "tiny.yaml"], "tiny.yaml: cannot be read as an image"),
-        (["edit", "tiny.yaml", "test:99999"], "images, numbered from 0"),
-        (["edit", "tiny.yaml", "test:0", "--class", "3"], "this network knows no classes: it was trained without"),
-        (["edit", "tiny.yaml", "test:0", "--at", "5,x"], "expected whole numbers with commas between"),
-        (["process", "classes", "tiny.yaml"], "this network knows no classes"),
-        (["process", "denoise", "tiny.yaml", "--sampler", "dimm"], "did you mean 'ddim'?"),
-        (["process", "denoise", "tiny.yaml", "--steps", "21"], "expected 1 to 20, the trained timesteps; got 21"),
-        (["process", "denoise", "tiny.yaml", "--set", "seed=1"], "is not trained: there is no checkpoint in"),
-        (["process", "forward"], "give a CONFIG, or an image file with --image"),
-        (["process", "forward", "--image", "test:0"], "prepared images are those of a config"),
-        (["process", "forward", "--image", "x.png", "--schedules", "linaer"], "did you mean 'linear'?"),
+        (["figure", "edit", "runs", "test:0"], "expected a checkpoint (a directory with a MANIFEST.json) or a run"),
+        (["figure", "edit", "tiny.yaml", "no.png"], "no.png: expected an image; got no such file"),
+        (["figure", "edit", "tiny.yaml", "tiny.yaml"], "tiny.yaml: cannot be read as an image"),
+        (["figure", "edit", "tiny.yaml", "test:99999"], "images, numbered from 0"),
+        (
+            ["figure", "edit", "tiny.yaml", "test:0", "--class", "3"],
+            "this network knows no classes: it was trained without",
+        ),
+        (
+            ["figure", "edit", "tiny.yaml", "test:0", "--timesteps", "5,x"],
+            "expected whole numbers with commas between",
+        ),
+        (["figure", "classes", "tiny.yaml"], "this network knows no classes"),
+        (["figure", "denoise", "tiny.yaml", "--sampler", "dimm"], "did you mean 'ddim'?"),
+        (["figure", "denoise", "tiny.yaml", "--steps", "21"], "expected 1 to 20, the trained timesteps; got 21"),
+        (["figure", "denoise", "tiny.yaml", "--set", "seed=1"], "is not trained: there is no checkpoint in"),
+        (["figure", "forward"], "expected an IMAGE, or --config CONFIG"),
+        (["figure", "forward", "test:0"], "prepared images need the config of an experiment"),
+        (["figure", "forward", "x.png", "--schedules", "linaer"], "did you mean 'linear'?"),
         (["export", "tiny.yaml", "."], "is not empty; name a new folder"),
         (["import", "nowhere", "tiny.yaml"], "nowhere: there is no such file or folder"),
         (["import", "home", "tiny.yaml"], "home: no installed backbone knows it"),
@@ -140,7 +156,7 @@ def test_mistakes_are_one_message(
 
 
 def test_a_mistake_ends_in_2_without_a_traceback(workspace: Workspace) -> None:
-    done = workspace.noisette("edit", "nowhere", "test:0")
+    done = workspace.noisette("figure", "edit", "nowhere", "test:0")
     assert done.returncode == 2
     assert done.stderr.startswith("nowhere: there is no such file or folder")
     assert len(done.stderr.splitlines()) == 1
@@ -163,7 +179,7 @@ def test_a_model_goes_to_diffusers_and_comes_back_to_be_drawn_from(finished: Fin
         called(tmp_path, "import", "theirs", "tiny.yaml", "--to", "tiny.yaml")
     grids = []
     for config in ("tiny.yaml", "back.yaml"):
-        printed = called(tmp_path, "process", "denoise", config, "--steps", 5, "--to", config.removesuffix(".yaml"))
+        printed = called(tmp_path, "figure", "denoise", config, "--steps", 5, "--to", config.removesuffix(".yaml"))
         with Image.open(files(printed, tmp_path)[0]) as image:
             grids.append(np.asarray(image).astype(int))
     assert np.abs(grids[0] - grids[1]).max() <= 1

@@ -1,4 +1,4 @@
-"""`noisette inpaint` and `noisette upscale`, as a person calls them."""
+"""`noisette figure inpaint` and `upscale`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,19 @@ def test_a_mask_says_what_is_filled_in(finished: FinishedRun, tmp_path: Path) ->
     Image.fromarray(white).save(tmp_path / "mask.png")
     image = np.full((8, 8), 200, dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "image.png")
-    words = ("--mask", tmp_path / "mask.png", "--steps", 4, "--count", 2, "--resample", 2, "--to", tmp_path / "out")
-    grid, first, second = called("inpaint", finished.run, tmp_path / "image.png", *words)
+    words = (
+        "--mask",
+        tmp_path / "mask.png",
+        "--steps",
+        4,
+        "--num-images",
+        2,
+        "--jump-n-sample",
+        2,
+        "--to",
+        tmp_path / "out",
+    )
+    grid, first, second = called("figure", "inpaint", finished.run, tmp_path / "image.png", *words)
     assert grid.name == "inpaint-image.png"
     assert (values(first)[:, :4] == 200).all()
     assert not (values(first)[:, 4:] == 200).all()
@@ -43,10 +54,12 @@ def test_a_mask_says_what_is_filled_in(finished: FinishedRun, tmp_path: Path) ->
 
 def test_wrong_words_are_one_message(finished: FinishedRun, tmp_path: Path) -> None:
     runner = CliRunner()
-    both = ["inpaint", str(finished.run), "test:0", "--mask", "m.png", "--box", "0,0,1,1"]
+    both = ["figure", "inpaint", str(finished.run), "test:0", "--mask", "m.png", "--box", "0,0,1,1"]
     assert "expected --mask or --box; got both" in runner.invoke(app, both).output
-    assert "LEFT,TOP,WIDTH,HEIGHT" in runner.invoke(app, [*both[:3], "--box", "1,2"]).output
+    assert "LEFT,TOP,WIDTH,HEIGHT" in runner.invoke(app, [*both[:4], "--box", "1,2"]).output
     with pytest.raises(DataError, match="outside the image"):
-        called("inpaint", finished.run, "generated:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path)
+        called(
+            "figure", "inpaint", finished.run, "generated:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path
+        )
     with pytest.raises(DataError, match=r"train one with training\.low_res_size"):
-        called("upscale", finished.run, "generated:0", "--to", tmp_path)
+        called("figure", "upscale", finished.run, "generated:0", "--to", tmp_path)
