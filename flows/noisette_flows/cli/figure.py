@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from noisette import ConfigError, Sampler
 from noisette.comparison.choice import parse_samplers
-from noisette.config.agreement import cap_steps
+from noisette.config.consistency import cap_steps
 from noisette.config.figures import Classes, Denoise, Edit, Figure, Forward, Inpaint, Interpolate, Upscale
 from noisette.config.problems import to_problems
 from noisette.config.yaml import parse_yaml
