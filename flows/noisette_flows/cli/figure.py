@@ -13,7 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from noisette import ConfigError, Sampler
-from noisette.comparison.choice import parse_samplers
+from noisette.comparison.samplers import parse_samplers
 from noisette.config.consistency import cap_steps
 from noisette.config.figures import Classes, Denoise, Edit, Figure, Forward, Inpaint, Interpolate, Upscale
 from noisette.config.problems import to_problems
