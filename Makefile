@@ -16,6 +16,8 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 BENCH ?= .venv-bench
 READY_BENCH := $(BENCH)/.ready-bench
+PROVE ?= .venv-prove
+READY_PROVE := $(PROVE)/.ready-prove
 
 ifneq ($(UV),)
 NEW_VENV = $(UV) venv --quiet --allow-existing --python '$(PYTHON)' $(VENV)
@@ -92,6 +94,10 @@ outages: $(READY_DEV) ## Break the tracking server during training and write doc
 bench: $(READY_BENCH) ## Compare speed with other libraries for docs/benchmarks.md; ARGS="--only training"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
 
+.PHONY: prove
+prove: $(READY_PROVE) ## Compare the recipes with their original code; ARGS=--write updates docs/experiments.md
+	@$(PROVE)/bin/python -m proofs $(ARGS)
+
 .PHONY: lock
 lock: $(READY_DEV) ## Pin the requirements; ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
@@ -100,7 +106,7 @@ COMPILE := --quiet --universal --python-version 3.11 --no-emit-index-url --no-an
 
 .PHONY: clean
 clean: ## Remove .venv, caches and builds; runs/ and mlflow.db stay
-	rm -rf $(VENV) $(BENCH) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(PROVE) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find core plugins flows tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(MADE):
@@ -124,10 +130,14 @@ $(READY_DEV): $(READY) requirements-dev.txt
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
-# The other libraries have their own environment, so that they do not change noisette's requirements.
-$(READY_BENCH): requirements.txt pyproject.toml benchmarks/requirements.txt
-	@echo "installing the other libraries into $(BENCH)"
-	@$(MAKE) --no-print-directory VENV=$(BENCH) setup
-	@$(if $(UV),$(UV) pip install --quiet --python $(BENCH)/bin/python,$(BENCH)/bin/python -m pip install --quiet \
-		--disable-pip-version-check) -c requirements.txt -r benchmarks/requirements.txt
+# Other libraries have their own environments, so that they do not change noisette's requirements.
+$(READY_BENCH): OTHERS = benchmarks/requirements.txt
+$(READY_BENCH): benchmarks/requirements.txt
+$(READY_PROVE): OTHERS = proofs/requirements.txt
+$(READY_PROVE): proofs/requirements.txt
+$(READY_BENCH) $(READY_PROVE): requirements.txt pyproject.toml
+	@echo "installing the other libraries into $(@D)"
+	@$(MAKE) --no-print-directory VENV=$(@D) setup
+	@$(if $(UV),$(UV) pip install --quiet --python $(@D)/bin/python,$(@D)/bin/python -m pip install --quiet \
+		--disable-pip-version-check) -c requirements.txt -r $(OTHERS)
 	@touch $@

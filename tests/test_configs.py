@@ -272,8 +272,8 @@ def test_networks_are_as_large_as_the_documents_say(
 FACTS: dict[str, dict[str, Any]] = {
     "tutorial": {
         "timesteps": 1000,
-        "training.batch_size": 64,
-        "training.microbatches": 2,
+        "training.batch_size": 32,
+        "training.microbatches": 1,
         "training.lr": 8e-5,
         "training.adam_betas": (0.9, 0.99),
         "training.steps": 700_000,

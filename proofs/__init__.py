@@ -1,0 +1,1 @@
+"""Proofs that the shipped recipes compute what their originals compute."""

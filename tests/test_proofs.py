@@ -1,0 +1,69 @@
+"""The settings of the originals, and the difference that a proof must see; the comparisons are `make prove`."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from proofs.comparison import Comparison, compare
+from proofs.settings import DEVIATIONS, ORIGINALS, SETTINGS, Setting, load_recipe, rows
+from proofs.table import BEGIN, END, PAGE, render
+from support.environment import REPOSITORY
+
+
+def test_every_recipe_has_its_settings() -> None:
+    assert set(ORIGINALS) == set(SETTINGS) == set(DEVIATIONS)
+    for recipe, settings in SETTINGS.items():
+        assert (REPOSITORY / "configs" / f"{recipe}.yaml").is_file()
+        names = [setting.name for setting in settings]
+        assert len(names) == len(set(names)), recipe
+        assert set(DEVIATIONS[recipe]) <= set(names), recipe
+
+
+@pytest.mark.parametrize("recipe", SETTINGS)
+def test_every_setting_is_the_originals_or_listed(recipe: str) -> None:
+    unlisted = [row for row in rows(recipe) if not row.is_equal and not row.reason]
+    stale = [row for row in rows(recipe) if row.is_equal and row.reason]
+    assert unlisted == []
+    assert stale == []
+
+
+def test_control_a_difference_is_seen() -> None:
+    setting = next(setting for setting in SETTINGS["tutorial"] if setting.name == "learning rate")
+    assert setting.ours(load_recipe("tutorial")) == setting.original
+    assert setting.ours(load_recipe("tutorial", {"training.lr": 1e-4})) != setting.original
+
+
+def test_an_option_that_appears_is_read() -> None:
+    config = load_recipe("tutorial")
+    assert Setting("later", 10, "training.no_such_option", 1).ours(config) == 1
+    assert Setting("there", 10, "training.batch_size", 1).ours(config) == 32
+    with pytest.raises(KeyError, match="no_such_option"):
+        Setting("gone", 10, "training.no_such_option").ours(config)
+
+
+def test_verdicts() -> None:
+    verdicts = [
+        Comparison("x", 1e-6),
+        Comparison("x", 1e-4),
+        Comparison("x", 1e-4, "why"),
+        Comparison("x", 0, "why"),
+    ]
+    assert [x.verdict for x in verdicts] == ["equal", "DIFFERENT", "listed", "STALE"]
+    assert Comparison("x", math.nan).verdict == "DIFFERENT"
+
+
+def test_differences_are_absolute_up_to_one_and_relative_beyond() -> None:
+    small, large = torch.tensor([0.5, 0.25]), torch.tensor([100.0, 50.0])
+    assert compare("x", small + 0.125, small).difference == 0.125
+    assert compare("x", large + 1, large).difference == pytest.approx(0.01)
+    assert math.isnan(compare("x", small * math.nan, small).difference)
+    with pytest.raises(ValueError, match="names or shapes differ"):
+        compare("x", {"a": small}, {"b": small})
+
+
+def test_the_page_is_as_generated() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    shown = text[text.index(BEGIN) : text.index(END) + len(END)]
+    assert shown == render(), "run `make prove ARGS=--write`"
