@@ -17,7 +17,7 @@ from noisette.contracts import Sampler
 from noisette.data.transform import to_uniform
 from noisette.diffusion.noise import derive_seed
 from noisette.machine import Machine
-from noisette.model.denoiser import build_denoiser_for_labels
+from noisette.model.model import build_denoiser
 from noisette.pixels import to_unit
 from noisette.training.batches import TrainingBatch
 from noisette.training.state import TrainingState
@@ -83,7 +83,7 @@ def sample(
     process = experiment.schedule.process(experiment.timesteps)
     names = tuple(map(str, range(classes)))
     model = Model(network.eval(), experiment.objective, process, shape, names, _MACHINE)
-    denoise = build_denoiser_for_labels(model, sampler, labels, experiment.sampling.clip_x0)
+    denoise = build_denoiser(model, sampler, labels, experiment.sampling.clip_x0)
     remaining = iter(noises)
     with torch.inference_mode():
         return list(sampler.trajectory(denoise, start, cast(Any, lambda: next(remaining))))

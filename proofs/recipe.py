@@ -88,7 +88,7 @@ class Recipe(ABC):
         training = Training(self.experiment, self.shape, self.our_weights(dict(network.state_dict())))
         optimizer, ema = self.optimizer(network), self.ema(network)
         for step in range(self.steps):
-            x0, t, eps, label = self._batch(step)
+            x0, t, eps, label = self.batch(step)
             our_loss = training.step(x0, t, eps, label)
             seed_dropout(self.experiment, step)
             optimizer.zero_grad()
@@ -119,7 +119,8 @@ class Recipe(ABC):
             theirs = self.sample(network, start, noises)
         yield self._compare(f"trajectory of {sampler.steps} steps", ours[-1], theirs[-1])
 
-    def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return images in [-1, 1], timesteps, noise and labels of a step."""
         generator = torch.Generator().manual_seed(step)
         x0 = torch.rand(_BATCH, *self.shape, generator=generator) * 2 - 1
         t = torch.randint(self.experiment.timesteps, (_BATCH,), generator=generator)

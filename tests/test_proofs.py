@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 from proofs.comparison import Comparison, compare
+from proofs.ours import Training, seed_dropout
+from proofs.scratch import FromScratch
 from proofs.settings import DEVIATIONS, ORIGINALS, SETTINGS, Setting, load_recipe, rows
 from proofs.table import BEGIN, END, PAGE, render
 from support.environment import REPOSITORY
@@ -41,6 +43,22 @@ def test_an_option_that_appears_is_read() -> None:
     assert Setting("there", 10, "training.batch_size", 1).ours(config) == 32
     with pytest.raises(KeyError, match="no_such_option"):
         Setting("gone", 10, "training.no_such_option").ours(config)
+
+
+@pytest.mark.parametrize(("changes", "equal"), [({}, True), ({"training.lr": 1e-3}, False)])
+def test_the_trainers_own_step_is_compared(changes: dict[str, float], equal: bool) -> None:
+    recipe = FromScratch("mnist-from-scratch", {**FromScratch.narrow, **changes})
+    torch.manual_seed(0)
+    network = recipe.network(narrow=True)
+    training = Training(recipe.experiment, recipe.shape, recipe.our_weights(network.state_dict()))
+    optimizer = recipe.optimizer(network)
+    x0, t, eps, label = recipe.batch(0)
+    training.step(x0, t, eps, label)
+    seed_dropout(recipe.experiment, 0)
+    recipe.loss(network, x0, t, eps, label).backward()
+    optimizer.step()
+    theirs = recipe.our_weights({name: p.detach() for name, p in network.named_parameters()})
+    assert (compare("step", training.weights(), theirs).verdict == "equal") is equal
 
 
 def test_verdicts() -> None:
