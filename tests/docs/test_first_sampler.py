@@ -48,7 +48,7 @@ def test_the_sampler_is_listed_with_its_package(followed: Guide) -> None:
     (adams,) = (line for line in followed.environment.plugins(followed.folder) if line["name"] == "adams")
     assert (adams["kind"], adams["status"]) == ("sampler", "ok")
     assert (adams["distribution"], adams["version"]) == ("noisette-adams", "0.1.0")
-    assert adams["description"].startswith("Adams and Bashforth's rule of second order")
+    assert adams["description"].startswith("The second-order Adams-Bashforth method")
 
 
 def test_it_has_a_row_in_the_table_beside_ddim(report: dict[str, Any]) -> None:
