@@ -41,7 +41,7 @@ def test_its_images_are_there_and_small() -> None:
         with Image.open(DOCS / name) as image:
             assert 700 <= image.width <= 1100
         assert (DOCS / name).stat().st_size < 150_000
-    with Image.open(DOCS / "images" / "denoising-ddpm-250.webp") as animation:
+    with Image.open(DOCS / "images" / "denoise-ddpm-250.webp") as animation:
         assert animation.n_frames == 60
 
 
