@@ -224,7 +224,7 @@ def test_after_a_change_of_the_code_all_is_drawn_again(
 ) -> None:
     Tinted.shade = -1.0
     assert shades(interrupted) == {0}
-    assert "tinted-5 begins anew" in caplog.text
+    assert "tinted-5 starts again" in caplog.text
 
 
 def test_batches_of_another_size_are_not_mixed(interrupted: Checkpoint) -> None:

@@ -57,7 +57,7 @@ def test_the_folder_itself_is_read(folder: Path) -> None:
         ({"up_block_types": ["UpBlock2D", "AttnUpBlock2D"]}, "their mirror image"),
         ({"a_later_setting": 1}, "a_later_setting: unet knows no such setting"),
         ({"layers_per_block": 2}, "weights are missing or unknown: down_blocks.0.resnets.1"),
-        ({"out_channels": 2}, r"leave.weight: expected \(2, 8, 3, 3\); came \(1, 8, 3, 3\)"),
+        ({"out_channels": 2}, r"leave.weight: expected \(2, 8, 3, 3\); got \(1, 8, 3, 3\)"),
     ],
 )
 def test_settings_it_cannot_follow(folder: Path, settings: dict[str, Any], message: str) -> None:

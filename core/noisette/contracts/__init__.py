@@ -35,4 +35,4 @@ __all__ = [
 KINDS: dict[str, type[Plugin]] = {
     contract.kind: contract for contract in (Schedule, Objective, Backbone, Sampler, Features, Metric, Dataset)
 }
-"""The kinds of plugin by name, in the order of the pipeline's mathematics."""
+"""The contract of each kind of plugin."""

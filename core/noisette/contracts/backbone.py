@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 
 
 class Backbone(Plugin):
-    """The architecture of a network; the plugin is its configuration, the module its product."""
+    """The architecture of a network; the plugin holds its options and builds the module."""
 
     kind: ClassVar[str] = "backbone"
     excluded_from_key = (*Plugin.excluded_from_key, "export", "import_pretrained")
@@ -31,55 +31,55 @@ class Backbone(Plugin):
     def build(self, shape: Shape, classes: int, outputs: int) -> nn.Module:
         """Build an untrained network, called as `net(x, t, label=None)`.
 
-        The network takes x (N, C, H, W) in about [-1, 1], t (N,) int64 in [0, T) and, where it has classes,
-        label (N,) int64 in [0, classes]; the label `classes` means "none". It returns (N, outputs, H, W).
-        In evaluation mode images of a batch do not influence one another.
+        The network takes x (N, C, H, W) in about [-1, 1], t (N,) int64 in [0, T) and, if it has classes, label (N,)
+        int64 in [0, classes]; the label `classes` means "unconditional". It returns (N, outputs, H, W). In
+        evaluation mode, the images of a batch do not influence one another.
 
         Args:
-            shape: channels, height and width of what the network sees.
-            classes: how many labels there are; 0 builds a network without labels.
-            outputs: channels that the network returns.
+            shape: channels, height and width of the input, conditioning included.
+            classes: number of labels; 0 builds an unconditional network.
+            outputs: number of output channels.
 
         Raises:
-            DataError: if the architecture cannot work at this shape; the message says which shapes it can.
+            DataError: if the architecture does not support this shape; the message says which shapes it supports.
         """
 
     def export(self, checkpoint: Checkpoint, folder: Path, label: str | None = None) -> None:
-        """Write a trained network of this backbone as another library reads it; `noisette export` asks for it.
+        """Write a trained network in the format of another library, for `noisette export`.
 
         Args:
             checkpoint: of an experiment with this backbone; its averaged weights are written.
-            folder: must not be there, or be empty; appears whole or not at all.
-            label: class that the other library is to draw, for a network that knows classes; None for no class.
+            folder: a new or empty directory, written atomically.
+            label: class that the other library generates, for a class-conditional network; None for no class.
 
         Raises:
-            DataError: if the other library cannot say the same. A backbone that no other one knows always does.
+            DataError: if the other library cannot represent the network; always, for a backbone without an export.
         """
-        raise DataError(f"{checkpoint.directory}: the backbone {self.name} has no form in another library")
+        raise DataError(f"{checkpoint.directory}: the backbone {self.name} cannot be exported to another library")
 
     @classmethod
     def import_pretrained(cls, path: Path) -> Pretrained | None:
-        """Read a network that another library trained, for `noisette import`; None if it is of no kind known.
+        """Read a network that another library trained, for `noisette import`; None if the format is not supported.
 
         Raises:
-            DataError: if it is a file of the kind that it knows, and cannot be read or said with this backbone.
+            DataError: if the format is supported, but the file cannot be read or does not fit this backbone.
         """
         return None
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A network that was trained elsewhere: the weights of another library, under our names.
+    """A network of another library, with its weights under noisette's names.
 
     Attributes:
-        source: the file or folder they come from.
-        backbone: the plugin, with the options that they need.
-        in_channels: channels that the network takes.
-        outputs: channels that it gives.
-        classes: its labels without the one for "none"; 0 for none at all.
-        size: height and width of its images, where the source says so.
+        source: the file or directory of the weights.
+        backbone: the backbone with the options that fit the weights.
+        in_channels: number of input channels.
+        outputs: number of output channels.
+        classes: number of labels without the one for "unconditional"; 0 for an unconditional network.
+        size: height and width of its images; None if unknown.
         state: the weights, float32.
-        process: what the source says of the process, as the keys of a config; empty if it is silent.
+        process: config keys of the forward process, as far as the source defines it.
     """
 
     source: Path
@@ -95,24 +95,24 @@ class Pretrained:
         """Build the network with these weights, in evaluation mode, for images of `size` or of its own.
 
         Raises:
-            DataError: if no size is known, or the weights do not fit the options.
+            DataError: if no size is known, or the weights do not fit the network.
         """
         import torch
 
         size = size or self.size
         if size is None:
-            raise DataError(f"{self.source}: does not say for which size of images; give one")
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
+            raise DataError(f"{self.source}: expected a size of images, as it defines none")
+        with torch.random.fork_rng(devices=[]):  # the initial weights are random, and replaced
             network = self.backbone.build((self.in_channels, *size), self.classes, self.outputs)
         self._check(network)
         network.load_state_dict(self.state)
         return network.eval()
 
     def validate(self) -> Pretrained:
-        """Return itself, if the weights have the names and shapes of the network.
+        """Return itself if the weights have the names and shapes of the network.
 
         Raises:
-            DataError: naming those that do not.
+            DataError: naming the first weight that does not.
         """
         import torch
 
@@ -130,5 +130,5 @@ class Pretrained:
             name = wrong[0]
             raise DataError(
                 f"{self.source}: {len(wrong)} weights do not fit {self.backbone!r}: {name}: "
-                f"expected {expected.get(name, 'none')}; came {actual.get(name, 'none')}"
+                f"expected {expected.get(name, 'none')}; got {actual.get(name, 'none')}"
             )

@@ -19,13 +19,13 @@ Split = Literal["train", "test"]
 
 
 class Example(NamedTuple):
-    """One image as it was found, and its label where it has one.
+    """An image of a data set with its label.
 
     Attributes:
-        image: a Pillow image of mode L or RGB, upright; or, for a file that cannot be one, None.
-        label: index into the data set's classes; None, for all of them, in a set without classes.
-        source: where it came from (a file's name or an index), for messages.
-        rejected: why there is no image.
+        image: an upright Pillow image of mode L or RGB; None for a file that cannot be used.
+        label: index into the data set's classes; None in a data set without classes.
+        source: file name or index of the image, for messages.
+        rejected: the reason if `image` is None.
     """
 
     image: Image | None
@@ -35,14 +35,14 @@ class Example(NamedTuple):
 
 
 class Dataset(Plugin):
-    """Where images and labels come from.
+    """A source of images and labels.
 
-    Files on disk come first, a checked download second; without either, `examples` raises a `DataError` that
-    says what to do by hand.
+    Files on disk are preferred to a download, whose hash is verified. Without either, `examples` raises a
+    `DataError` that says how to get the files.
 
     Class attributes:
         licence: the licence of the images.
-        source: who made them, and where they are found.
+        source: the authors and the address of the images.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -51,32 +51,32 @@ class Dataset(Plugin):
 
     @abstractmethod
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the images of a split, in an order that is always the same.
+        """Yield the images of a split, always in the same order.
 
         Args:
-            split: "train" for training and for the reference; "test" for held-out images, not shared with
-                train. A set without held-out images takes a fixed share of its own.
-            cache: folder that downloads are kept in, shared by all data sets.
+            split: "train" for training and the reference; "test" for held-out images, none of which is in train. A
+                data set without held-out images reserves a fixed part.
+            cache: directory of downloads, shared by all data sets.
 
         Raises:
-            DataError: if the images cannot be had; says what was looked for, where, and what to do.
+            DataError: if the images cannot be loaded; says what was looked for, where, and what to do.
         """
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
-        """Yield what `examples` yields, without the first `start`: a preparation that was stopped goes on there.
+        """Yield `examples` without the first `start`, to resume a preparation.
 
-        Override it where passing examples over is faster than reading them.
+        Override it if examples can be skipped faster than they are read.
         """
         return islice(self.examples(split, cache), start, None)
 
     def length(self, split: Split) -> int | None:
-        """Return how many examples a split has, if that is known without reading them; it is for progress bars."""
+        """Return the number of examples of a split, for progress bars; None if it is unknown beforehand."""
         return None
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of the labels in order; empty for a set without labels."""
+        """Return the class names in the order of the labels; empty for a data set without labels."""
         return ()
 
     def fingerprint(self) -> str:
-        """Return what, beyond the options, the prepared images depend on: a folder's listing, a version."""
+        """Return what prepared images depend on besides options, such as a directory listing or a version."""
         return ""

@@ -1,4 +1,4 @@
-"""What a metric reads of the model that it judges."""
+"""The model as metrics see it."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ __all__ = ["EvaluatedModel"]
 
 
 class _Conditioning(Protocol):
-    """What a network is shown beside x_t."""
+    """The conditioning of a network."""
 
     @property
     def low_res_size(self) -> int | None:
-        """Pixels of the shorter side of a small image, enlarged; None for none."""
+        """Shorter side of the low-resolution image in pixels; None without super-resolution."""
 
 
 class EvaluatedModel(Protocol):
-    """A trained network with its objective and tables, such as a `noisette.Model`."""
+    """A trained network with its objective and process, such as a `noisette.Model`."""
 
     @property
     def objective(self) -> Objective:
-        """How its output is read."""
+        """The objective that the network was trained with."""
 
     @property
     def process(self) -> Process:
-        """The process it was trained on."""
+        """The process that the network was trained on."""
 
     @property
     def shape(self) -> Shape:
-        """Channels, height and width of its images."""
+        """Channels, height and width of the images."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of its labels; empty for a network without."""
+        """Class names; empty for an unconditional network."""
 
     @property
     def machine(self) -> Machine:
-        """Where it computes."""
+        """The device and the precision."""
 
     @property
     def conditioning(self) -> _Conditioning:
-        """What the network is shown beside x_t."""
+        """The input channels besides x_t."""
 
     def forward_raw(
         self, x_t: Tensor, t: Tensor, label: Tensor | None = None, low_res: Tensor | None = None
     ) -> Tensor:
-        """Return what the network says of images, each at its own step: (N, outputs * C, H, W)."""
+        """Return the network's output for images at timesteps t (N,), (N, outputs * C, H, W)."""

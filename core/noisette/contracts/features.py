@@ -23,11 +23,11 @@ Classifier: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
 class Features(Plugin):
-    """A fixed network that turns images into vectors in which distances mean something.
+    """A fixed network that maps images to feature vectors.
 
     Class attributes:
-        dimensions: length D of the vectors; a property where options decide it.
-        has_classifier: whether the network ends in a classifier, which `load_classifier` gives.
+        dimensions: length D of the vectors; a property if options decide it.
+        has_classifier: whether the network ends in a classifier, which `load_classifier` returns.
     """
 
     kind: ClassVar[str] = "features"
@@ -36,34 +36,34 @@ class Features(Plugin):
 
     @property
     def label(self) -> str:
-        """What results over these features are called by: the name, unless options make it another network."""
+        """The name of these features in results: the plugin's name, unless options select another network."""
         return self.name
 
     @property
     def resizing(self) -> str:
-        """How images are brought to the network's size, in words; part of every result's protocol."""
+        """A description of how images are resized for the network; part of every result's protocol."""
         return ""
 
     @property
     def input_size(self) -> int | None:
-        """Height and width in pixels that the network sees; None if it takes images of any size as they are."""
+        """Height and width of the network's input in pixels; None if it takes images of any size."""
         return None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What else belongs into every result's protocol, as JSON values, such as a classifier's accuracy."""
+        """Further entries of every result's protocol, as JSON values, such as a classifier's accuracy."""
         return {}
 
     def fit(self, train: LabelledImages, test: LabelledImages | None, folder: Path | None) -> Self:
-        """Return these features made for a data set; themselves, unless they are learned from it.
+        """Return these features trained on a data set; themselves, unless they learn from data.
 
         Args:
-            train: real images, with labels if there are any; all results are compared with them.
-            test: real images that are not among them, or None.
-            folder: where what was learned is kept for the next time; None keeps nothing.
+            train: the real images of the reference, with labels if there are any.
+            test: real images that are not in `train`, or None.
+            folder: directory that stores the trained features; None stores nothing.
 
         Raises:
-            DataError: if nothing can be learned from these images.
+            DataError: if the features cannot be trained on these images.
         """
         return self
 
@@ -72,14 +72,14 @@ class Features(Plugin):
         """Return the sha256 of the weights, in hexadecimal: the identity of these features.
 
         Raises:
-            DataError: if the weights are not there; the message says how to get them.
+            DataError: if the weights are missing; the message says how to get them.
         """
 
     def fetch_weights(self) -> None:
-        """Have the weights at hand, before anything long begins; features that are learned from the data have none.
+        """Make sure that the weights are available before a long computation; a no-op for features that learn.
 
         Raises:
-            DataError: if they cannot be had; the message says how to get them.
+            DataError: if they are not; the message says how to get them.
         """
         if type(self).fit is Features.fit:
             self.weights_sha256()
@@ -88,14 +88,14 @@ class Features(Plugin):
     def load(self, device: torch.device) -> Extractor:
         """Return a function from images, uint8 (N, C, H, W) of any size, to float32 (N, D) on `device`.
 
-        It is deterministic, in evaluation mode, and treats each image of a batch on its own. Grey images
-        are repeated to three channels, and the resizing is part of the features.
+        The function is deterministic, and the features of an image do not depend on its batch. It repeats greyscale
+        images to three channels and resizes images itself.
         """
 
     def load_classifier(self) -> Classifier:
         """Return a function from features, float32 (N, D) on the CPU, to logits, float32 (N, K).
 
         Raises:
-            DataError: if the weights are not there, or these features classify nothing.
+            DataError: if the weights are missing, or these features have no classifier.
         """
         raise DataError(f"features {self.name}: expected a network that ends in a classifier; this one has none")

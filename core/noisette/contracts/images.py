@@ -1,4 +1,4 @@
-"""What features read of the images that they are learned from."""
+"""Images as features see them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Images", "LabelledImages"]
 
 
 class Images(Protocol):
-    """Images that are read in parts, uint8 (N, C, H, W): an array, in memory or memory-mapped, or less."""
+    """Images that are read in slices, uint8 (N, C, H, W), such as an array in memory or memory-mapped."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -20,18 +20,18 @@ class Images(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type uint8."""
+        """uint8."""
 
     def __getitem__(self, rows: slice, /) -> NDArray[np.uint8]:
-        """Return some neighbouring images."""
+        """Return a slice of the images."""
 
 
 class LabelledImages(Protocol):
-    """Some images and, where there are any, their labels, such as a `noisette.evaluation.ImageSet`."""
+    """Images with or without labels, such as a `noisette.evaluation.ImageSet`."""
 
     @property
     def name(self) -> str:
-        """What they are, for messages."""
+        """The name of the set in messages."""
 
     @property
     def images(self) -> Images:
@@ -39,11 +39,11 @@ class LabelledImages(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
-        """Their labels, (N,), or None."""
+        """The labels, (N,), or None."""
 
     @property
     def identity(self) -> str:
-        """The identity of images and labels: a hash of them."""
+        """A hash of the images and labels."""
 
     def __len__(self) -> int:
-        """Return how many they are."""
+        """Return the number of images."""

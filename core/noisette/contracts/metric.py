@@ -27,36 +27,36 @@ class _ValueWithStderr(NamedTuple):
 
 
 class Estimate(_ValueWithStderr):
-    """A measured value with its standard error, where the metric knows it: a pair, with a third thing beside it.
+    """A measured value with its standard error.
 
     Attributes:
-        value: what was measured.
-        stderr: the standard deviation of the value over redrawn sets; None if it is not known.
-        shared: the part of the error that comes from the reference, as a vector: its squared length is that part of
-            the variance, and its product with the vector of another set beside the same reference their covariance.
-            Empty if it is not known: a difference of two values is then taken for less certain than it is.
+        value: the value.
+        stderr: its standard deviation over redrawn sets of images; None if unknown.
+        shared: the part of the error due to the reference, as a vector: its squared length is that part of the
+            variance, and its product with the vector of another set, compared with the same reference, is the
+            covariance of both. Empty if unknown; the error of a difference is then overestimated.
     """
 
     shared: tuple[float, ...]
 
     def __new__(cls, value: float, stderr: float | None = None, shared: Sequence[float] = ()) -> Self:
-        """Return the pair; `shared` may be a list, as JSON has it."""
+        """Return an estimate; `shared` may be a list."""
         self = super().__new__(cls, value, stderr)
         self.shared = tuple(shared)
         return self
 
     def options(self) -> dict[str, Any]:
-        """Return it as JSON values, from which ``Estimate(**values)`` is made again."""
+        """Return JSON values from which ``Estimate(**values)`` restores it."""
         return {**self._asdict(), "shared": list(self.shared)} if self.shared else self._asdict()
 
 
 class Neighbours(NamedTuple):
-    """An image of a set and the reference images that it is to be seen beside.
+    """An image of a set with its nearest reference images.
 
     Attributes:
-        place: of the image in its set, in the order in which `update` saw and `merge` joined them.
-        beside: places of the others in the reference, the nearest first.
-        distances: to each of those.
+        place: index of the image in its set, in the order of `update` and `merge`.
+        beside: indices of the reference images, the nearest first.
+        distances: the distance to each of them.
     """
 
     place: int
@@ -65,21 +65,21 @@ class Neighbours(NamedTuple):
 
 
 Curve = list[tuple[float, Estimate]]
-"""Something measured at several places, in ascending order of them."""
+"""Estimates as a function of a number, in ascending order."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a metric sees of some images.
+    """A batch of images for a metric.
 
     Attributes:
         images: uint8 (N, C, H, W).
-        features: float32 (N, D), or None where no metric asked for features.
-        labels: int64 (N,), or None where the images have none.
-        logits: float32 (N, K) of the features' own classifier, or None where no metric asked for them.
-        model: the model that is judged by real images, for a `ModelMetric` alone.
-        indices: of the images in their set, int64 (N,), for a `ModelMetric` alone.
-        seed: the experiment's; with their numbers it decides the images' noise.
+        features: float32 (N, D); None if no metric needs features.
+        labels: int64 (N,); None for images without labels.
+        logits: float32 (N, K) of the features' classifier; None if no metric needs them.
+        model: the evaluated model, for a `ModelMetric` only.
+        indices: indices of the images in their set, int64 (N,), for a `ModelMetric` only.
+        seed: the experiment's seed, which together with the indices decides the noise of the images.
     """
 
     images: Tensor
@@ -92,22 +92,22 @@ class Batch:
 
 
 class Metric(Plugin):
-    """A comparison of two sets of images, from statistics that can be streamed, merged and stored.
+    """A comparison of two sets of images, by statistics that can be streamed, merged and stored.
 
-    A state is a dictionary of tensors, `{}` for no images: nothing else is kept of the images, so
-    statistics of a reference can be stored once, and those of several processes merged. Metrics work on the
-    CPU in float64 where it matters; a batch may lie on any device.
+    The statistics, called state, are a dictionary of tensors; `{}` is the state of no images. The state of a
+    reference is stored once, and those of several processes are merged. Metrics compute on the CPU, in float64
+    where it matters; a batch may be on any device.
 
     Class attributes:
-        needs: "features" or "images": what it reads of a batch; "model" of a `ModelMetric`.
+        needs: what the metric reads of a batch: "features" or "images"; "model" for a `ModelMetric`.
         needs_labels: whether the reference must have labels.
-        needs_logits: whether a metric of features needs their logits as well; over features that classify nothing
-            it is left out.
-        shares_state: whether `update` and `merge` read no option: metrics that have them from one class are then
-            given one state between them, so that rows of features are kept once.
-        inception_names: result names that the literature gives over Inception features, such as
-            ``{"frechet": "fid"}``; over any other features a result bears the features' name.
-        better: which way results are better; "neither" of what only describes a set.
+        needs_logits: whether a metric of features needs their logits too; it is skipped for features without a
+            classifier.
+        shares_state: whether `update` and `merge` depend on no option; metrics that inherit them from one class
+            then share one state, so that features are stored once.
+        inception_names: names of results for Inception features, such as ``{"frechet": "fid"}``; for other features
+            a result is named after the features.
+        better: whether "lower" or "higher" results are better; "neither" for a description.
     """
 
     kind: ClassVar[str] = "metric"
@@ -120,32 +120,32 @@ class Metric(Plugin):
 
     @abstractmethod
     def update(self, state: State, batch: Batch) -> State:
-        """Return the statistics of what `state` had seen and of `batch`; `state` itself is not changed."""
+        """Return the state after a batch; `state` itself is not changed."""
 
     @abstractmethod
     def merge(self, a: State, b: State) -> State:
-        """Return the statistics of both sets together, as if seen in one pass."""
+        """Return the state of both sets together, as from a single pass."""
 
     @abstractmethod
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
         """Compare two sets; return results by name.
 
         Args:
-            generated: statistics of the images that are judged.
-            reference: statistics of the real images they are compared with.
-            heldout: statistics of real images that the reference does not have, or `{}` where there are
-                none. In the row of real held-out images they are the ones that are judged.
+            generated: state of the evaluated images.
+            reference: state of the real images that they are compared with.
+            heldout: state of real images that are not in the reference, or `{}`. In the row of real held-out images
+                they are also the evaluated ones.
 
         Raises:
-            DataError: if the sets are too small for an honest value; never returns NaN.
+            DataError: if the sets are too small for a meaningful value; NaN is never returned.
         """
 
     def neighbours(self, generated: State, reference: State) -> list[Neighbours]:
-        """Return images that are worth showing beside reference images; none, if not overridden."""
+        """Return images to show with their nearest reference images; none by default."""
         return []
 
     def column(self, result: str, features: str) -> str:
-        """Return the name a result bears over features of this label: ``fid``, or ``frechet_<features>``."""
+        """Return the name of a result for features of this label: ``fid``, or ``frechet_<features>``."""
         if self.needs != "features":
             return result
         if features == "inception":
@@ -154,16 +154,16 @@ class Metric(Plugin):
 
 
 class ModelMetric(Metric):
-    """A judgement of the model itself, by real images that it has not seen: no sampler has a part in it.
+    """A metric of the model itself on real held-out images, without a sampler.
 
-    `update` is given real held-out images with the model in the batch; `compute` gets the statistics of all of
-    them as `generated`, and nothing else.
+    `update` gets real held-out images with the model in the batch; `compute` gets their state as `generated`, and
+    `{}` otherwise.
     """
 
     needs: ClassVar[Literal["features", "images", "model"]] = "model"
 
-    count: PositiveInt = Field(256, description="held-out images that are looked at, at most")
+    count: PositiveInt = Field(256, description="largest number of held-out images")
 
     def curves(self, state: State) -> dict[str, Curve]:
-        """Return results that are functions of something, such as a loss of the step; none, if not overridden."""
+        """Return results that are functions, such as the loss by timestep; none by default."""
         return {}

@@ -1,4 +1,4 @@
-"""The contract of objectives: what the network predicts and how a wrong prediction is punished."""
+"""The contract of objectives: what a network predicts, and its loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Objective"]
 
 
 class Objective(Plugin):
-    """What a network learns: a target made of (x0, eps), and the way back from its output to a prediction.
+    """A target made of (x0, eps), its loss, and the prediction that an output stands for.
 
     Everywhere x_t = alpha_t x0 + sigma_t eps, with alpha_t² + sigma_t² = 1; `alpha` and `sigma` broadcast
     against images: floats, or tensors of shape (N, 1, 1, 1).
@@ -32,39 +32,39 @@ class Objective(Plugin):
     kind: ClassVar[str] = "objective"
 
     needs_signal: ClassVar[bool] = False
-    """True if x0 cannot be found from the output where alpha is 0 (zero terminal signal), as with eps."""
+    """Whether x0 cannot be computed from the output if alpha is 0 (zero terminal SNR), as with eps."""
 
     loss: Literal["mse", "l1", "huber"] = Field("mse", description="distance between output and target")
-    weight: Literal["none", "min-snr", "p2"] = Field("none", description="weight of an image's loss by its step")
-    min_snr: float = Field(5.0, gt=0, description="min-snr: the signal-to-noise ratio that the weight stops at")
-    p2_gamma: float = Field(1.0, ge=0, description="p2: how much steps of little noise are damped")
+    weight: Literal["none", "min-snr", "p2"] = Field("none", description="weight of the loss by timestep")
+    min_snr: float = Field(5.0, gt=0, description="min-snr: largest SNR in the weight, the paper's gamma")
+    p2_gamma: float = Field(1.0, ge=0, description="p2: how much timesteps with little noise are weighted down")
     p2_k: float = Field(1.0, gt=0, description="p2: keeps the weight finite")
     bound: Literal["none", "hybrid", "full"] = Field(
         "none",
-        description="variational bound, which learns the variance too: hybrid adds it to the loss for the variance "
-        "alone, full trains on nothing else",
+        description="variational bound, which also learns the variance: hybrid adds it to the loss, for the "
+        "variance only; full replaces the loss",
     )
     bound_weight: float = Field(0.001, gt=0, description="hybrid: weight of the bound, in bits per dimension")
     variance: Literal["interpolated", "direct"] = Field(
         "interpolated",
-        description="how the learned variance is told: as a fraction between the posterior's and beta, or as a log",
+        description="output for the variance: a fraction between the posterior's and beta, or the log variance",
     )
 
     @property
     def outputs(self) -> int:
-        """Channels that the network gives for each channel of the image: 2 with a learned variance."""
+        """Output channels for each channel of the image: 2 with a learned variance, 1 without."""
         return 1 if self.bound == "none" else 2
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return what the network should have said, shape (N, C, H, W)."""
+        """Return the target of the network, (N, C, H, W)."""
 
     @abstractmethod
     def predict(self, output: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Prediction:
         """Read the network's output at x_t, both (N, C, H, W), as a prediction."""
 
     def parse_output(self, output: Tensor, x_t: Tensor, t: int | Tensor, process: Process) -> Prediction:
-        """Read all that the network gives at step t, one for all or (N,): (N, outputs * C, H, W)."""
+        """Return the prediction of an output (N, outputs * C, H, W) at timestep t, one for all or (N,)."""
         from noisette.diffusion.prediction import parse_variance
 
         factors: tuple[Any, Any] = process(t) if isinstance(t, int) else process.alpha_sigma(t, x_t)
@@ -76,17 +76,17 @@ class Objective(Plugin):
         return prediction
 
     def training_losses(self, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor, process: Process) -> Tensor:
-        """Return what each image's training minimises, (N,): the losses, the bound, or both.
+        """Return the training loss of each image, (N,): the losses, the bound, or both.
 
-        The bound of an image is T times its term at t, in bits per dimension, whose mean over t is the bound. In
-        the hybrid it moves the variance alone: the mean is held still (Nichol & Dhariwal 2021, section 3.1).
+        The bound of an image is T times its term at t, in bits per dimension; its mean over t is the bound. The
+        hybrid trains only the variance on it, with the mean detached (Nichol & Dhariwal 2021, section 3.1).
 
         Args:
-            output: all that the network gives, (N, outputs * C, H, W).
+            output: the network's output, (N, outputs * C, H, W).
             x0: images in [-1, 1], (N, C, H, W).
             eps: their noise, like x0.
-            t: their steps, (N,) int64.
-            process: tables of the process.
+            t: their timesteps, (N,) int64.
+            process: the forward process.
         """
         alpha, sigma = process.alpha_sigma(t, x0)
         if self.bound == "none":
@@ -117,14 +117,14 @@ class Objective(Plugin):
         """Return the weight of each image's loss, (N,), for factors (N, 1, 1, 1).
 
         The papers weight the squared error of x0 (min-snr: Hang et al. 2023, min(snr, gamma)) or of eps (P2: Choi
-        et al. 2022, 1 / (k + snr)^gamma). An error of the output is so many times one of x0 as `predict`, which is
-        linear in it, says; the weight is translated by that, so that it means the same for every objective.
+        et al. 2022, 1 / (k + snr)^gamma). `predict` is linear in the output, so the weight is converted by the
+        error of x0 for each unit of error of the output, and means the same for every objective.
         """
         snr = (alpha / sigma) ** 2
-        of_x0 = (
+        x0_weight = (
             snr.clamp(max=self.min_snr) if self.weight == "min-snr" else snr / (self.p2_k + snr) ** self.p2_gamma
         )
-        return (of_x0 * self._x0_per_output(alpha, sigma) ** 2).flatten()
+        return (x0_weight * self._x0_per_output(alpha, sigma) ** 2).flatten()
 
     def _x0_per_output(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         zero = alpha.new_zeros(alpha.shape)

@@ -1,11 +1,11 @@
 """What every plugin is: a frozen pydantic model whose fields are its options.
 
-A plugin is a small immutable value. Its fields give validation, defaults, documentation
-(``Field(description=...)``), a JSON schema and a repr for free. What it makes (a network, a table, a feature
-extractor) is the product of one of its methods and lives elsewhere.
+A plugin is a small immutable value. Its fields provide validation, defaults, documentation
+(``Field(description=...)``), a JSON schema and a repr. What it makes (a network, a process, a feature extractor) is
+returned by one of its methods.
 
-Modules of plugins are imported to list them and to read a config. Import torch inside the methods that need
-it, or under ``TYPE_CHECKING``, and both stay instant.
+Modules of plugins are imported to list them and to read a config. Import torch inside the methods that need it, or
+under ``TYPE_CHECKING``, to keep both fast.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pydantic import BaseModel, ConfigDict
 __all__ = ["API_VERSION", "Plugin"]
 
 API_VERSION = 1
-"""Version of the contracts. It rises when a plugin written for the one before would no longer work."""
+"""Version of the contracts; a new version may break plugins written for an older one."""
 
 
 class Plugin(BaseModel, ABC):
-    """Base of all plugins: options are pydantic fields, the identity is two class variables.
+    """Base class of all plugins: options are pydantic fields, kind and name are class variables.
 
     Class attributes:
-        kind: which contract it keeps; set by the contract, never by the plugin.
-        name: how a config calls it, in lower case with dashes.
-        paper: where it comes from (authors, year, equation or section).
-        aliases: other names that it is known by; a config that uses one is told the right one.
-        api: the `API_VERSION` it was written for.
-        excluded_from_key: methods and class attributes that affect no result, so they are left out of keys.
+        kind: the kind of plugin; set by the contract, never by the plugin.
+        name: its name in a config, in lower case with dashes.
+        paper: its source: authors, year, equation or section.
+        aliases: other names of the method; a config that uses one gets an error with the right name.
+        api: the `API_VERSION` that it was written for.
+        excluded_from_key: methods and class attributes that affect no result and are left out of keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -43,5 +43,5 @@ class Plugin(BaseModel, ABC):
     excluded_from_key: ClassVar[tuple[str, ...]] = ("paper", "aliases")
 
     def options(self) -> dict[str, Any]:
-        """Return name and options as JSON values: what a config needs to say to get this plugin back."""
+        """Return name and options as JSON values, as in a config that makes this plugin."""
         return {"name": self.name, **self.model_dump(mode="json")}

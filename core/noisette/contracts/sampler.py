@@ -23,25 +23,25 @@ __all__ = ["Sampler"]
 
 
 class Sampler(Plugin):
-    """A walk from noise to an image.
+    """A method that leads from noise to images.
 
-    A sampler sees a denoiser, a start and a source of noise, and nothing else: no guidance, clipping, labels,
-    seeds or batches. Those are wrapped round the denoiser by core, so every sampler has them; `guidance_scale` and
-    `dynamic_threshold` are options of every sampler that core reads.
+    A sampler gets a denoiser, the first state and a source of noise. Guidance, clipping and labels are part of the
+    denoiser, so that every sampler supports them: the core reads the options `guidance_scale`, `guidance_interval`
+    and `dynamic_threshold` of any sampler. Seeds and batches are the caller's.
 
     Class attributes:
-        order: how the error falls with the number of steps, for the deterministic part: error ~ steps^-order.
+        order: order of convergence of the deterministic part: error ~ steps^-order.
         stochastic: whether it draws noise at its default options.
-        needs_even_steps: whether `order` holds only where all steps are equally long; on uneven ones it is 1.
-        linear_exact: whether the linear part of a step is solved exactly, so that a law of a single image is met in
-            any number of steps. False for Euler-Maruyama; the error then falls as `order` says.
-        bias: error of the variance, as a share of it, that stays however many steps there are, such as 0.05 of
-            unadjusted Langevin steps; 0 for a method that tends to the law.
-        renoises: whether it adds noise to go back to noisier levels on its way (churn, restart).
-        adaptive: whether it chooses its levels and their number on its way; `network_calls` is then an
-            estimate, within a factor of 10 for walks of 5 steps or more.
-        variants: options that make another method of it, worth a line of its own beside the default one where
-            samplers are compared, such as ``({"variance": "fixed-large"},)``.
+        needs_even_steps: whether `order` holds only for steps of equal length; it is 1 for others.
+        linear_exact: whether the linear part of a step is solved exactly, so that the distribution of a single
+            image is exact for any number of steps. False for Euler-Maruyama; the error then falls with `order`.
+        bias: relative error of the variance that remains for any number of steps, such as 0.05 for unadjusted
+            Langevin steps; 0 for a method that converges to the distribution.
+        renoises: whether it adds noise to return to higher noise levels (churn, restart).
+        adaptive: whether it chooses its noise levels and their number while sampling; `network_calls` is then an
+            estimate, within a factor of 10 for 5 steps or more.
+        variants: options that make it another method, which comparisons of samplers list besides the default, such
+            as ``({"variance": "fixed-large"},)``.
     """
 
     kind: ClassVar[str] = "sampler"
@@ -54,24 +54,24 @@ class Sampler(Plugin):
     adaptive: ClassVar[bool] = False
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
-    steps: PositiveInt = Field(50, description="steps of the walk; fewer is faster")
-    spacing: Spacing = Field("linspace", description="how the steps are spread over the T trained ones")
+    steps: PositiveInt = Field(50, description="number of sampling steps; fewer are faster")
+    spacing: Spacing = Field("linspace", description="how the steps are spread over the T trained timesteps")
     guidance_scale: float = Field(
-        1.0, ge=0, description="scale of classifier-free guidance, the paper's w + 1; 1 is off; applied by core"
+        1.0, ge=0, description="scale of classifier-free guidance, the paper's w + 1; 1 is off"
     )
     guidance_interval: tuple[NonNegativeInt, NonNegativeInt] | None = Field(
         None,
-        description="first and last step that are guided, such as [800, 200]; null guides all; applied by core",
+        description="first and last guided timestep, such as [800, 200]; null guides all",
     )
     dynamic_threshold: float | None = Field(
-        None, gt=0, le=1, description="quantile of dynamic thresholding, such as 0.995; null clips; applied by core"
+        None, gt=0, le=1, description="quantile of dynamic thresholding, such as 0.995; null clips to [-1, 1]"
     )
 
     @field_validator("guidance_interval")
     @classmethod
-    def _descends(cls, interval: tuple[int, int] | None) -> tuple[int, int] | None:
+    def _check_interval(cls, interval: tuple[int, int] | None) -> tuple[int, int] | None:
         if interval is not None and interval[0] < interval[1]:
-            raise ValueError(f"expected the first step before the last, as walks descend; got {list(interval)}")
+            raise ValueError(f"expected descending timesteps, such as [800, 200]; got {list(interval)}")
         return interval
 
     @abstractmethod
@@ -79,38 +79,38 @@ class Sampler(Plugin):
         """Yield x after each step; the last one is the image.
 
         Args:
-            denoise: call `denoise(x, t)` for a `Prediction`; `denoise.schedule` has the tables, and
-                `denoise.schedule.timesteps(self.steps, self.spacing)` the descending steps of the walk,
-                which end at -1, the clean image.
-            x: where the walk starts, (N, C, H, W): noise at the first of the steps. It is not changed.
-            noise: call `noise()` for fresh standard normal noise of x's shape.
+            denoise: `denoise(x, t)` returns a `Prediction`; `denoise.process` is the forward process, and
+                `denoise.process.timesteps(self.steps, self.spacing)` the descending timesteps, which end at -1, the
+                clean image.
+            x: the first state, (N, C, H, W), at the noise level of the first timestep. It must not be changed.
+            noise: `noise()` returns fresh standard normal noise of x's shape.
         """
 
     @property
     def is_guided(self) -> bool:
-        """Whether classifier-free guidance changes its predictions."""
+        """Whether classifier-free guidance is on."""
         return self.guidance_scale != 1
 
     @property
     def needs_learned_variance(self) -> bool:
-        """Whether `Prediction.fractions` must be there: core then refuses networks that learned no variance."""
+        """Whether it needs `Prediction.variance_fraction`, and thus a network that learned the variance."""
         return False
 
     def network_calls(self, steps: int, *, from_noise: bool = False) -> int:
-        """Return how often the denoiser is called in a walk of `steps` steps.
+        """Return the number of denoiser calls in `steps` steps.
 
         Args:
-            steps: the length of the walk.
-            from_noise: whether alpha is 0 at its first step (zero terminal signal), from which no rule in
-                sigma / alpha can step: some methods call less often there.
+            steps: number of sampling steps.
+            from_noise: whether alpha is 0 at the first timestep (zero terminal SNR), where methods in sigma / alpha
+                may call the denoiser less often.
         """
         return steps
 
     @property
     def label(self) -> str:
-        """A short name that tells this sampler from its neighbours in a table, such as ``ddim-50``.
+        """A short name for tables and directories, such as ``ddim-50``.
 
-        It says the length of the walk and every option that is not the default.
+        It consists of the name, the number of steps and every option that is not the default.
         """
         steps = self.steps if isinstance(self.spacing, str) else len(self.spacing)
         changed = {

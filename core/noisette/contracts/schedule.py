@@ -17,13 +17,12 @@ __all__ = ["Schedule"]
 
 
 class Schedule(Plugin):
-    """How fast images drown in noise: the variances of the forward process.
+    """The variances (betas) of the forward process.
 
-    Only the betas differ from schedule to schedule; every table derived from them lives once, in
-    `noisette.diffusion.Process`, in float64.
+    Everything derived from the betas is computed by `noisette.diffusion.Process`, in float64.
 
     Class attributes:
-        is_monotonic: whether no beta is below the one before at default options, as in nearly all schedules.
+        is_monotonic: whether the betas never decrease at default options, as in nearly all schedules.
     """
 
     kind: ClassVar[str] = "schedule"
@@ -31,23 +30,23 @@ class Schedule(Plugin):
 
     @property
     def has_zero_terminal_snr(self) -> bool:
-        """Whether the last beta is 1, so that x_{T-1} is pure noise: no objective that needs signal then works."""
+        """Whether the last beta is 1: x_{T-1} is then pure noise, and some objectives cannot be used."""
         return False
 
     @property
     def length(self) -> int | None:
-        """The only number of timesteps it can be used with, or None if any will do."""
+        """The only number of timesteps that it supports; None for any."""
         return None
 
     @abstractmethod
     def betas(self, timesteps: int) -> Tensor:
         """Return the variances of the `timesteps` forward steps, shape (T,), float64, each in (0, 1).
 
-        A last beta of exactly 1 (zero terminal signal) is allowed: x_{T-1} is then pure noise.
+        The last beta may be exactly 1 (zero terminal SNR); x_{T-1} is then pure noise.
         """
 
     def process(self, timesteps: int) -> Process:
-        """Return the tables of the forward process over T steps.
+        """Return the forward process over T timesteps.
 
         Raises:
             PluginError: if the betas are not T numbers in (0, 1).

@@ -1,4 +1,4 @@
-"""Sampling: from a checkpoint to images on disk, and walks that begin at images."""
+"""Sampling: from a checkpoint to images on disk; editing, interpolation, inversion and inpainting."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ __all__ = ["TruncatedDenoiser", "edit", "interpolate", "invert"]
 
 
 class TruncatedDenoiser(Denoiser):
-    """A denoiser whose walks begin at step t, for images that were noised to t only."""
+    """A denoiser whose trajectories begin at timestep t, for images noised to t."""
 
     def __init__(self, denoise: Denoiser, t: int) -> None:
         self.denoise = denoise
@@ -35,14 +35,14 @@ class TruncatedDenoiser(Denoiser):
 
 @torch.no_grad()
 def edit(denoise: Denoiser, sampler: Sampler, images: Tensor, t: int, indices: Sequence[int], seed: int) -> Tensor:
-    """Noise images to step t and walk back (Meng et al. 2022, SDEdit): the larger t, the freer the result.
+    """Noise images to timestep t and denoise them (Meng et al. 2022, SDEdit), (N, C, H, W).
 
     Args:
         denoise: the denoiser.
-        sampler: walks from t in its number of steps, or in t + 1 if that is less.
+        sampler: takes its number of steps from t, or t + 1 steps if these are fewer.
         images: (N, C, H, W) within [-1, 1].
-        t: step within [0, T).
-        indices: numbers of the images, which decide their noise.
+        t: timestep within [0, T); the larger, the less a result resembles its image.
+        indices: indices of the images, which decide their noise.
         seed: seed of the noise.
     """
     noise = Noise(seed, indices, images.shape[1:], device=images.device, dtype=images.dtype)
@@ -54,15 +54,15 @@ def edit(denoise: Denoiser, sampler: Sampler, images: Tensor, t: int, indices: S
 def interpolate(
     denoise: Denoiser, sampler: Sampler, a: Tensor, b: Tensor, t: int, mixes: Sequence[float], seed: int
 ) -> Tensor:
-    """Return images between two (Ho et al. 2020, section 4.3): both noised to t alike, mixed, and walked back.
+    """Interpolate between two images (Ho et al. 2020, section 4.3): noise both to t, mix them, and denoise.
 
     Args:
         denoise: the denoiser.
-        sampler: walks from t.
-        a: one image, (C, H, W) within [-1, 1].
-        b: the other.
-        t: step within [0, T); 0 is nearly a blend of pixels, T - 1 hardly resembles either.
-        mixes: shares of b, 0 to 1, one a result.
+        sampler: starts at t.
+        a: the first image, (C, H, W) within [-1, 1].
+        b: the second image.
+        t: timestep within [0, T); 0 is almost a blend of pixels, T - 1 hardly resembles either image.
+        mixes: weights of b within [0, 1], one for each result.
         seed: seed of the noise, which all results share.
 
     Returns:
@@ -70,24 +70,25 @@ def interpolate(
     """
     noise = Noise(seed, [0], a.shape, device=a.device, dtype=a.dtype)
     truncated = TruncatedDenoiser(denoise, t)
-    one, other = (_add_noise(truncated, sampler, image[None], first) for first in [noise()] for image in (a, b))
-    mixed = torch.cat([torch.lerp(one, other, mix) for mix in mixes])
+    eps = noise()
+    a_t, b_t = (_add_noise(truncated, sampler, image[None], eps) for image in (a, b))
+    mixed = torch.cat([torch.lerp(a_t, b_t, mix) for mix in mixes])
     return sample_loop(truncated, sampler, mixed, _SharedNoise(noise, len(mixes)))
 
 
 class _SharedNoise(Noise):
-    """The same draws for several images."""
+    """The noise of one image for several."""
 
-    def __init__(self, one: Noise, count: int) -> None:
-        self._one, self._count = one, count
+    def __init__(self, noise: Noise, count: int) -> None:
+        self._noise, self._count = noise, count
 
     def __call__(self) -> Tensor:
-        draw = self._one()
+        draw = self._noise()
         return draw.expand(self._count, *draw.shape[1:])
 
 
 def _add_noise(truncated: TruncatedDenoiser, sampler: Sampler, images: Tensor, eps: Tensor) -> Tensor:
-    """Return the images at the first step of the walk, whichever the spacing makes it."""
+    """Return the images at the first timestep of the trajectory, which depends on the spacing."""
     alpha, sigma = truncated.process(truncated.process.timesteps(sampler.steps, sampler.spacing)[0])
     return alpha * images + sigma * eps
 
@@ -96,25 +97,25 @@ def _add_noise(truncated: TruncatedDenoiser, sampler: Sampler, images: Tensor, e
 def invert(
     denoise: Denoiser, images: Tensor, steps: int = 50, spacing: Spacing = "linspace", *, refinements: int = 0
 ) -> Tensor:
-    """Return the noise from which DDIM (eta 0) draws the images in these steps, (N, C, H, W).
+    """Return the noise from which DDIM (eta 0) generates the images in these steps, (N, C, H, W).
 
-    What it returns lies at the first step of the walk, where `Sampler.trajectory` begins. A denoiser that clips its
-    view is no longer one to one: give one that does not.
+    The noise is at the first timestep of the trajectory, where `Sampler.trajectory` begins. The denoiser must not
+    clip x0, since clipping cannot be inverted.
 
     Args:
         denoise: the denoiser; called (1 + refinements) times a step.
         images: (N, C, H, W) within [-1, 1].
-        steps: steps of the walk.
-        spacing: how they are spread.
-        refinements: how often x_t is put in anew; 0 is the usual inversion.
+        steps: number of steps.
+        spacing: how the steps are spread over the timesteps.
+        refinements: number of fixed-point iterations for x_t; 0 is the usual inversion.
     """
     process, x = denoise.process, images
     for s, t in pairwise(reversed(process.timesteps(steps, spacing))):
         (alpha_s, sigma_s), (alpha_t, sigma_t) = process(s), process(t)
-        stretch = alpha_t / alpha_s
-        at, guess = max(s, 0), x
+        ratio = alpha_t / alpha_s
+        timestep, guess = max(s, 0), x
         for _ in range(1 + refinements):
-            eps = denoise(guess, at).eps
-            guess, at = stretch * x + (sigma_t - stretch * sigma_s) * eps, t
+            eps = denoise(guess, timestep).eps
+            guess, timestep = ratio * x + (sigma_t - ratio * sigma_s) * eps, t
         x = guess
     return x

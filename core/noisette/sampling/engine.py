@@ -1,4 +1,4 @@
-"""Sampling engine: the images of one sampler, streamed to disk; what is killed goes on where it was."""
+"""The stage `sample`: the images of one sampler, written to disk batch by batch and resumable."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def sample(
     again: bool = False,
     events: Events | None = None,
 ) -> Samples:
-    """Draw `sampling.num_images` images from a checkpoint; finished ones are returned at once.
+    """Generate `sampling.num_images` images from a checkpoint; finished ones are returned at once.
 
-    Batches are kept as they are drawn, so that a call that was stopped or killed goes on behind them, with the same
-    bits as one that was not.
+    Batches are stored as they are generated. A call that was stopped or killed resumes after them, with the same
+    bits as an uninterrupted one.
 
     Args:
         experiment: its `sampling` and `seed` decide the images.
         checkpoint: the trained network.
-        sampler: how to draw them.
-        root: folder of all results; the samples lie beside the checkpoint, wherever that is.
-        again: make them anew; finished ones are replaced when the new ones are complete.
-        events: who is told of the progress, in images.
+        sampler: the sampler.
+        root: results directory with the prepared images; samples are stored in the run of the checkpoint.
+        again: generate the images again and replace finished ones once the new ones are complete.
+        events: receives the progress, in images.
 
     Raises:
-        CheckpointError: if the checkpoint needs a plugin that is missing.
-        PluginError: if the sampler wants more steps than were trained, or yields no images.
+        CheckpointError: if a plugin of the checkpoint is not installed.
+        PluginError: if the sampler takes more steps than were trained, or yields no images.
         NotFiniteError: if the images are not finite.
-        StorageError: if they cannot be written, or another process is drawing them.
+        StorageError: if the images cannot be written, or another process generates them.
     """
     directory = checkpoint.run
     target = samples_directory(directory, checkpoint.digest, sampler, experiment)
@@ -91,7 +91,7 @@ def log_samples(samples: Samples, run: Run, events: Events) -> None:
 def write_grid_and_labels(
     staging: Path, images: NDArray[np.uint8], labels: NDArray[np.int64] | None, classes: int
 ) -> None:
-    """Write what lies beside the images: their grid, and the classes that were asked for."""
+    """Write the grid of the images, and their labels if there are any."""
     columns = choose_grid_columns(0 if labels is None else classes)
     save_png(make_grid(images[: 8 * columns], columns), staging / "grid.png")
     if labels is not None:

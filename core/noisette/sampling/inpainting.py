@@ -1,9 +1,9 @@
-"""Filling in what is missing of images, with any sampler.
+"""Inpainting with any sampler.
 
-Where an image is known, the denoiser is told what it sees there: whichever way the sampler walks, the known part
-ends as it is. A walk alone fits the missing part badly to the known one, as each step looks at a known part that
-was noised apart from it. So pieces of the walk are walked again and again: noised back to where the piece began,
-both parts together (Lugmayr et al. 2022, RePaint, algorithm 1 and section 4.2).
+The predicted x0 is replaced by the image where that is known, so that every sampler ends in the known part. In a
+single trajectory, the missing part fits the known one badly, as each step sees a known part noised independently.
+Pieces of the trajectory are therefore sampled several times: x is noised back to the start of the piece, both parts
+together, and the piece repeated (Lugmayr et al. 2022, RePaint, algorithm 1 and section 4.2).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ __all__ = ["Inpainted", "inpaint"]
 
 
 class Inpainted(Denoiser):
-    """A denoiser that sees the known part of images as it is; their noise follows.
+    """A denoiser that predicts the known part of images exactly; eps follows from x0.
 
     Args:
-        denoise: the denoiser that sees the rest.
+        denoise: the denoiser of the missing part.
         images: (N, C, H, W) within [-1, 1].
         known: bool, broadcasts against the images.
     """
@@ -42,7 +42,7 @@ class Inpainted(Denoiser):
         self.process = denoise.process
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return the inner prediction with the known part in its place."""
+        """Return the inner prediction with the known part of x0 replaced."""
         pred = self.denoise(x_t, t)
         return pred.with_x0(torch.where(self.known, self.images, pred.x0))
 
@@ -59,21 +59,20 @@ def inpaint(
     jump_length: int = 10,
     jump_n_sample: int = 10,
 ) -> Tensor:
-    """Return images whose unknown part is filled in, (N, C, H, W).
+    """Fill in the unknown part of images, (N, C, H, W).
 
     Args:
         denoise: the denoiser.
-        sampler: how to walk; a sampler of several steps begins anew with each piece. An ancestral one mixes best.
-        images: (N, C, H, W) within [-1, 1]; their unknown part is not looked at.
-        known: bool, (H, W), or what broadcasts against the images.
-        indices: numbers of the images, which decide their noise.
+        sampler: the sampler; a multistep one loses its history between pieces. An ancestral one mixes best.
+        images: (N, C, H, W) within [-1, 1]; their unknown part is ignored.
+        known: bool, (H, W) or broadcastable to the images.
+        indices: indices of the images, which decide their noise.
         seed: seed of the noise.
-        jump_length: steps of a piece.
-        jump_n_sample: how often each piece is sampled; the network is called about that many times as often
-            alone.
+        jump_length: sampler steps of a piece (RePaint's j).
+        jump_n_sample: times that each piece is sampled (RePaint's r); multiplies the network calls.
 
     Raises:
-        DataError: if `known` is not boolean or does not fit the images, or a length or count is below 1.
+        DataError: if `known` is not boolean or does not fit the images, or a number is below 1.
     """
     _check(images, known, jump_length, jump_n_sample)
     noise = Noise(seed, indices, images.shape[1:], device=images.device, dtype=images.dtype)
@@ -83,8 +82,8 @@ def inpaint(
     x = alpha * inpainted.images + sigma * noise()
     for begin in range(0, len(timesteps) - 1, jump_length):
         end = min(begin + jump_length, len(timesteps) - 1)
-        for turn in range(jump_n_sample):
-            if turn:
+        for repeat in range(jump_n_sample):
+            if repeat:
                 x = _renoise(x, denoise.process, timesteps[end], timesteps[begin], noise())
             x = _sample_piece(inpainted, sampler, x, noise, timesteps[begin:], end - begin)
     return x
@@ -93,7 +92,7 @@ def inpaint(
 def _sample_piece(
     denoise: Denoiser, sampler: Sampler, x: Tensor, noise: Noise, timesteps: list[int], steps: int
 ) -> Tensor:
-    """Walk the first steps of a walk."""
+    """Take the first steps of a trajectory."""
     piece = sampler.model_copy(update={"spacing": tuple(timesteps[:-1]), "steps": len(timesteps) - 1})
     return sample_loop(denoise, piece, x, noise, steps)
 

@@ -1,4 +1,4 @@
-"""Drawing images: a sampler, a denoiser and the numbers of the images."""
+"""Generating images with a sampler, a denoiser and the indices of the images."""
 
 from __future__ import annotations
 
@@ -23,9 +23,17 @@ __all__ = ["autocast_weight_cache", "check_final_state", "generate", "sample_loo
 def generate(
     denoise: Denoiser, sampler: Sampler, shape: Shape, indices: Sequence[int], seed: int, device: torch.device
 ) -> Tensor:
-    """Draw the images of the given numbers, (N, C, H, W) float32, about within [-1, 1].
+    """Generate images, (N, C, H, W) float32, about within [-1, 1].
 
-    Image i starts from the first noise of its own generator and draws all further noise from it.
+    Image i starts from the first noise of its own generator, from which all its noise is drawn.
+
+    Args:
+        denoise: the denoiser.
+        sampler: the sampler.
+        shape: channels, height and width of an image.
+        indices: indices of the images, which decide their noise.
+        seed: seed of all noise.
+        device: device of the denoiser.
 
     Raises:
         NotFiniteError: if the sampler ends in NaN or infinity.
@@ -38,7 +46,7 @@ def generate(
 def sample_loop(
     denoise: Denoiser, sampler: Sampler, start: Tensor, noise: Noise, steps: int | None = None
 ) -> Tensor:
-    """Return the last state of a sampler's walk from `start`, (N, C, H, W), or that after its first `steps`.
+    """Return the last state of a trajectory from `start`, (N, C, H, W), or the state after its first `steps`.
 
     Raises:
         NotFiniteError: if it is NaN or infinite.
@@ -52,15 +60,15 @@ def sample_loop(
 
 
 def autocast_weight_cache(like: Tensor) -> torch.autocast:
-    """Return a context in which a network under autocast casts its weights once, and not at every call.
+    """Return a context in which a network under autocast casts its weights only once.
 
-    What is cast is kept until the outermost context ends: this one, which itself casts nothing.
+    The cast weights are cached until the outermost autocast context ends: this one, which itself casts nothing.
     """
     return torch.autocast(like.device.type, enabled=False)
 
 
 def check_final_state(x: Tensor | None, start: Tensor, sampler: Sampler) -> Tensor:
-    """Return the last state of a walk, (N, C, H, W), if there is one and it can be an image.
+    """Return the last state of a trajectory, (N, C, H, W), after checking it.
 
     Raises:
         NotFiniteError, PluginError: as `sample_loop`.

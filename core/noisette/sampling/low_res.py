@@ -1,4 +1,4 @@
-"""Which small images a network that enlarges is shown while it samples."""
+"""The low-resolution images that a super-resolution network enlarges while sampling."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["load_low_res"]
 
 
 def load_low_res(model: Model, data: Prepared | None, indices: Sequence[int]) -> Tensor | None:
-    """Return what the network is shown for the images of the given numbers, (N, C, H, W); None if it needs none.
+    """Return low-resolution images enlarged to full size, (N, C, H, W); None if the network takes none.
 
-    Image i enlarges the small version of image i mod N of the test split, which the network has not seen.
+    Image i is image i mod N of the test split, made small and enlarged.
 
     Raises:
-        DataError: if the images are not prepared, or there is no test split.
+        DataError: if there are no prepared images of a test split.
     """
     side = model.conditioning.low_res_size
     if side is None:
         return None
     if data is None or not len(data.images("test")):
-        raise DataError("super-resolution: expected prepared images of a test split to enlarge; there are none")
+        raise DataError("super-resolution: expected prepared images of a test split; got none")
     images = data.images("test")
     rows = [index % len(images) for index in indices]
     x0 = to_unit(torch.from_numpy(images[rows]))

@@ -1,7 +1,7 @@
-"""What is drawn already of a set of images, so that drawing goes on where it was killed.
+"""An array of images that is written batch by batch and survives an interruption.
 
-Beside `images.npy`, which has its full length from the start, `.batches.jsonl` says in its first line what is
-drawn, and then in a line a batch where it lies and its hash. What does not hold is drawn again.
+`images.npy` has its full length from the start. The first line of `.batches.jsonl` identifies the images; each
+further line holds the rows and the hash of a finished batch. Batches whose hash does not match are written again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _BATCHES = ".batches.jsonl"
 
 
 class ResumableArray:
-    """Images that are drawn batch by batch.
+    """Images that are written batch by batch.
 
     Args:
-        folder: where they lie; it may hold what an earlier process drew.
-        shape: of all images, (N, C, H, W).
-        identity: JSON values that decide them; what another identity drew is not used.
+        folder: directory of the array; finished batches of an earlier process are kept.
+        shape: shape of the array, (N, C, H, W).
+        identity: JSON values that decide the images; batches of another identity are discarded.
 
     Attributes:
         images: uint8 (N, C, H, W), memory-mapped.
-        batches: the finished ones by the number of their first image, with the seconds they took.
+        batches: seconds taken by each finished batch, by the index of its first image.
     """
 
     images: np.memmap[Any, Any]
@@ -54,7 +54,7 @@ class ResumableArray:
         return batch.start in self.batches
 
     def add(self, batch: range, images: NDArray[np.uint8], seconds: float) -> None:
-        """Keep the images of a batch, and how long they took."""
+        """Store the images of a batch, and the seconds that they took."""
         self.images[batch.start : batch.stop] = images
         line = {"start": batch.start, "stop": batch.stop, "sha256": _sha256(images), "seconds": seconds}
         with self._lines.open("a", encoding="utf-8") as file:
@@ -62,17 +62,17 @@ class ResumableArray:
         self.batches[batch.start] = seconds
 
     def matches(self, batch: range, images: NDArray[np.uint8]) -> bool:
-        """Return whether the images that are kept of a batch are these."""
+        """Return whether the stored images of a batch are equal to these."""
         return np.array_equal(self.images[batch.start : batch.stop], images)
 
     def reset(self) -> None:
-        """Begin at the first image."""
+        """Discard all batches."""
         self._lines.unlink(missing_ok=True)
         self.images = create_array(self._images, self._shape, np.uint8)
         self._rewrite([])
 
     def _load_finished(self) -> tuple[np.memmap[Any, Any], list[dict[str, Any]]] | None:
-        """Return the images and the lines of the batches that hold; None if there is nothing to go on with."""
+        """Return the stored images and the lines of the intact batches; None if nothing can be resumed."""
         lines = _read_lines(self._lines)
         if not lines or lines[0] != self._header():
             return None
@@ -96,18 +96,18 @@ class ResumableArray:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a file that are whole."""
+    """Return the lines of a file that are complete."""
     if not path.exists():
         return []
-    found = []
+    lines = []
     for line in path.read_bytes().splitlines():
         try:
             content = json.loads(line)
         except ValueError:
             continue
         if isinstance(content, dict):
-            found.append(content)
-    return found
+            lines.append(content)
+    return lines
 
 
 def _is_intact(line: Mapping[str, Any], images: np.memmap[Any, Any]) -> bool:

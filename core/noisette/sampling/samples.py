@@ -1,4 +1,4 @@
-"""Images that a sampler drew, on disk."""
+"""The images of a sampler on disk."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["Samples", "check_comparable_timings", "timing_conditions"]
 
 _SESSION = uuid4().hex[:8]
-"""This process: what it times in turn is timed on one machine within one run."""
+"""Identifies this process: timings of one process are comparable."""
 
 
 def timing_conditions(*, together: bool) -> dict[str, Any]:
-    """Return when and where images are timed now, as JSON values.
+    """Return the conditions of a timing, as JSON values.
 
     Args:
-        together: whether this process made all of them in one go.
+        together: whether this process generated all images without interruption.
     """
     import torch
 
@@ -40,34 +40,34 @@ def timing_conditions(*, together: bool) -> dict[str, Any]:
 
 
 def check_comparable_timings(samplers: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return why the seconds of some samplers do not compare; nothing if they were measured together.
+    """Return why the timings of samplers are not comparable; "" if they are.
 
-    They compare if one process timed them one after another, with as many threads; the load of the machine then (of
-    one minute) is told with the rest.
+    They are if a single process measured them with the same number of threads.
 
     Args:
-        samplers: what samples say of themselves, by label.
+        samplers: `Samples.about` of each sampler, by label.
     """
     timed = {label: about.get("timed") or {} for label, about in samplers.items()}
     if len(timed) < 2:
         return ""
-    sessions = {(one.get("session"), one.get("threads")) for one in timed.values()}
+    sessions = {(conditions.get("session"), conditions.get("threads")) for conditions in timed.values()}
     if len(sessions) == 1 and None not in next(iter(sessions)):
         return ""
     timings = (
-        f"{label} {one['at']}, load {one['load']}" if one else f"{label} unknown" for label, one in timed.items()
+        f"{label} {conditions['at']}, load {conditions['load']}" if conditions else f"{label} unknown"
+        for label, conditions in timed.items()
     )
     return (
-        f"seconds per image were not measured together ({'; '.join(timings)}) and do not compare; "
+        f"seconds per image were not measured together ({'; '.join(timings)}) and are not comparable; "
         "`noisette run CONFIG --again sample` measures all in one run"
     )
 
 
 class Samples(Artifact):
-    """Images of one sampler.
+    """The generated images of one sampler.
 
     Attributes:
-        directory: holds `images.npy`, uint8 (N, C, H, W), `grid.png`, and `labels.npy` if classes were asked for.
+        directory: holds `images.npy`, uint8 (N, C, H, W), `grid.png`, and `labels.npy` for images with labels.
         manifest: hashes; `about` has label, sampler, network_calls, seconds_per_image, timed, count, seed,
             clip, ema, checkpoint, step and versions.
     """
@@ -76,17 +76,17 @@ class Samples(Artifact):
 
     @property
     def label(self) -> str:
-        """The sampler's short name."""
+        """The label of the sampler."""
         return str(self.about["label"])
 
     @property
     def digest(self) -> str:
-        """The identity of the images: their sha256."""
+        """sha256 of the images."""
         return self.manifest.files["images.npy"].sha256
 
     @property
     def identity(self) -> str:
-        """Whose images these are, and which: two samplers may draw the same ones."""
+        """Label and digest: two samplers may generate the same images."""
         return f"{self.label} {self.digest}"
 
     @property
@@ -101,5 +101,5 @@ class Samples(Artifact):
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
-        """The classes they were drawn for, int64 (N,), or None."""
+        """The labels of the images, int64 (N,), or None."""
         return self.load_array("labels.npy", mmap_mode=None) if "labels.npy" in self.manifest.files else None

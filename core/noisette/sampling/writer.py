@@ -1,4 +1,4 @@
-"""Drawing the images of a sampler batch by batch, all of them or a part."""
+"""Generating the images of a sampler batch by batch, all of them or a part."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ __all__ = ["BATCH", "SampleWriter", "describe_samples"]
 log = logging.getLogger(__name__)
 
 BATCH = {"cpu": 64, "cuda": 256}
-"""Images drawn at once, by kind of device, if the config does not say."""
+"""Default batch size by type of device."""
 
 _DIVERGED = 10.0
-"""Values of an image that lies within [-1, 1] are this far out of bounds only if a sampler diverged."""
+"""Largest absolute value of images, which are within [-1, 1], unless the sampler diverged."""
 
 
 class SampleWriter:
-    """The batches of some images of a sampler, drawn one after another.
+    """Generates the images of a sampler and writes them batch by batch.
 
     Args:
         experiment: its `sampling` and `seed` decide the images.
-        model: what draws.
-        sampler: how.
-        part: which images; it begins at a batch's first one.
-        run, events: who is told, in images from the beginning of the part.
-        data: the prepared images, for a model that enlarges some.
+        model: the trained model.
+        sampler: the sampler.
+        part: indices of the images; the first one is the first of a batch.
+        run, events: receive the progress, in images of the part.
+        data: the prepared images, for a super-resolution model.
 
     Attributes:
-        calls: how often the network was called for the last batch that was drawn.
-        max_abs: the largest absolute value that was drawn, before it was cut to [-1, 1].
+        calls: network calls for the latest batch.
+        max_abs: largest absolute value of the images before they were clipped to [-1, 1].
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class SampleWriter:
         self.size = experiment.sampling.batch_size or BATCH[model.machine.device.type]
 
     def resume(self, array: ResumableArray) -> None:
-        """Draw the batches that are not kept; `array` numbers images from the beginning of the part."""
+        """Generate the missing batches; `array` counts images from the beginning of the part."""
         count = len(self.part)
-        batches = [range(at, min(at + self.size, count)) for at in range(0, count, self.size)]
+        batches = [range(start, min(start + self.size, count)) for start in range(0, count, self.size)]
         self._verify(array, [batch for batch in batches if batch in array])
         self._warm_up(self._indices(batches[0]))
         for batch in batches:
@@ -87,46 +87,46 @@ class SampleWriter:
         self._warn()
 
     def _warn(self) -> None:
-        """Say that the sampler begins where it should not, or went out of bounds."""
+        """Warn of a sampler that begins at an unsuitable timestep, or diverged."""
         process, sampler = self.model.process, self.sampler
-        for remark in find_start_problems(process, process.timesteps(sampler.steps, sampler.spacing)):
-            log.warning("%s %s", sampler.label, remark)
+        for problem in find_start_problems(process, process.timesteps(sampler.steps, sampler.spacing)):
+            log.warning("%s %s", sampler.label, problem)
         if self.max_abs > _DIVERGED:
             log.warning(
-                "%s diverged: values of its images reach %.2g, and are cut to [-1, 1]. Take more steps, or another "
-                "spacing or sampler",
+                "%s diverged: values of its images reach %.2g and are clipped to [-1, 1]; take more steps, or "
+                "another spacing or sampler",
                 sampler.label,
                 self.max_abs,
             )
 
     def _warm_up(self, batch: range) -> None:
-        """Call the network once, untimed: the first call of a process pays for what all others use."""
+        """Call the network once, untimed: the first call of a process is slow."""
         model = self.model
         x = torch.zeros(len(batch), *model.shape, device=model.machine.device)
         with torch.no_grad():
             self._build_denoiser(batch)(x, len(model.process) - 1)
 
     def _verify(self, array: ResumableArray, finished: list[range]) -> None:
-        """Draw one of the kept batches again: a sampler that was edited since then begins anew."""
+        """Generate a stored batch again; if it differs, as the sampler was edited, discard all batches."""
         if not finished:
             return
         if array.matches(finished[-1], self._generate(finished[-1])):
             log.info(
-                "%s goes on: %d of %d batches are drawn",
+                "%s resumes: %d of %d batches are finished",
                 self.run.name,
                 len(finished),
                 -(-len(self.part) // self.size),
             )
         else:
-            log.warning("%s begins anew: it would not draw the images again that are there", self.run.name)
+            log.warning("%s starts again: it does not reproduce the stored images", self.run.name)
             array.reset()
 
     def _indices(self, batch: range) -> range:
-        """Return the numbers that the images of a batch have among all of them."""
+        """Return the indices of the images of a batch among all images."""
         return range(self.part.start + batch.start, self.part.start + batch.stop)
 
-    def _generate(self, within: range) -> NDArray[np.uint8]:
-        model, batch = self.model, self._indices(within)
+    def _generate(self, batch_of_part: range) -> NDArray[np.uint8]:
+        model, batch = self.model, self._indices(batch_of_part)
         denoise = self._build_denoiser(batch)
         self.calls = 0
         counter = model.network.register_forward_pre_hook(self._count)
@@ -152,7 +152,7 @@ class SampleWriter:
 def describe_samples(
     experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler: Sampler
 ) -> dict[str, Any]:
-    """Return what a sampler's images are: JSON values; `count_network_calls` as the sampler declares them."""
+    """Return the description of a sampler's images, as JSON values; the network calls are the declared ones."""
     steps = _timesteps(model, sampler)
     return {
         "label": sampler.label,
@@ -174,7 +174,7 @@ def describe_samples(
 
 
 def _timesteps(model: Model, sampler: Sampler) -> list[int]:
-    """Return the sampler's walk over the model's steps."""
+    """Return the timesteps of the sampler."""
     try:
         return model.process.timesteps(sampler.steps, sampler.spacing)
     except ValueError as error:
@@ -182,6 +182,6 @@ def _timesteps(model: Model, sampler: Sampler) -> list[int]:
 
 
 def _ema_used(checkpoint: Checkpoint, ema: bool | float) -> bool | float:
-    """Return of which average the weights are: True for the first, a number for another, False for none."""
+    """Return the average that is used: True for the first one, the decay of another, False for none."""
     file = find_weights_file(checkpoint, ema)
     return False if file == "network.safetensors" else True if file == "ema.safetensors" else ema
