@@ -140,7 +140,7 @@ def test_pickled_weights_are_read_as_tensors_alone(
 
     mark = tmp_path / "sprung"
     torch.save({**weights, "trap": Trap(mark)}, path)
-    with pytest.raises(DataError, match="expected the folder of a diffusers pipeline"):
+    with pytest.raises(DataError, match="expected the directory of a diffusers pipeline"):
         drawn(tmp_path / "runs", show_of(copy, prompts=PROMPTS[:1]))
     assert not mark.exists()
     pickle.loads(pickle.dumps(Trap(mark)))
@@ -175,7 +175,7 @@ def test_what_is_no_pipeline_is_said_with_what_to_do(tmp_path: Path, monkeypatch
     (tmp_path / "empty").mkdir()
     for place in ("nobody/nothing", str(tmp_path / "empty")):
         with pytest.raises(
-            DataError, match="expected the folder of a diffusers pipeline, or its name on the hub"
+            DataError, match="expected the directory of a diffusers pipeline, or its name on the hub"
         ) as error:
             drawn(tmp_path / "runs", show_of(Path(place)))
         assert "copy its folder here from a machine that has one" in str(error.value)
@@ -219,7 +219,7 @@ def test_too_large_a_pipeline_is_no_bug(pipeline: Path, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(LDMTextToImagePipeline, "__call__", lambda self, prompt, generator, **options: full())
     monkeypatch.setattr("noisette.figures.text_to_image.Pipeline._check_options", lambda self: None)
-    with pytest.raises(DataError, match="is too large for the GPU in fp32: try precision: fp16"):
+    with pytest.raises(DataError, match="is too large for the GPU in fp32; try precision: fp16"):
         drawn(tmp_path, show_of(pipeline))
 
 

@@ -68,7 +68,7 @@ def test_a_forward_strip_of_a_config_has_its_process_and_images(finished: Finish
     (strip,) = files(called(finished.workspace.folder, "figure", "forward", *arguments), tmp_path)
     with Image.open(strip) as image:
         assert image.mode == "L"
-    with pytest.raises(NoisetteError, match="expected some within 0 to 19, the steps of the process; got 20"):
+    with pytest.raises(NoisetteError, match="expected some within 0 to 19; got 20"):
         called(
             finished.workspace.folder,
             "figure",
@@ -122,16 +122,16 @@ def test_edits_and_interpolations_begin_at_any_image(
         (["figure", "edit", "runs", "test:0"], "expected a checkpoint (a directory with a MANIFEST.json) or a run"),
         (["figure", "edit", "tiny.yaml", "no.png"], "no.png: expected an image; got no such file"),
         (["figure", "edit", "tiny.yaml", "tiny.yaml"], "tiny.yaml: cannot be read as an image"),
-        (["figure", "edit", "tiny.yaml", "test:99999"], "images, numbered from 0"),
+        (["figure", "edit", "tiny.yaml", "test:99999"], "test:99999: expected an index from 0 to"),
         (
             ["figure", "edit", "tiny.yaml", "test:0", "--class", "3"],
-            "this network knows no classes: it was trained without",
+            "class: expected none, as the network was trained",
         ),
         (
             ["figure", "edit", "tiny.yaml", "test:0", "--timesteps", "5,x"],
             "expected whole numbers with commas between",
         ),
-        (["figure", "classes", "tiny.yaml"], "this network knows no classes"),
+        (["figure", "classes", "tiny.yaml"], "class: expected none"),
         (["figure", "denoise", "tiny.yaml", "--sampler", "dimm"], "did you mean 'ddim'?"),
         (["figure", "denoise", "tiny.yaml", "--steps", "21"], "expected 1 to 20, the trained timesteps; got 21"),
         (["figure", "denoise", "tiny.yaml", "--set", "seed=1"], "is not trained: there is no checkpoint in"),

@@ -62,7 +62,7 @@ def test_a_folder_with_files_is_refused(workspace: Workspace) -> None:
         (["tiny.yaml", "--seed", "0"], "--seed: expected --to FOLDER too"),
         (["tiny.yaml", "--again", "--to", "twice"], "got --to: name another folder"),
         (["runs", "--num-images", "2"], "runs: expected an experiment's YAML file, or --to"),
-        (["tiny.yaml", "--class", "3", "--to", "classes"], "this network knows no classes"),
+        (["tiny.yaml", "--class", "3", "--to", "classes"], "class: expected none"),
     ],
 )
 def test_what_cannot_be_done_is_said(workspace: Workspace, arguments: list[str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Grids of images that began at other images: editing (SDEdit) and interpolation."""
+"""Grids of edited (SDEdit) and of interpolated images."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ __all__ = [
 ]
 
 EDIT_TIMESTEPS = (200, 400, 600, 800)
-"""Steps that images are noised to, of 1000: a touch, a look-alike, a relative, nearly a new one."""
+"""Timesteps to which images are noised for editing, of 1000: from slight changes to almost new images."""
 
 INTERPOLATION_TIMESTEPS = (0, 125, 250, 500, 750, 999)
-"""Steps at which images are mixed, of 1000 (about those of Ho et al. 2020, fig. 9)."""
+"""Timesteps at which images are mixed, of 1000 (about those of Ho et al. 2020, fig. 9)."""
 
 INTERPOLATION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Shares of the second image, as in Ho et al. 2020, figures 8 and 9."""
+"""Weights of the second image, as in Ho et al. 2020, figures 8 and 9."""
 
 
 @dataclass(frozen=True)
 class Edits:
-    """Images and what a model made of them.
+    """Images and their edited versions.
 
     Attributes:
-        steps: the steps that they were noised to.
+        steps: the timesteps to which the images were noised.
         sources: the images, uint8 (N, C, H, W).
-        results: what became of each at each step, uint8 (N, len(steps), C, H, W).
+        results: the edited images, uint8 (N, len(steps), C, H, W).
     """
 
     steps: tuple[int, ...]
@@ -54,7 +54,7 @@ class Edits:
     results: NDArray[np.uint8]
 
     def grid(self) -> Image.Image:
-        """Draw a row for each image, itself first, then a column a step."""
+        """Return a sheet with a row for each image: the image, then a column for each timestep."""
         rows = np.concatenate([self.sources[:, None], self.results], axis=1)
         return make_sheet(rows, ["image", *(f"t = {t}" for t in self.steps)])
 
@@ -65,16 +65,16 @@ def edit_images(
     at: Sequence[int] | None = None,
     class_name: str | None = None,
 ) -> Edits:
-    """Noise images to a step and walk back (Meng et al. 2022, SDEdit), for each of several steps.
+    """Noise images and denoise them (Meng et al. 2022, SDEdit), for each of several timesteps.
 
     Args:
-        generator: the model; its sampler walks from each step in its number of steps, or fewer where it starts low.
+        generator: the model; its sampler takes its steps from each timestep t, or t + 1 steps if these are fewer.
         images: uint8 (N, C, H, W) of the model's shape.
-        at: steps within [0, T); None takes `EDIT_TIMESTEPS`, scaled to T. The larger, the freer.
-        class_name: class that the images become, for a network that knows classes; None for no class.
+        at: timesteps within [0, T); None takes `EDIT_TIMESTEPS`, scaled to T. The larger, the freer the edit.
+        class_name: class to generate, for a class-conditional network; None for no class.
 
     Raises:
-        DataError: if a step is not one of the process, the images have another shape, or there is no such class.
+        DataError: if a timestep is out of range, the images have another shape, or there is no such class.
     """
     timesteps = len(generator.model.process)
     at = scale_timesteps(timesteps, EDIT_TIMESTEPS) if at is None else check_timesteps(at, timesteps)
@@ -96,29 +96,31 @@ def make_interpolation_grid(
     mixes: Sequence[float] = INTERPOLATION_WEIGHTS,
     class_name: str | None = None,
 ) -> Image.Image:
-    """Draw images between two (Ho et al. 2020, section 4.3, fig. 8 and 9): a row a step, sources at both ends.
+    """Return a sheet of interpolations between two images (Ho et al. 2020, section 4.3, fig. 8 and 9).
 
-    Both are noised to the row's step alike, mixed, and walked back; all share one noise.
+    It has a row for each timestep, to which both images are noised with one noise, mixed, and denoised. The images
+    are at both ends of each row.
 
     Args:
         generator: the model and its sampler.
-        a: one image, uint8 (C, H, W) of the model's shape; b: the other.
-        at: steps within [0, T); None takes `INTERPOLATION_TIMESTEPS`, scaled to T.
-        mixes: shares of b within [0, 1], a column each.
-        class_name: class that all images are told to be, for a network that knows classes; None for no class.
+        a: the first image, uint8 (C, H, W) of the model's shape.
+        b: the second image.
+        at: timesteps within [0, T); None takes `INTERPOLATION_TIMESTEPS`, scaled to T.
+        mixes: weights of b within [0, 1], a column each.
+        class_name: class of all images, for a class-conditional network; None for no class.
 
     Raises:
-        DataError: if a step or a share is out of its range, an image has another shape, or there is no such class.
+        DataError: if a timestep or a weight is out of range, an image has another shape, or there is no such class.
     """
     timesteps = len(generator.model.process)
     at = scale_timesteps(timesteps, INTERPOLATION_TIMESTEPS) if at is None else check_timesteps(at, timesteps)
     if not mixes or not all(0 <= mix <= 1 for mix in mixes):
-        raise DataError(f"mixes: expected shares within 0 to 1; got {', '.join(map(str, mixes)) or 'none'}")
-    one, other = generator.to_unit(a), generator.to_unit(b)
+        raise DataError(f"mixes: expected weights within 0 to 1; got {', '.join(map(str, mixes)) or 'none'}")
+    first, second = generator.to_unit(a), generator.to_unit(b)
     labels = generator.class_labels(class_name, len(mixes))
     with generator.limit_threads():
         mixed = [
-            interpolate(generator.denoiser(labels), generator.sampler, one, other, t, mixes, generator.seed)
+            interpolate(generator.denoiser(labels), generator.sampler, first, second, t, mixes, generator.seed)
             for t in at
         ]
     rows = [np.concatenate([a[None], to_bytes(row).cpu().numpy(), b[None]]) for row in mixed]

@@ -1,4 +1,4 @@
-"""What noise does to images: x_t = alpha_t x_0 + sigma_t eps (Ho et al. 2020, eq. 4). No network is needed."""
+"""Noised images x_t = alpha_t x_0 + sigma_t eps (Ho et al. 2020, eq. 4), without a network."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ __all__ = [
 
 
 def default_schedules() -> list[Schedule]:
-    """Return every installed schedule that needs no options; one of betas that are given is none."""
-    found = [one.plugin for one in registry().of_kind("schedule")]
-    ready = [one for one in found if not any(field.is_required() for field in one.model_fields.values())]
-    return [cast(Schedule, one()) for one in ready]
+    """Return every installed schedule without required options, at its defaults."""
+    plugins = [found.plugin for found in registry().of_kind("schedule")]
+    optionless = [p for p in plugins if not any(field.is_required() for field in p.model_fields.values())]
+    return [cast(Schedule, plugin()) for plugin in optionless]
 
 
 def label_schedules(schedules: Iterable[Schedule]) -> dict[str, Schedule]:
-    """Return schedules by what their rows are called: the name, and the options that were given and differ."""
-    return {_row(schedule): schedule for schedule in schedules}
+    """Return schedules by the label of their rows: the name, and explicit options other than the default."""
+    return {_row_label(schedule): schedule for schedule in schedules}
 
 
-def _row(schedule: Schedule) -> str:
+def _row_label(schedule: Schedule) -> str:
     changed = {
         key: getattr(schedule, key)
         for key, field in type(schedule).model_fields.items()
@@ -55,36 +55,36 @@ def _row(schedule: Schedule) -> str:
 
 
 FORWARD_TIMESTEPS = (0, 15, 50, 100, 200, 300, 400, 550, 700, 999)
-"""Steps that a strip shows, of 1000."""
+"""Timesteps of a strip, of 1000."""
 
 
 def scale_timesteps(timesteps: int, of_1000: Sequence[int] = FORWARD_TIMESTEPS) -> list[int]:
-    """Return steps, given for T = 1000, scaled to T: the first stays 0, the last T - 1, none comes twice."""
+    """Scale timesteps of T = 1000 to another T: 0 stays 0, 999 becomes T - 1, and none occurs twice."""
     return list(dict.fromkeys(round(t * (timesteps - 1) / 999) for t in of_1000))
 
 
 def check_timesteps(at: Sequence[int], timesteps: int) -> list[int]:
-    """Return the steps.
+    """Return the timesteps.
 
     Raises:
-        DataError: if there is none, or one is not within [0, T).
+        DataError: if there are none, or one is not within [0, T).
     """
     wrong = [t for t in at if not 0 <= t < timesteps]
     if wrong or not at:
         actual = ", ".join(map(str, wrong)) or "none"
-        raise DataError(f"steps: expected some within 0 to {timesteps - 1}, the steps of the process; got {actual}")
+        raise DataError(f"timesteps: expected some within 0 to {timesteps - 1}; got {actual}")
     return list(at)
 
 
 def noise_at_timesteps(images: Tensor, process: Process, at: Sequence[int], seed: int = 0) -> Tensor:
-    """Return images at several steps of the forward process, (N, len(at), C, H, W).
+    """Return images at several timesteps of the forward process, (N, len(at), C, H, W).
 
-    Each image has one noise at all steps, drawn for its number, so that the eye can follow it.
+    An image has the same noise at all timesteps; its index decides the noise.
 
     Args:
         images: (N, C, H, W) within [-1, 1].
-        process: the process.
-        at: steps within [0, T).
+        process: the forward process.
+        at: timesteps within [0, T).
         seed: seed of the noise.
     """
     eps = Noise(seed, range(len(images)), images.shape[1:])()
@@ -95,16 +95,18 @@ def noise_at_timesteps(images: Tensor, process: Process, at: Sequence[int], seed
 def make_forward_strip(
     images: NDArray[np.uint8], processes: Mapping[str, Process], at: Sequence[int] | None = None, seed: int = 0
 ) -> Image.Image:
-    """Draw x_t of images: a column a step, a row for each process and image, all rows with the same noise.
+    """Return a sheet of noised images: a column for each timestep, a row for each process and image.
+
+    All processes have the same noise.
 
     Args:
         images: uint8 (N, C, H, W).
-        processes: tables of one T by the name that their rows are given.
-        at: steps within [0, T); None takes `FORWARD_TIMESTEPS`, scaled to T.
+        processes: forward processes of the same T, by the labels of their rows.
+        at: timesteps within [0, T); None takes `FORWARD_TIMESTEPS`, scaled to T.
         seed: seed of the noise.
 
     Raises:
-        DataError: if a step is not one of the process.
+        DataError: if a timestep is out of range.
     """
     timesteps = len(next(iter(processes.values())))
     at = scale_timesteps(timesteps) if at is None else at

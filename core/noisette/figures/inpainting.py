@@ -1,4 +1,4 @@
-"""Images whose missing part a model fills in, and small ones that it enlarges."""
+"""Inpainting and super-resolution of an image, in several ways."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ __all__ = ["Completion", "box_mask", "inpaint_image", "low_res_shape", "upscale_
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model made of something incomplete.
+    """An incomplete image and several ways to complete it.
 
     Attributes:
-        given: what it was shown, as images uint8 (K, C, H, W), and what each is called.
-        results: several ways to complete it, uint8 (N, C, H, W).
+        given: images that show the input, uint8 (C, H, W), by caption.
+        results: the completed images, uint8 (N, C, H, W).
     """
 
     given: dict[str, NDArray[np.uint8]]
     results: NDArray[np.uint8]
 
     def grid(self) -> Image.Image:
-        """Draw what was given, then the results, in one row."""
+        """Return a sheet of one row: the input, then the results."""
         numbered = [f"no. {number}" for number in range(len(self.results))]
         row = np.concatenate([np.stack(list(self.given.values())), self.results])
         return make_sheet(row[None], [*self.given, *numbered])
@@ -58,9 +58,9 @@ def inpaint_image(
     Args:
         generator: the model and its sampler; an ancestral one mixes best.
         image: uint8 (C, H, W) of the model's shape.
-        missing: bool (H, W), True where the image is to be filled in.
-        count: how many ways.
-        class_name: class of the image, for a network that knows classes; None for no class.
+        missing: bool (H, W), True where the image is filled in.
+        count: number of results.
+        class_name: class of the image, for a class-conditional network; None for no class.
         jump_length, jump_n_sample: see `noisette.sampling.inpainting.inpaint`.
 
     Raises:
@@ -70,7 +70,7 @@ def inpaint_image(
     if missing.shape != image.shape[1:]:
         raise DataError(f"mask: expected the image's height and width, {image.shape[1:]}; got {missing.shape}")
     if not missing.any():
-        raise DataError("mask: nothing is missing of the image: there is nothing to fill in")
+        raise DataError("mask: expected at least one pixel to fill in; got none")
     known = torch.from_numpy(~missing).to(x0.device)
     with generator.limit_threads():
         generated = inpaint(
@@ -83,8 +83,8 @@ def inpaint_image(
             jump_length=jump_length,
             jump_n_sample=jump_n_sample,
         )
-    shown = np.where(missing, np.uint8(128), image)
-    return Completion({"image": image, "given": shown}, to_bytes(generated).cpu().numpy())
+    given = np.where(missing, np.uint8(128), image)
+    return Completion({"image": image, "given": given}, to_bytes(generated).cpu().numpy())
 
 
 def box_mask(shape: tuple[int, int], place: tuple[int, int, int, int] | None = None) -> NDArray[np.bool_]:
@@ -102,19 +102,21 @@ def box_mask(shape: tuple[int, int], place: tuple[int, int, int, int] | None = N
     mask = np.zeros(shape, dtype=np.bool_)
     mask[max(top, 0) : max(top + high, 0), max(left, 0) : max(left + wide, 0)] = True
     if not mask.any():
-        raise DataError(f"box: {place} is outside the image, which is {width} wide and {height} high")
+        raise DataError(f"box: expected pixels of the image, {width} wide and {height} high; got {place}")
     return mask
 
 
 def low_res_shape(generator: ImageGenerator) -> tuple[int, int, int]:
-    """Return channels, height and width of what the model enlarges.
+    """Return channels, height and width of the low-resolution images of a super-resolution model.
 
     Raises:
-        DataError: if it was not trained to.
+        DataError: if the model was not trained for super-resolution.
     """
     side = generator.model.conditioning.low_res_size
     if side is None:
-        raise DataError("this network was not trained to enlarge: train one with training.low_res_size=16, say")
+        raise DataError(
+            "upscale: expected a network trained with training.low_res_size, such as 16; got one without"
+        )
     channels, height, width = generator.model.shape
     return channels, *scaled_size((height, width), side)
 
@@ -126,12 +128,12 @@ def upscale_image(
 
     Args:
         generator: a model that was trained with `training.low_res_size`.
-        image: uint8 (C, h, w) as small as the model takes it, or of its full shape, which is made small first.
-        count: how many ways.
-        class_name: class of the image, for a network that knows classes; None for no class.
+        image: uint8 (C, h, w) of the low-resolution shape, or of the model's full shape, then downsampled.
+        count: number of results.
+        class_name: class of the image, for a class-conditional network; None for no class.
 
     Raises:
-        DataError: if the model does not enlarge, or the image has another shape.
+        DataError: if the model was not trained for super-resolution, or the image has another shape.
     """
     shape, given = low_res_shape(generator), {}
     if image.shape == shape:

@@ -1,4 +1,4 @@
-"""Figures on disk: what a config lists, made and found again by its manifest."""
+"""Figures on disk."""
 
 from __future__ import annotations
 

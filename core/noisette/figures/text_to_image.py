@@ -1,8 +1,7 @@
-"""Images for prompts, by a pretrained pipeline of the diffusers library, which is imported only here.
+"""Images for prompts by a pretrained pipeline of diffusers, which is imported only here.
 
-A pipeline is a folder, or a name on the hub, which diffusers downloads once and keeps in its own cache. Its weights
-are read as safetensors where there are some, and otherwise as tensors alone: nothing is unpickled, and no code of
-its authors is run.
+A pipeline is a directory, or a name on the hub that diffusers downloads into its cache. Weights are loaded from
+safetensors if present, and otherwise as tensors only: no object is unpickled and no code of a pipeline is run.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ __all__ = ["Pipeline"]
 
 _REQUIRED_PACKAGES = ("diffusers", "transformers")
 _MIN_DIFFUSERS = (0, 38)
-"""Version of diffusers before which the code that lies in a local folder is run unasked."""
+"""Older versions of diffusers run code in a local pipeline without asking."""
 _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CAPTION = 96
-"""Letters of a prompt above its images."""
+"""Characters of a prompt above its images."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline that is ready to draw.
+    """A loaded pipeline.
 
     Attributes:
-        figure: what is asked of it.
-        pipe: diffusers' pipeline.
+        figure: prompts and options.
+        pipe: the pipeline of diffusers.
     """
 
     figure: TextToImage
@@ -55,16 +54,16 @@ class Pipeline:
 
     @classmethod
     def open(cls, figure: TextToImage) -> Pipeline:
-        """Load a pipeline, from its folder or from the hub.
+        """Load a pipeline from its directory or from the hub.
 
         Raises:
-            DataError: if a library is missing or too old, the pipeline cannot be had or read, takes no such
-                option, or is too large for the GPU.
+            DataError: if a library is missing or too old, the pipeline cannot be loaded, does not take one of the
+                options, or is too large for the GPU.
         """
         missing = [name for name in _REQUIRED_PACKAGES if find_spec(name) is None]
         if missing:
             raise DataError(
-                f"text-to-image needs {' and '.join(missing)}, which noisette does without elsewhere: "
+                f"text-to-image needs {' and '.join(missing)}, which are not installed: "
                 f"{install_command('text-to-image')}"
             )
         _require_safe_diffusers()
@@ -78,7 +77,7 @@ class Pipeline:
         return pipeline
 
     def generate(self, prompt: str, seed: int, number: int) -> Image.Image:
-        """Draw the image of this number for a prompt: a function of pipeline, prompt, seed and number.
+        """Generate an image for a prompt: a function of pipeline, prompt, seed and number.
 
         Raises:
             NotFiniteError: if the image is not finite.
@@ -89,23 +88,25 @@ class Pipeline:
         image = np.asarray(generated)
         if not np.isfinite(image).all():
             raise NotFiniteError(
-                f"{self.figure.pipeline}: its image for {prompt!r} is not finite; try precision: fp32"
+                f"{self.figure.pipeline}: the image for {prompt!r} is not finite; try precision: fp32"
             )
         from PIL import Image
 
         return Image.fromarray((image * 255).round().clip(0, 255).astype(np.uint8))
 
     def make_sheet(self, rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-        """Lay the images out: those of each prompt in a row, beneath it."""
+        """Return a sheet with a row of images below each prompt."""
         from PIL import Image
 
-        shown = []
+        sheets = []
         for prompt, row in zip(self.figure.prompts, rows, strict=True):
             images = np.stack([np.asarray(image.convert("RGB")).transpose(2, 0, 1) for image in row])
-            shown.append(make_sheet(images[None], title=_shorten(prompt)))
-        page = Image.new("RGB", (max(one.width for one in shown), sum(one.height for one in shown)), (228,) * 3)
-        for number, one in enumerate(shown):
-            page.paste(one, (0, sum(above.height for above in shown[:number])))
+            sheets.append(make_sheet(images[None], title=_shorten(prompt)))
+        size = max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)
+        page, top = Image.new("RGB", size, (228,) * 3), 0
+        for sheet in sheets:
+            page.paste(sheet, (0, top))
+            top += sheet.height
         return page
 
     def _options(self) -> dict[str, Any]:
@@ -115,21 +116,21 @@ class Pipeline:
         return {key: value for key, value in (options | size).items() if value is not None}
 
     def _check_options(self) -> None:
-        """Refuse options that the pipeline would not take, before it has drawn for minutes."""
-        taken = inspect.signature(self.pipe.__call__).parameters
-        strange = [key for key in ("prompt", "generator", *self._options()) if key not in taken]
-        if strange:
+        """Refuse options that the pipeline does not take, before a long computation."""
+        supported = inspect.signature(self.pipe.__call__).parameters
+        unsupported = [key for key in ("prompt", "generator", *self._options()) if key not in supported]
+        if unsupported:
             raise DataError(
-                f"{self.figure.pipeline}: {type(self.pipe).__name__} does not take {', '.join(strange)}"
+                f"{self.figure.pipeline}: {type(self.pipe).__name__} does not take {', '.join(unsupported)}"
             )
 
 
 def _require_safe_diffusers() -> None:
-    there = version("diffusers")
-    if tuple(map(int, there.split(".")[:2])) < _MIN_DIFFUSERS:
+    installed = version("diffusers")
+    if tuple(map(int, installed.split(".")[:2])) < _MIN_DIFFUSERS:
         raise DataError(
-            f"text-to-image needs diffusers {'.'.join(map(str, _MIN_DIFFUSERS))} or newer; got {there}, which runs "
-            f"code from a pipeline's folder: {install_command('text-to-image')}"
+            f"text-to-image needs diffusers {'.'.join(map(str, _MIN_DIFFUSERS))} or newer; got {installed}, which "
+            f"runs code from a pipeline's folder: {install_command('text-to-image')}"
         )
 
 
@@ -137,21 +138,21 @@ def _load_pipeline(figure: TextToImage) -> Any:
     from diffusers import DiffusionPipeline
 
     path = resolve_source(figure.pipeline)
-    place = str(path) if path.is_dir() else figure.pipeline
-    load: Any = DiffusionPipeline.from_pretrained  # which has no types
+    name_or_path = str(path) if path.is_dir() else figure.pipeline
+    load: Any = DiffusionPipeline.from_pretrained  # untyped
     try:
-        return load(place, revision=figure.revision)
+        return load(name_or_path, revision=figure.revision)
     except Exception as error:  # diffusers, transformers, the hub and its transport raise nearly anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"{figure.pipeline}: expected the folder of a diffusers pipeline, or its name on the hub: {reason}\n"
-            "without a connection, copy its folder here from a machine that has one, and name the folder"
+            f"{figure.pipeline}: expected the directory of a diffusers pipeline, or its name on the hub: {reason}\n"
+            "without a connection, copy the directory from another machine, and give its path"
         ) from None
 
 
 @contextlib.contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Keep the libraries' bars and hints out of the way of ours; a download shows its own, as it may take long."""
+    """Silence progress bars and hints of the libraries, except those of a download, which may take long."""
     from diffusers.utils import logging as diffusers
     from transformers.utils import logging as transformers
 
@@ -175,7 +176,7 @@ def _explain_out_of_memory(figure: TextToImage) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise DataError(
-            f"{figure.pipeline}: is too large for the GPU in {figure.precision}: try precision: fp16, or a size"
+            f"{figure.pipeline}: is too large for the GPU in {figure.precision}; try precision: fp16, or a size"
         ) from None
 
 

@@ -1,6 +1,6 @@
-"""A walk from noise to images, recorded: x_t, and the x_0 that the denoiser sees in it, step by step.
+"""Recorded trajectories from noise to images: x_t and the predicted x_0, step by step.
 
-What is seen from afar is coarse and becomes fine: "progressive generation" (Ho et al. 2020, section 4.3, fig. 6).
+The predictions show "progressive generation", from coarse to fine (Ho et al. 2020, section 4.3, fig. 6).
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ _FRAME_WIDTH = 720
 """Approximate width of animation frames in pixels: noise compresses badly."""
 
 _LABEL = 60
-"""Letters of a sampler's label in a title: one of listed steps has thousands."""
+"""Characters of a sampler's label in a title; that of explicit timesteps is long."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Frames of a sampler's walk.
+    """Frames of a trajectory of N images.
 
     Attributes:
-        label: the sampler's.
-        steps: the step t of each frame, descending; -1 for the last, the images.
-        x_t: the noisy images, uint8 (F, N, C, H, W), F frames of N images.
-        x0: the images that the denoiser saw in them, like x_t; at the last frame the same.
+        label: label of the sampler.
+        steps: timestep of each frame, descending; -1 for the last frame, the images.
+        x_t: the noisy images, uint8 (F, N, C, H, W), for F frames.
+        x0: the predicted images, like x_t; equal to x_t in the last frame.
     """
 
     label: str
@@ -65,16 +65,16 @@ class Trajectory:
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """The images that the walk ends in, uint8 (N, C, H, W)."""
+        """The generated images, uint8 (N, C, H, W)."""
         images: NDArray[np.uint8] = self.x_t[-1]
         return images
 
     def strip(self, columns: int = 10, at: Sequence[int] | None = None) -> Image.Image:
-        """Draw some frames: for each image a row of x_t and a row of x0.
+        """Return a sheet of some frames, with a row of x_t and a row of x0 for each image.
 
         Args:
-            columns: how many frames at most, evenly spread.
-            at: steps instead; of each the nearest frame, and the images last.
+            columns: largest number of frames, which are evenly spaced.
+            at: timesteps instead; the nearest frame to each is shown, and the images last.
         """
         frames = evenly_spaced(len(self.steps), columns) if at is None else _nearest(self.steps[:-1], at)
         frames = frames if at is None else [*frames, len(self.steps) - 1]
@@ -84,7 +84,7 @@ class Trajectory:
         return make_sheet(rows, [_caption(self.steps[frame]) for frame in frames], ["x_t", "x0"] * count, group=2)
 
     def frames(self, columns: int = 10) -> Iterator[Image.Image]:
-        """Draw each frame: rows of x_t, each above the x0 that was seen in it."""
+        """Yield a sheet for each frame: rows of x_t, each above its predicted x0."""
         label = self.label if len(self.label) <= _LABEL else f"{self.label[: _LABEL - 2]}.."
         titles = [f"{label}, {_caption(step)}" for step in self.steps]
         for title, x_t, x0 in zip(titles, self.x_t, self.x0, strict=True):
@@ -101,17 +101,18 @@ def record_trajectory(
     frames: int = 60,
     at: Sequence[int] = (),
 ) -> Trajectory:
-    """Record how a trained model draws images; they are those that `sample` draws for these numbers.
+    """Record how a trained model generates images; they are the same as those of `sample` with these indices.
 
     Args:
-        generator: the model, and how it draws.
-        indices: numbers of the images.
-        classes: their classes, one each; None gives image i the class i mod K, where the network knows K.
-        frames: at most so many are kept, evenly spread, the first and the last among them.
-        at: steps of which the nearest frames are kept besides.
+        generator: the model with its sampler and options.
+        indices: indices of the images, which decide their noise.
+        classes: class name of each image; None takes class i mod K for image i of a class-conditional network.
+        frames: largest number of recorded frames, evenly spaced, including the first and the last.
+        at: timesteps whose nearest frames are recorded too.
 
     Raises:
-        NotFiniteError, PluginError: as drawing does; DataError: if there is no such class.
+        DataError: if there is no such class.
+        NotFiniteError, PluginError: as `noisette.sampling.loop.generate`.
     """
     model = generator.model
     labels = generator.balanced_labels(indices) if classes is None else generator.labels(classes)
@@ -141,10 +142,10 @@ def record_sampler_trajectory(
     frames: int = 60,
     at: Sequence[int] = (),
 ) -> Trajectory:
-    """Draw the images of the given numbers as `noisette.sampling.loop.generate` does, and keep some frames.
+    """Generate images as `noisette.sampling.loop.generate` does, and record some frames.
 
-    Only those frames are in memory, however many steps the walk has. Where a sampler calls its denoiser several
-    times a step, the first call is what it saw; where it does not call it, what it saw before stands.
+    Only these frames are in memory. For a sampler with several denoiser calls a step, a frame has the x0 of the
+    first call; without a call, that of the step before.
     """
     noise = Noise(seed, indices, shape, device=device)
     start = noise()
@@ -171,12 +172,12 @@ def record_sampler_trajectory(
 
 @dataclass(frozen=True)
 class ClassTrajectories:
-    """Images of all classes on their way, one trajectory for each guidance scale; all begin at the same noise.
+    """Trajectories of images of each class, one for each guidance scale; all begin at the same noise.
 
     Attributes:
-        classes: names of the columns.
+        classes: class names, one for each column.
         scales: guidance scale of each trajectory (Ho & Salimans 2022); 1 is off.
-        trajectories: of rows * len(classes) images each, row by row.
+        trajectories: each of rows * len(classes) images, row by row.
     """
 
     classes: tuple[str, ...]
@@ -193,17 +194,17 @@ class ClassTrajectories:
         classes: Sequence[str] | None = None,
         frames: int = 60,
     ) -> ClassTrajectories:
-        """Draw `rows` images of each class at each guidance scale.
+        """Record `rows` images of each class at each guidance scale.
 
         Args:
-            generator: the model; the guidance scale of its own sampler is not used.
+            generator: the model; the guidance scale of its sampler is replaced.
             scales: guidance scales, each at least 0.
             rows: images of each class for each scale.
-            classes: names; None takes all. With all, image (row, k) is number row * K + k, as `sample` draws it.
-            frames: how many frames are kept; 1 keeps the images alone.
+            classes: class names; None takes all, so that image (row, k) is image row * K + k of `sample`.
+            frames: largest number of recorded frames; 1 records the images only.
 
         Raises:
-            DataError: if the network knows no classes, or not one of these.
+            DataError: if the network is unconditional, or knows no such class.
         """
         names = tuple(classes or generator.model.classes)
         numbers = generator.labels(names).tolist()
@@ -215,11 +216,11 @@ class ClassTrajectories:
         return cls(names, tuple(scales), tuple(trajectories))
 
     def grid(self) -> Image.Image:
-        """Draw the images: a column a class, rows by guidance scale."""
+        """Return a sheet of the images: a column for each class, rows by guidance scale."""
         return self._sheet([trajectory.images for trajectory in self.trajectories])
 
     def frames(self) -> Iterator[Image.Image]:
-        """Draw each frame of the walks, x_t."""
+        """Yield a sheet of x_t for each frame."""
         first = self.trajectories[0]
         for frame, step in enumerate(first.steps):
             title = "images" if step < 0 else f"t = {step}"
@@ -244,7 +245,7 @@ def evenly_spaced(count: int, limit: int) -> list[int]:
 
 
 class _RecordingDenoiser(Denoiser):
-    """Remembers the first call since `fresh` was set."""
+    """Records the first call after `fresh` is set."""
 
     def __init__(self, denoise: Denoiser) -> None:
         self.denoise, self.process = denoise, denoise.process
@@ -258,8 +259,8 @@ class _RecordingDenoiser(Denoiser):
 
 
 def _nearest(steps: Sequence[int], at: Sequence[int]) -> list[int]:
-    """Return the places in a walk that are nearest to some steps, each once, in the walk's order."""
-    return sorted({min(range(len(steps)), key=lambda place: abs(steps[place] - t)) for t in at})
+    """Return the indices of the timesteps nearest to those in `at`, ascending and without repetition."""
+    return sorted({min(range(len(steps)), key=lambda index: abs(steps[index] - t)) for t in at})
 
 
 def _bytes(images: Tensor) -> NDArray[np.uint8]:
@@ -267,7 +268,7 @@ def _bytes(images: Tensor) -> NDArray[np.uint8]:
 
 
 def _rows(images: NDArray[np.uint8], columns: int) -> list[NDArray[np.uint8]]:
-    """Return rows of equal length, the last one filled up with white."""
+    """Split images into rows of equal length; the last row is filled with white images."""
     columns = min(columns, len(images))
     missing = ceil(len(images) / columns) * columns - len(images)
     white = np.full((missing, *images.shape[1:]), 255, dtype=np.uint8)
