@@ -67,9 +67,9 @@ def test_the_chart_is_a_image_with_every_sampler_in_it(report: Report, tmp_path:
         assert len(image.convert("RGB").getcolors(1 << 20)) > 50
     for label in ("ddim", "ddpm", "ddpm variance=fixed-large", "heun", "real, held out", "network calls an image"):
         assert label in words, label
-    assert "seconds an image (cpu)" in words
+    assert "seconds per image (cpu)" in words
     assert f"{column.upper()}  (lower is better)" in words
-    assert "a title: 500 images a point" in words
+    assert "a title: 500 images per point" in words
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,11 @@ def test_models_that_are_judged_by_other_images_are_refused(models, tmp_path: Pa
     data = data_directory(tiny(), tmp_path / "copy")
     about = {"preparation": {}, "shape": [1, 8, 8], "classes": [], "counts": {}}
     shutil.rmtree(data)
-    with pytest.raises(DataError, match="prepared images of tiny are not here"):
+    with pytest.raises(DataError, match="expected the prepared images of tiny; got none"):
         ModelComparison.of([models[1][1].directory, tmp_path / "copy" / models[1][2].run.name], metrics=KID)
     with committed(data, "prepared", about) as staging:
         np.save(staging / "train.npy", np.zeros((2, 1, 8, 8), np.uint8))
-    with pytest.raises(DataError, match="expected models that are judged by the same images"):
+    with pytest.raises(DataError, match="expected models with the same reference images"):
         ModelComparison.of([models[1][1].directory, tmp_path / "copy" / models[1][2].run.name], metrics=KID)
     with pytest.raises(CheckpointError, match="there is no such file or folder"):
         ModelComparison.of([models[1][1].directory, tmp_path / "nowhere"])

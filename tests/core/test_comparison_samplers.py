@@ -91,7 +91,7 @@ def test_a_strangers_sampler_is_there_and_one_that_needs_options_is_told(
         monkeypatch.setattr(f"{module}.registry", lambda: there)
     samplers, notes = installed_samplers()
     assert "lazy" in [sampler.name for sampler in samplers]
-    assert notes == ["picky is left out: it has no default for mood; name it with its options"]
+    assert notes == ["picky is left out: it has no default for mood; give it with its options"]
     assert labels("picky:mood=good") == ["picky-50-mood=good"]
 
 

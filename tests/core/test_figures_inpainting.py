@@ -71,7 +71,7 @@ def test_what_cannot_be_completed_is_refused(plain: ImageGenerator, enlarging: I
         inpaint_image(plain, IMAGE, np.zeros((8, 8), dtype=np.bool_))
     with pytest.raises(DataError, match=r"mask: expected the image's height and width, \(8, 8\); got \(8, 9\)"):
         inpaint_image(plain, IMAGE, np.ones((8, 9), dtype=np.bool_))
-    with pytest.raises(DataError, match="expected a network trained with training.low_res_size"):
+    with pytest.raises(DataError, match=r"expected a network trained with training\.low_res_size"):
         upscale_image(plain, IMAGE)
     with pytest.raises(DataError, match="expected them to enlarge"):
         inpaint_image(enlarging, IMAGE, box_mask((8, 8)))

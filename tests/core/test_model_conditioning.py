@@ -107,7 +107,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
     model = Model.load(train(experiment, tmp_path))
     with pytest.raises(DataError, match="small images of 4 pixels: expected them"):
         model.denoiser()
-    with pytest.raises(DataError, match="there are none"):
+    with pytest.raises(DataError, match="test split; got none"):
         load_low_res(model, None, range(2))
 
 

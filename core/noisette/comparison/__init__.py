@@ -1,4 +1,4 @@
-"""A sweep: one trained model drawn from by many samplers at many lengths, quality against cost."""
+"""Comparisons of samplers (a sweep over one model) and of several trained models: quality against cost."""
 
 from __future__ import annotations
 

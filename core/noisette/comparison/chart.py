@@ -1,12 +1,12 @@
-"""The image of a sweep: quality against network calls, and against seconds.
+"""The chart of a sweep: quality against network calls and against seconds.
 
-A colour and a marker for each sampler, told apart by everyone (Okabe & Ito 2008); variants of a sampler share them
-and differ in line and filling. Matplotlib's objects, without pyplot: no global state, no window.
+Each sampler has a colour, safe for colour blindness (Okabe & Ito 2008), and a marker; its variants differ in line
+and filling. Figures are made without pyplot: no global state, no window.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from math import ceil, log10
 from pathlib import Path
@@ -24,13 +24,13 @@ __all__ = ["Series", "chart_columns", "draw_chart", "frontier", "label_without_s
 
 @dataclass(frozen=True)
 class Series:
-    """One sampler at several lengths.
+    """One sampler at several numbers of steps.
 
     Attributes:
-        name: the sampler's name; where there are several models, the model's.
+        name: the sampler's name; for several models, the model's.
         label: its name and every option that is not the default, such as ``ddpm variance=fixed-large``.
-        options: its options but the steps.
-        rows: its rows by length; each has steps, network calls and seconds an image.
+        options: its options without the steps.
+        rows: its rows by number of steps, each with steps, network calls and seconds per image.
     """
 
     name: str
@@ -40,22 +40,22 @@ class Series:
 
 
 def series_of(report: Report) -> list[Series]:
-    """Return the samplers of a report in its order, their rows by rising number of steps."""
-    found: dict[str, Series] = {}
+    """Return the samplers of a report in its order, with their rows by ascending number of steps."""
+    by_label: dict[str, Series] = {}
     for row in report.rows:
         if row.kind == "sampler":
             options = dict(report.details["samplers"][row.label]["sampler"])
             name, steps = str(options.pop("name")), options.pop("steps")
             about = report.details["samplers"][row.label]
             label = _without_steps(str(about.get("label", row.label)), name, steps)
-            if "model" in about:  # of several models each has its colour, and its samplers their lines
+            if "model" in about:  # each model has a colour, and each of its samplers a line
                 name, label = str(about["model"]), f"{about['model']}: {label}"
-            found.setdefault(label, Series(name, label, options, [])).rows.append(row)
-    return [Series(one.name, one.label, one.options, sorted(one.rows, key=_steps)) for one in found.values()]
+            by_label.setdefault(label, Series(name, label, options, [])).rows.append(row)
+    return [replace(series, rows=sorted(series.rows, key=_steps)) for series in by_label.values()]
 
 
 def frontier(report: Report) -> set[tuple[str, str]]:
-    """Return (label, column) of every telling result that none betters with as many network calls or fewer."""
+    """Return (label, column) of each result that is not exceeded with as many network calls or fewer."""
     rows = [row for row in report.rows if row.network_calls is not None]
     best: set[tuple[str, str]] = set()
     for column in chart_columns(report):
@@ -66,31 +66,33 @@ def frontier(report: Report) -> set[tuple[str, str]]:
             if column in row.results
         ]
         for calls, value, label in points:
-            if value <= min(other for spent, other, _ in points if spent <= calls):
+            if value <= min(other for other_calls, other, _ in points if other_calls <= calls):
                 best.add((label, column))
     return best
 
 
 def chart_columns(report: Report) -> list[str]:
-    """Return the columns that tell walks apart: their values differ, one way is better, and they are no counts."""
+    """Return the columns worth a chart: values that differ, with a better direction, and no counts."""
     rows = [row for row in report.rows if row.kind == "sampler"]
     values = {
         column: {row.results[column].value for row in rows if column in row.results} for column in report.columns
     }
     return [
         column
-        for column, found in values.items()
-        if len(found) > 1 and report.better[column] != "neither" and not all(value.is_integer() for value in found)
+        for column, distinct in values.items()
+        if len(distinct) > 1
+        and report.better[column] != "neither"
+        and not all(value.is_integer() for value in distinct)
     ]
 
 
 def label_without_steps(sampler: Sampler) -> str:
-    """Return what a sampler is called without its steps, such as ``ddpm variance=fixed-large``."""
+    """Return the label of a sampler without its steps, such as ``ddpm variance=fixed-large``."""
     return _without_steps(sampler.label, sampler.name, sampler.steps)
 
 
 def _without_steps(label: str, name: str, steps: int) -> str:
-    # a list of steps has another length than `steps` says, and is a series of its own
+    # explicit timesteps may differ in number from `steps`; they are a separate series
     rest = label.removeprefix(f"{name}-{steps}")
     return label if rest == label else f"{name}{rest.replace('-', ' ', 1)}"
 
@@ -114,13 +116,13 @@ _FLOOR, _FLOOR_NAME = "#555555", "real, held out"
 
 
 def draw_chart(report: Report, column: str, title: str, *targets: Path) -> None:
-    """Draw one result of a report as an image of two panels.
+    """Draw the chart of one result of a report, with two panels.
 
     Args:
-        report: the sweep's.
+        report: the report of a sweep or a model comparison.
         column: the result.
-        title: stands above.
-        targets: files to write; their endings say the format.
+        title: title of the chart.
+        targets: files to write; their suffixes decide the formats.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -136,19 +138,19 @@ def draw_chart(report: Report, column: str, title: str, *targets: Path) -> None:
         _set_scale(calls, report, column)
         for panel in (calls, seconds):
             _floor(panel, report, column)
-        calls.set_xlabel("network calls an image")
-        apart = (
-            ", not measured together: do not compare"
+        calls.set_xlabel("network calls per image")
+        incomparable = (
+            ", not measured together: not comparable"
             if check_comparable_timings(report.details["samplers"])
             else ""
         )
-        seconds.set_xlabel(f"seconds an image ({_machines(report)}{apart})")
+        seconds.set_xlabel(f"seconds per image ({_machines(report)}{incomparable})")
         better = "lower" if report.better[column] == "lower" else "higher"
         calls.set_ylabel(f"{_axis_label(report, column)}  ({better} is better)")
         _format_numbers(calls.xaxis)
         _format_numbers(seconds.xaxis)
         low, high = seconds.get_xlim()
-        if high < 10 * low:  # numbers of a narrow axis are many, and long
+        if high < 10 * low:  # a narrow axis has many long numbers
             seconds.tick_params(axis="x", labelrotation=30)
         figure.legend(*_legend(calls), loc="outside right center", frameon=False, handlelength=3.2)
         figure.suptitle(f"{title}: {_images_per_point(report)}", fontsize=11)
@@ -158,7 +160,7 @@ def draw_chart(report: Report, column: str, title: str, *targets: Path) -> None:
 
 
 def _assign_styles(everything: list[Series]) -> list[tuple[Series, dict[str, Any]]]:
-    """Return each series with its style; those of one name share colour and marker."""
+    """Return each series with its style; series of one name share colour and marker."""
     names = list(dict.fromkeys(series.name for series in everything))
     styles = dict(
         zip(
@@ -167,14 +169,14 @@ def _assign_styles(everything: list[Series]) -> list[tuple[Series, dict[str, Any
             strict=True,
         )
     )
-    seen: dict[str, int] = dict.fromkeys(names, 0)
+    variants: dict[str, int] = dict.fromkeys(names, 0)
     styled = []
     for series in everything:
-        (colour, marker), variant = styles[series.name], seen[series.name]
+        (colour, marker), variant = styles[series.name], variants[series.name]
         filling = colour if variant % 2 == 0 else "white"
         line = _LINES[variant % len(_LINES)]
         styled.append((series, {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": filling}))
-        seen[series.name] += 1
+        variants[series.name] += 1
     return styled
 
 
@@ -197,14 +199,14 @@ def _curve(panel: Axes, series: Series, column: str, cost: str, style: dict[str,
 
 
 def _set_scale(panel: Axes, report: Report, column: str) -> None:
-    """Give the shared axis of a distance a logarithmic scale if it spans much; shares and scores stay linear.
+    """Make the shared axis of a distance logarithmic if its range is large; shares and scores stay linear.
 
-    Where the least value cannot be told from 0 the axis is linear up to twice its error: on a logarithmic one a
-    value that is near 0 by luck would squeeze all others together.
+    If the smallest value is within twice its error of 0, the axis is linear up to there: on a logarithmic axis, a
+    value that is close to 0 by chance would squeeze all others together.
     """
     if report.better[column] == "higher":
         return
-    least = min((row.results[column] for row in _chart_rows(report, column)), key=lambda found: found.value)
+    least = min((row.results[column] for row in _chart_rows(report, column)), key=lambda estimate: estimate.value)
     most, close = max(_values(report, column)), 2 * (least.stderr or 0.0)
     if least.value > close:
         if most > 5 * least.value:
@@ -229,14 +231,14 @@ def _floor(panel: Axes, report: Report, column: str) -> None:
 
 
 def _legend(panel: Axes) -> tuple[list[Any], list[str]]:
-    """Return what is drawn and its names, the samplers in the table's order and the floor beneath."""
+    """Return handles and labels: the samplers in the table's order, then the floor."""
     handles, labels = panel.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda index: labels[index] == _FLOOR_NAME)
     return [handles[index] for index in order], [labels[index] for index in order]
 
 
 def _format_numbers(axis: Any) -> None:
-    """Write 5, 50, 1000 instead of powers of ten, in enough places to be read."""
+    """Label ticks as 5, 50, 1000 instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -256,14 +258,14 @@ def _axis_label(report: Report, column: str) -> str:
     """Return a result's name for the axis: ``KID over efficientnet-lite0``."""
     features = str(report.protocol["features"])
     bare = column.removesuffix(f"_{features}").replace("_", " ")
-    shown = bare.upper() if len(bare) <= 3 else bare[0].upper() + bare[1:]
-    return shown if bare == column.replace("_", " ") else f"{shown} over {features}"
+    name = bare.upper() if len(bare) <= 3 else bare[0].upper() + bare[1:]
+    return name if bare == column.replace("_", " ") else f"{name} over {features}"
 
 
 def _images_per_point(report: Report) -> str:
-    return f"{report.protocol['generated_count']} images a point"
+    return f"{report.protocol['generated_count']} images per point"
 
 
 def _machines(report: Report) -> str:
-    """Return where the images were drawn: cpu, cuda, or both if that differs."""
+    """Return the devices that generated the images: cpu, cuda or both."""
     return ", ".join(dict.fromkeys(str(about["device"]) for about in report.details["samplers"].values()))

@@ -1,9 +1,9 @@
-"""Several trained models side by side: checkpoints, runs or configs, each with its samplers, judged alike.
+"""Comparisons of several trained models: checkpoints, runs or configs, each with its samplers.
 
-    <root>/comparisons/<key>/      report.json with the rows of all, and the charts
+    <root>/comparisons/<key>/      report.json with the rows of all models, and the charts
 
-Each model is a `Sweep` of its own, whose images and numbers lie in its run directory. They are compared only if
-they are judged over the same features by the same real images.
+Each model has its own `Sweep`, with images and results in its run directory. Models are compared only over the same
+features and the same reference images.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ class ComparisonResult:
     """A finished comparison of several models.
 
     Attributes:
-        directory: holds `report.json`, and a PNG and an SVG for each chart.
-        report: the floor, every model's rows, and noise; `details["differences"]` says which rows differ.
-        charts: the PNG file of each column that has one.
+        directory: holds `report.json`, and a PNG and an SVG file of each chart.
+        report: the floor, the rows of every model, and noise; `details["differences"]` has the significance of
+            differences between rows.
+        charts: the PNG file of each chart, by column of the report.
     """
 
     directory: Path
@@ -52,12 +53,12 @@ class ComparisonResult:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Several trained models, and how each is drawn from.
+    """Several trained models with the samplers of each.
 
     Attributes:
-        sweeps: a sweep for each model, by the model's name.
-        sweep_arguments: the arguments of `Sweep.of` for each of them, as JSON values.
-        root: folder of the comparison.
+        sweeps: a sweep for each model, by name of the model.
+        sweep_arguments: the arguments of `Sweep.of` for each model, as JSON values.
+        root: results directory of the comparison.
     """
 
     sweeps: dict[str, Sweep]
@@ -80,49 +81,49 @@ class ModelComparison:
         """Return the comparison of several trained models.
 
         Args:
-            places: what `Sweep.of` takes, at least two.
-            samplers: how each is drawn from; each experiment's own samplers, if there are none.
-            steps: lengths of the walks of samplers that say none; those of the samplers, if there are none.
-            count: images of each walk.
-            features, metrics: what to judge by; those of the first experiment, if not given.
-            overrides: changes of the experiments of YAML files.
-            output: folder of all results; that of the first run if not given.
+            places: at least two trained models, each as for `Sweep.of`.
+            samplers: the samplers; those of each experiment if empty.
+            steps: numbers of sampling steps for samplers without explicit steps; their own if empty.
+            count: number of images of each sampler.
+            features, metrics: as in a config; None and empty take those of the first experiment.
+            overrides: changes of experiments in YAML files.
+            output: results directory; None takes that of the first run.
 
         Raises:
-            CheckpointError: if something is no trained model.
+            CheckpointError: if there is no trained model.
             ConfigError: if samplers, features or metrics have problems.
-            DataError: if two are the same model, or they are judged by different images.
+            DataError: if two models are the same, or their reference images differ.
         """
         given = {"count": count, "output": None if output is None else str(output)}
-        judge: dict[str, Any] = {"features": features, "metrics": list(metrics)}
+        criteria: dict[str, Any] = {"features": features, "metrics": list(metrics)}
         sweeps, sweep_arguments = [], []
         for place in places:
-            order = {
+            arguments = {
                 "place": str(place),
                 **given,
                 "overrides": overrides_for(place, overrides),
                 "steps": list(steps or DEFAULT_STEPS),
             }
-            trained = Sweep.of(**order, samplers=samplers or ["ddim"]).trained
-            order["samplers"] = list(samplers) or _own_samplers(trained, steps)
-            if not judge["features"] or not judge["metrics"]:
+            trained = Sweep.of(**arguments, samplers=samplers or ["ddim"]).trained
+            arguments["samplers"] = list(samplers) or _own_samplers(trained, steps)
+            if not criteria["features"] or not criteria["metrics"]:
                 evaluation = trained.options()["evaluation"]
-                judge = {key: judge[key] or evaluation[key] for key in ("features", "metrics")}
-            order |= judge
-            sweeps.append(Sweep.of(**order))
-            sweep_arguments.append(order)
+                criteria = {key: criteria[key] or evaluation[key] for key in ("features", "metrics")}
+            arguments |= criteria
+            sweeps.append(Sweep.of(**arguments))
+            sweep_arguments.append(arguments)
         _require_same_data(sweeps)
         named = dict(zip(distinct_names(sweeps), sweeps, strict=True))
         return cls(named, tuple(sweep_arguments), Path(output) if output is not None else sweeps[0].root)
 
     def reports(self) -> dict[str, Report] | None:
-        """Return the report of each model, or None while one is not finished."""
-        found = {name: sweep.finished() for name, sweep in self.sweeps.items()}
-        reports = {name: sweep_result.report for name, sweep_result in found.items() if sweep_result is not None}
-        return reports if len(reports) == len(found) else None
+        """Return the report of each model; None if one is not finished."""
+        results = {name: sweep.finished() for name, sweep in self.sweeps.items()}
+        reports = {name: result.report for name, result in results.items() if result is not None}
+        return reports if len(reports) == len(results) else None
 
     def finished(self) -> ComparisonResult | None:
-        """Return the finished comparison, or None."""
+        """Return the comparison if it is finished, None otherwise."""
         reports = self.reports()
         directory = None if reports is None else self._directory(reports)
         if directory is None or not is_complete(directory, KIND):
@@ -136,11 +137,11 @@ class ModelComparison:
         )
 
     def write_report(self) -> ComparisonResult:
-        """Put the reports of all models side by side, with what differs and the charts.
+        """Join the reports of all models, with the significance of differences, and draw the charts.
 
         Raises:
-            DataError: if a model's sweep is not finished, or they were not judged alike.
-            StorageError: if it cannot be written.
+            DataError: if the sweep of a model is not finished, or the reports are not comparable.
+            StorageError: if the comparison cannot be written.
         """
         from noisette.comparison.chart import draw_chart
 
@@ -149,10 +150,10 @@ class ModelComparison:
             return done
         reports = self.reports()
         if reports is None:
-            raise DataError("compare: expected finished sweeps of all models; start again")
+            raise DataError("compare: expected finished sweeps of all models; run the comparison again")
         directory = self._directory(reports)
         report = join_reports(reports, self.sweeps, directory)
-        report.details["differences"] = [found.options() for found in differences(report)]
+        report.details["differences"] = [difference.options() for difference in differences(report)]
         charts = chart_columns(report)
         title = f"{len(self.sweeps)} models"
         with committed(directory, KIND, {"models": list(self.sweeps), "charts": charts}) as staging:
@@ -161,7 +162,7 @@ class ModelComparison:
                 draw_chart(report, column, title, staging / f"{column}.png", staging / f"{column}.svg")
         result = self.finished()
         if result is None:
-            raise DataError(f"{directory}: the comparison was removed while it was made; start again")
+            raise DataError(f"{directory}: the comparison was removed while it was written; run it again")
         return result
 
     def _directory(self, reports: Mapping[str, Report]) -> Path:
@@ -172,10 +173,10 @@ class ModelComparison:
 
 
 def compare_models(comparison: ModelComparison, *, events: Events | None = None) -> ComparisonResult:
-    """Draw, judge and compare all models; what is finished is skipped.
+    """Sample from all models, evaluate and compare them; finished parts are skipped.
 
     Raises:
-        DataError: if the images to compare with are not prepared; else as `sample` and `evaluate`.
+        DataError: if the reference images are not prepared; otherwise as `sample` and `evaluate`.
     """
     done = comparison.finished()
     if done is not None:
@@ -186,14 +187,14 @@ def compare_models(comparison: ModelComparison, *, events: Events | None = None)
 
 
 def overrides_for(place: Path | str, overrides: Sequence[str] | Mapping[str, Any]) -> Any:
-    """Return the overrides that a place can have: a directory has no config to change."""
+    """Return the overrides for a place; none for a directory, which has no config to change."""
     return overrides if Path(place).is_file() else {}
 
 
 def _own_samplers(trained: Experiment, steps: Sequence[int]) -> list[dict[str, Any]]:
-    """Return the experiment's own samplers, with their steps unless others are asked for."""
+    """Return the samplers of an experiment, without their steps if `steps` are given."""
     options = [dict(sampler) for sampler in trained.options()["sampling"]["samplers"]]
-    return [{key: value for key, value in one.items() if not (steps and key == "steps")} for one in options]
+    return [{key: value for key, value in o.items() if not (steps and key == "steps")} for o in options]
 
 
 def _require_same_data(sweeps: Sequence[Sweep]) -> None:
@@ -202,9 +203,9 @@ def _require_same_data(sweeps: Sequence[Sweep]) -> None:
         place = data_directory(sweep.experiment, sweep.root)
         prepared = Prepared.finished(place)
         if prepared is None:
-            raise DataError(f"{place}: the prepared images of {sweep.experiment.name} are not here; prepare them")
+            raise DataError(
+                f"{place}: expected the prepared images of {sweep.experiment.name}; got none; run `noisette prepare`"
+            )
         data[prepared.digest] = f"{sweep.experiment.name} by {place}"
     if len(data) > 1:
-        raise DataError(
-            f"compare: expected models that are judged by the same images; got {', '.join(data.values())}"
-        )
+        raise DataError(f"compare: expected models with the same reference images; got {', '.join(data.values())}")

@@ -1,4 +1,4 @@
-"""What several models are called beside one another: by what tells them apart, and nothing else."""
+"""Names of several models: the shortest description in which they differ."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from noisette.contracts import Plugin
 
     Trained = tuple[Experiment, Sequence[Mapping[str, str]]]
-    """An experiment, and the origins of the plugins that it was trained with."""
+    """An experiment and the origins of its plugins."""
 
 __all__ = ["describe_differences", "differing_options", "distinct_names"]
 
 _MAX_OPTIONS = 6
-"""Options in a name; models that differ in more are called by their run directories."""
+"""Largest number of options in a name; models with more differences are named by their run directories."""
 
 _PLUGINS = ("dataset", "schedule", "objective", "backbone")
 _NAMES = {f"{kind}.name" for kind in _PLUGINS}
@@ -29,17 +29,17 @@ _COSMETIC = {f"training.{key}" for key in COSMETIC | MONITORING}
 
 
 def distinct_names(sweeps: Sequence[Sweep]) -> list[str]:
-    """Return a name for each model: the experiment's, else the options that differ, else the run directory.
+    """Return a name for each model: its experiment, else the options that differ, else its run directory.
 
-    Two checkpoints of one run are told apart by their steps.
+    Checkpoints of one run are distinguished by their steps.
 
     Raises:
-        DataError: if two are the same checkpoint.
+        DataError: if two models are the same checkpoint.
     """
     digests = [sweep.checkpoint.digest for sweep in sweeps]
-    twice = [sweep for sweep, digest in zip(sweeps, digests, strict=True) if digests.count(digest) > 1]
-    if twice:
-        raise DataError(f"compare: expected different models; got {twice[0].checkpoint.directory} twice")
+    repeated = [sweep for sweep, digest in zip(sweeps, digests, strict=True) if digests.count(digest) > 1]
+    if repeated:
+        raise DataError(f"compare: expected different models; got {repeated[0].checkpoint.directory} twice")
     trained = [(sweep.trained, sweep.checkpoint.about["plugins"]) for sweep in sweeps]
     options = (
         describe_differences(trained) if len(differing_options(trained)) <= _MAX_OPTIONS else [""] * len(sweeps)
@@ -57,17 +57,17 @@ def distinct_names(sweeps: Sequence[Sweep]) -> list[str]:
 
 
 def describe_differences(trained: Sequence[Trained]) -> list[str]:
-    """Return a text for each of several trainings, of the options that are not the same everywhere.
+    """Return the options of each training that are not the same in all, as a text.
 
-    A plugin that not all have is told with its options that are not its defaults: ``schedule=linear end=0.01``.
+    A plugin that differs is given with its options other than the defaults: ``schedule=linear end=0.01``.
     """
-    facts, keys = [_facts(one) for one in trained], differing_options(trained)
+    facts, keys = [_facts(training) for training in trained], differing_options(trained)
     return [", ".join(f"{_last(key)}={options[key]}" for key in keys if key in options) for options in facts]
 
 
 def differing_options(trained: Sequence[Trained]) -> list[str]:
-    """Return the paths of what is not the same in all trainings; where a plugin differs, that of it alone."""
-    facts = [_facts(one) for one in trained]
+    """Return the paths of options that differ between trainings; for a plugin that differs, its path only."""
+    facts = [_facts(training) for training in trained]
     known = dict.fromkeys(key for options in facts for key in options)
     keys = [key for key in known if len({options.get(key) for options in facts}) > 1]
     names = {key: {options[key].partition(" ")[0] for options in facts if key in options} for key in keys}
@@ -84,21 +84,23 @@ def _last(path: str) -> str:
 
 
 def _facts(trained: Trained) -> dict[str, str]:
-    """Return what decided a training as texts by path: each plugin whole, and by its options and code."""
+    """Return the options of a training as texts by path: each plugin whole, and its options and code."""
     experiment, origins = trained
     whole = {kind: _describe(getattr(experiment, kind)) for kind in _PLUGINS}
     options = {key: shorten(str(value), 40, placeholder="...") for key, value in _flatten(experiment.options())}
-    codes = {f"{one['kind']}.code": one["code"] for one in origins if "code" in one and one["kind"] in _PLUGINS}
+    codes = {f"{o['kind']}.code": o["code"] for o in origins if "code" in o and o["kind"] in _PLUGINS}
     return {**whole, **{key: value for key, value in options.items() if key not in _COSMETIC}, **codes}
 
 
 def _describe(plugin: Plugin) -> str:
-    """Return a plugin's name and its options that are not the defaults: ``linear end=0.01``."""
+    """Return a plugin's name and options other than the defaults: ``linear end=0.01``."""
     options, fields = plugin.options(), type(plugin).model_fields
     changed = [key for key in fields if getattr(plugin, key) != fields[key].get_default(call_default_factory=True)]
     inner = {key: options[key] for key in changed}
-    told = {key: value.get("name", value) if isinstance(value, Mapping) else value for key, value in inner.items()}
-    return " ".join([plugin.name, *(f"{key}={value}" for key, value in told.items())])
+    values = {
+        key: value.get("name", value) if isinstance(value, Mapping) else value for key, value in inner.items()
+    }
+    return " ".join([plugin.name, *(f"{key}={value}" for key, value in values.items())])
 
 
 def _flatten(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

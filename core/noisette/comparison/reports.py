@@ -1,4 +1,4 @@
-"""The reports of several models as one: their rows between one floor and one noise."""
+"""The reports of several models joined into one."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def join_reports(reports: Mapping[str, Report], sweeps: Mapping[str, Sweep], dir
     """Return one report of all models.
 
     Args:
-        reports: the models' reports, by name.
-        sweeps: what they are of, by the same names.
-        directory: where it will lie.
+        reports: the reports by name of the model.
+        sweeps: the sweeps of the reports, by the same names.
+        directory: directory of the joined report.
 
     Raises:
-        DataError: if they were not measured over the same features.
+        DataError: if the reports use different features.
     """
-    everything = list(reports.values())
-    weights = {str(report.protocol["weights_sha256"]) for report in everything}
+    all_reports = list(reports.values())
+    weights = {str(report.protocol["weights_sha256"]) for report in all_reports}
     if len(weights) > 1:
-        raise DataError("compare: expected results over the same features; these are of different weights")
-    rows = {kind: [row for row in everything[0].rows if row.kind == kind] for kind in ("floor", "noise")}
-    single = all(sum(row.kind == "sampler" for row in report.rows) == 1 for report in everything)
+        raise DataError("compare: expected results over the same features; got features with different weights")
+    rows = {kind: [row for row in all_reports[0].rows if row.kind == kind] for kind in ("floor", "noise")}
+    single = all(sum(row.kind == "sampler" for row in report.rows) == 1 for report in all_reports)
     sampler_rows: list[Row] = []
     samplers: dict[str, Any] = {}
     for name, report in reports.items():
@@ -46,32 +46,32 @@ def join_reports(reports: Mapping[str, Report], sweeps: Mapping[str, Sweep], dir
     return Report(
         directory=directory,
         rows=[*rows["floor"], *sampler_rows, *rows["noise"]],
-        columns=list(dict.fromkeys(column for report in everything for column in report.columns)),
-        better={column: better for report in everything for column, better in report.better.items()},
-        protocol=_protocol(everything),
+        columns=list(dict.fromkeys(column for report in all_reports for column in report.columns)),
+        better={column: better for report in all_reports for column, better in report.better.items()},
+        protocol=_join_protocols(all_reports),
         details={
-            **{key: everything[0].details[key] for key in ("features", "metrics", "plugins", "versions")},
+            **{key: all_reports[0].details[key] for key in ("features", "metrics", "plugins", "versions")},
             "samplers": samplers,
             "models": {name: _about(sweeps[name], report) for name, report in reports.items()},
             "test": METHOD,
         },
         notes=_notes(reports) + _timing_notes(reports, samplers),
         model={
-            f"{result} of {name}": found
+            f"{result} of {name}": value
             for name, report in reports.items()
-            for result, found in report.model.items()
+            for result, value in report.model.items()
         },
     )
 
 
-def _protocol(reports: list[Report]) -> dict[str, Any]:
-    """Return what they share, and where they differ the values of all."""
-    found: dict[str, Any] = {}
+def _join_protocols(reports: list[Report]) -> dict[str, Any]:
+    """Return the entries that all share, and all values where they differ."""
+    joined: dict[str, Any] = {}
     for key in dict.fromkeys(key for report in reports for key in report.protocol):
         values = [report.protocol[key] for report in reports if key in report.protocol]
         distinct = list(dict.fromkeys(values))
-        found[key] = distinct[0] if len(distinct) == 1 else ", ".join(map(str, values))
-    return found
+        joined[key] = distinct[0] if len(distinct) == 1 else ", ".join(map(str, values))
+    return joined
 
 
 def _about(sweep: Sweep, report: Report) -> dict[str, Any]:
@@ -85,20 +85,16 @@ def _about(sweep: Sweep, report: Report) -> dict[str, Any]:
 
 
 def _timing_notes(reports: Mapping[str, Report], samplers: Mapping[str, Any]) -> list[str]:
-    """Return the note that times of several models do not compare, unless a model's own notes say so."""
+    """Return a note if timings of the models are not comparable, unless a report has one already."""
     own = (check_comparable_timings(report.details["samplers"]) for report in reports.values())
-    apart = check_comparable_timings(samplers)
-    return [apart] if apart and not any(own) else []
+    note = check_comparable_timings(samplers)
+    return [note] if note and not any(own) else []
 
 
 def _notes(reports: Mapping[str, Report]) -> list[str]:
-    """Return the notes of all, those that all share once; and whether floors differ."""
-    everywhere = [
-        note for note in next(iter(reports.values())).notes if all(note in r.notes for r in reports.values())
-    ]
-    single = [
-        f"{name}: {note}" for name, report in reports.items() for note in report.notes if note not in everywhere
-    ]
+    """Return the notes of all reports, shared ones once, and a note if their floors differ."""
+    shared = [note for note in next(iter(reports.values())).notes if all(note in r.notes for r in reports.values())]
+    single = [f"{name}: {note}" for name, report in reports.items() for note in report.notes if note not in shared]
     floors = {repr([row.results for row in report.rows if row.kind == "floor"]) for report in reports.values()}
-    apart = ["the models were drawn and judged with different seeds: the floor is that of the first"]
-    return [*everywhere, *single, *(apart if len(floors) > 1 else [])]
+    different = ["the models were sampled and evaluated with different seeds; the floor is that of the first"]
+    return [*shared, *single, *(different if len(floors) > 1 else [])]

@@ -1,7 +1,7 @@
-"""Which samplers a sweep compares, and at which lengths.
+"""The samplers that a sweep compares, and their numbers of steps.
 
-A sampler is named as a config names it, or in one word of a command line: ``ddpm:variance=fixed-large``, options
-after the name, apart by colons, each value in YAML.
+A sampler is given as in a config, or as one word on a command line: ``ddpm:variance=fixed-large``, the name and
+then options, separated by colons, with values in YAML.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 DEFAULT_STEPS = (5, 10, 20, 50, 100, 250, 1000)
-"""Lengths of the walks, if none are given."""
+"""Default numbers of sampling steps."""
 
 _SOURCE = "samplers to compare"
 
@@ -42,23 +42,23 @@ def split_samplers(text: str) -> list[str]:
 
 
 def parse_samplers(values: Sequence[Any]) -> list[Sampler]:
-    """Return the samplers that are named, each by its name, by name and options in a word, or by a mapping.
+    """Return samplers, each given by its name, by a word with options, or by a mapping as in a config.
 
     Raises:
-        ConfigError: with every problem: unknown names and options, impossible values, two that are the same.
+        ConfigError: for unknown names and options, invalid values and duplicates; lists all problems.
     """
     samplers = [parse_sampler(value) if isinstance(value, str) else value for value in values]
     try:
-        found = _SamplerList.model_validate({"samplers": samplers}).samplers
+        parsed = _SamplerList.model_validate({"samplers": samplers}).samplers
     except ValidationError as error:
         raise ConfigError(_SOURCE, to_problems(error, _SamplerList)) from None
-    for given in (True, False):  # ddpm and ddpm:steps=1000 are two, though its default is a thousand
-        alike = tuple(sampler for sampler in found if ("steps" in sampler.model_fields_set) == given)
+    for given in (True, False):  # ddpm and ddpm:steps=1000 differ, although its default is 1000
+        alike = tuple(sampler for sampler in parsed if ("steps" in sampler.model_fields_set) == given)
         try:
             check_unique_labels(alike)
         except ValueError as error:
             raise ConfigError(_SOURCE, [Problem("samplers", str(error))]) from None
-    return list(found)
+    return list(parsed)
 
 
 class _SamplerList(Section):
@@ -66,50 +66,50 @@ class _SamplerList(Section):
 
 
 def installed_samplers() -> tuple[list[Sampler], list[str]]:
-    """Return every installed sampler with the variants it names, and notes of those that cannot be had by name."""
+    """Return every installed sampler with its variants, and a note for each that needs options or a package."""
     samplers: list[Sampler] = []
     notes = []
     for name in registry().names("sampler"):
         packages = list(dict.fromkeys(f.plugin for f in registry().of_kind("sampler") if f.plugin.name == name))
         if len(packages) > 1:
-            notes.append(f"{name} is left out: several packages give it; name the one you mean")
+            notes.append(f"{name} is left out: several packages provide it; name one of them")
             continue
         try:
             samplers += _variants(packages[0])
         except ValidationError as error:
             missing = ", ".join(str(problem["loc"][0]) for problem in error.errors() if problem["loc"])
-            notes.append(f"{name} is left out: it has no default for {missing}; name it with its options")
+            notes.append(f"{name} is left out: it has no default for {missing}; give it with its options")
     return samplers, notes
 
 
 def expand_steps(
     samplers: Sequence[Sampler], steps: Sequence[int], timesteps: int
 ) -> tuple[list[Sampler], list[str]]:
-    """Return each sampler at each length, grouped by sampler, and notes of the lengths that were left out.
+    """Return each sampler with each number of steps, grouped by sampler, and notes of those that were left out.
 
-    A sampler whose steps or list of steps were given walks those alone.
+    A sampler with explicit steps or timesteps keeps them.
 
     Args:
-        samplers: what to compare.
-        steps: the lengths; none can be more than the trained steps.
-        timesteps: T, the trained steps.
+        samplers: the samplers.
+        steps: numbers of steps; those above T are left out.
+        timesteps: T, the number of trained timesteps.
 
     Raises:
-        ConfigError: if no walk is left.
+        ConfigError: if no sampler is left.
     """
     possible = sorted({length for length in steps if 1 <= length <= timesteps})
     dropped = sorted(set(steps) - set(possible))
     notes = [f"{_listed(dropped)} steps are left out: the model was trained with {timesteps}"] if dropped else []
-    found: list[Sampler] = []
+    expanded: list[Sampler] = []
     for sampler in samplers:
         lengths = (sampler.model_copy(update={"steps": length}) for length in possible)
         given = "steps" in sampler.model_fields_set or not isinstance(sampler.spacing, str)
-        found += [walk for walk in ([sampler] if given else lengths) if walk not in found]
-    if not found:
+        expanded += [one for one in ([sampler] if given else lengths) if one not in expanded]
+    if not expanded:
         raise ConfigError(
             _SOURCE, [Problem("steps", f"expected 1 to {timesteps}, the trained timesteps; got {_listed(dropped)}")]
         )
-    return found, notes
+    return expanded, notes
 
 
 def _variants(plugin: type[Any]) -> list[Sampler]:
@@ -121,7 +121,7 @@ def _listed(lengths: Sequence[int]) -> str:
 
 
 def parse_sampler(text: str) -> Any:
-    """Return what a config would say for a word: a name, or a mapping of name and options."""
+    """Return the config value of a word: a name, or a mapping of name and options."""
     if text.startswith("{"):
         return parse_yaml(text, _SOURCE)
     parts = list(_parts(text, ":"))
@@ -134,11 +134,11 @@ def parse_sampler(text: str) -> Any:
 
 
 def _parts(text: str, separator: str) -> Iterator[str]:
-    """Yield the parts of a text between separators that stand outside brackets."""
+    """Split a text at the separators outside brackets."""
     depth, start = 0, 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += (character in "([{") - (character in ")]}")
         if character == separator and depth <= 0:
-            yield text[start:place]
-            start = place + 1
+            yield text[start:index]
+            start = index + 1
     yield text[start:]

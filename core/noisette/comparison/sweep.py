@@ -1,4 +1,4 @@
-"""A sweep: one trained model sampled by many samplers at many lengths, and the charts of it."""
+"""A sweep: one trained model sampled by many samplers with several numbers of steps, and its charts."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = ["Sweep", "SweepRequest", "SweepResult", "compare", "read_sweep_reques
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """The walks of one sweep.
+    """The samples that a sweep needs.
 
     Attributes:
-        checkpoint: digest of the model.
-        labels: of the walks, in the order of the table.
-        samples: names of the directories of their images.
+        checkpoint: digest of the checkpoint.
+        labels: labels of the samplers, in the order of the table.
+        samples: names of the directories of their samples.
     """
 
     checkpoint: str
@@ -43,20 +43,20 @@ class SweepRequest:
     samples: list[str]
 
     def write(self, directory: Path) -> None:
-        """Write it beside the directory of the sweep, whole or not at all."""
+        """Write it next to the directory of the sweep, atomically."""
         directory.parent.mkdir(parents=True, exist_ok=True)
         staging = directory.with_name(f".{directory.name}-{os.getpid()}")
         staging.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
         staging.replace(directory.with_name(f"{directory.name}.json"))
 
     def matches(self, report: Report) -> bool:
-        """Return whether a report is the sweep's."""
+        """Return whether a report is that of the sweep."""
         same = set(report.details["samplers"]) == set(self.labels)
         return same and report.protocol["checkpoint"] == self.checkpoint
 
 
 def read_sweep_requests(run: Path) -> Iterator[SweepRequest]:
-    """Yield what the sweeps of a run directory ask for; a file that cannot be read asks for nothing."""
+    """Yield the requests of a run directory; files that cannot be read are skipped."""
     for path in sorted((run / "sweeps").glob("*.json")):
         try:
             yield SweepRequest(**json.loads(path.read_text(encoding="utf-8")))
@@ -72,9 +72,9 @@ class SweepResult:
     """A finished sweep.
 
     Attributes:
-        directory: holds a PNG and an SVG for each chart.
-        report: every walk's numbers, with the floor and noise.
-        charts: the PNG file of each column that has one, in the report's order.
+        directory: holds a PNG and an SVG file of each chart.
+        report: the results of every sampler, with the floor and noise.
+        charts: the PNG file of each chart, by column of the report.
     """
 
     directory: Path
@@ -83,7 +83,7 @@ class SweepResult:
 
     @classmethod
     def open(cls, directory: Path) -> SweepResult | None:
-        """Return the sweep of this directory if it is finished; looks at sizes only."""
+        """Return the sweep of a directory if it is finished, by file sizes only; None otherwise."""
         if not is_complete(directory, KIND):
             return None
         about = read_manifest(directory, KIND).about
@@ -95,14 +95,14 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One trained model, and the walks it is compared in.
+    """A trained model and the samplers that are compared on it.
 
     Attributes:
-        trained: the experiment that the model is of.
+        trained: the experiment of the model.
         checkpoint: the model.
-        experiment: the same experiment with the walks as its samplers, grouped by sampler.
-        root: folder of all results.
-        notes: what a reader must know, such as lengths that were left out.
+        experiment: the same experiment with the compared samplers, grouped by name.
+        root: results directory.
+        notes: remarks for the reader, such as numbers of steps that were left out.
     """
 
     trained: Experiment
@@ -128,12 +128,12 @@ class Sweep:
 
         Args:
             place: a checkpoint's directory, a run's directory, or the YAML file of a trained experiment.
-            samplers: what to compare, as `parse_samplers` takes it; every installed sampler if there are none.
-            steps: lengths of the walks; those beyond the trained steps are left out.
-            count: images of each walk.
-            features, metrics: what to judge by, as a config says it; the experiment's own if not given.
-            overrides: changes of the YAML file's experiment.
-            output: folder of all results; that which the run lies in, and "runs" for a YAML file, if not given.
+            samplers: the samplers, as for `parse_samplers`; every installed one if empty.
+            steps: numbers of sampling steps; those above the trained timesteps are left out.
+            count: number of images of each sampler.
+            features, metrics: as in a config; None and empty take the experiment's.
+            overrides: changes of the experiment in a YAML file.
+            output: results directory; None takes that of the run, or "runs" for a YAML file.
 
         Raises:
             CheckpointError: if there is no trained model.
@@ -157,58 +157,59 @@ class Sweep:
 
     @property
     def run(self) -> Path:
-        """The model's run directory, in which samples, evaluations and sweeps lie."""
+        """The run directory of the model, with its samples, evaluations and sweeps."""
         return self.checkpoint.run
 
     @property
     def directory(self) -> Path:
-        """Where the charts lie or will lie."""
+        """The directory of the charts."""
         return sweep_directory(self.run, self.checkpoint.digest, self.experiment)
 
     @property
     def samplers(self) -> list[Sampler]:
-        """The walks, those with the fewest network calls first: a mistake shows early."""
-        return sorted(self.experiment.sampling.samplers, key=lambda walk: walk.network_calls(walk.steps))
+        """The samplers, those with the fewest network calls first, so that errors show early."""
+        return sorted(self.experiment.sampling.samplers, key=lambda sampler: sampler.network_calls(sampler.steps))
 
     def samples_path(self, sampler: Sampler) -> Path:
-        """Return where a walk's images lie or will lie."""
+        """Return the directory of a sampler's images."""
         return samples_directory(self.run, self.checkpoint.digest, sampler, self.experiment)
 
     def samples_of(self, sampler: Sampler) -> Samples | None:
-        """Return a walk's images if they are drawn."""
+        """Return a sampler's images if they are finished."""
         return Samples.finished(self.samples_path(sampler))
 
     def finished_samples(self) -> list[Samples]:
-        """Return the images of all walks that are drawn, in the order of the table."""
-        found = map(self.samples_of, self.experiment.sampling.samplers)
-        return [drawn for drawn in found if drawn is not None]
+        """Return the finished images of all samplers, in the order of the table."""
+        samples = map(self.samples_of, self.experiment.sampling.samplers)
+        return [finished for finished in samples if finished is not None]
 
     def finished(self) -> SweepResult | None:
-        """Return the finished sweep, or None: there are walks to draw, to judge or to show."""
-        sweep_result, drawn = SweepResult.open(self.directory), self.finished_samples()
-        if sweep_result is None or len(drawn) < len(self.experiment.sampling.samplers):
+        """Return the finished sweep; None if images, results or charts are missing."""
+        result, finished = SweepResult.open(self.directory), self.finished_samples()
+        if result is None or len(finished) < len(self.experiment.sampling.samplers):
             return None
-        evaluation = evaluation_directory(self.run, [samples.identity for samples in drawn], self.experiment)
-        return sweep_result if sweep_result.report.directory.name == evaluation.name else None
+        evaluation = evaluation_directory(self.run, [samples.identity for samples in finished], self.experiment)
+        return result if result.report.directory.name == evaluation.name else None
 
     def write_request(self) -> None:
-        """Write down what is asked for, so that a reader of the directory knows whose the images are.
+        """Write the request file, by which readers of the run assign samples to sweeps.
 
         Raises:
-            DataError: if the images to compare with are not prepared.
+            DataError: if the reference images are not prepared.
         """
         data = data_directory(self.experiment, self.root)
         if Prepared.finished(data) is None:
             raise DataError(
-                f"{data}: the prepared images of {self.experiment.name} are not here, and the comparison needs "
-                f"them; run `noisette prepare CONFIG --output {self.root}` with the config it was trained from"
+                f"{data}: expected the prepared images of {self.experiment.name}; got none; run "
+                f"`noisette prepare CONFIG --output {self.root}` with the config of the training"
             )
         samplers = self.experiment.sampling.samplers
-        labels, samples = [one.label for one in samplers], [self.samples_path(one).name for one in samplers]
+        labels = [sampler.label for sampler in samplers]
+        samples = [self.samples_path(sampler).name for sampler in samplers]
         SweepRequest(self.checkpoint.digest, labels, samples).write(self.directory)
 
     def write_charts(self, report: Report) -> SweepResult:
-        """Draw the charts of the report of all walks.
+        """Draw the charts of the report of all samplers.
 
         Raises:
             StorageError: if they cannot be written.
@@ -230,10 +231,10 @@ class Sweep:
 
 
 def compare(sweep: Sweep, *, events: Events | None = None) -> SweepResult:
-    """Draw, judge and show every walk of a sweep; what is finished is skipped.
+    """Sample with every sampler of a sweep, evaluate them and draw the charts; finished parts are skipped.
 
     Raises:
-        DataError: if the images to compare with are not prepared; else as `sample` and `evaluate`.
+        DataError: if the reference images are not prepared; otherwise as `sample` and `evaluate`.
     """
     from noisette.evaluation import evaluate
     from noisette.sampling import sample
@@ -251,7 +252,7 @@ def compare(sweep: Sweep, *, events: Events | None = None) -> SweepResult:
 def _compatible_samplers(
     trained: Experiment, samplers: Sequence[Sampler], notes: Sequence[str]
 ) -> tuple[list[Sampler], list[str]]:
-    """Return the samplers that this model can be drawn with, and a note for each that it cannot."""
+    """Return the samplers that this model supports, and a note for each other."""
     compatible, all_notes = [], list(notes)
     for sampler in samplers:
         alone = {"sampling.samplers": [sampler.model_copy(update={"steps": 1})]}
@@ -266,7 +267,7 @@ def _compatible_samplers(
 def _trained_experiment(
     place: Path, checkpoint: Checkpoint, overrides: Sequence[str] | Mapping[str, Any]
 ) -> Experiment:
-    """Return the experiment of a YAML file, whose sampling may have changed since, or that of the checkpoint."""
+    """Return the experiment of a YAML file, whose sampling options may be new, or that of the checkpoint."""
     if place.is_file():
         return Experiment.load(place, overrides)
     return Experiment.parse(checkpoint.about["experiment"], str(checkpoint.directory))
