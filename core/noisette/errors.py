@@ -1,4 +1,4 @@
-"""The errors a person can mend. Their text is the whole message: what was expected, what came, where."""
+"""Errors with a complete message for users: where, what was expected, what came, and what to do."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ __all__ = [
 
 
 class NoisetteError(Exception):
-    """Base of all errors that the command shows as one message, without a traceback, with exit code 2."""
+    """Base class of errors that the command line shows as a message without a traceback, with exit code 2."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in a config: where it is, what is wrong with it, and what might have been meant.
+    """One problem of a config.
 
-    `overridden` says that it is not in the file, but in a change of it by ``--set`` or an option of a command.
+    Attributes:
+        path: the option, such as ``training.lr``; "" for the whole.
+        message: what is wrong.
+        hint: what may have been meant; "" for nothing.
+        overridden: whether the value comes from ``--set`` or a command-line option rather than the file.
     """
 
     path: str
@@ -44,7 +48,7 @@ class Problem:
 
 
 class ConfigError(NoisetteError):
-    """A config that cannot be run; carries every problem found, not only the first, and shows up to twenty."""
+    """An invalid config, with all problems; the message shows up to twenty."""
 
     MAX_SHOWN: ClassVar[int] = 20
 
@@ -58,19 +62,19 @@ class ConfigError(NoisetteError):
 
 
 class PluginError(NoisetteError):
-    """A plugin that is missing, broken, ambiguous, or does not keep its contract."""
+    """A plugin that is missing, broken or ambiguous, or violates its contract."""
 
 
 class DataError(NoisetteError):
-    """Images or labels that are missing, damaged, or not what the config says."""
+    """Images or labels that are missing, damaged, or not as the config says."""
 
 
 class DownloadError(DataError):
-    """A file that no host gives now: another time one may."""
+    """A download that failed at all hosts; a later attempt may succeed."""
 
 
 class MixedError(DataError):
-    """Images of one set differ in what the preparation does not settle.
+    """Images of one data set that differ in a property that `preparation` does not set.
 
     Attributes:
         what: "size" or "channels".
@@ -82,11 +86,11 @@ class MixedError(DataError):
 
 
 class StorageError(NoisetteError):
-    """A directory that cannot be written, or whose manifest does not hold."""
+    """A directory that cannot be written, or whose files do not match its manifest."""
 
 
 class OwnedError(StorageError):
-    """A directory that another process is working in."""
+    """A directory that another process uses."""
 
 
 class CheckpointError(StorageError):

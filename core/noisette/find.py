@@ -1,4 +1,4 @@
-"""Finding a trained model by what a person has at hand: a checkpoint, a run, or the config it was trained from."""
+"""Finding a trained model by a checkpoint, a run, or the config of its training."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["find_checkpoint", "finished_checkpoint"]
 def find_checkpoint(
     place: Path | str, root: Path | str = "runs", overrides: Sequence[str] | Mapping[str, Any] = ()
 ) -> Checkpoint:
-    """Return the checkpoint that a path stands for, its hashes verified.
+    """Return the checkpoint of a path, with its hashes verified.
 
     Args:
         place: a checkpoint's directory (``runs/digits-05c58a244e/checkpoints/step-00002000``), a run's directory
-            (its newest checkpoint that is whole), or the YAML file of an experiment whose training is finished.
-        root: folder of all results, where an experiment's run is looked for.
-        overrides: changes of the experiment, as `Experiment.load` takes them; only a YAML file can have some.
+            (its newest complete checkpoint), or the YAML file of an experiment whose training is finished.
+        root: results directory with the runs of experiments.
+        overrides: changes of the experiment in a YAML file, as for `Experiment.load`.
 
     Raises:
-        CheckpointError: if there is none; says what is there instead, and what to do.
-        ConfigError: if the YAML file is not an experiment.
+        CheckpointError: if there is no checkpoint; says what was found instead, and what to do.
+        ConfigError: if the YAML file is not a valid experiment.
     """
     place = Path(place)
     if not place.exists():
@@ -46,12 +46,12 @@ def find_checkpoint(
 
 
 def finished_checkpoint(experiment: Experiment, root: Path | str = "runs", source: str = "") -> Checkpoint:
-    """Return the checkpoint that an experiment's training ended with, its hashes verified.
+    """Return the last checkpoint of a finished training, with its hashes verified.
 
     Args:
-        experiment: what was trained.
-        root: folder of all results.
-        source: what the experiment is called in messages; its name, if this is empty.
+        experiment: the trained experiment.
+        root: results directory.
+        source: name of the experiment in messages; "" takes its own.
 
     Raises:
         CheckpointError: if the training is not finished, or the checkpoint is damaged.

@@ -21,7 +21,7 @@ def format_number(value: float, digits: int = 4) -> str:
 
 
 def format_estimate(value: float, stderr: float | None) -> str:
-    """Return a value to the digits its standard error allows: ``0.0123 ± 0.0008``; a count has none."""
+    """Return a value with the digits that its standard error allows: ``0.0123 ± 0.0008``; a count has no error."""
     if stderr is None or not isfinite(stderr) or stderr <= 0:
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else format_number(value)
     leading = floor(log10(stderr))
@@ -38,7 +38,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_rate(per_second: float, unit: str) -> str:
-    """Return a speed as ``8.1 steps/s``, or ``2.4 s/step`` where it is below one."""
+    """Return a rate as ``8.1 steps/s``, or ``2.4 s/step`` if it is below one."""
     if 0 < per_second < 1:
         return f"{format_number(1 / per_second, 2)} s/{unit.removesuffix('s')}"
     return f"{format_number(per_second, 2)} {unit}/s"

@@ -21,17 +21,17 @@ __all__ = ["choose_grid_columns", "make_grid", "make_sheet", "save_animation", "
 
 
 def choose_grid_columns(classes: int) -> int:
-    """Return how many images a row of a grid holds: one a class where classes take turns, or eight."""
+    """Return the number of columns of a grid: one for each class, or eight without classes or with many."""
     return classes if 0 < classes <= 20 else 8
 
 
 def make_grid(images: NDArray[np.uint8], columns: int = 8, width: int = 512) -> Image.Image:
-    """Lay images out in rows, a pixel apart, each enlarged by a whole factor so that the grid is about `width`.
+    """Arrange images in a grid, each enlarged by a whole factor so that the grid is about `width` pixels wide.
 
     Args:
         images: uint8 (N, C, H, W) with one or three channels, N at least 1.
-        columns: images a row.
-        width: the least width of the grid in pixels, where images are small.
+        columns: number of columns.
+        width: approximate width of the grid in pixels, if the images are small.
     """
     count, channels, high, wide = images.shape
     columns = min(columns, count)
@@ -91,7 +91,7 @@ def save_animation(
 
 _BACKGROUND, _FOREGROUND = 228, 30
 _TEXT_HEIGHT = 16
-"""Height of letters in pixels, legible where a sheet of 1000 pixels is shown at three quarters of its size."""
+"""Text height in pixels, legible if a sheet of 1000 pixels is shown at three quarters of its size."""
 _MIN_TEXT_HEIGHT = 10
 _GAP = 4
 
@@ -106,16 +106,16 @@ def make_sheet(
     titles: Sequence[str] = (),
     width: int = 1000,
 ) -> Image.Image:
-    """Lay out rows of images, each enlarged by a whole factor so that the sheet is about `width` pixels wide.
+    """Arrange rows of images, each enlarged by a whole factor so that the sheet is about `width` pixels wide.
 
     Args:
         images: uint8 (R, K, C, H, W) with one or three channels.
-        columns: what is written above each column, or nothing.
-        rows: what is written before each row, or nothing.
-        group: rows that belong together; there is more room after each such group.
-        title: a line above all.
-        titles: those of other sheets of such images that this one shall be as wide as.
-        width: the width to come near to; images are never made smaller, so that many large ones are wider.
+        columns: captions above the columns, or nothing.
+        rows: captions to the left of the rows, or nothing.
+        group: number of consecutive rows that form a group, followed by a gap.
+        title: a line above the images.
+        titles: titles of other sheets that have the same width as this one.
+        width: approximate width in pixels; images are never reduced, so that large ones need more.
     """
     count, channels, high, wide = images.shape[1:]
     left = max((_width(text) for text in rows), default=0) + _GAP
@@ -148,7 +148,7 @@ def _upscale(image: NDArray[np.uint8], factor: int) -> Image.Image:
 def _write_text(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, max_width: int, *, centred: bool = False
 ) -> None:
-    """Write a line, smaller where there is not the room for it, and cut where that is not enough."""
+    """Write a line in a font that fits `max_width`, or shortened if the smallest font does not."""
     sizes = (size for size in range(_TEXT_HEIGHT, _MIN_TEXT_HEIGHT, -1) if _font(size).getlength(text) <= max_width)
     font = _font(next(sizes, _MIN_TEXT_HEIGHT))
     while len(text) > 2 and font.getlength(text) > max_width:

@@ -1,4 +1,4 @@
-"""Exports that are imported when first used, so that `import noisette` costs nothing."""
+"""Public names that are imported on first use, so that `import noisette` is fast."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["exports"]
 
 
 def exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` of a package whose public names live in the modules of `homes`."""
+    """Return `__getattr__` and `__dir__` of a package; `homes` maps its public names to their modules."""
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(homes[name]), name)
-        setattr(modules[package], name, value)  # the next look needs no call: samplers look at every step
+        setattr(modules[package], name, value)  # later accesses need no call
         return value
 
     def names() -> list[str]:

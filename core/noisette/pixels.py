@@ -1,4 +1,4 @@
-"""Between the bytes of images and the values that networks compute with."""
+"""Conversion between 8-bit images and the values of networks."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Map [-1, 1] to uint8 0 ... 255: rounded to the nearest, clipped outside."""
+    """Map [-1, 1] to uint8 0 ... 255, rounded to the nearest and clipped."""
     return images.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The trained runs in a folder of results: what they are, what differs between them, and their removal."""
+"""The training runs in a results directory: their state, differences and removal."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ State = Literal["finished", "training", "stopped"]
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """One run directory.
+    """A run directory.
 
     Attributes:
-        directory: where it is.
-        experiment: the name of its experiment; that of the directory while there is no checkpoint.
+        directory: its path.
+        experiment: name of its experiment; that of the directory without a checkpoint.
         state: "finished", "training" while a process works in it, or "stopped".
-        step, steps: training steps done, and asked for.
-        differs: the options in which it differs from the other runs of the same name; "" if there are none.
-        bytes: the size of all its files.
-        changed: when its newest checkpoint was written, in local time (ISO 8601); "" without one.
+        step, steps: finished and configured training steps.
+        differs: options in which it differs from other runs of the same name; "" for none.
+        bytes: size of all its files.
+        changed: local time of its newest checkpoint (ISO 8601); "" without one.
     """
 
     directory: Path
@@ -46,23 +46,23 @@ class TrainedRun:
     changed: str
 
     def json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the attributes as JSON values."""
         return {**asdict(self), "directory": str(self.directory)}
 
 
 def trained_runs(root: Path | str = "runs") -> list[TrainedRun]:
-    """Return the runs in a folder of results, by experiment and then by time; from manifests alone.
+    """Return the runs in a results directory, sorted by experiment and time; reads manifests only.
 
     Raises:
-        StorageError: if there is no such folder.
+        StorageError: if there is no such directory.
     """
     root = Path(root)
     if not root.is_dir():
-        raise StorageError(f"{root}: there is no such folder of results")
+        raise StorageError(f"{root}: expected a results directory; got no such directory")
     newest = {run: next(list_checkpoints(run), None) for run in sorted(root.glob("[!.]*")) if _is_run(run)}
-    found = [_describe(run, checkpoint) for run, checkpoint in newest.items()]
-    found.sort(key=lambda run: (run.experiment, run.changed))
-    groups = (list(group) for _, group in groupby(found, key=lambda run: run.experiment))
+    runs = [_describe(run, checkpoint) for run, checkpoint in newest.items()]
+    runs.sort(key=lambda run: (run.experiment, run.changed))
+    groups = (list(group) for _, group in groupby(runs, key=lambda run: run.experiment))
     return [run for group in groups for run in _with_differences(group, newest)]
 
 
@@ -71,16 +71,16 @@ def remove_run(directory: Path) -> None:
 
     Raises:
         OwnedError: if a process works in it.
-        StorageError: if it is no run, or cannot be removed.
+        StorageError: if it is not a run, or cannot be removed.
     """
     if not _is_run(directory):
-        raise StorageError(f"{directory}: expected the directory of a run; it has no checkpoints")
+        raise StorageError(f"{directory}: expected a run directory; got one without checkpoints")
     if _is_busy(directory):
         raise OwnedError(f"{directory}: a process is working in it; wait for it or end it")
-    aside = directory.with_name(f".removed-{directory.name}-{os.getpid()}")
+    renamed = directory.with_name(f".removed-{directory.name}-{os.getpid()}")
     with disk_errors(directory):
-        directory.rename(aside)
-        shutil.rmtree(aside)
+        directory.rename(renamed)
+        shutil.rmtree(renamed)
 
 
 def _is_run(directory: Path) -> bool:
@@ -113,7 +113,7 @@ def _time(directory: Path) -> str:
 
 
 def _with_differences(runs: Sequence[TrainedRun], newest: dict[Path, Checkpoint | None]) -> Iterator[TrainedRun]:
-    """Yield the runs of one name with what differs between those whose plugins are installed."""
+    """Yield the runs of one name with their differences, as far as their plugins are installed."""
     trained = {}
     for run in runs:
         checkpoint = newest[run.directory]

@@ -1,4 +1,4 @@
-"""Files that a config names: where they are, and what is in them, without reading images.
+"""Files that a config names: their paths and fingerprints.
 
 photos/cat.png                                a file
 package:sklearn/datasets/images/china.jpg     a file inside an installed package
@@ -18,33 +18,33 @@ _PACKAGE = "package:"
 
 
 def resolve_source(name: str) -> Path:
-    """Return the path that a name stands for; it may not exist.
+    """Return the path of a name; it may not exist.
 
     Raises:
-        DataError: if a package is named that is not installed.
+        DataError: if the name is of a package that is not installed.
     """
     if not name.startswith(_PACKAGE) or Path(name).exists():
         return Path(name).expanduser()
     package, _, inner = name.removeprefix(_PACKAGE).partition("/")
-    found = find_spec(package) if package.isidentifier() else None
-    if found is None or not found.submodule_search_locations:
-        raise DataError(f"{name}: there is no installed package {package!r}")
-    return Path(found.submodule_search_locations[0]) / inner
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError(f"{name}: expected an installed package; {package!r} is not installed")
+    return Path(spec.submodule_search_locations[0]) / inner
 
 
 def fingerprint(name: str) -> str:
-    """Return a hash of what a name stands for: a file's content, a folder's listing; "" where there is no file."""
+    """Return a hash of a file's content or a directory's listing; "" if it does not exist."""
     try:
         path = resolve_source(name)
         if path.is_dir():
             return _listing(path)
         return sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     except (DataError, OSError):
-        return ""  # whoever reads it says what is wrong
+        return ""  # an error is raised when it is read
 
 
 def _listing(folder: Path) -> str:
-    """Return a hash of names, sizes and times of change: a folder of weights is too large to be read for this."""
+    """Return a hash of names, sizes and modification times, since a directory of weights is large."""
     lines = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         status = path.stat()

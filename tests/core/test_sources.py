@@ -19,7 +19,7 @@ def test_files_are_where_they_are_and_packages_where_they_are_installed(tmp_path
 
 @pytest.mark.parametrize("name", ["package:no_such_package/a.png", "package:../etc/passwd", "package:os.path/a"])
 def test_a_package_that_is_not_there_is_named(name: str) -> None:
-    with pytest.raises(DataError, match="there is no installed package"):
+    with pytest.raises(DataError, match="expected an installed package"):
         resolve_source(name)
 
 

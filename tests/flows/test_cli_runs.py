@@ -57,7 +57,7 @@ def test_a_run_at_work_is_said_to_be_and_is_not_removed(tmp_path: Path) -> None:
 
 def test_what_is_no_run_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
-    with pytest.raises(StorageError, match="expected the directory of a run"):
+    with pytest.raises(StorageError, match="expected a run directory"):
         remove_run(tmp_path / "precious")
     assert (tmp_path / "precious").is_dir()
 

@@ -204,7 +204,7 @@ def _require_same_data(sweeps: Sequence[Sweep]) -> None:
         prepared = Prepared.finished(place)
         if prepared is None:
             raise DataError(
-                f"{place}: expected the prepared images of {sweep.experiment.name}; got none; run `noisette prepare`"
+                f"{place}: expected the prepared images of {sweep.experiment.name}; got none; prepare them"
             )
         data[prepared.digest] = f"{sweep.experiment.name} by {place}"
     if len(data) > 1:

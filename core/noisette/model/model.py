@@ -1,4 +1,4 @@
-"""A trained model: the network of a checkpoint with what is needed to sample from it."""
+"""A trained model: the network of a checkpoint, and the denoiser that samplers call."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _NO_CONDITIONING = Conditioning()
 
 @dataclass(frozen=True)
 class Model:
-    """A network in evaluation mode, with its objective and tables.
+    """A network in evaluation mode with its objective and process.
 
     Attributes:
-        network: on the machine's device.
-        objective: how its output is read.
-        process: the process it was trained on.
+        network: the network, on the machine's device.
+        objective: the objective that it was trained with.
+        process: the process that it was trained on.
         shape: channels, height and width of its images.
-        classes: names of its labels; empty for a network without.
-        machine: where it computes.
-        conditioning: what the network is shown beside x_t.
+        classes: class names; empty for an unconditional network.
+        machine: device and precision.
+        conditioning: the input channels besides x_t.
     """
 
     network: nn.Module
@@ -53,10 +53,16 @@ class Model:
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, *, ema: bool | float = True, machine: Machine | None = None) -> Model:
-        """Load a checkpoint's network; `ema` takes the averaged weights where there are some.
+        """Load the network of a checkpoint.
+
+        Args:
+            checkpoint: the checkpoint.
+            ema: True takes the first averaged weights, if there are any, a number the average of this decay, and
+                False the weights themselves.
+            machine: device and precision; None detects them.
 
         Raises:
-            CheckpointError: if it is damaged, a plugin it needs is missing, or its weights do not fit the network.
+            CheckpointError: if the checkpoint is damaged, one of its plugins is missing, or the weights do not fit.
         """
         machine = machine or Machine.detect()
         checkpoint = checkpoint.verified()
@@ -66,30 +72,30 @@ class Model:
         conditioning = Conditioning.of(about["experiment"]["training"])
         schedule = cast(Schedule, load_plugin(checkpoint, "schedule"))
         objective = cast(Objective, load_plugin(checkpoint, "objective"))
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
+        with torch.random.fork_rng(devices=[]):  # the initial weights are random, and replaced
             backbone = cast(Backbone, load_plugin(checkpoint, "backbone"))
             network = build_network(backbone, objective, shape, len(classes), conditioning)
         load_weights(network, checkpoint.directory / find_weights_file(checkpoint, ema))
-        network = machine.place(network.eval())  # autocast keeps what it casts of weights that require a gradient
+        network = machine.place(network.eval())  # autocast caches casts of weights that require a gradient
         process = schedule.process(about["experiment"]["timesteps"])
         return cls(network, objective, process, shape, classes, machine, conditioning)
 
     def denoiser(self, label: Tensor | None = None, low_res: Tensor | None = None) -> NetworkDenoiser:
-        """Return the denoiser that a sampler calls in one walk.
+        """Return a denoiser for one trajectory, without guidance and clipping.
 
         Args:
             label: classes of the images, (N,) int64, or None.
-            low_res: small images, enlarged to (N, C, H, W), for a network that was trained with them.
+            low_res: for a super-resolution model, low-resolution images enlarged to full size, (N, C, H, W).
 
         Raises:
-            DataError: if the network wants small images, and there are none, or the other way round.
+            DataError: if the network needs `low_res` and it is None, or the other way round.
         """
-        wants = self.conditioning.low_res_size
-        if (low_res is None) != (wants is None):
+        size = self.conditioning.low_res_size
+        if (low_res is None) != (size is None):
             raise DataError(
-                f"the network was trained with small images of {wants} pixels: expected them to enlarge; got none"
+                f"the network was trained with small images of {size} pixels: expected them to enlarge; got none"
                 if low_res is None
-                else "the network was trained without small images (training.low_res_size): it cannot enlarge"
+                else "the network was trained without training.low_res_size: expected no small images; got some"
             )
         return NetworkDenoiser(
             self.network,
@@ -128,10 +134,10 @@ def build_network(
     classes: int,
     conditioning: Conditioning = _NO_CONDITIONING,
 ) -> nn.Module:
-    """Build an untrained network for images of a shape, with the channels that objective and inputs need.
+    """Build an untrained network for images of a shape, with the channels of its objective and conditioning.
 
     Raises:
-        DataError: if the backbone cannot do this shape, or a small image would not be smaller.
+        DataError: if the backbone does not support the shape, or the low-resolution image is not smaller.
     """
     return backbone.build(conditioning.shape(shape), classes, shape[0] * objective.outputs)
 

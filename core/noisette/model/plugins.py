@@ -1,4 +1,4 @@
-"""The plugins that a checkpoint was made with: from the same packages, or a message that says which to install."""
+"""The plugins of a checkpoint, from the packages that provided them at training."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ log = logging.getLogger(__name__)
 
 
 def require_registered(experiment: Experiment) -> None:
-    """Refuse plugins whose names will not find them when the checkpoint is loaded.
+    """Refuse plugins that could not be found by name when the checkpoint is loaded.
 
     Raises:
-        PluginError: naming the class, and what to do.
+        PluginError: if the class of a plugin is not registered.
     """
     for plugin in iter_plugins([experiment.schedule, experiment.objective, experiment.backbone]):
         if all(found.plugin is not type(plugin) for found in registry().found):
             name = type(plugin).__qualname__
             raise PluginError(
-                f"{plugin.kind} {plugin.name!r}: its class {name} is of no installed package. A checkpoint stores "
-                f"the name alone, so the trained network could not be loaded. Call noisette.register({name}) "
-                "before training, and in every program that loads the network"
+                f"{plugin.kind} {plugin.name!r}: expected a class of an installed package; got {name}; as a "
+                f"checkpoint stores only the name, call noisette.register({name}) before training, and in every "
+                "program that loads the network"
             )
 
 
 def load_plugin(checkpoint: Checkpoint, kind: str) -> Plugin:
-    """Make a plugin of the experiment that was trained, from the package that gave it then.
+    """Make a plugin of the trained experiment, from the package that provided it at training.
 
     Raises:
-        CheckpointError: if the package does not give it any more, or not with these options; names the package.
+        CheckpointError: if the package is missing, or does not provide the plugin with these options.
     """
     options: dict[str, Any] = checkpoint.about["experiment"][kind]
     origin = _origin(checkpoint, kind)
@@ -65,11 +65,11 @@ def _origin(checkpoint: Checkpoint, kind: str) -> dict[str, str]:
     for origin in origins:
         if origin["kind"] == kind:
             return origin
-    raise CheckpointError(f"{checkpoint.directory}: expected it to say where its {kind} came from; it does not")
+    raise CheckpointError(f"{checkpoint.directory}: expected the origin of its {kind} in the manifest; got none")
 
 
 def _qualified_name(origin: Mapping[str, str]) -> str:
-    """Return the name that means the plugin of this package, or the bare one if none offered it."""
+    """Return the name of the plugin with its package, or the bare name without a package."""
     package, name = origin["distribution"], origin["name"]
     return name if package == UNKNOWN else f"{package}:{name}"
 
@@ -81,12 +81,12 @@ def _describe_origin(origin: Mapping[str, str]) -> str:
 
 
 def _find_missing(checkpoint: Checkpoint) -> list[dict[str, str]]:
-    """Return the origins of the plugins that are not installed, those inside others too."""
-    there = {(found.plugin.kind, found.plugin.name, found.origin.distribution) for found in registry().found}
+    """Return the origins of plugins that are not installed, nested ones included."""
+    installed = {(found.plugin.kind, found.plugin.name, found.origin.distribution) for found in registry().found}
     wanted = ("kind", "name", "distribution")
-    return [o for o in checkpoint.about["plugins"] if tuple(o[key] for key in wanted) not in there]
+    return [o for o in checkpoint.about["plugins"] if tuple(o[key] for key in wanted) not in installed]
 
 
 def _install_hint(origins: Sequence[Mapping[str, str]]) -> str:
     packages = {f"{o['distribution']}=={o['version']}": None for o in origins if o["distribution"] != UNKNOWN}
-    return f". What it was made with: pip install {' '.join(packages)}" if packages else ""
+    return f"; install the packages of the training: pip install {' '.join(packages)}" if packages else ""

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint: which file has them, how they are loaded, and a copy for inference alone."""
+"""The weights of a checkpoint: their files, loading, and a copy for inference."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
 
 
 def select_weights_file(decays: Sequence[float], ema: bool | float) -> str:
-    """Return which file of a checkpoint has the asked weights.
+    """Return the name of the file with the selected weights.
 
     Args:
-        decays: those that were averaged with; the first one's file is `ema.safetensors`.
-        ema: True for the first average, a number for that of this decay, False for the weights themselves, which
-            also stand in where none were averaged.
+        decays: decays of the averages in the checkpoint; the file of the first one is `ema.safetensors`.
+        ema: True for the first average, or the weights themselves if there is none; a number for the average of
+            this decay; False for the weights themselves.
 
     Raises:
         CheckpointError: if there is no average of this decay.
@@ -41,12 +41,12 @@ def select_weights_file(decays: Sequence[float], ema: bool | float) -> str:
 
 
 def ema_file_name(decay: float, decays: Sequence[float]) -> str:
-    """Return the name of the file of a decay's average in a checkpoint: the first one's has no number."""
+    """Return the file name of an average in a checkpoint; that of the first decay has no number."""
     return "ema.safetensors" if decay == decays[0] else f"ema-{decay}.safetensors"
 
 
 def find_weights_file(checkpoint: Checkpoint, ema: bool | float) -> str:
-    """Return the name of the file that has the asked weights; see `noisette.model.weights.select_weights_file`."""
+    """Return the name of the file with the selected weights; see `select_weights_file`."""
     if "averaged" in checkpoint.about and ema:
         return "ema.safetensors"
     decays_option = checkpoint.about["experiment"]["training"]["ema_decay"]
@@ -58,7 +58,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """Load weights into a network.
 
     Raises:
-        CheckpointError: if names or shapes do not fit.
+        CheckpointError: if names or shapes do not fit the network.
     """
     state = read_tensors(path)
     try:
@@ -69,12 +69,12 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 
 def export_inference_checkpoint(checkpoint: Checkpoint, target: Path) -> Checkpoint:
-    """Write the averaged weights of a checkpoint, or the network's where none were averaged, as a checkpoint.
+    """Write a checkpoint with the averaged weights only, or with the network's if there is no average.
 
-    It draws the same images, and has about a quarter of the bytes. No training can go on from it.
+    It generates the same images and is about a quarter as large; training cannot resume from it.
 
     Args:
-        checkpoint: what is copied.
+        checkpoint: the checkpoint to copy.
         target: a new directory.
 
     Raises:
