@@ -10,21 +10,21 @@ __all__ = ["FigureResult"]
 
 
 class FigureResult(Artifact):
-    """What one item of a config's `images` gave.
+    """A finished figure of a config.
 
     Attributes:
-        directory: holds PNG files, and GIF and WebP where something moves.
-        manifest: hashes; `about` has label, scene, files, notes, seed, seconds, and the checkpoint that drew them.
+        directory: holds PNG files, and GIF and WebP files of animations.
+        manifest: hashes; `about` has label, figure, files, notes, seed, seconds, and the checkpoint if any.
     """
 
     kind = "figures"
 
     @property
     def label(self) -> str:
-        """What they are called."""
+        """The label of the figure."""
         return str(self.about["label"])
 
     @property
     def files(self) -> list[Path]:
-        """The files that tell it all, the one to look at first; the directory may hold single images besides."""
+        """The files of the whole figure, the most important first; single images are not among them."""
         return [self.directory / name for name in self.about["files"]]

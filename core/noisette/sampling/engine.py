@@ -10,18 +10,17 @@ import numpy as np
 from noisette.checkpoint import Checkpoint
 from noisette.code_changes import warn_if_sampler_changed
 from noisette.contracts import Sampler
-from noisette.data import Prepared
 from noisette.events import Events
 from noisette.hooks import Run
 from noisette.images import choose_grid_columns, make_grid, save_png
 from noisette.journal import Journal
-from noisette.layout import data_directory, samples_directory
-from noisette.machine import Machine, use_threads
-from noisette.model.model import Model, labels_for
+from noisette.layout import samples_directory
+from noisette.machine import use_threads
+from noisette.model.model import labels_for
 from noisette.progress import default_events
 from noisette.sampling.resumable_array import ResumableArray
 from noisette.sampling.samples import Samples, timing_conditions
-from noisette.sampling.writer import SampleWriter, describe_samples
+from noisette.sampling.writer import SampleWriter
 from noisette.storage import resumable
 
 if TYPE_CHECKING:
@@ -66,16 +65,12 @@ def sample(
     if done is not None and not again:
         return done
     warn_if_sampler_changed(experiment, checkpoint, sampler, target)
-    model = Model.load(
-        checkpoint, ema=experiment.sampling.ema, machine=Machine.detect(experiment.training.precision)
-    )
-    data = Prepared.finished(data_directory(experiment, Path(root))) if model.conditioning.low_res_size else None
     events = events or default_events()
     run = Run("sample", sampler.label, target, experiment.sampling.num_images, sampler.options())
+    writer = SampleWriter(experiment, checkpoint, sampler, range(run.total), run, events, root)
     with events.stage(run):
         with use_threads(experiment.threads):
-            writer = SampleWriter(experiment, model, sampler, range(run.total), run, events, data)
-            samples = _sample(checkpoint, writer)
+            samples = _sample(writer)
         log_samples(samples, run, events)
     return samples
 
@@ -98,9 +93,9 @@ def write_grid_and_labels(
         np.save(staging / "labels.npy", labels)
 
 
-def _sample(checkpoint: Checkpoint, writer: SampleWriter) -> Samples:
+def _sample(writer: SampleWriter) -> Samples:
     experiment, model, run = writer.experiment, writer.model, writer.run
-    about = describe_samples(experiment, checkpoint, model, writer.sampler)
+    about = writer.describe()
     with resumable(run.directory, "samples", about) as staging:
         array = ResumableArray(staging, (run.total, *model.shape), {**about, "batch": writer.size})
         together = not array.batches

@@ -20,18 +20,17 @@ import numpy as np
 
 from noisette.checkpoint import Checkpoint
 from noisette.contracts import Sampler
-from noisette.data import Prepared
 from noisette.errors import StorageError
 from noisette.events import Events
 from noisette.hooks import Run
-from noisette.layout import data_directory, samples_directory
-from noisette.machine import Machine, use_threads
-from noisette.model.model import Model, labels_for
+from noisette.layout import samples_directory
+from noisette.machine import use_threads
+from noisette.model.model import labels_for
 from noisette.progress import default_events
 from noisette.sampling.engine import log_samples, write_grid_and_labels
 from noisette.sampling.resumable_array import ResumableArray
 from noisette.sampling.samples import Samples, timing_conditions
-from noisette.sampling.writer import BATCH, SampleWriter, describe_samples
+from noisette.sampling.writer import BATCH, SampleWriter
 from noisette.storage import committed, create_array, is_complete, resumable, verify
 
 if TYPE_CHECKING:
@@ -73,15 +72,12 @@ def sample_shard(
     directory = checkpoint.run / "shards" / f"{target.name}-{part.start}-{part.stop}"
     if is_complete(directory, _KIND):
         return directory
-    model = Model.load(
-        checkpoint, ema=experiment.sampling.ema, machine=Machine.detect(experiment.training.precision)
-    )
-    data = Prepared.finished(data_directory(experiment, Path(root))) if model.conditioning.low_res_size else None
     run = Run("sample", sampler.label, directory, len(part), sampler.options())
+    writer = SampleWriter(experiment, checkpoint, sampler, part, run, Events(installed=False), root)
+    model = writer.model
     labels = labels_for(model, experiment.sampling, part)
-    about = {**describe_samples(experiment, checkpoint, model, sampler), "part": [part.start, part.stop]}
+    about = {**writer.describe(), "part": [part.start, part.stop]}
     with use_threads(experiment.threads), resumable(directory, _KIND, about) as staging:
-        writer = SampleWriter(experiment, model, sampler, part, run, Events(installed=False), data)
         array = ResumableArray(staging, (len(part), *model.shape), {**about, "batch": writer.size})
         writer.resume(array)
         array.images.flush()

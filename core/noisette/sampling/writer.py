@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,8 @@ from noisette.diffusion.schedule_checks import find_start_problems
 from noisette.errors import PluginError
 from noisette.events import Events
 from noisette.hooks import Run
+from noisette.layout import data_directory
+from noisette.machine import Machine
 from noisette.model.model import Model, build_denoiser, count_network_calls, labels_for
 from noisette.model.weights import find_weights_file
 from noisette.pixels import to_bytes
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from noisette.config import Experiment
 
-__all__ = ["BATCH", "SampleWriter", "describe_samples"]
+__all__ = ["BATCH", "SampleWriter"]
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +50,14 @@ class SampleWriter:
 
     Args:
         experiment: its `sampling` and `seed` decide the images.
-        model: the trained model.
+        checkpoint: the trained network.
         sampler: the sampler.
         part: indices of the images; the first one is the first of a batch.
         run, events: receive the progress, in images of the part.
-        data: the prepared images, for a super-resolution model.
+        root: results directory with the prepared images, for a super-resolution model.
 
     Attributes:
+        model: the trained model, with the weights and the precision of the experiment.
         calls: network calls for the latest batch.
         max_abs: largest absolute value of the images before they were clipped to [-1, 1].
     """
@@ -61,15 +65,19 @@ class SampleWriter:
     def __init__(
         self,
         experiment: Experiment,
-        model: Model,
+        checkpoint: Checkpoint,
         sampler: Sampler,
         part: range,
         run: Run,
         events: Events,
-        data: Prepared | None,
+        root: Path | str,
     ) -> None:
-        self.experiment, self.model, self.sampler, self.run, self.events = experiment, model, sampler, run, events
-        self.part, self.data, self.calls, self.max_abs = part, data, 0, 0.0
+        self.experiment, self.checkpoint, self.sampler = experiment, checkpoint, sampler
+        self.part, self.run, self.events, self.calls, self.max_abs = part, run, events, 0, 0.0
+        machine = Machine.detect(experiment.training.precision)
+        self.model = model = Model.load(checkpoint, ema=experiment.sampling.ema, machine=machine)
+        enlarges = model.conditioning.low_res_size is not None
+        self.data = Prepared.finished(data_directory(experiment, Path(root))) if enlarges else None
         self.size = experiment.sampling.batch_size or BATCH[model.machine.device.type]
 
     def resume(self, array: ResumableArray) -> None:
@@ -140,6 +148,28 @@ class SampleWriter:
         images: NDArray[np.uint8] = to_bytes(generated).cpu().numpy()
         return images
 
+    def describe(self) -> dict[str, Any]:
+        """Return the description of the images, as JSON values; the network calls are the declared ones."""
+        experiment, checkpoint, model, sampler = self.experiment, self.checkpoint, self.model, self.sampler
+        steps = _timesteps(model, sampler)
+        return {
+            "label": sampler.label,
+            "sampler": sampler.options(),
+            "plugin": registry().origin_of(sampler),
+            "steps": len(steps) - 1,
+            "network_calls": count_network_calls(sampler, model.process),
+            "count": experiment.sampling.num_images,
+            "seed": experiment.seed,
+            "clip": experiment.sampling.clip_x0,
+            "labels": experiment.sampling.labels if model.classes else None,
+            "ema": _ema_used(checkpoint, experiment.sampling.ema),
+            "checkpoint": checkpoint.digest,
+            "step": checkpoint.step,
+            "precision": model.machine.precision,
+            "device": model.machine.device.type,
+            "versions": {"noisette": version("noisette"), "torch": torch.__version__},
+        }
+
     def _build_denoiser(self, batch: range) -> Denoiser:
         model, options = self.model, self.experiment.sampling
         labels, low_res = labels_for(model, options, batch), load_low_res(model, self.data, batch)
@@ -147,30 +177,6 @@ class SampleWriter:
 
     def _count(self, *_: object) -> None:
         self.calls += 1
-
-
-def describe_samples(
-    experiment: Experiment, checkpoint: Checkpoint, model: Model, sampler: Sampler
-) -> dict[str, Any]:
-    """Return the description of a sampler's images, as JSON values; the network calls are the declared ones."""
-    steps = _timesteps(model, sampler)
-    return {
-        "label": sampler.label,
-        "sampler": sampler.options(),
-        "plugin": registry().origin_of(sampler),
-        "steps": len(steps) - 1,
-        "network_calls": count_network_calls(sampler, model.process),
-        "count": experiment.sampling.num_images,
-        "seed": experiment.seed,
-        "clip": experiment.sampling.clip_x0,
-        "labels": experiment.sampling.labels if model.classes else None,
-        "ema": _ema_used(checkpoint, experiment.sampling.ema),
-        "checkpoint": checkpoint.digest,
-        "step": checkpoint.step,
-        "precision": model.machine.precision,
-        "device": model.machine.device.type,
-        "versions": {"noisette": version("noisette"), "torch": torch.__version__},
-    }
 
 
 def _timesteps(model: Model, sampler: Sampler) -> list[int]:
