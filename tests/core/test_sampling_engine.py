@@ -251,7 +251,7 @@ def test_the_first_call_of_the_network_is_not_timed(trained: Checkpoint, monkeyp
     told: list[str] = []
     model = Model.load(trained)
     model.network.register_forward_pre_hook(lambda *_: told.append("call"))
-    monkeypatch.setattr("noisette.sampling.engine.Model.load", lambda *_, **__: model)
+    monkeypatch.setattr("noisette.sampling.writer.Model.load", lambda *_, **__: model)
     clock = time.perf_counter
     monkeypatch.setattr("noisette.sampling.writer.time.perf_counter", lambda: told.append("clock") or clock())
     experiment = tiny("sampling.num_images=3", "sampling.batch_size=3", "seed=0", "sampling.clip_x0=2.5")

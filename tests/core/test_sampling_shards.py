@@ -102,7 +102,7 @@ def test_a_shard_that_was_drawn_is_not_drawn_again(
     order = asked(*place)
     first, second = split_into_parts(order[0], 2)
     drawn = sample_shard(*order[:3], first, order[3])
-    monkeypatch.setattr("noisette.sampling.shards.Model.load", lambda *_, **__: pytest.fail("it draws"))
+    monkeypatch.setattr("noisette.sampling.writer.Model.load", lambda *_, **__: pytest.fail("it draws"))
     assert sample_shard(*order[:3], first, order[3]) == drawn
     with pytest.raises(pytest.fail.Exception):  # the control
         sample_shard(*order[:3], second, order[3])
