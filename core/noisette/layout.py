@@ -1,16 +1,16 @@
-"""Where results lie: every stage has a directory whose name carries a key of all it depends on.
+"""Directories of results: the name of a stage's directory has a key of everything that it depends on.
 
     <root>/data/<dataset>-<key>/                     prepared images
     <root>/<experiment>-<key>/checkpoints/step-N/    training; metrics.jsonl is its journal
     <root>/<experiment>-<key>/samples/<sampler>-<key>/
     <root>/<experiment>-<key>/evaluations/<key>/
-    <root>/<experiment>-<key>/sweeps/<key>/          charts of a comparison of many samplers
+    <root>/<experiment>-<key>/sweeps/<key>/          charts of a comparison of samplers
     <root>/<experiment>-<key>/figures/<name>-<key>/  figures
-    <root>/<show>/figures/<name>-<key>/              those of a config without data
+    <root>/<config>/figures/<name>-<key>/            figures of a config without a dataset
 
-The same experiment finds its finished stages again; another one never overwrites them. A plugin enters a key with
-its options and its code (`noisette.plugins.code`): what an edited plugin makes is new, whoever wrote it. The name
-of an experiment is part of a directory's name and not of the key: a training under another name is found.
+The same experiment finds its finished stages; another one never overwrites them. A key includes the options and the
+code of plugins (`noisette.plugins.code`), so an edited plugin gives new results. The name of an experiment is part
+of a directory's name, not of the key: a training under another name is found.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ COSMETIC = {
     "processes",
     "parallel",
 }
-"""Training options that change what is written and when, but no weight.
+"""Training options that do not affect the weights.
 
-Several processes add the same numbers in another order: a run may go on in more or fewer of them. `images`
-decides `steps`, which is not among these.
+A run may resume with another number of processes; they only sum in another order. `images` determines `steps`,
+which is not one of these.
 """
 
 MONITORING = {"evaluate_every", "evaluate_images", "monitor"}
-"""Training options of evaluations on the way, which decide no weight unless they decide the end (patience)."""
+"""Training options of evaluations, which affect the weights only with `patience`, by ending the training."""
 
 
 def data_directory(experiment: Experiment, root: Path) -> Path:
-    """Return where the experiment's prepared images lie."""
+    """Return the directory of the experiment's prepared images."""
     dataset = experiment.dataset
     key = digest(_identities(dataset), dataset.fingerprint(), experiment.preparation.model_dump(mode="json"))
     return root / "data" / f"{dataset.name}-{key}"
 
 
 def training_directory(experiment: Experiment, root: Path) -> Path:
-    """Return where the experiment is trained, or was trained under another name."""
+    """Return the directory of the experiment's training, possibly under another name."""
     patient = experiment.training.patience is not None
     training = experiment.training.model_dump(mode="json", exclude=COSMETIC if patient else COSMETIC | MONITORING)
     data = data_directory(experiment, root).name
@@ -82,14 +82,14 @@ def training_directory(experiment: Experiment, root: Path) -> Path:
 
 
 def samples_directory(run: Path, checkpoint: str, sampler: Sampler, experiment: Experiment) -> Path:
-    """Return where a sampler's images lie; `checkpoint` is the digest of the checkpoint's manifest."""
+    """Return the directory of a sampler's images; `checkpoint` is the digest of the checkpoint's manifest."""
     sampling = experiment.sampling.model_dump(mode="json", include={"num_images", "clip_x0", "ema", "labels"})
     key = digest(checkpoint, _identities(sampler, *_network_plugins(experiment)), sampling, experiment.seed)
     return run / "samples" / f"{slug(sampler.label)}-{key}"
 
 
 def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) -> Path:
-    """Return where a comparison lies; `samples` are the identities of the samples."""
+    """Return the directory of an evaluation; `samples` are the identities of the samples."""
     evaluation = experiment.evaluation
     plugins = _identities(evaluation)
     others = evaluation.model_dump(mode="json", exclude={"features", "metrics"})
@@ -98,7 +98,7 @@ def evaluation_directory(run: Path, samples: list[str], experiment: Experiment) 
 
 
 def sweep_directory(run: Path, checkpoint: str, experiment: Experiment) -> Path:
-    """Return where the charts of a sweep lie, known before its images are drawn: it asks for the samplers."""
+    """Return the directory of the charts of a sweep; it is known before the images are sampled."""
     samplers = [
         samples_directory(run, checkpoint, sampler, experiment).name for sampler in experiment.sampling.samplers
     ]
@@ -106,14 +106,14 @@ def sweep_directory(run: Path, checkpoint: str, experiment: Experiment) -> Path:
 
 
 def run_directory(config: Experiment | FiguresConfig, root: Path) -> Path:
-    """Return where a config's results lie: where an experiment is trained, or a folder of its own."""
+    """Return the directory of a config's results."""
     return training_directory(config, root) if isinstance(config, Experiment) else root / config.name
 
 
 def figures_directory(run: Path, checkpoint: str, figure: Figure, config: Experiment | FiguresConfig) -> Path:
-    """Return where images of the process lie; `checkpoint` is the digest of the checkpoint's manifest.
+    """Return the directory of a figure; `checkpoint` is the digest of the checkpoint's manifest.
 
-    What the files that they begin at contain is part of the key.
+    The content of the figure's source files is part of the key.
     """
     options = figure.model_dump(mode="json", exclude={"title"})
     sources = [fingerprint(source) for source in figure.sources]
@@ -127,17 +127,17 @@ def figures_directory(run: Path, checkpoint: str, figure: Figure, config: Experi
 
 
 def _network_plugins(experiment: Experiment) -> tuple[Plugin, ...]:
-    """Return the plugins that a trained network is made of."""
+    """Return the plugins of a trained network."""
     return experiment.schedule, experiment.objective, experiment.backbone
 
 
 def _identities(*values: Any) -> list[Any]:
-    """Return what tells the plugins that some values are or hold from all others, their code too."""
+    """Return the identities of the plugins in some values."""
     return [registry().identity_of(plugin) for plugin in iter_plugins(values)]
 
 
 def _find_renamed_runs(root: Path, key: str) -> Iterator[Path]:
-    """Yield the trainings of this key, such as from before an experiment's file was renamed."""
+    """Yield the trainings of this key under any name."""
     yield from sorted(root.glob(f"[!.]*-{key}"))
 
 

@@ -1,4 +1,4 @@
-"""What the machine at hand does fast: device, precision and memory format."""
+"""Device, precision and memory format of this machine."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how networks compute.
+    """How networks compute on this machine.
 
     Attributes:
         device: the first CUDA device or the CPU; see `device_type`.
         autocast: dtype of convolutions and matrix products, or None for float32.
-        channels_last: whether images lie in memory with their channels together.
+        channels_last: whether images have the channels-last memory format.
     """
 
     device: torch.device
@@ -39,11 +39,11 @@ class Machine:
 
     @classmethod
     def detect(cls, precision: Precision = "auto") -> Machine:
-        """Choose for this machine; `auto` takes bf16 where the hardware multiplies it, float32 elsewhere.
+        """Choose for this machine; `auto` is bf16 where the hardware multiplies it, else float32.
 
         For a single image bf16 takes 0.98 to 1.06 of float32's time (docs/benchmarks.md), so the choice does not
-        hang on the batch, and images do not either. On a CPU channels lie together in float32 too: a step takes
-        0.9 of the time, a network call 0.8 to 0.9.
+        depend on the batch size, and neither do the images. On a CPU the memory format is channels-last in float32
+        too: a training step takes 0.9 of the time, a network call 0.8 to 0.9.
 
         Raises:
             NoisetteError: as `device_type`.
@@ -56,7 +56,7 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """What the device calls itself."""
+        """The name of the device."""
         return torch.cuda.get_device_name() if self.device.type == "cuda" else processor_name()
 
     @property
@@ -65,31 +65,31 @@ class Machine:
         return "fp32" if self.autocast is None else "bf16"
 
     def place(self, network: nn.Module) -> nn.Module:
-        """Move a network to the device, in the memory format."""
+        """Move a network to the device and the memory format."""
         network = network.to(self.device)
         return network.to(memory_format=torch.channels_last) if self.channels_last else network
 
 
 def device_type() -> Literal["cpu", "cuda"]:
-    """Return where networks compute: what the environment's NOISETTE_DEVICE says, or a GPU if there is one.
+    """Return the device type: that of the environment variable NOISETTE_DEVICE, else a GPU if there is one.
 
     Raises:
-        NoisetteError: if it says something else than "cpu" or "cuda", or there is no GPU that PyTorch can use.
+        NoisetteError: if NOISETTE_DEVICE is neither "cpu" nor "cuda", or PyTorch finds no GPU for "cuda".
     """
     requested, has_gpu = os.environ.get("NOISETTE_DEVICE", ""), torch.cuda.is_available()
     if requested not in ("", "cpu", "cuda"):
         raise NoisetteError(f"NOISETTE_DEVICE: expected cpu or cuda; got {requested!r}")
     if requested == "cuda" and not has_gpu:
-        raise NoisetteError("NOISETTE_DEVICE=cuda: PyTorch finds no GPU here that it can use; try cpu")
+        raise NoisetteError("NOISETTE_DEVICE=cuda: PyTorch finds no usable GPU; try cpu")
     return cast(Literal["cpu", "cuda"], requested) if requested else "cuda" if has_gpu else "cpu"
 
 
 @contextmanager
 def use_threads(count: int | None) -> Iterator[None]:
-    """Compute with so many CPU threads inside the block; None leaves torch's choice.
+    """Set the number of CPU threads in the block; None keeps torch's choice.
 
-    Threads wait for one another after every operation. Where another program holds a core, a tiny network on two
-    threads can take fifty times as long as on one.
+    Threads synchronize after every operation. If another program uses a core, a tiny network can take fifty times
+    as long on two threads as on one.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
@@ -106,7 +106,7 @@ def _has_fast_bf16(device: torch.device) -> bool:
 
 
 def processor_name() -> str:
-    """Return what the machine calls its processor."""
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else []
     return str(names[0]) if names else platform.processor() or platform.machine()
@@ -118,10 +118,10 @@ _MIB = 1 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep what is freed; return whether it does.
+    """Let the C library keep freed memory; return whether it does.
 
-    Nothing is changed where the library is not glibc, or where the environment already says how it shall allocate
-    (`GLIBC_TUNABLES` with malloc, `MALLOC_TRIM_THRESHOLD_` and its like).
+    Nothing changes if the library is not glibc, or the environment configures its allocator (`GLIBC_TUNABLES` with
+    malloc, `MALLOC_TRIM_THRESHOLD_` and similar).
     """
     if not sys.platform.startswith("linux") or _is_configured():
         return False

@@ -1,4 +1,4 @@
-"""Progress of the stages in lines, for a log, a pipe or a notebook; and who listens to an engine by default."""
+"""Progress of the stages as lines, for a log, a pipe or a notebook; and the default listeners."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["STATUS_TEXTS", "LineProgress", "StageProgress", "default_events"]
 
 log = logging.getLogger(__name__)
 
-STATUS_TEXTS: dict[Status, str] = {"finished": "done", "stopped": "stopped, state saved", "failed": "failed"}
-"""What is said of a stage that ended."""
+STATUS_TEXTS: dict[Status, str] = {"finished": "done", "stopped": "stopped", "failed": "failed"}
+"""Texts for the statuses."""
 
 
 class LineProgress:
-    """Writes a line when a stage starts and ends, and one every few seconds between.
+    """Writes a line when a stage starts and ends, and one every few seconds in between.
 
     Args:
-        write: takes one line.
-        every: seconds between two lines.
+        write: called with each line.
+        every: seconds between lines.
     """
 
     def __init__(self, write: Callable[[str], None], every: float = 15.0) -> None:
@@ -37,7 +37,7 @@ class LineProgress:
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
-        """Say that a stage starts."""
+        """Write that a stage starts."""
         self._progress, self._written, self._was_active = StageProgress(run), time.monotonic(), False
         self._write(f"{self._progress.title}: started")
 
@@ -52,7 +52,7 @@ class LineProgress:
 
     @hookimpl
     def on_activity(self, activity: str) -> None:
-        """Write a line for the first activity of a stage, which may last, and if the last line is old enough."""
+        """Write a line for the first activity of a stage, or if the last line is old enough."""
         if self._progress is None:
             return
         self._progress.begin(activity)
@@ -60,30 +60,29 @@ class LineProgress:
             self._was_active = True
             self._write_facts(self._progress)
 
-    def _write_facts(self, pace: StageProgress) -> None:
+    def _write_facts(self, progress: StageProgress) -> None:
         self._written = time.monotonic()
-        self._write(f"{pace.title}: {', '.join(pace.facts)}")
+        self._write(f"{progress.title}: {', '.join(progress.facts)}")
 
     @hookimpl
     def on_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Note the loss."""
+        """Update the loss."""
         if self._progress is not None:
             self._progress.measure(metrics)
 
     @hookimpl
     def on_run_end(self, status: Status) -> None:
-        """Say how a stage ended."""
+        """Write how a stage ended."""
         if self._progress is not None:
-            took = format_duration(self._progress.elapsed)
-            self._write(f"{self._progress.title}: {STATUS_TEXTS[status]}, {self._progress.done} in {took}")
+            duration = format_duration(self._progress.elapsed)
+            self._write(f"{self._progress.title}: {STATUS_TEXTS[status]}, {self._progress.done} in {duration}")
 
 
 def default_events() -> Events:
-    """Return the events of an engine that was given none: installed listeners, and progress in lines.
+    """Return the default events of an engine: installed listeners, and progress as lines.
 
-    The lines go to the logger ``noisette.progress`` at level INFO. Where that level is off, because nobody has
-    configured logging, and a person is watching (a terminal or a notebook), they go to standard error. Events of
-    one's own, such as an empty `Events()`, show no progress.
+    The lines go to the logger ``noisette.progress`` at level INFO. If logging is not configured, they go to
+    standard error in a terminal or a notebook. Pass `Events()` to an engine to show no progress.
     """
     return Events([LineProgress(_write_line)])
 
@@ -99,16 +98,16 @@ def _is_interactive() -> bool:
     return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 
-_HALF_LIFE = 10.0  # seconds after which an old speed counts half
-_BUSY_LOAD = 1.5  # processes that want a core, for each core: more are not all ours
+_HALF_LIFE = 10.0  # seconds after which the weight of a speed halves
+_BUSY_LOAD = 1.5  # load per core above which other programs use the machine
 
 
 class StageProgress:
-    """How fast a stage goes. A resumed stage is timed from where it started this time.
+    """The progress of a stage. A resumed stage is timed from its last start.
 
     Args:
         run: the stage.
-        clock: seconds that never go back.
+        clock: a monotonic clock in seconds.
     """
 
     def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
@@ -124,7 +123,7 @@ class StageProgress:
         self._loss: float | None = None
 
     def update(self, step: int) -> None:
-        """Take in that `step` is done."""
+        """Update the last finished step."""
         now = self._clock()
         if self._first_step is None:
             self._first_step, self._last_time = step, now
@@ -136,45 +135,45 @@ class StageProgress:
         self.step, self.activity = step, ""
 
     def begin(self, activity: str) -> None:
-        """Take in what is done from now on that no step counts; until the next step no speed is claimed."""
+        """Set the current activity; the speed is unknown until the next step."""
         self.activity = activity
 
     def measure(self, metrics: Mapping[str, float]) -> None:
-        """Take in what was measured; a loss counts for a third against the ones before."""
+        """Update the loss, an average in which a new value has weight 1/3."""
         if "loss" in metrics:
             before = metrics["loss"] if self._loss is None else self._loss
             self._loss = before + (metrics["loss"] - before) / 3
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the stage started this time."""
+        """Seconds since the stage started."""
         return self._clock() - self._start_time
 
     @property
     def speed(self) -> str:
-        """The speed, or nothing before there is one, and while nothing is counted."""
+        """The speed; empty if it is unknown."""
         return format_rate(self._speed, self.unit) if self._speed and not self._is_uncounted else ""
 
     @property
     def loss(self) -> str:
-        """The smoothed loss, or nothing for a stage without one."""
+        """The average loss; empty for a stage without one."""
         return "" if self._loss is None else f"loss {format_number(self._loss, 3)}"
 
     @property
     def time_left(self) -> str:
-        """The time left, or nothing while it cannot be told."""
+        """The remaining time; empty if it is unknown."""
         if not self._speed or not self.run.total or self._is_uncounted:
             return ""
         return f"{format_duration((self.run.total - self.step) / self._speed)} left"
 
     @property
     def _is_uncounted(self) -> bool:
-        """Whether what goes on is no step: something else, or what follows the last one."""
+        """Whether the stage is in an activity that steps do not count, or behind the last step."""
         return bool(self.activity) or 0 < self.run.total <= self.step
 
     @property
     def load_note(self) -> str:
-        """Other work on this machine that slows the stage; nothing if there is little."""
+        """A note on the load of the machine; empty if it is low."""
         cores, load = os.cpu_count() or 1, os.getloadavg()[0]
         return (
             f"machine busy (load {load:.0f} on {cores} core{'s' * (cores > 1)})"
@@ -184,12 +183,12 @@ class StageProgress:
 
     @property
     def done(self) -> str:
-        """How much is done, in the stage's unit."""
+        """The number of finished steps or images."""
         total = f"/{self.run.total}" if self.run.total else ""
         return f"{self.step}{total} {self.unit}"
 
     @property
     def facts(self) -> list[str]:
-        """All that is known: how much is done, loss, speed, time left, activity, load."""
+        """Done, loss, speed, time left, activity and load, where known."""
         facts = (self.done, self.loss, self.speed, self.time_left, self.activity, self.load_note)
         return [fact for fact in facts if fact]

@@ -159,7 +159,7 @@ def test_a_longer_run_under_another_name_goes_on_behind_a_shorter_one(
 ) -> None:
     with caplog.at_level(logging.INFO, "noisette"):
         longer = train(tiny("name=renamed", "training.steps=14"), root)
-    assert f"training goes on at step 12 of 14, behind {trained.directory}" in caplog.messages
+    assert f"training resumes at step 12 of 14, from {trained.directory}" in caplog.messages
     assert longer.run.name.startswith("renamed-")
 
 
@@ -194,7 +194,7 @@ def test_a_training_made_again_begins_at_step_0_beside_a_shorter_one(
     train(longer, root)
     with caplog.at_level(logging.INFO, "noisette"):
         train(longer, root, again=True)
-    assert "training begins at step 0, as was asked for" in caplog.messages
+    assert "training starts at step 0, as requested" in caplog.messages
 
 
 def test_old_samples_stay_if_making_them_again_fails(root: Path, trained: Checkpoint, monkeypatch) -> None:
@@ -207,7 +207,7 @@ def test_old_samples_stay_if_making_them_again_fails(root: Path, trained: Checkp
 
 
 def test_an_imported_network_cannot_be_trained_again(root: Path) -> None:
-    with pytest.raises(CheckpointError, match="was imported, not trained: import it again"):
+    with pytest.raises(CheckpointError, match="is imported, not trained; import it again"):
         train(tiny("training.steps=0"), root, again=True)
 
 

@@ -336,12 +336,12 @@ GUIDED = {"name": "ddim", "guidance_scale": 2.5}
         (
             {"training": LABELS, "sampling": {"samplers": [{**GUIDED, "guidance_interval": [3000, 1000]}]}},
             "sampling.samplers.0.guidance_interval",
-            "expected steps within 0 to 999; got 3000 to 1000",
+            "expected timesteps within 0 to 999; got 3000 to 1000",
         ),
         (
             {"training": {"ema_decay": None}, "sampling": {"ema": 0.99}},
             "sampling.ema",
-            "expected a decay of training.ema_decay, which keeps none; got 0.99",
+            "expected a decay of training.ema_decay, which is null; got 0.99",
         ),
     ],
 )

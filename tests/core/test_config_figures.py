@@ -106,19 +106,25 @@ def test_what_is_taken_is_taken_again_and_by_the_schema(base: dict[str, Any], im
         ({**EXPERIMENT, "figures": ["upscale"]}, "figures.0: needs training.low_res_size"),
         (
             {**EXPERIMENT, "training": {"low_res_size": 4}, "figures": ["denoise"]},
-            "figures.0: is not for networks that enlarge",
+            "figures.0: does not support super-resolution networks",
         ),
-        ({**EXPERIMENT, "figures": ["denoise", "denoise"]}, "figures.1.title: expected one that differs"),
+        (
+            {**EXPERIMENT, "figures": ["denoise", "denoise"]},
+            "figures.1.title: expected a unique title; got denoise twice",
+        ),
         (
             {**EXPERIMENT, "figures": [{"name": "denoise", "title": "../x"}]},
             "figures.0.title: expected text that",
         ),
         (
             {**EXPERIMENT, "figures": [{"name": "forward", "images": ["generated:1"]}]},
-            "figures.0.images: expected files",
+            "figures.0.images: expected image files",
         ),
-        ({**SHOW, "figures": ["denoise"]}, "figures.0: denoise needs a trained network: name a dataset"),
-        ({**SHOW, "figures": ["forward"]}, "figures.0: test:0 is of a data set: name one, or an image file"),
+        ({**SHOW, "figures": ["denoise"]}, "figures.0: denoise needs a trained network: set `dataset`"),
+        (
+            {**SHOW, "figures": ["forward"]},
+            "figures.0: test:0 is an image of a dataset: set `dataset`",
+        ),
         ({**SHOW, "figures": []}, "figures: expected at least one; got none"),
         ({**SHOW, "figures": [PROMPTS], "training": {"steps": 3}}, "training: unknown key"),
         ({**SHOW, "figures": [{"name": "text-to-image", "pipeline": "x"}]}, "figures.0.prompts: is required"),

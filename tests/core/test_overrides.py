@@ -84,9 +84,9 @@ def test_a_mapping_of_paths_is_taken_as_it_is() -> None:
     ("override", "message"),
     [
         ("training.steps", "expected PATH=VALUE, such as training.steps=500"),
-        ("=5", "a word of it is empty"),
-        ("training..steps=5", "a word of it is empty"),
-        ("training.=5", "a word of it is empty"),
+        ("=5", "got an empty key in it"),
+        ("training..steps=5", "got an empty key in it"),
+        ("training.=5", "got an empty key in it"),
         ("sampling.samplers.2.steps=5", "expected an index from 0 to 1; got '2'"),
         ("sampling.samplers.-1.steps=5", "expected an index from 0 to 1; got '-1'"),
         ("sampling.samplers.²=5", "expected an index from 0 to 1; got '²'"),

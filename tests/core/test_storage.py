@@ -309,7 +309,7 @@ def test_a_changed_word_about_the_content_is_found(target: Path) -> None:
         read_manifest(target, "samples")
     content["about"]["step"] = 5
     (target / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(StorageError, match="it is spelt in another way"):
+    with pytest.raises(StorageError, match="it is not in canonical form"):
         read_manifest(target, "samples")
     (target / MANIFEST).write_text(json.dumps(content, indent=1))
     assert read_manifest(target, "samples").about == ABOUT

@@ -64,6 +64,6 @@ def test_what_is_damaged_is_left_and_said(root: Path, caplog: pytest.LogCaptureF
     broken = next(shorter.run.glob("snapshots/step-00000004/*.safetensors"))
     broken.write_bytes(broken.read_bytes()[:-1])
     longer = train(of(16), root)
-    assert f"not taken over: {broken}" in caplog.text
+    assert f"not copied: {broken}" in caplog.text
     taken = {path.name for path in (longer.run / "snapshots").glob("step-*")}
     assert taken == {f"step-{step:08d}" for step in (8, 12, 16)}

@@ -53,7 +53,7 @@ def test_a_batch_that_is_too_large_is_taken_in_parts(
         came = load_file(train(tiny("training.steps=3"), tmp_path).directory / "network.safetensors")
     assert cramped.sizes == [8, 4, *[2] * 12]  # it does not try again what did not fit
     assert all(torch.equal(expected[name], came[name]) for name in expected)
-    assert "it is taken in 4 (training.microbatches=4 says so" in caplog.text
+    assert "using 4 (set training.microbatches=4" in caplog.text
 
 
 def test_what_does_not_fit_at_all_and_other_errors_are_told(
@@ -63,7 +63,7 @@ def test_what_does_not_fit_at_all_and_other_errors_are_told(
     write_prepared(tmp_path, experiment)
     cramped = Cramped(0)
     monkeypatch.setattr(UNetNetwork, "forward", lambda *arguments: cramped(*arguments))
-    with pytest.raises(DataError, match="one image at a time is too much for the memory"):
+    with pytest.raises(DataError, match="a single image does not fit into memory"):
         train(experiment, tmp_path)
     assert cramped.sizes == [8, 4, 2, 1]
     with pytest.raises(RuntimeError, match="shapes"):

@@ -19,7 +19,7 @@ TOO_LARGE = (
 def test_a_network_beyond_any_memory_is_one_message(tmp_path: Path, backbone: str) -> None:
     experiment = tiny(f"backbone={backbone}")
     write_prepared(tmp_path, experiment)
-    with pytest.raises(DataError, match="takes more memory than there is: choose a smaller backbone"):
+    with pytest.raises(DataError, match="does not fit into memory: choose a smaller backbone"):
         train(experiment, tmp_path)
 
 

@@ -141,7 +141,7 @@ def test_labels_that_the_images_have_not_are_not_passed_over(tmp_path: Path) -> 
     experiment = tiny(f"dataset={{name: image-folder, path: {folder}}}", "training.class_conditional=true")
     prepare(experiment, tmp_path)
     with pytest.raises(
-        DataError, match=r"training\.class_conditional: expected a data set with classes; image-folder has none"
+        DataError, match=r"training\.class_conditional: expected a dataset with classes; image-folder has none"
     ):
         train(experiment, tmp_path)
     assert train(tiny(f"dataset={{name: image-folder, path: {folder}}}"), tmp_path).step == 12

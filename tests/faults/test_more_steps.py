@@ -66,7 +66,7 @@ def test_more_steps_go_on_where_fewer_ended(
         straight, _ = trained(other, "training.steps=24", *options)
         same += extended == straight
         went_on += begun == 16
-        assert f"training goes on at step 16 of 24, behind {short}" in told()
+        assert f"training resumes at step 16 of 24, from {short}" in told()
         assert find_finished_checkpoint(training_directory(training("training.steps=16", *options), root), 16), (
             "it stays"
         )
@@ -108,7 +108,7 @@ def test_another_course_begins_anew_beside_the_first_and_says_why(
     changes = dict(list(CHANGES.items())[: times(2, len(CHANGES))])
     for change, path in changes.items():
         _, begun = trained(root, "training.steps=4", change)
-        said = next(line for line in told().splitlines() if "begins at step 0" in line and path in line)
+        said = next(line for line in told().splitlines() if "starts at step 0" in line and path in line)
         right += begun == 0 and str(root) in said
         shutil.rmtree(training_directory(training("training.steps=4", change), root))
     _, begun = trained(root, "training.steps=6", "training.lr_schedule=cosine")

@@ -147,7 +147,7 @@ def test_a_bar_says_what_is_computed() -> None:
     assert bars.progress.tasks[-1].fields["facts"] == "0/3 steps  computing kid"
 
 
-@pytest.mark.parametrize(("status", "word"), [("stopped", "state saved"), ("failed", "failed")])
+@pytest.mark.parametrize(("status", "word"), [("stopped", "stopped"), ("failed", "failed")])
 def test_a_stage_that_did_not_finish_says_so(status: str, word: str) -> None:
     lines: list[str] = []
     tell(Events([LineProgress(lines.append)], installed=False), status)

@@ -1,4 +1,4 @@
-"""What every config is: a YAML file with a name and a seed."""
+"""Base of configs: a YAML file with a name and a seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from noisette.errors import ConfigError
 __all__ = ["Decay", "Document", "Section", "mark_overridden", "plugin_default", "read_document", "section_defaults"]
 
 Decay = Annotated[float, Field(gt=0, lt=1)]
-"""Decay of a running average."""
+"""Decay of an exponential moving average."""
 
 
 class Section(BaseModel):
@@ -28,25 +28,25 @@ class Section(BaseModel):
 
 
 def plugin_default(default: Any) -> Any:
-    """Return a default that names plugins; pydantic makes them of it, as of a name in a config."""
+    """Return the default; pydantic makes plugins of its names. For type checkers, which expect the plugins."""
     return default
 
 
 def section_defaults() -> Any:
-    """Return no keys: pydantic validates them into the section's defaults, and collects their problems."""
+    """Return an empty mapping, which pydantic validates as a section of a config."""
     return {}
 
 
 class Document(Section):
     """Base of configs."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names its folder and its runs")
-    seed: NonNegativeInt = Field(0, description="seed of everything random")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="name of its folder and runs")
+    seed: NonNegativeInt = Field(0, description="seed of all random numbers")
     threads: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="CPU threads; 1 is best for tiny networks beside other work; null takes a thread a core",
+        description="CPU threads; 1 is best for tiny networks on a busy machine; null uses one per core",
     )
 
     @classmethod
@@ -58,14 +58,14 @@ class Document(Section):
             overrides: changes such as ``"training.steps=500"``, or a mapping of paths to values.
 
         Raises:
-            ConfigError: with every problem: unknown keys, impossible values, missing plugins.
+            ConfigError: with all problems: unknown keys, invalid values, missing plugins.
         """
         with mark_overridden(overrides):
             return cls.parse(read_document(path, overrides), str(path))
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], source: str = "config") -> Self:
-        """Make a config from a dictionary; `source` names it in messages.
+        """Make a config from a dictionary; `source` is its name in messages.
 
         Raises:
             ConfigError: as `load`.
@@ -76,15 +76,15 @@ class Document(Section):
             raise ConfigError(source, to_problems(error, cls)) from None
 
     def options(self) -> dict[str, Any]:
-        """Return the config as JSON values, every default spelt out; `parse` makes it again."""
+        """Return the config with all defaults as JSON values, which `parse` accepts."""
         return self.model_dump(mode="json")
 
 
 def read_document(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
-    """Read a YAML file, named after itself where it does not say its name, with overrides applied.
+    """Read a YAML file and apply overrides; the default name is the file's.
 
     Raises:
-        ConfigError: if it cannot be read, or an override has no place.
+        ConfigError: if it cannot be read, or an override cannot be applied.
     """
     config = {"name": Path(path).stem, **read_yaml(Path(path))}
     return apply_overrides(config, overrides)
@@ -92,10 +92,10 @@ def read_document(path: Path | str, overrides: Sequence[str] | Mapping[str, Any]
 
 @contextmanager
 def mark_overridden(overrides: Sequence[str] | Mapping[str, Any]) -> Iterator[None]:
-    """Mark the problems of a config that come from its overrides, not from its file.
+    """Mark the problems of a `ConfigError` of the block that are about overridden keys.
 
     Raises:
-        ConfigError: that of the block.
+        ConfigError: the same error, with marked problems.
     """
     try:
         yield
@@ -104,5 +104,5 @@ def mark_overridden(overrides: Sequence[str] | Mapping[str, Any]) -> Iterator[No
             overrides if isinstance(overrides, Mapping) else [text.partition("=")[0].strip() for text in overrides]
         )
         starts = tuple(f"{path}." for path in texts)
-        problems = [replace(one, overridden=f"{one.path}.".startswith(starts)) for one in error.problems]
+        problems = [replace(item, overridden=f"{item.path}.".startswith(starts)) for item in error.problems]
         raise ConfigError(error.source, problems) from None

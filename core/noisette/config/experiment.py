@@ -1,10 +1,10 @@
-"""The experiment: everything that decides a result, from the data to the metrics."""
+"""The experiment: every option that determines a result, from the dataset to the metrics."""
 
 from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from noisette.config.consistency import cap_steps, check_sampling, explain_missing_signal, problems_of_figures
+from noisette.config.consistency import cap_steps, check_figures, check_sampling, explain_missing_signal
 from noisette.config.document import Document, plugin_default, section_defaults
 from noisette.config.figures import Figure, FigureRef
 from noisette.config.problems import nest_problems
@@ -17,27 +17,25 @@ __all__ = ["Experiment"]
 
 
 class Experiment(Document):
-    """One experiment. Two equal experiments give the same images on the same machine."""
+    """An experiment. Equal experiments give the same images on the same machine."""
 
     dataset: DatasetRef
     preparation: Preparation = Field(default_factory=section_defaults)
     schedule: ScheduleRef = Field(plugin_default("linear"), description="noise schedule")
-    timesteps: int = Field(1000, ge=1, le=100_000, description="T, the steps of the forward process")
+    timesteps: int = Field(1000, ge=1, le=100_000, description="T, the timesteps of the forward process")
     objective: ObjectiveRef = Field(plugin_default("eps"), description="what the network predicts")
     backbone: BackboneRef = Field(plugin_default("small"), description="the network")
     training: Training = Field(default_factory=section_defaults)
     sampling: Sampling = Field(default_factory=section_defaults)
     evaluation: Evaluation = Field(default_factory=section_defaults)
-    figures: tuple[FigureRef, ...] = Field(
-        (), description="figures to make, with the trained network where they need one"
-    )
+    figures: tuple[FigureRef, ...] = Field((), description="figures to make")
 
     @field_validator("timesteps")
     @classmethod
     def _check_timesteps(cls, timesteps: int, info: ValidationInfo) -> int:
         length = info.data["schedule"].length if "schedule" in info.data else None
         if length not in (None, timesteps):
-            raise ValueError(f"expected {length}, for which the schedule was made; got {timesteps}")
+            raise ValueError(f"expected {length}, the length of the schedule; got {timesteps}")
         return timesteps
 
     @field_validator("objective")
@@ -63,7 +61,7 @@ class Experiment(Document):
     @field_validator("figures")
     @classmethod
     def _check_figures(cls, figures: tuple[Figure, ...], info: ValidationInfo) -> tuple[Figure, ...]:
-        problems = problems_of_figures(figures, info.data)
+        problems = check_figures(figures, info.data)
         if problems:
             raise nest_problems(problems)
         return figures

@@ -1,10 +1,10 @@
-"""What the section `figures` lists, each figure with its options.
+"""The section `figures`: a list of figures with their options.
 
     figures:
-      - denoise                                        # by its name alone, or with options:
+      - denoise                                        # the name alone, or with options:
       - {name: classes, guidance_scale: [1, 1.5, 3], rows: 4}
 
-They decide no weight and no number of a comparison: an experiment is the same with and without them.
+Figures do not affect training or evaluation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 Timesteps = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[PositiveInt, Field(description="how many ways to complete the image")]
+Count = Annotated[PositiveInt, Field(description="number of completions")]
 
 _IMAGE_SOURCE = (
     "a file; package:sklearn/datasets/images/china.jpg, a file inside an installed package; test:3 or train:3, a "
@@ -44,10 +44,10 @@ _IMAGE_SOURCE = (
 
 
 class Figure(Section):
-    """Base of what can be listed.
+    """Base of figures.
 
     Class attributes:
-        needs_model: whether a trained network draws it.
+        needs_model: whether it needs a trained network.
     """
 
     needs_model: ClassVar[bool] = True
@@ -56,22 +56,22 @@ class Figure(Section):
     title: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._=,+-]{0,63}$",
-        description="what its files are called; null: its name",
+        description="name of its files; null: the name of the figure",
     )
 
     @property
     def label(self) -> str:
-        """What its files are called."""
+        """The name of its files."""
         return self.title or self.name
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The images, files and folders that it begins at."""
+        """The images, files and folders that it reads."""
         return ()
 
 
 class Forward(Figure):
-    """Images drowning in noise, a row a schedule; it needs no network and no training."""
+    """Images at several timesteps of the forward process, a row for each schedule; it needs no training."""
 
     needs_model: ClassVar[bool] = False
 
@@ -80,11 +80,11 @@ class Forward(Figure):
         ("test:0",), description=f"each {_IMAGE_SOURCE}"
     )
     schedules: tuple[ScheduleRef, ...] | None = Field(
-        None, description="null: the experiment's, or without one every installed schedule that needs no options"
+        None, description="null: the experiment's, or else every installed schedule that needs no options"
     )
     num_timesteps: PositiveInt | None = Field(None, description="T; null: the experiment's, or 1000")
-    timesteps: Timesteps | None = Field(None, description="timesteps to show; null spreads ten over the process")
-    size: PositiveInt | None = Field(None, description="height and width that images are fitted to")
+    timesteps: Timesteps | None = Field(None, description="timesteps to show; null: ten, evenly spaced")
+    size: PositiveInt | None = Field(None, description="height and width of the images in pixels")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -93,42 +93,40 @@ class Forward(Figure):
 
 
 class _SampledFigure(Figure):
-    """Base of scenes that a sampler of the experiment's network draws."""
+    """Base of figures of sampled images."""
 
-    sampler: SamplerRef = Field(plugin_default("ddim"), description="how the network draws")
+    sampler: SamplerRef = Field(plugin_default("ddim"), description="the sampler")
 
 
 class Denoise(_SampledFigure):
-    """How images come out of noise: x_t and the x0 that the network sees in it, as a strip and an animation."""
+    """A sampler's trajectory: x_t and the predicted x0, as a strip and an animation."""
 
     name: Literal["denoise"] = "denoise"
     num_images: PositiveInt = Field(4, description="number of images")
-    timesteps: Timesteps | None = Field(
-        None, description="timesteps of the strip; null spreads ten over the trajectory"
-    )
-    animate: bool = Field(True, description="as GIF and WebP too")
-    frames: int = Field(60, ge=2, description="most frames of the animations")
+    timesteps: Timesteps | None = Field(None, description="timesteps of the strip; null: ten, evenly spaced")
+    animate: bool = Field(True, description="write GIF and WebP animations too")
+    frames: int = Field(60, ge=2, description="maximum number of frames of the animations")
 
 
 class Classes(_SampledFigure):
-    """A column a class, rows by guidance, as a grid and an animation; needs training.class_conditional."""
+    """A grid with a column for each class and rows for each guidance scale; needs training.class_conditional."""
 
     name: Literal["classes"] = "classes"
     guidance_scale: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = Field(
-        (1.0, 1.5, 3.0), description="scales of classifier-free guidance, a row each; 1 is off"
+        (1.0, 1.5, 3.0), description="scales of classifier-free guidance; 1 is off"
     )
-    rows: PositiveInt = Field(2, description="images of each class for each strength")
-    classes: tuple[str, ...] | None = Field(None, description="only these; null takes all")
-    animate: bool = Field(True, description="as GIF and WebP too")
-    frames: int = Field(60, ge=2, description="most frames of the animations")
+    rows: PositiveInt = Field(2, description="images of each class for each scale")
+    classes: tuple[str, ...] | None = Field(None, description="names of classes; null: all")
+    animate: bool = Field(True, description="write GIF and WebP animations too")
+    frames: int = Field(60, ge=2, description="maximum number of frames of the animations")
 
 
 class Edit(_SampledFigure):
-    """An image noised to some steps, from which the network walks back (SDEdit)."""
+    """An image noised to some timesteps and denoised again (SDEdit)."""
 
     name: Literal["edit"] = "edit"
     image: str = Field("test:0", description=_IMAGE_SOURCE)
-    timesteps: Timesteps | None = Field(None, description="timesteps it is noised to; null takes four")
+    timesteps: Timesteps | None = Field(None, description="timesteps it is noised to; null: four")
     class_name: str | None = Field(None, description="class to generate")
 
     @property
@@ -138,16 +136,14 @@ class Edit(_SampledFigure):
 
 
 class Interpolate(_SampledFigure):
-    """Images between two, noised alike and mixed (Ho et al. 2020, figures 8 and 9)."""
+    """Interpolations of two images noised with the same noise (Ho et al. 2020, figures 8 and 9)."""
 
     name: Literal["interpolate"] = "interpolate"
     first: str = Field("test:0", description=_IMAGE_SOURCE)
-    second: str = Field("test:1", description="the other end")
-    timesteps: Timesteps | None = Field(
-        None, description="timesteps they are noised to; null takes those of the paper"
-    )
+    second: str = Field("test:1", description="the second image")
+    timesteps: Timesteps | None = Field(None, description="timesteps they are noised to; null: those of the paper")
     weights: Annotated[tuple[Fraction, ...], Field(min_length=1)] | None = Field(
-        None, description="shares of the second; null takes 0, 0.1 ... 1"
+        None, description="weights of the second image; null: 0, 0.1 ... 1"
     )
     class_name: str | None = Field(None, description="class to generate")
 
@@ -158,14 +154,14 @@ class Interpolate(_SampledFigure):
 
 
 class Inpaint(_SampledFigure):
-    """An image whose missing part is filled in (RePaint)."""
+    """An image with a missing part filled in (RePaint)."""
 
     name: Literal["inpaint"] = "inpaint"
-    sampler: SamplerRef = Field(plugin_default({"name": "ddpm", "steps": 100}), description="how the network draws")
+    sampler: SamplerRef = Field(plugin_default({"name": "ddpm", "steps": 100}), description="the sampler")
     image: str = Field("test:0", description=_IMAGE_SOURCE)
-    mask: Path | None = Field(None, description="an image, white where it is to be filled in")
+    mask: Path | None = Field(None, description="an image file, white where the image is filled in")
     box: tuple[int, int, PositiveInt, PositiveInt] | None = Field(
-        None, description="left, top, width and height of what is filled in; null and no mask: the middle half"
+        None, description="left, top, width and height of the missing part; null without a mask: the middle half"
     )
     num_images: Count = 4
     jump_length: PositiveInt = Field(10, description="sampler steps of each forward jump (RePaint's j)")
@@ -182,7 +178,7 @@ class Upscale(_SampledFigure):
     """A small image enlarged (SR3); needs training.low_res_size."""
 
     name: Literal["upscale"] = "upscale"
-    image: str = Field("test:0", description=f"{_IMAGE_SOURCE}; a large one is made small")
+    image: str = Field("test:0", description=f"{_IMAGE_SOURCE}; a large one is scaled down")
     num_images: Count = 4
     class_name: str | None = Field(None, description="class of the image")
 
@@ -193,21 +189,23 @@ class Upscale(_SampledFigure):
 
 
 class TextToImage(Figure):
-    """Images for prompts, by a pretrained pipeline of diffusers; needs diffusers and transformers."""
+    """Images for prompts, from a pretrained diffusers pipeline; needs diffusers and transformers."""
 
     needs_model: ClassVar[bool] = False
 
     name: Literal["text-to-image"] = "text-to-image"
-    pipeline: str = Field(description="a folder of a diffusers pipeline, or its name on the hub")
-    revision: str | None = Field(None, description="branch, tag or commit on the hub; a commit never changes")
-    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="what the images show")
+    pipeline: str = Field(description="folder of a diffusers pipeline, or its name on the hub")
+    revision: str | None = Field(None, description="branch, tag or commit on the hub")
+    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="prompts")
     num_images: PositiveInt = Field(1, description="images of each prompt")
-    steps: PositiveInt | None = Field(None, description="steps of the pipeline's sampler; null: its own default")
-    guidance_scale: float | None = Field(None, ge=0, description="null: its own default")
-    size: PositiveInt | None = Field(None, description="height and width in pixels; null: its own default")
+    steps: PositiveInt | None = Field(
+        None, description="steps of the pipeline's sampler; null: the pipeline's default"
+    )
+    guidance_scale: float | None = Field(None, ge=0, description="null: the pipeline's default")
+    size: PositiveInt | None = Field(None, description="height and width in pixels; null: the pipeline's default")
     precision: Literal["fp32", "fp16", "bf16"] = Field(
         "fp32",
-        description="what it computes in; fp16 and bf16 take half the memory, and not every pipeline bears fp16",
+        description="precision; fp16 and bf16 use half the memory, and not every pipeline works in fp16",
     )
 
     @property
@@ -224,7 +222,7 @@ _FIGURES: dict[str, type[Figure]] = {
 
 
 def _make_figure(value: Any) -> Figure:
-    """Make the scene that a config names."""
+    """Return the figure of an entry of the list."""
     if isinstance(value, Figure):
         return value
     options = {"name": value} if isinstance(value, str) else value
@@ -241,7 +239,7 @@ def _make_figure(value: Any) -> Figure:
 
 
 _OptionlessName = Literal["forward", "denoise", "classes", "edit", "interpolate", "inpaint", "upscale"]
-"""Those that need no option."""
+"""Figures without required options."""
 
 FigureRef: TypeAlias = Annotated[
     _AnyFigure,

@@ -1,4 +1,4 @@
-"""Configs without data: figures that need no training, such as the forward process or a pretrained pipeline's."""
+"""Configs without a dataset: figures that need no training, such as the forward process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from noisette.config.consistency import problems_of_figures
+from noisette.config.consistency import check_figures
 from noisette.config.document import Document, mark_overridden, read_document
 from noisette.config.experiment import Experiment
 from noisette.config.figures import Figure, FigureRef
@@ -18,7 +18,7 @@ __all__ = ["FiguresConfig", "load", "parse"]
 
 
 class FiguresConfig(Document):
-    """Figures alone: a config that names no data set."""
+    """Figures without an experiment: a config without a dataset."""
 
     figures: tuple[FigureRef, ...] = Field(description="figures to make")
 
@@ -27,14 +27,14 @@ class FiguresConfig(Document):
     def _check_figures(cls, figures: tuple[Figure, ...]) -> tuple[Figure, ...]:
         if not figures:
             raise ValueError("expected at least one; got none")
-        problems = problems_of_figures(figures, None)
+        problems = check_figures(figures, None)
         if problems:
             raise nest_problems(problems)
         return figures
 
 
 def load(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Experiment | FiguresConfig:
-    """Read a config: an experiment, or a show if it names figures and no data set.
+    """Read a config: a `FiguresConfig` if it has figures and no dataset, else an `Experiment`.
 
     Raises:
         ConfigError: as `Experiment.load`.

@@ -12,10 +12,10 @@ __all__ = ["apply_overrides", "parse_override"]
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Split ``a.b=value`` into its path and its value, which is read as YAML.
+    """Split ``a.b=value`` into its path and its value, which is parsed as YAML.
 
     Raises:
-        ConfigError: if there is no equals sign, or the value is no YAML.
+        ConfigError: if there is no equals sign, or the value is not valid YAML.
     """
     path, equals, value = text.partition("=")
     if not equals:
@@ -24,12 +24,12 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config with the overrides applied in order; the config itself is not changed.
+    """Return a copy of the config with the overrides applied in order.
 
-    A plugin given by name alone becomes a mapping when one of its options is set.
+    Setting an option of a plugin that is given by its name makes it a mapping.
 
     Raises:
-        ConfigError: if a path is empty, or leads through something that has no keys.
+        ConfigError: if a part of a path is empty, or a value on the way has no keys.
     """
     result: dict[str, Any] = _copy_deep(config)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(parse_override, overrides)
@@ -39,7 +39,7 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str] | Mappin
 
 
 def _copy_deep(value: Any) -> Any:
-    """Copy mappings and lists, each on its own: what an alias of YAML shares is then set in one place only."""
+    """Copy mappings and lists; unlike `deepcopy`, it copies what YAML aliases share once for each alias."""
     if isinstance(value, Mapping):
         return {key: _copy_deep(inner) for key, inner in value.items()}
     return [_copy_deep(inner) for inner in value] if isinstance(value, list) else value
@@ -48,7 +48,7 @@ def _copy_deep(value: Any) -> Any:
 def _set(config: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     if not all([*parents, last]):
-        raise _path_error(path, "expected a path such as training.steps; a word of it is empty")
+        raise _path_error(path, "expected a path such as training.steps; got an empty key in it")
     place: Any = config
     for depth, key in enumerate(parents):
         inner = _get(place, key, path)

@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems a person can mend: path, what was expected, what came, the nearest match."""
+"""Pydantic's errors as problems with path, expected value, actual value and a hint."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _repr.maxlevel, _repr.maxstring, _repr.maxother = 3, 80, 80
 
 
 def nest_problems(problems: Sequence[Problem]) -> PydanticCustomError:
-    """Return an error that carries problems found inside a value up through pydantic."""
+    """Return an error that passes problems inside a value through pydantic."""
     return PydanticCustomError(_NESTED, "problems inside", {"problems": tuple(problems)})
 
 
@@ -72,7 +72,7 @@ def _locate(loc: Sequence[Any], model: type[BaseModel]) -> tuple[str, str]:
 
 
 def _union_members(annotation: Any) -> list[Any]:
-    """Return the types that a key may have, beside null."""
+    """Return the types of a key, without None."""
     if get_origin(annotation) not in (Union, UnionType):
         return [annotation]
     return [member for member in get_args(annotation) if member is not NoneType]
@@ -83,7 +83,7 @@ def _is_model(annotation: Any) -> bool:
 
 
 def _merge(group: list[Problem], *, union: bool) -> list[Problem]:
-    """Make one problem of those of a key's types; what went deepest into the value is what was meant."""
+    """Merge the problems of a key's types into one; the type with the deepest path is the intended one."""
     if not union:
         return group
     deepest = max(group, key=lambda problem: problem.path.count("."))
@@ -109,7 +109,7 @@ def _problems(details: ErrorDetails, where: str, model: type[BaseModel]) -> Iter
 
 
 def _validator_problem(where: str, text: str, known: Sequence[str]) -> Problem:
-    """Return the problem that a validator raised; ``key: message`` names the key that it is about."""
+    """Return the problem that a validator raised; its text may be ``key: message``."""
     key, _, message = text.partition(": ")
     return Problem(f"{where}.{key}" if where else key, message) if key in known else Problem(where, text)
 

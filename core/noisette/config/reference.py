@@ -1,4 +1,4 @@
-"""How a config names a plugin: ``ddim``, or ``{name: ddim, steps: 20}``."""
+"""Plugins in a config: ``ddim``, or ``{name: ddim, steps: 20}``."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ __all__ = [
 
 
 def make_plugin(kind: str, value: Any) -> Plugin:
-    """Make the plugin that a config names.
+    """Return the plugin of an entry of a config.
 
     Args:
         kind: the kind of plugin.
         value: its name, a mapping of name and options, or the plugin itself.
 
     Raises:
-        PydanticCustomError: with every problem of name and options.
+        PydanticCustomError: with all problems of name and options.
     """
     if isinstance(value, KINDS[kind]):
         return value

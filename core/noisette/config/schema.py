@@ -1,7 +1,7 @@
-"""The JSON schema of configs, with the options of every installed plugin: what editors complete and check by.
+"""The JSON schema of configs, with the options of all installed plugins, for completion and checks in editors.
 
-Reading a config finds more than a schema can say, such as a walk of more steps than were trained. In one thing the
-schema is stricter: a number in quotes is no number.
+Reading a config also checks what a schema cannot express, such as a sampler with more steps than timesteps. The
+schema is stricter in one case: it rejects numbers in quotes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _GROUPED = {"type": "string", "pattern": "^[0-9]+(_[0-9]+)+$"}
 
 
 class _Generator(GenerateJsonSchema):
-    """Takes 50_000 as a whole number, which is text to readers of YAML 1.2; leaves out titles that repeat a key."""
+    """Accepts 50_000 as an integer, which is a string in YAML 1.2; omits titles that repeat a key."""
 
     def int_schema(self, schema: Any) -> Schema:
-        """Return the schema of a whole number."""
+        """Return the schema of an integer."""
         return {"anyOf": [super().int_schema(schema), _GROUPED]}
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Set none."""
+        """Return False."""
         return False
 
 
@@ -42,7 +42,7 @@ def config_schema(plugins: Registry | None = None) -> Schema:
     """Return the JSON schema (draft 2020-12) of a config file.
 
     Args:
-        plugins: the plugins that a config may name; those that are installed, if not given.
+        plugins: the known plugins; by default the installed ones.
     """
     schema = Experiment.model_json_schema(schema_generator=_Generator)
     for kind, contract in KINDS.items():
@@ -58,7 +58,7 @@ def config_schema(plugins: Registry | None = None) -> Schema:
 
 
 def _figures_only() -> Schema:
-    """Return what a config without a data set may say: images that need no training."""
+    """Return the schema of a config without a dataset."""
     return {
         "required": ["figures"],
         "properties": {"figures": {"minItems": 1}},
@@ -67,7 +67,7 @@ def _figures_only() -> Schema:
 
 
 def _plugins_by_name(kind: str, plugins: Registry) -> dict[str, type[Plugin]]:
-    """Return the plugins of a kind by the shortest name that a config may use."""
+    """Return the plugins of a kind by their shortest unambiguous name."""
     by_name = {}
     for found in plugins.of_kind(kind):
         name = found.plugin.name
@@ -77,7 +77,7 @@ def _plugins_by_name(kind: str, plugins: Registry) -> dict[str, type[Plugin]]:
 
 
 def _plugin_schema(contract: type[Plugin], by_name: dict[str, type[Plugin]], plugins: Registry) -> Schema:
-    """Return the schema of a place where a config names a plugin: the name alone, or a mapping of its options."""
+    """Return the schema of a plugin in a config: its name, or a mapping with its options."""
     everything = {f"{f.origin.distribution}:{f.plugin.name}": f.plugin for f in plugins.of_kind(contract.kind)}
     qualified = {name: plugin for name, plugin in everything.items() if name not in by_name}
     return {
@@ -92,18 +92,18 @@ def _plugin_schema(contract: type[Plugin], by_name: dict[str, type[Plugin]], plu
 
 
 def _without_required(by_name: dict[str, type[Plugin]]) -> list[str]:
-    """Return the names of the plugins that need no option."""
+    """Return the names of the plugins without required options."""
     fields = {name: plugin.model_fields.values() for name, plugin in by_name.items()}
     return [name for name in by_name if not any(field.is_required() for field in fields[name])]
 
 
 def _name_pattern(names: Iterable[str]) -> str:
-    """Return a pattern of these names, whose only special character is the dot."""
+    """Return a pattern that matches these names; their only special character is the dot."""
     return f"^({'|'.join(name.replace('.', '[.]') for name in names)})$"
 
 
 def _options_schema(kind: str, name: str, plugin: type[Plugin]) -> Schema:
-    """Return the schema of the mapping that names a plugin with its options."""
+    """Return the schema of a mapping with a plugin's name and options."""
     try:
         schema = plugin.model_json_schema(ref_template="{model}", schema_generator=_Generator)
     except PydanticUserError as error:
@@ -127,7 +127,7 @@ def _options_schema(kind: str, name: str, plugin: type[Plugin]) -> Schema:
 
 
 def _relocate_refs(schema: Any, locations: Mapping[str, str]) -> Any:
-    """Return a schema whose references lead to where its parts lie now."""
+    """Return a schema with its references updated to new locations."""
     if isinstance(schema, dict):
         relocated = {"$ref": f"#/$defs/{locations[schema['$ref']]}"} if schema.get("$ref") in locations else {}
         return {key: _relocate_refs(value, locations) for key, value in schema.items()} | relocated

@@ -1,4 +1,4 @@
-"""The sections about images: how they are prepared, drawn, and compared."""
+"""The sections for preparing, sampling and evaluating images."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["Evaluation", "Preparation", "Sampling", "check_unique_labels"]
 class Preparation(Section):
     """How images are made uniform before training."""
 
-    size: PositiveInt | None = Field(None, description="height and width in pixels; null keeps the data set's")
+    size: PositiveInt | None = Field(None, description="height and width in pixels; null: the dataset's")
     fit: Literal["crop", "resize", "pad"] = Field(
-        "crop", description="cut the centre square and scale it; stretch; or pad with black"
+        "crop", description="crop the centre square and scale it; stretch; or pad with black"
     )
-    channels: Literal[1, 3] | None = Field(None, description="1 grey, 3 RGB; null keeps the data set's")
+    channels: Literal[1, 3] | None = Field(None, description="1 grey, 3 RGB; null: the dataset's")
     limit: PositiveInt | None = Field(None, description="use at most this many images of each split")
 
 
 class Sampling(Section):
-    """How images are drawn from the trained network."""
+    """How images are sampled from the trained network."""
 
     samplers: tuple[SamplerRef, ...] = Field(plugin_default(("ddim",)), description="samplers to compare")
     num_images: PositiveInt = Field(64, description="images of each sampler")
-    batch_size: PositiveInt | None = Field(None, description="images at once; null lets the machine decide")
-    clip_x0: PositiveFloat | None = Field(1.0, description="bound of the predicted image; null never clips")
-    ema: bool | Decay = Field(True, description="use the averaged weights; a number says of which decay")
+    batch_size: PositiveInt | None = Field(None, description="images per batch; null: chosen for the device")
+    clip_x0: PositiveFloat | None = Field(1.0, description="bound of the predicted x0; null: no clipping")
+    ema: bool | Decay = Field(True, description="use the averaged weights; a number selects their decay")
     labels: Literal["balanced", "none"] = Field(
-        "balanced", description="classes of the images, where the network knows labels: each in turn, or hidden"
+        "balanced", description="labels of a class-conditional network: each class in turn, or none"
     )
 
     @field_validator("samplers")
@@ -45,18 +45,18 @@ class Sampling(Section):
 
 
 class Evaluation(Section):
-    """What the images are compared by."""
+    """How the images are evaluated."""
 
     features: FeaturesRef = Field(plugin_default("efficientnet-lite0"), description="the feature network")
     metrics: tuple[MetricRef, ...] = Field(plugin_default(("frechet", "kid")), description="metrics to compute")
-    baselines: bool = Field(True, description="add the rows of real held-out images and of pure noise")
+    baselines: bool = Field(True, description="add rows for real held-out images and for pure noise")
 
 
 def check_unique_labels(samplers: tuple[Sampler, ...]) -> tuple[Sampler, ...]:
     """Return samplers whose labels differ.
 
     Raises:
-        ValueError: naming the labels that come twice.
+        ValueError: with the labels that occur twice.
     """
     labels = [sampler.label for sampler in samplers]
     twice = sorted({label for label in labels if labels.count(label) > 1})

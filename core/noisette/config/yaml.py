@@ -1,4 +1,4 @@
-"""YAML as people mean it: 1e-4 is a number, `no` is a word, 010 is ten, and a key given twice is a mistake."""
+"""YAML 1.2 scalars: 1e-4 is a number, `no` is a string, 010 is ten; a duplicate key is an error."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|
 
 _MAX_BYTES = 1 << 20
 _MAX_VALUES = 20_000
-"""Values that a config may have, with its aliases written out: more is a mistake or an attack."""
+"""Maximum number of values of a config with its aliases expanded."""
 _LARGEST = 2**53
-"""Up to here JSON, in which configs are stored and sent, keeps whole numbers exactly."""
+"""Largest integer that JSON, in which configs are stored, represents exactly."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
     values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node, unless it bears a tag (values are what they look like) or is one too many."""
+        """Compose a node; refuse tags and too many values."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.values += 1
         if self.values > _MAX_VALUES:
@@ -42,12 +42,12 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_document(self, node: yaml.Node) -> Any:
-        """Build the document, unless its aliases make it huge or endless."""
+        """Build the document; refuse aliases that make it too large or recursive."""
         _expanded_size(node, {}, set())
         return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a dictionary; a key that comes twice is an error, as one of the two would be lost."""
+        """Build a dictionary; refuse duplicate keys."""
         seen: dict[str, int] = {}
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -59,7 +59,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_integer(self, node: yaml.ScalarNode) -> int:
-        """Read a whole number: decimal, whatever zeros lead it, or 0x and 0o."""
+        """Read an integer: decimal, also with leading zeros, or with 0x or 0o."""
         text = node.value.replace("_", "")
         base = {"0x": 16, "0o": 8}.get(text[:2], 10)
         number = int(text, base) if len(text) < 100 else None
@@ -81,28 +81,28 @@ _Loader.add_constructor(_INT, _Loader.construct_integer)
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Parse YAML; `source` names it in messages.
+    """Parse YAML; `source` is its name in messages.
 
     Raises:
-        ConfigError: if it is no YAML or gives a key twice, with line and column.
+        ConfigError: if it is not valid YAML or has a duplicate key, with line and column.
     """
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(source, [Problem(where, error.problem or "no valid YAML")]) from None
+        raise ConfigError(source, [Problem(where, error.problem or "not valid YAML")]) from None
     except yaml.YAMLError as error:
-        raise ConfigError(source, [Problem("", f"no valid YAML: {' '.join(str(error).split())}")]) from None
+        raise ConfigError(source, [Problem("", f"not valid YAML: {' '.join(str(error).split())}")]) from None
     except RecursionError:
-        raise ConfigError(source, [Problem("", "no config: it is nested too deeply")]) from None
+        raise ConfigError(source, [Problem("", "nested too deeply")]) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a config file into a dictionary.
 
     Raises:
-        ConfigError: if the file is not there, cannot be read, or holds anything but a mapping.
+        ConfigError: if the file does not exist, cannot be read, or is not a mapping.
     """
     try:
         with path.open("rb") as file:
@@ -122,15 +122,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _expanded_size(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
-    """Return how many values a node has with every alias written out."""
+    """Return the number of values of a node with all aliases expanded."""
     if id(node) in open_nodes:
-        raise _fault("an alias stands inside what it stands for", node.start_mark)
+        raise _fault("a recursive alias", node.start_mark)
     if id(node) not in known:
         open_nodes.add(id(node))
         known[id(node)] = 1 + sum(_expanded_size(inner, known, open_nodes) for inner in _children(node))
         open_nodes.remove(id(node))
     if known[id(node)] > _MAX_VALUES:
-        raise _fault(f"expected at most {_MAX_VALUES} values with all aliases written out", node.start_mark)
+        raise _fault(f"expected at most {_MAX_VALUES} values with all aliases expanded", node.start_mark)
     return known[id(node)]
 
 
@@ -145,7 +145,7 @@ def _fault(problem: str, mark: Any) -> yaml.MarkedYAMLError:
 
 def _cause(error: OSError | ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return f"no UTF-8 text: {error.reason}"
+        return f"not UTF-8 text: {error.reason}"
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 

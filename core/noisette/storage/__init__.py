@@ -1,4 +1,4 @@
-"""Directories on disk that are whole or not there, each with a manifest."""
+"""Directories that are written atomically, with a manifest; locks and files."""
 
 from __future__ import annotations
 

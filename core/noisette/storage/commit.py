@@ -1,8 +1,7 @@
-"""Writing a directory so that it is whole or not there, whatever happens on the way.
+"""Atomic writes of directories.
 
-Files are written into a staging directory beside the target and flushed to disk; the manifest comes last; then
-one rename makes the directory appear. Whoever sees the target sees all of it. Files whose names begin with a dot
-are their writer's own, and no part of it.
+Files are written into a staging directory next to the target and flushed to disk, the manifest last; then the
+directory is renamed, so that a target is always complete. Files whose names start with a dot are not part of it.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ _TARGET_EXISTS = (errno.ENOTEMPTY, errno.EEXIST)
 
 @contextmanager
 def committed(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
-    """Give a staging directory to write into; at the end it becomes `target`, with a manifest.
+    """Yield a staging directory to write into; it becomes `target`, with a manifest, at the end of the block.
 
-    If the block raises, the staging directory is removed and the target stays as it was. A target that is
-    already there is replaced. `about` may be filled in inside the block.
+    If the block raises, the staging directory is removed and the target is unchanged. An existing target is
+    replaced. `about` may be filled inside the block.
 
     Raises:
-        StorageError: if the disk is full or cannot be written; the target is then as it was before.
+        StorageError: if the disk is full or cannot be written; the target is unchanged.
     """
     staging = target.with_name(f"{_STAGING}{target.name}-{os.getpid()}")
     with disk_errors(target):
@@ -52,13 +51,13 @@ def committed(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
 
 @contextmanager
 def resumable(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
-    """As `committed`, for long work: a block that is interrupted or killed finds what it had written the next time.
+    """As `committed`, for long work: after an interrupt or a kill, the next call yields the files written so far.
 
-    It may hold anything then, also files cut short: the block must check what it finds. After an error the staging
-    directory is removed. It has one owner.
+    Files may be incomplete then, so the block must check them. After an error the staging directory is removed. The
+    staging directory is locked.
 
     Raises:
-        OwnedError: if another process is writing the same target, with its id.
+        OwnedError: if another process is writing the same target; the message has its process id.
         StorageError: as `committed`.
     """
     staging = target.with_name(f"{_PARTIAL}{target.name}")
@@ -70,8 +69,8 @@ def resumable(target: Path, kind: str, about: dict[str, Any]) -> Iterator[Path]:
         except Exception:
             shutil.rmtree(staging, ignore_errors=True)
             raise
-    for left in target.glob(".*"):
-        left.unlink(missing_ok=True)
+    for hidden in target.glob(".*"):
+        hidden.unlink(missing_ok=True)
 
 
 def _commit(staging: Path, target: Path, kind: str, about: dict[str, Any]) -> None:
@@ -87,34 +86,34 @@ def _commit(staging: Path, target: Path, kind: str, about: dict[str, Any]) -> No
 
 
 def _replace_target(staging: Path, target: Path) -> None:
-    aside = target.with_name(f"{_REPLACED}{target.name}-{os.getpid()}")
-    while not _try_rename(staging, target, aside):
-        pass  # another process put its own there in between: that is replaced like any other
-    shutil.rmtree(aside, ignore_errors=True)
+    previous = target.with_name(f"{_REPLACED}{target.name}-{os.getpid()}")
+    while not _try_rename(staging, target, previous):
+        pass  # another process wrote the target meanwhile; it is replaced too
+    shutil.rmtree(previous, ignore_errors=True)
     sync(target.parent)
 
 
-def _try_rename(staging: Path, target: Path, aside: Path) -> bool:
-    """Rename, with what is at the target set aside; return whether no other process came in between."""
+def _try_rename(staging: Path, target: Path, previous: Path) -> bool:
+    """Rename, keeping an existing target as `previous`; return False if another process interfered."""
     if target.exists():
         try:
-            target.rename(aside)
+            target.rename(previous)
         except FileNotFoundError:
             return False
     try:
         staging.rename(target)
     except OSError as error:
         if error.errno in _TARGET_EXISTS:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(previous, ignore_errors=True)
             return False
-        if aside.exists():
-            aside.rename(target)
+        if previous.exists():
+            previous.rename(target)
         raise
     return True
 
 
 def _clean_up(target: Path) -> None:
-    """Remove what a killed writer of the same target left behind; what it had set aside comes back."""
+    """Remove the files of killed writers of the same target; restore a target that they had renamed."""
     for leftover in _leftovers(_REPLACED, target):
         if not target.exists():
             leftover.rename(target)

@@ -1,4 +1,4 @@
-"""Files: keys for their names, safe writing, and what the system says when it refuses."""
+"""Files: atomic writes, digests, directories, and errors of the disk."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Write `target`, or files beside it, in the block.
+    """Convert errors of writing `target`, or files next to it, in the block.
 
     Raises:
-        StorageError: if the disk is full or cannot be written. Other errors pass, also those of reading files that
-            lie elsewhere.
+        StorageError: if the disk is full or cannot be written. Other errors, such as of reading other files,
+            propagate.
     """
     try:
         yield
@@ -60,20 +60,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _cause(error: Exception, folder: Path) -> str | None:
-    """Return why the disk did not take what was written; None if the error is about something else."""
+    """Return why a write failed; None for other errors."""
     number = _errno_of(error)
     if number in _FULL:
         return f"{os.strerror(number)} (free some space and start again)"
     if not isinstance(error, OSError):
         return None
-    if type(error) is OSError and number is None:  # how numpy says that a write fell short
+    if type(error) is OSError and number is None:  # numpy's error for an incomplete write
         return f"{error} (is the disk full?)"
     elsewhere = error.filename is not None and not _is_within(error.filename, folder)
     return None if number is None or elsewhere else os.strerror(number)
 
 
 def _errno_of(error: Exception) -> int | None:
-    """Return the number of an operating system's error; safetensors hides it in its text."""
+    """Return the errno of an error; safetensors has it in the message only."""
     if isinstance(error, OSError):
         return error.errno
     found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
@@ -85,7 +85,7 @@ def _is_within(filename: Any, folder: Path) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Flush a file's content, or the names in a directory, to the disk."""
+    """Flush a file or the entries of a directory to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -94,7 +94,7 @@ def sync(path: Path) -> None:
 
 
 def cache_directory() -> Path:
-    """Return NOISETTE_CACHE, else `noisette` in XDG_CACHE_HOME, else ~/.cache/noisette; it may not exist yet."""
+    """Return NOISETTE_CACHE, else `noisette` in XDG_CACHE_HOME, else ~/.cache/noisette; it may not exist."""
     if own := os.environ.get("NOISETTE_CACHE"):
         return Path(own).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME", "")
@@ -104,7 +104,7 @@ def cache_directory() -> Path:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory with those above it, each flushed into the one above; one that is there is left."""
+    """Make a directory and its parents, if they do not exist, and flush their entries to the disk."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     if missing:
         path.mkdir(parents=True, exist_ok=True)
@@ -115,12 +115,12 @@ def make_directory(path: Path) -> None:
 
 
 def create_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[Any, Any]:
-    """Make an array file (.npy) of zeros, memory-mapped for writing, with its space on disk reserved.
+    """Create a `.npy` file of zeros, memory-mapped for writing, with its disk space reserved.
 
-    Without the reservation the file is sparse, and a disk that fills up kills the process with SIGBUS.
+    Without reservation the file is sparse, and a full disk kills the process with SIGBUS.
 
     Raises:
-        OSError: if the disk has not the space.
+        OSError: if the disk has too little space.
     """
     import numpy as np
 

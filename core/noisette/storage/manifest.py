@@ -1,7 +1,6 @@
-"""The manifest of a directory: what is in it, how large, with which hash, and what it is.
+"""The manifest of a directory: its files with sizes and hashes, and a description.
 
-A manifest is sealed with a hash of itself and has one spelling, so that a damaged one is known as well as a damaged
-file.
+A manifest contains a hash of itself and has a canonical form, so that damage to it is detected too.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ __all__ = [
 MANIFEST = "MANIFEST.json"
 _VERSION = 1
 _MAX_BYTES = 64 * 2**20
-"""Bytes that a manifest may have."""
+"""Maximum size of a manifest."""
 
 
 def _check_file_name(name: str) -> str:
@@ -49,12 +48,12 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a directory holds.
+    """The content of a directory.
 
     Attributes:
         kind: "prepared", "checkpoint", "samples", "evaluation" or "figures".
-        about: JSON values that describe it: config, keys, counts, plugins and versions.
-        files: its files by name, all directly in it.
+        about: JSON values that describe it.
+        files: its files by name; there are no subdirectories.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +69,7 @@ class Manifest(BaseModel):
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def seal(self) -> str:
-        """Return the sha256 of everything that the manifest says."""
+        """Return the sha256 of the manifest."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -93,10 +92,10 @@ def _serialize(manifest: Manifest) -> str:
 
 
 def read_manifest(directory: Path, kind: str) -> Manifest:
-    """Read a directory's manifest without looking at the other files.
+    """Read a directory's manifest without checking the other files.
 
     Raises:
-        StorageError: if there is none, it cannot be read, or is of another kind.
+        StorageError: if it does not exist, cannot be read, or is of another kind.
     """
     path = directory / MANIFEST
     try:
@@ -112,7 +111,7 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
         if manifest.seal() != seal:
             raise ValueError("it has changed since it was written (its seal differs)")
         if _serialize(manifest) != text:
-            raise ValueError("it has changed since it was written (it is spelt in another way)")
+            raise ValueError("it has changed since it was written (it is not in canonical form)")
     except (OSError, ValueError, RecursionError) as error:
         raise StorageError(
             f"{path}: damaged: {str(error).splitlines()[0]}; remove {directory} and run again"
@@ -128,7 +127,7 @@ def verify(directory: Path, kind: str) -> Manifest:
     """Read a directory's manifest and check every file's size and hash against it.
 
     Raises:
-        StorageError: naming the first file that is missing, or differs.
+        StorageError: naming the first file that is missing or differs.
     """
     manifest = read_manifest(directory, kind)
     for name, record in manifest.files.items():
@@ -143,7 +142,7 @@ def verify(directory: Path, kind: str) -> Manifest:
 
 
 def _find_fault(path: Path, record: FileRecord) -> str | None:
-    """Return what is wrong with a file; None if it is the one that was written."""
+    """Return what is wrong with a file, or None."""
     size = _file_size(path)
     if size is None:
         return "is missing"
@@ -154,7 +153,7 @@ def _find_fault(path: Path, record: FileRecord) -> str | None:
 
 
 def is_complete(directory: Path, kind: str) -> bool:
-    """Return whether a directory holds a finished result: a manifest, and files of the sizes it says."""
+    """Return whether a directory is finished: it has a manifest, and files of the sizes in it."""
     try:
         manifest = read_manifest(directory, kind)
         return all(_file_size(directory / name) == record.bytes for name, record in manifest.files.items())
@@ -163,9 +162,9 @@ def is_complete(directory: Path, kind: str) -> bool:
 
 
 def _file_size(path: Path) -> int | None:
-    """Return the size of a file in bytes; None if there is none, or a link or anything else in its place."""
+    """Return the size of a regular file in bytes; None for anything else."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

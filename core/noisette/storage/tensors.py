@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors, which hold numbers and nothing that runs."""
+"""Tensors on disk, in safetensors files, which contain no code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name, on the CPU.
 
     Raises:
-        CheckpointError: if there is no such file, or it is none: another format under that name is never tried.
+        CheckpointError: if the file does not exist or is not in the safetensors format.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -29,7 +29,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 class TensorFile:
-    """The tensors of a safetensors file, taken one by one where they are expected.
+    """The tensors of a safetensors file.
 
     Raises:
         CheckpointError: as `read_tensors`.
@@ -42,10 +42,10 @@ class TensorFile:
         """Return a tensor.
 
         Raises:
-            CheckpointError: if there is none of this name, or its shape is not that of `expected`.
+            CheckpointError: if it is missing, or its shape is not that of `expected`.
         """
-        found = self._tensors.get(name)
-        if found is None or found.shape != expected.shape:
-            actual = "there is none" if found is None else f"got {tuple(found.shape)}"
+        tensor = self._tensors.get(name)
+        if tensor is None or tensor.shape != expected.shape:
+            actual = "there is none" if tensor is None else f"got {tuple(tensor.shape)}"
             raise CheckpointError(f"{self._path}: {name}: expected shape {tuple(expected.shape)}; {actual}")
-        return found
+        return tensor

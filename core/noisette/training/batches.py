@@ -1,7 +1,7 @@
-"""What a training step sees: a function of (seed, step) alone.
+"""Training batches: a function of (seed, step) alone.
 
-The order of the images, their steps, noise, mirrors and hidden labels come from generators seeded by (seed,
-step) or (seed, epoch), never from the state of a global one: a run that is resumed sees what it would have seen.
+The order of the images, their timesteps, noise, flips and dropped labels come from generators seeded by
+(seed, step) or (seed, epoch), never from a global one, so a resumed run gets the same batches.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class TrainingBatch:
 
     Attributes:
         x0: images in [-1, 1], (N, C, H, W) float32.
-        t: their steps, (N,) int64.
+        t: their timesteps, (N,) int64.
         eps: their noise, like x0.
-        label: their classes, (N,) int64, hidden ones replaced by the number of classes; or None.
-        weight: weights of their losses, (N,) float32, or None where all are 1.
-        low_res: small images, enlarged, for super-resolution; like x0, or None.
-        looks_twice: whether the network is first asked for the x0 that it then sees (self-conditioning).
+        label: their classes, (N,) int64, dropped ones replaced by the number of classes; or None.
+        weight: weights of their losses, (N,) float32, or None if all are 1.
+        low_res: upsampled low-resolution images for super-resolution; like x0, or None.
+        self_condition: whether the network gets its own x0 prediction.
     """
 
     x0: Tensor
@@ -54,9 +54,9 @@ class Batches:
     """The batches of an experiment, by step.
 
     Args:
-        experiment: its seed and training options decide them.
+        experiment: provides the seed and the training options.
         data: the images.
-        times: how steps are drawn, where that hangs on the losses so far; by default as the options say.
+        timestep_sampler: draws the timesteps; by default that of the options.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Batches:
         return None if side is None else upsample(downsample(x0, side), (x0.shape[2], x0.shape[3]))
 
     def _rows(self, step: int) -> NDArray[np.int64]:
-        """Return the rows of a step's images: the epochs' orders, one after another, cut into batches."""
+        """Return the rows of a step's images: the concatenated orders of the epochs, cut into batches."""
         size, count = self._options.batch_size, len(self._images)
         positions = np.arange(step * size, (step + 1) * size)
         return np.array([self._row(*divmod(int(position), count)) for position in positions])
@@ -109,5 +109,5 @@ class Batches:
         if self._labels is None:
             return None
         label = torch.from_numpy(self._labels[rows])
-        hidden = torch.rand(len(rows), generator=generator) < self._options.class_dropout
-        return label.masked_fill(hidden, self._classes)
+        dropped = torch.rand(len(rows), generator=generator) < self._options.class_dropout
+        return label.masked_fill(dropped, self._classes)

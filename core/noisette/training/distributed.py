@@ -1,4 +1,4 @@
-"""Several processes that train one network: their shares of every batch, and FSDP's shards of every tensor."""
+"""Training in several processes: shares of every batch, and FSDP's shards of every tensor."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ __all__ = [
 ]
 
 RENDEZVOUS = "NOISETTE_RENDEZVOUS"
-"""Environment variable: the file by which processes on one machine find each other; without it as torchrun says."""
+"""Environment variable: the rendezvous file of processes on one machine; without it, torchrun's rendezvous."""
 
 
 @dataclass(frozen=True)
 class WorkerGroup:
-    """The processes of one training, as one of them sees it; by default it is alone.
+    """The processes of a training, as seen by one of them; by default a single process.
 
     Attributes:
-        rank: its number, from 0.
-        size: how many they are.
-        parallel: "ddp" where each has the whole network, "fsdp" where each has a part.
+        rank: number of this process, from 0.
+        size: number of processes.
+        parallel: "ddp" if each has the whole network, "fsdp" if each has a shard.
     """
 
     rank: int = 0
@@ -51,20 +51,20 @@ class WorkerGroup:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and tells."""
+        """Whether this process writes files and reports events."""
         return self.rank == 0
 
     @property
     def is_sharded(self) -> bool:
-        """Whether each process has a part of the network only."""
+        """Whether each process has a shard of the network."""
         return self.size > 1 and self.parallel == "fsdp"
 
     def local_rows(self, count: int) -> range:
-        """Return the rows of a batch of `count` that are this process's."""
+        """Return this process's rows of a batch of `count`."""
         return split_rows(range(count), self.size)[self.rank]
 
     def all_gather(self, values: Tensor, count: int) -> Tensor:
-        """Return the (count,) values of a whole batch, of which `values` are this process's."""
+        """Return the values, (count,), of a whole batch; `values` are those of this process's rows."""
         if self.size == 1:
             return values
         import torch.distributed as dist
@@ -77,19 +77,19 @@ class WorkerGroup:
         return torch.cat([piece[: len(rows)] for piece, rows in zip(parts, self._row_ranges(count), strict=True)])
 
     def any(self, value: bool) -> bool:
-        """Return whether any process says so. All must ask."""
+        """Return whether the value is True in any process; all must call it."""
         return value if self.size == 1 else bool(self._all_reduce(float(value)))
 
     def broadcast(self, value: float) -> float:
-        """Return what the first process says. All must ask."""
+        """Return the value of the main process; all must call it."""
         return value if self.size == 1 else self._all_reduce(value if self.is_main else 0.0)
 
     def barrier(self) -> None:
-        """Wait until all have come here."""
+        """Wait for all processes."""
         self.any(False)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Return the network whose gradients are averaged over the processes."""
+        """Return the network with gradients averaged over the processes."""
         if self.size == 1 or self.is_sharded:
             return network
         from torch.nn.parallel import DistributedDataParallel
@@ -97,7 +97,7 @@ class WorkerGroup:
         return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def accumulate_gradients(self, network: nn.Module, *, last: bool) -> AbstractContextManager[None]:
-        """Give the context of one part of a batch: gradients are averaged once, behind the last part."""
+        """Return the context of one part of a batch; gradients are averaged after the last part."""
         if self.is_sharded:
             cast("FSDPModule", network).set_requires_gradient_sync(last)
         if self.size == 1 or self.is_sharded or last:
@@ -116,20 +116,20 @@ class WorkerGroup:
 
 
 def split_rows(rows: range, parts: int) -> list[range]:
-    """Cut rows into neighbouring parts whose lengths differ by one at most; the longer ones come first."""
+    """Split rows into consecutive parts whose lengths differ by at most one, longer ones first."""
     size, longer = divmod(len(rows), parts)
     ends = [index * size + min(index, longer) for index in range(parts + 1)]
     return [rows[start:end] for start, end in pairwise(ends)]
 
 
 def is_distributed() -> bool:
-    """Return whether this process was started as one of several, by torchrun or its like."""
+    """Return whether this process is one of several, started by torchrun or a similar launcher."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
 @contextmanager
 def join_group(parallel: Literal["ddp", "fsdp"]) -> Iterator[WorkerGroup]:
-    """Join the processes that this one was started with, for the length of the block; alone if there are none."""
+    """Join the process group for the length of the block; yield a single-process group if there is none."""
     if not is_distributed():
         yield WorkerGroup()
         return
@@ -153,30 +153,30 @@ def join_group(parallel: Literal["ddp", "fsdp"]) -> Iterator[WorkerGroup]:
 
 
 def shard(network: nn.Module) -> None:
-    """Leave each process a part of every weight."""
+    """Shard every weight over the processes."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     device = next(network.parameters()).device.type
     mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
-    network.to(memory_format=torch.contiguous_format)  # torch cuts no others; the images keep theirs
+    network.to(memory_format=torch.contiguous_format)  # FSDP shards contiguous weights only
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """Return the whole of a tensor."""
+    """Return the full tensor of a sharded one."""
     full = getattr(tensor, "full_tensor", None)
     return tensor if full is None else full()
 
 
 def local_shard(tensor: Tensor) -> Tensor:
-    """Return what this process has of a tensor, in the same memory."""
+    """Return this process's shard of a tensor, in the same memory."""
     local = getattr(tensor, "to_local", None)
     return tensor if local is None else local()
 
 
 def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """Return this process's part of a whole tensor, cut and placed as `like` is."""
+    """Return this process's shard of a full tensor, with the layout of `like`."""
     mesh = getattr(like, "device_mesh", None)
     if mesh is None:
         return tensor
@@ -188,6 +188,6 @@ def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
 
 @torch.no_grad()
 def load_full_state(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load whole weights into a network that was cut; names and shapes are those of its own."""
+    """Load full weights into a sharded network; names and shapes are those of its own."""
     for name, own in network.state_dict().items():
         own.copy_(shard_like(state[name], own))

@@ -15,9 +15,8 @@ __all__ = ["EMA", "make_emas"]
 class EMA:
     """Averaged weights: w <- decay w + (1 - decay) weights, after every step.
 
-    The decay warms up as (1 + step) / (10 + step), so that early averages are not held back by the start (as in
-    the Adam-like correction of TensorFlow's ExponentialMovingAverage). It is a function of the step alone, so a
-    resumed run goes on where it was. Only parameters are averaged, never buffers.
+    The decay warms up as (1 + step) / (10 + step), as in TensorFlow's ExponentialMovingAverage, so that early
+    averages do not depend on the initial weights. It is a function of the step alone. Buffers are not averaged.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -32,7 +31,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Average in the weights after step `step`, counted from 1."""
+        """Update the average with the weights after step `step`, counted from 1."""
         torch._foreach_lerp_(self.weights, self._sources, 1 - self.decay_at(step))
 
     def state(self) -> dict[str, Tensor]:
@@ -41,7 +40,7 @@ class EMA:
 
     @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take over the weights of `state`."""
+        """Load averaged weights."""
         for name, weight in zip(self._names, self.weights, strict=True):
             weight.copy_(state[name])
 

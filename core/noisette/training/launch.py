@@ -1,4 +1,4 @@
-"""Training in several processes, started by torchrun, with their events passed on to who started them."""
+"""Training in several processes, started by torchrun; their events are sent to this process."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ __all__ = ["LOG", "EventReplayer", "EventWriter", "PipeWriter", "launch_workers"
 
 
 class PipeWriter(logging.Handler):
-    """Writes messages to a pipe, and the log with them. Where nobody reads any more, the process stops itself.
+    """Writes messages and log records to a pipe; sends the process SIGTERM if the reader is gone.
 
     Args:
-        handle: the pipe.
+        handle: file descriptor of the pipe.
     """
 
     def __init__(self, handle: int) -> None:
@@ -57,61 +57,61 @@ class PipeWriter(logging.Handler):
             os.kill(os.getpid(), signal.SIGTERM)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record of the log."""
+        """Write a log record."""
         self.send("log", {"level": record.levelno, "name": record.name, "message": record.getMessage()})
 
 
 class EventWriter:
-    """A listener that writes events to a channel."""
+    """A listener that writes events to a pipe."""
 
     def __init__(self, channel: PipeWriter) -> None:
         self._send = channel.send
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
-        """Tell of the start."""
+        """Write the event."""
         self._send("run_start", {"run": asdict(run)})
 
     @hookimpl
     def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Tell of a step."""
+        """Write the event."""
         self._send("step", {"step": step, "metrics": dict(metrics)})
 
     @hookimpl
     def on_activity(self, activity: str) -> None:
-        """Tell of an activity."""
+        """Write the event."""
         self._send("activity", {"activity": activity})
 
     @hookimpl
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Tell of measurements."""
+        """Write the event."""
         self._send("metrics", {"step": step, "metrics": dict(metrics)})
 
     @hookimpl
     def on_images(self, step: int, key: str, path: Path) -> None:
-        """Tell of an image."""
+        """Write the event."""
         self._send("images", {"step": step, "key": key, "path": str(path)})
 
     @hookimpl
     def on_checkpoint(self, step: int, path: Path) -> None:
-        """Tell of a checkpoint."""
+        """Write the event."""
         self._send("checkpoint", {"step": step, "path": str(path)})
 
     @hookimpl
     def on_run_end(self, status: Status) -> None:
-        """Tell of the end."""
+        """Write the event."""
         self._send("run_end", {"status": status})
 
 
 class EventReplayer:
-    """Tells events and log lines of one run again."""
+    """Emits the events and log records of a `PipeWriter`."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
         self._run: Run | None = None
 
     def replay(self, kind: str, content: dict[str, Any]) -> None:
-        """Tell one message of a `PipeWriter`."""
+        """Emit one message."""
         if kind == "log":
             logging.getLogger(content["name"]).log(content["level"], "%s", content["message"])
             return
@@ -125,17 +125,17 @@ class EventReplayer:
 
 
 LOG = "processes.log"
-"""What the processes of a training say that is no event, in the run directory."""
+"""File in the run directory with the output of the processes."""
 
-_POLL_SECONDS = 0.2  # seconds between two looks at the signals
+_POLL_SECONDS = 0.2  # seconds between checks for a signal
 
 
 def launch_workers(experiment: Experiment, root: Path, directory: Path, events: Events) -> Checkpoint:
     """Train in `training.processes` processes; return the last checkpoint.
 
     Raises:
-        ConfigError: if the machine has GPUs, but not one for each process.
-        NoisetteError: what the workers raise; or, if one dies, what was said last, and where the rest is.
+        ConfigError: if there are GPUs, but fewer than processes.
+        NoisetteError: the error of a worker, or a message with the path of their output.
     """
     processes = experiment.training.processes
     if device_type() == "cuda" and processes > torch.cuda.device_count():
@@ -153,7 +153,7 @@ def launch_workers(experiment: Experiment, root: Path, directory: Path, events: 
 
 @contextmanager
 def _torchrun(request: Path, processes: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the workers; behind the block none is left."""
+    """Start the workers; end them after the block."""
     rendezvous = [
         "--rdzv-backend=c10d",
         "--rdzv-conf=store_type=file",
@@ -168,7 +168,7 @@ def _torchrun(request: Path, processes: int, log: Path) -> Iterator[subprocess.P
             stdout=subprocess.PIPE,
             stderr=stderr_file,
             env=_environment(os.environ, request.with_name("rendezvous"), processes),
-            start_new_session=True,  # Ctrl-C comes here, and goes on to worker 0 alone
+            start_new_session=True,  # this process forwards Ctrl-C to worker 0 only
         )
     try:
         yield process
@@ -186,15 +186,15 @@ def _environment(environment: Mapping[str, str], rendezvous: Path, processes: in
     }
     ours = {
         RENDEZVOUS: str(rendezvous),
-        # torchrun would open a port to all interfaces for the workers to meet at; they meet at a file
+        # torchrun would open a port on all interfaces; the workers use a rendezvous file
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-        "PYTHONSAFEPATH": "1",  # torchrun starts them without -P: modules of the working folder would be theirs
+        "PYTHONSAFEPATH": "1",  # torchrun starts them without -P, so they would import from the working folder
     }
     return {**defaults, **environment, **ours}
 
 
 def _relay_output(process: subprocess.Popen[bytes], outcome: _WorkerOutcome, stop: Stop) -> None:
-    """Tell on what the workers tell, until they end; hand a signal on."""
+    """Emit the messages of the workers until they end; forward a signal."""
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     Thread(target=_read_lines, args=(process, lines), daemon=True).start()
     forwarded = False
@@ -218,7 +218,7 @@ def _read_lines(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes
 
 
 def _forward_signal(signal_number: int, worker: int | None, process: subprocess.Popen[bytes]) -> None:
-    """Stop the workers: those at work by a signal to the first; those that have not begun are ended."""
+    """Signal the first worker; kill all if they have not started to train."""
     with suppress(ProcessLookupError):
         if worker is not None:
             os.kill(worker, signal_number)
@@ -227,7 +227,7 @@ def _forward_signal(signal_number: int, worker: int | None, process: subprocess.
 
 
 class _WorkerOutcome:
-    """What the workers told."""
+    """The messages and the result of the workers."""
 
     def __init__(self, directory: Path, events: Events) -> None:
         self._directory, self._replayer = directory, EventReplayer(events)
@@ -237,7 +237,7 @@ class _WorkerOutcome:
         self.worker: int | None = None
 
     def handle_line(self, line: bytes) -> None:
-        """Tell a line on."""
+        """Handle a message."""
         message: dict[str, Any] = json.loads(line)
         kind, content = message["kind"], message["content"]
         if kind == "worker":
@@ -252,12 +252,12 @@ class _WorkerOutcome:
             self._replayer.replay(kind, content)
 
     def result(self, code: int) -> Checkpoint:
-        """Return the last checkpoint, or raise what went wrong."""
+        """Return the last checkpoint, or raise the workers' error."""
         if self._raised is not None:
             raise self._raised
         if self._checkpoint is None:
-            why = self._defect or f"they ended with code {code}, without a word"
-            raise NoisetteError(f"training in several processes failed: {why}; see {self._directory / LOG}")
+            reason = self._defect or f"exit code {code}, without a message"
+            raise NoisetteError(f"training in several processes failed: {reason}; see {self._directory / LOG}")
         return Checkpoint.open(self._checkpoint)
 
 

@@ -1,4 +1,4 @@
-"""What a training does where the memory does not suffice: it takes a batch in parts, or says what is too large."""
+"""Out-of-memory errors of a training: split the batch, or explain what is too large."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CPU_MESSAGES = ("can't allocate memory", "not enough memory", "calculation over
 
 @contextmanager
 def explain_out_of_memory(what: str) -> Iterator[None]:
-    """Make `what` in the block.
+    """Explain out-of-memory errors of the block, which creates `what`.
 
     Raises:
-        DataError: if the memory does not suffice for it, or could not on any machine.
+        DataError: if it does not fit into memory.
     """
     try:
         yield
@@ -30,34 +30,34 @@ def explain_out_of_memory(what: str) -> Iterator[None]:
         if not _is_out_of_memory(error):
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{what} takes more memory than there is: choose a smaller backbone ({reason})") from None
+        raise DataError(f"{what} does not fit into memory: choose a smaller backbone ({reason})") from None
 
 
 def more_microbatches(error: RuntimeError, parts: int, batch: int, *, single_process: bool = True) -> int:
-    """Return into how many parts to cut a batch after an error that came with `parts`: twice as many.
+    """Return the number of microbatches after an error with `parts`: twice as many; log a warning.
 
-    The gradient is the same but for rounding; with dropout the parts draw other masks. So it is said.
+    The gradient is the same up to rounding; with dropout the masks differ.
 
     Raises:
         RuntimeError: the error itself, if it is not about memory.
-        DataError: if a single image is already too large, or there are several processes, which cannot go back.
+        DataError: if a single image is too large, or there are several processes, which cannot retry a step.
     """
     if not _is_out_of_memory(error):
         raise error
     if not single_process:
         raise DataError(
-            f"training: a process's share of {batch} images is too much for the memory: raise "
+            f"training: a process's share of {batch} images does not fit into memory: raise "
             f"training.microbatches, now {parts}, or training.processes ({str(error).splitlines()[0]})"
         ) from None
     if parts >= batch:
         raise DataError(
-            "training: one image at a time is too much for the memory: take smaller images (preparation.size) "
+            "training: a single image does not fit into memory: use smaller images (preparation.size) "
             f"or a smaller backbone ({str(error).splitlines()[0]})"
         ) from None
     more = min(2 * parts, batch)
     log.warning(
-        "a batch of %d in %d part%s is too much for the memory: it is taken in %d (training.microbatches=%d says "
-        "so from the start)",
+        "a batch of %d in %d part%s does not fit into memory: using %d (set training.microbatches=%d to start with "
+        "that)",
         batch,
         parts,
         "" if parts == 1 else "s",

@@ -1,4 +1,4 @@
-"""The optimizer, without the import of torch's compiler, and its learning rate."""
+"""The optimizer, without importing torch's compiler, and its learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AdamW", "learning_rate"]
 
 
 class AdamW(torch.optim.AdamW):
-    """The same optimizer."""
+    """`torch.optim.AdamW` without the decorators that import torch's compiler."""
 
     add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
     state_dict = unwrap(torch.optim.Optimizer.state_dict)
@@ -23,7 +23,7 @@ class AdamW(torch.optim.AdamW):
 
 
 def learning_rate(options: Training, step: int) -> float:
-    """Return the rate of step `step`, counted from 0: a linear warm-up, then the decay to 0 at the last step."""
+    """Return the learning rate of a step, counted from 0: a linear warm-up, then a decay to 0 at the last step."""
     if step < options.lr_warmup_steps:
         return options.lr * (step + 1) / options.lr_warmup_steps
     done = (step - options.lr_warmup_steps) / max(options.steps - options.lr_warmup_steps, 1)

@@ -1,9 +1,8 @@
-"""Averages of the weights whose length is chosen after the training (Karras et al. 2024, EDM2, section 3).
+"""Post-hoc EMA: the length of the average is chosen after the training (Karras et al. 2024, EDM2, section 3).
 
-A power-function average gives the weights of step s a share that rises as s^gamma: its length grows with the
-training, and stays the same part of it, sigma_rel. Two of them, of lengths 0.05 and 0.1, are kept as snapshots on
-the way and in every checkpoint; a weighted sum of these comes near to the average of any length in between and some
-way beyond.
+A power-function average gives the weights of step s a share proportional to s^gamma: its length is a fixed fraction
+of the training, sigma_rel. Two averages, of lengths 0.05 and 0.1, are saved in snapshots and in every checkpoint; a
+weighted sum of them approximates the average of any length in between and somewhat beyond.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ __all__ = [
 ]
 
 SIGMA_RELS = (0.05, 0.1)
-"""Lengths of the averages that snapshots hold, as parts of the training (sigma_rel)."""
+"""Lengths of the averages in snapshots, as fractions of the training (sigma_rel)."""
 
 _KIND = "snapshot"
 
@@ -47,18 +46,18 @@ def sigma_rel_to_gamma(sigma_rel: float) -> float:
     """Return gamma of the power function whose relative width is `sigma_rel` (algorithm 2).
 
     Raises:
-        DataError: if there is none: a length is above 0 and at most 0.28, which is an even average.
+        DataError: if `sigma_rel` is not above 0 and at most 0.28, the length of a uniform average.
     """
     if not 0 < sigma_rel <= 0.28:
         raise DataError(
-            f"length of an average: expected above 0, at most 0.28, as part of the training; got {sigma_rel}"
+            f"length of an average: expected a fraction of the training above 0 and at most 0.28; got {sigma_rel}"
         )
     inverse = sigma_rel**-2
     return float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max())
 
 
 class PowerEMA(EMA):
-    """Averaged weights whose decay after step t is (1 - 1/t)^(gamma + 1) (eq. 3): no start is ever held on to."""
+    """Averaged weights whose decay after step t is (1 - 1/t)^(gamma + 1) (eq. 3)."""
 
     def __init__(self, network: nn.Module, sigma_rel: float) -> None:
         super().__init__(network, 0.0)
@@ -70,17 +69,17 @@ class PowerEMA(EMA):
 
 
 def make_power_emas(network: nn.Module) -> dict[str, EMA]:
-    """Return the averages that snapshots hold, by the names of their files."""
+    """Return the averages of snapshots, by the names of their files."""
     return {_file_name(sigma_rel): PowerEMA(network, sigma_rel) for sigma_rel in SIGMA_RELS}
 
 
 def save_snapshot(emas: Mapping[str, EMA], step: int, group: WorkerGroup, run: Path) -> None:
-    """Write the power-function averages of a step: `<run>/snapshots/step-N`; what is there stays.
+    """Write the power-function averages of a step to `<run>/snapshots/step-N`, unless it exists.
 
     Args:
-        averages: all averages of the training, by the names of their files.
+        emas: all averages of the training, by the names of their files.
         step: steps done.
-        group: the processes that train together.
+        group: the processes of the training.
         run: directory of the training.
 
     Raises:
@@ -103,16 +102,15 @@ def save_snapshot(emas: Mapping[str, EMA], step: int, group: WorkerGroup, run: P
 def solve_coefficients(
     steps: Sequence[int], sigma_rels: Sequence[float], at: int, sigma_rel: float
 ) -> NDArray[np.float64]:
-    """Return the factors, of sum 1, of the snapshots' mean that is nearest to an average of another length.
+    """Return the factors of the snapshots' weighted mean that is nearest to an average of another length.
 
-    The least squares of algorithm 3, divided by their sum as in the authors' code: without that a weight that never
-    changed would not come out as it is.
+    The least squares of algorithm 3, divided by their sum as in the authors' code: constant weights stay the same.
 
     Args:
-        steps: when each snapshot was taken.
-        lengths: of each snapshot's average.
+        steps: the step of each snapshot.
+        sigma_rels: the length of each snapshot's average.
         at: the step at which the average ends.
-        length: of the average that is wanted.
+        sigma_rel: the length of the average.
     """
     own_t, own_gamma = np.array(steps, dtype=float), np.array([sigma_rel_to_gamma(value) for value in sigma_rels])
     among = _inner_products(own_t[:, None], own_gamma[:, None], own_t[None], own_gamma[None])
@@ -124,14 +122,13 @@ def solve_coefficients(
 
 
 def reconstruct_ema(checkpoint: Checkpoint, sigma_rel: float) -> Checkpoint:
-    """Write a checkpoint whose averaged weights have a length chosen now.
+    """Write a checkpoint with averaged weights of another length, to `<run>/averaged/<sigma_rel>`.
 
-    It is mixed from the averages that the checkpoint itself holds and from the snapshots before it. It lies in
-    `<run>/reconstruct_ema/<sigma_rel>` and draws like any other.
+    The average is computed from the averages of the checkpoint and of the snapshots before it.
 
     Raises:
-        CheckpointError: if the checkpoint is damaged, or holds no averages to mix; DataError: if there is no such
-            length.
+        CheckpointError: if the checkpoint is damaged or has no power-function averages; DataError: if `sigma_rel`
+            is out of range.
         StorageError: if a snapshot is damaged, or the new checkpoint cannot be written.
     """
     sigma_rel_to_gamma(sigma_rel)
@@ -149,18 +146,17 @@ def reconstruct_ema(checkpoint: Checkpoint, sigma_rel: float) -> Checkpoint:
 
 
 def _checkpoint_averages(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
-    """Return step, length and file of each average that a checkpoint holds.
+    """Return step, length and file of each average of a checkpoint.
 
     Raises:
-        CheckpointError: if it holds none.
+        CheckpointError: if it has none.
     """
     files = {sigma_rel: checkpoint.directory / _file_name(sigma_rel) for sigma_rel in SIGMA_RELS}
     if not all(file.exists() for file in files.values()):
         names = ", ".join(file.name for file in files.values())
         raise CheckpointError(
-            f"{checkpoint.directory}: expected the averages of step {checkpoint.step}, {names}, which every "
-            "checkpoint of a training with training.ema_snapshot_every holds; there are none. Train with "
-            "training.ema_snapshot_every, such as a twentieth of the steps; a checkpoint that was slimmed has none"
+            f"{checkpoint.directory}: expected the averages of step {checkpoint.step}, {names}; there are none. "
+            "Train with training.ema_snapshot_every, such as a twentieth of the steps; slimmed ones have none"
         )
     return [(checkpoint.step, sigma_rel, file) for sigma_rel, file in files.items()]
 
@@ -169,8 +165,8 @@ def _snapshots(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
     """Return step, length and file of every snapshot of a checkpoint's training before its step."""
     run = checkpoint.run.parent if checkpoint.run.name == "best" else checkpoint.run
     folders = sorted((run / "snapshots").glob("step-*"))
-    taken = [(int(folder.name.removeprefix("step-")), folder) for folder in folders]
-    before = [(step, folder) for step, folder in taken if step < checkpoint.step]
+    steps = [(int(folder.name.removeprefix("step-")), folder) for folder in folders]
+    before = [(step, folder) for step, folder in steps if step < checkpoint.step]
     for _, folder in before:
         verify(folder, _KIND)
     return [
@@ -178,10 +174,12 @@ def _snapshots(checkpoint: Checkpoint) -> list[tuple[int, float, Path]]:
     ]
 
 
-def _mix(found: list[tuple[int, float, Path]], step: int, sigma_rel: float) -> dict[str, Tensor]:
-    factors = solve_coefficients([when for when, _, _ in found], [kept for _, kept, _ in found], step, sigma_rel)
+def _mix(averages: list[tuple[int, float, Path]], step: int, sigma_rel: float) -> dict[str, Tensor]:
+    factors = solve_coefficients(
+        [end for end, _, _ in averages], [length for _, length, _ in averages], step, sigma_rel
+    )
     total: dict[str, Tensor] = {}
-    for factor, (_, _, file) in zip(factors.tolist(), found, strict=True):
+    for factor, (_, _, file) in zip(factors.tolist(), averages, strict=True):
         weights = load_file(file)
         names = total or [name for name, weight in weights.items() if weight.is_floating_point()]
         total = {name: factor * weights[name].double() + total.get(name, 0) for name in names}

@@ -1,4 +1,4 @@
-"""Where a training begins: at its own last checkpoint, or at that of a shorter run with the same settings."""
+"""Where a training starts: from its own last checkpoint, or from that of a run with the same options."""
 
 from __future__ import annotations
 
@@ -29,92 +29,89 @@ log = logging.getLogger(__name__)
 _RUN = re.compile(r"[^.].*-[0-9a-f]{10}")
 _CODE_PREFIX = "the code of "
 _MARK = ".anew"
-"""File in a run directory whose training begins at step 0, whatever other runs have."""
+"""File in a run directory whose training starts at step 0, whatever other runs have."""
 _DECISIVE = ("seed", "timesteps", "schedule", "objective", "backbone", "training")
 
 
 def set_aside(experiment: Experiment, root: Path) -> Path | None:
-    """Rename the directory of a finished training, so that the next one begins at step 0.
+    """Rename the directory of a finished training, so that the next one starts at step 0.
 
     Args:
-        experiment: what was trained.
+        experiment: the trained experiment.
         root: folder of all results.
 
     Returns:
-        Where it is now, ``<run>-before-<time>``, with its images and reports; None if there was no finished
-        training: one that was stopped goes on.
+        The new directory, ``<run>-before-<time>``, with all samples and reports; None if there is no finished
+        training.
 
     Raises:
-        CheckpointError: if the network was imported, which only an import can do again.
-        OwnedError: if another process works in it.
+        CheckpointError: if the network was imported.
+        OwnedError: if another process uses the directory.
     """
     if experiment.training.steps == 0:
-        raise CheckpointError(f"{experiment.name}: its network was imported, not trained: import it again")
+        raise CheckpointError(f"{experiment.name}: the network is imported, not trained; import it again")
     run = training_directory(experiment, root)
     if find_finished_checkpoint(run, experiment.training.steps) is None:
         return None
-    aside = run.with_name(f"{run.name}-before-{datetime.now():%Y%m%d-%H%M%S}")
+    renamed = run.with_name(f"{run.name}-before-{datetime.now():%Y%m%d-%H%M%S}")
     with owned(run):
-        run.rename(aside)
-    fresh = training_directory(experiment, root)
-    make_directory(fresh)
-    (fresh / _MARK).touch()
-    log.warning("training again from step 0; what was made before is kept in %s", aside)
-    return aside
+        run.rename(renamed)
+    new = training_directory(experiment, root)
+    make_directory(new)
+    (new / _MARK).touch()
+    log.warning("training again from step 0; the earlier results are kept in %s", renamed)
+    return renamed
 
 
 def find_resume_point(experiment: Experiment, directory: Path, data: Prepared) -> Checkpoint | None:
-    """Return the verified checkpoint that a training goes on from, or None if it begins at step 0; says which.
+    """Return the verified checkpoint that a training resumes from, or None if it starts at step 0; logs which.
 
     Raises:
-        CheckpointError: if the checkpoint in the training's own directory is of another course.
+        CheckpointError: if the checkpoint in the training's own directory has other options.
     """
     own, steps = find_latest_checkpoint(directory), experiment.training.steps
     if own is not None:
-        if others := find_differences(own, experiment, data):
+        if changed := ", ".join(find_differences(own, experiment, data)):
             raise CheckpointError(
-                f"{own.directory}: belongs to another experiment (it differs in {', '.join(others)}); move it away"
+                f"{own.directory}: belongs to another experiment (it differs in {changed}); move it away"
             )
-        log.info("training goes on at step %d of %d", own.step, steps)
+        log.info("training resumes at step %d of %d", own.step, steps)
         return own
     if (directory / _MARK).exists():
-        log.info("training begins at step 0, as was asked for")
+        log.info("training starts at step 0, as requested")
         return None
-    near: list[tuple[Checkpoint, list[str]]] = []
-    for found in _find_in_other_runs(experiment, directory):
+    similar: list[tuple[Checkpoint, list[str]]] = []
+    for candidate in _find_in_other_runs(experiment, directory):
         try:
-            others = find_differences(found, experiment, data)
-            if not others:
-                checkpoint = Checkpoint.open(found.directory)
-                log.info(
-                    "training goes on at step %d of %d, behind %s", checkpoint.step, steps, checkpoint.directory
-                )
+            differences = find_differences(candidate, experiment, data)
+            if not differences:
+                checkpoint = Checkpoint.open(candidate.directory)
+                log.info("training resumes at step %d of %d, from %s", checkpoint.step, steps, checkpoint.directory)
                 return checkpoint
-            if _has_same_name(found, experiment):
-                near.append((found, others))
+            if _has_same_name(candidate, experiment):
+                similar.append((candidate, differences))
         except CheckpointError as error:
-            log.warning("damaged checkpoint passed over: %s", error)
-    if near:
-        _explain_fresh_start(*min(near, key=lambda pair: len(pair[1])))
+            log.warning("damaged checkpoint skipped: %s", error)
+    if similar:
+        _log_fresh_start(*min(similar, key=lambda pair: len(pair[1])))
     return None
 
 
-def _explain_fresh_start(near: Checkpoint, others: list[str]) -> None:
-    """Say why a training begins at step 0 beside one that is like it."""
-    if not all(other.startswith(_CODE_PREFIX) for other in others):
-        log.info("training begins at step 0: %s differs in %s", near.run, ", ".join(others))
+def _log_fresh_start(similar: Checkpoint, differences: list[str]) -> None:
+    if not all(difference.startswith(_CODE_PREFIX) for difference in differences):
+        log.info("training starts at step 0: %s differs in %s", similar.run, ", ".join(differences))
         return
     log.warning(
-        "%s has changed since %s was trained (%s): training again from step 0; to use what was trained before, "
-        "give its directory instead of a config",
-        " and ".join(others),
-        near.run,
-        format_finish_time(near.directory),
+        "%s has changed since %s was trained (%s): training again from step 0; to use the earlier network, give "
+        "its directory instead of a config",
+        " and ".join(differences),
+        similar.run,
+        format_finish_time(similar.directory),
     )
 
 
 def find_differences(checkpoint: Checkpoint, experiment: Experiment, data: Prepared) -> list[str]:
-    """Return the paths of the options, such as "training.lr", in which a checkpoint is of another course."""
+    """Return the paths of the options, such as "training.lr", in which a checkpoint differs."""
     about = checkpoint.described().model_dump()
     stored, wanted = _decisive_options(about["experiment"]), _decisive_options(experiment.options())
     paths = [path for path in sorted(stored | wanted) if stored.get(path, ...) != wanted.get(path, ...)]
@@ -129,16 +126,16 @@ def find_differences(checkpoint: Checkpoint, experiment: Experiment, data: Prepa
 
 
 def _find_in_other_runs(experiment: Experiment, directory: Path) -> Iterator[Checkpoint]:
-    """Yield what other runs have within its steps, furthest first; unverified."""
+    """Yield the unverified checkpoints of other runs up to the experiment's steps, latest first."""
     runs = [run for run in directory.parent.glob("*") if _RUN.fullmatch(run.name) and run != directory]
-    found = [checkpoint for run in runs for checkpoint in list_checkpoints(run)]
-    within = [
+    usable = [
         checkpoint
-        for checkpoint in found
+        for run in runs
+        for checkpoint in list_checkpoints(run)
         if checkpoint.step <= experiment.training.steps
         and (_has_same_name(checkpoint, experiment) or "imported" not in checkpoint.about)
     ]
-    return iter(sorted(within, key=lambda checkpoint: checkpoint.step, reverse=True))
+    return iter(sorted(usable, key=lambda checkpoint: checkpoint.step, reverse=True))
 
 
 def _has_same_name(checkpoint: Checkpoint, experiment: Experiment) -> bool:
@@ -147,7 +144,7 @@ def _has_same_name(checkpoint: Checkpoint, experiment: Experiment) -> bool:
 
 
 def _decisive_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that decide a weight, by path."""
+    """Return the options that affect the weights, by path."""
     training = {key: value for key, value in options["training"].items() if key not in COSMETIC | MONITORING}
     if training.get("lr_schedule") == "constant":
         training.pop("steps")
@@ -170,24 +167,26 @@ _COPIED_FOLDERS = {"best/checkpoints": "checkpoint", "snapshots": "snapshot"}
 
 
 def copy_history(run: Path, other: Path, step: int, journal: Journal) -> None:
-    """Take over into a run directory what another one has up to a step; what is damaged is left, and said.
+    """Copy the history of another run up to a step: metrics, snapshots and the best checkpoint.
+
+    Damaged directories are skipped with a warning.
 
     Raises:
         StorageError: if the disk is full.
     """
     journal.copy_from(other, "train", step)
     for folder, kind in _COPIED_FOLDERS.items():
-        for place in sorted((other / folder).glob("step-*")):
-            taken = int(place.name.removeprefix("step-"))
-            if taken <= step and not is_complete(run / folder / place.name, kind):
-                _copy_verified(place, run / folder / place.name, kind)
+        for source in sorted((other / folder).glob("step-*")):
+            target = run / folder / source.name
+            if int(source.name.removeprefix("step-")) <= step and not is_complete(target, kind):
+                _copy_verified(source, target, kind)
 
 
 def _copy_verified(source: Path, target: Path, kind: str) -> None:
     try:
         manifest = verify(source, kind)
     except StorageError as error:
-        log.warning("not taken over: %s", error)
+        log.warning("not copied: %s", error)
         return
     with committed(target, kind, manifest.about) as staging:
         for file in manifest.files:

@@ -1,4 +1,4 @@
-"""How large a training is before it starts: the parameters of its network, and the memory that its state takes."""
+"""The size of a training before it starts: parameters of the network and memory of the state."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TrainingSize:
     """The size of a training.
 
     Attributes:
-        parameters: numbers that are trained.
-        state_bytes: memory of weights, gradients, the two moments of Adam and the averages, all float32. What a
-            batch takes in the network comes on top, and is not known before it is tried.
+        parameters: number of trained parameters.
+        state_bytes: memory of weights, gradients, the two moments of Adam and the averages, all float32; without
+            the activations.
     """
 
     parameters: int
@@ -34,15 +34,15 @@ class TrainingSize:
 
 
 def measure_size(experiment: Experiment, data: Path) -> TrainingSize | None:
-    """Return the size of an experiment's training, or None while the shape of its images is not known.
+    """Return the size of an experiment's training, or None if the shape of its images is unknown.
 
     Args:
-        experiment: its network is built, untrained.
-        data: the directory of its prepared images, which say their shape; if they are not prepared, the
-            preparation must say size and channels.
+        experiment: the experiment.
+        data: the directory of its prepared images; if they are not prepared, the shape is that of
+            `preparation.size` and `preparation.channels`.
 
     Raises:
-        DataError: if the backbone cannot work at this shape.
+        DataError: if the backbone does not support this shape.
     """
     prepared = Prepared.finished(data)
     shape = _shape(experiment) if prepared is None else prepared.shape

@@ -1,4 +1,4 @@
-"""The state of a training run: everything that a resumed run needs to go on with the same bits."""
+"""The state of a training: everything that a resumed run needs to give the same bits."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _SINGLE_PROCESS = WorkerGroup()
 
 @contextmanager
 def fork_rng_with_seed(seed: int) -> Iterator[None]:
-    """Seed the generator that networks are built with, the CPU's, for the block; then put it back.
+    """Seed the CPU generator, which initializes networks, for the block; restore it afterwards.
 
-    Those of GPUs are not touched: to look at them would begin work on each GPU of the machine, in every process.
+    Generators of GPUs are not touched: reading them would initialize every GPU in every process.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -53,14 +53,14 @@ def fork_rng_with_seed(seed: int) -> Iterator[None]:
 
 @dataclass
 class BestResult:
-    """The best result so far; it is kept in checkpoints.
+    """The best result so far, stored in checkpoints.
 
     Attributes:
         by: name of the result.
         value: the best value; None before the first.
-        step: when it was.
-        misses: evaluations since then.
-        seen: step of the last evaluation.
+        step: the step of the best value.
+        misses: evaluations without improvement since then.
+        seen: the step of the last evaluation.
     """
 
     by: str
@@ -70,7 +70,7 @@ class BestResult:
     seen: int = 0
 
     def update(self, value: float, step: int, *, higher: bool) -> bool:
-        """Take note of a value; return whether it is the best."""
+        """Add a value; return whether it is the best."""
         self.seen = step
         better = self.value is None or (value > self.value if higher else value < self.value)
         if better:
@@ -88,17 +88,17 @@ class TrainingState:
     """Network, averaged weights, optimizer and step.
 
     Attributes:
-        step: steps done.
-        classes: names of the labels that the network is told; empty if it is told none.
+        step: number of finished steps.
+        classes: names of the labels that the network is conditioned on; empty for an unconditional network.
         network: in training mode, on the machine's device.
-        group: the processes that train it together.
-        averages: the averaged weights, by the names of their files in a checkpoint.
+        group: the processes of the training.
+        emas: the averaged weights, by the names of their files in a checkpoint.
         optimizer: AdamW.
-        times: how steps are drawn, which may hang on the losses so far.
-        inputs: what the network is shown beside x_t.
+        timestep_sampler: draws the timesteps; it may have a state.
+        conditioning: the network's inputs other than x_t, t and the label.
         best: the best result of the evaluations so far, or None.
         seconds: time spent training.
-        ended: why the training ended before its last step; empty if it did not.
+        end_reason: why the training ends before its last step; empty if it does not.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class TrainingState:
         )
 
     def _build_network(self) -> nn.Module:
-        """Build the network with the experiment's own initial weights, on the machine."""
+        """Build the network with initial weights seeded by the experiment, on the machine's device."""
         experiment = self.experiment
         with fork_rng_with_seed(derive_seed(experiment.seed, "weights")):
             network = build_network(
@@ -143,10 +143,10 @@ class TrainingState:
         return self.emas.get("ema.safetensors")
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over the state of a verified checkpoint.
+        """Load the state of a verified checkpoint.
 
         Raises:
-            CheckpointError: if a tensor is missing, or has another shape than here.
+            CheckpointError: if a tensor is missing or has another shape.
         """
         parameters = dict(self.network.named_parameters())
         self._load_weights(checkpoint.directory / "network.safetensors")
@@ -155,7 +155,7 @@ class TrainingState:
             ema.load(
                 {name: shard_like(averaged.get_like(name, weight), weight) for name, weight in parameters.items()}
             )
-        if checkpoint.step:  # before its first step an optimizer has no state
+        if checkpoint.step:  # an optimizer has no state before its first step
             self._restore_optimizer(TensorFile(checkpoint.directory / "optimizer.safetensors"))
         history = self.timestep_sampler.state()
         if history:
@@ -170,7 +170,7 @@ class TrainingState:
         """Write a checkpoint of this step, then remove those beyond `keep`, by default `training.keep_checkpoints`.
 
         Raises:
-            NotFiniteError: if a weight is not finite; no such checkpoint is ever written.
+            NotFiniteError: if a weight is not finite; no checkpoint is written then.
             StorageError: if it cannot be written; the checkpoints before it stay.
         """
         self._check_finite(run)
@@ -185,7 +185,7 @@ class TrainingState:
         return Checkpoint.open(target)
 
     def _files(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Yield the files of a checkpoint with their tensors, whole."""
+        """Yield the files of a checkpoint with their full tensors."""
         network = _to_cpu(self.network.state_dict())
         yield "network.safetensors", network
         yield "optimizer.safetensors", self._optimizer_tensors()
@@ -222,7 +222,7 @@ class TrainingState:
         }
 
     def _machine_choices(self) -> dict[str, Any]:
-        """Return what was chosen for the machine at hand."""
+        """Return the options that depend on the machine."""
         return {
             "name": self.machine.name,
             "memory_format": "channels_last" if self.machine.channels_last else "contiguous",
@@ -233,7 +233,7 @@ class TrainingState:
         }
 
     def _run_notes(self) -> dict[str, Any]:
-        """Return what was noted on the way, where the options ask for it."""
+        """Return the best result, the time and the end reason, if there are any."""
         notes: dict[str, Any] = {}
         if self.best is not None:
             notes["best"] = self.best.options()
@@ -270,15 +270,15 @@ class TrainingState:
 def _classes(experiment: Experiment, data: Prepared) -> tuple[str, ...]:
     if experiment.training.class_conditional and not data.classes:
         raise DataError(
-            f"training.class_conditional: expected a data set with classes; {experiment.dataset.name} has none as "
-            "it is configured: set training.class_conditional=false, or the data set's own option for labels, if "
-            "it has one"
+            f"training.class_conditional: expected a dataset with classes; {experiment.dataset.name} has none "
+            "with these options: set training.class_conditional=false, or the dataset's option for labels, if it "
+            "has one"
         )
     return data.classes if experiment.training.class_conditional else ()
 
 
 def _to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return contiguous copies on the CPU, as safetensors wants them."""
+    """Return contiguous copies on the CPU, as safetensors requires."""
     return {
         name: full_tensor(tensor.detach()).to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
     }

@@ -25,11 +25,11 @@ _QUARTERS = 4
 
 
 class LossMeter:
-    """Mean losses of batches, and of images by the quarter of the process that their step lies in.
+    """Mean losses of batches, and of images by the quarter of the process of their timestep.
 
     Args:
         timesteps: T.
-        device: where the losses are.
+        device: device of the losses.
     """
 
     def __init__(self, timesteps: int, device: torch.device) -> None:
@@ -40,14 +40,14 @@ class LossMeter:
         return len(self._batches)
 
     def add(self, batch: Tensor, t: Tensor, images: Tensor) -> None:
-        """Add a batch: its mean loss, and the loss (N,) of each image at its step (N,), before any weight."""
+        """Add a batch: its mean loss, the timesteps, (N,), and the unweighted losses of its images, (N,)."""
         self._batches.append(batch)
         quarter = t * _QUARTERS // self._timesteps
         self._sums.index_add_(0, quarter, images.detach().float())
         self._counts.index_add_(0, quarter, torch.ones_like(images, dtype=torch.float32))
 
     def pop_means(self) -> dict[str, float]:
-        """Return `loss`, and `loss_q0` (little noise) to `loss_q3` of quarters that were seen; then forget all."""
+        """Return `loss` and, of quarters with images, `loss_q0` (little noise) to `loss_q3`; then reset."""
         means = {"loss": float(torch.stack(self._batches).mean())}
         sums, counts = self._sums.tolist(), self._counts.tolist()
         means |= {f"loss_q{q}": sums[q] / counts[q] for q in range(_QUARTERS) if counts[q]}
@@ -62,11 +62,11 @@ class LossMeter:
 class Stepper:
     """Takes optimizer steps on a training state.
 
-    A step is a function of the state and the batch: dropout draws from a generator seeded by (seed, step). Losses
-    stay on the device, so that a GPU never waits for them to be read.
+    A step is a function of the state and the batch: dropout uses a generator seeded by (seed, step). Losses stay
+    on the device, so that a step does not synchronize with a GPU.
 
     Attributes:
-        losses: those of the steps since they were last taken.
+        losses: the losses since the last `pop_means`.
     """
 
     def __init__(self, state: TrainingState, process: Process) -> None:
@@ -86,7 +86,7 @@ class Stepper:
         """Take one step; return the gradient's norm before clipping, a scalar.
 
         Raises:
-            DataError: if one image at a time is too much for the memory.
+            DataError: if a single image does not fit into memory.
         """
         state = self._state
         for group in state.optimizer.param_groups:
@@ -100,7 +100,7 @@ class Stepper:
         return norm
 
     def _backward(self, batch: TrainingBatch) -> None:
-        """Compute the gradient of a batch's mean loss, in smaller parts if the memory does not hold it."""
+        """Compute the gradient of a batch's mean loss, in smaller parts if it does not fit into memory."""
         while True:
             torch.manual_seed(self._dropout_seed())
             self._state.optimizer.zero_grad(set_to_none=True)
@@ -118,7 +118,7 @@ class Stepper:
         return derive_seed(self._state.experiment.seed, "dropout", self._state.step, *rank)
 
     def _accumulate(self, batch: TrainingBatch) -> Tensor:
-        """Add the gradient of this process's share up, part by part; return the losses of all images, (N,)."""
+        """Accumulate the gradient of this process's share by parts; return the losses of all images, (N,)."""
         count = len(batch.x0)
         share, losses_by_part = self._group.local_rows(count), []
         parts = split_rows(share, min(self._parts, count // self._group.size))
@@ -155,5 +155,5 @@ _ALL_ROWS = slice(None)
 
 
 def _apply_weights(losses: Tensor, batch: TrainingBatch, rows: slice = _ALL_ROWS) -> Tensor:
-    """Return the losses of some rows, times their weights."""
+    """Return the weighted losses of some rows."""
     return losses if batch.weight is None else losses * batch.weight[rows].to(losses)

@@ -1,9 +1,9 @@
-"""Which step each image of a batch is noised to.
+"""The timesteps of a batch.
 
-Uniform and antithetic steps are a function of the generator alone. Importance sampling also looks at the losses so
-far (Nichol & Dhariwal 2021, section 3.3): step t is drawn with p_t ~ sqrt(E[L_t²]) over the last ten losses of each
-step, and its loss weighs 1 / (p_t T), so that the mean stays what it was while its noise falls. Until every step
-has ten losses, steps are drawn evenly. That history belongs to the state of a training.
+Uniform and antithetic timesteps are a function of the generator alone. Importance sampling also uses the losses
+so far (Nichol & Dhariwal 2021, section 3.3): timestep t is drawn with p_t ~ sqrt(E[L_t²]) over its last ten
+losses, and its loss has weight 1 / (p_t T), which keeps the expected loss and reduces its variance. Until every
+timestep has ten losses, the distribution is uniform. The losses are part of the state of a training.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 __all__ = ["ImportanceTimestepSampler", "TimestepSampler", "make_timestep_sampler"]
 
 _HISTORY = 10
-_UNIFORM_SHARE = 0.001  # share of the draws that stay even, so that no step is ever forgotten
+_UNIFORM_SHARE = 0.001  # weight of the uniform distribution, so that every timestep keeps being drawn
 
 
 class TimestepSampler:
-    """Even steps; with `antithetic`, t and T-1-t in pairs."""
+    """Uniform timesteps; with `antithetic`, pairs of t and T-1-t."""
 
     def __init__(self, timesteps: int, *, antithetic: bool = False) -> None:
         self.timesteps, self.antithetic = timesteps, antithetic
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Return steps, (N,) int64, and the weights of their losses, (N,) float32, or None where all are 1."""
+        """Return timesteps, (N,) int64, and the weights of their losses, (N,) float32, or None if all are 1."""
         if not self.antithetic:
             return torch.randint(self.timesteps, (count,), generator=generator), None
         half = torch.randint(self.timesteps, ((count + 1) // 2,), generator=generator)
         return torch.cat([half, self.timesteps - 1 - half])[:count], None
 
     def update(self, t: Tensor, losses: Tensor) -> None:
-        """Take note of losses (N,) at steps (N,)."""
+        """Record losses, (N,), at timesteps, (N,)."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a resumed training needs; empty if nothing."""
+        """Return the tensors that a resumed training needs."""
         return {}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take over a state."""
+        """Load the tensors of `state`."""
 
 
 class ImportanceTimestepSampler(TimestepSampler):
-    """Steps drawn by how much their losses vary."""
+    """Timesteps drawn with a probability that grows with their losses."""
 
     def __init__(self, timesteps: int) -> None:
         super().__init__(timesteps)
@@ -64,13 +64,13 @@ class ImportanceTimestepSampler(TimestepSampler):
         return torch.lerp(sizes / total, even, _UNIFORM_SHARE) if total > 0 else even
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Return steps and the weights 1 / (p_t T) of their losses."""
+        """Return timesteps and the weights 1 / (p_t T) of their losses."""
         p = self.probabilities()
         t = torch.multinomial(p, count, replacement=True, generator=generator)
         return t, (1 / (p[t] * self.timesteps)).float()
 
     def update(self, t: Tensor, losses: Tensor) -> None:
-        """Keep the losses in place of the oldest of their steps; those that are not finite are passed over."""
+        """Replace the oldest losses of the timesteps; losses that are not finite are ignored."""
         for step, loss in zip(t.tolist(), losses.detach().double().cpu(), strict=True):
             if torch.isfinite(loss):
                 self._losses[step, int(self._counts[step]) % _HISTORY] = loss

@@ -1,4 +1,4 @@
-"""One of the processes of a training, started by `noisette.training.launch` through torchrun."""
+"""A process of a training, started by `noisette.training.launch` through torchrun."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main(request_file: Path) -> int:
-    """Train as ordered; tell what happens through what was the standard output."""
+    """Train the experiment of a request; write messages to the original standard output. Return the exit code."""
     channel = PipeWriter(os.dup(1))
     os.dup2(2, 1)
     for number in STOP_SIGNALS:
@@ -39,7 +39,7 @@ def main(request_file: Path) -> int:
     except NoisetteError as error:
         channel.send("error", {"name": type(error).__name__, "message": str(error)})
         return 2
-    except Exception as error:  # a defect, ours or a plugin's: told in a line, and in full to the log
+    except Exception as error:  # a bug in noisette or a plugin: one line for the user, the traceback for the log
         plain = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         channel.send("defect", " ".join(describe_failure(error).split()) or plain)
         raise
@@ -49,7 +49,7 @@ def main(request_file: Path) -> int:
 
 
 def _ignore_signal(number: int, frame: FrameType | None) -> None:
-    """Do nothing: `train` has stopped for the signal, and hands it on when its work is saved."""
+    """Do nothing: `train` handles the signal and sends it again after saving."""
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from noisette_flows.artifacts.sender import Artifact, ArtifactSender, slug
 
 __all__ = ["ProgressArtifacts", "artifact_key"]
 
-_STATUS_TEXT: dict[Status, str] = {"finished": "done", "stopped": "stopped, its state saved", "failed": "failed"}
+_STATUS_TEXT: dict[Status, str] = {"finished": "done", "stopped": "stopped", "failed": "failed"}
 _MAX_ROWS = 8  # measurements shown at once
 
 
