@@ -1,8 +1,8 @@
 """noisette: diffusion models from images to a comparison you can trust, every part a plugin.
 
-`import noisette` imports neither torch nor any plugin; what needs them is imported when first used. Torch then
-finds OMP_WAIT_POLICY=PASSIVE in the environment, unless it is set: threads that spin while they wait for each other
-make a training many times slower as soon as another program wants a core.
+`import noisette` imports neither torch nor any plugin; they are imported on first use. The environment variable
+OMP_WAIT_POLICY defaults to PASSIVE: threads that spin while they wait make a training many times slower on a busy
+machine.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from noisette.errors import (
 from noisette.hooks import Run, hookimpl
 from noisette.lazy import exports
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loads its threads
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
 
 if TYPE_CHECKING:
     from noisette.config import Experiment

@@ -1,6 +1,6 @@
-"""Checkpoints of a run: directories of safetensors and JSON, found and verified without torch.
+"""Checkpoints of a run: directories of safetensors and JSON files, found and verified without torch.
 
-The latest checkpoint is the newest one whose hashes hold; damaged ones are passed over and named.
+The latest checkpoint is the newest valid one; damaged ones are skipped with a warning.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Side = Annotated[int, Field(ge=1, le=2**16)]
 
 
 class _ExperimentOptions(BaseModel, extra="allow"):
-    """The options of the experiment that its network cannot be rebuilt without."""
+    """The options of the experiment that building its network requires."""
 
     timesteps: Annotated[int, Field(ge=1, le=100_000)]
     schedule: dict[str, Any]
@@ -45,7 +45,7 @@ class _ExperimentOptions(BaseModel, extra="allow"):
 
 
 class _Origin(BaseModel, extra="allow"):
-    """Where a plugin came from."""
+    """The origin of a plugin."""
 
     kind: str
     name: str
@@ -54,15 +54,15 @@ class _Origin(BaseModel, extra="allow"):
 
 
 class Description(BaseModel, extra="allow"):
-    """What a checkpoint must say of itself to be of use.
+    """The required description of a checkpoint.
 
     Attributes:
-        step: training steps done.
+        step: number of finished training steps.
         experiment: all options.
         shape: channels, height and width of its images.
         classes: names of their labels.
         data: digest of the prepared images.
-        plugins: where its plugins came from.
+        plugins: origins of its plugins.
     """
 
     step: NonNegativeInt
@@ -77,7 +77,7 @@ class Checkpoint(Artifact):
     """A checkpoint on disk.
 
     Attributes:
-        directory: where it is.
+        directory: holds the safetensors files.
         manifest: its files with their hashes; `about` has step, experiment, shape, classes, plugins, versions.
     """
 
@@ -85,17 +85,17 @@ class Checkpoint(Artifact):
 
     @property
     def step(self) -> int:
-        """The number of training steps done."""
+        """The number of finished training steps."""
         return int(self.about["step"])
 
     @property
     def run(self) -> Path:
-        """The run's directory, or that of its best or averaged checkpoint, which has samples of its own."""
+        """The run's directory, or its subdirectory of the best or an averaged checkpoint."""
         return self.directory.parent.parent
 
     @property
     def root(self) -> Path:
-        """The folder of all results that the run is in."""
+        """The folder of all results."""
         run = self.run.absolute()
         if run.parent.name == "averaged":
             run = run.parent.parent
@@ -114,7 +114,7 @@ class Checkpoint(Artifact):
             raise CheckpointError(str(error)) from None
 
     def verified(self) -> Checkpoint:
-        """Return it after verifying every hash, and that it says of itself what it must.
+        """Return it after verifying every hash and the description.
 
         Raises:
             CheckpointError: naming what is wrong.
@@ -124,10 +124,10 @@ class Checkpoint(Artifact):
         return checkpoint
 
     def described(self) -> Description:
-        """Return what it says of itself.
+        """Return the description.
 
         Raises:
-            CheckpointError: if something that it must say is missing, or of another kind.
+            CheckpointError: if a required value is missing or invalid.
         """
         try:
             return Description.model_validate(self.about)
@@ -143,17 +143,17 @@ def checkpoint_path(run: Path, step: int) -> Path:
 
 
 def find_latest_checkpoint(run: Path) -> Checkpoint | None:
-    """Return the newest checkpoint whose hashes hold, or None; says which newer ones are damaged."""
+    """Return the newest valid checkpoint, or None; log which newer ones are damaged."""
     for _, directory in _list_newest_first(run):
         try:
             return Checkpoint.open(directory)
         except CheckpointError as error:
-            log.warning("damaged checkpoint passed over: %s", error)
+            log.warning("damaged checkpoint skipped: %s", error)
     return None
 
 
 def list_checkpoints(run: Path) -> Iterator[Checkpoint]:
-    """Yield the checkpoints of a run, newest first, from their manifests alone: their hashes may not hold."""
+    """Yield the checkpoints of a run, newest first, without verifying their hashes."""
     for _, directory in _list_newest_first(run):
         try:
             yield Checkpoint(directory, _check_step(directory, read_manifest(directory, "checkpoint")))
@@ -162,9 +162,9 @@ def list_checkpoints(run: Path) -> Iterator[Checkpoint]:
 
 
 def find_finished_checkpoint(run: Path, steps: int) -> Checkpoint | None:
-    """Return the checkpoint of a finished training, or None; looks at sizes only, so that it is instant.
+    """Return the last checkpoint of a finished training, or None; checks sizes only.
 
-    It is that of `steps` steps, or of a training that ended before, because it got no better or its time was up.
+    A training is finished after `steps` steps, or when it ended early (`patience`, `max_seconds`).
     """
     last = Checkpoint.finished(checkpoint_path(run, steps))
     if last is not None:
@@ -174,13 +174,13 @@ def find_finished_checkpoint(run: Path, steps: int) -> Checkpoint | None:
 
 
 def prune_checkpoints(run: Path, keep: int, step: int) -> None:
-    """Remove all but the newest `keep` checkpoints up to `step`; later ones are damaged, and will be replaced."""
+    """Remove all but the newest `keep` checkpoints up to `step`; later ones are damaged and will be replaced."""
     for directory in [path for number, path in _list_newest_first(run) if number <= step][keep:]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _check_step(directory: Path, manifest: Manifest) -> Manifest:
-    """Return the manifest of a checkpoint unless its directory's name says another step."""
+    """Return the manifest of a checkpoint after comparing its step with the directory's name."""
     if _step_of(directory) not in (None, manifest.about.get("step")):
         raise StorageError(f"{directory}: expected a checkpoint of this step; got {manifest.about.get('step')!r}")
     return manifest

@@ -1,4 +1,4 @@
-"""Saying that something is made again because the code of a plugin has changed since it was made before."""
+"""Warnings that a result is made again because the code of a plugin has changed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Origins = Sequence[Mapping[str, str]]
 
 
 def find_changed_plugins(now: Origins, before: Origins) -> list[str]:
-    """Return the plugins, as ``sampler 'ddim'``, that were of the same package before, and of other code.
+    """Return the plugins, as ``sampler 'ddim'``, of the same package whose code differs.
 
     Args:
-        now, before: origins of plugins; what was made before code was recorded counts as unchanged.
+        now, before: origins of plugins; those without code count as unchanged.
     """
     stored = {_identity(origin): origin["code"] for origin in before if "code" in origin}
     changed = [origin for origin in now if stored.get(_identity(origin), origin["code"]) != origin["code"]]
@@ -36,21 +36,21 @@ def find_changed_plugins(now: Origins, before: Origins) -> list[str]:
 
 
 def format_finish_time(directory: Path) -> str:
-    """Return when a directory was finished, in local time: ``2026-11-30 22:10``."""
+    """Return when a directory was finished, in local time, such as ``2026-11-30 22:10``."""
     return f"{datetime.fromtimestamp((directory / MANIFEST).stat().st_mtime):%Y-%m-%d %H:%M}"
 
 
 def warn_if_code_changed(target: Path, kind: str, origins: Origins, same: Mapping[str, Any], again: str) -> None:
-    """Warn if what is about to be made at `target` was made before by other code of the same plugins.
+    """Warn if a result like that of `target` exists, made by other code of the same plugins.
 
     Args:
-        target: where it will be; results of the same options by other code are beside it.
-        kind: of its manifest.
-        origins: of the plugins that make it.
-        same: what its manifest will say of everything else that decides it.
-        again: what is done now, such as "sampling again".
+        target: the directory of the new result; results of other code are next to it.
+        kind: the kind of its manifest.
+        origins: origins of the plugins that make it.
+        same: the values in its manifest that both results share.
+        again: the last words of the warning, such as "sampling again".
     """
-    if is_complete(target, kind):  # made anew by the same code
+    if is_complete(target, kind):  # made again by the same code
         return
     for directory in sorted(target.parent.glob(f"*/{MANIFEST}"), key=_modification_time, reverse=True):
         manifest = _try_read_manifest(directory.parent, kind)
@@ -58,13 +58,13 @@ def warn_if_code_changed(target: Path, kind: str, origins: Origins, same: Mappin
             continue
         before = manifest.about.get("plugins") or [manifest.about.get("plugin") or {}]
         if names := find_changed_plugins(origins, before):
-            place, when = directory.parent, format_finish_time(directory.parent)
-            log.warning("the code of %s has changed since %s (%s): %s", ", ".join(names), place, when, again)
+            result, time = directory.parent, format_finish_time(directory.parent)
+            log.warning("the code of %s has changed since %s (%s): %s", ", ".join(names), result, time, again)
             return
 
 
 def warn_if_sampler_changed(experiment: Experiment, checkpoint: Checkpoint, sampler: Sampler, target: Path) -> None:
-    """Warn if a sampler's images, about to be made at `target`, were made before by other code of it."""
+    """Warn if samples like those of `target` exist, made by other code of the sampler."""
     same = {
         "sampler": sampler.options(),
         "checkpoint": checkpoint.digest,

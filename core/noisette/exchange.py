@@ -1,6 +1,6 @@
-"""Trained networks to and from other libraries; which ones, the backbones know.
+"""Import and export of trained networks, in the formats that the backbones support.
 
-What is imported becomes an experiment like any other: a config, and the checkpoint of a training of no steps.
+An imported network becomes an experiment: a config, and the checkpoint of a training of 0 steps.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ __all__ = ["export_checkpoint", "import_checkpoint", "import_pretrained", "make_
 
 
 _DROPPED_OPTIONS = {"decay", "low_res_size", "self_condition"}
-"""Training options of a config that an imported one has not: those of other networks, and a rate that falls to zero
-over the steps, of which there are none; so a training may go on from what was imported."""
+"""Training options that the config of an imported network omits."""
 
 
 def export_checkpoint(checkpoint: Checkpoint, folder: Path | str, label: str | None = None) -> Path:
-    """Write a checkpoint as another library reads it, as its backbone can; return the folder.
+    """Write a checkpoint in the format of another library; return the folder.
 
     Args:
         checkpoint: see `noisette.find_checkpoint`.
-        folder: must not be there, or be empty.
-        label: class that the other library is to draw, for a network that knows classes; None for no class.
+        folder: must not exist, or be empty.
+        label: class that the other library generates, for a class-conditional network; None for no class.
 
     Raises:
         CheckpointError: if the backbone is not installed.
-        DataError: if the other library cannot say the same; StorageError: if the folder cannot be written.
+        DataError: if the other format cannot express it; StorageError: if the folder cannot be written.
     """
     from noisette.model.plugins import load_plugin
 
@@ -50,37 +49,37 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path | str, label: str | N
 
 
 def import_pretrained(path: Path | str) -> Pretrained:
-    """Read a network that another library trained, with whichever backbone knows such a file.
+    """Read a network of another library with the first backbone that supports its format.
 
     Raises:
-        DataError: if there is none, or those that know it cannot read it.
+        DataError: if no backbone supports it, or reading fails.
     """
-    path, refused = Path(path), []
+    path, reasons = Path(path), []
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder; expected a network of another library")
     for found in registry().of_kind("backbone"):
         try:
-            read = cast(type[Backbone], found.plugin).import_pretrained(path)
+            pretrained = cast(type[Backbone], found.plugin).import_pretrained(path)
         except DataError as error:
-            refused.append(str(error))
+            reasons.append(str(error))
             continue
-        if read is not None:
-            return read
-    if refused:
-        raise DataError("; ".join(refused))
+        if pretrained is not None:
+            return pretrained
+    if reasons:
+        raise DataError("; ".join(reasons))
     raise DataError(
-        f"{path}: no installed backbone knows it; expected such as a folder of diffusers' UNet2DModel or a file of "
+        f"{path}: no installed backbone supports it; expected such as a folder of diffusers' UNet2DModel or a file of "
         "denoising-diffusion-pytorch"
     )
 
 
 def make_imported_config(pretrained: Pretrained, config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the config of an experiment whose network was trained elsewhere.
+    """Return the config of an experiment with an imported network.
 
     Args:
-        pretrained: what its source says (backbone, schedule, timesteps, objective, clip, size) comes first.
-        config: data, preparation, sampling and evaluation; and the process, where the source is silent about it.
-        name: of the experiment.
+        pretrained: its options (backbone, schedule, timesteps, objective, clip, size) take precedence.
+        config: the other options.
+        name: the name of the experiment.
     """
     process = dict(pretrained.process)
     sampling = {**(config.get("sampling") or {}), **process.pop("sampling", {})}
@@ -97,15 +96,15 @@ def make_imported_config(pretrained: Pretrained, config: Mapping[str, Any], name
 
 
 def import_checkpoint(pretrained: Pretrained, experiment: Experiment, root: Path | str = "runs") -> Checkpoint:
-    """Write a network as the checkpoint that the experiment's training, of no steps, ends with.
+    """Write a network as the checkpoint of the experiment's training of 0 steps.
 
     Args:
         pretrained: the network.
-        experiment: of `make_imported_config`.
+        experiment: the experiment of `make_imported_config`.
         root: folder of all results.
 
     Raises:
-        DataError: if nobody says how large its images are, or its channels are not those of the objective.
+        DataError: if the size of its images is unknown, or its channels are not those of the objective.
         StorageError: if it cannot be written.
     """
     from safetensors.torch import save_file
@@ -115,25 +114,25 @@ def import_checkpoint(pretrained: Pretrained, experiment: Experiment, root: Path
     run = training_directory(experiment, Path(root))
     size = pretrained.size or (experiment.preparation.size,) * 2
     if size[0] is None:
-        raise DataError(f"{pretrained.source}: does not say how large its images are: set preparation.size")
-    pretrained.network(cast(tuple[int, int], size))  # refuses weights that do not fit, and sizes
-    wanted = pretrained.in_channels * experiment.objective.outputs
-    if pretrained.outputs != wanted:
+        raise DataError(f"{pretrained.source}: the size of its images is unknown: set preparation.size")
+    pretrained.network(cast(tuple[int, int], size))  # raises if weights or size do not fit
+    outputs = pretrained.in_channels * experiment.objective.outputs
+    if pretrained.outputs != outputs:
         raise DataError(
-            f"{pretrained.source}: gives {pretrained.outputs} channels for {pretrained.in_channels}; the objective "
-            f"{experiment.objective.name} reads {wanted}"
+            f"{pretrained.source}: expected {outputs} output channels for the objective "
+            f"{experiment.objective.name}; got {pretrained.outputs}"
         )
     about = _about(pretrained, experiment, Path(root), (pretrained.in_channels, *cast(tuple[int, int], size)))
     target = checkpoint_path(run, 0)
     with committed(target, "checkpoint", about) as staging:
-        decays = experiment.training.decays  # a training that goes on from here averages from here on
+        decays = experiment.training.decays  # a later training starts its averages from these weights
         for file in ("network.safetensors", *(ema_file_name(decay, decays) for decay in decays)):
             save_file({key: tensor.contiguous() for key, tensor in pretrained.state.items()}, staging / file)
     return Checkpoint.open(target)
 
 
 def _preparation_options(pretrained: Pretrained) -> dict[str, Any]:
-    """Return the options that make images those of the network, as far as it says."""
+    """Return the preparation options that match the network's images."""
     size = pretrained.size
     square = {"size": size[0]} if size is not None and size[0] == size[1] else {}
     return {**square, **({"channels": pretrained.in_channels} if pretrained.in_channels in (1, 3) else {})}

@@ -1,4 +1,4 @@
-"""How to install what an optional part of noisette needs."""
+"""Install commands of the optional dependencies."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ __all__ = ["install_command"]
 
 
 def install_command(extra: str) -> str:
-    """Return a command that installs the packages of an extra by their own names.
+    """Return a command that installs the packages of an extra by name.
 
-    It works wherever noisette itself came from: ``pip install 'noisette[dask]'`` would ask an index for noisette,
-    which a clone is not in.
+    Unlike ``pip install 'noisette[dask]'``, it does not require noisette to be on a package index.
     """
     marked = [requirement.partition(";") for requirement in requires("noisette") or ()]
     packages = [package.strip() for package, _, marker in marked if marker.strip() == f"extra == '{extra}'"]

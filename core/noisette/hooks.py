@@ -1,6 +1,6 @@
 """The hooks that a package can implement, found through the entry-point group `noisette`.
 
-An entry point names a module (or any object) whose functions carry `@hookimpl`:
+An entry point names a module (or another object) with functions marked by `@hookimpl`:
 
     # pyproject.toml
     [project.entry-points.noisette]
@@ -11,8 +11,8 @@ An entry point names a module (or any object) whose functions carry `@hookimpl`:
     def plugins():
         yield Heun
 
-A lifecycle hook may take any of its arguments, by name. One that raises is reported once and not called again
-in that run: a tracker that fails costs the run nothing.
+A lifecycle hook may take any of its arguments, by name. A listener that raises is logged once and not called again
+in that run; the run continues.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["PROJECT", "HookSpecs", "Run", "Status", "hookimpl"]
 
 PROJECT = "noisette"
-"""Name of the entry-point group and of the hooks' project."""
+"""Name of the entry-point group and of the pluggy project."""
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -41,14 +41,14 @@ Status = Literal["finished", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class Run:
-    """One stage at work.
+    """A running stage.
 
     Attributes:
         stage: "prepare", "train", "sample", "evaluate" or "figures".
-        name: what it works on, such as the experiment's or the sampler's name.
-        directory: where its results go.
-        total: steps to the end, in the unit of `on_step`; 0 if unknown.
-        options: JSON values that describe it.
+        name: such as the experiment's or the sampler's name.
+        directory: the directory of its results.
+        total: the last step, in the unit of `on_step`; 0 if unknown.
+        options: its options as JSON values.
     """
 
     stage: Literal["prepare", "train", "sample", "evaluate", "figures"]
@@ -59,7 +59,7 @@ class Run:
 
 
 class HookSpecs:
-    """All hooks with their arguments."""
+    """The hooks with their arguments."""
 
     @hookspec
     def plugins(self) -> Iterable[type[Plugin]]:  # type: ignore[empty-body]
@@ -67,31 +67,31 @@ class HookSpecs:
 
     @hookspec
     def on_run_start(self, run: Run) -> None:
-        """Be told that a stage starts; a resumed one starts again."""
+        """Called when a stage starts, also when it resumes."""
 
     @hookspec
     def on_step(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        """Be told that `step` of `run.total` is done: training steps, images sampled or read.
+        """Called when `step` of `run.total` is finished: training steps, images sampled or read.
 
-        `metrics` holds what the step measured, such as ``loss``; it may be empty.
+        `metrics` are measurements of the step; it may be empty.
         """
 
     @hookspec
     def on_activity(self, run: Run, activity: str) -> None:
-        """Be told what a stage does from now on that no step counts, such as ``computing kid of ddim-50``."""
+        """Called when a stage starts work that steps do not count, such as ``computing kid of ddim-50``."""
 
     @hookspec
     def on_images(self, run: Run, step: int, key: str, path: Path) -> None:
-        """Be told of an image file, such as the grid drawn at a step of training."""
+        """Called when an image file is written, such as the preview grid of a training step."""
 
     @hookspec
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        """Be given measurements to keep, at the pace of logging: losses, speed, evaluation results."""
+        """Called with measurements to store: losses, speed, evaluation results."""
 
     @hookspec
     def on_checkpoint(self, run: Run, step: int, path: Path) -> None:
-        """Be told that a checkpoint directory is complete on disk."""
+        """Called when a checkpoint directory is complete on disk."""
 
     @hookspec
     def on_run_end(self, run: Run, status: Status) -> None:
-        """Be told that a stage ended."""
+        """Called when a stage ends."""

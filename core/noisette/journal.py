@@ -1,9 +1,9 @@
-"""The journal of a run: `metrics.jsonl`, one measurement a line, append-only. It is the truth of a run.
+"""The journal of a run: `metrics.jsonl`, append-only, with one record of metrics per line.
 
     {"time": 1732269000.123, "stage": "train", "name": "digits", "step": 50, "metrics": {"loss": 0.12}}
 
-Trackers are views of it that can be replayed. A resumed run measures some steps again, with equal results;
-they are not written twice.
+Trackers can be filled from it again. A resumed run repeats some steps, with equal results; their lines are not
+written twice.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class JournalEntry(TypedDict):
 
 
 def read_journal(directory: Path) -> Iterator[JournalEntry]:
-    """Yield the entries of a run directory; a last line that a crash cut short is left out.
+    """Yield the entries of a run directory, without an incomplete last line.
 
-    A damaged line is passed over with a warning.
+    Damaged lines are skipped with a warning.
     """
     path = directory / JOURNAL
     if not path.exists():
@@ -52,11 +52,11 @@ def read_journal(directory: Path) -> Iterator[JournalEntry]:
             try:
                 yield _parse_entry(json.loads(line))
             except (ValueError, TypeError, KeyError):
-                log.warning("%s: line %d is damaged and passed over", path, number)
+                log.warning("%s: line %d is damaged and skipped", path, number)
 
 
 class Journal:
-    """A listener that writes what is measured to the journal of one run directory."""
+    """A listener that writes metrics to the journal of a run directory."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / JOURNAL
@@ -67,17 +67,17 @@ class Journal:
 
     @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one line, unless this step of this run is already there.
+        """Append a line, unless there is one for this step of this run.
 
         Raises:
-            StorageError: if the disk is full; the lines before it stay.
+            StorageError: if the disk is full; earlier lines are kept.
         """
-        values = {key: float(value) for key, value in metrics.items()}  # tensors of one value are welcome
+        values = {key: float(value) for key, value in metrics.items()}  # also of tensors
         entry = JournalEntry(time=time.time(), stage=run.stage, name=run.name, step=step, metrics=values)
         self._append([entry])
 
     def copy_from(self, other: Path, stage: str, last: int) -> None:
-        """Take over what another run directory has of a stage, up to step `last`: a run that goes on from there."""
+        """Append the entries of a stage of another run directory up to step `last`."""
         self._append([entry for entry in read_journal(other) if entry["stage"] == stage and entry["step"] <= last])
 
     def _append(self, entries: Iterable[JournalEntry]) -> None:
@@ -98,13 +98,13 @@ class Journal:
         self._known_keys.update(new)
 
     def _drop_partial_line(self) -> None:
-        """Cut off a last line that a crash or a full disk left without its end."""
+        """Remove an incomplete last line, left by a crash or a full disk."""
         if not self._path.exists():
             return
         content = self._path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(self._path, whole)
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            os.truncate(self._path, end)
 
 
 def _parse_entry(values: dict[str, Any]) -> JournalEntry:

@@ -1,7 +1,7 @@
-"""Which stages of an experiment are finished, from manifests alone: instant, without torch or images.
+"""The stages of an experiment, and which are finished, from manifests alone, without torch.
 
-Where a stage's results lie depends on the results before it (samples carry a key of their checkpoint), so the
-directory of a stage is known only when the stage before it is finished.
+The directory of a stage depends on earlier results (that of samples on the checkpoint), so it is known only when
+the earlier stage is finished.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Stage:
 
     Attributes:
         name: "prepare", "train", "sample <sampler's label>", "figures <label>" or "evaluate".
-        directory: where its results lie or will lie; None while that hangs on an unfinished stage.
-        finished: whether its results are complete; sizes are checked, hashes when they are read.
+        directory: the directory of its results; None while it depends on an unfinished stage.
+        finished: whether its results are complete; only sizes are checked.
     """
 
     name: str
@@ -52,15 +52,15 @@ class Stage:
 
     @property
     def kind(self) -> str:
-        """Its name without what it is about, such as "sample"."""
+        """The first word of its name, such as "sample"."""
         return self.name.split()[0]
 
 
 def stages_to_redo(stage: str) -> frozenset[str]:
-    """Return the stages that are made anew with a stage: it and all that depend on it; none for "".
+    """Return a stage and all stages that depend on it; none for "".
 
     Raises:
-        ConfigError: if there is no such stage.
+        ConfigError: if the stage does not exist.
     """
     if stage and stage not in _DEPENDENT:
         message = f"expected one of {', '.join(_DEPENDENT)}; got {stage!r}"
@@ -69,7 +69,7 @@ def stages_to_redo(stage: str) -> frozenset[str]:
 
 
 def plan_stages(config: Experiment | FiguresConfig, root: Path) -> list[Stage]:
-    """Return the stages of a config in the order they run in."""
+    """Return the stages of a config in running order."""
     if not isinstance(config, Experiment):
         return _figures(config, run_directory(config, root), None)
     experiment = config
@@ -111,7 +111,7 @@ def _figures(config: Experiment | FiguresConfig, run: Path, checkpoint: Checkpoi
 
 def _evaluation_stage(experiment: Experiment, run: Path, sampling: list[Stage]) -> Stage:
     samples = [Samples.finished(stage.directory) if stage.directory else None for stage in sampling]
-    identities = [found.identity for found in samples if found is not None]
+    identities = [finished.identity for finished in samples if finished is not None]
     if len(identities) < len(sampling):
         return Stage("evaluate", None, False)
     directory = evaluation_directory(run, identities, experiment)

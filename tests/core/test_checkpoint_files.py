@@ -96,7 +96,7 @@ def test_a_damaged_one_is_named_and_the_one_before_taken(
     assert found is not None
     assert found.step == 1
     assert len(caplog.records) == 1
-    assert caplog.text.count("damaged checkpoint passed over") == 1
+    assert caplog.text.count("damaged checkpoint skipped") == 1
     assert "step-00000002" in caplog.text
     with pytest.raises(CheckpointError, match="step-00000002"):
         Checkpoint.open(newest)

@@ -143,7 +143,7 @@ def test_an_edited_network_trains_again_and_says_so(root: Path, caplog: pytest.L
 
 
 def test_a_class_that_is_no_plugin_is_not_registered() -> None:
-    with pytest.raises(PluginError, match="dict is no plugin"):
+    with pytest.raises(PluginError, match="dict is not a plugin"):
         noisette.register(dict)  # type: ignore[type-var]
 
 

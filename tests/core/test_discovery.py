@@ -37,14 +37,14 @@ BROKEN = {
         hook("yield Ralston", "registry"),
         "Argument(s) {'registry'} are declared in the hookimpl",
     ),
-    "hook-returns-nothing": (hook("Ralston"), "its hook `plugins` returned nothing; expected it to yield classes"),
+    "hook-returns-nothing": (hook("Ralston"), "its hook `plugins` returned None; expected it to yield classes"),
     "hook-returns-number": (hook("return 42"), "its hook `plugins` returned 42; expected it to yield classes"),
     "hook-returns-text": (hook("return 'Ralston'"), "its hook `plugins` returned 'Ralston'"),
     "hook-returns-class": (hook("return Ralston"), "its hook `plugins` returned <class 'acme_ralston.Ralston'>"),
     "generator-raises": (hook("yield Ralston; raise KeyError('late')"), "KeyError: 'late'"),
-    "yields-instance": (hook("yield Ralston()"), "is no plugin: expected a subclass of Schedule"),
-    "yields-function": (hook("yield plugins"), "plugins is no plugin: expected a subclass of Schedule"),
-    "yields-stranger": (hook("yield dict"), "dict is no plugin: expected a subclass of Schedule"),
+    "yields-instance": (hook("yield Ralston()"), "is not a plugin: expected a subclass of Schedule"),
+    "yields-function": (hook("yield plugins"), "plugins is not a plugin: expected a subclass of Schedule"),
+    "yields-stranger": (hook("yield dict"), "dict is not a plugin: expected a subclass of Schedule"),
     "yields-unprintable": (
         "class Odd:\n    def __repr__(self): raise RuntimeError('no face')\n" + hook("yield Odd()"),
         "RuntimeError: no face",
@@ -86,7 +86,7 @@ BROKEN = {
         CLASS
         + CLASS.replace("class Ralston", "class Other")
         + "\n@hookimpl\ndef plugins():\n    yield from (Ralston, Other)\n",
-        "Ralston: its package gives the sampler 'ralston' more than once",
+        "Ralston: its package has more than one sampler 'ralston'",
     ),
 }
 

@@ -72,7 +72,7 @@ def test_the_environment_chooses_the_device(
     assert device_type() == chosen
 
 
-@pytest.mark.parametrize(("asked", "message"), [("cuda", "finds no GPU"), ("tpu", "expected cpu or cuda")])
+@pytest.mark.parametrize(("asked", "message"), [("cuda", "finds no usable GPU"), ("tpu", "expected cpu or cuda")])
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, asked: str, message: str) -> None:
     monkeypatch.setenv("NOISETTE_DEVICE", asked)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

@@ -69,7 +69,7 @@ def test_one_name_of_two_packages_is_refused_until_the_config_says_which() -> No
     known = registry(("acme", first), ("zeta", second), ("one", sampler("ddim")))
     with pytest.raises(PluginError) as caught:
         known.find("sampler", "heun")
-    assert str(caught.value) == "2 packages give a sampler 'heun': write acme:heun or zeta:heun"
+    assert str(caught.value) == "2 packages have a sampler 'heun': write acme:heun or zeta:heun"
     assert known.find("sampler", "acme:heun").plugin is first
     assert known.find("sampler", "zeta:heun").plugin is second
     assert known.find("sampler", "ddim").origin.distribution == "one"
@@ -117,7 +117,7 @@ def test_the_name_of_a_built_in_plugin_cannot_be_taken_over(site: Site, monkeypa
         return Experiment.parse({"name": "x", "dataset": "digits", "sampling": {"samplers": [name]}})
 
     with pytest.raises(
-        PluginError, match="2 packages give a sampler 'ddim': write acme-ddim:ddim or noisette:ddim"
+        PluginError, match="2 packages have a sampler 'ddim': write acme-ddim:ddim or noisette:ddim"
     ):
         known.find("sampler", "ddim")
     ours, theirs = experiment("noisette:ddim"), experiment("acme-ddim:ddim")

@@ -140,7 +140,7 @@ def test_edits_and_interpolations_begin_at_any_image(
         (["figure", "forward", "x.png", "--schedules", "linaer"], "did you mean 'linear'?"),
         (["export", "tiny.yaml", "."], "is not empty; name a new folder"),
         (["import", "nowhere", "tiny.yaml"], "nowhere: there is no such file or folder"),
-        (["import", "home", "tiny.yaml"], "home: no installed backbone knows it"),
+        (["import", "home", "tiny.yaml"], "home: no installed backbone supports it"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

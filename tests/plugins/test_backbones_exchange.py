@@ -179,7 +179,7 @@ def test_the_librarys_file_needs_the_size_of_its_images(tmp_path: Path) -> None:
     save_file({name: torch.zeros([int(n) for n in shape]) for name, *shape in lines}, tmp_path / "unet.safetensors")
     pretrained = import_pretrained(tmp_path / "unet.safetensors")
     assert isinstance(pretrained.backbone, type(backbone))
-    with pytest.raises(DataError, match=r"does not say how large its images are: set preparation\.size"):
+    with pytest.raises(DataError, match=r"the size of its images is unknown: set preparation\.size"):
         imported(tmp_path / "unet.safetensors", tmp_path)
     experiment, checkpoint = imported(tmp_path / "unet.safetensors", tmp_path, preparation={"size": 16})
     assert checkpoint.about["shape"] == [3, 16, 16]
@@ -194,14 +194,14 @@ def test_what_no_backbone_can_read_is_refused_in_words(tmp_path: Path, trained: 
     (tmp_path / "other" / "config.json").write_text(json.dumps({"_class_name": "UNet2DConditionModel"}))
     for name, message in (
         ("nowhere", "there is no such file or folder"),
-        ("folder", "no installed backbone knows it"),
+        ("folder", "no installed backbone supports it"),
         ("strange.pt", "expected an archive of tensors alone"),
         ("other", "expected a UNet2DModel; came UNet2DConditionModel"),
     ):
         with pytest.raises(DataError, match=message):
             import_pretrained(tmp_path / name)
     export_checkpoint(trained(), tmp_path / "exported")
-    with pytest.raises(DataError, match="gives 1 channels for 1; the objective eps reads 2"):
+    with pytest.raises(DataError, match="expected 2 output channels for the objective eps; got 1"):
         pretrained = import_pretrained(tmp_path / "exported")
         config = make_imported_config(pretrained, TINY, "imported") | {
             "objective": {"name": "eps", "bound": "hybrid"}

@@ -1,4 +1,4 @@
-"""Finding plugins: discovery of installed packages, and the registry that names resolve in."""
+"""Plugins: discovery of installed packages, and the registry."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""A hash of the code that a plugin is made of, so that results of an edited plugin are told from those before.
+"""A hash of the code of a plugin, so that an edited plugin gives new results.
 
-The code of a class is that of the module that defines it, and of every module of the same top-level package that
-these import, directly or through one another, also inside functions. It is read from source; nothing is imported.
-The syntax tree is hashed, so comments, formatting, docstrings and the descriptions of options do not count. Nor do
-what the contract lists in `Plugin.excluded_from_key`, imports for type checkers, and the `__init__` of a
-package on the way to a module. A class of a script or a notebook has no package: see `noisette.plugins.code`.
+The code of a class is the module that defines it and all modules of the same top-level package that it imports,
+directly or indirectly, also inside functions. It is read from source; nothing is imported. The syntax tree is
+hashed, so comments, formatting, docstrings and the descriptions of options do not count; nor do the names in
+`Plugin.excluded_from_key`, imports for type checkers, and the `__init__` of parent packages. For a class of a
+script or a notebook, its bytecode is hashed instead; see `runtime_code`.
 
-Trees are hashed once: what was found is kept by the content of the file in `cache_directory`.
+Hashes are cached in `cache_directory` by the content of the file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 
 
 def runtime_code(plugin: type) -> dict[str, Any]:
-    """Return what a class and all that it uses are made of, by name, as JSON values."""
+    """Return the bytecode and values of a class and of all that it uses, by name, as JSON values."""
     found: dict[str, Any] = {}
     pending: list[type | FunctionType] = [plugin]
     while pending:
@@ -56,7 +56,7 @@ def runtime_code(plugin: type) -> dict[str, Any]:
 
 
 def _functions_of(thing: type | FunctionType) -> Iterator[tuple[str, FunctionType]]:
-    """Yield the functions that something is made of, those behind decorators too."""
+    """Yield the functions of a class or function, including decorated ones."""
     parts = vars(thing) if isinstance(thing, type) else {"": thing}
     for name, part in parts.items():
         for function in (
@@ -69,7 +69,7 @@ def _functions_of(thing: type | FunctionType) -> Iterator[tuple[str, FunctionTyp
 
 @cache
 def _class_values(plugin: type) -> dict[str, str]:
-    """Return the values of a class as they were when first asked for: a list may fill while it runs."""
+    """Return the plain values of a class at the first call; a list may grow later."""
     own = {name: value for name, value in vars(plugin).items() if not name.startswith("_")}
     return {name: repr(value) for name, value in own.items() if _is_plain(value)}
 
@@ -79,7 +79,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _used_values(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield what a function uses from outside: globals, what it closes over, and its defaults."""
+    """Yield the globals, closure values and defaults of a function."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     for name, cell in cells:
         yield name, getattr(cell, "cell_contents", None) if cell is not None else None
@@ -97,7 +97,7 @@ def _global_names(code: CodeType) -> Iterator[str]:
 
 
 def _instructions(code: CodeType) -> list[Any]:
-    """Return what a function does; a docstring is not done."""
+    """Return the instructions of a function."""
     return [[one.opname, _instruction_argument(one.argval)] for one in dis.get_instructions(code)]
 
 
@@ -112,9 +112,9 @@ _CONTRACTS = Plugin.__module__.partition(".")[0]
 
 
 def code_of(plugin: type[Plugin]) -> str:
-    """Return ten hexadecimal digits that change when the code of a plugin's class does.
+    """Return ten hexadecimal digits that change with the code of a plugin class.
 
-    A class that inherits from plugins of other packages is made of their code too.
+    The code includes that of base classes in other packages.
     """
     bases = [base for base in plugin.__mro__ if issubclass(base, Plugin) and _top(base.__module__) != _CONTRACTS]
     return digest([_of_class(base) for base in bases])
@@ -124,14 +124,14 @@ def _of_class(plugin: type[Plugin]) -> Any:
     module = sys.modules.get(plugin.__module__)
     if plugin.__module__ == "__main__" or getattr(module, "__spec__", None) is None:
         return runtime_code(plugin)
-    if "<locals>" in plugin.__qualname__:  # a function made it, perhaps with values of its own
+    if "<locals>" in plugin.__qualname__:  # made by a function, maybe with other values
         return [_of_module(plugin), runtime_code(plugin)]
     return _of_module(plugin)
 
 
 @cache
 def _of_module(plugin: type[Plugin]) -> dict[str, str]:
-    """Return the hash of every module that a class is made of; as it was when it was first asked for."""
+    """Return the hash of every module of a class's code, as of the first call."""
     found: dict[str, str] = {}
     pending = [plugin.__module__]
     while pending:
@@ -149,7 +149,7 @@ def _top(name: str) -> str:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Return where a module is, without importing it or the packages it is in."""
+    """Return the spec of a module without importing it or its packages."""
     spec = getattr(sys.modules.get(name), "__spec__", None)
     if isinstance(spec, ModuleSpec):
         return spec
@@ -163,7 +163,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 @dataclass(frozen=True)
 class _Module:
-    """The hash of a module's tree, and its imports: dots before the name, the name, and what is taken from it."""
+    """The hash of a module's syntax tree, and its imports: level, module name, and imported names."""
 
     code: str
     imports: list[tuple[int, str, list[str]]]
@@ -198,7 +198,7 @@ def _load_module(spec: ModuleSpec, without: tuple[str, ...]) -> _Module:
 
 
 def _read_source(spec: ModuleSpec) -> bytes:
-    """Return the content of a module's file, also of one in an archive; nothing for a package without a file."""
+    """Return the content of a module's file, also in an archive; empty for a package without a file."""
     get_data = getattr(spec.loader, "get_data", None)
     with suppress(OSError):
         if get_data is not None and spec.origin:
@@ -209,7 +209,7 @@ def _read_source(spec: ModuleSpec) -> bytes:
 def _parse(content: bytes, without: tuple[str, ...]) -> _Module:
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError):  # a module that is imported in vain, or for another Python
+    except (SyntaxError, ValueError, RecursionError):  # such as a module for another Python version
         return _Module(blake2b(content, digest_size=8).hexdigest(), [])
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
@@ -225,7 +225,7 @@ def _defined_name(node: ast.stmt) -> str:
 
 
 def _tree_to_json(node: Any) -> Any:
-    """Return a syntax tree as JSON values, without what decides nothing: the same in every version of Python."""
+    """Return a syntax tree as JSON values that do not depend on the version of Python."""
     if isinstance(node, list):
         return [_tree_to_json(one) for one in node if not _is_docstring(one)]
     if not isinstance(node, ast.AST):
@@ -237,12 +237,12 @@ def _tree_to_json(node: Any) -> Any:
 
 
 def _is_docstring(node: Any) -> bool:
-    """Return whether a statement is a text and no more, as docstrings are."""
+    """Return whether a statement is a constant, such as a docstring."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the imports of a module, but for those that only a type checker sees."""
+    """Yield the imports of a module, without those under `TYPE_CHECKING`."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name, []) for alias in node.names)

@@ -1,11 +1,11 @@
-"""Which plugins are installed, and which packages are broken.
+"""Discovery of installed plugins and of broken packages.
 
-Every entry point of the group `noisette` is loaded on its own: one that fails is listed as broken, with its
-distribution, version, entry point and reason, and the others work on.
+The entry points of the group `noisette` are loaded independently: one that fails is listed as broken, with its
+distribution, version, entry point and reason.
 
 Environment:
     NOISETTE_BLOCK_PLUGINS: comma-separated distributions or entry points that are not loaded.
-    NOISETTE_STRICT_PLUGINS: if set to other than 0, any broken package is an error: for authors and CI.
+    NOISETTE_STRICT_PLUGINS: if set to a value other than 0, a broken package is an error; for authors and CI.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where something was found: distribution, its version, and the entry point."""
+    """The distribution, its version, and the entry point of a plugin."""
 
     distribution: str
     version: str
@@ -47,7 +47,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class FoundPlugin:
-    """A plugin class and where it was found."""
+    """A plugin class and its origin."""
 
     plugin: type[Plugin]
     origin: Origin
@@ -55,7 +55,7 @@ class FoundPlugin:
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """An entry point, or one class of it, that cannot be used, and why."""
+    """An entry point, or a class of it, that cannot be used, and why."""
 
     origin: Origin
     reason: str
@@ -63,7 +63,7 @@ class BrokenPlugin:
 
 @dataclass(frozen=True)
 class PluginSource:
-    """What one entry point gave: its object (with lifecycle hooks, perhaps), plugins, and faults."""
+    """An entry point's object, plugins and faults."""
 
     origin: Origin
     module: Any = None
@@ -72,7 +72,7 @@ class PluginSource:
 
     @property
     def hooks(self) -> list[str]:
-        """The lifecycle hooks by which it listens to runs."""
+        """The names of the lifecycle hooks that it implements."""
         return [name for name in vars(HookSpecs) if name.startswith("on_") and hasattr(self.module, name)]
 
 
@@ -80,7 +80,7 @@ def discover() -> list[PluginSource]:
     """Load all entry points of the group `noisette`, ordered by distribution and name.
 
     Raises:
-        PluginError: if NOISETTE_STRICT_PLUGINS is set and something is broken.
+        PluginError: if NOISETTE_STRICT_PLUGINS is set and a package is broken.
     """
     found = sorted(_entry_points(), key=lambda pair: (pair[0].distribution, pair[0].entry_point))
     blocked = {_normalize(name) for name in os.environ.get("NOISETTE_BLOCK_PLUGINS", "").split(",")}
@@ -97,9 +97,9 @@ def discover() -> list[PluginSource]:
 
 
 def _entry_points() -> Iterator[tuple[Origin, EntryPoint]]:
-    """Yield the entry points of every distribution; one whose metadata cannot be read is passed over.
+    """Yield the entry points of all distributions with readable metadata.
 
-    `importlib.metadata.entry_points` would fail for all of them.
+    `importlib.metadata.entry_points` would fail if one of them is not readable.
     """
     seen = set()
     for distribution in distributions():
@@ -109,7 +109,7 @@ def _entry_points() -> Iterator[tuple[Origin, EntryPoint]]:
         except Exception as error:
             log.warning("the metadata of an installed package cannot be read: %r", error)
             continue
-        if points and _normalize(name) not in seen:  # the first on the path is the one that is imported
+        if points and _normalize(name) not in seen:  # Python imports the first on the path
             seen.add(_normalize(name))
             yield from ((Origin(name, version, point.name), point) for point in points)
 
@@ -121,12 +121,12 @@ def _normalize(name: str) -> str:
 def _load(origin: Origin, point: EntryPoint) -> PluginSource:
     source = PluginSource(origin)
     try:
-        with redirect_stdout(sys.stderr):  # what a package prints must not get between a program and our JSON
+        with redirect_stdout(sys.stderr):  # keep the output of packages out of JSON on stdout
             module, offered = _load_plugins(point)
             faults = [(plugin, find_fault(plugin)) for plugin in offered]
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit, and panics of extension modules, which are no Exception
+    except BaseException as error:  # SystemExit, and panics of extension modules
         source.broken.append(BrokenPlugin(origin, _format_reason(error)))
         return source
     source.found.extend(FoundPlugin(plugin, origin) for plugin, fault in faults if not fault)
@@ -135,7 +135,7 @@ def _load(origin: Origin, point: EntryPoint) -> PluginSource:
 
 
 def _load_plugins(point: EntryPoint) -> tuple[Any, list[Any]]:
-    """Return what the entry point names, and the plugins that it offers."""
+    """Return the object of an entry point and its plugins."""
     module = point.load()
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(HookSpecs)
@@ -146,7 +146,7 @@ def _load_plugins(point: EntryPoint) -> tuple[Any, list[Any]]:
         raise PluginError("has no function marked with @hookimpl")
     results = manager.hook.plugins()
     if "plugins" in hooks and not results:
-        raise PluginError("its hook `plugins` returned nothing; expected it to yield classes")
+        raise PluginError("its hook `plugins` returned None; expected it to yield classes")
     return module, [plugin for plugins in results for plugin in _check_iterable(plugins)]
 
 
@@ -162,7 +162,7 @@ def _format_reason(error: BaseException) -> str:
 
 
 def _reject_duplicates(sources: Sequence[PluginSource]) -> None:
-    """Refuse classes of one package that bear one name: not even ``distribution:name`` could tell them apart."""
+    """Refuse classes of a package with the same name, which ``distribution:name`` cannot tell apart."""
     named: dict[tuple[str, str, str], set[type[Plugin]]] = {}
     for source in sources:
         for found in source.found:
@@ -173,16 +173,16 @@ def _reject_duplicates(sources: Sequence[PluginSource]) -> None:
         for found in [found for found in source.found if found.plugin in duplicates]:
             plugin = found.plugin
             source.found.remove(found)
-            reason = f"{plugin.__name__}: its package gives the {plugin.kind} {plugin.name!r} more than once"
+            reason = f"{plugin.__name__}: its package has more than one {plugin.kind} {plugin.name!r}"
             source.broken.append(BrokenPlugin(found.origin, reason))
 
 
 def find_fault(plugin: Any) -> str:
-    """Return why this is no plugin, or nothing."""
+    """Return why a class is not a valid plugin; empty if it is."""
     contracts = tuple(KINDS.values())
     if not isinstance(plugin, type) or not issubclass(plugin, contracts):
         names = ", ".join(contract.__name__ for contract in contracts)
-        return f"{getattr(plugin, '__name__', repr(plugin))} is no plugin: expected a subclass of {names}"
+        return f"{getattr(plugin, '__name__', repr(plugin))} is not a plugin: expected a subclass of {names}"
     return next((f"{plugin.__name__}: {fault}" for fault in _contract_faults(plugin)), "")
 
 

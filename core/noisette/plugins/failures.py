@@ -1,4 +1,4 @@
-"""Whose defect an exception is: the plugin, its package, and the author's line."""
+"""Messages for exceptions raised by plugins: the plugin, its package, and the line."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OWN = ("noisette", "noisette_flows")
 
 
 def describe_failure(error: BaseException) -> str:
-    """Return one message for an exception that came out of the code of a plugin; nothing for any other.
+    """Return a message for an exception raised in the code of a plugin; empty for any other.
 
-    It names kind, plugin, package, and the innermost file and line of that package, such as
+    It names the plugin, its package, and the innermost file and line of that package, such as
     ``sampler 'adams' of noisette-adams 0.1.0 failed: ZeroDivisionError: division by zero
     (adams.py, line 31, in trajectory)``.
     """
@@ -28,10 +28,10 @@ def describe_failure(error: BaseException) -> str:
         return ""
     frame, line = inside[-1]
     code = frame.f_code
-    whose = _find_owner([one for one, _ in frames], _top(frame.f_globals["__name__"]))
+    owner = _find_owner([frame for frame, _ in frames], _top(frame.f_globals["__name__"]))
     text = " ".join(str(error).split())
     return (
-        f"{whose} failed: {type(error).__name__}{': ' if text else ''}{text}\n"
+        f"{owner} failed: {type(error).__name__}{': ' if text else ''}{text}\n"
         f"  {code.co_filename}, line {line}, in {code.co_name}"
     )
 
@@ -41,7 +41,7 @@ def _top(name: str) -> str:
 
 
 def _find_owner(frames: list[FrameType], package: str) -> str:
-    """Return what failed: the plugin whose method is innermost, or the package if none is there."""
+    """Return the plugin with the innermost method, or the package if there is none."""
     for frame in reversed(frames):
         plugin = frame.f_locals.get("self", frame.f_locals.get("cls"))
         kind = plugin if isinstance(plugin, type) else type(plugin)

@@ -1,4 +1,4 @@
-"""The registry: from a name in a config to a plugin class, or to a message that helps."""
+"""The registry of plugins by kind and name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["UNKNOWN", "Registry", "iter_plugins", "register", "registry", "sugge
 P = TypeVar("P", bound=Plugin)
 
 UNKNOWN = "unknown"
-"""The distribution of a plugin that no package offers, such as a class in a script."""
+"""The distribution of a plugin that is not in an installed package, such as a class in a script."""
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
-    """Return "did you mean X?" for the nearest known word, or nothing if none is near."""
+    """Return "did you mean X?" for the nearest known word; empty if none is near."""
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else ""
 
@@ -31,8 +31,7 @@ def suggest(word: str, known: Sequence[str]) -> str:
 class Registry:
     """All plugins by kind and name.
 
-    Plugins of one kind and name from several packages are all refused by that name until the config says
-    which, as ``distribution:name``.
+    If several packages have a plugin of the same kind and name, a config must name one as ``distribution:name``.
     """
 
     def __init__(self, sources: Sequence[PluginSource]) -> None:
@@ -40,14 +39,14 @@ class Registry:
 
     @property
     def found(self) -> list[FoundPlugin]:
-        """All usable plugins, in the order of kinds and names."""
+        """All valid plugins, ordered by kind and name."""
         order = {kind: index for index, kind in enumerate(KINDS)}
         everything = (found for source in self.sources for found in source.found)
         return sorted(everything, key=lambda found: (order[found.plugin.kind], found.plugin.name))
 
     @property
     def broken(self) -> list[BrokenPlugin]:
-        """All faults, in the order of discovery."""
+        """All broken plugins, in the order of discovery."""
         return [broken for source in self.sources for broken in source.broken]
 
     def of_kind(self, kind: str) -> list[FoundPlugin]:
@@ -62,7 +61,7 @@ class Registry:
         """Return the plugin of this kind and name; `name` may be ``distribution:name``.
 
         Raises:
-            PluginError: if there is none, or several; names the nearest, the known and the broken ones.
+            PluginError: if there is none, or more than one.
         """
         distribution, _, bare = name.rpartition(":")
         same = self._find_all(kind, bare)
@@ -72,13 +71,13 @@ class Registry:
         raise PluginError(_ambiguous_message(given) if given else self._missing_message(kind, name, same))
 
     def name_of(self, plugin: Plugin) -> str:
-        """Return the name that finds a plugin again: bare where that is enough, else ``distribution:name``."""
+        """Return the shortest unambiguous name of a plugin: its name or ``distribution:name``."""
         if len(self._find_all(plugin.kind, plugin.name)) < 2:
             return plugin.name
         return f"{self.origin_of(plugin)['distribution']}:{plugin.name}"
 
     def origin_of(self, plugin: Plugin) -> dict[str, str]:
-        """Return kind, name, distribution, version and code (its hash) of a plugin, as checkpoints store them."""
+        """Return kind, name, distribution, version and hash of the code of a plugin, as in manifests."""
         origin = next((found.origin for found in self.found if found.plugin is type(plugin)), None)
         return {
             "kind": plugin.kind,
@@ -89,25 +88,25 @@ class Registry:
         }
 
     def identity_of(self, plugin: Plugin) -> list[Any]:
-        """Return what tells a plugin from all others in a key, as JSON values: its package, code and options.
+        """Return the identity of a plugin in keys, as JSON values: packages, code and options.
 
-        The packages and code of plugins that are options of it belong to it.
+        It includes the packages and code of plugins that are options of it.
         """
-        made_of = [[origin["distribution"], origin["code"]] for origin in self.origins_of([plugin])]
-        return [made_of, plugin.options()]
+        code = [[origin["distribution"], origin["code"]] for origin in self.origins_of([plugin])]
+        return [code, plugin.options()]
 
     def origins_of(self, plugins: Iterable[Plugin]) -> list[dict[str, str]]:
-        """Return the origin of each plugin, followed by those of the plugins that are options of it."""
+        """Return the origins of plugins, each followed by those of the plugins that are options of it."""
         origins = []
         for plugin in plugins:
             origins += [self.origin_of(plugin), *self.origins_of(_option_plugins(plugin))]
         return origins
 
     def add(self, plugin: type[Plugin]) -> None:
-        """Let a class that no package offers be found by its name; it replaces one of the same name added before.
+        """Add a class that is not in an installed package; it replaces an added one of the same name.
 
         Raises:
-            PluginError: if it is no plugin.
+            PluginError: if it is not a valid plugin.
         """
         if fault := find_fault(plugin):
             raise PluginError(f"register: {fault}")
@@ -121,11 +120,11 @@ class Registry:
         self.sources = (*others, PluginSource(origin, found=[FoundPlugin(plugin, origin)]))
 
     def _find_all(self, kind: str, name: str) -> list[FoundPlugin]:
-        """Return the plugins of this kind and name; a class that is offered twice counts once."""
+        """Return the distinct plugins of this kind and name."""
         return list({f.plugin: f for f in self.of_kind(kind) if f.plugin.name == name}.values())
 
     def _find_alias(self, kind: str, name: str) -> str:
-        """Return which plugin is known by another name, or nothing."""
+        """Return a hint for a plugin with this alias; empty if there is none."""
         word = name.rpartition(":")[2].lower().replace("_", "-").replace(" ", "-")
         for found in self.of_kind(kind):
             if word in found.plugin.aliases:
@@ -146,7 +145,7 @@ class Registry:
 
 
 def iter_plugins(value: object) -> Iterator[Plugin]:
-    """Yield the plugins that a value is or holds, such as an experiment or a section of it."""
+    """Yield the plugins in a value, such as an experiment or a section of it."""
     if isinstance(value, Plugin):
         yield value
     elif isinstance(value, tuple | list | frozenset):
@@ -165,7 +164,7 @@ def _option_plugins(model: BaseModel) -> Iterator[Plugin]:
 def _ambiguous_message(same: Sequence[FoundPlugin]) -> str:
     plugin = same[0].plugin
     choices = " or ".join(_full_name(found) for found in same)
-    return f"{len(same)} packages give a {plugin.kind} {plugin.name!r}: write {choices}"
+    return f"{len(same)} packages have a {plugin.kind} {plugin.name!r}: write {choices}"
 
 
 def _full_name(found: FoundPlugin) -> str:
@@ -174,12 +173,12 @@ def _full_name(found: FoundPlugin) -> str:
 
 @cache
 def registry() -> Registry:
-    """Return the registry of the installed packages; discovered once a process."""
+    """Return the registry of the installed packages; they are discovered once per process."""
     return Registry(discover())
 
 
 def register(plugin: type[P]) -> type[P]:
-    """Let a plugin class of a script or a notebook be found by its name in this process; usable as a decorator.
+    """Register a plugin class of a script or a notebook in this process; usable as a decorator.
 
     A checkpoint stores names, so a network, objective or schedule must be registered to be trained, and again in
     every process that loads it. A class that is registered takes the place of one of the same kind and name that
