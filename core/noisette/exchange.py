@@ -68,7 +68,7 @@ def import_pretrained(path: Path | str) -> Pretrained:
     if reasons:
         raise DataError("; ".join(reasons))
     raise DataError(
-        f"{path}: no installed backbone supports it; expected a folder of diffusers' UNet2DModel, a file of "
+        f"{path}: no installed backbone supports it; expected a diffusers UNet2DModel folder or a file of "
         "denoising-diffusion-pytorch"
     )
 
