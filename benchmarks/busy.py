@@ -33,7 +33,7 @@ _ARMS: dict[str, tuple[list[str], str]] = {
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Run every arm alone and beside the busy processes in turn, each time in a new folder."""
+    """Run every arm alone and next to the busy processes in turn, each time in a new folder."""
     rows: dict[str, dict[str, list[float]]] = {name: {"alone": [], "busy": []} for name in _ARMS}
     for turn in range(1 if setting.quick else 3):
         for name, seconds in rows.items():

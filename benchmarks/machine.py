@@ -47,7 +47,7 @@ def peak_mib() -> float:
 
 
 def held_mib() -> float:
-    """Return the memory that this process holds, and let the peak begin there anew; Linux only."""
+    """Return the memory of this process and reset its peak; Linux only."""
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     return _status("VmRSS")
 

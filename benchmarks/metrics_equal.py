@@ -44,8 +44,8 @@ def rows(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: floa
     """Return rectified, correlated features whose variances fall off, float64 (N, D)."""
     mix = torch.randn(dimensions, dimensions, generator=torch.Generator().manual_seed(99)) / dimensions**0.5
     spread = 3 * torch.arange(1, dimensions + 1.0) ** -0.5
-    drawn = torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed)) * spread
-    return ((drawn @ mix) * scale + shift).relu().double()
+    normal = torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed)) * spread
+    return ((normal @ mix) * scale + shift).relu().double()
 
 
 def ours(metric: Metric, x: Tensor, y: Tensor) -> dict[str, Estimate]:

@@ -58,12 +58,12 @@ def _moved(images: Tensor) -> dict[str, dict[str, float]]:
     grain = 25 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     noised = (images.float() + grain).clamp(0, 255).to(torch.uint8)
     half = len(images) // 2
-    judged, real = noised[:half], images[half:]
+    generated, real = noised[:half], images[half:]
     exact, rough = EfficientNetLite0().load(_CPU), _rough(EfficientNetLite0())
     found: dict[str, dict[str, float]] = {}
     for metric in (Frechet(), KID()):
-        (name, (value, error)), *_ = ours(metric, exact(judged), exact(real)).items()
-        moved = ours(metric, rough(judged), rough(real))[name].value
+        (name, (value, error)), *_ = ours(metric, exact(generated), exact(real)).items()
+        moved = ours(metric, rough(generated), rough(real))[name].value
         found[name] = {"fp32": value, "stderr": error or 0.0, "bf16": moved}
     return found
 

@@ -54,7 +54,7 @@ class NoisetteArm:
         return self.stepper.losses.pop_means()["loss"]
 
     def denoiser(self) -> NetworkDenoiser:
-        """Return what a sampler calls; the network is placed anew for it."""
+        """Return a denoiser for a sampler, with the network placed again for the machine."""
         machine = Machine.detect(self.experiment.training.precision)
         network = machine.place(self.network.eval().to(memory_format=torch.contiguous_format))
         return NetworkDenoiser(network, self.experiment.objective, self.process, None, machine.autocast)

@@ -42,29 +42,29 @@ def measure(setting: Setting) -> dict[str, Any]:
     for sampler in (DDPM(steps=steps), DDIM(steps=steps)):
         arms[sampler.name] = lambda sampler=sampler: generate(denoise, sampler, work.shape, [0], 0, cpu)
     if is_installed(DIFFUSERS):
-        arms[f"{DIFFUSERS} ddpm"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDPMScheduler")
-        arms[f"{DIFFUSERS} ddim"] = _walk_of_diffusers(network, steps, (1, *work.shape), "DDIMScheduler")
+        arms[f"{DIFFUSERS} ddpm"] = _diffusers_trajectory(network, steps, (1, *work.shape), "DDPMScheduler")
+        arms[f"{DIFFUSERS} ddim"] = _diffusers_trajectory(network, steps, (1, *work.shape), "DDIMScheduler")
     seconds = time_interleaved(arms, setting.rounds(15))
     seconds = {name: [value / steps for value in taken] for name, taken in seconds.items()}
     ratios = {name: compare_times(seconds, name).get(f"{DIFFUSERS} {name}") for name in ("ddpm", "ddim")}
     return {"steps": steps, "times": {name: summary(taken) for name, taken in seconds.items()}, "ratios": ratios}
 
 
-def _walk_of_diffusers(network: nn.Module, steps: int, shape: tuple[int, ...], kind: str) -> Any:
+def _diffusers_trajectory(network: nn.Module, steps: int, shape: tuple[int, ...], kind: str) -> Any:
     import diffusers
 
     scheduler = getattr(diffusers, kind)(num_train_timesteps=1000)
     scheduler.set_timesteps(steps)
 
     @torch.no_grad()
-    def walk() -> Tensor:
+    def sample() -> Tensor:
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(shape, generator=generator)
         for t in scheduler.timesteps:
             x = scheduler.step(network(x, t), t, x, generator=generator).prev_sample
         return x
 
-    return walk
+    return sample
 
 
 def table(result: dict[str, Any]) -> list[str]:

@@ -41,7 +41,7 @@ def _measure(setting: Setting, batch: int) -> dict[str, Any]:
     arms |= {name: lambda arm=arm: arm.call(x, 500) for name, arm in others.items()}
     calls = 3 if batch == 1 else 1
     many = {name: lambda arm=arm: [arm() for _ in range(calls)] for name, arm in arms.items()}
-    with autocast_weight_cache(x):  # as in a walk
+    with autocast_weight_cache(x):  # as in sampling
         seconds = time_interleaved(many, setting.rounds(100 if batch == 1 else 25))
     seconds = {name: [value / calls for value in taken] for name, taken in seconds.items()}
     return {

@@ -1,11 +1,11 @@
-"""Are the metrics' errors right? Sets are redrawn from known laws, and the errors are compared with the spread.
+"""Calibrate the metrics' errors: resample sets from known distributions and compare the errors with the spread.
 
     python scripts/calibrate_errors.py [--repeats 200] [--only kid frechet]
 
-Prints the table of docs/metrics.md. A row is a metric, the sizes of its sets and a law; two judged sets share a
-reference in each repeat. `error` is the mean error over the spread of the values, `covered` the share of values
-within two of their errors of the mean of all, `difference` the mean error of the difference of the two judged sets,
-as reports test it, over the spread of that difference. 1, 0.95 and 1 are right.
+Prints the table of docs/metrics.md. A row is a metric, the sizes of its sets and a distribution; two generated
+sets share a reference in each repeat. `error` is the mean error divided by the spread of the values, `covered` the
+share of values within two errors of the mean, `difference` the mean error of the difference of the two sets, as in
+reports, divided by its spread. The ideal values are 1, 0.95 and 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Law = Callable[[int, torch.Generator], Tensor]
 
 
 class Case(NamedTuple):
-    """One metric on sets of n judged and m reference images of so many dimensions."""
+    """One metric on sets of n generated and m reference images in some number of dimensions."""
 
     metric: Metric
     n: int
@@ -55,12 +55,12 @@ SHIFTS = {"same": 0.0, "near": 0.3, "far": 1.0}
 
 
 def laws(dimensions: int) -> Iterator[tuple[str, Law, Law]]:
-    """Yield the name and the laws of judged and reference: Gaussian, and skewed as features after a ReLU."""
+    """Yield the name and the distributions of both sets: Gaussian, and skewed like features after a ReLU."""
     for name, shift in SHIFTS.items():
         yield name, _gaussian(dimensions, shift), _gaussian(dimensions, 0.0)
     for name in ("same", "near"):
-        judged, real = _gaussian(dimensions, SHIFTS[name] - 0.5), _gaussian(dimensions, -0.5)
-        yield f"{name}, skewed", _rectified(judged), _rectified(real)
+        generated, real = _gaussian(dimensions, SHIFTS[name] - 0.5), _gaussian(dimensions, -0.5)
+        yield f"{name}, skewed", _rectified(generated), _rectified(real)
 
 
 def _gaussian(dimensions: int, shift: float) -> Law:
@@ -77,11 +77,11 @@ def _state(metric: Metric, features: Tensor) -> dict[str, Tensor]:
     return metric.update({}, Batch(images, features))
 
 
-def draw_results(case: Case, judged: Law, real: Law, seed: int) -> list[dict[str, Estimate]]:
-    """Return the results of two judged sets beside one reference."""
+def draw_results(case: Case, generated: Law, real: Law, seed: int) -> list[dict[str, Estimate]]:
+    """Return the results of two generated sets against one reference."""
     generator = torch.Generator().manual_seed(seed)
     reference, heldout = (_state(case.metric, real(case.m, generator)) for _ in range(2))
-    sets = [_state(case.metric, judged(case.n, generator)) for _ in range(2)]
+    sets = [_state(case.metric, generated(case.n, generator)) for _ in range(2)]
     return [case.metric.compute(one, reference, heldout) for one in sets]
 
 
@@ -105,9 +105,9 @@ def calibrate(pairs: list[tuple[Estimate, Estimate]]) -> Calibration:
     )
 
 
-def measure(case: Case, judged: Law, real: Law, repeats: int) -> dict[str, Calibration]:
-    """Return the calibration of each result over redrawn sets."""
-    found = [draw_results(case, judged, real, seed) for seed in range(repeats)]
+def measure(case: Case, generated: Law, real: Law, repeats: int) -> dict[str, Calibration]:
+    """Return the calibration of each result over resampled sets."""
+    found = [draw_results(case, generated, real, seed) for seed in range(repeats)]
     return {name: calibrate([(a[name], b[name]) for a, b in found]) for name in found[0][0]}
 
 
@@ -117,13 +117,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--only", nargs="*", default=[], help="names of metrics")
     options = parser.parse_args()
-    print("| result | judged, reference, dimensions | law | error | covered | difference |")
+    print("| result | generated, reference, dimensions | law | error | covered | difference |")
     print("| --- | --- | --- | ---: | ---: | ---: |")
     for case in CASES:
         if options.only and case.metric.name not in options.only:
             continue
-        for law, judged, real in laws(case.dimensions):
-            for name, worth in measure(case, judged, real, options.repeats).items():
+        for law, generated, real in laws(case.dimensions):
+            for name, worth in measure(case, generated, real, options.repeats).items():
                 sizes = f"{case.n}, {case.m}, {case.dimensions}"
                 figures = f"{worth.error:.2f} | {worth.covered:.2f} | {worth.difference:.2f}"
                 print(f"| `{name}` | {sizes} | {law} | {figures} |", flush=True)

@@ -1,4 +1,4 @@
-"""docs/denoisers.md does what it says."""
+"""The Python of docs/denoisers.md runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PAGE = (REPOSITORY / "docs" / "denoisers.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_its_python_runs_and_shows_what_it_promises(
+def test_its_python_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-    found: dict[str, object] = {"__name__": "denoisers"}
-    exec(compile("\n".join(examples), "denoisers.md", "exec"), found)
+    namespace: dict[str, object] = {"__name__": "denoisers"}
+    exec(compile("\n".join(examples), "denoisers.md", "exec"), namespace)
     brighter, symmetric = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.splitlines())
     assert brighter > 0.05
     assert symmetric < 1e-5
-    images, filled, known = found["images"], found["filled"], found["known"]
+    images, filled, known = namespace["images"], namespace["filled"], namespace["known"]
     assert bool((filled[..., known] == images[..., known]).all())  # type: ignore[index]
     assert not bool((filled[..., ~known] == images[..., ~known]).all())  # type: ignore[index, operator]

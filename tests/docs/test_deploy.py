@@ -1,4 +1,4 @@
-"""docs/deploy.md: every command of it is run, in order, in one shell, against real servers."""
+"""docs/deploy.md: all its commands are run in order, in one shell, with real servers."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def trainings(runs: Path) -> Iterator[tuple[int, int]]:
-    """Yield, of each training, how many steps it was to make, and that of its last checkpoint."""
+def iter_trainings(runs: Path) -> Iterator[tuple[int, int]]:
+    """Yield the requested steps and the last checkpoint's step of each training."""
     for run in runs.glob("digits-*"):
         checkpoint = find_latest_checkpoint(run)
         if checkpoint is not None:
@@ -46,17 +46,17 @@ def trainings(runs: Path) -> Iterator[tuple[int, int]]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    """A folder with prefect.yaml and a config "digits" that is quick."""
-    there = with_migrated_database(make_workspace(tmp_path))
+    """A folder with prefect.yaml and a quick config "digits"."""
+    workspace = with_migrated_database(make_workspace(tmp_path))
     (tmp_path / "configs").mkdir()
     quick = {**TINY, "name": "digits", "preparation": {"limit": 64}}
     (tmp_path / "configs" / "digits.yaml").write_text(yaml.safe_dump(quick))
     (tmp_path / "prefect.yaml").write_text((REPOSITORY / "prefect.yaml").read_text())
-    yield there
-    there.noisette("down")
+    yield workspace
+    workspace.noisette("down")
 
 
-def test_its_commands_lead_from_a_laptop_to_a_work_pool(workspace: Workspace) -> None:
+def test_its_commands_run(workspace: Workspace) -> None:
     prefect, mlflow = map(str, free_ports(2))
     commands = [block.text for block in blocks(PAGE) if block.language == "sh"]
     assert len(commands) == 10
@@ -74,24 +74,24 @@ def test_its_commands_lead_from_a_laptop_to_a_work_pool(workspace: Workspace) ->
         start_new_session=True,
     )
     try:
-        said, _ = shell.communicate(timeout=900)
+        output, _ = shell.communicate(timeout=900)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(shell.pid, signal.SIGKILL)
-    assert shell.returncode == 0, f"{said}"
-    parts = re.split(r"^== \d+$", said, flags=re.M)[1:]
+    assert shell.returncode == 0, f"{output}"
+    parts = re.split(r"^== \d+$", output, flags=re.M)[1:]
     assert f"http://127.0.0.1:{prefect}" in parts[1]
     successes = [part.count("finished successfully") for part in parts]
-    assert successes == [0, 0, 0, 1, 3, 0, 0, 1, 1, 0], said
+    assert successes == [0, 0, 0, 1, 3, 0, 0, 1, 1, 0], output
     assert "Created work pool" in parts[6]
     assert "prefect: stopped" in parts[-1]
     assert "mlflow: stopped" in parts[-1]
-    ended = dict(trainings(workspace.folder / "runs"))
-    assert {asked for asked, step in ended.items() if asked == step} == {300, 400, 500, 600}
-    assert 500 <= ended[100_000] < 100_000  # it went on behind 500, and may have been cancelled before a step
+    steps = dict(iter_trainings(workspace.folder / "runs"))
+    assert {requested for requested, step in steps.items() if requested == step} == {300, 400, 500, 600}
+    assert 500 <= steps[100_000] < 100_000  # it resumed from 500, and may have been cancelled before a step
 
 
-def test_what_it_shows_and_names_is_there() -> None:
+def test_its_images_and_deployments_exist() -> None:
     for name in re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", PAGE):
         assert (REPOSITORY / "docs" / name).stat().st_size < 150_000
     deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]

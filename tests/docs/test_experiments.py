@@ -1,4 +1,4 @@
-"""docs/experiments.md: its configs are there, its data sets are listed, and what it shows is accepted."""
+"""docs/experiments.md: its configs, commands and links exist, and its data sets are listed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_its_commands_are_there_with_their_settings(words: list[str]) -> None:
+def test_its_commands_and_settings_exist(words: list[str]) -> None:
     from typer.main import get_command
 
     from noisette_flows.cli import app
@@ -85,6 +85,6 @@ def test_counts_are_those_of_the_data_sets(name: str) -> None:
     assert {dataset.length("train"), dataset.length("test")} <= set(numbers)  # type: ignore[attr-defined]
 
 
-def test_its_links_lead_somewhere() -> None:
+def test_its_links_exist() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
         assert (Path(REPOSITORY) / "docs" / target).exists(), target

@@ -1,4 +1,4 @@
-"""docs/figures.md: its commands and files are there, and its Python runs on a trained model."""
+"""docs/figures.md: its commands and images exist, and its Python runs on a trained model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = (DOCS / "figures.md").read_text(encoding="utf-8")
 LABELLED = ["timesteps=1000", "training.class_conditional=true", "training.steps=1"]
 
 
-def test_its_commands_are_there_with_their_options() -> None:
+def test_its_commands_and_options_exist() -> None:
     from typer.main import get_command
 
     from noisette_flows.cli import app
@@ -34,7 +34,7 @@ def test_its_commands_are_there_with_their_options() -> None:
         assert {word for word in words if word.startswith("--")} <= known
 
 
-def test_its_images_are_there_and_small() -> None:
+def test_its_images_exist_and_are_small() -> None:
     shown = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", PAGE)
     assert len(shown) == 7
     for name in shown:
@@ -55,5 +55,5 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     (example,) = [block.text for block in blocks(PAGE) if block.language == "python"]
     exec(example, {})
-    made = {path.name for path in tmp_path.iterdir() if path.is_file()}
-    assert made == {"denoising.png", "denoising.webp", "classes.png", "interpolation.png", "edit.png"}
+    written = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert written == {"denoising.png", "denoising.webp", "classes.png", "interpolation.png", "edit.png"}

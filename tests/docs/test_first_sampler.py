@@ -1,4 +1,4 @@
-"""The guide to the first sampler, followed as a reader would, in a fresh environment."""
+"""The guide to the first sampler, followed in a fresh environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def followed(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Guide:
-    """The guide, after its last block; every block came out as it says."""
+    """The guide, after its last block."""
     guide = Guide(environment, tmp_path_factory.mktemp("guide"))
     guide.follow(GUIDE)
     return guide
@@ -29,7 +29,7 @@ def report(followed: Guide) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def test_every_command_and_listing_comes_out_as_it_is_written(followed: Guide) -> None:
+def test_every_command_and_listing_matches(followed: Guide) -> None:
     commands = [line for ran, _ in followed.log for line in ran.splitlines()]
     assert commands == [
         line for block in blocks(GUIDE) if block.language == "sh" for line in block.text.splitlines()
@@ -51,14 +51,14 @@ def test_the_sampler_is_listed_with_its_package(followed: Guide) -> None:
     assert adams["description"].startswith("The second-order Adams-Bashforth method")
 
 
-def test_it_has_a_row_in_the_table_beside_ddim(report: dict[str, Any]) -> None:
+def test_it_has_a_row_in_the_table(report: dict[str, Any]) -> None:
     rows = [
         (row["label"], row["steps"], row["network_calls"]) for row in report["rows"] if row["kind"] == "sampler"
     ]
     assert rows == [("ddim-10", 10, 10), ("adams-10", 10, 10), ("ddim-100", 100, 100)]
 
 
-def test_it_is_nearer_to_many_steps_than_ddim_as_the_guide_says(report: dict[str, Any]) -> None:
+def test_it_is_nearer_to_many_steps_than_ddim(report: dict[str, Any]) -> None:
     kid = {row["label"]: row["results"]["kid_efficientnet-lite0"]["value"] for row in report["rows"]}
     assert abs(kid["adams-10"] - kid["ddim-100"]) < 0.75 * abs(kid["ddim-10"] - kid["ddim-100"])
 
@@ -75,7 +75,7 @@ def test_its_run_in_mlflow_names_its_package(followed: Guide) -> None:
     assert {"kid efficientnet-lite0", "seconds_per_image"} <= {key for (key,) in database.execute(measured)}
 
 
-def test_its_images_say_which_package_drew_them(followed: Guide) -> None:
+def test_its_images_name_its_package(followed: Guide) -> None:
     (manifest,) = followed.folder.glob("runs/first-*/samples/adams-10-*/MANIFEST.json")
     origin = json.loads(manifest.read_text())["about"]["plugin"]
     assert len(origin.pop("code")) == 10

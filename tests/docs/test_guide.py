@@ -1,4 +1,4 @@
-"""The follower of guides itself: what a guide gets wrong, it finds."""
+"""The follower of guides detects mistakes in a guide."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def guide(tmp_path: Path) -> Guide:
     return Guide(Environment(tmp_path / "none"), tmp_path)
 
 
-def test_a_right_guide_comes_out(guide: Guide) -> None:
+def test_a_correct_guide_passes(guide: Guide) -> None:
     guide.follow(RIGHT)
     assert [block.language for block in blocks(RIGHT)] == [
         "sh",
@@ -82,7 +82,7 @@ def test_a_right_guide_comes_out(guide: Guide) -> None:
         ("<!-- shown: made.py -->\n", ""),
     ],
 )
-def test_control_a_wrong_guide_is_found_out(guide: Guide, right: str, wrong: str) -> None:
+def test_control_a_wrong_guide_fails(guide: Guide, right: str, wrong: str) -> None:
     assert RIGHT.count(right) == 1
     with pytest.raises(AssertionError):
         guide.follow(RIGHT.replace(right, wrong))

@@ -1,4 +1,4 @@
-"""The references of hooks and contracts say what the code says, no more and no less."""
+"""The references of hooks and contracts match the code exactly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TESTS = [path for path in (REPOSITORY / "tests").rglob("*.py") if path != Path(_
 
 
 def signatures(holder: type) -> dict[str, str]:
-    """Return the public methods of a class with their arguments, as a document has them."""
+    """Return the public methods of a class with their arguments, as documented."""
     members = {name: getattr(member, "__func__", member) for name, member in vars(holder).items()}
     methods = {name: member for name, member in members.items() if inspect.isfunction(member)}
     return {
@@ -58,7 +58,7 @@ def test_every_hook_is_documented_with_exactly_its_arguments() -> None:
         ("## `plugins()`", "## `plugin()`"),
     ],
 )
-def test_control_a_hook_that_is_documented_wrongly_is_seen(right: str, wrong: str) -> None:
+def test_control_a_wrongly_documented_hook_is_detected(right: str, wrong: str) -> None:
     assert right in HOOKS
     assert documented_hooks(HOOKS.replace(right, wrong)) != signatures(HookSpecs)
 
@@ -73,16 +73,16 @@ def test_the_attributes_of_a_run_are_documented() -> None:
     assert set(re.findall(r"^\| `run\.(\w+)` \|", HOOKS, flags=re.M)) == set(inspect.signature(Run).parameters)
 
 
-def test_the_example_of_a_hook_is_one() -> None:
+def test_the_example_of_a_hook_is_valid() -> None:
     namespace: dict[str, Any] = {}
     (example,) = [block.text for block in blocks(HOOKS) if block.language == "python"]
     exec(example, namespace)
     listener = type("Listener", (), {"on_checkpoint": staticmethod(namespace["on_checkpoint"])})
-    Events([listener], installed=False)  # refuses arguments that there are not
+    Events([listener], installed=False)  # refuses unknown arguments
 
 
 def documented(text: str) -> Iterator[str]:
-    """Yield what the items of a list are about: the code before the colon, several by commas."""
+    """Yield the names documented by the items of a list: the code before the colon."""
     for item in re.findall(r"^- (`[^:]+`): ", text, flags=re.M):
         yield from re.findall(r"`([^`]+)`", item)
 
@@ -101,24 +101,24 @@ def test_every_contract_is_documented_with_exactly_its_members(kind: str) -> Non
     assert set(listed) == members(KINDS[kind])
 
 
-def test_what_every_plugin_has_is_documented() -> None:
+def test_members_of_all_plugins_are_documented() -> None:
     assert set(documented(sections(PLUGINS)["All plugins"])) == members(Plugin)
 
 
 def required(kind: str) -> set[str]:
-    """Return what the reference says must be given."""
+    """Return the members that the reference marks as required."""
     items = re.split(r"^- ", sections(PLUGINS)[kind], flags=re.M)
     return {re.findall(r"\w+", item)[0] for item in items if item.rstrip().endswith("Required.")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_required_is_said_to_be(kind: str) -> None:
+def test_required_members_are_marked(kind: str) -> None:
     contract = KINDS[kind]
     declared = {name for name in contract.__annotations__ if not hasattr(contract, name)} - set(
         contract.model_fields
     )
-    asked_by_the_kit = {"licence", "source"} if kind == "dataset" else set()
-    assert required(kind) == contract.__abstractmethods__ | declared | asked_by_the_kit
+    required_by_the_kit = {"licence", "source"} if kind == "dataset" else set()
+    assert required(kind) == contract.__abstractmethods__ | declared | required_by_the_kit
 
 
 def test_the_example_of_the_kit_makes_a_test_for_each_check() -> None:
@@ -132,7 +132,7 @@ def test_the_example_of_the_kit_makes_a_test_for_each_check() -> None:
     assert [parameter.values[1].name for parameter in mark.args[1] if parameter.marks] == ["order", "order"]
 
 
-def test_the_commands_of_the_reference_are_there() -> None:
+def test_the_commands_of_the_reference_exist() -> None:
     from typer.main import get_command
 
     from noisette_flows.cli import app

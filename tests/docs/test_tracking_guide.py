@@ -1,4 +1,4 @@
-"""docs/tracking.md says what is so."""
+"""docs/tracking.md matches the code and its JSON."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ PAGE = Path(__file__).parents[2] / "docs" / "tracking.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_its_commands_are_there_with_their_options() -> None:
+def test_its_commands_and_options_exist() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     named = re.findall(r"noisette (\w+)([^`\n]*)", TEXT)
-    seen = set()
+    checked = set()
     for command, rest in named:
         if command not in commands:
             continue
         options = {option for parameter in commands[command].params for option in parameter.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= options, (command, rest)
-        seen.add(command)
-    assert seen >= {"run", "register", "compare", "sample"}
+        checked.add(command)
+    assert checked >= {"run", "register", "compare", "sample"}
 
 
 def test_the_columns_of_a_served_model_are_listed() -> None:
@@ -43,20 +43,20 @@ def test_the_columns_of_a_served_model_are_listed() -> None:
 def test_names_are_as_they_are_shown() -> None:
     experiment = tiny("training.steps=2000", "training.lr=0.0003", "objective=v", "schedule=cosine")
     assert f"`{run_name(experiment, {'training.lr': 0.0003})}`" in TEXT
-    told = "data set, schedule, objective, backbone, seed, steps, learning rate, batch"
-    assert told in " ".join(TEXT.split())
-    assert len(parameters(experiment, {})) == len(told.split(", "))
+    names = "data set, schedule, objective, backbone, seed, steps, learning rate, batch"
+    assert names in " ".join(TEXT.split())
+    assert len(parameters(experiment, {})) == len(names.split(", "))
 
 
-def test_its_images_are_there_and_small() -> None:
+def test_its_images_exist_and_are_small() -> None:
     images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
     assert len(images) == 2
     for image in images:
         assert (PAGE.parent / image).stat().st_size < 150_000
 
 
-def test_its_table_is_that_of_its_json() -> None:
-    found = json.loads((PAGE.parent / "outages.json").read_text())["results"]
-    assert {row["held"] == row["trials"] and row["seen"]["lost"] == 0 for row in found} == {True}
-    for row in found:
+def test_its_table_matches_its_json() -> None:
+    results = json.loads((PAGE.parent / "outages.json").read_text())["results"]
+    assert {row["held"] == row["trials"] and row["seen"]["lost"] == 0 for row in results} == {True}
+    for row in results:
         assert f"| {row['fault']} | {row['trials']} | {row['held']} |" in TEXT

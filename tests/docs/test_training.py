@@ -1,4 +1,4 @@
-"""docs/training.md says what the config takes."""
+"""The examples and options of docs/training.md are valid."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def test_every_example_is_a_config() -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
     assert len(examples) == 4
     for example in examples:
-        told = parse_yaml(example, "training.md")
-        Experiment.parse({"name": "page", "dataset": "digits", **told})
+        config = parse_yaml(example, "training.md")
+        Experiment.parse({"name": "page", "dataset": "digits", **config})
 
 
 def test_every_option_that_is_named_exists() -> None:
