@@ -71,7 +71,8 @@ def described(path: str, value: Any, shown: set[type]) -> Iterator[str]:
     elif inspect.isroutine(inspect.unwrap(value)):
         yield path + signature(value)
     else:
-        yield path if path.endswith(("__version__", "hookimpl")) else f"{path} = {value!r}"
+        shown_value = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+        yield path if path.endswith(("__version__", "hookimpl")) else f"{path} = {shown_value}"
 
 
 def members(path: str, holder: type) -> Iterator[str]:

@@ -46,7 +46,7 @@ class Events:
         ]
 
     @contextmanager
-    def stage(self, run: Run, *, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    def stage(self, run: Run, *, is_stopped: Callable[[], bool] | None = None) -> Iterator[None]:
         """Call `on_run_start`, then `on_run_end` however the block ends.
 
         The status is "failed" after an error and "stopped" after any other exception, such as Ctrl-C.
@@ -61,7 +61,7 @@ class Events:
         except BaseException as error:
             self.run_end(run, "failed" if isinstance(error, Exception) else "stopped")
             raise
-        self.run_end(run, "stopped" if is_stopped() else "finished")
+        self.run_end(run, "stopped" if is_stopped is not None and is_stopped() else "finished")
 
     def run_start(self, run: Run) -> None:
         """Call `on_run_start`."""
