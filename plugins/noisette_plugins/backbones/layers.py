@@ -35,7 +35,7 @@ Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 def zero_module(layer: Layer) -> Layer:
-    """Set a layer's weights to zero, so that its branch starts as nothing beside a skip."""
+    """Set a layer's weights to zero, so that its residual branch starts at zero."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -76,12 +76,12 @@ def split_heads(x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def merge_heads(mixed: Tensor, like: Tensor) -> Tensor:
-    """Put heads (N, heads, H W, d) back beside one another: maps (N, heads d, H, W) of the size of `like`."""
+    """Merge heads, (N, heads, H W, d), into maps, (N, heads d, H, W), of the size of `like`."""
     return mixed.transpose(1, 2).reshape(len(like), *like.shape[2:], -1).permute(0, 3, 1, 2)
 
 
 class Attention(nn.Module):
-    """Self-attention over all positions behind a group normalisation, beside a skip."""
+    """Residual self-attention over all positions after a group normalisation."""
 
     def __init__(self, channels: int, heads: int, groups: int, epsilon: float = 1e-5) -> None:
         super().__init__()
@@ -235,7 +235,7 @@ class LearnedSinusoidalEmbedding(nn.Module):
 class Embedding(nn.Module):
     """Two layers over the waves of the step, plus a vector of the label: (N,) and (N,) to (N, width).
 
-    The label that stands for "none" has a vector as well, the last one.
+    The last vector is that of the label "none".
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class _MemoryAttention(nn.Module):
 
 
 class LinearAttention(_MemoryAttention):
-    """Attention of linear cost, beside a skip."""
+    """Residual attention of linear cost."""
 
     def __init__(self, channels: int, heads: int, head_channels: int, memory: int) -> None:
         super().__init__(channels, heads, head_channels, memory)
@@ -111,7 +111,7 @@ class LinearAttention(_MemoryAttention):
 
 
 class FullAttention(_MemoryAttention):
-    """Attention over all pairs of positions, beside a skip."""
+    """Residual attention over all pairs of positions."""
 
     def __init__(self, channels: int, heads: int, head_channels: int, memory: int, *, flash: bool) -> None:
         super().__init__(channels, heads, head_channels, memory)

@@ -104,7 +104,7 @@ class _Layer(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions beside a skip that carries the embedding too."""
+    """A residual block of two convolutions; the skip connection includes the embedding."""
 
     def __init__(self, channels: int, groups: int, dropout: float) -> None:
         super().__init__()

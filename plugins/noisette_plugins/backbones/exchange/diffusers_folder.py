@@ -1,4 +1,4 @@
-"""Networks in diffusers' folders: `config.json` beside `diffusion_pytorch_model.safetensors`."""
+"""Networks in diffusers' folders: `config.json` and `diffusion_pytorch_model.safetensors`."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _check_exportable(checkpoint: Checkpoint, model: Model, label: str | None) -
 
 
 def _fold_in_label(model: Model, backbone: UNetLike, label: str | None) -> nn.Module:
-    """Return the network that is told one label always, or "none", without labels."""
+    """Return the network with a fixed label, or without labels, as an unconditional network."""
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     number = len(model.classes) if label is None else model.classes.index(label)
     state["embedding.outer.bias"] += state.pop("embedding.label.weight")[number]
@@ -89,7 +89,7 @@ def _fold_in_label(model: Model, backbone: UNetLike, label: str | None) -> nn.Mo
 
 
 class _StagedFolder:
-    """A folder that is filled beside its place and then put there."""
+    """A folder that is written to a temporary folder and then renamed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -24,7 +24,7 @@ def parse_scheduler(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
     How it samples is left open: here the samplers of a config say that.
 
     Raises:
-        DataError: naming a setting that we have nothing for.
+        DataError: naming an unsupported setting.
     """
     settings = Scheduler.read(config, source)
     known = {theirs: ours for ours, theirs in _OBJECTIVES.items()}
