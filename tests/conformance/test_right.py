@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from conformance.right.unusual_samplers import (
 from noisette import Plugin, registry
 from noisette.testing import parametrize_with_checks, run_checks
 from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet, UNet
+from noisette_plugins.datasets import _common, glyphs
 from noisette_plugins.datasets.hugging_face import HuggingFace
 from noisette_plugins.datasets.image_folder import ImageFolder
 from noisette_plugins.metrics import Recognised
@@ -52,6 +54,22 @@ def known(plugin: Plugin) -> Mapping[str, str]:
     if isinstance(plugin, ScaledLinear):
         return {"little-signal-is-left": "Stable Diffusion's process ends with 7 % of the signal (Lin et al. 2024)"}
     return {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fast_datasets() -> Iterator[None]:
+    """Read a table and render a glyph once: the checks make about 40 passes over each data set."""
+    render, images = glyphs._render_glyph, {}
+
+    def rendered(character: str, font):
+        if character not in images:
+            images[character] = render(character, font)
+        return images[character]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_common, "read_package_csv", cache(_common.read_package_csv))
+        patch.setattr(glyphs, "_render_glyph", rendered)
+        yield
 
 
 @parametrize_with_checks([*built_in(), *TOYS, *UNUSUAL], known)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -94,28 +95,38 @@ class Mixture:
 
         White coordinates w_k = S_k^(-1/2) (x_t - alpha m_k) give the shares, then both sums by one product each.
         """
-        means, values, vectors, weights = (part.to(x_t) for part in self._parts)
-        count, size = means.shape
+        whiten, offset, logs, clean, noise = self._factors(alpha, sigma, x_t.dtype, x_t.device)
+        white = (x_t.flatten(1) @ whiten).view(-1, *offset.shape) - offset
+        means = self.means.to(x_t)
+        if len(means) == 1:
+            white = white.flatten(1)
+            return (means + white @ clean).view_as(x_t), (white @ noise).view_as(x_t)
+        share = (logs[0] - 0.5 * ((white**2).sum(dim=-1) + logs[1])).softmax(dim=1)
+        white = (share[..., None] * white).flatten(1)
+        return (share @ means + white @ clean).view_as(x_t), (white @ noise).view_as(x_t)
+
+    @lru_cache(maxsize=4096)  # noqa: B019 - a few laws, each asked at a few hundred levels many times
+    def _factors(self, alpha: float, sigma: float, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+        """Return what `denoise` multiplies with: of x_t, of the logarithms of shares, and of white coordinates."""
+        means, values, vectors, weights = (
+            part.to(device, dtype) for part in (self.means, self.values, self.vectors, self.weights)
+        )
         spread = alpha**2 * values + sigma**2
         whiten = vectors * spread.rsqrt()[:, None]
         offset = alpha * torch.einsum("kd,kde->ke", means, whiten)
-        white = (x_t.flatten(1) @ whiten.transpose(0, 1).reshape(size, -1)).view(-1, count, size) - offset
-        logs = weights.log() - 0.5 * ((white**2).sum(dim=-1) + spread.log().sum(dim=-1))
-        share = logs.softmax(dim=1)
-        shared = (share[..., None] * white).flatten(1)
         back = whiten.transpose(1, 2)
-        clean = share @ means + shared @ (alpha * values[..., None] * back).flatten(0, 1)
-        noise = shared @ (sigma * back).flatten(0, 1)
-        return clean.view_as(x_t), noise.view_as(x_t)
+        return (
+            whiten.transpose(0, 1).reshape(means.shape[1], -1),
+            offset,
+            torch.stack([weights.log().expand(len(means)), spread.log().sum(dim=-1)]),
+            (alpha * values[..., None] * back).flatten(0, 1),
+            (sigma * back).flatten(0, 1),
+        )
 
     def remaining_variance(self, alpha: float, sigma: float) -> Tensor:
         """Return the variance of each value of x_0 once x_t is known, (D,); of one component only."""
         left = sigma**2 * self.values[0] / (alpha**2 * self.values[0] + sigma**2)
         return torch.mv(self.vectors[0] ** 2, left)
-
-    @property
-    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.means, self.values, self.vectors, self.weights
 
 
 class Gaussian(Mixture):

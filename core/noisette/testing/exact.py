@@ -18,6 +18,7 @@ class ExactDenoiser(Denoiser):
 
     def __init__(self, law: Mixture, process: Process) -> None:
         self.law, self.process = law, process
+        self._known_fractions: dict[int, Tensor] = {}
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         """Return E[x_0 | x_t] and E[eps | x_t], (N, C, H, W) in x_t's dtype."""
@@ -29,12 +30,11 @@ class ExactDenoiser(Denoiser):
         """Return where the true reverse variance of each value lies; of a mixture, the largest."""
         if len(self.law.weights) > 1:
             return torch.ones_like(x_t)
-        left = self.law.remaining_variance(*self.process(t))
-        return (
-            torch.tensor([variance_fraction(self.process, t, v) for v in left.tolist()], dtype=torch.float64)
-            .to(x_t)
-            .view(1, *self.law.shape)
-        )
+        if t not in self._known_fractions:
+            left = self.law.remaining_variance(*self.process(t)).tolist()
+            fractions = [variance_fraction(self.process, t, variance) for variance in left]
+            self._known_fractions[t] = torch.tensor(fractions, dtype=torch.float64).view(1, *self.law.shape)
+        return self._known_fractions[t].to(x_t)
 
 
 class ExactLabelledDenoiser(Denoiser):

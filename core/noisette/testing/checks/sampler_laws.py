@@ -208,10 +208,15 @@ def _before_last(sampler: Sampler, intervals: int) -> Moments:
 
 
 def _at_zero(sampler: Sampler, steps: tuple[int, ...]) -> Moments:
-    process = processes.even()
+    denoise = _oval_denoiser()
     walker = with_options(sampler, steps=len(steps), spacing=steps)
-    states = propagate(walker, ExactDenoiser(_OVAL, process), _OVAL.at(*process(len(process) - 1)))
+    states = propagate(walker, denoise, _OVAL.at(*denoise.process(len(denoise.process) - 1)))
     return states[_place_before_last(walker, len(states))]
+
+
+@cache
+def _oval_denoiser() -> ExactDenoiser:
+    return ExactDenoiser(_OVAL, processes.even())
 
 
 def _place_before_last(sampler: Sampler, count: int) -> int:
