@@ -105,8 +105,8 @@ class Metric(Plugin):
             classifier.
         shares_state: whether `update` and `merge` depend on no option; metrics that inherit them from one class
             then share one state, so that features are stored once.
-        inception_names: names of results for Inception features, such as ``{"frechet": "fid"}``; for other features
-            a result is named after the features.
+        published_names: names of results in the literature, by the label of the features they are defined over:
+            ``{"inception": {"frechet": "fid"}}``; for other features a result is named after the features.
         better: whether "lower" or "higher" results are better; "neither" for a description.
     """
 
@@ -115,7 +115,7 @@ class Metric(Plugin):
     needs_labels: ClassVar[bool] = False
     needs_logits: ClassVar[bool] = False
     shares_state: ClassVar[bool] = False
-    inception_names: ClassVar[dict[str, str]] = {}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {}
     better: ClassVar[Literal["lower", "higher", "neither"]] = "lower"
 
     @abstractmethod
@@ -148,9 +148,7 @@ class Metric(Plugin):
         """Return the name of a result for features of this label: ``fid``, or ``frechet_<features>``."""
         if self.needs != "features":
             return result
-        if features == "inception":
-            return self.inception_names.get(result, f"{result}_{features}")
-        return f"{result}_{features}"
+        return self.published_names.get(features, {}).get(result, f"{result}_{features}")
 
 
 class ModelMetric(Metric):

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from noisette.contracts.metric import Curve, Estimate
+from noisette.contracts.metric import Curve, Estimate, Metric
 from noisette.errors import StorageError
 from noisette.formatting import format_estimate, format_number
+from noisette.plugins import registry
 from noisette.storage import is_complete, verify
 
 __all__ = [
@@ -162,9 +163,6 @@ CellKey = tuple[str, str]
 BASELINE_LABELS = {"floor": "real, held out", "noise": "pure noise"}
 """What the rows are called that are no samplers, by their kind."""
 
-_FID_FAMILY = ("fid", "kid", "fid_infinity", "inception_score")
-"""Names that results bear over Inception alone."""
-
 ARROWS = {"lower": "↓", "higher": "↑", "neither": "·"}
 
 
@@ -295,8 +293,13 @@ def short_header(column: str, features: str) -> str:
 
 
 def _is_over_features(column: str, features: str) -> bool:
-    """Return whether a result is over the feature network: it bears its name, or is the FID family's."""
-    return column.endswith(f"_{features}") or (features == "inception" and column in _FID_FAMILY)
+    """Return whether a result is over the feature network: its name ends in the label, or is published for it."""
+    metrics = (found.plugin for found in registry().of_kind("metric"))
+    return column.endswith(f"_{features}") or any(
+        column in metric.published_names.get(features, {}).values()
+        for metric in metrics
+        if issubclass(metric, Metric)
+    )
 
 
 def _shared_columns(report: Report) -> list[str]:

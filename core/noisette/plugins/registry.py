@@ -129,9 +129,9 @@ class Registry:
         for found in self.of_kind(kind):
             if word in found.plugin.aliases:
                 return f"did you mean {found.plugin.name!r}?"
-            published = getattr(found.plugin, "inception_names", {}).values()
-            if word in [one.replace("_", "-") for one in published]:
-                return f"{word} is {found.plugin.name!r} with evaluation.features: inception"
+            for features, names in getattr(found.plugin, "published_names", {}).items():
+                if word in [published.replace("_", "-") for published in names.values()]:
+                    return f"{word} is {found.plugin.name!r} with evaluation.features: {features}"
         return ""
 
     def _missing_message(self, kind: str, name: str, same: Sequence[FoundPlugin]) -> str:

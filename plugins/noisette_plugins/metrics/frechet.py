@@ -27,7 +27,7 @@ class Frechet(Metric):
     paper: ClassVar[str] = (
         "Heusel et al. 2017, eq. 6; Dowson & Landau 1982; the bias: Chong & Forsyth 2020; the error: Efron 1982"
     )
-    inception_names: ClassVar[dict[str, str]] = {"frechet": "fid"}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {"inception": {"frechet": "fid"}}
 
     def update(self, state: State, batch: Batch) -> State:
         """Return the statistics with those of `batch` added.

@@ -30,7 +30,7 @@ class FrechetInfinity(FeatureRows):
 
     name: ClassVar[str] = "frechet-infinity"
     paper: ClassVar[str] = "Chong & Forsyth 2020, section 3; the bootstrap: Efron & Tibshirani 1993, chapter 9"
-    inception_names: ClassVar[dict[str, str]] = {"frechet_infinity": "fid_infinity"}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {"inception": {"frechet_infinity": "fid_infinity"}}
 
     divisions: int = Field(5, ge=2, le=20, description="the smallest part is the set divided by this")
     resamples: int = Field(200, ge=20, description="resamples of the bootstrap")

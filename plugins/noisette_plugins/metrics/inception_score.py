@@ -29,7 +29,7 @@ class InceptionScore(Metric):
     name: ClassVar[str] = "inception-score"
     paper: ClassVar[str] = "Salimans et al. 2016, section 4; its limits: Barratt & Sharma 2018"
     needs_logits: ClassVar[bool] = True
-    inception_names: ClassVar[dict[str, str]] = {"inception_score": "inception_score"}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {"inception": {"inception_score": "inception_score"}}
     better: ClassVar[Literal["lower", "higher", "neither"]] = "higher"
 
     splits: int = Field(10, ge=1, le=50, description="parts of the images whose scores are averaged")

@@ -30,7 +30,7 @@ class KID(FeatureRows):
 
     name: ClassVar[str] = "kid"
     paper: ClassVar[str] = "Bińkowski et al. 2018, section 4; the variance: Serfling 1980, section 5.2"
-    inception_names: ClassVar[dict[str, str]] = {"kid": "kid"}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {"inception": {"kid": "kid"}}
 
     subsets: PositiveInt = Field(100, description="random subsets of each set that are compared")
     size: int = Field(1000, ge=2, description="images of a subset; fewer where a set has fewer")

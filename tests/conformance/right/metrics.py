@@ -40,7 +40,7 @@ class Distance(Sums):
     """Squared distance of the means and of the deviations of each feature."""
 
     name: ClassVar[str] = "distance"
-    inception_names: ClassVar[dict[str, str]] = {"distance": "diagonal-fid"}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {"inception": {"distance": "diagonal-fid"}}
 
     root: bool = Field(False, description="give the root of it")
 

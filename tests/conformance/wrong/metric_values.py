@@ -15,7 +15,7 @@ from noisette_plugins.metrics import KID, Frechet, PrecisionRecall
 
 
 class CountsInTheName(Distance):
-    inception_names: ClassVar[dict[str, str]] = {}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {}
 
     def compute(self, generated, reference, heldout):
         (one,) = super().compute(generated, reference, heldout).values()
@@ -23,7 +23,7 @@ class CountsInTheName(Distance):
 
 
 class SpacesInTheName(Distance):
-    inception_names: ClassVar[dict[str, str]] = {}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {}
 
     def compute(self, generated, reference, heldout):
         (one,) = super().compute(generated, reference, heldout).values()

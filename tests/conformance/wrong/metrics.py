@@ -34,7 +34,7 @@ class NegativeError(_Turned):
 
 
 class NamesWhatItHasNot(Distance):
-    inception_names: ClassVar[dict[str, str]] = {"frechet": "fid"}
+    published_names: ClassVar[dict[str, dict[str, str]]] = {"inception": {"frechet": "fid"}}
 
 
 class Offset(_Turned):

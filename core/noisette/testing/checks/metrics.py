@@ -32,7 +32,7 @@ _TINY = 1e-6
 
 
 def check_results_are_estimates(plugin: Metric) -> None:
-    """Results have names, finite values, errors that are not negative; `inception_names` names results it gives."""
+    """Results have names, finite values, errors that are not negative; `published_names` names results it gives."""
     results = _results_of(plugin, "near")
     require(bool(results), plugin, "results", "at least one", "none")
     for name, estimate in results.items():
@@ -41,8 +41,8 @@ def check_results_are_estimates(plugin: Metric) -> None:
             plain = isinstance(part, float | int) and not isinstance(part, bool)
             require(plain, plugin, f"values of the result {name!r}", "Python numbers", type(part).__name__)
         _finite(plugin, name, estimate)
-    unknown = sorted(set(plugin.inception_names) - set(results))
-    require(not unknown, plugin, "inception_names", f"names among {sorted(results)}", unknown)
+    unknown = sorted({result for names in plugin.published_names.values() for result in names} - set(results))
+    require(not unknown, plugin, "published_names", f"names among {sorted(results)}", unknown)
 
 
 def check_nothing_between_a_set_and_itself(plugin: Metric) -> None:
