@@ -52,7 +52,7 @@ def built_in() -> Iterator[Plugin]:
 
 def known(plugin: Plugin) -> Mapping[str, str]:
     if isinstance(plugin, ScaledLinear):
-        return {"little-signal-is-left": "Stable Diffusion's process ends with 7 % of the signal (Lin et al. 2024)"}
+        return {"final-signal-is-small": "Stable Diffusion's process ends with 7 % of the signal (Lin et al. 2024)"}
     return {}
 
 

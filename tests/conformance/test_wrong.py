@@ -56,7 +56,7 @@ def test_wrong_plugin_is_caught(case: Case) -> None:
     message = str(caught.value)
     assert type(case.wrong).__name__ in message, "names the plugin"
     assert ": expected " in message
-    assert "; came " in message
+    assert "; got " in message
     assert __file__.rpartition("/tests/")[0] in message or "in " not in message, "names a file"
 
 

@@ -41,7 +41,7 @@ def values(plugins: list[Many], key: str) -> list[object]:
 
 
 def test_variants_change_one_option_each() -> None:
-    tried = list(variants(Many(), beside=("maybe",)))
+    tried = list(variants(Many(), exclude=("maybe",)))
     assert [format_plugin(plugin) for plugin in tried] == [
         "Many()",
         "Many(flag=True)",
@@ -70,7 +70,7 @@ def test_a_change_is_validated() -> None:
 def test_default_values_are_told_from_others_whether_given_or_not() -> None:
     assert has_default_options(Many(word="a"))
     assert not has_default_options(Many(word="b"))
-    assert has_default_options(Many(word="b"), beside=("word",))
+    assert has_default_options(Many(word="b"), exclude=("word",))
 
 
 def test_options_without_effect_are_found() -> None:
@@ -84,8 +84,8 @@ def test_options_without_effect_are_found() -> None:
 
 def test_an_option_may_count_beside_another_alone() -> None:
     beside = ("word", "maybe", "share", "inside", "free")
-    assert list(find_ineffective_options(Many(), lambda plugin: plugin.flag and plugin.count, beside=beside)) == []
-    assert list(find_ineffective_options(Many(), lambda plugin: plugin.flag, beside=beside)) == ["count"]
+    assert list(find_ineffective_options(Many(), lambda plugin: plugin.flag and plugin.count, exclude=beside)) == []
+    assert list(find_ineffective_options(Many(), lambda plugin: plugin.flag, exclude=beside)) == ["count"]
 
 
 class Placed(Many):

@@ -30,11 +30,11 @@ class Bright(Linear):
 def test_plain(plugin, check):
     check(plugin)
 
-@parametrize_with_checks([Bright(scaled=True)], {"little-signal-is-left": "on purpose"})
+@parametrize_with_checks([Bright(scaled=True)], {"final-signal-is-small": "on purpose"})
 def test_expected(plugin, check):
     check(plugin)
 
-@parametrize_with_checks([Linear()], {"signal-falls": "I thought so"})
+@parametrize_with_checks([Linear()], {"snr-decreases": "I thought so"})
 def test_not_as_expected(plugin, check):
     check(plugin)
 '''
@@ -47,7 +47,7 @@ def ids(mark: pytest.MarkDecorator) -> list[str]:
 def test_names_are_readable() -> None:
     names = ids(parametrize_with_checks([DDIM(steps=20, eta=1.0), Cosine]))
     assert "DDIM(steps=20, eta=1.0)-last-step-adds-no-noise" in names
-    assert "Cosine()-signal-falls" in names
+    assert "Cosine()-snr-decreases" in names
     assert len(names) == len(checks_for(DDIM)) + len(checks_for(Cosine))
 
 
@@ -58,8 +58,8 @@ def test_slow_checks_are_left_out_unless_asked_for() -> None:
 
 
 def test_a_misspelt_expectation_is_refused_at_once() -> None:
-    with pytest.raises(PluginError, match="did you mean 'signal-falls'"):
-        parametrize_with_checks([Linear()], {"signal-fals": "typing"})
+    with pytest.raises(PluginError, match="did you mean 'snr-decreases'"):
+        parametrize_with_checks([Linear()], {"snr-decrease": "typing"})
 
 
 @pytest.mark.slow
@@ -70,10 +70,10 @@ def test_a_suite_of_a_stranger(tmp_path: Path) -> None:
         command, cwd=tmp_path, env={**os.environ, "COLUMNS": "400"}, capture_output=True, text=True, check=False
     )
     said, checks = done.stdout, len(checks_for(Linear))
-    for failed in ("little-signal-is-left", "options-leave-the-process-whole", "process-is-that-of-the-paper"):
+    for failed in ("final-signal-is-small", "options-keep-final-signal-small", "betas-match-the-paper"):
         assert f"FAILED test_mine.py::test_plain[Bright()-{failed}]" in said
     assert "Bright(): alpha²" in said
-    assert "FAILED test_mine.py::test_not_as_expected[Linear()-signal-falls]" in said
-    assert "XFAIL test_mine.py::test_expected[Bright(scaled=True)-little-signal-is-left] - on purpose" in said
+    assert "FAILED test_mine.py::test_not_as_expected[Linear()-snr-decreases]" in said
+    assert "XFAIL test_mine.py::test_expected[Bright(scaled=True)-final-signal-is-small] - on purpose" in said
     assert "test_mine uses noisette.testing itself" in said, "a plugin inside a test file is not blamed for the kit"
     assert f"6 failed, {3 * checks - 9} passed, 2 skipped, 1 xfailed" in said.strip().splitlines()[-1], said

@@ -71,7 +71,7 @@ def test_results_say_what_came_of_each_check() -> None:
     assert outcomes(results) == {"is-a-plugin": "passed", "order": "failed"}
     failed = results[1]
     assert failed.plugin == "SaysSecondOrder()"
-    assert failed.message.startswith("SaysSecondOrder(): order: expected 2, as declared; came 0.9")
+    assert failed.message.startswith("SaysSecondOrder(): order: expected 2, as declared; got 0.9")
     assert not failed.ok
     assert failed.seconds > 0
     assert json.loads(json.dumps(asdict(failed)))["outcome"] == "failed"
@@ -87,7 +87,7 @@ def test_an_expected_failure_is_none_and_keeps_its_reason() -> None:
 def test_a_failure_that_was_expected_and_did_not_come_is_one() -> None:
     (result,) = run_checks(DDIM(), {"order": "I thought so"}, only=["order"])
     assert result.outcome == "failed"
-    assert "was expected to fail (I thought so), and passed" in result.message
+    assert "was expected to fail (I thought so) but passed" in result.message
 
 
 def test_expectations_may_depend_on_the_plugin() -> None:
@@ -101,13 +101,13 @@ def test_expectations_may_depend_on_the_plugin() -> None:
 def test_an_error_of_the_plugin_is_a_failure_that_says_where() -> None:
     (result,) = run_checks(Crashes, only=["any-batch-and-split-same-bits"])
     assert result.outcome == "failed"
-    assert "expected no error; came RuntimeError: boom" in result.message
+    assert "expected no error; got RuntimeError: boom" in result.message
     assert __file__ in result.message
 
 
 def test_what_cannot_be_checked_is_skipped_with_the_reason() -> None:
     came = {result.check: result for result in run_checks(WithoutWeights)}
-    assert came["says-what-it-is"].outcome == "passed"
+    assert came["has-descriptions"].outcome == "passed"
     assert came["vectors-as-declared"].outcome == "skipped"
     assert "weights are elsewhere: put them here" in came["vectors-as-declared"].message
     assert came["vectors-as-declared"].ok
@@ -148,7 +148,7 @@ def test_a_check_passes_failures_and_skips_on() -> None:
     def skipping(plugin: object) -> None:
         raise Skip("not here")
 
-    with pytest.raises(AssertionError, match=r"^Linear\(\): all: expected yes; came no\nin .*linear.py:"):
+    with pytest.raises(AssertionError, match=r"^Linear\(\): all: expected yes; got no\nin .*linear.py:"):
         Check("failing", failing)(Linear())
     with pytest.raises(Skip, match="not here"):
         Check("skipping", skipping)(Linear())

@@ -37,7 +37,7 @@ RETURN = "        return -torch.expm1"
 ROUNDED = SOFT.replace(".diff())", ".diff()).float().double()")
 TALKATIVE = SOFT.replace(RETURN, '        print("{not json", timesteps)\n' + RETURN)
 LEAVING = SOFT.replace(RETURN, "        raise SystemExit(0)\n" + RETURN)
-PAPER = "process-is-that-of-the-paper"  # of no paper that the check knows
+PAPER = "betas-match-the-paper"  # of no paper that the check knows
 ASSERTING = SOFT.replace(RETURN, "        assert timesteps == 1000\n" + RETURN)
 
 
@@ -63,7 +63,7 @@ def test_a_wrong_one_fails_and_says_what_was_expected_and_what_came(workspace: W
     lines = done.stdout.splitlines()
     failed = lines.index(" failed   computed-in-float64")
     assert lines[failed + 1] == (
-        "          Soft(): digits of the betas: expected float64's; came float32 numbers, every one"
+        "          Soft(): precision of the betas: expected float64; got float32: every beta is a float32 number"
     )
     assert lines[-2].endswith(", 1 failed, 1 skipped")
 
@@ -71,14 +71,14 @@ def test_a_wrong_one_fails_and_says_what_was_expected_and_what_came(workspace: W
 def test_a_failure_that_is_expected_is_none(workspace: Workspace) -> None:
     done = check(workspace, ROUNDED, "soft", "--expected-failed", "computed-in-float64=my GPU has none")
     assert done.returncode == 0
-    assert " failed as expected computed-in-float64\n          my GPU has none: Soft(): digits" in done.stdout
+    assert " failed as expected computed-in-float64\n          my GPU has none: Soft(): precision" in done.stdout
     assert done.stdout.splitlines()[-2].endswith(" passed, 1 skipped, 1 failed as expected")
 
 
 def test_an_expected_failure_that_passes_is_one(workspace: Workspace) -> None:
     done = check(workspace, SOFT, "soft", "--expected-failed", "computed-in-float64=my GPU has none")
     assert done.returncode == 1
-    assert "was expected to fail (my GPU has none), and passed" in done.stdout
+    assert "was expected to fail (my GPU has none) but passed" in done.stdout
 
 
 def test_programs_get_one_document_whatever_a_plugin_prints(workspace: Workspace) -> None:
@@ -102,7 +102,7 @@ def test_programs_get_one_document_whatever_a_plugin_prints(workspace: Workspace
 def test_options_are_checked_as_they_are_set(workspace: Workspace) -> None:
     done = check(workspace, SOFT, "soft", "--set", "depth=3")
     assert done.returncode == 1
-    assert "Soft(depth=3.0): alpha² at the last of 1000 steps: expected at most 1e-3; came 0.0498" in done.stdout
+    assert "Soft(depth=3.0): alpha² at the last of 1000 timesteps: expected at most 1e-3; got 0.0498" in done.stdout
 
 
 def test_what_cannot_be_checked_here_is_skipped_with_its_reason_once(workspace: Workspace) -> None:
@@ -120,7 +120,7 @@ def test_a_plugin_that_leaves_or_asserts_fails_and_is_told_where(
 ) -> None:
     done = check(workspace, source, "soft")
     assert done.returncode == 1
-    assert f"expected no error; came {came}" in done.stdout
+    assert f"expected no error; got {came}" in done.stdout
     assert "noisette_soft.py:" in done.stdout
     assert done.stdout.splitlines()[-2].endswith(" failed, 1 skipped")
 

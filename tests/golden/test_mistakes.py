@@ -16,8 +16,8 @@ MISTAKES = {
     "steps of training off by one": (
         "core/test_training_batches.py::test_all_steps_are_trained_the_first_and_the_last_too"
     ),
-    "dropout left on while sampling": "conformance/wrong/backbones.py::still-in-evaluation-mode",
-    "FID with the feature network in training mode": "conformance/wrong/features.py::same-vectors-every-time",
+    "dropout left on while sampling": "conformance/wrong/backbones.py::deterministic-in-evaluation-mode",
+    "FID with the feature network in training mode": "conformance/wrong/features.py::vectors-are-deterministic",
     "FID on floats that were not rounded": "core/test_sampling_engine.py::test_bytes_are_rounded_and_bounded",
     "FID from a shuffled or augmented loader": (
         "core/test_evaluation_compare.py::test_one_pass_shows_every_image_once_in_order"

@@ -70,12 +70,12 @@ def test_they_are_listed_with_distribution_and_version(third_party: ThirdPartyPa
 
 OF_OTHERS = (
     "it reads no features",
-    "it reads no features, or logits beside them",
+    "it reads no features, or logits too",
     "it takes images of any size as they are",
     "has a state of its own",
-    "it shows no images beside others",
-    "cites no formula that is known here",
-    "is none of those that are known here",
+    "it returns no neighbours",
+    "the kit knows no formula of this paper",
+    "the kit knows no schedule of this name and paper",
 )
 """Why a plugin skips checks that are of others of its kind."""
 

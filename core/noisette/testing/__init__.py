@@ -6,7 +6,7 @@
     def test_heun(plugin, check):
         check(plugin)
 
-Samplers walk under denoisers that are exactly right, because the law of the images is known; objectives are
+Samplers trajectory under denoisers that are exactly right, because the law of the images is known; objectives are
 minimised on such a law; the others are held to what their contracts promise. Every check names the plugin, what
 was expected and what came. `run_checks` gives the same as data, without pytest.
 """

@@ -1,6 +1,6 @@
-"""What a sampler makes of a Gaussian, exactly, without a single random number.
+"""The exact distribution that a sampler produces for a Gaussian, without random numbers.
 
-The exact denoiser of a Gaussian is affine in x_t, so a walk is affine in its start and its noise:
+The exact denoiser of a Gaussian is affine in x_t, so a trajectory is affine in its start and its noise:
 
     x_s = c + A x_T + sum_k B_k z_k
 
@@ -25,12 +25,12 @@ __all__ = ["Moments", "NotAffineError", "propagate"]
 
 
 class NotAffineError(Exception):
-    """The walk is not affine in its noise, as with step sizes chosen on the way."""
+    """The trajectory is not affine in its noise, as with step sizes chosen on the way."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean (D,) and covariance (D, D) of one state of a walk, float64."""
+    """Mean (D,) and covariance (D, D) of one state of a trajectory, float64."""
 
     mean: Tensor
     covariance: Tensor
@@ -38,12 +38,12 @@ class Moments:
 
 @torch.no_grad()
 def propagate(sampler: Sampler, denoise: Denoiser, start: Mixture) -> list[Moments]:
-    """Return the moments of each state that the walk yields from a start of the law `start`.
+    """Return the moments of each state that the trajectory yields from a start of the law `start`.
 
     Args:
-        sampler: the walk.
+        sampler: the trajectory.
         denoise: an affine denoiser, such as the exact one of a Gaussian.
-        start: law of x at the first step of the walk.
+        start: law of x at the first step of the trajectory.
 
     Raises:
         NotAffineError: if the states are no affine function of start and noise.
@@ -69,7 +69,7 @@ def _moments(state: Tensor, start: Mixture) -> Moments:
 
 
 def _predicts(sampler: Sampler, denoise: Denoiser, start: Mixture, units: Tensor, draws: int) -> bool:
-    """Whether the end of a random walk is what the unit ones say."""
+    """Whether the end of a random trajectory follows from those of the unit vectors."""
     like = torch.zeros(4, *start.shape, dtype=torch.float64)
     source, again = BatchNoise(1, like), BatchNoise(1, like)
     *_, actual = run_sampler(sampler, denoise, 3 * source(), source)

@@ -1,4 +1,4 @@
-"""What a check is, and what comes of one."""
+"""Checks and their results."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Outcome = Literal["passed", "failed", "skipped", "expected"]
 
 
 class Skip(unittest.SkipTest):
-    """Raised by a check that cannot be made here; pytest knows it and shows the reason."""
+    """Raised by a check that cannot run; pytest reports the reason."""
 
 
 class CheckFailedError(AssertionError):
     """Raised by a check that a plugin fails.
 
     Attributes:
-        cause: what is the same in all failures of one cause, so that it is told once.
+        cause: equal for all failures with the same cause, so that it is reported once.
     """
 
     def __init__(self, message: str, cause: str) -> None:
@@ -49,13 +49,13 @@ class CheckFailedError(AssertionError):
 
 @dataclass(frozen=True)
 class Check:
-    """A function that raises `AssertionError` if a plugin does not keep a promise, under a readable name.
+    """A named function that raises `AssertionError` if a plugin breaks its contract.
 
     Attributes:
-        name: what it is called.
+        name: readable name.
         function: the check.
-        slow: whether it is made only when it is asked for.
-        method: the plugin's method that it is about, whose line a failure names; empty for the kind's main one.
+        slow: whether it only runs on request.
+        method: the plugin's method under test, whose line a failure names; empty for the main method of the kind.
     """
 
     name: str
@@ -64,14 +64,14 @@ class Check:
     method: str = ""
 
     def __call__(self, plugin: Plugin) -> None:
-        """Make the check on one core; raises AssertionError naming plugin, expected and came, or `Skip`."""
+        """Run the check on one core; raise an AssertionError with the plugin, the expected and the actual value."""
         from noisette.testing.settings import one_thread, restore_global_settings
 
         __tracebackhide__ = True
 
         def changed(name: str, before: object, after: object) -> None:
-            what = f"{name}, which all code of the process shares"
-            fail(plugin, what, f"{before} as before", after, cause=name)
+            what = f"{name}, a global setting"
+            fail(plugin, what, f"{before}, unchanged", after, cause=name)
 
         try:
             with one_thread(), restore_global_settings(changed):
@@ -88,35 +88,35 @@ class Check:
 
     @property
     def proves(self) -> str:
-        """What it proves, with its tolerance and why."""
+        """What the check proves, with its tolerance."""
         return inspect.getdoc(self.function) or ""
 
     def _with_place(self, plugin: Plugin, error: CheckFailedError) -> CheckFailedError:
-        """Return a failure with a second line that says where in the plugin's code to look."""
-        place, said = find_method_line(plugin, self.method), str(error)
-        if not said.startswith(type(plugin).__name__):
-            said = f"{format_plugin(plugin)}: {said}"
-        return CheckFailedError(f"{said}\nin {place}" if place else said, error.cause)
+        """Return the failure with a second line: where in the plugin's code to look."""
+        place, message = find_method_line(plugin, self.method), str(error)
+        if not message.startswith(type(plugin).__name__):
+            message = f"{format_plugin(plugin)}: {message}"
+        return CheckFailedError(f"{message}\nin {place}" if place else message, error.cause)
 
     def _error_of_plugin(self, plugin: Plugin, error: BaseException) -> CheckFailedError:
         what = f"{type(error).__name__}: {error}".removesuffix(": ")
         raised = find_raising_line(error.__traceback__, plugin)
         place = raised or find_method_line(plugin, self.method)
-        message = f"{format_plugin(plugin)}: {self.name}: expected no error; came {what}"
+        message = f"{format_plugin(plugin)}: {self.name}: expected no error; got {what}"
         return CheckFailedError(f"{message} ({place})" if place else message, f"{type(error).__name__} {place}")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one check of one plugin.
+    """The result of one check of one plugin.
 
     Attributes:
         plugin: class and options.
         check: name of the check.
         outcome: how it ended.
-        message: why it failed or was skipped; empty if it passed.
+        message: why the check failed or was skipped; empty if it passed.
         seconds: how long it took.
-        cause: of a failure, what is the same in all failures for one reason; not for people.
+        cause: as in `CheckFailedError`.
     """
 
     plugin: str
@@ -128,29 +128,28 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is to be mended: all but "failed"."""
+        """Whether the outcome is anything but "failed"."""
         return self.outcome != "failed"
 
 
 def require(
     holds: bool, plugin: Plugin, what: str, expected: object, actual: object, *, cause: str | None = None
 ) -> None:
-    """Raise an AssertionError that names plugin, expected and came, unless `holds`."""
+    """Raise an AssertionError with the plugin, the expected and the actual value, unless `holds`."""
     __tracebackhide__ = True
     if not holds:
         fail(plugin, what, expected, actual, cause=cause)
 
 
 def fail(plugin: Plugin, what: str, expected: object, actual: object, *, cause: str | None = None) -> NoReturn:
-    """Raise an AssertionError that names plugin, expected and came; `cause` is as in `CheckFailedError`."""
+    """Raise an AssertionError with the plugin, the expected and the actual value."""
     __tracebackhide__ = True
-    wanted, given = format_brief_pair(expected, actual)
-    said = f"{what}: expected {wanted}; came {given}"
-    raise CheckFailedError(f"{format_plugin(plugin)}: {said}", said if cause is None else cause)
+    message = "{}: expected {}; got {}".format(what, *format_brief_pair(expected, actual))
+    raise CheckFailedError(f"{format_plugin(plugin)}: {message}", message if cause is None else cause)
 
 
 def for_method(method: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Mark a check as one of a method of the plugin, whose line a failure then names."""
+    """Mark a check as testing a method of the plugin, whose line a failure then names."""
 
     def mark(function: Callable[[Any], None]) -> Callable[[Any], None]:
         function.__dict__["method"] = method
@@ -160,13 +159,13 @@ def for_method(method: str) -> Callable[[Callable[[Any], None]], Callable[[Any],
 
 
 def slow(function: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Mark a check that takes many seconds and is left out unless asked for."""
+    """Mark a check that takes many seconds and only runs on request."""
     function.__dict__["slow"] = True
     return function
 
 
 def checks_of(module: ModuleType) -> list[Check]:
-    """Return the checks that a module defines: its functions called `check_...`, in their order."""
+    """Return the checks of a module: its functions named `check_...`, in order."""
     found = [
         (name, member)
         for name, member in vars(module).items()

@@ -58,8 +58,8 @@ class ExactLabelledDenoiser(Denoiser):
 class AffineDenoiser(Denoiser):
     """The exact denoiser of independent values of variance 1/2 about 1/4, from products and sums alone.
 
-    Its bits do not depend on the batch, as those of matrix products may, and it works on any device. It speaks
-    as a network that predicts v, which stays finite where no signal is left.
+    Its bits do not depend on the batch, as those of matrix products may, and it works on any device. It
+    predicts v, which stays finite where no signal is left.
     """
 
     MEAN, VARIANCE = 0.25, 0.5
@@ -94,11 +94,11 @@ def variance_fraction(process: Process, t: int, left: float) -> float:
 
 
 class CallRecorder(Denoiser):
-    """A denoiser that notes at which steps it was called, and keeps what it was given and what it said.
+    """A denoiser that records the timesteps of its calls, and optionally their tensors.
 
     Attributes:
-        steps: the steps of all calls, in order.
-        seen: for each call, the tensors that passed and copies made at the time.
+        steps: the timesteps of all calls, in order.
+        records: input and predictions of each call, with copies made at the time.
     """
 
     def __init__(self, denoise: Denoiser, *, keep: bool = False) -> None:
@@ -107,7 +107,7 @@ class CallRecorder(Denoiser):
         self.records: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Ask the denoiser within."""
+        """Call the wrapped denoiser."""
         self.steps.append(t)
         prediction = self.denoise(x_t, t)
         if self.keep:

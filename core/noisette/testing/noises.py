@@ -36,7 +36,7 @@ class CountedNoise(Noise):
 
 
 class EmptyNoise(Noise):
-    """Noise without values, on any device: for a walk of which only the shapes are looked at."""
+    """Noise without values, on any device: for a trajectory of which only shapes matter."""
 
     def __init__(self, like: Tensor) -> None:
         self._like = like

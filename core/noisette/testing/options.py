@@ -1,4 +1,4 @@
-"""Other values of a plugin's options, read from its fields: what a check should try beside what it was given."""
+"""Other values of a plugin's options, read from its fields: what a check should try besides the given ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ P = TypeVar("P", bound=Plugin)
 
 
 def format_plugin(plugin: Plugin) -> str:
-    """Return the plugin as a person would write it: class and options that were given."""
+    """Return the plugin as it is written in code: the class and the options that were given."""
     given = (
         f"{key}={getattr(plugin, key)!r}" for key in type(plugin).model_fields if key in plugin.model_fields_set
     )
@@ -40,33 +40,33 @@ def with_options(plugin: P, **options: Any) -> P:
     return type(plugin)(**{**given, **options})
 
 
-def has_default_options(plugin: Plugin, *, beside: Iterable[str] = ()) -> bool:
-    """Whether every option, apart from those `beside`, has its default value."""
+def has_default_options(plugin: Plugin, *, exclude: Iterable[str] = ()) -> bool:
+    """Whether every option, except those in `exclude`, has its default value."""
     fields = type(plugin).model_fields.items()
     return all(
         getattr(plugin, key) == field.get_default(call_default_factory=True)
         for key, field in fields
-        if key not in set(beside) and not field.is_required()
+        if key not in set(exclude) and not field.is_required()
     )
 
 
-def variants(plugin: P, *, beside: Iterable[str] = ()) -> Iterator[P]:
+def variants(plugin: P, *, exclude: Iterable[str] = ()) -> Iterator[P]:
     """Yield the plugin, then copies with one option changed: all booleans and literals, ends of closed ranges."""
     yield plugin
     for key, field in type(plugin).model_fields.items():
-        if key not in set(beside):
+        if key not in set(exclude):
             yield from _with_values(plugin, key, _choices(field))
 
 
-def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> list[P]:
+def combinations(plugin: P, *, exclude: Iterable[str] = (), most: int = 24) -> list[P]:
     """Return the `variants`, then values inside ranges, then pairs of options that are both changed.
 
     Args:
-        plugin: what is changed.
-        beside: options that stay as they are.
-        most: of more copies, some evenly spread ones are returned, `plugin` always among them.
+        plugin: the plugin to copy.
+        exclude: options that stay as they are.
+        most: the maximum number of copies; more are thinned out evenly, and `plugin` is always one of them.
     """
-    names = [key for key in type(plugin).model_fields if key not in set(beside)]
+    names = [key for key in type(plugin).model_fields if key not in set(exclude)]
     tried = {
         key: [*_choices(field), *_values_inside(field), *_values_near(field, getattr(plugin, key))]
         for key, field in type(plugin).model_fields.items()
@@ -84,16 +84,16 @@ def combinations(plugin: P, *, beside: Iterable[str] = (), most: int = 24) -> li
     return [*_take_evenly(alone, most), *_take_evenly(pairs, max(most - len(alone), 0))]
 
 
-def alternatives(plugin: P, *, beside: Iterable[str] = (), small: bool = False) -> dict[str, list[P]]:
+def alternatives(plugin: P, *, exclude: Iterable[str] = (), small: bool = False) -> dict[str, list[P]]:
     """Return, for each option, copies with other values of it; numbers in open ranges are moved inside them.
 
     Args:
-        plugin: what is changed.
-        beside: options that stay as they are.
-        small: whether to leave out whole numbers of more than three times the plugin's own, which are layers or
-            pixels that take minutes.
+        plugin: the plugin to copy.
+        exclude: options that stay as they are.
+        small: whether to leave out integers above three times the plugin's own: so many layers or pixels take
+            minutes.
     """
-    fields = {key: field for key, field in type(plugin).model_fields.items() if key not in set(beside)}
+    fields = {key: field for key, field in type(plugin).model_fields.items() if key not in set(exclude)}
     return {
         key: [
             other
@@ -107,19 +107,19 @@ def alternatives(plugin: P, *, beside: Iterable[str] = (), small: bool = False) 
 
 
 def find_ineffective_options(
-    plugin: P, probe: Callable[[P], object], *, beside: Iterable[str] = (), small: bool = False
+    plugin: P, probe: Callable[[P], object], *, exclude: Iterable[str] = (), small: bool = False
 ) -> Iterator[str]:
-    """Yield the options none of whose other values changes what `probe` gives, alone or beside another's.
+    """Yield the options of which no other value changes the result of `probe`, alone or with another option's.
 
-    Options whose other values cannot be guessed, such as texts, are not judged. `small` is as in `alternatives`.
+    Options whose other values cannot be guessed, such as strings, are not tried. `small` is as in `alternatives`.
     """
-    others = alternatives(plugin, beside=beside, small=small)
+    others = alternatives(plugin, exclude=exclude, small=small)
     if not any(others.values()):
         return
     plain = probe(plugin)
     for key, tried in others.items():
         alone = any(probe(other) != plain for other in tried)
-        if tried and not alone and not _has_effect_beside_another(plugin, key, others, probe):
+        if tried and not alone and not _has_effect_with_another(plugin, key, others, probe):
             yield key
 
 
@@ -127,9 +127,7 @@ def _has_grown(value: Any, own: Any) -> bool:
     return isinstance(value, int) and isinstance(own, int) and value > 3 * max(own, 8)
 
 
-def _has_effect_beside_another(
-    plugin: P, key: str, others: dict[str, list[P]], probe: Callable[[P], object]
-) -> bool:
+def _has_effect_with_another(plugin: P, key: str, others: dict[str, list[P]], probe: Callable[[P], object]) -> bool:
     values = [getattr(other, key) for other in others[key]]
     guessed = (partner for name in others.keys() - {key} for partner in others[name])
     for partner in chain(guessed, _without_another(plugin, key)):

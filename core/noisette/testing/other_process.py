@@ -1,7 +1,6 @@
-"""Another process, in which strings have other hashes and nothing is kept that a plugin left in this one.
+"""Another process, with other hashes of strings and none of the state that a plugin left in this one.
 
-One is started when it is first asked, and answers for all plugins: what costs seconds there is importing torch. It
-ends with this process, as its input does.
+It is started on first use and serves all plugins, as importing torch takes seconds. It ends with this process.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ def module_of(name, file):
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", "") != file:
         top = name.partition(".")[0]
-        for one in [one for one in sys.modules if one == top or one.startswith(top + ".")]:
-            del sys.modules[one]
+        for stale in [key for key in sys.modules if key == top or key.startswith(top + ".")]:
+            del sys.modules[stale]
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
@@ -49,35 +48,35 @@ def answer(path, environment, folder, name, file, cls, options, module, function
 
 for line in sys.stdin:
     try:
-        said = {"told": answer(*json.loads(line))}
+        reply = {"result": answer(*json.loads(line))}
     except BaseException as error:
-        said = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(said), file=answers, flush=True)
+        reply = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(reply), file=answers, flush=True)
 """
 
 
 def run_in_other_process(plugin: Plugin, module: str, function: str) -> Any:
-    """Return what a function of a module says of an equal plugin in another process, as JSON values.
+    """Return the result, in JSON values, of a module's function for an equal plugin in another process.
 
     Raises:
-        Skip: if the plugin cannot be made there, or nothing can be said of it.
+        Skip: if the plugin cannot be created there, or the function fails.
     """
     if "NOISETTE_ELSEWHERE" in os.environ:  # a script that calls the checks, imported there for its plugin
-        raise Skip(f"{format_plugin(plugin)}: is in another process already")
+        raise Skip(f"{format_plugin(plugin)}: runs in the other process already")
     options = plugin.options()
     options.pop("name", None)
     home = type(plugin).__module__
     file = str(getattr(sys.modules[home], "__file__", ""))
     name = "__script__" if home == "__main__" else home  # what stands behind `if __name__ == "__main__"` stays out
     place = (sys.path, dict(os.environ), str(Path.cwd()))
-    said = _ask((*place, name, file, type(plugin).__qualname__, options, module, function))
-    if "told" not in said:
-        raise Skip(f"{format_plugin(plugin)}: cannot be asked in another process: {said['error']}")
-    return said["told"]
+    reply = _ask((*place, name, file, type(plugin).__qualname__, options, module, function))
+    if "result" not in reply:
+        raise Skip(f"{format_plugin(plugin)}: cannot be checked in another process: {reply['error']}")
+    return reply["result"]
 
 
 def _ask(question: tuple[Any, ...]) -> dict[str, Any]:
-    """Send a question and wait for its answer; a process that died is started again for the next one."""
+    """Send a question and wait for the answer; after a crash the next question starts a new process."""
     process = _start_process()
     assert process.stdin is not None
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The one line that puts a plugin's checks into pytest."""
+"""Plugin checks as pytest parameters."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def parametrize_with_checks(
 
     Args:
         plugins: plugins, or classes whose defaults are checked.
-        expected_failed: names of checks that fail, and why: they become strict expected failures. A function
-            from a plugin to such a mapping tells several plugins apart.
-        slow: whether to make the slow checks too, such as that of torch.compile.
+        expected_failed: names of checks that are expected to fail, with reasons: they become strict xfails. A
+            function from a plugin to such a mapping distinguishes several plugins.
+        slow: whether to run slow checks too, such as that of torch.compile.
 
     Raises:
-        PluginError: if one is no plugin, or a name is no check of its kind.
+        PluginError: if one is not a plugin, or a name is not a check of its kind.
     """
     import pytest
 

@@ -1,4 +1,4 @@
-"""Ways to see what a plugin touched that it should have left alone."""
+"""Probes for side effects of a plugin."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ __all__ = [
 ]
 
 
-def run_sampler(sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise, what: str = "a walk") -> list[Tensor]:
+def run_sampler(
+    sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise, what: str = "a trajectory"
+) -> list[Tensor]:
     """Return all states that a sampler yields: at least one, each finite and of x's shape."""
     given = x.clone()
     with torch.no_grad():
         states = list(sampler.trajectory(denoise, given, noise))
     unchanged = x.device.type == "meta" or is_bit_equal(given, x)
-    require(unchanged, sampler, "x after a walk", "unchanged", "changed in place", cause="changes x in place")
+    require(unchanged, sampler, "x after sampling", "unchanged", "changed in place", cause="changes x in place")
     require(bool(states), sampler, f"states of {what}", "one after each step", "none", cause="no states")
     for number, state in enumerate(states):
         require_state(sampler, state, x, f"state {number} of {what}")
@@ -64,7 +66,7 @@ def is_bit_equal(a: Tensor, b: Tensor) -> bool:
 
 
 def devices() -> Iterator[torch.device]:
-    """Yield the devices to try beside the CPU: "meta", which refuses to mix with it, and CUDA if there is one."""
+    """Yield the devices to try besides the CPU: "meta", and CUDA if available."""
     yield torch.device("meta")
     if torch.cuda.is_available():
         yield torch.device("cuda")
@@ -74,7 +76,7 @@ def devices() -> Iterator[torch.device]:
 def require_same_random_state(plugin: Plugin, what: str) -> Iterator[None]:
     """Require that the block leaves the global generators of torch, NumPy and Python as they were.
 
-    They are put into states that nobody would set in the block, and back into their own afterwards.
+    For the block they get unusual states; their own are restored afterwards.
     """
     kept = {name: get() for name, (get, _) in _GENERATORS.items()}
     for name, seed in _SEEDS.items():
@@ -84,7 +86,7 @@ def require_same_random_state(plugin: Plugin, what: str) -> Iterator[None]:
         yield
         for name, (get, _) in _GENERATORS.items():
             same = _serialize_state(get()) == before[name]
-            actual = "another: it draws from, or seeds, the global generator"
+            actual = "changed: the global generator was used or seeded"
             require(same, plugin, f"global random state of {name} after {what}", "unchanged", actual)
     finally:
         for name, (_, put) in _GENERATORS.items():
@@ -93,7 +95,7 @@ def require_same_random_state(plugin: Plugin, what: str) -> Iterator[None]:
 
 @contextmanager
 def seed_globally(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, NumPy and Python for the block, and put their states back."""
+    """Seed the global generators of torch, NumPy and Python for the block, and restore them afterwards."""
     kept = {name: get() for name, (get, _) in _GENERATORS.items()}
     try:
         torch.manual_seed(seed)
@@ -117,10 +119,10 @@ def find_seeded_generators(act: Callable[[], object]) -> list[str]:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Refuse every connection in the block."""
+    """Refuse all connections within the block."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise OSError("no connection: the checks read nothing from the network")
+        raise OSError("no connection: the checks run offline")
 
     with mock.patch.object(socket.socket, "connect", refuse), mock.patch.object(socket, "getaddrinfo", refuse):
         yield

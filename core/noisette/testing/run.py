@@ -1,4 +1,4 @@
-"""Checking plugins: which checks there are for one, and what comes of them."""
+"""Run the checks of a plugin."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ CHECK_MODULES: dict[str, tuple[str, ...]] = {
 """Modules of `noisette.testing.checks` that hold the checks of each kind."""
 
 ExpectedFailures = Mapping[str, str] | Callable[[Plugin], Mapping[str, str]]
-"""Checks that may fail, and why; or a function that says so for each plugin."""
+"""Names of checks that are expected to fail, with reasons; or a function from a plugin to such a mapping."""
 
 
 def to_instance(plugin: Plugin | type[Plugin]) -> Plugin:
-    """Return the plugin; of a class, the one with default options.
+    """Return the plugin, or an instance of the class with default options.
 
     Raises:
-        PluginError: if the class cannot be made without options, or is no plugin.
+        PluginError: if the class needs options, or is not a plugin class.
     """
     if isinstance(plugin, Plugin):
         return plugin
@@ -73,12 +73,12 @@ def to_instance(plugin: Plugin | type[Plugin]) -> Plugin:
 
 
 def explain_refused_default(plugin: type[Plugin], error: Exception, given: Collection[str] = ()) -> str:
-    """Return a message about a default value that its own option refuses; empty if no default is to blame.
+    """Return a message about a default value that its own option rejects; empty if there is none.
 
     Args:
         plugin: class that could not be made.
         error: what pydantic says of it.
-        given: options that somebody gave, whose values are no defaults.
+        given: options that were given, whose values are not defaults.
     """
     for detail in error.errors() if isinstance(error, ValidationError) else ():
         option = str(detail["loc"][0]) if detail["loc"] else ""
@@ -93,7 +93,7 @@ def explain_refused_default(plugin: type[Plugin], error: Exception, given: Colle
 
 
 def checks_for(plugin: Plugin | type[Plugin]) -> list[Check]:
-    """Return the checks for a plugin's kind, in their order.
+    """Return the checks for a plugin's kind, in order.
 
     Raises:
         PluginError: if there is no such kind.
@@ -112,16 +112,16 @@ def run_checks(
     only: Collection[str] | None = None,
     slow: bool = False,
 ) -> list[Result]:
-    """Make the checks of a plugin and return what came of each; nothing is raised by a plugin's fault.
+    """Run the checks of a plugin and return their results; errors of the plugin are results, not exceptions.
 
     Args:
         plugin: a plugin, or a class whose defaults are checked.
-        expected_failed: checks that fail and why; one that passes all the same is a failure.
-        only: names of the checks to make; all if not given.
-        slow: whether to make the slow ones.
+        expected_failed: names of checks that are expected to fail, with reasons; one that passes is a failure.
+        only: names of the checks to run; all if not given.
+        slow: whether to run slow checks too.
 
     Raises:
-        PluginError: if `plugin` is none, or a name is no check of its kind.
+        PluginError: if `plugin` is not a plugin, or a name is not a check of its kind.
     """
     plugin = to_instance(plugin)
     checks = checks_for(plugin)
@@ -137,14 +137,14 @@ def run_checks(
 def resolve_expected_failures(
     plugin: Plugin, checks: Collection[Check], expected: ExpectedFailures | None
 ) -> Mapping[str, str]:
-    """Return the reasons that hold for this plugin, after looking for misspelt names."""
+    """Return the expected failures of this plugin, after checking their names."""
     reasons = expected(plugin) if callable(expected) else expected or {}
     require_known_names(plugin, checks, reasons)
     return reasons
 
 
 def require_known_names(plugin: Plugin, checks: Collection[Check], names: Collection[str]) -> None:
-    """Refuse a name that no check of this plugin bears."""
+    """Raise a `PluginError` for a name that is not a check of this plugin."""
     known = [check.name for check in checks]
     for name in names:
         if name not in known:
@@ -156,11 +156,11 @@ def require_known_names(plugin: Plugin, checks: Collection[Check], names: Collec
 
 def _run_check(plugin: Plugin, check: Check, reason: str | None, slow: bool) -> Result:
     if check.slow and not slow:
-        return Result(format_plugin(plugin), check.name, "skipped", "slow: made only when asked for")
+        return Result(format_plugin(plugin), check.name, "skipped", "slow: runs only on request")
     start = time.perf_counter()
     outcome, message, cause = _check_outcome(plugin, check)
     if reason is not None and outcome == "passed":
-        outcome, message = "failed", f"{format_plugin(plugin)}: was expected to fail ({reason}), and passed"
+        outcome, message = "failed", f"{format_plugin(plugin)}: was expected to fail ({reason}) but passed"
     elif reason is not None and outcome == "failed":
         outcome, message = "expected", f"{reason}: {message}"
     return Result(format_plugin(plugin), check.name, outcome, message, time.perf_counter() - start, cause)

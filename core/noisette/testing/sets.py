@@ -1,7 +1,7 @@
-"""Sets of images for metrics, made from fixed seeds.
+"""Synthetic sets of images for metrics, made from fixed seeds.
 
 Images of three patterns with grain, their labels, vectors that are a fixed linear map of them, and logits that
-are their likeness to each pattern. For metrics of models, models that know more and less of such images.
+are their correlation with each pattern. For metrics of models, a better and a worse model of such images.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = ["MetricSets", "iter_fresh_sets", "make_model_sets", "make_sets", "sel
 
 @dataclass(frozen=True)
 class MetricSets:
-    """What a metric is given.
+    """The sets that a metric compares.
 
     Attributes:
-        reference, heldout, near: drawn alike.
+        reference, heldout, near: from one distribution.
         far: brighter, and with more grain.
     """
 
@@ -47,7 +47,7 @@ def make_sets(count: int) -> MetricSets:
 
 
 def iter_fresh_sets(count: int, sets: int) -> Iterator[MetricSets]:
-    """Yield sets of `count` images drawn anew: `near` is as far from its reference as `far` is, halfway."""
+    """Yield new sets of `count` images; `near` and `far` are one set, half as far away as that of `make_sets`."""
     for number in range(sets):
         reference, heldout = _batch(count, 10 + 3 * number), _batch(count, 11 + 3 * number)
         near = _batch(count, 12 + 3 * number, grain=40.0, brighter=15.0)
@@ -75,7 +75,7 @@ def _pattern_correlation(images: Tensor, patterns: Tensor) -> Tensor:
 
 
 def select_rows(batch: Batch, rows: slice | Tensor) -> Batch:
-    """Return some images of a batch, with all that it has of them."""
+    """Return some images of a batch, with their labels, features and logits."""
     tensors: dict[str, Any] = {
         name: value[rows] for name, value in vars(batch).items() if isinstance(value, Tensor)
     }
@@ -84,14 +84,14 @@ def select_rows(batch: Batch, rows: slice | Tensor) -> Batch:
 
 @cache
 def make_model_sets(count: int) -> MetricSets:
-    """Return the same images four times: with a model that knows their mean, and as `far` one that is wrong."""
+    """Return the same images four times: with a model that predicts their mean, and as `far` a wrong one."""
     batch = _batch(count, 1)
     knowing, wrong = (replace(batch, model=_constant_model(x0), indices=torch.arange(count)) for x0 in (-0.1, 0.9))
     return MetricSets(knowing, knowing, knowing, wrong)
 
 
 def _constant_model(x0: float) -> Model:
-    """Return a model that sees a grey image with a part of the noise in everything."""
+    """Return a model that predicts a grey image with some of the noise."""
     machine = Machine(torch.device("cpu"), autocast=None, channels_last=False)
     return Model(_ConstantNetwork(x0), _X0Objective(), processes.linear(100), (3, 8, 8), (), machine)
 

@@ -1,4 +1,4 @@
-"""Settings of the process that a plugin must leave as they are."""
+"""Global settings that a plugin must not change."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["one_thread", "restore_global_settings"]
 
 @contextmanager
 def restore_global_settings(on_change: Callable[[str, Any, Any], None]) -> Iterator[None]:
-    """Put settings of the process back that the block changed, and `on_change` of each: name, before, after.
+    """Restore global settings that the block changed, and call `on_change` for each: name, before, after.
 
-    What another setting leads to, such as an error of dtypes, is not told instead of it.
+    `on_change` may raise: the change is then reported instead of its consequences, such as an error about dtypes.
     """
     before = {name: get() for name, (get, _) in _SETTINGS.items()}
     try:
@@ -35,7 +35,7 @@ def restore_global_settings(on_change: Callable[[str, Any, Any], None]) -> Itera
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute the block on one core: its tensors are so small that threads would wait for one another."""
+    """Run the block on one thread: more threads are slower for such small tensors."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Where in a plugin's own code something is: the line that raised, or the method that a check is about."""
+"""Lines in a plugin's own code: the one that raised, or the method that a check tests."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _MAIN_METHODS = {
 def find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
     """Return ``file:line`` of the innermost call in the plugin's own package; empty if there is none.
 
-    Libraries and noisette itself are left out, even where the error was raised in them: a mistake is shown where
-    its author can mend it. The package of the class comes before those of the classes that it inherits from.
+    Libraries and noisette itself are left out, even if the error was raised there: the author can only fix the
+    plugin. The package of the class comes before those of its base classes.
     """
     frames = traceback.extract_tb(trace)
     for place in _own_paths(type(plugin)):

@@ -1,4 +1,4 @@
-"""Numbers and values as the messages of the checks show them: short, and different where they differ."""
+"""Values in the messages of the checks: short, but never equal where the values differ."""
 
 from __future__ import annotations
 

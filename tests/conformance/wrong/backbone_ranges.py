@@ -67,11 +67,11 @@ class SeededByTheHash(Tiny):
 
 
 CASES = [
-    Case("steps-do-not-come-again", StepsInBytes(), Tiny()),
+    Case("timesteps-do-not-repeat", StepsInBytes(), Tiny()),
     Case("outputs-have-no-bounds", EndsInTanh(), Tiny()),
     Case("outputs-have-no-bounds", NeverBelowZero(), Tiny()),
     Case("called-without-a-label", LabelRequired(), Tiny()),
     Case("options-build-networks", FewerOutputs(), Tiny()),
-    Case("every-option-counts", DropsAnOption(), _Dropout()),
+    Case("every-option-has-an-effect", DropsAnOption(), _Dropout()),
     Case("same-in-another-process", SeededByTheHash(), Tiny()),
 ]

@@ -68,14 +68,14 @@ class CanBeChanged(Linear):
 
 
 CASES = [
-    Case("refuses-unknown-options", TakesAnyOption(), Linear()),
-    Case("refuses-unknown-options", CanBeChanged(), Linear()),
+    Case("rejects-unknown-options", TakesAnyOption(), Linear()),
+    Case("rejects-unknown-options", CanBeChanged(), Linear()),
     Case("is-a-plugin", ShoutsItsName(), Linear()),
     Case("is-a-plugin", OldApi(), Linear()),
-    Case("says-what-it-is", NoDescription(), Linear()),
-    Case("says-what-it-is", NoDocstring(), Linear()),
-    Case("options-come-back", LosesAnOption(eta=0.5), DDIM(eta=0.5)),
-    Case("options-come-back", NotJson(), DDIM()),
-    Case("is-an-immutable-value", KeepsAList(), Linear()),
+    Case("has-descriptions", NoDescription(), Linear()),
+    Case("has-descriptions", NoDocstring(), Linear()),
+    Case("options-round-trip", LosesAnOption(eta=0.5), DDIM(eta=0.5)),
+    Case("options-round-trip", NotJson(), DDIM()),
+    Case("is-immutable", KeepsAList(), Linear()),
     Case("imports-nothing-heavy", ImportsTorch(), Cosine()),
 ]

@@ -83,11 +83,11 @@ class Brighter(_Brighter):
 
 
 CASES = [
-    Case("images-are-given-away", KeepsItsImages(), Stripes()),
-    Case("every-option-counts", NeverBrighter(), Brighter()),
-    Case("passes-do-not-meet", GoesOnWhereItStopped(), Stripes()),
-    Case("no-seed-or-listing-decides", ListsAsItComes(), Stripes()),
+    Case("images-can-be-modified", KeepsItsImages(), Stripes()),
+    Case("every-option-has-an-effect", NeverBrighter(), Brighter()),
+    Case("passes-are-independent", GoesOnWhereItStopped(), Stripes()),
+    Case("independent-of-seed-and-listing", ListsAsItComes(), Stripes()),
     Case("same-in-another-process", ClassesOfASet(), Stripes()),
-    Case("examples-stay-as-they-were", OneImageForAll(), Stripes()),
+    Case("examples-are-not-reused", OneImageForAll(), Stripes()),
     Case("images-differ", TheFirstAgain(), Stripes()),
 ]

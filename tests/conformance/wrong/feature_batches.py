@@ -64,7 +64,7 @@ class WholeGroups(Convolutions):
 CASES = [
     Case("many-images-at-once", WholeGroups(), Convolutions()),
     Case("extreme-images-are-independent", GuessesTheRange(), Convolutions()),
-    Case("declares-what-options-give", SaysTheDefault(), SaysHowMany()),
+    Case("dimensions-as-declared", SaysTheDefault(), SaysHowMany()),
     Case("same-in-another-process", SignsByTheHash(), Convolutions()),
     Case("same-in-another-process", WeightsByTheHash(), Convolutions()),
 ]

@@ -54,5 +54,5 @@ class SaysTwiceTheSize(Sized):
 CASES = [
     Case("other-weights-have-another-hash", HashesItsName(), Seeded()),
     Case("other-weights-have-another-label", LabelledByName(), Seeded()),
-    Case("sees-images-of-its-size", SaysTwiceTheSize(), Sized()),
+    Case("uses-the-full-input-size", SaysTwiceTheSize(), Sized()),
 ]

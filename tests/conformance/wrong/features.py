@@ -109,17 +109,17 @@ class ClassifiesSomething(ClassifiesNothing):
 
 
 CASES = [
-    Case("weights-are-named-by-hash", NamesItsFile(), Convolutions()),
-    Case("weights-are-named-by-hash", HashesTheClock(), Convolutions()),
+    Case("weights-have-a-hash", NamesItsFile(), Convolutions()),
+    Case("weights-have-a-hash", HashesTheClock(), Convolutions()),
     Case("vectors-as-declared", SaysMore(), Convolutions()),
     Case("vectors-as-declared", InDouble(), Convolutions()),
     Case("vectors-as-declared", KeepsTheGraph(), Convolutions()),
     Case("vectors-as-declared", DividesByTheSpread(), Convolutions()),
-    Case("same-vectors-every-time", DropoutLeftOn(), Convolutions()),
-    Case("same-vectors-every-time", NewWeightsEachTime(), Convolutions()),
+    Case("vectors-are-deterministic", DropoutLeftOn(), Convolutions()),
+    Case("vectors-are-deterministic", NewWeightsEachTime(), Convolutions()),
     Case("images-are-independent", BatchStatistics(), Convolutions()),
     Case("grey-is-repeated", GreyIsRed(), Convolutions()),
-    Case("tells-images-apart", Constant(), Convolutions()),
+    Case("distinguishes-images", Constant(), Convolutions()),
     Case("classifies-as-declared", HidesItsClassifier(), Convolutions()),
     Case("classifies-as-declared", ClassifiesNothing(), ClassifiesSomething()),
     Case("leaves-its-inputs-alone", ChangesTheImages(), Convolutions()),
@@ -165,9 +165,9 @@ class NormalisesByTheFirstBatch(Convolutions):
 
 CASES += [
     Case("sees-the-whole-image", TopHalf(), Convolutions()),
-    Case("however-images-lie-in-memory", ViewsMemory(), Convolutions()),
-    Case("every-option-counts", ForgetsTheBias(), AddsTheBias()),
-    Case("same-vectors-every-time", NormalisesByTheFirstBatch(), Convolutions()),
+    Case("any-memory-layout", ViewsMemory(), Convolutions()),
+    Case("every-option-has-an-effect", ForgetsTheBias(), AddsTheBias()),
+    Case("vectors-are-deterministic", NormalisesByTheFirstBatch(), Convolutions()),
 ]
 
 
@@ -196,5 +196,5 @@ class NamedByItsName(AddsTheBias):
 CASES += [
     Case("loading-seeds-nothing", SeedsAll(), Convolutions()),
     Case("bytes-do-not-wrap", WrapsBytes(), Convolutions()),
-    Case("options-of-other-vectors-are-named", NamedByItsName(), AddsTheBias()),
+    Case("options-change-the-identity", NamedByItsName(), AddsTheBias()),
 ]

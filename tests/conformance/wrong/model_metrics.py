@@ -48,7 +48,7 @@ class CountsAsNumber(HeldOutLoss):
 
 
 CASES = [
-    Case("order-and-batches-do-not-matter", NumbersFromTheBatch(), HeldOutLoss()),
+    Case("independent-of-order-and-batches", NumbersFromTheBatch(), HeldOutLoss()),
     Case("leaves-its-inputs-alone", Unseeded(), HeldOutLoss()),
     Case("merge-equals-one-pass", LastBatchOnly(), Likelihood()),
     Case("near-beats-far", Likely(), Likelihood()),

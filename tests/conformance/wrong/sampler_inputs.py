@@ -191,16 +191,16 @@ class ViewsMemory(Walker):
 
 
 CASES = [
-    Case("however-x-lies-in-memory", ViewsMemory(), DDIM()),
-    Case("hard-images-beside-easy-ones", RefinesByTheLargestError(), OwnLevels()),
-    Case("hard-images-beside-easy-ones", ClipsAtTheLargest(), DDIM()),
+    Case("any-memory-layout", ViewsMemory(), DDIM()),
+    Case("easy-and-hard-images-in-one-batch", RefinesByTheLargestError(), OwnLevels()),
+    Case("easy-and-hard-images-in-one-batch", ClipsAtTheLargest(), DDIM()),
     Case("same-in-another-process", ScaledByTheHash(), DDIM()),
     Case("noise-comes-from-the-source", NoiseOfItsOwn(eta=1.0), DDIM(eta=1.0)),
-    Case("trajectories-do-not-meet", RemembersOtherWalks(), DDIM()),
-    Case("denoiser-is-given-the-batch", OneByOne(), DDIM()),
+    Case("trajectories-are-independent", RemembersOtherWalks(), DDIM()),
+    Case("denoiser-gets-the-whole-batch", OneByOne(), DDIM()),
     Case("learned-variance-as-declared", ReadsFractionsInSecret(), DDPM(variance="learned")),
-    Case("no-digits-are-lost", TablesInTheDtypeOfX(), DDIM()),
-    Case("label-tells-options-apart", ForgetsOptionsInItsLabel(), DDIM()),
+    Case("keeps-float32-precision", TablesInTheDtypeOfX(), DDIM()),
+    Case("label-distinguishes-options", ForgetsOptionsInItsLabel(), DDIM()),
     Case("exact-on-a-point", EtaSquaredInTheNoise(), DDIM()),
     Case("exact-on-a-point", OneNoiseForAllChannels(), DDPM()),
     Case("exact-on-a-point", BiasedInSilence(), PredictorCorrector()),

@@ -20,6 +20,6 @@ class EndsTooLate(Linear):
 
 
 CASES = [
-    Case("process-is-that-of-the-paper", CosineNotSquared(), Cosine()),
-    Case("process-is-that-of-the-paper", EndsTooLate(), Linear()),
+    Case("betas-match-the-paper", CosineNotSquared(), Cosine()),
+    Case("betas-match-the-paper", EndsTooLate(), Linear()),
 ]

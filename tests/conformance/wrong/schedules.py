@@ -117,14 +117,14 @@ CASES = [
     Case("betas-are-variances", Unclipped(), Cosine()),
     Case("betas-are-variances", RefusesAll(), Linear()),
     Case("computed-in-float64", FromSingle(), Linear()),
-    Case("signal-falls", DrownsEarly(), Linear()),
-    Case("little-signal-is-left", EndsBright(), Linear()),
-    Case("ends-in-noise-as-declared", EndsInNoiseUnsaid(), Linear()),
-    Case("ends-in-noise-as-declared", SaysItEndsInNoise(), Linear()),
-    Case("tables-agree-with-brute-force", SharesABuffer(), Linear()),
-    Case("same-betas-every-time", DrawsBetas(), Linear()),
-    Case("same-betas-every-time", KeepsTheFirst(), Linear()),
-    Case("every-option-counts", ForgetsTheEnd(), Linear()),
+    Case("snr-decreases", DrownsEarly(), Linear()),
+    Case("final-signal-is-small", EndsBright(), Linear()),
+    Case("terminal-snr-as-declared", EndsInNoiseUnsaid(), Linear()),
+    Case("terminal-snr-as-declared", SaysItEndsInNoise(), Linear()),
+    Case("process-matches-brute-force", SharesABuffer(), Linear()),
+    Case("betas-are-deterministic", DrawsBetas(), Linear()),
+    Case("betas-are-deterministic", KeepsTheFirst(), Linear()),
+    Case("every-option-has-an-effect", ForgetsTheEnd(), Linear()),
 ]
 
 
@@ -164,10 +164,10 @@ class AlphasInSingle(Cosine):
 
 
 CASES += [
-    Case("noise-rises-from-little", Backwards(), Linear()),
-    Case("noise-rises-from-little", ShiftedByOne(), Cosine()),
-    Case("neighbouring-lengths-agree", OddIsAnother(), Linear()),
-    Case("smooth-in-float64", AlphasInSingle(), Cosine()),
+    Case("betas-rise-from-small", Backwards(), Linear()),
+    Case("betas-rise-from-small", ShiftedByOne(), Cosine()),
+    Case("similar-lengths-agree", OddIsAnother(), Linear()),
+    Case("betas-are-smooth", AlphasInSingle(), Cosine()),
 ]
 
 
@@ -180,4 +180,4 @@ class PowerOfTheEnds(Linear):
         return super().betas(timesteps) ** self.power
 
 
-CASES += [Case("options-leave-the-process-whole", PowerOfTheEnds(), Linear())]
+CASES += [Case("options-keep-final-signal-small", PowerOfTheEnds(), Linear())]

@@ -1,4 +1,4 @@
-"""Whether a backbone's networks read all of x, t and label, in any process, and learn from all that they read."""
+"""Whether a backbone's networks use all of x, t and label, and learn from them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from noisette.testing.checks.backbones import (
 from noisette.testing.probes import find_seeded_generators, is_bit_equal, seed_globally
 
 _LATE = (1000, 1001, 1999, 3999)
-"""Steps of processes that are longer than the usual 1000: T may be any number."""
+"""Timesteps of processes with more than the usual 1000."""
 
 _RUNS = (range(4), range(497, 501), range(996, 1000))
-"""Steps beside one another: a table of half as many, or rounding, makes two of them one."""
+"""Adjacent timesteps: a smaller table, or rounding, makes two of them equal."""
 
 
 def check_any_number_of_steps(plugin: Backbone) -> None:
-    """Steps of a process of T = 4000 give finite outputs that differ from each other and from those of T = 1000."""
+    """Timesteps up to 3999 give finite outputs that differ from each other."""
     network, (x, _, label) = _build_with_inputs(plugin)
     steps = (0, 1, 999, *_LATE)
     results = [_run_network(network, x, torch.full((len(x),), step), label) for step in steps]
@@ -38,8 +38,8 @@ def check_any_number_of_steps(plugin: Backbone) -> None:
     _require_all_differ(plugin, "outputs at steps", steps, results)
 
 
-def check_steps_beside_one_another_differ(plugin: Backbone) -> None:
-    """Each step has an output of its own, also beside its neighbours: 0 to 3, 497 to 500, 996 to 999."""
+def check_adjacent_timesteps_differ(plugin: Backbone) -> None:
+    """Adjacent timesteps give different outputs: 0 to 3, 497 to 500, 996 to 999."""
     network, (x, _, label) = _build_with_inputs(plugin)
     for run in _RUNS:
         results = [_run_network(network, x, torch.full((len(x),), step), label) for step in run]
@@ -47,7 +47,7 @@ def check_steps_beside_one_another_differ(plugin: Backbone) -> None:
 
 
 def check_any_number_of_classes(plugin: Backbone) -> None:
-    """With 1 and with 20 classes each label, "none" too, has an output of its own."""
+    """With 1 and with 20 classes all labels, including "none", give different outputs."""
     shape = _smallest_shape(plugin)
     _, (x, t, _) = _build_with_inputs(plugin)
     for classes in (1, 20):
@@ -58,9 +58,9 @@ def check_any_number_of_classes(plugin: Backbone) -> None:
 
 
 def check_reads_and_writes_every_channel(plugin: Backbone) -> None:
-    """Each value of each channel of x has an effect, and no two channels of the output are the same.
+    """Every value of x has an effect, and no two channels of the output are equal.
 
-    Also where the network is shown more channels than it gives: hints and its own last prediction.
+    Also with more input than output channels, as for conditioning and self-conditioning.
     """
     channels, height, width = _smallest_shape(plugin)
     for given, outputs in ((channels, channels), (2 * channels, channels), (channels, 2 * channels)):
@@ -100,7 +100,7 @@ def check_gradient_is_that_of_the_output(plugin: Backbone) -> None:
 
 
 def check_learns_in_training_mode(plugin: Backbone) -> None:
-    """In training mode it gives a finite output and a gradient too, and leaves t and label as they were."""
+    """In training mode output and gradient are finite, and t and label are not changed."""
     network, (x, t, label) = _build_with_inputs(plugin)
     network.train()
     steps, labels = t.clone(), label.clone()
@@ -113,11 +113,11 @@ def check_learns_in_training_mode(plugin: Backbone) -> None:
     found = any(one.grad is not None and bool(one.grad.any()) for one in learning)
     require(found, plugin, "gradient in training mode", "one", "none")
     kept = torch.equal(t, steps) and torch.equal(label, labels)
-    require(kept, plugin, "t and label after a call", "unchanged", "others")
+    require(kept, plugin, "t and label after a call", "unchanged", "changed")
 
 
-def check_calls_do_not_meet(plugin: Backbone) -> None:
-    """The same inputs give the same bits after calls with other ones, and however they lie in memory (to 1e-4)."""
+def check_calls_are_independent(plugin: Backbone) -> None:
+    """The same inputs give the same bits after other calls, and for any memory layout (to 1e-4)."""
     network, (x, t, label) = _build_with_inputs(plugin)
     first = _run_network(network, x, t, label)
     for rows in ([0], [3, 2, 1], [0, 1, 2, 3, 0, 1]):
@@ -131,9 +131,15 @@ def check_calls_do_not_meet(plugin: Backbone) -> None:
             _run_network(_build_with_inputs(plugin)[0], x, one_step, labels),
         )
         what = "output after a call with other labels at the same step"
-        require(is_bit_equal(actual, expected), plugin, what, "that of a fresh network", "another")
+        require(is_bit_equal(actual, expected), plugin, what, "that of a new network", "a different one")
     again = _run_network(network, x, t, label)
-    require(is_bit_equal(first, again), plugin, "output after calls with other inputs", "the same bits", "others")
+    require(
+        is_bit_equal(first, again),
+        plugin,
+        "output after calls with other inputs",
+        "the same bits",
+        "different bits",
+    )
     apart = torch.stack([x, x], dim=-1)[..., 0]
     for what, other in (("channels last", x.contiguous(memory_format=torch.channels_last)), ("with gaps", apart)):
         _require_near(
@@ -146,7 +152,7 @@ def check_calls_do_not_meet(plugin: Backbone) -> None:
 
 
 def check_seeds_decide_the_weights(plugin: Backbone) -> None:
-    """Networks of two seeds have other weights, and building one seeds no global generator."""
+    """Two seeds give different weights, and building a network seeds no global generator."""
     shape = _smallest_shape(plugin)
     first, second = (_build_seeded(plugin, shape, CLASSES, shape[0], seed=seed).state_dict() for seed in (1, 2))
     drawn = [key for key, value in first.items() if value.is_floating_point() and value.numel() > 16]
@@ -157,7 +163,7 @@ def check_seeds_decide_the_weights(plugin: Backbone) -> None:
 
 
 def check_learns_from_its_first_step(plugin: Backbone) -> None:
-    """As it is built, it learns: within six steps of Adam every parameter has had a gradient that is not zero.
+    """A new network learns: within six steps of Adam every parameter has a gradient that is not zero.
 
     Layers that begin as zeros are fine, as the last learns first; a gate of zero behind a layer
     of zeros is never left.

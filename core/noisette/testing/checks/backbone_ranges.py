@@ -1,4 +1,4 @@
-"""Whether a backbone's networks work for all they are called with: any step, large values, no label, options."""
+"""Whether a backbone's networks work for any timestep, large values, no label and all options."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _STEPS = 64
 _SCALES = (10.0, 100.0, 1000.0)
 
 
-def check_steps_do_not_come_again(plugin: Backbone) -> None:
-    """Each two of 64 steps between 0 and 999 differ: an embedding with a period, such as 256, has a step twice."""
+def check_timesteps_do_not_repeat(plugin: Backbone) -> None:
+    """64 timesteps between 0 and 999 give different outputs: a periodic embedding is found this way."""
     network, (x, _, label) = _build_with_inputs(plugin)
     steps = torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:_STEPS].sort().values
     results = _run_network(network, x[:1].expand(_STEPS, -1, -1, -1).clone(), steps, label[:1].expand(_STEPS))
@@ -44,9 +44,9 @@ def check_steps_do_not_come_again(plugin: Backbone) -> None:
 
 
 def check_outputs_have_no_bounds(plugin: Backbone) -> None:
-    """With larger parameters it gives values beyond 5 and below -5: noise and velocities are no pixels.
+    """With larger parameters the output exceeds -5 and 5, as noise and velocities are not limited to [-1, 1].
 
-    Networks that end in a tanh, a sigmoid or a clamp cannot learn what lies beyond.
+    Networks that end in a tanh, a sigmoid or a clamp cannot learn larger values.
     """
     shape = _smallest_shape(plugin)
     x, t, label = _inputs(shape)
@@ -61,7 +61,7 @@ def check_outputs_have_no_bounds(plugin: Backbone) -> None:
         if most[0] < -5 and most[1] > 5:
             return
     what = f"range of the output when all parameters are up to {_SCALES[-1]:g} times as large"
-    require(False, plugin, what, "beyond -5 and 5: it must have no bounds", most)
+    require(False, plugin, what, "beyond -5 and 5, without bounds", most)
 
 
 def check_called_without_a_label(plugin: Backbone) -> None:
@@ -81,7 +81,7 @@ def check_called_without_a_label(plugin: Backbone) -> None:
 
 
 def check_options_build_networks(plugin: Backbone) -> None:
-    """With other values of an option too, networks give the asked shape and take images apart; or are refused."""
+    """With other values of options, networks give the right shape and independent images, or are refused."""
     shape = _smallest_shape(plugin)
     x, t, label = _inputs(shape)
     for other in (one for tried in alternatives(plugin, small=True).values() for one in tried):
@@ -93,18 +93,18 @@ def check_options_build_networks(plugin: Backbone) -> None:
             _require_near(other, "output of an image on its own", whole[1:2], alone, 1e-4)
 
 
-def check_every_option_counts(plugin: Backbone) -> None:
-    """Each option changes the parameters, the output or, as dropout does, that in training: none is forgotten."""
+def check_every_option_has_an_effect(plugin: Backbone) -> None:
+    """Each option changes the parameters, the output or, like dropout, the output in training mode."""
     for key in find_ineffective_options(plugin, _fingerprint, small=True):
         require(False, plugin, f"option {key!r}", "an effect on the network", "none")
 
 
 def check_same_in_another_process(plugin: Backbone) -> None:
-    """Another process, in which strings have other hashes, builds the same weights from one seed."""
+    """Another process, with other hashes of strings, builds the same weights from the same seed."""
     here, there = process_fingerprint(plugin), run_in_other_process(plugin, __name__, "process_fingerprint")
     require(here.keys() == there.keys(), plugin, "names of the weights", sorted(here), sorted(there))
     other = [name for name, value in here.items() if abs(value - there[name]) > 1e-4 * abs(value) + 1e-6]
-    require(not other, plugin, "weights of two processes", "the same", f"others in {other[:3]}")
+    require(not other, plugin, "weights in another process", "the same", f"different in {other[:3]}")
 
 
 def process_fingerprint(plugin: Backbone) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Whether a backbone's networks keep the promises that training, sampling and checkpoints are built on.
+"""Whether a backbone's networks behave as training, sampling and checkpoints require.
 
-Networks that end in a layer of zeros say nothing untrained; so all parameters are moved a little first, about as
-far as an initialisation would, always by the same numbers.
+An untrained network whose last layer is zero outputs zeros. Fixed random numbers are therefore added to all
+parameters first, of about the size of a usual initialisation.
 """
 
 from __future__ import annotations
@@ -27,24 +27,23 @@ _SHAPES: tuple[Shape, ...] = ((1, 8, 8), (3, 16, 16), (3, 9, 9), (1, 13, 13), (3
 _BASES: tuple[Shape, ...] = ((3, 16, 16), (3, 32, 32), (3, 64, 64), (3, 128, 128))
 
 
-def check_gives_the_asked_shape(plugin: Backbone) -> None:
-    """x (N, C, H, W) comes back as (N, outputs, H, W), float32 and finite: odd and oblong images too.
+def check_output_shape(plugin: Backbone) -> None:
+    """The output for x (N, C, H, W) is (N, outputs, H, W), float32 and finite, for odd and non-square sizes too.
 
-    A shape that it cannot do is refused by `build` with a `DataError` that says so; but not all square ones of
-    16 to 128.
+    `build` may refuse a shape with a `DataError` that explains why, but not all square ones from 16 to 128.
     """
     base = _smallest_shape(plugin)
     for shape, outputs in [(base, 2 * base[0]), *((shape, shape[0]) for shape in _SHAPES)]:
         try:
             network = _build_seeded(plugin, shape, 0, outputs, seed=0).eval()
         except DataError as refusal:
-            require(bool(str(refusal)), plugin, f"refusal of {shape}", "a message", "none")
+            require(bool(str(refusal)), plugin, f"error message for shape {shape}", "an explanation", "none")
             continue
         _require_output_shape(plugin, network, shape, outputs)
 
 
 def check_gradient_reaches_every_parameter(plugin: Backbone) -> None:
-    """Each parameter that asks for a gradient gets one that is not zero: none is left out of the network."""
+    """Every parameter with `requires_grad` has a gradient that is not zero: all are used."""
     network, (x, t, label) = _build_with_inputs(plugin)
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     for shift in (0, 77, 190):  # experts for parts of the process have theirs at some steps only
@@ -58,9 +57,9 @@ def check_gradient_reaches_every_parameter(plugin: Backbone) -> None:
 
 
 def check_images_are_independent(plugin: Backbone) -> None:
-    """In evaluation mode an image's output does not depend on the others or on how many there are.
+    """In evaluation mode an image's output does not depend on the rest of the batch.
 
-    Within 1e-4 of the output's spread: libraries may sum in another order for another batch.
+    Within 1e-4 standard deviations: libraries may sum in another order for other batch sizes.
     """
     network, (x, t, label) = _build_with_inputs(plugin)
     whole = _run_network(network, x, t, label)
@@ -69,22 +68,26 @@ def check_images_are_independent(plugin: Backbone) -> None:
         _require_near(plugin, f"output of images {rows} on their own", whole[rows], alone, 1e-4)
 
 
-def check_still_in_evaluation_mode(plugin: Backbone) -> None:
-    """In evaluation mode two calls give the same bits, draw no random number, and change neither x nor state."""
+def check_deterministic_in_evaluation_mode(plugin: Backbone) -> None:
+    """In evaluation mode two calls give the same bits, use no random numbers, and leave x and the state alone."""
     network, (x, t, label) = _build_with_inputs(plugin)
     given, state = x.clone(), copy.deepcopy(network.state_dict())
     with require_same_random_state(plugin, "a call in evaluation mode"):
         first = _run_network(network, x, t, label)
     require(
-        is_bit_equal(first, _run_network(network, x, t, label)), plugin, "a second call", "the same bits", "others"
+        is_bit_equal(first, _run_network(network, x, t, label)),
+        plugin,
+        "a second call",
+        "the same bits",
+        "different bits",
     )
-    require(is_bit_equal(x, given), plugin, "x after a call", "unchanged", "another")
+    require(is_bit_equal(x, given), plugin, "x after a call", "unchanged", "changed")
     moved = [key for key, value in network.state_dict().items() if not torch.equal(value, state[key])]
     require(not moved, plugin, "state after a call", "unchanged", f"other values of {moved[:3]}")
 
 
 def check_time_changes_the_output(plugin: Backbone) -> None:
-    """Each two of the steps 0, 1, 500, 998 and 999 give different outputs."""
+    """The timesteps 0, 1, 500, 998 and 999 give different outputs."""
     network, (x, _, label) = _build_with_inputs(plugin)
     steps = (0, 1, 500, 998, 999)
     results = [_run_network(network, x, torch.full((len(x),), step), label) for step in steps]
@@ -92,27 +95,27 @@ def check_time_changes_the_output(plugin: Backbone) -> None:
 
 
 def check_label_changes_the_output(plugin: Backbone) -> None:
-    """Each two labels give different outputs, "none" (the number of classes) too; without classes none is asked."""
+    """All labels, including "none" (the number of classes), give different outputs."""
     network, (x, t, _) = _build_with_inputs(plugin)
     labels = range(CLASSES + 1)
     for steps, what in ((t, "outputs of labels"), (torch.full_like(t, 500), "outputs at one step of labels")):
         results = [_run_network(network, x, steps, torch.full((len(x),), label)) for label in labels]
         _require_all_differ(plugin, what, tuple(labels), results)
-    said_of_none, unlabelled = (
+    with_none, unlabelled = (
         _run_network(network, x, t, torch.full((len(x),), CLASSES)),
         _run_network(network, x, t, None),
     )
-    _require_near(plugin, f"output without a label, which means label {CLASSES}", said_of_none, unlabelled, 1e-4)
+    _require_near(plugin, f"output without a label, which means label {CLASSES}", with_none, unlabelled, 1e-4)
     plain = _build_randomised(plugin, tuple(x.shape[1:]), 0, x.shape[1])
     require(
         _run_network(plain, x, t, None).shape == x.shape, plugin, "network without classes", "an output", "none"
     )
 
 
-def check_state_comes_back(plugin: Backbone) -> None:
-    """The state dictionary goes through safetensors into a fresh network, which then gives the same bits.
+def check_state_dict_round_trip(plugin: Backbone) -> None:
+    """A new network with the state dictionary, saved and loaded as safetensors, gives the same bits.
 
-    A layer that is not registered, a tied tensor, or a state that is no tensor does not survive this.
+    Unregistered layers, tied tensors and state other than tensors are found this way.
     """
     network, (x, t, label) = _build_with_inputs(plugin)
     try:
@@ -123,12 +126,16 @@ def check_state_comes_back(plugin: Backbone) -> None:
     fresh.load_state_dict(stored)
     actual, expected = _run_network(fresh, x, t, label), _run_network(network, x, t, label)
     require(
-        is_bit_equal(actual, expected), plugin, "a fresh network with the stored state", "the same bits", "others"
+        is_bit_equal(actual, expected),
+        plugin,
+        "a fresh network with the stored state",
+        "the same bits",
+        "different bits",
     )
 
 
-def check_copy_is_its_own(plugin: Backbone) -> None:
-    """A deep copy gives the same bits, and keeps them while the original trains: the EMA is one."""
+def check_deep_copy_is_independent(plugin: Backbone) -> None:
+    """A deep copy, such as the EMA, gives the same bits and does not change when the original is trained."""
     network, (x, t, label) = _build_with_inputs(plugin)
     before, twin = _run_network(network, x, t, label), copy.deepcopy(network)
     require(
@@ -142,11 +149,11 @@ def check_copy_is_its_own(plugin: Backbone) -> None:
         for parameter in network.parameters():
             parameter.mul_(0.5)
     kept = is_bit_equal(_run_network(twin, x, t, label), before)
-    require(kept, plugin, "output of the copy when the original has other parameters", "unchanged", "another")
+    require(kept, plugin, "output of the copy after the original's parameters changed", "unchanged", "changed")
 
 
 def check_same_seed_same_weights(plugin: Backbone) -> None:
-    """Two networks built under one seed of torch have the same weights: a run can be repeated."""
+    """Two networks that are built with the same torch seed have the same weights."""
     first, second = (
         _build_seeded(plugin, _smallest_shape(plugin), CLASSES, 3, seed=4).state_dict() for _ in range(2)
     )
@@ -155,7 +162,7 @@ def check_same_seed_same_weights(plugin: Backbone) -> None:
 
 
 def check_works_on_another_device(plugin: Backbone) -> None:
-    """All it computes with moves with it: nothing stays on the CPU. "meta" stands for a device."""
+    """`to(device)` moves everything: no tensor stays on the CPU. Tried with the "meta" device."""
     for device in devices():
         network, inputs = _build_with_inputs(plugin)
         try:
@@ -168,9 +175,9 @@ def check_works_on_another_device(plugin: Backbone) -> None:
 
 
 def check_bfloat16_agrees(plugin: Backbone) -> None:
-    """Under bfloat16 autocast the output is within 5 % (root mean square) of float32's.
+    """Under bfloat16 autocast the output is within 5 % (root mean square) of the float32 output.
 
-    bfloat16 has 8 bits, 0.4 % an operation. An embedding of the step computed in it cannot tell 999 from 1000.
+    bfloat16 has 8 bits, an error of 0.4 % per operation. A timestep embedding in it rounds 999 to 1000.
     """
     network, (x, _, label) = _build_with_inputs(plugin)
     for step in (3, 997):
@@ -179,11 +186,11 @@ def check_bfloat16_agrees(plugin: Backbone) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             actual = _run_network(network, x, t, label)
         _require_near(plugin, f"bfloat16 output at step {step}", expected, actual.float(), 0.05)
-    _tells_steps_in_bfloat16(plugin, network, x, label)
+    _require_steps_in_bfloat16(plugin, network, x, label)
 
 
-def _tells_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, label: Tensor) -> None:
-    """Require that outputs in bfloat16 are nearer to those of their own step than to those of the rounded one."""
+def _require_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, label: Tensor) -> None:
+    """Require that bfloat16 outputs are closer to those of their own timestep than to those of the rounded one."""
     own = rounded = 0.0
     for step in (999, 901, 771, 643, 517, 397, 261):
         t = torch.full((len(x),), step)
@@ -193,12 +200,12 @@ def _tells_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, la
         own += float((actual - _run_network(network, x, t, label)).square().sum())
         rounded += float((actual - _run_network(network, x, torch.full_like(t, nearest), label)).square().sum())
     what = "steps in bfloat16, such as 261 and 999"
-    require(own <= rounded, plugin, what, "told apart", "rounded to 8 bits, such as 260 and 1000, inside")
+    require(own <= rounded, plugin, what, "distinguished", "rounded to 8 bits inside, such as 260 and 1000")
 
 
 @slow
 def check_compiled_agrees(plugin: Backbone) -> None:
-    """Under torch.compile the output is within 1e-3 of float32's spread. Slow; needs a C++ compiler."""
+    """Under torch.compile the output is within 1e-3 of its standard deviation. Slow; needs a C++ compiler."""
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         raise Skip(f"{format_plugin(plugin)}: torch.compile needs a C++ compiler; there is none")
     network, (x, t, label) = _build_with_inputs(plugin)
@@ -259,22 +266,22 @@ def _inputs(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _run_network(network: Any, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
-    """Return what a network says without a gradient; it is a tensor with a row for each image."""
+    """Return the output of a network without gradients, after checking that it has a row for each image."""
     given = x.clone()
     with torch.no_grad():
         results = network(given, t, label)
     if x.device.type != "meta" and not is_bit_equal(given, x):
-        raise CheckFailedError("x after a call: expected unchanged; came changed in place", "changes x in place")
+        raise CheckFailedError("x after a call: expected unchanged; got changed in place", "changes x in place")
     if not isinstance(results, Tensor) or len(results) != len(x):
         actual = tuple(results.shape) if isinstance(results, Tensor) else type(results).__name__
-        raise CheckFailedError(f"output: expected a tensor with {len(x)} rows; came {actual}", "no tensor")
+        raise CheckFailedError(f"output: expected a tensor with {len(x)} rows; got {actual}", "no tensor")
     return results
 
 
 def _require_near(plugin: Backbone, what: str, expected: Tensor, actual: Tensor, limit: float) -> None:
     _require_finite(plugin, what, expected, actual)
     error = float((actual - expected).square().mean().sqrt() / expected.std())
-    require(error <= limit, plugin, what, f"within {limit:g} of the spread", f"{error:.2g} off")
+    require(error <= limit, plugin, what, f"equal within {limit:g} standard deviations", f"{error:.2g} off")
 
 
 def _require_finite(plugin: Backbone, what: str, *outputs: Tensor) -> None:

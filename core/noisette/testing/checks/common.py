@@ -1,4 +1,4 @@
-"""What every plugin promises, whatever its kind."""
+"""Checks of all plugins."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _KIT = "noisette.testing"
 
 
 def check_is_a_plugin(plugin: Plugin) -> None:
-    """Discovery takes the class: its kind, name and API version are right, and no method is missing."""
+    """Discovery accepts the class: kind, name and API version are valid, and no method is missing."""
     fault = find_fault(type(plugin))
-    require(not fault, plugin, "class", "a plugin that discovery takes", fault)
+    require(not fault, plugin, "class", "a plugin that discovery accepts", fault)
 
 
-def check_says_what_it_is(plugin: Plugin) -> None:
+def check_has_descriptions(plugin: Plugin) -> None:
     """The class has a docstring and each option a description: `noisette plugins show` prints them."""
     require(bool(vars(type(plugin)).get("__doc__")), plugin, "docstring of the class", "one", "none")
     for key, field in type(plugin).model_fields.items():
         require(bool(field.description), plugin, f"option {key!r}", "Field(description=...)", "no description")
 
 
-def check_options_come_back(plugin: Plugin) -> None:
-    """`options()` is JSON from which the same plugin is made again: checkpoints and configs store it."""
+def check_options_round_trip(plugin: Plugin) -> None:
+    """`options()` is JSON from which an equal plugin can be created, as checkpoints and configs store it."""
     options = plugin.options()
     try:
         stored = json.loads(json.dumps(options))
@@ -39,21 +39,21 @@ def check_options_come_back(plugin: Plugin) -> None:
         fail(plugin, "options()", "JSON values", error)
     stored.pop("name", None)
     again = type(plugin)(**stored)
-    require(again == plugin, plugin, "plugin made from its own options", repr(plugin), repr(again))
+    require(again == plugin, plugin, "plugin created from its own options", repr(plugin), repr(again))
 
 
-def check_is_an_immutable_value(plugin: Plugin) -> None:
-    """It can be hashed, so it cannot change: options are tuples and frozen models, not lists or dictionaries."""
+def check_is_immutable(plugin: Plugin) -> None:
+    """The plugin is hashable and immutable: options are tuples and frozen models, not lists or dictionaries."""
     try:
         hash(plugin)
     except TypeError as error:
-        fail(plugin, "hash()", "a number", error)
+        fail(plugin, "hash(plugin)", "a number", error)
     again = plugin.model_copy()
-    require(again == plugin, plugin, "a copy", "an equal plugin", "another")
+    require(again == plugin, plugin, "copy of the plugin", "an equal plugin", "a different one")
 
 
-def check_refuses_unknown_options(plugin: Plugin) -> None:
-    """An option that it does not have is refused, so that a misspelt one is no silent default; none can be set."""
+def check_rejects_unknown_options(plugin: Plugin) -> None:
+    """Unknown options raise an error, so that a misspelt one is noticed, and options cannot be set afterwards."""
     for config in ("extra", "frozen"):
         expected, actual = Plugin.model_config.get(config), type(plugin).model_config.get(config)
         require(actual == expected, plugin, f"model_config[{config!r}]", repr(expected), repr(actual))
@@ -61,13 +61,13 @@ def check_refuses_unknown_options(plugin: Plugin) -> None:
         with_options(plugin, no_such_option=1)
     except (ValidationError, TypeError):
         return
-    fail(plugin, "an unknown option", "a refusal", "none")
+    fail(plugin, "an unknown option", "a ValidationError", "no error")
 
 
 def check_imports_nothing_heavy(plugin: Plugin) -> None:
-    """Importing its module imports no torch, NumPy, Pillow and the like: lists and config errors stay instant.
+    """Importing the module does not import torch, NumPy, Pillow or similar, so that the command line stays fast.
 
-    Tried in a fresh interpreter; skipped if the module cannot be imported there, or is a test that uses this kit.
+    Runs in a new interpreter; skipped if the module cannot be imported there, or uses this kit itself.
     """
     module = type(plugin).__module__
     away = f"{format_plugin(plugin)}: module {module} cannot be imported by name"

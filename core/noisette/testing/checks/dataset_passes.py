@@ -1,4 +1,4 @@
-"""Whether a data set is the same in every pass: broken off, beside another one, in another process."""
+"""Whether passes over a data set are independent of each other, of global state and of the process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from noisette.testing.probes import offline, seed_globally
 _FEW = 40
 
 
-def check_passes_do_not_meet(plugin: Dataset) -> None:
-    """A pass gives the same after one that was broken off, beside another, and from a plugin made anew."""
+def check_passes_are_independent(plugin: Dataset) -> None:
+    """A pass is not changed by an abandoned or interleaved one, and is the same for a new instance."""
     for split in _SPLITS:
         expected = _facts(plugin, split)[:_FEW]
         broken_off = _iter_facts(plugin, split)
@@ -30,18 +30,20 @@ def check_passes_do_not_meet(plugin: Dataset) -> None:
             pass
         _require_same(
             plugin,
-            f"{split} after a pass that was broken off",
+            f"{split} after an abandoned pass",
             expected,
             list(_iter_facts(plugin, split, limit=_FEW)),
         )
         both = list(
             zip(_iter_facts(plugin, split, limit=_FEW), _iter_facts(plugin, split, limit=_FEW), strict=False)
         )
-        _require_same(plugin, f"{split} beside another pass", expected, [one for one, _ in both])
-        _require_same(plugin, f"the other {split} beside it", expected, [other for _, other in both])
+        _require_same(plugin, f"{split} in the first of two interleaved passes", expected, [one for one, _ in both])
+        _require_same(
+            plugin, f"{split} in the second of two interleaved passes", expected, [other for _, other in both]
+        )
         _require_same(
             plugin,
-            f"{split} of a plugin made anew",
+            f"{split} of a new instance",
             expected,
             list(_iter_facts(with_options(plugin), split, limit=_FEW)),
         )
@@ -49,8 +51,8 @@ def check_passes_do_not_meet(plugin: Dataset) -> None:
         require(length == again, plugin, f"length({split!r}) again", length, again)
 
 
-def check_no_seed_or_listing_decides(plugin: Dataset) -> None:
-    """Images, labels and classes do not depend on global seeds, or on the order in which a folder is listed."""
+def check_independent_of_seed_and_listing(plugin: Dataset) -> None:
+    """Images, labels and classes do not depend on global seeds or on the order in which folders are listed."""
     for split in _SPLITS:
         expected, classes = _facts(plugin, split)[:_FEW], plugin.classes()
         for seed in (1, 2):
@@ -64,59 +66,59 @@ def check_no_seed_or_listing_decides(plugin: Dataset) -> None:
         with _folders_listed_backwards():
             actual = list(_iter_facts(with_options(plugin), split, limit=_FEW))
             again = with_options(plugin).classes()
-        _require_same(plugin, f"{split} where folders are listed in another order", expected, actual)
-        require(again == classes, plugin, "classes() where folders are listed in another order", classes, again)
+        _require_same(plugin, f"{split} with folders listed in another order", expected, actual)
+        require(again == classes, plugin, "classes() with folders listed in another order", classes, again)
 
 
 @for_method("classes")
 def check_same_in_another_process(plugin: Dataset) -> None:
-    """Another process, in which strings have other hashes, finds the same classes, fingerprint and images.
+    """Another process, with other hashes of strings, gives the same classes, fingerprint and images.
 
-    A set of strings comes in another order there. Skipped if the module cannot be imported there.
+    Sets of strings have another order there. Skipped if the module cannot be imported there.
     """
-    next(_iter_facts(plugin, "train", 1), None)  # without its images here, there is nothing to look for there
+    next(_iter_facts(plugin, "train", 1), None)  # skips if its images are missing
     actual = run_in_other_process(plugin, __name__, "process_fingerprint")
     for what, here, there in zip(
         ("classes()", "fingerprint()", "images"), process_fingerprint(plugin), actual, strict=True
     ):
-        require(here == there, plugin, f"{what} of two processes", here, there)
+        require(here == there, plugin, f"{what} in another process", here, there)
 
 
-def check_examples_stay_as_they_were(plugin: Dataset) -> None:
-    """An example is what it was when it came, after others came: no image or list is used again."""
+def check_examples_are_not_reused(plugin: Dataset) -> None:
+    """An example does not change when later ones are read: no image or buffer is reused."""
     for split in _SPLITS:
         kept: list[tuple[Example, _ExampleFacts]] = []
         for example in islice(_iter_examples(plugin, split), 12):
             kept.append((example, _ExampleFacts.of(example)))
         for example, then in kept:
             now = _ExampleFacts.of(example)
-            require(now == then, plugin, f"{split} image {then.source} after others", "as it was", "another")
+            require(now == then, plugin, f"{split} image {then.source} after others", "unchanged", "changed")
 
 
-def check_images_are_given_away(plugin: Dataset) -> None:
-    """Whoever paints over an image does not change what the next pass gives: none is kept inside."""
+def check_images_can_be_modified(plugin: Dataset) -> None:
+    """Changing an image in place does not change the next pass: none is cached inside."""
     for split in _SPLITS:
         expected = _facts(plugin, split)[:6]
         for example in islice(_iter_examples(plugin, split), 6):
             if example.image is not None:
                 example.image.paste(7, (0, 0, *example.image.size))
         actual = list(_iter_facts(plugin, split, limit=6))
-        _require_same(plugin, f"{split} after its images were painted over", expected, actual)
+        _require_same(plugin, f"{split} after its images were changed in place", expected, actual)
 
 
-def check_every_option_counts(plugin: Dataset) -> None:
-    """Each option changes images, labels, classes or their number: none is read and forgotten."""
+def check_every_option_has_an_effect(plugin: Dataset) -> None:
+    """Each option changes images, labels, classes or their number."""
     _facts(plugin, "train")
     silent = list(find_ineffective_options(plugin, _fingerprint, small=True))
     others = type(plugin).model_fields.keys() - silent
     for key in find_ineffective_options(
-        plugin, partial(_fingerprint, limit=MAX_EXAMPLES), beside=others, small=True
+        plugin, partial(_fingerprint, limit=MAX_EXAMPLES), exclude=others, small=True
     ):
         require(False, plugin, f"option {key!r}", "an effect on the images", "none")
 
 
 def check_images_differ(plugin: Dataset) -> None:
-    """At least half of the images of a split, and of their sources, differ from all others."""
+    """At least half of the images of a split, and of their sources, are unique."""
     for split in _SPLITS:
         facts = [fact for fact in _facts(plugin, split) if fact.mode]
         for what, values in (
@@ -125,7 +127,7 @@ def check_images_differ(plugin: Dataset) -> None:
         ):
             share = len(set(values)) / max(len(values), 1)
             right = share >= 0.5
-            require(right, plugin, f"share of the {split} {what} that differ", "at least 0.5", share)
+            require(right, plugin, f"share of unique {what} in {split}", "at least 0.5", share)
 
 
 def process_fingerprint(plugin: Dataset) -> list[Any]:
@@ -141,7 +143,7 @@ def _fingerprint(plugin: Dataset, limit: int = _FEW) -> object:
     try:
         seen = [list(_iter_facts(plugin, split, limit=limit)) for split in _SPLITS]
     except Skip:
-        return "its images are not here"
+        return "its images are not available"
     return seen, plugin.classes(), [plugin.length(split) for split in _SPLITS]
 
 
@@ -156,8 +158,8 @@ def _iter_examples(plugin: Dataset, split: Split) -> Iterator[Example]:
 def _require_same(plugin: Dataset, what: str, expected: list[_ExampleFacts], actual: list[_ExampleFacts]) -> None:
     other = next((number for number, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
     same = other is None and len(expected) == len(actual)
-    seen = f"{len(actual)}" if other is None else f"another at place {other}"
-    require(same, plugin, what, f"the {len(expected)} of the first pass", seen)
+    difference = f"{len(actual)}" if other is None else f"a different one at {other}"
+    require(same, plugin, what, f"the {len(expected)} examples of the first pass", difference)
 
 
 @contextmanager

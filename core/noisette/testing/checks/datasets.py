@@ -1,8 +1,7 @@
-"""Whether a data set gives the images it says, the same each time, and explains itself where it cannot.
+"""Whether a data set yields valid, reproducible images, and explains what to do if they are missing.
 
-No check downloads anything: connections are refused while a data set is read, so that it reads what is on disk or
-says what to do. Where it says so, the checks that need images are skipped with its message. The first 2000
-images of a split are looked at.
+No check downloads anything: the data set is read offline, from disk. If its images are missing, the checks that
+need them are skipped with its message. The first 2000 images of a split are checked.
 """
 
 from __future__ import annotations
@@ -31,28 +30,32 @@ _SPLITS: tuple[Split, ...] = ("train", "test")
 _ORIENTATION = 0x0112
 
 
-def check_says_what_to_do_offline(plugin: Dataset) -> None:
-    """Without connection and cache it gives images from disk, or one `DataError` that says what to do."""
+def check_helpful_error_offline(plugin: Dataset) -> None:
+    """Offline and without a cache, the data set yields images, or raises a `DataError` that says what to do."""
     with tempfile.TemporaryDirectory() as empty, offline():
         try:
             next(iter(plugin.examples("train", Path(empty))))
         except DataError as refusal:
-            told = len(str(refusal).split()) >= 5
+            helpful = len(str(refusal).split()) >= 5
             require(
-                told, plugin, "message offline", "what was looked for, where, and what to do", f"{str(refusal)!r}"
+                helpful,
+                plugin,
+                "error message offline",
+                "what was looked for, where, and what to do",
+                f"{str(refusal)!r}",
             )
         except Exception as error:
             fail(plugin, "offline", "images or a DataError", f"{type(error).__name__}: {error}")
 
 
 def check_names_licence_and_source(plugin: Dataset) -> None:
-    """The class says under which licence the images are, and where they come from."""
+    """The class declares the licence and the source of the images."""
     require(plugin.licence not in ("", "unknown"), plugin, "licence", "the images' licence", repr(plugin.licence))
-    require(bool(plugin.source), plugin, "source", "who made them, and where they are", repr(plugin.source))
+    require(bool(plugin.source), plugin, "source", "authors and location of the images", repr(plugin.source))
 
 
 def check_has_images(plugin: Dataset) -> None:
-    """Both splits have images: Pillow images of mode L or RGB, at least 1x1, or a reason for none."""
+    """Both splits have images: Pillow images of mode L or RGB, at least 1x1; a rejected one has a reason."""
     for split in _SPLITS:
         facts = _facts(plugin, split)
         for fact in facts:
@@ -66,7 +69,7 @@ def check_has_images(plugin: Dataset) -> None:
 
 
 def check_images_are_upright(plugin: Dataset) -> None:
-    """No image has an Exif orientation that is still to be applied: what a camera took sideways is turned."""
+    """Exif orientations are applied: no image is sideways."""
     for split in _SPLITS:
         for fact in _facts(plugin, split):
             what = f"Exif orientation of {split} image {fact.source}"
@@ -76,8 +79,8 @@ def check_images_are_upright(plugin: Dataset) -> None:
 
 
 @for_method("examples")
-def check_images_come_one_by_one(plugin: Dataset) -> None:
-    """`examples` and `examples_from` give iterators, on which next() works: a list holds all images at once."""
+def check_examples_are_iterators(plugin: Dataset) -> None:
+    """`examples` and `examples_from` return iterators, not lists, which hold all images in memory."""
     from noisette.storage import cache_directory
 
     cache = cache_directory()
@@ -95,7 +98,7 @@ def check_images_come_one_by_one(plugin: Dataset) -> None:
 
 
 def check_images_are_not_blank(plugin: Dataset) -> None:
-    """The values of a split span at least 64 of 255: images in 0 to 1 turned to bytes would be black."""
+    """Values of a split span at least 64 of 255: floats in [0, 1] converted to uint8 are black."""
     for split in _SPLITS:
         values = [value for fact in _facts(plugin, split) for value in fact.extrema]
         span = max(values, default=0) - min(values, default=0)
@@ -103,12 +106,12 @@ def check_images_are_not_blank(plugin: Dataset) -> None:
 
 
 def check_labels_are_classes(plugin: Dataset) -> None:
-    """Labels are indices into `classes()`, whose names differ, and each of up to 20 classes occurs; or none are."""
+    """Labels are indices into `classes()`, whose names are unique and all occur (of up to 20); or all are None."""
     with offline():
         classes = plugin.classes()
     named = isinstance(classes, tuple) and all(isinstance(name, str) and name for name in classes)
     require(named, plugin, "classes()", "a tuple of names", classes)
-    require(len(set(classes)) == len(classes), plugin, "classes()", "names that differ", classes)
+    require(len(set(classes)) == len(classes), plugin, "classes()", "unique names", classes)
     for split in _SPLITS:
         labels = {fact.label for fact in _facts(plugin, split) if fact.mode}
         if not classes:
@@ -117,32 +120,30 @@ def check_labels_are_classes(plugin: Dataset) -> None:
         wrong = [label for label in labels if type(label) is not int or not 0 <= label < len(classes)]
         require(not wrong, plugin, f"labels of {split}", f"whole numbers from 0 to {len(classes) - 1}", wrong[:3])
         complete = len(labels) == len(classes) or len(classes) > 20
-        require(complete, plugin, f"classes seen in {split}", len(classes), len(labels))
+        require(complete, plugin, f"number of classes in {split}", len(classes), len(labels))
 
 
-def check_same_images_every_time(plugin: Dataset) -> None:
-    """Two readings give the same images, labels and sources in order, and leave the global generators alone."""
+def check_images_are_deterministic(plugin: Dataset) -> None:
+    """Two passes give the same images, labels and sources in order, and do not use the global generators."""
     for split in _SPLITS:
         first = _facts(plugin, split)
         with require_same_random_state(plugin, f"reading {split}"):
             second = list(_iter_facts(plugin, split))
         other = next((one.source for one, two in zip(first, second, strict=False) if one != two), None)
         same = other is None and len(first) == len(second)
-        actual = f"{len(second)} images, another at {other}"
-        require(same, plugin, f"second reading of {split}", f"the same {len(first)} images in order", actual)
-    require(plugin.fingerprint() == plugin.fingerprint(), plugin, "fingerprint() again", "the same", "another")
+        actual = f"{len(second)} images, a different one at {other}"
+        require(same, plugin, f"second pass over {split}", f"the same {len(first)} images in order", actual)
+    require(plugin.fingerprint() == plugin.fingerprint(), plugin, "fingerprint() again", "the same", "different")
 
 
-def check_goes_on_from_any_example(plugin: Dataset) -> None:
-    """`examples_from` gives what `examples` does without the first ones, and `length`, if known, is right."""
+def check_resumes_from_any_example(plugin: Dataset) -> None:
+    """`examples_from` yields `examples` without the first ones, and `length`, if known, is right."""
     for split in _SPLITS:
         facts = _facts(plugin, split)
         for start in sorted({0, 1, len(facts) // 2, len(facts)}):
             actual = list(_iter_facts(plugin, split, limit=20, start=start))[: len(facts) - start]
             same = actual == facts[start : start + 20]
-            require(
-                same, plugin, f"examples_from({split!r}, cache, {start})", "examples behind the first", "others"
-            )
+            require(same, plugin, f"examples_from({split!r}, cache, {start})", "the remaining examples", "others")
         length, whole = plugin.length(split), len(facts) < MAX_EXAMPLES
         right = length is None or (length == len(facts) if whole else length >= MAX_EXAMPLES)
         expected = f"{len(facts)} or None" if whole else f"at least {MAX_EXAMPLES} or None"
@@ -150,16 +151,16 @@ def check_goes_on_from_any_example(plugin: Dataset) -> None:
 
 
 def check_test_is_held_out(plugin: Dataset) -> None:
-    """At most 1 % of the test images are also training images, byte for byte: real sets have a few twins.
+    """At most 1 % of the test images equal a training image byte for byte, as real data sets have some duplicates.
 
-    None is of the same source as its twin: that is no twin, but the same image.
+    A duplicate with the same source is the same image, and an error.
     """
     train: dict[str, set[str]] = {}
     for fact in _iter_facts(plugin, "train", limit=None):
         train.setdefault(fact.digest, set()).add(fact.source)
     test = [fact for fact in _facts(plugin, "test") if fact.mode]
     both = [fact.source for fact in test if fact.source and fact.source in train.get(fact.digest, ())]
-    require(not both, plugin, "sources of test images that train has too", "none", both[:3])
+    require(not both, plugin, "sources that test and train share", "none", both[:3])
     shared = sum(fact.digest in train for fact in test)
     require(
         shared <= 0.01 * len(test),
@@ -171,7 +172,7 @@ def check_test_is_held_out(plugin: Dataset) -> None:
 
 
 class _ExampleFacts(NamedTuple):
-    """What the checks need to know of one example."""
+    """What the checks compare of one example."""
 
     source: str
     label: int | None
@@ -185,7 +186,7 @@ class _ExampleFacts(NamedTuple):
     @classmethod
     def of(cls, example: Example) -> _ExampleFacts:
         if not isinstance(example, Example):
-            raise CheckFailedError(f"examples: expected Example; came {type(example).__name__}", "no example")
+            raise CheckFailedError(f"examples: expected Example; got {type(example).__name__}", "no example")
         image = example.image
         if image is None:
             return cls(example.source, example.label, example.rejected, None, (0, 0), (), example.rejected)
@@ -221,4 +222,4 @@ def _iter_facts(
             for example in islice(examples, limit):
                 yield _ExampleFacts.of(example)
         except DataError as missing:
-            raise Skip(f"{format_plugin(plugin)}: its images are not here: {missing}") from missing
+            raise Skip(f"{format_plugin(plugin)}: its images are not available: {missing}") from missing

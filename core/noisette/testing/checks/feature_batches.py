@@ -1,4 +1,4 @@
-"""Whether an image has the same features whatever surrounds it: its batch, other options, its process."""
+"""Whether an image has the same features in any batch, with other features loaded, and in any process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from noisette.testing.probes import is_bit_equal
 
 
 def check_extreme_images_are_independent(plugin: Features) -> None:
-    """Black, nearly black, grey, white and sharp images have the same finite vectors alone as beside others.
+    """Black, nearly black, grey, white and sharp images have the same finite vectors alone and in a batch.
 
-    Within 1e-4 of the spread: how an image is scaled must not depend on the brightest one of its batch.
+    Within 1e-4 of the standard deviation: scaling must not depend on the brightest image of the batch.
     """
     extract, extreme = _extractor(plugin), _extreme_images()
     both = torch.cat([*extreme.values(), _make_images(2, (3, 32, 32))])
@@ -31,7 +31,7 @@ def check_extreme_images_are_independent(plugin: Features) -> None:
 def check_many_images_at_once(plugin: Features) -> None:
     """37 images give 37 vectors, each that of the image alone, within 1e-4 of the spread.
 
-    Features that work in groups must not drop or mix up those of an incomplete one; 37 is a multiple of no group.
+    Features that work in groups must not drop or mix up an incomplete one; 37 is prime.
     """
     extract, images = _extractor(plugin), _make_images(37, (3, 16, 16))
     vectors = extract(images)
@@ -41,8 +41,8 @@ def check_many_images_at_once(plugin: Features) -> None:
         require(error < 1e-4, plugin, f"vector {place} of 37 images", "that of the image alone", f"{error:.2g} off")
 
 
-def check_declares_what_options_give(plugin: Features) -> None:
-    """With other values of an option too, vectors are float32 (N, `dimensions`), and none change this plugin's."""
+def check_dimensions_as_declared(plugin: Features) -> None:
+    """For other values of options too, vectors are float32 (N, `dimensions`); they do not change this plugin's."""
     extract, images = _extractor(plugin), _make_images(2, (3, 32, 32))
     before = extract(images)
     for other, vectors in vectors_by_option(plugin):
@@ -50,23 +50,25 @@ def check_declares_what_options_give(plugin: Features) -> None:
         require(actual == expected, other, "shape of the vectors of 2 images", expected, actual)
         require(vectors.dtype == torch.float32, other, "dtype of the vectors", torch.float32, vectors.dtype)
     same = is_bit_equal(before, extract(images))
-    require(same, plugin, "vectors after others of its options were loaded", "the same bits", "others")
+    require(
+        same, plugin, "vectors after loading the features with other options", "the same bits", "different bits"
+    )
 
 
 @for_method("weights_sha256")
 def check_same_in_another_process(plugin: Features) -> None:
-    """Another process, in which strings have other hashes, finds the same identity, and vectors within 1e-4."""
+    """Another process, with other hashes of strings, gives the same identity, and vectors within 1e-4."""
     _extractor(plugin)
     named, vectors = process_fingerprint(plugin)
     named_there, vectors_there = run_in_other_process(plugin, __name__, "process_fingerprint")
     for what, here, there in zip(
         ("weights_sha256()", "label", "resizing", "facts"), named, named_there, strict=True
     ):
-        require(here == there, plugin, f"{what} of two processes", here, there)
+        require(here == there, plugin, f"{what} in another process", here, there)
     first, second = torch.tensor(vectors), torch.tensor(vectors_there)
     same = first.shape == second.shape
     error = float((first - second).abs().max() / first.std().clamp(min=1e-12)) if same else float("inf")
-    require(error < 1e-4, plugin, "vectors of two processes", "the same", f"{error:.2g} off")
+    require(error < 1e-4, plugin, "vectors in another process", "the same", f"{error:.2g} off")
 
 
 def process_fingerprint(plugin: Features) -> tuple[list[str], list[list[float]]]:

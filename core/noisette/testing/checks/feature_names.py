@@ -1,4 +1,4 @@
-"""Whether features that are others are known by another name, hash or size."""
+"""Whether different features have a different label, hash or size."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from noisette.testing.checks.features import _extractor, _make_images, vectors_b
 from noisette.testing.options import format_plugin
 
 
-def check_weights_are_named_by_hash(plugin: Features) -> None:
+def check_weights_have_a_hash(plugin: Features) -> None:
     """`weights_sha256` is 64 hexadecimal digits, the same each time."""
     _extractor(plugin)
     first, second = plugin.weights_sha256(), plugin.weights_sha256()
     named = isinstance(first, str) and re.fullmatch(r"[0-9a-f]{64}", first) is not None
-    require(named, plugin, "weights_sha256()", "64 hexadecimal digits in lower case", repr(first))
+    require(named, plugin, "weights_sha256()", "64 lower-case hexadecimal digits", repr(first))
     require(first == second, plugin, "weights_sha256() again", first, second)
 
 
 @for_method("weights_sha256")
-def check_options_of_other_vectors_are_named(plugin: Features) -> None:
-    """Where an option makes other vectors, the weights' hash, the label or the resizing is another one too.
+def check_options_change_the_identity(plugin: Features) -> None:
+    """An option that changes the vectors also changes the hash, the label or the resizing.
 
-    They are what results and stored references are known by. Sizes of many times its own are not tried.
+    They identify results and cached statistics. Much larger sizes are not tried.
     """
     plain, known = _extractor(plugin)(_make_images(2, (3, 32, 32))), _identity(plugin)
     for other, vectors in vectors_by_option(plugin):
@@ -40,16 +40,16 @@ def check_options_of_other_vectors_are_named(plugin: Features) -> None:
             not (changed and same),
             other,
             "hash, label and resizing",
-            "others, as the vectors are others",
+            "different, as the vectors differ",
             "the same",
         )
 
 
 @for_method("weights_sha256")
 def check_other_weights_have_another_hash(plugin: Features) -> None:
-    """Where an option gives the layers other weights of the same shapes, `weights_sha256` is another.
+    """An option that loads other weights of the same shapes changes `weights_sha256`.
 
-    Stored features are found by it. Weights are those of convolutions and linear layers.
+    The feature cache depends on it. Weights are those of convolutions and linear layers.
     """
     for other in _find_retrained(plugin):
         _require_another(plugin, other, "weights_sha256()", plugin.weights_sha256(), other.weights_sha256())
@@ -57,16 +57,16 @@ def check_other_weights_have_another_hash(plugin: Features) -> None:
 
 @for_method("label")
 def check_other_weights_have_another_label(plugin: Features) -> None:
-    """Where an option gives the layers other weights of the same shapes, the label of results is another."""
+    """An option that loads other weights of the same shapes changes the label of results."""
     for other in _find_retrained(plugin):
         _require_another(plugin, other, "label", plugin.label, other.label)
 
 
 @for_method("input_size")
-def check_sees_images_of_its_size(plugin: Features) -> None:
-    """Detail of single pixels in images of `input_size` counts: they are not scaled down to fewer pixels first.
+def check_uses_the_full_input_size(plugin: Features) -> None:
+    """Images of `input_size` are not scaled down: detail of single pixels has an effect.
 
-    Its effect is at least a hundredth of that of a coarse pattern as strong.
+    The effect is at least 1 % of that of a coarse pattern of the same contrast.
     """
     extract, size = _extractor(plugin), plugin.input_size
     if size is None:
@@ -123,7 +123,7 @@ def _differ_in_values(known: list[Tensor], others: list[Tensor]) -> bool:
 
 
 def _require_another(plugin: Features, other: Features, what: str, known: str, actual: str) -> None:
-    wanted = f"another than {format_plugin(plugin)} has, as its weights are others"
+    wanted = f"different from that of {format_plugin(plugin)}, as the weights differ"
     require(actual != known, other, what, wanted, f"the same, {actual!r}")
 
 

@@ -1,4 +1,4 @@
-"""Whether a feature network is a fixed function of one image, named by its weights."""
+"""Whether a feature network is a fixed function of one image."""
 
 from __future__ import annotations
 
@@ -34,22 +34,24 @@ def check_vectors_as_declared(plugin: Features) -> None:
             require(not actual.requires_grad, plugin, what, "no gradient kept", "a graph of the network")
 
 
-def check_same_vectors_every_time(plugin: Features) -> None:
-    """Two calls, and a network loaded anew, give the same bits and draw no random number.
+def check_vectors_are_deterministic(plugin: Features) -> None:
+    """Two calls, and a network that is loaded again, give the same bits and draw no random numbers.
 
-    Whatever they were given before, and whatever the global generators were seeded with.
+    Independent of earlier images and of global seeds.
     """
     with seed_globally(1):
         extract, images = _extractor(plugin), _make_images(3, (3, 32, 32))
     with require_same_random_state(plugin, "a call"):
         first = extract(images)
-    require(is_bit_equal(first, extract(images)), plugin, "vectors of a second call", "the same bits", "others")
+    require(
+        is_bit_equal(first, extract(images)), plugin, "vectors of a second call", "the same bits", "different bits"
+    )
     with seed_globally(2):
         anew = _extractor(plugin)
     anew(_make_images(5, (3, 20, 24), seed=7) // 3)
     again = anew(images)
-    what = "vectors of a network loaded anew, after darker images"
-    require(is_bit_equal(first, again), plugin, what, "the same bits", "others")
+    what = "vectors of a network that is loaded again, after darker images"
+    require(is_bit_equal(first, again), plugin, what, "the same bits", "different bits")
 
 
 def check_images_are_independent(plugin: Features) -> None:
@@ -75,28 +77,28 @@ def check_grey_is_repeated(plugin: Features) -> None:
     require(error < 1e-5, plugin, "vectors of grey images", "those of three equal channels", f"{error:.2g} off")
 
 
-def check_tells_images_apart(plugin: Features) -> None:
-    """Different images have different vectors; a darker or noisier one is another image."""
+def check_distinguishes_images(plugin: Features) -> None:
+    """Different images, such as darker or noisier ones, have different vectors."""
     extract, image = _extractor(plugin), _make_images(1, (3, 32, 32))
     noisy = (image.int() + _make_images(1, (3, 32, 32), seed=5).int() // 4).clamp(max=255).to(torch.uint8)
     others = {"darker": image // 2, "noisier": noisy}
     vector = extract(image)
     for name, other in others.items():
         apart = float((extract(other) - vector).abs().max() / vector.std().clamp(min=1e-12))
-        require(apart > 1e-4, plugin, f"vector of the {name} image", "another", "the same")
+        require(apart > 1e-4, plugin, f"vector of the {name} image", "different", "the same")
 
 
 def check_loading_seeds_nothing(plugin: Features) -> None:
-    """Loading seeds no global generator: what is drawn afterwards does not repeat."""
+    """Loading the network seeds no global generator."""
     _extractor(plugin)
     seeded = find_seeded_generators(lambda: _extractor(plugin))
     require(not seeded, plugin, "global generators that load seeds", "none", seeded)
 
 
 def check_bytes_do_not_wrap(plugin: Features) -> None:
-    """Images as bytes have the vectors of the same numbers in a wider type: no difference of bytes wraps round.
+    """Images in uint8 have the vectors of the same values in int32: no arithmetic overflows.
 
-    Skipped where a wider type is refused.
+    Skipped if int32 is refused.
     """
     extract, images = _extractor(plugin), _make_images(3, (3, 32, 32))
     try:
@@ -104,10 +106,10 @@ def check_bytes_do_not_wrap(plugin: Features) -> None:
     except CheckFailedError:
         raise
     except Exception as error:
-        raise Skip(f"{format_plugin(plugin)}: it takes bytes alone ({type(error).__name__})") from error
+        raise Skip(f"{format_plugin(plugin)}: it accepts uint8 only ({type(error).__name__})") from error
     vectors = extract(images)
     off = float((wide - vectors).abs().max() / vectors.std().clamp(min=1e-12))
-    require(off < 1e-3, plugin, "vectors of bytes", "those of the same numbers as int32", f"{off:.2g} off")
+    require(off < 1e-3, plugin, "vectors of uint8 images", "those of the same values in int32", f"{off:.2g} off")
 
 
 def check_sees_the_whole_image(plugin: Features) -> None:
@@ -124,8 +126,8 @@ def check_sees_the_whole_image(plugin: Features) -> None:
         _differs(plugin, f"vector of an image with another quarter at ({row}, {column})", vector, extract(other))
 
 
-def check_however_images_lie_in_memory(plugin: Features) -> None:
-    """Images with gaps between them, or whose channels lie last, have the same vectors, to 1e-4 of the spread."""
+def check_any_memory_layout(plugin: Features) -> None:
+    """Images that are not contiguous, or in channels-last format, have the same vectors, within 1e-4."""
     extract, images = _extractor(plugin), _make_images(3, (3, 24, 40))
     vectors = extract(images)
     apart = torch.stack([images, images], dim=-1)[..., 0]
@@ -137,8 +139,8 @@ def check_however_images_lie_in_memory(plugin: Features) -> None:
         require(error < 1e-4, plugin, f"vectors of images that lie {what}", "the same", f"{error:.2g} off")
 
 
-def check_every_option_counts(plugin: Features) -> None:
-    """Each option changes vectors, classifier, label or facts: none is read and forgotten."""
+def check_every_option_has_an_effect(plugin: Features) -> None:
+    """Each option changes vectors, logits, label or facts."""
     _extractor(plugin)
     images = torch.cat([_make_images(2, (3, 32, 32))])
 
@@ -147,7 +149,7 @@ def check_every_option_counts(plugin: Features) -> None:
             vectors = _extractor(features)(images)
             logits = features.load_classifier()(vectors) if features.has_classifier else vectors
         except (Skip, DataError):
-            return "its weights are not here"
+            return "its weights are not available"
         return vectors.numpy().tobytes(), logits.numpy().tobytes(), features.label, str(features.facts)
 
     for key in find_ineffective_options(plugin, seen):
@@ -156,7 +158,7 @@ def check_every_option_counts(plugin: Features) -> None:
 
 @for_method("classifier")
 def check_classifies_as_declared(plugin: Features) -> None:
-    """With `has_classifier`, `load_classifier` gives finite logits (N, K), K at least 2; without, it is refused."""
+    """With `has_classifier`, `load_classifier` gives finite logits (N, K), K at least 2; without, a DataError."""
     features = _extractor(plugin)(_make_images(3, (3, 32, 32)))
     if not plugin.has_classifier:
         try:
@@ -170,17 +172,17 @@ def check_classifies_as_declared(plugin: Features) -> None:
     require(bool(logits.isfinite().all()), plugin, "logits", "finite values", "NaN or infinity")
     alone = torch.cat([plugin.load_classifier()(features[i : i + 1].cpu()) for i in range(3)])
     near = bool(((alone - logits).abs() <= 1e-4 * logits.std().clamp(min=1e-6)).all())
-    require(near, plugin, "logits of each image on its own", "those of the batch", "others")
+    require(near, plugin, "logits of each image on its own", "those of the batch", "different")
     sums = logits.double().sum(dim=1)
     shares = bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
-    require(not shares, plugin, "logits", "numbers before the softmax", "shares that add to 1")
+    require(not shares, plugin, "logits", "values before the softmax", "probabilities that add to 1")
 
 
 @cache
 def vectors_by_option(plugin: Features) -> list[tuple[Features, Tensor]]:
     """Return features with another value of an option, and their vectors of two images.
 
-    Not those whose weights are not here, or that read images of many times the size.
+    Without those whose weights are not available, or whose images are many times larger.
     """
     found = []
     for other in (one for tried in alternatives(plugin, small=True).values() for one in tried):
@@ -193,7 +195,7 @@ def vectors_by_option(plugin: Features) -> list[tuple[Features, Tensor]]:
 
 def _differs(plugin: Features, what: str, vector: Tensor, other: Tensor) -> None:
     apart = float((other - vector).abs().max() / vector.std().clamp(min=1e-12))
-    require(apart > 1e-4, plugin, what, "another", "the same")
+    require(apart > 1e-4, plugin, what, "different", "the same")
 
 
 def check_leaves_its_inputs_alone(plugin: Features) -> None:
@@ -201,16 +203,16 @@ def check_leaves_its_inputs_alone(plugin: Features) -> None:
     extract, images = _extractor(plugin), _make_images(2, (3, 32, 32))
     before = images.clone()
     extract(images)
-    require(is_bit_equal(images, before), plugin, "images after a call", "unchanged", "others")
+    require(is_bit_equal(images, before), plugin, "images after a call", "unchanged", "changed")
 
 
 def _extractor(plugin: Features) -> Callable[[Tensor], Tensor]:
-    """Return the loaded network; what it gives is a tensor with a row for each image."""
+    """Return the loaded network, whose output is checked to have a row for each image."""
     try:
         with offline():
             extract = plugin.load(torch.device("cpu"))
     except DataError as missing:
-        raise Skip(f"{format_plugin(plugin)}: its weights are not here: {missing}") from missing
+        raise Skip(f"{format_plugin(plugin)}: its weights are not available: {missing}") from missing
     require(callable(extract), plugin, "result of load", "a function", type(extract).__name__, cause="no function")
     return partial(_vectors, plugin, extract)
 

@@ -1,4 +1,4 @@
-"""Whether images that are shown beside reference images are named by their places."""
+"""Whether the neighbours that a metric returns are valid."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _FEW = 6
 
 
 @for_method("neighbours")
-def check_neighbours_are_places(plugin: Metric) -> None:
-    """Images to be shown beside reference images are named by places in both sets, the nearest first."""
+def check_neighbours_are_valid_indices(plugin: Metric) -> None:
+    """Neighbours are indices into both sets, the nearest first."""
     sets = _sets(plugin)
     _require_places(plugin, _neighbours_of(plugin), len(sets.near.images), len(sets.reference.images))
 
 
 @for_method("neighbours")
 def check_neighbours_stay_with_their_images(plugin: Metric) -> None:
-    """Of few images places are counted from 0 too, and go with the images: turned round, cut up and merged.
+    """Indices follow the images when these are reversed, split and merged.
 
-    Distances are the same to 1e-6. Of six images nearly all are shown, so that places off by one are seen.
+    Distances agree within 1e-6. With six images an index that is off by one is noticed.
     """
     if type(plugin).neighbours is Metric.neighbours:
-        raise Skip(f"{format_plugin(plugin)}: it shows no images beside others")
+        raise Skip(f"{format_plugin(plugin)}: it returns no neighbours")
     near, reference = (select_rows(one, slice(_FEW)) for one in (_sets(plugin).near, _sets(plugin).reference))
     known = _neighbours_of_few(plugin, near, reference)
     back = torch.arange(_FEW - 1, -1, -1)
@@ -46,7 +46,7 @@ def check_neighbours_stay_with_their_images(plugin: Metric) -> None:
 def _neighbours_of_few(plugin: Metric, near: Batch, reference: Batch) -> list[Neighbours]:
     found = _none_if_refused(plugin.neighbours, _full_state(plugin, near), _full_state(plugin, reference))
     if found is None:
-        raise Skip(f"{format_plugin(plugin)}: {_FEW} images are too few for it")
+        raise Skip(f"{format_plugin(plugin)}: {_FEW} images are too few")
     _require_places(plugin, found, _FEW, _FEW)
     return found
 
@@ -54,20 +54,20 @@ def _neighbours_of_few(plugin: Metric, near: Batch, reference: Batch) -> list[Ne
 def _require_places(plugin: Metric, found: list[Neighbours], count: int, others: int) -> None:
     for place, beside, distances in found:
         what = f"neighbours of image {place} of {count}"
-        require(0 <= place < count, plugin, what, f"a place from 0 to {count - 1}", place)
+        require(0 <= place < count, plugin, what, f"an index from 0 to {count - 1}", place)
         there = bool(beside) and all(0 <= other < others for other in beside)
-        require(there, plugin, what, f"places in the reference, from 0 to {others - 1}", beside)
+        require(there, plugin, what, f"indices into the reference, from 0 to {others - 1}", beside)
         right = len(distances) == len(beside) and distances == sorted(distances)
         require(right, plugin, f"distances of the {what}", "one each, ascending", distances)
 
 
 def _require_same(plugin: Metric, when: str, known: list[Neighbours], actual: list[Neighbours]) -> None:
-    """Require that images that are shown both times have the same neighbours."""
+    """Require that images that occur in both results have the same neighbours."""
     again = {place: (beside, distances) for place, beside, distances in actual}
     for place, beside, distances in known:
         now, at = again.get(place, (beside, distances))
         near = len(at) == len(distances) and all(
             abs(a - b) <= 1e-6 * max(abs(a), abs(b), 1.0) for a, b in zip(at, distances, strict=True)
         )
-        require(near, plugin, f"distances beside image {place} {when}", distances, at)
-        require(now == beside, plugin, f"places beside image {place} {when}", beside, now)
+        require(near, plugin, f"distances of image {place} {when}", distances, at)
+        require(now == beside, plugin, f"neighbours of image {place} {when}", beside, now)

@@ -1,6 +1,6 @@
-"""Whether a metric that cites the paper of a known formula first, and nothing beside it, gives its value.
+"""Whether a metric whose `paper` starts with a known one gives that paper's value.
 
-One that is another in some way says so in its `paper`, such as "after Heusel et al. 2017".
+A metric that differs from the paper declares it, such as "after Heusel et al. 2017".
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class _Formula(NamedTuple):
     share: float
 
 
-def check_value_is_that_of_the_paper(plugin: Metric) -> None:
-    """A Fréchet or kernel distance, precision, recall, density or coverage is that of its paper.
+def check_value_matches_the_paper(plugin: Metric) -> None:
+    """A Fréchet or kernel distance, precision, recall, density or coverage has the value of its paper.
 
-    On correlated features, against sums written out here, to 1 % (more where random subsets are drawn).
+    Compared on correlated features with independent formulas, to 1 % (more with random subsets).
     """
     formulae = list(_find_cited_formulae(plugin.paper))
     if not formulae:
-        raise Skip(f"{format_plugin(plugin)}: cites no formula that is known here")
+        raise Skip(f"{format_plugin(plugin)}: the kit knows no formula of this paper")
     sets = _sets(plugin)
     sampled = any(formula.share > 0.05 for formula in formulae)  # near sets are then too near to judge
     neighbours = {value for value in dict(plugin).values() if type(value) is int} or {3, 5}

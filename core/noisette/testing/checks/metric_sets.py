@@ -1,4 +1,4 @@
-"""Whether a metric's errors are those of new sets, and whether it reads all that it is given."""
+"""Whether a metric's standard errors are right, and whether it uses all of its input."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from noisette.testing.options import alternatives, format_plugin
 from noisette.testing.sets import MetricSets, iter_fresh_sets
 
 _SETS = 12
-"""Sets that are drawn anew to see how far a result varies: its spread is then known within a fifth."""
+"""Number of new sets, from which the spread of a result is known within 20 %."""
 
 
-def check_errors_are_those_of_new_sets(plugin: Metric) -> None:
-    """Reported standard errors are between 0.45 and 5 times the spread of the results over sets drawn anew.
+def check_stderr_matches_new_sets(plugin: Metric) -> None:
+    """Reported standard errors are between 0.45 and 5 times the spread of the results over new sets.
 
     Twelve pairs of a judged set and a reference; an error of 0, or one that sinks with the number of subsets
     instead of that of images, is below; one that is a deviation and no error of a mean is above. Up to 30 times
@@ -28,7 +28,7 @@ def check_errors_are_those_of_new_sets(plugin: Metric) -> None:
     not judged.
     """
     if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it judges a model, of which there is one")
+        raise Skip(f"{format_plugin(plugin)}: it evaluates a model, of which there is only one")
     sets = _sets(plugin)
     results = [
         _compute_results(plugin, one, _full_state(plugin, one.near))
@@ -54,13 +54,13 @@ def check_errors_are_those_of_new_sets(plugin: Metric) -> None:
 
 
 def check_counts_of_both_sets(plugin: Metric) -> None:
-    """Sets of other sizes give about the same: the judged set, or the reference, of half as many images.
+    """Results hardly depend on the size of either set: half as many generated or reference images.
 
     The result moves by less than half of what the far set is worse: a count of one set that is used for the other
     moves it further.
     """
     if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it judges a model, and compares no sets")
+        raise Skip(f"{format_plugin(plugin)}: it evaluates a model and does not compare sets")
     sets = _sets(plugin)
     near, far = (
         _compute_results(plugin, sets, _full_state(plugin, sets.near)),
@@ -82,7 +82,7 @@ def check_counts_of_both_sets(plugin: Metric) -> None:
 
 
 def check_reads_labels_and_logits(plugin: Metric) -> None:
-    """A metric that declares `needs_labels` or `needs_logits` gives other results for other ones."""
+    """A metric that declares `needs_labels` or `needs_logits` depends on them."""
     sets = _sets(plugin)
     plain = _compute_results(plugin, sets, _full_state(plugin, sets.near))
     turns = {"labels": plugin.needs_labels, "logits": plugin.needs_logits}
@@ -90,11 +90,17 @@ def check_reads_labels_and_logits(plugin: Metric) -> None:
         others = [_perturb(one, what) for one in vars(sets).values()]
         cases = (MetricSets(*others), replace(sets, reference=others[0]), replace(sets, near=others[2]))
         actual = [_none_if_refused(_compute_results, plugin, one, _full_state(plugin, one.near)) for one in cases]
-        require(any(one != plain for one in actual), plugin, f"results with other {what}", "others", "the same")
+        require(
+            any(one != plain for one in actual),
+            plugin,
+            f"results with other {what}",
+            "different results",
+            "the same",
+        )
 
 
 def check_reads_all_of_the_images(plugin: Metric) -> None:
-    """A metric of images gives another result where any one channel, or any quarter, of them is another."""
+    """A metric of images depends on every channel and every quarter of them."""
     if plugin.needs != "images":
         raise Skip(f"{format_plugin(plugin)}: it reads no images")
     sets = _sets(plugin)
@@ -110,13 +116,19 @@ def check_reads_all_of_the_images(plugin: Metric) -> None:
         images = sets.near.images.clone()
         images[place] = 255 - images[place].roll(1, dims=0)
         actual = _compute_results(plugin, sets, _full_state(plugin, replace(sets.near, images=images)))
-        require(actual != plain, plugin, f"results where the {what} of the images is another", "others", "the same")
+        require(
+            actual != plain,
+            plugin,
+            f"results after a change of the {what} of the images",
+            "different results",
+            "the same",
+        )
 
 
 def check_bytes_do_not_wrap(plugin: Metric) -> None:
-    """Images as bytes give the results of the same numbers in a wider type: no difference of bytes wraps round.
+    """Images in uint8 give the results of the same values in int32: no arithmetic overflows.
 
-    Skipped where a wider type is refused.
+    Skipped if int32 is refused.
     """
     if plugin.needs != "images":
         raise Skip(f"{format_plugin(plugin)}: it reads no images")
@@ -125,20 +137,20 @@ def check_bytes_do_not_wrap(plugin: Metric) -> None:
     try:
         actual = _compute_results(plugin, wide, _full_state(plugin, wide.near))
     except Exception as error:
-        raise Skip(f"{format_plugin(plugin)}: it takes bytes alone ({type(error).__name__})") from error
+        raise Skip(f"{format_plugin(plugin)}: it accepts uint8 only ({type(error).__name__})") from error
     for name, (value, stderr) in _compute_results(plugin, sets, _full_state(plugin, sets.near)).items():
         limit = 1e-3 * abs(value) + 3 * (stderr or 0.0)
         near = abs(actual[name].value - value) <= limit
-        require(near, plugin, f"{name} of bytes", f"{actual[name].value:.5g}, as of int32", f"{value:.5g}")
+        require(near, plugin, f"{name} of uint8 images", f"{actual[name].value:.5g}, as of int32", f"{value:.5g}")
 
 
-def check_each_option_still_tells_sets_apart(plugin: Metric) -> None:
-    """With no other value of an option are near and far sets equally bad.
+def check_every_option_distinguishes_sets(plugin: Metric) -> None:
+    """Near, far and equal sets have different results for every option.
 
-    Such as a score of 0 for both, or a distance that is the same for equal sets too, and not 0.
+    A score of 0 for all of them, for example, is an error.
     """
     if plugin.needs == "model" or plugin.better == "neither":
-        raise Skip(f"{format_plugin(plugin)}: no set is better than another")
+        raise Skip(f"{format_plugin(plugin)}: it has no better side")
     for other in (one for tried in alternatives(plugin).values() for one in tried):
         near, far, same = (
             _none_if_refused(_compute_results_of, other, name) for name in ("near", "far", "reference")
@@ -146,7 +158,13 @@ def check_each_option_still_tells_sets_apart(plugin: Metric) -> None:
         if near is None or near != far or (plugin.better == "lower" and near != same):
             continue
         bad = [name for name, one in near.items() if (one.value == 0) == (plugin.better == "higher")]
-        require(not bad, other, f"{bad} of near, far and equal sets", "others", [near[name].value for name in bad])
+        require(
+            not bad,
+            other,
+            f"{bad} of near, far and equal sets",
+            "different values",
+            [near[name].value for name in bad],
+        )
 
 
 def _compute_results_of(plugin: Metric, name: str) -> dict[str, Estimate]:
@@ -155,9 +173,9 @@ def _compute_results_of(plugin: Metric, name: str) -> dict[str, Estimate]:
 
 
 def check_any_images_and_features(plugin: Metric) -> None:
-    """Grey oblong images, and features of 1 or of 300 dimensions, give finite results or a DataError."""
+    """Grey non-square images, and features of 1 or 300 dimensions, give finite results or a DataError."""
     if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it judges a model of one shape")
+        raise Skip(f"{format_plugin(plugin)}: it evaluates a model of one shape")
     generator = torch.Generator().manual_seed(0)
     for dimensions in (1, 300):
         shape = torch.randint(0, 256, (4, 40, 1, 6, 10), generator=generator).to(torch.uint8)
@@ -168,7 +186,7 @@ def check_any_images_and_features(plugin: Metric) -> None:
 
 
 def check_works_without_held_out_images(plugin: Metric) -> None:
-    """Where there are no held-out images, `{}`, the results are finite or the refusal is a DataError."""
+    """Without held-out images, `{}`, the results are finite or a DataError is raised."""
     sets = _sets(plugin)
     for generated in (sets.near, sets.far):
         actual = _none_if_refused(
@@ -179,7 +197,7 @@ def check_works_without_held_out_images(plugin: Metric) -> None:
 
 
 def _perturb(batch: Batch, what: str) -> Batch:
-    """Return the batch with the labels of other images, or with logits that are less sure."""
+    """Return the batch with other labels, or with less confident logits."""
     if what == "logits":
         assert batch.logits is not None
         return replace(batch, logits=0.3 * batch.logits)

@@ -28,10 +28,10 @@ from noisette.testing.wording import format_brief
 
 
 @for_method("update")
-def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
-    """Any batch sizes and any order of the images give the same results, to 1e-6 of the far set's.
+def check_independent_of_order_and_batches(plugin: Metric) -> None:
+    """Results do not depend on batch sizes or on the order of images, within 1e-6 of the far set's.
 
-    An estimate from random subsets may differ by its standard error when the order changes, not when batches do.
+    An estimate from random subsets may differ by its standard error when the order changes.
     """
     sets = _sets(plugin)
     count = len(sets.near.images)
@@ -46,9 +46,9 @@ def check_order_and_batches_do_not_matter(plugin: Metric) -> None:
 
 @for_method("merge")
 def check_merge_equals_one_pass(plugin: Metric) -> None:
-    """Statistics of two or three parts of unequal size, merged any way round, are those of one pass.
+    """Merged statistics of two or three unequal parts, in any order, equal those of one pass.
 
-    Those of nothing change nothing. Equal halves would hide a merge that forgets how many images each part had.
+    Merging `{}` changes nothing. Parts are unequal because equal ones hide a merge that ignores their sizes.
     """
     sets = _sets(plugin)
     whole = _compute_results(plugin, sets, _full_state(plugin, sets.near))
@@ -67,10 +67,10 @@ def check_merge_equals_one_pass(plugin: Metric) -> None:
 
 
 @for_method("update")
-def check_order_does_not_matter_far_from_zero(plugin: Metric) -> None:
-    """Sums are exact enough where values are large beside their spread: features 300 off, in batches, to 3e-5.
+def check_precise_far_from_zero(plugin: Metric) -> None:
+    """Results are precise if features are far from zero compared with their spread: 300 off, within 3e-5.
 
-    Sums of squares in float32 would lose all digits of the variance.
+    Sums of squares in float32 lose all digits of the variance.
     """
     if plugin.needs != "features":
         raise Skip(f"{format_plugin(plugin)}: it reads no features")
@@ -78,7 +78,7 @@ def check_order_does_not_matter_far_from_zero(plugin: Metric) -> None:
     moved = MetricSets(*(replace(one, features=_features(one) + 300) for one in vars(sets).values()))
     whole = _none_if_refused(_compute_results, plugin, moved, _full_state(plugin, moved.near))
     if whole is None:
-        raise Skip(f"{format_plugin(plugin)}: it refuses such features")
+        raise Skip(f"{format_plugin(plugin)}: it rejects such features")
     count = len(sets.near.images)
     split = _compute_results(plugin, moved, _state(plugin, moved.near, [count // 3, 1, count - count // 3 - 1]))
     far = _compute_results(plugin, moved, _full_state(plugin, moved.far))
@@ -113,7 +113,9 @@ def check_shared_state_reads_no_option(plugin: Metric) -> None:
         for other in others:
             state = _full_state(other, near)
             same = state.keys() == plain.keys() and all(torch.equal(state[name], plain[name]) for name in plain)
-            require(same, plugin, f"state with another {key!r}", "the same, as it is shared", "another")
+            require(
+                same, plugin, f"state with another {key!r}", "the same, as shares_state declares", "a different one"
+            )
 
 
 def _parts(plugin: Metric, batch: Batch, cuts: Sequence[float]) -> list[State]:
@@ -155,8 +157,8 @@ def _same_results(
         size = scale if isinstance(scale, float) else scale[name]
         limit = _TINY * max(size, abs(value)) + errors * (stderr or 0.0)
         off = abs(actual[name].value - value)
-        told = f"{format_brief(actual[name].value)}, {off:.2g} off"
-        require(off <= limit, plugin, f"{name} {what}", f"{format_brief(value)} within {limit:.2g}", told)
+        actual_value = f"{format_brief(actual[name].value)}, {off:.2g} off"
+        require(off <= limit, plugin, f"{name} {what}", f"{format_brief(value)} within {limit:.2g}", actual_value)
         _same_error(plugin, f"{name} {what}", stderr, actual[name].stderr, share=0.5 if errors else 1e-4)
 
 

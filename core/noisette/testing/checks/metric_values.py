@@ -1,4 +1,4 @@
-"""Whether a metric's results are called the same for all sets, refused for none, and those of its options."""
+"""Whether a metric's results have fixed names, and are refused for missing images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from noisette.testing.wording import format_brief
 
 
 def check_names_do_not_depend_on_sets(plugin: Metric) -> None:
-    """Other sets, and smaller ones, have results of the same names, or fewer: names are columns of tables.
+    """Names of results do not depend on the sets, as they are columns of tables.
 
-    A name is of letters, digits and ``_-./`` alone, as trackers take no others.
+    Names consist of letters, digits and ``_-./``, the characters that trackers accept.
     """
     sets, known = _sets(plugin), set(_results_of(plugin, "near"))
     for name in known:
@@ -41,9 +41,9 @@ def check_names_do_not_depend_on_sets(plugin: Metric) -> None:
 
 
 def check_nothing_is_refused(plugin: Metric) -> None:
-    """Where one of the sets has no images there is a `DataError`: no value is honest, least of all the best.
+    """A set without images raises a `DataError`.
 
-    Nor is there one for one or two images that is the same for all of them and better than a far set's.
+    One or two images do not all have the same value that is better than a far set's.
     """
     sets = _sets(plugin)
     near, reference, heldout = (_full_state(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
@@ -56,11 +56,11 @@ def check_nothing_is_refused(plugin: Metric) -> None:
     without = _none_if_refused(plugin.compute, near, {}, heldout)
     same = without is None or without == _results_of(plugin, "near")  # some read no reference
     require(same, plugin, "results of no reference", "a DataError", format_brief(without))
-    _tells_few_apart(plugin, _results_of(plugin, "far"))
+    _require_honest_for_few(plugin, _results_of(plugin, "far"))
 
 
-def _tells_few_apart(plugin: Metric, far: Results) -> None:
-    """Require that what is said of one or two far images is not one good value for all."""
+def _require_honest_for_few(plugin: Metric, far: Results) -> None:
+    """Require that one or two far images do not all have the same good value."""
     sets = _sets(plugin)
     for size in (1, 2):
         few = [select_rows(sets.far, slice(first, first + size)) for first in (0, 4, 9, 15)]
@@ -75,30 +75,32 @@ def _tells_few_apart(plugin: Metric, far: Results) -> None:
 
 
 def check_reads_every_feature(plugin: Metric) -> None:
-    """A metric of features alone gives another result where any one of their dimensions is another."""
+    """A metric of features depends on every dimension."""
     if plugin.needs != "features" or plugin.needs_logits:
-        raise Skip(f"{format_plugin(plugin)}: it reads no features, or logits beside them")
+        raise Skip(f"{format_plugin(plugin)}: it reads no features, or logits too")
     sets = _sets(plugin)
     plain = _results_of(plugin, "near")
     for place in range(_features(sets.near).shape[1]):
         features = _features(sets.near).clone()
         features[:, place] = 2 * features[:, place].roll(1) + 1
         actual = _compute_results(plugin, sets, _full_state(plugin, replace(sets.near, features=features)))
-        require(actual != plain, plugin, f"results where feature {place} is another", "others", "the same")
+        require(
+            actual != plain, plugin, f"results after a change of feature {place}", "different results", "the same"
+        )
 
 
-def check_places_survive_a_merge(plugin: Metric) -> None:
-    """What is shown of merged parts is what is shown of the whole: places count on over the parts."""
+def check_indices_survive_a_merge(plugin: Metric) -> None:
+    """Neighbours of merged parts are those of the whole set, with indices into the whole."""
     sets = _sets(plugin)
     expected = _neighbours_of(plugin)
     a, b, c = _parts(plugin, sets.near, (0.25, 0.6))
     actual = plugin.neighbours(plugin.merge(plugin.merge(a, b), c), _full_state(plugin, sets.reference))
     same = [(one.place, one.beside) for one in actual] == [(one.place, one.beside) for one in expected]
-    require(same, plugin, "neighbours of merged parts", "those of the whole", "others")
+    require(same, plugin, "neighbours of merged parts", "those of the whole set", "different ones")
 
 
 def check_options_keep_the_promises(plugin: Metric) -> None:
-    """With another value of each option too, unequal parts merge to the whole."""
+    """For other values of options too, merged unequal parts equal the whole."""
     sets = _sets(plugin)
     for other in (tried[0] for tried in alternatives(plugin).values() if tried):
         whole = _none_if_refused(_compute_results, other, sets, _full_state(other, sets.near))
@@ -110,12 +112,12 @@ def check_options_keep_the_promises(plugin: Metric) -> None:
 
 
 def check_same_in_another_process(plugin: Metric) -> None:
-    """Another process, in which strings have other hashes, gives the same results, to 1e-6."""
+    """Another process, with other hashes of strings, gives the same results, to 1e-6."""
     here, there = process_fingerprint(plugin), run_in_other_process(plugin, __name__, "process_fingerprint")
-    require(here.keys() == there.keys(), plugin, "names of two processes", sorted(here), sorted(there))
+    require(here.keys() == there.keys(), plugin, "names of results in another process", sorted(here), sorted(there))
     for name, value in here.items():
         near = abs(value - there[name]) <= 1e-6 * max(abs(value), 1e-6)
-        require(near, plugin, f"{name} of two processes", value, there[name])
+        require(near, plugin, f"{name} in another process", value, there[name])
 
 
 def process_fingerprint(plugin: Metric) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Whether a metric measures what it says, from statistics that can be streamed, merged and stored.
+"""Whether a metric's results are valid estimates that order sets of images correctly.
 
-The sets are those of `noisette.testing.sets`. A `ModelMetric` is given the same images with a model that knows
-them somewhat, and as the far set with one that does not.
+The sets are those of `noisette.testing.sets`. A `ModelMetric` gets the same images with a model that predicts
+their mean, and for the far set with a wrong one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TINY = 1e-6
 
 
 def check_results_are_estimates(plugin: Metric) -> None:
-    """Results have names, finite values, errors that are not negative; `published_names` names results it gives."""
+    """Results are named estimates with finite values and errors; `published_names` only names such results."""
     results = _results_of(plugin, "near")
     require(bool(results), plugin, "results", "at least one", "none")
     for name, estimate in results.items():
@@ -45,49 +45,49 @@ def check_results_are_estimates(plugin: Metric) -> None:
     require(not unknown, plugin, "published_names", f"names among {sorted(results)}", unknown)
 
 
-def check_nothing_between_a_set_and_itself(plugin: Metric) -> None:
-    """A distance of a set to itself is 0, within 1e-6 or 0.1 % of a far set's.
+def check_zero_for_identical_sets(plugin: Metric) -> None:
+    """The distance of a set to itself is 0, within 1e-6 or 0.1 % of that of a far set.
 
-    An unbiased estimate, which comes with its standard error, may be 3 of them or 2 % of the far set's below 0
-    (KID: images are not compared with themselves within a set, but are across). Only where lower is better.
+    An unbiased estimate with a standard error, such as KID, may be off by 3 standard errors or 2 % of the far set's
+    distance. Only where lower is better.
     """
     if plugin.better != "lower":
-        raise Skip(f"{format_plugin(plugin)}: {plugin.better} is better, so it is no distance")
+        raise Skip(f"{format_plugin(plugin)}: {plugin.better} is better, so it is not a distance")
     if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it judges a model, and compares no sets")
+        raise Skip(f"{format_plugin(plugin)}: it evaluates a model and does not compare sets")
     same, far = _results_of(plugin, "reference"), _results_of(plugin, "far")
     for name, (value, stderr) in same.items():
         share = 1e-3 if stderr is None else 0.02
         limit = max(_TINY, share * abs(far[name].value), 3 * (stderr or 0.0))
-        require(
-            abs(value) <= limit, plugin, f"{name} of a set with itself", f"0 within {limit:.3g}", f"{value:.6g}"
-        )
+        require(abs(value) <= limit, plugin, f"{name} of a set and itself", f"0 within {limit:.3g}", f"{value:.6g}")
 
 
 def check_near_beats_far(plugin: Metric) -> None:
-    """A set drawn as the reference scores better than one with other brightness and more grain.
+    """A set from the reference's distribution scores better than one with other brightness and more grain.
 
-    What is lost in one result (recall, which grain raises) must be less than what is gained in others, as shares of
-    the values. Where neither way is better they need only differ.
+    Relative losses in one result, such as recall, must be smaller than the gains in others. If better is "neither",
+    the results need only differ.
     """
     near, far = _results_of(plugin, "near"), _results_of(plugin, "far")
     if plugin.better == "neither":
-        require(near != far, plugin, "results of near and far", "one that differs", "none")
+        require(near != far, plugin, "results of near and far", "a difference", "none")
         return
     sign = 1 if plugin.better == "higher" else -1
     gains = {name: _gain(sign, near[name].value, far[name].value) for name in near}
     shown_gains = ", ".join(f"{name} {near[name].value:.6g} against {far[name].value:.6g}" for name in near)
-    expected = f"in all better, where {plugin.better} is better"
-    require(sum(gains.values()) > 0, plugin, "results of the near set against the far set's", expected, shown_gains)
+    expected = f"better in total, where {plugin.better} is better"
+    require(
+        sum(gains.values()) > 0, plugin, "results of the near set compared with the far set", expected, shown_gains
+    )
 
 
 def _gain(sign: int, near: float, far: float) -> float:
-    """Return by what share of both a value is better than another."""
+    """Return how much better a value is, relative to both."""
     return sign * (near - far) / max(abs(near) + abs(far), _TINY)
 
 
 def check_leaves_its_inputs_alone(plugin: Metric) -> None:
-    """`update`, `merge` and `compute` change nothing that they are given, and leave the global generators alone."""
+    """`update`, `merge` and `compute` do not change their arguments or the global random generators."""
     sets = _sets(plugin)
     a, b, c = (_full_state(plugin, batch) for batch in (sets.near, sets.reference, sets.heldout))
     given = {"a": a, "b": b, "c": c, "batch": _tensors(sets.near)}
@@ -104,11 +104,11 @@ def check_leaves_its_inputs_alone(plugin: Metric) -> None:
             same = state.keys() == before[name].keys() and all(
                 torch.equal(state[k], before[name][k]) for k in state
             )
-            require(same, plugin, f"{name} after {action}", "unchanged", "another")
+            require(same, plugin, f"{name} after {action}", "unchanged", "changed")
 
 
-def check_same_results_every_time(plugin: Metric) -> None:
-    """Two comparisons of the same statistics give the same numbers, whatever was compared or seeded between."""
+def check_results_are_deterministic(plugin: Metric) -> None:
+    """Two comparisons of the same statistics give the same results, independent of other comparisons and seeds."""
     sets = _sets(plugin)
     with seed_globally(1):
         first = _compute_results(plugin, sets, _full_state(plugin, sets.near))
@@ -119,7 +119,7 @@ def check_same_results_every_time(plugin: Metric) -> None:
 
 
 def check_never_nan(plugin: Metric) -> None:
-    """None, one, two or equal images give a `DataError` or finite values, never NaN."""
+    """No, one, two or equal images give a `DataError` or finite values, never NaN."""
     sets = _sets(plugin)
     equal = select_rows(sets.near, torch.zeros(40, dtype=torch.int64))
     cases = {
@@ -155,17 +155,17 @@ def check_reads_what_it_needs(plugin: Metric) -> None:
     except (TypeError, AttributeError, KeyError) as error:
         needs = f"{plugin.needs}, needs_labels={plugin.needs_labels}, needs_logits={plugin.needs_logits}"
         fail(plugin, f"declares needs={needs}", "results", repr(error))
-    require(bool(results), plugin, "results from what it needs", "some", "none")
+    require(bool(results), plugin, "results from what it needs", "at least one", "none")
 
 
-def check_every_option_counts(plugin: Metric) -> None:
-    """Each option changes a result, if only to a refusal, or what is shown: none is read and forgotten."""
+def check_every_option_has_an_effect(plugin: Metric) -> None:
+    """Each option changes a result or the neighbours."""
     beside = ModelMetric.model_fields if isinstance(plugin, ModelMetric) else ()  # `count` is core's
 
     def seen(metric: Metric) -> object:
         return _none_if_refused(_results_of, metric, "near"), _none_if_refused(_neighbours_of, metric)
 
-    for key in find_ineffective_options(plugin, seen, beside=beside):
+    for key in find_ineffective_options(plugin, seen, exclude=beside):
         require(False, plugin, f"option {key!r}", "an effect on the results", "none")
 
 
@@ -178,14 +178,12 @@ def _sets(plugin: Metric) -> MetricSets:
         sets = make_sets(count)
         if _none_if_refused(_compute_results, plugin, sets, _full_state(plugin, sets.near)) is not None:
             return sets
-    raise Skip(
-        f"{format_plugin(plugin)}: wants more than {_COUNTS[-1]} images, which are too many for a quick check"
-    )
+    raise Skip(f"{format_plugin(plugin)}: needs more than {_COUNTS[-1]} images, too many for a quick check")
 
 
 @cache
 def _results_of(plugin: Metric, generated: str) -> Results:
-    """Compare one of the sets with the reference, once for all checks."""
+    """Compare one of the sets with the reference, cached for all checks."""
     sets = _sets(plugin)
     return _compute_results(plugin, sets, _full_state(plugin, getattr(sets, generated)))
 

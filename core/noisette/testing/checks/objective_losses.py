@@ -1,4 +1,4 @@
-"""Whether an objective's losses are weighted, bounded and averaged as its options say, values and gradients."""
+"""Whether an objective's losses are weighted and averaged as its options say, in values and gradients."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Losses = Callable[[Tensor], Tensor]
 
 
 def check_predictions_are_whole(plugin: Objective) -> None:
-    """`predict` gives a `Prediction` of finite tensors, in the output's shape and dtype: float32, float64."""
-    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+    """`predict` returns a `Prediction` of finite tensors with the output's shape and dtype, float32 or float64."""
+    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
         for dtype in (torch.float32, torch.float64):
             x_t, output = (part.to(dtype) for part in _make_inputs(3))
             for alpha, sigma in LEVELS:
@@ -44,14 +44,14 @@ def check_predictions_are_whole(plugin: Objective) -> None:
                     require(finite, objective, name, "finite values", "NaN or infinity", cause="not finite")
 
 
-def check_images_do_not_meet(plugin: Objective) -> None:
-    """Target and prediction of an image are its own: of factors for each image as of one for all, to 1e-12."""
+def check_images_are_independent(plugin: Objective) -> None:
+    """Target and prediction depend on their own image only: factors per image equal scalars, to 1e-12."""
     x0, eps = _make_inputs(3)
     output, x_t = _make_inputs(3, seed=5)
     alpha, sigma = (
         torch.tensor([level[i] for level in LEVELS[1:]], dtype=torch.float64).view(-1, 1, 1, 1) for i in (0, 1)
     )
-    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
         target = objective.target(x0, eps, alpha, sigma)
         both = objective.predict(output, x_t, alpha, sigma)  # type: ignore[arg-type]
         for i, (a, s) in enumerate(LEVELS[1:]):
@@ -63,8 +63,8 @@ def check_images_do_not_meet(plugin: Objective) -> None:
 
 
 @for_method("losses")
-def check_weights_are_those_of_the_paper(plugin: Objective) -> None:
-    """A weighted loss is the paper's weight of the squared error of x0, whatever the network predicts, to 1e-9.
+def check_weights_match_the_paper(plugin: Objective) -> None:
+    """A weighted loss is the paper's weight times the squared error of x0, for any parameterisation, to 1e-9.
 
     min-snr: min(snr, gamma) (Hang et al. 2023); p2: snr / (k + snr)^gamma (Choi et al. 2022). Other distances are
     weighted as much. The weight of another parameterisation differs by a power of the signal-to-noise ratio.
@@ -90,12 +90,12 @@ def check_weights_are_those_of_the_paper(plugin: Objective) -> None:
 
 
 @for_method("losses")
-def check_losses_are_means_over_values(plugin: Objective) -> None:
-    """An image beside a copy of itself has the loss of one, and each value of each channel has a part in it."""
+def check_losses_average_over_values(plugin: Objective) -> None:
+    """Losses are means over values: an image next to its copy has the same loss, and every value contributes."""
     x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
     output = (_target(plugin, x0, eps, alpha, sigma) + _make_inputs(3, seed=6)[0]).requires_grad_()
-    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
         losses = objective.losses(output, x0, eps, alpha, sigma)
         wide = [torch.cat([part, part], dim=3) for part in (output, x0, eps)]
         _equal(
@@ -106,39 +106,43 @@ def check_losses_are_means_over_values(plugin: Objective) -> None:
         )
         (gradient,) = torch.autograd.grad(losses.sum(), output)
         idle = float((gradient == 0).double().mean())
-        require(idle == 0, objective, "share of values without a part in the loss", 0, idle)
+        require(idle == 0, objective, "share of values without a gradient", 0, idle)
 
 
 @for_method("losses")
-def check_losses_have_no_memory(plugin: Objective) -> None:
-    """The same batch has the same losses after other batches; a step apart in training changes nothing."""
+def check_losses_are_stateless(plugin: Objective) -> None:
+    """The same batch has the same losses after other batches."""
     x0, eps = _make_inputs(3)
     output = _make_inputs(3, seed=5)[0]
     alpha, sigma = _factors()
-    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight"), most=8):
+    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight"), most=8):
         first = objective.losses(output, x0, eps, alpha, sigma)
         for scale in (0.1, 10.0):
             objective.losses(scale * output, x0, eps, alpha, sigma)
             objective.predict(scale * output, x0, *LEVELS[2])
         again = objective.losses(output, x0, eps, alpha, sigma)
         require(
-            is_bit_equal(first, again), objective, "losses of a batch seen before", "the same bits", again.tolist()
+            is_bit_equal(first, again),
+            objective,
+            "losses of the same batch after others",
+            "the same bits",
+            again.tolist(),
         )
 
 
 @for_method("losses")
 def check_gradient_at_every_level(plugin: Objective) -> None:
-    """The gradient of each image's loss is that of central differences, to 1e-5, at all levels, in 3 channels."""
+    """The gradient of each image's loss equals central differences, to 1e-5, at all levels, for 3 channels."""
     x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
     output, direction = 2 * _make_inputs(3, seed=5)[0], _make_inputs(3, seed=6)[0]
-    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
         _gradient_agrees(objective, "losses", _losses_of(objective, x0, eps, alpha, sigma), output, direction)
 
 
 @for_method("training_losses")
-def check_bound_is_that_of_core(plugin: Objective) -> None:
-    """`training_losses` is the losses, the variational bound or both, as `bound` says; values and gradients.
+def check_bound_matches_core(plugin: Objective) -> None:
+    """`training_losses` are the losses, the variational bound or both, as `bound` says, in values and gradients.
 
     Against core's own sums of the plugin's `losses` and the bound, to 1e-9: of the wrong sign, the bound would
     drive the variance away; not held still, it would move the mean.
@@ -155,10 +159,10 @@ def check_bound_is_that_of_core(plugin: Objective) -> None:
 
 
 @for_method("parse_output")
-def check_read_takes_the_channels_apart(plugin: Objective) -> None:
-    """`parse_output` gives the prediction of the first channels and the fractions of the others, for any step.
+def check_parse_output_splits_channels(plugin: Objective) -> None:
+    """`parse_output` returns the prediction of the first channels and the variance fractions of the others.
 
-    A step for each image gives what one for all does.
+    A timestep per image gives the same as one for all.
     """
     process, steps = processes.linear(257), (1, 40, 130, 256)
     for objective in _bounds(plugin):
@@ -209,8 +213,8 @@ def _weight(objective: Objective, snr: Tensor) -> Tensor:
 def _x0_error(objective: Objective, output: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
     """Return the mean squared error of x0 of each image, (N,)."""
     alpha, sigma = _factors()
-    seen = objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma)  # type: ignore[arg-type]
-    return (seen.x0 - x0).square().flatten(1).mean(dim=1)
+    prediction = objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma)  # type: ignore[arg-type]
+    return (prediction.x0 - x0).square().flatten(1).mean(dim=1)
 
 
 def _losses_of(objective: Objective, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Losses:
@@ -221,7 +225,7 @@ def _gradient_agrees(objective: Objective, what: str, losses_of: Losses, output:
     output = output.clone().requires_grad_()
     losses = losses_of(output)
     if not losses.requires_grad:
-        fail(objective, f"gradient of the {what}", "one", "none: the output was detached")
+        fail(objective, f"gradient of the {what}", "one", "none: the output is detached")
     with torch.no_grad():
         ends = [losses_of(output + h * direction) for h in (-1e-5, 1e-5)]
     expected = (ends[1] - ends[0]) / 2e-5

@@ -1,4 +1,4 @@
-"""Whether an objective holds for large errors, at both ends of the process, on any device, with its gradients."""
+"""Whether an objective is right for large errors, at both ends of the process, and on any device."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LARGE = 1000.0
 
 
 def check_predictions_are_linear_in_the_output(plugin: Objective) -> None:
-    """`predict` adds what the output adds, a thousand times as much too, and its gradient is that: none is clamped.
+    """`predict` is linear in the output, for large outputs too, and so is its gradient: nothing is clamped.
 
-    x0 and eps read from an output that is moved by 1000 d differ by 1000 times what one moved by d does, to 1e-9.
+    A change of the output by 1000 d changes x0 and eps 1000 times as much as a change by d, to 1e-9.
     """
     x_t, output = _make_inputs(3)
     way = _make_inputs(3, seed=6)[0]
@@ -37,9 +37,9 @@ def check_predictions_are_linear_in_the_output(plugin: Objective) -> None:
 
 @for_method("losses")
 def check_losses_grow_with_the_error(plugin: Objective) -> None:
-    """An error a hundred times as large has 10,000 times the mse and 100 times the l1, whatever the weight.
+    """A hundredfold error has 10,000 times the mse loss and 100 times the l1 loss, for every weight.
 
-    The huber loss is half of the mse of errors of a thousandth, and the l1 of those of a million, to 1e-4.
+    The huber loss is half of mse for errors around 1e-3, and l1 for errors around 1e6, to 1e-4.
     """
     x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
@@ -59,10 +59,10 @@ def check_losses_grow_with_the_error(plugin: Objective) -> None:
 
 @for_method("losses")
 def check_finite_at_both_ends(plugin: Objective) -> None:
-    """Losses, gradients and predictions are finite with hardly any noise, and with no signal if it needs none."""
+    """Losses, gradients and predictions are finite with little noise, and without signal unless `needs_signal`."""
     x0, eps = _make_inputs(3)
     ends = [((1 - 1e-10) ** 0.5, 1e-5), *([] if plugin.needs_signal else [(0.0, 1.0)])]
-    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
         for alpha, sigma in ends:
             output = _make_inputs(3, seed=5)[0].requires_grad_()
             factors = [torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in (alpha, sigma)]
@@ -75,8 +75,8 @@ def check_finite_at_both_ends(plugin: Objective) -> None:
 
 
 def check_keeps_dtype_and_device(plugin: Objective) -> None:
-    """Target, losses and predictions have the dtype and the device of what they are made of; "meta" is one."""
-    for objective in combinations(plugin, beside=("bound", "variance", "bound_weight"), most=8):
+    """Target, losses and predictions have the dtype and device of their inputs, on the "meta" device too."""
+    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight"), most=8):
         for device in (torch.device("cpu"), *devices()):
             x0, eps, output = (
                 part.to(device, torch.float32) for part in (*_make_inputs(3), _make_inputs(3, seed=5)[0])

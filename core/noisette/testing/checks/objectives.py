@@ -38,11 +38,11 @@ def check_leaves_its_inputs_alone(plugin: Objective) -> None:
         seen = plugin.predict(output, x_t, *LEVELS[2])
         _ = seen.x0, seen.eps, seen.v
     for name, tensor in given.items():
-        require(is_bit_equal(tensor, before[name]), plugin, f"{name} afterwards", "unchanged", "another")
+        require(is_bit_equal(tensor, before[name]), plugin, f"{name} afterwards", "unchanged", "changed")
 
 
-def check_target_gives_the_image_back(plugin: Objective) -> None:
-    """Read as a prediction, the target is x0, eps and v again, to 1e-9 (over alpha, which divides), in float64."""
+def check_target_inverts_to_x0(plugin: Objective) -> None:
+    """A prediction from the target gives x0, eps and v, to 1e-9 (divided by alpha), in float64."""
     for objective in _settings(plugin):
         for x0, eps in (_make_inputs(1), _make_inputs(3)):
             for alpha, sigma in LEVELS:
@@ -62,8 +62,8 @@ def check_target_gives_the_image_back(plugin: Objective) -> None:
                     )
 
 
-def check_prediction_agrees_with_itself(plugin: Objective) -> None:
-    """Whatever the network says, the x0 and eps read from it mix to x_t again: alpha x0 + sigma eps = x_t."""
+def check_prediction_is_consistent(plugin: Objective) -> None:
+    """For any output of the network, the predicted x0 and eps satisfy alpha x0 + sigma eps = x_t."""
     for objective in _settings(plugin):
         x_t, output = _make_inputs(3)
         for alpha, sigma in LEVELS:
@@ -74,7 +74,7 @@ def check_prediction_agrees_with_itself(plugin: Objective) -> None:
 
 
 def check_minimiser_is_the_exact_denoiser(plugin: Objective) -> None:
-    """The least-squares fit of the target on x_t, read as a prediction, is E[x0 | x_t] and E[eps | x_t], to 1e-8.
+    """The least-squares fit of the target on x_t predicts E[x0 | x_t] and E[eps | x_t], to 1e-8.
 
     Of a Gaussian both are affine in x_t, so an affine fit finds them.
     """
@@ -90,9 +90,9 @@ def check_minimiser_is_the_exact_denoiser(plugin: Objective) -> None:
 
 
 def check_loss_is_least_at_the_exact_denoiser(plugin: Objective) -> None:
-    """Away from the exact denoiser's output the expected loss rises, in each direction, for every loss.
+    """The expected loss is least at the exact denoiser's output, for every loss.
 
-    The output is moved by 5 % of the target's spread, as a constant and along x_t, up and down.
+    The output is changed by 5 % of the target's standard deviation, by a constant and along x_t, up and down.
     """
     x0, eps, weights = _nodes()
     for objective in variants(plugin):
@@ -109,8 +109,8 @@ def check_loss_is_least_at_the_exact_denoiser(plugin: Objective) -> None:
                     require(loss > least, objective, what, f"above {least:.6g}", f"{loss:.6g}")
 
 
-def check_losses_are_one_a_image(plugin: Objective) -> None:
-    """Losses are (N,), finite and not negative, depend on their own image alone, and vanish at the target."""
+def check_one_loss_per_image(plugin: Objective) -> None:
+    """Losses are (N,), finite and not negative, depend on their own image only, and are 0 at the target."""
     for objective in variants(plugin):
         x0, eps = _make_inputs(3)
         alpha, sigma = (torch.tensor([level[i] for level in LEVELS[:4]]).double().view(-1, 1, 1, 1) for i in (0, 1))
@@ -131,7 +131,7 @@ def check_losses_are_one_a_image(plugin: Objective) -> None:
 
 
 def check_gradient_matches_differences(plugin: Objective) -> None:
-    """The gradient of the losses in the output is that of central differences, to 1e-5 relative, in float64."""
+    """The gradient of the losses equals central differences, to 1e-5 relative, in float64."""
     for objective in variants(plugin):
         x0, eps = _make_inputs(1)
         alpha, sigma = (torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in LEVELS[2])
@@ -149,7 +149,7 @@ def check_gradient_matches_differences(plugin: Objective) -> None:
 
 
 def check_needs_signal_as_declared(plugin: Objective) -> None:
-    """`needs_signal` says whether x0 is lost where alpha is 0: at the last step of a zero-terminal process."""
+    """`needs_signal` declares whether x0 cannot be predicted where alpha is 0."""
     x0, eps = _make_inputs(1)
     try:
         seen = plugin.predict(_target(plugin, x0, eps, 0.0, 1.0), eps, 0.0, 1.0)
@@ -160,15 +160,15 @@ def check_needs_signal_as_declared(plugin: Objective) -> None:
     require(lost == plugin.needs_signal, plugin, "needs_signal", f"{plugin.needs_signal}, as declared", actual)
 
 
-def check_every_option_counts(plugin: Objective) -> None:
-    """Each option changes losses, target or prediction: none is read and forgotten."""
+def check_every_option_has_an_effect(plugin: Objective) -> None:
+    """Each option changes losses, target or prediction."""
     for key in find_ineffective_options(plugin, _fingerprint):
         require(False, plugin, f"option {key!r}", "an effect", "none")
 
 
 def _settings(plugin: Objective) -> list[Objective]:
-    """Return the variants, and other values of the options that are the plugin's own, in open ranges too."""
-    return [*variants(plugin), *combinations(plugin, beside=Objective.model_fields, most=12)]
+    """Return copies with other values of the plugin's own options."""
+    return [*variants(plugin), *combinations(plugin, exclude=Objective.model_fields, most=12)]
 
 
 def _make_inputs(channels: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What a sampler draws: from the given noise alone, the same for a seed, none of it left in the image."""
+"""Whether a sampler's randomness comes from the given noise, is reproducible, and leaves no noise in the image."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from noisette.testing.probes import (
 
 
 def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
-    """Noise comes from the given source: the global generators of torch, NumPy and Python stay untouched."""
-    for sampler in combinations(with_steps(plugin, 4), beside=COMMON):
+    """The global generators of torch, NumPy and Python are not used or seeded."""
+    for sampler in combinations(with_steps(plugin, 4), exclude=COMMON):
         x = initial_noise(2, _SHAPE)
-        with require_same_random_state(sampler, "a walk"):
+        with require_same_random_state(sampler, "a trajectory"):
             run_sampler(sampler, AffineDenoiser(processes.linear()), x, BatchNoise(0, x))
 
 
 def check_same_seed_same_bits(plugin: Sampler) -> None:
-    """The same seed gives the same bits, whatever the state of the global generators; another seed others."""
-    for sampler in combinations(with_steps(plugin, 6), beside=COMMON):
+    """The same seed gives the same bits, for any state of the global generators; another does not."""
+    for sampler in combinations(with_steps(plugin, 6), exclude=COMMON):
         with seed_globally(1):
             first = _sample_images(sampler, 7, range(3))
         with seed_globally(2):
@@ -42,35 +42,41 @@ def check_same_seed_same_bits(plugin: Sampler) -> None:
         require(
             is_bit_equal(first, second),
             sampler,
-            "two walks of one seed",
+            "two results with the same seed",
             "the same bits",
             _describe_error(first, second),
         )
         other = _sample_images(sampler, 8, range(3))
-        require(not is_bit_equal(first, other), sampler, "walks of two seeds", "two images", "the same bits")
+        require(
+            not is_bit_equal(first, other),
+            sampler,
+            "results with different seeds",
+            "different images",
+            "the same bits",
+        )
 
 
 def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
-    """Image i has the same bits in any batch: whole, halves, alone, or in another order.
+    """Image i has the same bits in any batch: all images, a half, alone, or in another order.
 
     The denoiser is made of sums and products alone, so that nothing but the sampler can mix images. The levels of
     a sampler that is declared `adaptive` may depend on the batch: its images agree to 0.05.
     """
-    for sampler in combinations(with_steps(plugin, 6), beside=COMMON):
+    for sampler in combinations(with_steps(plugin, 6), exclude=COMMON):
         whole = _sample_images(sampler, 7, range(5))
         for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
             actual = torch.cat([_sample_images(sampler, 7, part) for part in split])
             expected = whole[[index for part in split for index in part]]
-            what = f"images drawn as {split}"
+            what = f"images sampled in batches {split}"
             if sampler.adaptive:
                 near = bool(((actual - expected).abs() < 0.05).all())
-                require(near, sampler, what, "those of one batch within 0.05", _describe_error(actual, expected))
+                require(near, sampler, what, "those of one batch, within 0.05", _describe_error(actual, expected))
                 continue
             require(
                 is_bit_equal(actual, expected),
                 sampler,
                 what,
-                "the bits of one batch",
+                "the same bits as in one batch",
                 _describe_error(actual, expected),
             )
 
@@ -81,32 +87,32 @@ def check_last_step_adds_no_noise(plugin: Sampler) -> None:
     Where a sampler `renoises`, that noise may change what the denoiser sees, but not be left in the image: with
     a denoiser that sees 0 in everything, all images are 0 within 1e-9.
     """
-    for sampler in combinations(plugin, beside=COMMON):
+    for sampler in combinations(plugin, exclude=COMMON):
         for steps in (1, 2, 8):
-            walker = with_steps(sampler, steps)
+            candidate = with_steps(sampler, steps)
             if plugin.renoises:
                 x = initial_noise(2, (1, 1, 2))
                 end = run_sampler(
-                    walker,
+                    candidate,
                     ExactDenoiser(Gaussian([0.0, 0.0], torch.zeros(2, 2)), processes.linear()),
                     x,
                     BatchNoise(0, x),
                 )
                 left = float(end[-1].abs().max())
-                require(left < 1e-9, walker, "noise that is left in the image", "none", left)
+                require(left < 1e-9, candidate, "noise left in the image", "none", left)
                 continue
-            ends = [_with_last_noise(walker, seed) for seed in (1, 2)]
+            ends = [_with_last_noise(candidate, seed) for seed in (1, 2)]
             require(
                 is_bit_equal(*ends),
-                walker,
-                "two noises in the last step",
+                candidate,
+                "result with other noise in the last step",
                 "the same image",
                 _describe_error(*ends),
             )
 
 
 def check_stochastic_as_declared(plugin: Sampler) -> None:
-    """`stochastic` says whether noise has a part in the image at default options."""
+    """`stochastic` declares whether the image depends on noise with default options."""
     try:
         sampler = with_steps(type(plugin)(), 8)
     except ValidationError as error:
@@ -125,7 +131,7 @@ def _sample_images(sampler: Sampler, seed: int, indices: range | list[int]) -> T
 
 
 def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
-    """Walk under one noise, then take the last step under that of `seed`."""
+    """Sample with one noise source, and take the last step with that of `seed`."""
     process, x = processes.linear(), initial_noise(2, _SHAPE)
     count = len(run_sampler(sampler, AffineDenoiser(process), x, BatchNoise(0, x)))
     noise = SwitchableNoise(BatchNoise(0, x) if count > 1 else BatchNoise(seed, x))

@@ -1,4 +1,4 @@
-"""What a sampler takes its numbers from: `noise()`, the denoiser, its own options, and nothing else."""
+"""Whether a sampler depends on `noise()`, the denoiser and its options only."""
 
 from __future__ import annotations
 
@@ -20,45 +20,54 @@ _SHAPE = (3, 4, 5)
 
 
 def check_noise_comes_from_the_source(plugin: Sampler) -> None:
-    """All random numbers are those of `noise()`: where it gives zeros, equal images stay equal in every bit."""
-    for sampler in combinations(with_steps(plugin, 5), beside=COMMON):
+    """All random numbers come from `noise()`: if it returns zeros, equal images stay equal in every bit."""
+    for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         x = initial_noise(1, _SHAPE).expand(3, *_SHAPE).clone()
         with seed_globally(1):
             first = run_sampler(sampler, AffineDenoiser(processes.linear()), x, CountedNoise(x))[-1]
         with seed_globally(2):
             second = run_sampler(sampler, AffineDenoiser(processes.linear()), x, CountedNoise(x))[-1]
-        actual = "others beside them: x and noise() were the same for three images, which differ"
-        what, own = "random numbers of a walk", "noise of its own"
+        actual = "others too: x and noise() are equal for three images, but the results differ"
+        what, own = "random numbers", "own noise"
         require(
-            is_bit_equal(first, first[:1].expand_as(first)), sampler, what, "those of noise()", actual, cause=own
+            is_bit_equal(first, first[:1].expand_as(first)),
+            sampler,
+            what,
+            "only those of noise()",
+            actual,
+            cause=own,
         )
-        actual = "another: it keeps something of the walk before, or draws random numbers that are not noise()"
+        actual = "different: state is kept between trajectories, or random numbers do not come from noise()"
         require(
-            is_bit_equal(first, second), sampler, "a second walk from the same x and noise()", "the same", actual
+            is_bit_equal(first, second),
+            sampler,
+            "second result from the same x and noise()",
+            "the same",
+            actual,
         )
 
 
-def check_no_digits_are_lost(plugin: Sampler) -> None:
-    """In float32 each state before the clean one has six right digits, also where little noise is left.
+def check_keeps_float32_precision(plugin: Sampler) -> None:
+    """In float32 every state before the clean one has a relative error below 1e-4, also with little noise left.
 
-    Under a denoiser that sees 0 in everything, states are noise that shrinks, whose digits no image hides: 1 -
-    alpha² in float32 has three right ones at the last steps.
+    Under a denoiser that predicts x0 = 0 the states are shrinking noise, which no image hides. For example, 1 -
+    alpha² in float32 has three correct digits at the last timesteps.
     """
     levels = (999, 600, 300, 150, 80, 40, 20, 10, 6, 4, 3, 2, 1, 0)
     uneven = with_options(plugin, steps=len(levels), spacing=levels)
-    for sampler in combinations(with_steps(plugin, 20) if plugin.needs_even_steps else uneven, beside=COMMON):
+    for sampler in combinations(with_steps(plugin, 20) if plugin.needs_even_steps else uneven, exclude=COMMON):
         x = initial_noise(4, _SHAPE, torch.float32)
-        walks = [
+        trajectories = [
             run_sampler(sampler, _ZeroDenoiser(processes.linear()), y, BatchNoise(0, x if y is x else y))
             for y in (x, x.double())
         ]
-        for number, (single, double) in enumerate(list(zip(*walks, strict=False))[:-1]):
+        for number, (single, double) in enumerate(list(zip(*trajectories, strict=False))[:-1]):
             error = float((single.double() - double).abs().max() / double.abs().max().clamp(min=1e-30))
             require(error < 1e-4, sampler, f"relative error of state {number} in float32", "at most 1e-4", error)
 
 
-def check_trajectories_do_not_meet(plugin: Sampler) -> None:
-    """A walk has the same bits after other walks, beside another one, and after one that was given up."""
+def check_trajectories_are_independent(plugin: Sampler) -> None:
+    """A trajectory is not changed by others: earlier, abandoned or interleaved ones."""
     process = processes.linear()
     long, short = with_steps(plugin, 6), with_steps(plugin, 3)
     x, other = initial_noise(2, _SHAPE), -initial_noise(2, _SHAPE)
@@ -71,49 +80,56 @@ def check_trajectories_do_not_meet(plugin: Sampler) -> None:
     require(
         is_bit_equal(after, alone),
         plugin,
-        "a walk after another, given up one",
+        "result after an abandoned trajectory",
         "the same bits",
         _apart(after, alone),
     )
-    beside = _run_interleaved(long, x, other)
+    interleaved = _run_interleaved(long, x, other)
     require(
-        is_bit_equal(beside, alone), plugin, "a walk beside another one", "the same bits", _apart(beside, alone)
+        is_bit_equal(interleaved, alone),
+        plugin,
+        "result of interleaved trajectories",
+        "the same bits",
+        _apart(interleaved, alone),
     )
 
 
-def check_hard_images_beside_easy_ones(plugin: Sampler) -> None:
-    """An image has the same bits alone as beside others that are thousands of times farther from the mean.
+def check_easy_and_hard_images_in_one_batch(plugin: Sampler) -> None:
+    """An image has the same bits alone and in a batch with others thousands of times farther from the mean.
 
-    The levels of a sampler that is declared `adaptive` may depend on the batch: each of its images agrees to a
-    tenth of its own distance from the mean. A largest error of the batch leaves easy images half as far again.
+    The timesteps of an `adaptive` sampler may depend on the batch: its images agree to a tenth of their distance
+    from the mean. Step sizes from the largest error of the batch are too large for easy images.
     """
     far = torch.tensor([1e-3, 0.03, 0.3, 1.0, 30.0], dtype=torch.float64).view(-1, 1, 1, 1)
     x = far * initial_noise(len(far), _SHAPE)
-    for sampler in combinations(with_steps(plugin, 6), beside=COMMON, most=8):
+    for sampler in combinations(with_steps(plugin, 6), exclude=COMMON, most=8):
         whole = _sample_with_own_noise(sampler, x, range(len(x)))
         for i in range(len(x)):
             actual, expected = whole[i : i + 1], _sample_with_own_noise(sampler, x[i : i + 1], range(i, i + 1))
             limit = 0.1 * float((expected - AffineDenoiser.MEAN).abs().max()) if sampler.adaptive else 0.0
             near = float((actual - expected).abs().max()) <= limit
-            what = f"image {i} of {len(x)}, which are 0.001 to 30 times as far from the mean as usual"
-            require(near, sampler, what, f"that drawn alone, within {limit:.2g}", _apart(actual, expected))
+            what = f"image {i} of {len(x)}, at 0.001 to 30 times the usual distance from the mean"
+            require(near, sampler, what, f"that sampled alone, within {limit:.2g}", _apart(actual, expected))
 
 
-def check_however_x_lies_in_memory(plugin: Sampler) -> None:
-    """An x whose channels lie last, or with gaps between its values, is drawn to the same image, to 1e-9."""
+def check_any_memory_layout(plugin: Sampler) -> None:
+    """x in channels-last format, or not contiguous, gives the same image, to 1e-9."""
     sampler, x = with_steps(plugin, 5), initial_noise(2, _SHAPE)
     expected = run_sampler(sampler, AffineDenoiser(processes.linear()), x, BatchNoise(3, x))[-1]
     apart = torch.stack([x, x], dim=-1)[..., 0]
-    for what, other in (("channels last", x.contiguous(memory_format=torch.channels_last)), ("with gaps", apart)):
+    for what, other in (
+        ("in channels-last format", x.contiguous(memory_format=torch.channels_last)),
+        ("that is not contiguous", apart),
+    ):
         with torch.no_grad():
             *_, actual = sampler.trajectory(AffineDenoiser(processes.linear()), other, BatchNoise(3, x))
         near = actual.shape == x.shape and bool(((actual - expected).abs() < 1e-9).all())
-        require(near, plugin, f"image of an x that lies {what} in memory", "the same", "another")
+        require(near, plugin, f"image from x {what}", "the same", "different")
 
 
-def check_denoiser_is_given_the_batch(plugin: Sampler) -> None:
-    """The denoiser is called with all images of the batch in their order: labels and hints are theirs."""
-    for sampler in combinations(with_steps(plugin, 5), beside=COMMON):
+def check_denoiser_gets_the_whole_batch(plugin: Sampler) -> None:
+    """The denoiser is called with the whole batch in order, as labels and conditioning belong to its images."""
+    for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         x = initial_noise(3, _SHAPE, torch.float32)
         given = _InputRecorder(AffineDenoiser(processes.linear()))
         run_sampler(sampler, given, x, BatchNoise(0, x))
@@ -124,16 +140,18 @@ def check_denoiser_is_given_the_batch(plugin: Sampler) -> None:
 
 
 def check_learned_variance_as_declared(plugin: Sampler) -> None:
-    """`needs_learned_variance` says whether the walk reads `Prediction.variance_fraction`, for every option."""
+    """`needs_learned_variance` declares whether `Prediction.variance_fraction` is read, for every option."""
     x = initial_noise(2, _SHAPE)
-    for sampler in combinations(with_steps(plugin, 5), beside=COMMON):
+    for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         what = "needs_learned_variance"
         if sampler.needs_learned_variance:
             ends = [
-                run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), told), x, BatchNoise(0, x))[-1]
-                for told in (0.2, 0.8)
+                run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), fraction), x, BatchNoise(0, x))[
+                    -1
+                ]
+                for fraction in (0.2, 0.8)
             ]
-            require(not is_bit_equal(*ends), sampler, what, "False, as no variance is read", True)
+            require(not is_bit_equal(*ends), sampler, what, "False, as the learned variance has no effect", True)
             continue
         try:
             end = run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), None), x, BatchNoise(0, x))[-1]
@@ -147,25 +165,29 @@ def check_learned_variance_as_declared(plugin: Sampler) -> None:
 
 
 @for_method("label")
-def check_label_tells_options_apart(plugin: Sampler) -> None:
-    """Each option that is not the default is in the `label`: results of two samplers never share a row."""
+def check_label_distinguishes_options(plugin: Sampler) -> None:
+    """Every option that is not the default changes the `label`, which identifies a row of results."""
     others = [other for tried in alternatives(plugin).values() for other in tried]
     for other in [*others, with_options(plugin, steps=plugin.steps + 1)]:
         require(bool(other.label), other, "label", "a name", repr(other.label))
         require(
-            other.label != plugin.label, other, "label", f"another than {plugin.label!r}, of {plugin!r}", "the same"
+            other.label != plugin.label,
+            other,
+            "label",
+            f"different from {plugin.label!r}, the label of {plugin!r}",
+            "the same",
         )
 
 
 def check_same_in_another_process(plugin: Sampler) -> None:
-    """Another process, in which strings have other hashes, draws the same image from one seed, to 1e-9."""
+    """Another process, with other hashes of strings, gives the same image from the same seed, to 1e-9."""
     here, there = process_fingerprint(plugin), run_in_other_process(plugin, __name__, "process_fingerprint")
     near = len(here) == len(there) and all(abs(a - b) <= 1e-9 for a, b in zip(here, there, strict=True))
-    require(near, plugin, "image drawn in two processes", here[:3], there[:3])
+    require(near, plugin, "image in another process", here[:3], there[:3])
 
 
 def process_fingerprint(plugin: Sampler) -> list[float]:
-    """Return the values of an image that is drawn from a seed."""
+    """Return the values of an image that is sampled from a fixed seed."""
     x = initial_noise(1, _SHAPE)
     end: list[float] = (
         run_sampler(with_steps(plugin, 5), AffineDenoiser(processes.linear()), x, BatchNoise(3, x))[-1]
@@ -176,14 +198,14 @@ def process_fingerprint(plugin: Sampler) -> list[float]:
 
 
 class _InputRecorder(Denoiser):
-    """A denoiser that notes the shape and dtype of x and the type of t of each call."""
+    """A denoiser that records shape and dtype of x and the type of t in each call."""
 
     def __init__(self, denoise: Denoiser) -> None:
         self.denoise, self.process = denoise, denoise.process
         self.calls: list[tuple[tuple[int, ...], torch.dtype, str]] = []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Note the call and ask the denoiser within."""
+        """Record the call and call the wrapped denoiser."""
         self.calls.append((tuple(x_t.shape), x_t.dtype, "int" if isinstance(t, int) else type(t).__name__))
         return self.denoise(x_t, t)
 
@@ -203,7 +225,7 @@ class _ZeroDenoiser(Denoiser):
 
 
 class _LearnedVarianceDenoiser(AffineDenoiser):
-    """A denoiser that tells one fraction everywhere, or none."""
+    """A denoiser with one variance fraction everywhere, or none."""
 
     def __init__(self, process: Process, fraction: float | None) -> None:
         super().__init__(process)
@@ -221,18 +243,18 @@ def _sample_with_own_noise(sampler: Sampler, x: Tensor, indices: range) -> Tenso
 
 
 def _run_again(sampler: Sampler, x: Tensor) -> None:
-    """Walk with fractions: an error that comes then too is none of theirs."""
+    """Sample with fractions: an error that is raised then too has another cause."""
     run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), 0.5), x, BatchNoise(0, x))
 
 
 def _run_interleaved(sampler: Sampler, x: Tensor, other: Tensor) -> Tensor:
-    """Return the end of a walk from x whose steps are taken in turn with those of a walk from `other`."""
+    """Return the result from x, whose steps alternate with those of a trajectory from `other`."""
     process, end = processes.linear(), x
-    beside = iter(sampler.trajectory(AffineDenoiser(process), other, BatchNoise(2, other)))
+    interleaved = iter(sampler.trajectory(AffineDenoiser(process), other, BatchNoise(2, other)))
     with torch.no_grad():
         for end in sampler.trajectory(AffineDenoiser(process), x, BatchNoise(1, x)):
-            next(beside, None)
-            require_state(sampler, end, x, "state of a walk beside another one")
+            next(interleaved, None)
+            require_state(sampler, end, x, "state of an interleaved trajectory")
     return end
 
 

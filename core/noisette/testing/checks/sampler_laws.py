@@ -1,8 +1,8 @@
-"""Whether a sampler draws from the right law, and how fast it gets there.
+"""Whether a sampler's images have the right distribution.
 
-Two kinds of proof. Exact ones: under a Gaussian's denoiser a walk is affine in its noise, so mean and covariance
-of what it draws follow without chance (`noisette.testing.affine`). Statistical ones: a mixture of Gaussians
-bends the walk, and 4096 samples must be within their standard error of it.
+Exact checks: under a Gaussian's denoiser a trajectory is affine in its noise, so that mean and covariance of the
+result follow without chance (`noisette.testing.affine`). Statistical checks: 4096 samples of a mixture
+of Gaussians, where trajectories are not affine, must agree with it within their standard error.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COUNT = 4096
 _STEPS = 250
 
 LIMIT = 4.5
-"""Standard errors that are still chance: once in 150,000 for one figure, and every seed is fixed."""
+"""Standard errors that are accepted as chance: exceeded once in 150,000 values; all seeds are fixed."""
 
 _MEAN = [0.7, -1.5]
 _OVAL = Gaussian(_MEAN, [[0.5, 0.3], [0.3, 1.5]])
@@ -46,7 +46,7 @@ _COLOUR = (3, 1, 2)
 _POINT = Gaussian(_MEANS, torch.zeros(6, 6), _COLOUR)
 _UNIT = Gaussian(_MEANS, torch.eye(6), _COLOUR)
 
-_WALKS: tuple[tuple[Callable[[int], Process], int, int, Spacing], ...] = (
+_TRAJECTORIES: tuple[tuple[Callable[[int], Process], int, int, Spacing], ...] = (
     (processes.linear, 100, 1, "linspace"),
     (processes.linear, 100, 7, "linspace"),
     (processes.linear, 100, 100, "linspace"),
@@ -55,14 +55,14 @@ _WALKS: tuple[tuple[Callable[[int], Process], int, int, Spacing], ...] = (
     (processes.zero_terminal, 64, 5, "trailing"),
     (processes.linear, 1000, 7, (999, 990, 600, 250, 249, 30, 2)),
 )
-"""Process, T, steps and spacing of the walks that are exact on a point."""
+"""Process, T, steps and spacing of the trajectories that are exact on a point."""
 
 
 def check_exact_on_a_point(plugin: Sampler) -> None:
-    """If all images are one, every state has exactly the marginal law N(alpha_s m, sigma_s² I), in few steps too.
+    """If all images are equal, every state has exactly the marginal law N(alpha_s m, sigma_s² I), in few steps too.
 
-    The denoiser then says the same everywhere, so nothing is approximated and 1e-9 is rounding: a scale, an index
-    or a variance that is slightly off shows at once, in float64, in images of three channels, for values inside
+    The prediction is then constant, nothing is approximated and 1e-9 is rounding: a scale, an index or a variance
+    that is slightly off shows at once, in float64, in images of three channels, for values inside
     the ranges of the options and pairs of them, several T, and uneven steps. An ancestral sampler with the upper
     variance, beta, is exact on N(m, I) instead (Ho et al. 2020, section 3.2): accepted for options other than the
     defaults. A declared `bias` is allowed to the variance. A method that is not `linear_exact` must
@@ -72,17 +72,17 @@ def check_exact_on_a_point(plugin: Sampler) -> None:
         if not plugin.linear_exact:
             _tends_to_a_point(sampler)
             continue
-        for make_process, timesteps, steps, spacing in _WALKS:
-            walker, process = with_options(sampler, steps=steps, spacing=spacing), make_process(timesteps)
-            what, error = _error_on_all_states(walker, process, _POINT)
-            if error > 1e-9 and not has_default_options(sampler, beside=COMMON):
+        for make_process, timesteps, steps, spacing in _TRAJECTORIES:
+            candidate, process = with_options(sampler, steps=steps, spacing=spacing), make_process(timesteps)
+            what, error = _error_on_all_states(candidate, process, _POINT)
+            if error > 1e-9 and not has_default_options(sampler, exclude=COMMON):
                 what, error = min(
-                    (what, error), _error_on_all_states(walker, process, _UNIT), key=lambda pair: pair[1]
+                    (what, error), _error_on_all_states(candidate, process, _UNIT), key=lambda pair: pair[1]
                 )
             limit = 1e-9 + plugin.bias
             require(
                 error <= limit,
-                walker,
+                candidate,
                 f"{what}, all images at one point",
                 f"exact within {limit:.3g}",
                 f"{error:.3g} off",
@@ -98,7 +98,7 @@ def check_gaussian_law(plugin: Sampler) -> None:
     nearest trained level, which is not smooth in the number of steps.
     """
     if plugin.adaptive:
-        raise Skip(f"{format_plugin(plugin)}: it is declared adaptive; the mixture judges it")
+        raise Skip(f"{format_plugin(plugin)}: it declares adaptive; see mixture-law")
     for sampler in _affine_settings(plugin):
         fine, coarse = (_before_last(sampler, intervals) for intervals in (480, 240))
         truth = _true_moments(processes.even())
@@ -115,12 +115,12 @@ def check_gaussian_law(plugin: Sampler) -> None:
 def check_mixture_law(plugin: Sampler) -> None:
     """Samples of a mixture of Gaussians have its mean, covariance and shape, within 4.5 standard errors.
 
-    Nine of ten of its images leave [-1, 1], so that a sampler which clips is seen. The shape: sliced Wasserstein
+    Nine of ten of its images exceed [-1, 1], so that a sampler that clips is noticed. The shape: sliced Wasserstein
     distance to true samples, against that of other true samples. A declared `bias` is allowed to each. Where
-    a walk is not affine in its noise, so that nothing else judges its law, options inside ranges are tried as well.
+    a trajectory is not affine in its noise, options inside ranges are tried as well.
     """
     affine = _is_affine(plugin)
-    for sampler in variants(plugin, beside=COMMON) if affine else combinations(plugin, beside=COMMON, most=6):
+    for sampler in variants(plugin, exclude=COMMON) if affine else combinations(plugin, exclude=COMMON, most=6):
         samples = _samples(sampler, None, lambda process: ExactDenoiser(_labelled_law().marginal, process))
         _require_law(sampler, samples, _labelled_law().classes, "")
 
@@ -181,9 +181,9 @@ def _tends_to_a_point(sampler: Sampler) -> None:
 
 
 def _affine_settings(plugin: Sampler) -> list[Sampler]:
-    affine = [sampler for sampler in combinations(plugin, beside=COMMON, most=8) if _is_affine(sampler)]
+    affine = [sampler for sampler in combinations(plugin, exclude=COMMON, most=8) if _is_affine(sampler)]
     if not affine:
-        raise Skip(f"{format_plugin(plugin)}: its walk is not affine in its noise; the mixture judges it")
+        raise Skip(f"{format_plugin(plugin)}: its trajectory is not affine in the noise; see mixture-law")
     return affine
 
 
@@ -203,15 +203,15 @@ def _even(intervals: int) -> tuple[int, ...]:
 
 
 def _before_last(sampler: Sampler, intervals: int) -> Moments:
-    """Return the moments at the last trained step of an even walk."""
+    """Return the moments at the last trained step of an even trajectory."""
     return _at_zero(sampler, _even(intervals))
 
 
 def _at_zero(sampler: Sampler, steps: tuple[int, ...]) -> Moments:
     denoise = _oval_denoiser()
-    walker = with_options(sampler, steps=len(steps), spacing=steps)
-    states = propagate(walker, denoise, _OVAL.at(*denoise.process(len(denoise.process) - 1)))
-    return states[_place_before_last(walker, len(states))]
+    candidate = with_options(sampler, steps=len(steps), spacing=steps)
+    states = propagate(candidate, denoise, _OVAL.at(*denoise.process(len(denoise.process) - 1)))
+    return states[_place_before_last(candidate, len(states))]
 
 
 @cache
@@ -220,7 +220,9 @@ def _oval_denoiser() -> ExactDenoiser:
 
 
 def _place_before_last(sampler: Sampler, count: int) -> int:
-    require(count >= 2, sampler, "states of a long walk", "one after each step", count, cause="too few states")
+    require(
+        count >= 2, sampler, "states of a long trajectory", "one after each step", count, cause="too few states"
+    )
     return count - 2
 
 
@@ -230,10 +232,10 @@ def _true_moments(process: Process) -> Moments:
 
 
 def _require_law(sampler: Sampler, samples: Tensor, label: int, whose: str) -> None:
-    """Require that samples (N, C, H, W) follow the law of a label, up to the declared bias."""
-    judge = _law_test(label)
-    allowed = sampler.bias * float(judge.law.covariance.max())
-    for verdict in judge.verdicts(samples):
+    """Require that samples (N, C, H, W) follow the distribution of a label, up to the declared bias."""
+    law_test = _law_test(label)
+    allowed = sampler.bias * float(law_test.law.covariance.max())
+    for verdict in law_test.verdicts(samples):
         expected = f"{verdict.expected:.4g} within {LIMIT} standard errors"
         actual = f"{verdict.actual:.4g}, {verdict.errors:.1f} of them off"
         right = verdict.errors <= LIMIT or abs(verdict.actual - verdict.expected) <= allowed
@@ -241,12 +243,12 @@ def _require_law(sampler: Sampler, samples: Tensor, label: int, whose: str) -> N
 
 
 def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Process], Denoiser]) -> Tensor:
-    """Draw samples in so many steps that what is left of the discretisation is below the standard error."""
+    """Sample in so many steps that the discretisation error is below the standard error."""
     process = processes.linear()
-    walker = with_steps(sampler, 200)
+    candidate = with_steps(sampler, 200)
     if sampler.order == 1 and not sampler.needs_even_steps:
         steps = 2 * _STEPS if sampler.renoises else _STEPS
-        walker = with_options(sampler, steps=steps, spacing="karras")  # near to even in log(alpha / sigma)
+        candidate = with_options(sampler, steps=steps, spacing="karras")  # near to even in log(alpha / sigma)
     generator = seeded_generator(0, "walks")
     marginal = _labelled_law().marginal
     x0 = marginal.draw(COUNT, generator)
@@ -255,4 +257,4 @@ def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Proces
     eps = torch.randn(x0.shape, dtype=torch.float64, generator=generator)
     alpha, sigma = process(len(process) - 1)
     x = alpha * x0 + sigma * eps
-    return run_sampler(walker, denoiser(process), x, BatchNoise(1, x))[-1]
+    return run_sampler(candidate, denoiser(process), x, BatchNoise(1, x))[-1]

@@ -37,7 +37,7 @@ def check_order(plugin: Sampler) -> None:
 
 
 def check_order_on_uneven_steps(plugin: Sampler) -> None:
-    """The error falls as declared, too, where long steps and short ones take turns, 2 to 1.
+    """The error also falls as declared where long and short steps alternate, 2 to 1.
 
     A rule that remembers earlier steps must know how long they were. One that is declared `needs_even_steps` falls
     back to order 1, no further.
@@ -53,16 +53,16 @@ def _uneven(width: int) -> tuple[int, ...]:
     return tuple(sorted({*long, *(t - 2 * width for t in long if t > 0)}, reverse=True))
 
 
-def _falls_with_steps(plugin: Sampler, order: int, walks: list[tuple[int, ...]], *, at_least: bool = False) -> None:
+def _falls_with_steps(
+    plugin: Sampler, order: int, trajectories: list[tuple[int, ...]], *, at_least: bool = False
+) -> None:
     if plugin.adaptive:
-        raise Skip(f"{format_plugin(plugin)}: is declared adaptive: the number of steps does not decide the error")
+        raise Skip(f"{format_plugin(plugin)}: declares adaptive: its error does not depend on the number of steps")
     if not _deterministic(plugin) and not _is_affine(plugin):
-        raise Skip(
-            f"{format_plugin(plugin)}: it draws noise and its walk is not affine in it; the mixture judges it"
-        )
+        raise Skip(f"{format_plugin(plugin)}: its trajectory is not affine in the noise; see mixture-law")
     error_of = _flow_error if _deterministic(plugin) else _weak_error
-    errors = [error_of(plugin, steps) for steps in walks]
-    counts = [len(steps) - 1 for steps in walks]
+    errors = [error_of(plugin, steps) for steps in trajectories]
+    counts = [len(steps) - 1 for steps in trajectories]
     shown_errors = ", ".join(f"{error:.2e}" for error in errors)
     if plugin.bias:
         right, limit = errors[-1] <= plugin.bias * float(_OVAL.covariance.max()), "the declared bias"
@@ -85,9 +85,9 @@ def _weak_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
 def _flow_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
     process = processes.even()
     x = _OVAL.at(*process(len(process) - 1)).draw(64, seeded_generator(0, "flow"))
-    walker = with_options(sampler, steps=len(steps), spacing=steps)
-    states = run_sampler(walker, ExactDenoiser(_OVAL, process), x, BatchNoise(0, x))
-    actual = states[_place_before_last(walker, len(states))]
+    candidate = with_options(sampler, steps=len(steps), spacing=steps)
+    states = run_sampler(candidate, ExactDenoiser(_OVAL, process), x, BatchNoise(0, x))
+    actual = states[_place_before_last(candidate, len(states))]
     return float((actual - _OVAL.flow(x, process(len(process) - 1), process(0))).abs().max())
 
 

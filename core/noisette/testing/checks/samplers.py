@@ -1,4 +1,4 @@
-"""How a sampler behaves: what it calls, draws, returns and leaves alone. Its numbers: `sampler_laws`."""
+"""Whether a sampler calls the denoiser, yields states and treats its inputs as it should."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from noisette.testing.probes import (
 )
 
 COMMON = tuple(Sampler.model_fields)
-"""Options that every sampler has: the walk, which the checks set as they need, and those that core reads."""
+"""Options of all samplers: steps and spacing, which the checks set themselves, and those that core reads."""
 
-Walker = TypeVar("Walker", bound=Sampler)
+SamplerType = TypeVar("SamplerType", bound=Sampler)
 
 _NAMES: tuple[Spacing, ...] = ("linspace", "leading", "trailing", "quadratic", "karras")
 _LISTS: tuple[tuple[int, ...], ...] = ((999, 500, 499, 130, 3, 0), (700, 20), (999,))
@@ -39,25 +39,24 @@ _SHAPE = (3, 4, 5)
 
 
 def check_visits_the_listed_steps(plugin: Sampler) -> None:
-    """The denoiser is called at every step of the list, in its order, and nowhere else.
+    """The denoiser is called at every listed timestep, in order, and at no other.
 
-    Named spacings, given lists (also ones that do not end at 0), walks that begin below T-1, and several T. A
-    sampler that calls more often than once a step may do so within the step, from t down to s, but not at the clean
-    image; one that declares fewer calls than steps may leave some out. One that is declared `adaptive` or
-    `renoises` chooses its levels itself, among the trained ones.
+    Tried with named spacings, lists that may not end at 0, trajectories that begin below T-1, and several T.
+    A sampler with several calls per step may call within the step, from t down to s, but not at the clean image.
+    One that declares fewer calls than steps may leave some out. One that declares `adaptive` or `renoises` chooses
+    its timesteps itself, among the trained ones.
     """
-    for sampler in combinations(plugin, beside=COMMON):
-        for walker, process in _iter_settings(sampler):
-            _require_listed_steps(walker, process)
+    for sampler in combinations(plugin, exclude=COMMON):
+        for candidate, process in _iter_settings(sampler):
+            _require_listed_steps(candidate, process)
 
 
 def check_network_calls_as_declared(plugin: Sampler) -> None:
-    """`network_calls(n)` is the number of calls of a walk of n steps, for every spacing and option.
+    """`network_calls(n)` is the number of network calls in n steps, for every spacing and option.
 
-    Of a sampler that is declared `adaptive` it is an estimate, within a factor of 10 for walks of 5 steps or more:
-    in shorter ones it may take steps of its own.
+    For an `adaptive` sampler it is an estimate, right within a factor of 10 from 5 steps on.
     """
-    for option in combinations(plugin, beside=COMMON, most=8):
+    for option in combinations(plugin, exclude=COMMON, most=8):
         for sampler, process in (*_iter_settings(option), *_iter_noise_settings(option)):
             calls = CallRecorder(AffineDenoiser(process))
             x = initial_noise(1, _SHAPE)
@@ -73,10 +72,10 @@ def check_network_calls_as_declared(plugin: Sampler) -> None:
                 require(actual == declared, sampler, what, f"{declared}, as network_calls declares", actual)
 
 
-def check_yields_one_state_a_step(plugin: Sampler) -> None:
-    """A walk of n steps yields n states: previews, strips and progress count on it. An adaptive one has its own."""
+def check_yields_one_state_per_step(plugin: Sampler) -> None:
+    """A sampler yields one state per step, as previews and figures expect; an adaptive one may differ."""
     if plugin.adaptive:
-        raise Skip(f"{format_plugin(plugin)}: it is declared adaptive")
+        raise Skip(f"{format_plugin(plugin)}: it declares adaptive")
     for sampler, process in _iter_settings(plugin):
         x = initial_noise(1, _SHAPE)
         actual = len(run_sampler(sampler, AffineDenoiser(process), x, BatchNoise(0, x)))
@@ -85,8 +84,8 @@ def check_yields_one_state_a_step(plugin: Sampler) -> None:
 
 
 def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
-    """Every state has the shape, dtype and device of x: float32 and float64; "meta" stands for another device."""
-    for sampler in combinations(with_steps(plugin, 5), beside=COMMON):
+    """Every state has the shape, dtype and device of x, for float32, float64 and the "meta" device."""
+    for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         for dtype in (torch.float32, torch.float64):
             _require_same_form(sampler, initial_noise(2, _SHAPE, dtype))
         for device in devices():
@@ -94,91 +93,95 @@ def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
                 _require_same_form(sampler, torch.empty(2, *_SHAPE, device=device))
             except (RuntimeError, NotImplementedError) as error:
                 if "item()" not in str(error):  # a step chosen by a tensor's value cannot be tried on "meta"
-                    require(False, sampler, "tensors of a walk", f"all on x's device, {device}", error)
+                    require(False, sampler, "tensors of a trajectory", f"on the device of x, {device}", error)
 
 
 def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
     """x, the predictions and the states already yielded are not changed in place."""
-    for sampler in combinations(with_steps(plugin, 6), beside=COMMON):
+    for sampler in combinations(with_steps(plugin, 6), exclude=COMMON):
         x = initial_noise(2, _SHAPE)
         before, calls = x.clone(), CallRecorder(AffineDenoiser(processes.linear()), keep=True)
         states: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
             for state in sampler.trajectory(calls, x, BatchNoise(0, x)):
                 states.append((state, state.clone()))
-        require(is_bit_equal(x, before), sampler, "x after the walk", "unchanged", "another")
+        require(is_bit_equal(x, before), sampler, "x after sampling", "unchanged", "changed")
         kept = all(is_bit_equal(now, then) for now, then in calls.records)
-        require(kept, sampler, "tensors of the predictions after the walk", "unchanged", "others")
+        require(kept, sampler, "tensors of the predictions after sampling", "unchanged", "changed")
         kept = all(is_bit_equal(now, then) for now, then in states)
         require(kept, sampler, "states yielded earlier", "unchanged", "overwritten by a later step")
 
 
 def check_finite_at_both_ends(plugin: Sampler) -> None:
-    """Every state is finite where little signal is left (cosine, alpha 5e-5), none (alpha 0), and at the end."""
-    for sampler in variants(plugin, beside=COMMON):
+    """Every state is finite, also from little signal (cosine, alpha 5e-5) and from pure noise (alpha 0)."""
+    for sampler in variants(plugin, exclude=COMMON):
         for process in (processes.linear, processes.cosine, processes.zero_terminal):
             for steps, dtype in ((1, torch.float32), (2, torch.float64), (20, torch.float32), (20, torch.float64)):
-                walker, x = with_steps(sampler, steps), initial_noise(2, _SHAPE, dtype)
+                candidate, x = with_steps(sampler, steps), initial_noise(2, _SHAPE, dtype)
                 what = f"{steps} steps of the {process.__name__} process in {dtype}"
-                run_sampler(walker, AffineDenoiser(process()), x, BatchNoise(0, x), what)
+                run_sampler(candidate, AffineDenoiser(process()), x, BatchNoise(0, x), what)
 
 
-def check_heeds_the_wrapped_denoiser(plugin: Sampler) -> None:
-    """Clipping, and any other wrapper, decides what a sampler sees: the wrapper is called, not what is in it.
+def check_respects_the_wrapped_denoiser(plugin: Sampler) -> None:
+    """The sampler calls the denoiser it is given, such as a clipping wrapper, and not the one inside.
 
-    The denoiser sees 3 everywhere, the wrapper clips it to 1: a walk then ends at 1 within rounding (1e-9). The
-    last step of a method that is not `linear_exact` need not land on that image: within 0.2 in 1000 steps.
+    The inner denoiser predicts 3, the wrapper clips it to 1: the result is then 1 within 1e-9. A method that is not
+    `linear_exact` need only be within 0.2 after 1000 steps.
     """
     process = processes.linear()
-    for sampler in combinations(plugin, beside=COMMON):
+    for sampler in combinations(plugin, exclude=COMMON):
         for steps in (1, 6) if plugin.linear_exact else (1000,):
-            walker = with_steps(sampler, steps)
+            candidate = with_steps(sampler, steps)
             inner = CallRecorder(ExactDenoiser(Gaussian([3.0, 3.0], torch.zeros(2, 2)), process))
             outer = CallRecorder(Clipped(inner))
             x = initial_noise(3, (1, 1, 2))
-            end = run_sampler(walker, outer, x, BatchNoise(0, x))[-1]
+            end = run_sampler(candidate, outer, x, BatchNoise(0, x))[-1]
             inside = len(inner.steps) == len(outer.steps)
-            require(inside, walker, "calls past the wrapper", 0, abs(len(inner.steps) - len(outer.steps)))
+            require(inside, candidate, "calls that bypass the wrapper", 0, abs(len(inner.steps) - len(outer.steps)))
             error = float((end - 1).abs().max())
             require(
                 error < (1e-9 if plugin.linear_exact else 0.2),
-                walker,
-                "end of a walk whose x0 is clipped to 1",
+                candidate,
+                "result with x0 clipped to 1",
                 "1",
                 end.flatten().tolist(),
             )
 
 
 def check_leaves_guidance_to_core(plugin: Sampler) -> None:
-    """Guidance is in the denoiser that core gives it: the sampler heeds that, and adds none of its own.
+    """The sampler uses the guided denoiser as it is and adds no guidance itself.
 
-    Guided towards a label on a law whose guided law is known, a walk is that under the guided law's own exact
-    denoiser, to 1e-6; and the sampler's options for guidance and threshold, which core reads, change nothing.
+    With a known guided distribution, the result equals that of its exact denoiser, to 1e-6; the options for
+    guidance and threshold, which core reads, change nothing.
     """
     process, x = processes.linear(), initial_noise(16, (1, 1, 2))
     law = Mixture([0.4, 0.6], [[-1.0, 0.2], [1.5, 0.2]], [[[0.3, 0.0], [0.0, 0.2]], [[0.1, 0.0], [0.0, 0.2]]])
     label, none, scale = [0.0, 0.8], [0.0, -0.1], 2.5
-    seen, blind = (ExactDenoiser(law.shift(by), process) for by in (label, none))
-    told = {"guidance_scale": scale, "guidance_interval": (999, 0), "dynamic_threshold": 0.9}
-    for sampler in combinations(with_steps(plugin, 12), beside=COMMON):
+    cond, uncond = (ExactDenoiser(law.shift(by), process) for by in (label, none))
+    options = {"guidance_scale": scale, "guidance_interval": (999, 0), "dynamic_threshold": 0.9}
+    for sampler in combinations(with_steps(plugin, 12), exclude=COMMON):
         expected = run_sampler(
             sampler, ExactDenoiser(guided_law(law, label, none, scale), process), x, BatchNoise(0, x)
         )[-1]
-        actual = run_sampler(with_options(sampler, **told), Guided(seen, blind, scale), x, BatchNoise(0, x))[-1]
+        actual = run_sampler(with_options(sampler, **options), Guided(cond, uncond, scale), x, BatchNoise(0, x))[-1]
         near = bool(((actual - expected).abs() < 1e-6).all())
         require(
-            near, sampler, "end of a guided walk", "that under the guided law", _describe_error(actual, expected)
+            near,
+            sampler,
+            "result with guidance",
+            "that of the guided distribution",
+            _describe_error(actual, expected),
         )
 
 
-def check_every_option_counts(plugin: Sampler) -> None:
-    """Each option changes the image, alone or together with one other: none is read and forgotten."""
-    for key in find_ineffective_options(plugin, _probe, beside=COMMON):
+def check_every_option_has_an_effect(plugin: Sampler) -> None:
+    """Each option changes the image, alone or together with another option."""
+    for key in find_ineffective_options(plugin, _probe, exclude=COMMON):
         require(False, plugin, f"option {key!r}", "an effect on the image", "none")
 
 
-def check_variants_are_other_methods(plugin: Sampler) -> None:
-    """`variants` are options of this sampler, each with a label and an image of its own beside the defaults'."""
+def check_variants_are_distinct(plugin: Sampler) -> None:
+    """`variants` are valid options, and each has its own label and image."""
     if not plugin.variants:
         return
     seen: dict[object, str] = {}
@@ -189,17 +192,23 @@ def check_variants_are_other_methods(plugin: Sampler) -> None:
         except ValidationError as error:
             fail(plugin, what, "options of this sampler", error.errors()[0]["msg"])
         for kind, own in (("label", sampler.label), ("image", _probe(sampler, as_spaced=True))):
-            require(own not in seen, plugin, f"{kind} of {what}", "one of its own", f"that of {seen.get(own)}")
+            require(
+                own not in seen,
+                plugin,
+                f"{kind} of {what}",
+                "different from the others",
+                f"that of {seen.get(own)}",
+            )
             seen[own] = what
 
 
 def declared_calls(sampler: Sampler, process: Process, listed: list[int]) -> int:
-    """Return what a sampler declares for a walk over listed steps."""
+    """Return the number of network calls that a sampler declares for listed timesteps."""
     return sampler.network_calls(len(listed) - 1, from_noise=process(listed[0])[0] == 0)
 
 
-def with_steps(sampler: Walker, steps: int) -> Walker:
-    """Return the sampler for a walk of `steps` even steps."""
+def with_steps(sampler: SamplerType, steps: int) -> SamplerType:
+    """Return the sampler with `steps` evenly spaced steps."""
     return with_options(sampler, steps=steps, spacing="linspace")
 
 
@@ -221,15 +230,15 @@ def _require_listed_steps(sampler: Sampler, process: Process) -> None:
     made: list[int] = []
     with torch.no_grad():
         for state in sampler.trajectory(calls, x, BatchNoise(0, x)):
-            require_state(sampler, state, x, f"state {len(made)} of a walk")
+            require_state(sampler, state, x, f"state {len(made)} of a trajectory")
             made.append(len(calls.steps))
-    require(bool(made), sampler, "states of a walk", "one after each step", "none", cause="no states")
+    require(bool(made), sampler, "states of a trajectory", "one after each step", "none", cause="no states")
     top = len(process) - 1 if sampler.renoises else listed[0]
     trained = all(0 <= step <= top for step in calls.steps)
     require(trained, sampler, "steps of the calls", f"from 0 to {top}", calls.steps)
-    require(len(calls.steps) == made[-1], sampler, "calls after the image", 0, len(calls.steps) - made[-1])
+    require(len(calls.steps) == made[-1], sampler, "calls after the last state", 0, len(calls.steps) - made[-1])
     late = len(made) > 2 and made[0] == made[-1] > 1
-    require(not late, sampler, "calls before the first state is yielded", "those of the first step", "all of them")
+    require(not late, sampler, "calls before the first state is yielded", "those of the first step", "all calls")
     if not sampler.adaptive and not sampler.renoises:
         _calls_within_steps(sampler, listed, calls.steps, made, declared_calls(sampler, process, listed))
 
@@ -267,8 +276,8 @@ def _probe(sampler: Sampler, *, as_spaced: bool = False) -> bytes:
     x = initial_noise(4, (1, 1, 2))
     denoise: Denoiser = ExactDenoiser(law, processes.linear())
     spacing = sampler.spacing if as_spaced else "linspace"
-    walkers = [with_options(sampler, steps=steps, spacing=spacing) for steps in (2, 9)]
-    ends = [run_sampler(walker, denoise, x, BatchNoise(0, x))[-1] for walker in walkers]
+    candidates = [with_options(sampler, steps=steps, spacing=spacing) for steps in (2, 9)]
+    ends = [run_sampler(candidate, denoise, x, BatchNoise(0, x))[-1] for candidate in candidates]
     return torch.cat(ends).numpy().tobytes()
 
 

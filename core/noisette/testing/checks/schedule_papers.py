@@ -1,4 +1,4 @@
-"""Whether a schedule that bears the name of a known one, and cites its paper, is that one at its defaults."""
+"""Whether a schedule with the name and the paper of a known one matches it at its defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from noisette.testing.check import Skip, require
 from noisette.testing.options import format_plugin, has_default_options
 
 
-def check_process_is_that_of_the_paper(plugin: Schedule) -> None:
+def check_betas_match_the_paper(plugin: Schedule) -> None:
     """Signals of a linear, quadratic, cosine or sigmoid schedule are its paper's at each step, within 0.005.
 
     Where it is one of those by its name and its paper both. Another one says so in either, such as "after Ho, Jain
@@ -23,7 +23,7 @@ def check_process_is_that_of_the_paper(plugin: Schedule) -> None:
     """
     known = [one for (name, paper), one in _KNOWN.items() if name in plugin.name and re.match(paper, plugin.paper)]
     if len(known) != 1 or plugin.length or not has_default_options(plugin) or plugin.has_zero_terminal_snr:
-        raise Skip(f"{format_plugin(plugin)}: is none of those that are known here")
+        raise Skip(f"{format_plugin(plugin)}: the kit knows no schedule of this name and paper")
     (signals,) = known
     for timesteps in (1000,) if signals in (_linear, _quadratic) else (100, 1000):
         expected, actual = signals(timesteps), Process(plugin.betas(timesteps)).alphas[:timesteps]

@@ -1,4 +1,4 @@
-"""Whether a schedule gives a forward process that the tables can hold."""
+"""Whether a schedule gives a valid forward process."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from noisette.testing.options import alternatives, combinations, find_ineffectiv
 from noisette.testing.probes import require_same_random_state, seed_globally
 
 SIZES = (1, 2, 3, 10, 100, 257, 999, 1000, 4000)
-"""Numbers of steps T that are tried. A schedule may refuse one with a `NoisetteError`, but not 1000.
+"""Numbers of timesteps T to try. A schedule may refuse one with a `NoisetteError`, but not 1000.
 
-One that declares its `length` is tried at that only.
+A schedule that declares its `length` is only tried with that.
 """
 
 
-def check_same_betas_every_time(plugin: Schedule) -> None:
-    """Two calls give the same betas, whoever changed or seeded anything, and draw no random number."""
+def check_betas_are_deterministic(plugin: Schedule) -> None:
+    """Two calls give the same betas, independent of earlier calls and global seeds, and draw no random numbers."""
     with seed_globally(1):
         seeded = plugin.betas(plugin.length or 1000)
     with seed_globally(2):
         other = plugin.betas(plugin.length or 1000)
-    require(torch.equal(seeded, other), plugin, "betas under another global seed", "the same", "others")
+    require(torch.equal(seeded, other), plugin, "betas under another global seed", "the same", "different")
     with require_same_random_state(plugin, "a call of betas"):
         first = plugin.betas(plugin.length or 100)
     before = first.clone()
     first.fill_(0.5)
     plugin.betas(plugin.length or 10)
     same = torch.equal(before, plugin.betas(plugin.length or 100))
-    require(same, plugin, "betas of a second call", "those of the first", "others")
+    require(same, plugin, "betas of a second call", "those of the first call", "others")
 
 
 def check_betas_are_variances(plugin: Schedule) -> None:
@@ -53,72 +53,73 @@ def check_betas_are_variances(plugin: Schedule) -> None:
 
 
 def check_computed_in_float64(plugin: Schedule) -> None:
-    """The betas have float64's digits: not all of them are float32 numbers."""
+    """The betas are computed in float64: not all of them are float32 numbers."""
     betas = _betas(plugin)[plugin.length or 1000].double()
     rounded = bool((betas.float().double() == betas).all())
-    require(not rounded, plugin, "digits of the betas", "float64's", "float32 numbers, every one")
+    require(not rounded, plugin, "precision of the betas", "float64", "float32: every beta is a float32 number")
 
 
-def check_signal_falls(plugin: Schedule) -> None:
-    """The signal-to-noise ratio falls strictly at every step: none repeats a level or has drowned before."""
+def check_snr_decreases(plugin: Schedule) -> None:
+    """The signal-to-noise ratio decreases strictly at every timestep."""
     for schedule in combinations(plugin):
         for timesteps, betas in _betas(schedule).items():
             snr = Process(betas).snr
             flat = ((snr[1:] >= snr[:-1]).nonzero().flatten() + 1).tolist()
             what = f"signal-to-noise ratio of T = {timesteps}"
-            require(not flat, schedule, what, "a fall at every step", f"none at steps {flat[:3]}")
+            require(not flat, schedule, what, "a decrease at every timestep", f"none at timesteps {flat[:3]}")
 
 
-def check_little_signal_is_left(plugin: Schedule) -> None:
-    """alpha² at the last step is at most 1e-3, for T of 1000 and 4000.
+def check_final_signal_is_small(plugin: Schedule) -> None:
+    """alpha² at the last timestep is at most 1e-3, for T of 1000 and 4000.
 
-    Sampling starts from pure noise; what is left of the image there is a brightness that no sampler can find
-    again (Lin et al. 2024). A schedule that is meant to end earlier may expect to fail.
+    Sampling starts from pure noise: a sampler cannot recover a brightness that is left in the image there
+    (Lin et al. 2024). A schedule that is meant to end earlier can declare this check as an expected failure.
     """
     for timesteps, betas in _betas(plugin).items():
         if timesteps in (1000, 4000):
             left = float(Process(betas).alphas[timesteps - 1] ** 2)
-            require(left <= 1e-3, plugin, f"alpha² at the last of {timesteps} steps", "at most 1e-3", f"{left:.3g}")
+            require(
+                left <= 1e-3, plugin, f"alpha² at the last of {timesteps} timesteps", "at most 1e-3", f"{left:.3g}"
+            )
 
 
-def check_options_leave_the_process_whole(plugin: Schedule) -> None:
-    """No other value of an option that is leaves half of the image, alpha² above 0.5, at T = 1000.
+def check_options_keep_final_signal_small(plugin: Schedule) -> None:
+    """No other value of an option leaves more than half of the image, alpha² above 0.5, at T = 1000.
 
-    Halved, or halfway to an end of its range, no option of a usual process does: a power that is taken of the ends
-    too makes nearly all noise vanish.
+    Options are halved, or moved halfway to an end of their range. A power that is applied to the ends of the betas
+    too, for example, removes nearly all noise.
     """
     for one in (one for tried in alternatives(plugin).values() for one in tried if not one.length):
         left = float(Process(_betas(one)[1000]).alphas[999] ** 2)
-        require(left <= 0.5, one, "alpha² at the last of 1000 steps", "at most 0.5", left)
+        require(left <= 0.5, one, "alpha² at the last of 1000 timesteps", "at most 0.5", left)
 
 
-def check_noise_rises_from_little(plugin: Schedule) -> None:
-    """No beta is below the one before, at the default options, and the first takes at most 2 % of the image.
+def check_betas_rise_from_small(plugin: Schedule) -> None:
+    """Betas do not decrease, with the given options, and the first is at most 0.02.
 
-    Noise that falls, or is told in the wrong order, destroys the image in its first steps; one that is shifted by
-    a step begins with a step that does nothing, a hundredth of the next. A schedule that is declared not to rise
-    (`is_monotonic`) need only begin with little noise.
+    Betas in the wrong order destroy the image at once; betas that are shifted by one begin with hardly any noise.
+    A schedule with `is_monotonic = False` need only begin with little noise.
     """
     for timesteps, betas in _betas(plugin).items():
         if timesteps < 100 or plugin.length:
             continue
-        what = f"of {timesteps} steps"
+        what = f"of {timesteps} timesteps"
         first = float(betas[0])
         little = first <= 0.02 * max(1.0, 1000 / timesteps)
         require(little, plugin, f"first beta {what}", "at most 0.02", first)
         falls = (betas[1:] < betas[:-1] * (1 - 1e-9)).nonzero().flatten()
         right = not plugin.is_monotonic or not len(falls)
         where = int(falls[0]) + 1 if len(falls) else 0
-        actual = f"{float(betas[where]):.5g} after {float(betas[where - 1]):.5g} at step {where}"
+        actual = f"{float(betas[where]):.5g} after {float(betas[where - 1]):.5g} at timestep {where}"
         require(
-            right, plugin, f"betas {what}", "none below the one before (or the declaration rises = False)", actual
+            right, plugin, f"betas {what}", "none smaller than the one before (or is_monotonic = False)", actual
         )
         even = float(betas[1]) <= 30 * first
         require(even, plugin, f"second beta {what}", f"about the first, {first:.5g}", float(betas[1]))
 
 
-def check_neighbouring_lengths_agree(plugin: Schedule) -> None:
-    """alpha over t / T is the same for T of 999, 1000 and 1001, and for odd and even ones around 100, to 2 %."""
+def check_similar_lengths_agree(plugin: Schedule) -> None:
+    """alpha as a function of t / T is the same for T of 999, 1000 and 1001, and of 99, 100 and 101, within 0.02."""
     if plugin.length:
         raise Skip(f"{format_plugin(plugin)}: it has one length, {plugin.length}")
     for middle in (100, 1000):
@@ -130,20 +131,20 @@ def check_neighbouring_lengths_agree(plugin: Schedule) -> None:
             require(off <= 0.02, plugin, what, f"within 0.02 of that for {middle}", f"{off:.3g} off")
 
 
-def check_smooth_in_float64(plugin: Schedule) -> None:
-    """The betas have no grain of float32: between steps of T = 4000 their logarithm bends by less than 1e-5.
+def check_betas_are_smooth(plugin: Schedule) -> None:
+    """The betas are free of float32 rounding: for T = 4000 the second difference of log beta is below 1e-5.
 
-    Differences of neighbouring alphas in float32 leave betas with three right digits.
+    Betas from differences of neighbouring alphas in float32 have three correct digits.
     """
     betas = _betas(plugin).get(4000)
     if betas is None or not plugin.is_monotonic:
-        raise Skip(f"{format_plugin(plugin)}: it has no 4000 steps, or does not rise")
+        raise Skip(f"{format_plugin(plugin)}: does not support 4000 timesteps, or is not monotonic")
     bend = float(betas[200:2800].log().diff().diff().abs().median())
-    require(bend <= 1e-5, plugin, "median bend of log beta between steps", "at most 1e-5", bend)
+    require(bend <= 1e-5, plugin, "median second difference of log beta", "at most 1e-5", bend)
 
 
-def check_ends_in_noise_as_declared(plugin: Schedule) -> None:
-    """`has_zero_terminal_snr` says whether the last beta is 1; noise prediction is then refused before training."""
+def check_terminal_snr_as_declared(plugin: Schedule) -> None:
+    """`has_zero_terminal_snr` declares whether the last beta is 1, where noise prediction cannot be trained."""
     for schedule in combinations(plugin):
         for timesteps, betas in _betas(schedule).items():
             actual, declared = bool(betas[-1] == 1), schedule.has_zero_terminal_snr
@@ -151,10 +152,10 @@ def check_ends_in_noise_as_declared(plugin: Schedule) -> None:
             require(actual == declared, schedule, what, f"{declared}, as has_zero_terminal_snr declares", actual)
 
 
-def check_tables_agree_with_brute_force(plugin: Schedule) -> None:
-    """alpha, sigma and the posterior equal products and sums written out with Python's floats, to 1e-9 relative.
+def check_process_matches_brute_force(plugin: Schedule) -> None:
+    """alpha, sigma and the posterior equal products and sums in Python floats, to 1e-9 relative.
 
-    The tables of all T are made first and compared afterwards, so that a buffer shared between calls is seen.
+    All processes are made first and compared afterwards, so that a buffer shared by calls is noticed.
     """
     for timesteps, process in [(size, Process(betas)) for size, betas in _iter_betas(plugin)]:
         squared, logs = 1.0, []
@@ -174,8 +175,8 @@ def check_tables_agree_with_brute_force(plugin: Schedule) -> None:
             )
 
 
-def check_every_option_counts(plugin: Schedule) -> None:
-    """Each option changes the betas of some T: none is read and forgotten."""
+def check_every_option_has_an_effect(plugin: Schedule) -> None:
+    """Each option changes the betas of some T."""
     for key in find_ineffective_options(plugin, _fingerprint):
         require(False, plugin, f"option {key!r}", "an effect on the betas", "none")
 
@@ -205,7 +206,7 @@ def _iter_betas(schedule: Schedule, sizes: tuple[int, ...] = SIZES) -> Iterator[
                 schedule,
                 f"betas({timesteps})",
                 "betas",
-                f"the refusal: {refusal}",
+                f"the error: {refusal}",
             )
 
 
