@@ -65,7 +65,7 @@ def test_the_chart_is_a_image_with_every_sampler_in_it(report: Report, tmp_path:
         assert image.format == "PNG"
         assert image.width > 1000
         assert len(image.convert("RGB").getcolors(1 << 20)) > 50
-    for label in ("ddim", "ddpm", "ddpm variance=fixed-large", "heun", "real, held out", "network calls an image"):
+    for label in ("ddim", "ddpm", "ddpm variance=fixed-large", "heun", "real, held out", "network calls per image"):
         assert label in words, label
     assert "seconds per image (cpu)" in words
     assert f"{column.upper()}  (lower is better)" in words

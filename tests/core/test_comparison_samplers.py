@@ -75,10 +75,10 @@ def test_the_same_sampler_twice_is_refused() -> None:
 def test_every_installed_sampler_comes_with_its_variants() -> None:
     samplers, notes = installed_samplers()
     assert notes == []
-    told = [label_without_steps(sampler) for sampler in samplers]
-    assert set(registry().names("sampler")) <= set(told)
-    assert {"ddpm variance=fixed-large", "dpmpp-2m sde=True"} <= set(told)
-    assert len(told) == len(set(told))
+    labels = [label_without_steps(sampler) for sampler in samplers]
+    assert set(registry().names("sampler")) <= set(labels)
+    assert {"ddpm variance=fixed-large", "dpmpp-2m sde=True"} <= set(labels)
+    assert len(labels) == len(set(labels))
 
 
 def test_a_strangers_sampler_is_there_and_one_that_needs_options_is_told(
@@ -97,12 +97,12 @@ def test_a_strangers_sampler_is_there_and_one_that_needs_options_is_told(
 
 def test_each_sampler_walks_each_length_and_what_was_not_trained_is_left_out() -> None:
     found, notes = expand_steps(parse_samplers(["ddim", "heun"]), DEFAULT_STEPS, 100)
-    assert [walk.label for walk in found] == [
+    assert [sampler.label for sampler in found] == [
         f"{name}-{n}" for name in ("ddim", "heun") for n in (5, 10, 20, 50, 100)
     ]
     assert notes == ["250, 1000 steps are left out: the model was trained with 100"]
     assert expand_steps(parse_samplers(["ddim"]), (5, 10), 100)[1] == []
-    assert [walk.label for walk in expand_steps(parse_samplers(["ddim"]), (10, 5, 10), 100)[0]] == [
+    assert [sampler.label for sampler in expand_steps(parse_samplers(["ddim"]), (10, 5, 10), 100)[0]] == [
         "ddim-5",
         "ddim-10",
     ]
@@ -110,7 +110,7 @@ def test_each_sampler_walks_each_length_and_what_was_not_trained_is_left_out() -
 
 def test_a_walk_whose_steps_are_given_stays_as_it_is() -> None:
     found, _ = expand_steps(parse_samplers(["ddim", "ddim:steps=7", "ddim:spacing=[9,5,0]"]), (5, 7), 100)
-    assert [walk.label for walk in found] == ["ddim-5", "ddim-7", "ddim-3-spacing=9,5,0"]
+    assert [sampler.label for sampler in found] == ["ddim-5", "ddim-7", "ddim-3-spacing=9,5,0"]
 
 
 def test_no_walk_at_all_is_refused() -> None:

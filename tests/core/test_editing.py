@@ -9,7 +9,7 @@ from noisette.sampling.editing import edit, interpolate
 from noisette_plugins.samplers import DDIM, DDPM, PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Linear
 
-TABLES = Linear().process(100)
+PROCESS = Linear().process(100)
 IMAGES = torch.linspace(-0.9, 0.9, 12, dtype=torch.float64).view(3, 1, 2, 2)
 SAMPLERS = [DDIM(steps=7), DDPM(steps=7), Heun(steps=7), DPMSolverPP(steps=7), UniPC(steps=7), PNDM(steps=7)]
 
@@ -18,11 +18,11 @@ class Knows(Denoiser):
     """Sees the image that it was told, whatever it is shown, and remembers where it was asked."""
 
     def __init__(self, truth: Tensor) -> None:
-        self.process, self.truth, self.asked = TABLES, truth, []
+        self.process, self.truth, self.asked = PROCESS, truth, []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.asked.append((t, x_t))
-        return Prediction(x_t, *TABLES(t), x0=self.truth.expand_as(x_t))
+        return Prediction(x_t, *PROCESS(t), x0=self.truth.expand_as(x_t))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.name)
@@ -41,7 +41,7 @@ def test_the_start_is_noised_to_the_first_step_of_the_walk() -> None:
         denoise = Knows(zeros)
         edit(denoise, DDIM(steps=7, spacing=spacing), zeros, 60, range(500), seed=0)
         first, x = denoise.asked[0]
-        assert float(x.std()) == pytest.approx(TABLES(first)[1], rel=0.05)
+        assert float(x.std()) == pytest.approx(PROCESS(first)[1], rel=0.05)
 
 
 def test_given_steps_do_not_change_where_an_edit_starts() -> None:
@@ -50,7 +50,7 @@ def test_given_steps_do_not_change_where_an_edit_starts() -> None:
         denoise = Knows(zeros)
         edit(denoise, DDIM(spacing=given), zeros, 60, range(500), seed=0)
         assert [step for step, _ in denoise.asked] == [60, *(t for t in given if t < 60)]
-        assert float(denoise.asked[0][1].std()) == pytest.approx(TABLES(60)[1], rel=0.05)
+        assert float(denoise.asked[0][1].std()) == pytest.approx(PROCESS(60)[1], rel=0.05)
 
 
 def test_the_noise_belongs_to_the_image() -> None:

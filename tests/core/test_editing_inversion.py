@@ -37,11 +37,11 @@ def test_with_more_steps_it_tends_to_the_probability_flow() -> None:
 @pytest.mark.parametrize("spacing", ["linspace", "trailing"])
 def test_refined_it_is_undone_by_ddim(steps: int, spacing: str) -> None:
     denoise = ExactDenoiser(CURVED, processes.linear())
-    walk = DDIM.model_validate({"steps": steps, "spacing": spacing})
+    sampler = DDIM.model_validate({"steps": steps, "spacing": spacing})
     errors = []
     for refinements in (0, 30):
         x = invert(denoise, images(), steps, spacing, refinements=refinements)  # type: ignore[arg-type]
-        end = sample_loop(denoise, walk, x, BatchNoise(0, x))
+        end = sample_loop(denoise, sampler, x, BatchNoise(0, x))
         errors.append(float((end - images()).abs().mean()))
     assert errors[1] < 0.02 * errors[0]
     assert errors[0] > 1e-3  # control: the usual inversion does leave an error

@@ -66,12 +66,12 @@ def test_finished_images_are_not_made_again(
     listed: tuple[Experiment, Checkpoint, Path], shown: dict[str, FigureResult]
 ):
     experiment, checkpoint, root = listed
-    told: list[str] = []
+    started: list[str] = []
 
     class Listener:
         @hookimpl
         def on_run_start(self, run) -> None:
-            told.append(run.name)
+            started.append(run.name)
 
     events = Events([Listener()], installed=False)
     again = {
@@ -79,7 +79,7 @@ def test_finished_images_are_not_made_again(
         for figure in experiment.figures
     }
     assert again == shown
-    assert told == []
+    assert started == []
     stages = {
         stage.name: stage.finished for stage in plan_stages(experiment, root) if stage.name.startswith("figures ")
     }
@@ -87,7 +87,7 @@ def test_finished_images_are_not_made_again(
     (shown["edit"].directory / "edit.png").write_bytes(b"")
     assert not next(stage.finished for stage in plan_stages(experiment, root) if stage.name == "figures edit")
     make_figure(experiment, experiment.figures[3], root, checkpoint=checkpoint, events=events)
-    assert told == ["edit"]
+    assert started == ["edit"]
 
 
 def test_the_strip_shows_the_steps_that_were_asked_for(

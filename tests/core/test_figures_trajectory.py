@@ -39,23 +39,23 @@ def grey(t: int) -> float:
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.name)
 def test_a_frame_is_a_step_with_what_was_seen_in_it(sampler: Sampler) -> None:
-    walk = record_sampler_trajectory(Grows(), sampler, SHAPE, [3, 8], seed=1)
+    trajectory = record_sampler_trajectory(Grows(), sampler, SHAPE, [3, 8], seed=1)
     expected = TABLES.timesteps(7)
-    assert walk.steps[0] == 99
-    assert walk.steps[-1] == -1
-    assert len(walk.steps) == len(expected)
-    for step, x0 in zip(walk.steps[:-1], walk.x0, strict=False):
+    assert trajectory.steps[0] == 99
+    assert trajectory.steps[-1] == -1
+    assert len(trajectory.steps) == len(expected)
+    for step, x0 in zip(trajectory.steps[:-1], trajectory.x0, strict=False):
         assert np.all(x0 == to_bytes(torch.tensor(grey(step))).item())
-    assert walk.x_t.shape == (8, 2, *SHAPE)
-    assert np.array_equal(walk.x0[-1], walk.x_t[-1])
+    assert trajectory.x_t.shape == (8, 2, *SHAPE)
+    assert np.array_equal(trajectory.x0[-1], trajectory.x_t[-1])
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.name)
 def test_it_begins_at_the_noise_and_ends_in_the_images_that_drawing_gives(sampler: Sampler) -> None:
-    walk = record_sampler_trajectory(Grows(), sampler, SHAPE, [3, 8], seed=1)
+    trajectory = record_sampler_trajectory(Grows(), sampler, SHAPE, [3, 8], seed=1)
     drawn = generate(Grows(), sampler, SHAPE, [3, 8], 1, torch.device("cpu"))
-    assert np.array_equal(walk.images, to_bytes(drawn).numpy())
-    assert np.array_equal(walk.x_t[0], to_bytes(Noise(1, [3, 8], SHAPE)()).numpy())
+    assert np.array_equal(trajectory.images, to_bytes(drawn).numpy())
+    assert np.array_equal(trajectory.x_t[0], to_bytes(Noise(1, [3, 8], SHAPE)()).numpy())
 
 
 def test_frames_that_are_kept_are_those_of_the_whole_walk() -> None:
@@ -94,8 +94,8 @@ class Reuses(Sampler):
 
 
 def test_a_sampler_may_change_its_state_in_place() -> None:
-    walk = record_sampler_trajectory(Grows(), Reuses(steps=4), SHAPE, [0], seed=0)
-    assert walk.x_t[1:, 0, 0, 0, 0].tolist() == [0, 85, 170, 255]
+    trajectory = record_sampler_trajectory(Grows(), Reuses(steps=4), SHAPE, [0], seed=0)
+    assert trajectory.x_t[1:, 0, 0, 0, 0].tolist() == [0, 85, 170, 255]
 
 
 class Breaks(Reuses):
@@ -132,8 +132,8 @@ def test_the_strip_has_two_rows_a_image_and_a_column_a_frame() -> None:
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_animation_has_the_frames_and_holds_the_last(tmp_path: Path, suffix: str, channels: int) -> None:
-    walk = record_sampler_trajectory(Grows(), DDPM(steps=6), (channels, 4, 4), range(3), seed=0)
-    path = save_animation(list(walk.frames()), tmp_path / "new" / f"walk{suffix}", milliseconds=50, hold=1500)
+    trajectory = record_sampler_trajectory(Grows(), DDPM(steps=6), (channels, 4, 4), range(3), seed=0)
+    path = save_animation(list(trajectory.frames()), tmp_path / "new" / f"walk{suffix}", milliseconds=50, hold=1500)
     with Image.open(path) as animation:
         assert animation.n_frames == 7
         assert animation.info["loop"] == 0
@@ -144,7 +144,7 @@ def test_an_animation_has_the_frames_and_holds_the_last(tmp_path: Path, suffix: 
             durations.append(animation.info["duration"])
             shown.append(np.asarray(animation.convert("RGB")).astype(int))
     assert durations == [50] * 6 + [1500]
-    wanted = [np.asarray(frame.convert("RGB")).astype(int) for frame in walk.frames()]
+    wanted = [np.asarray(frame.convert("RGB")).astype(int) for frame in trajectory.frames()]
     for came, frame in zip(shown, wanted, strict=True):
         assert came.shape == frame.shape
         # WebP loses nothing; GIF has 256 colours

@@ -13,23 +13,23 @@ from noisette.model.model import build_denoiser, count_network_calls, labels_for
 from noisette_plugins.samplers import DDIM, Heun
 from noisette_plugins.schedules import Cosine
 
-TABLES = Cosine().process(400)
+PROCESS = Cosine().process(400)
 
 
 class Gaussian(Denoiser):
     """The exact denoiser of N(mean, variance)."""
 
     def __init__(self, mean: float, variance: float) -> None:
-        self.process, self.mean, self.variance, self.calls = TABLES, mean, variance, 0
+        self.process, self.mean, self.variance, self.calls = PROCESS, mean, variance, 0
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.calls += 1
-        alpha, sigma = TABLES(t)
+        alpha, sigma = PROCESS(t)
         gain = self.variance * alpha / (alpha**2 * self.variance + sigma**2)
         return Prediction(x_t, alpha, sigma, x0=self.mean + gain * (x_t - alpha * self.mean))
 
     def score(self, x_t: Tensor, t: int) -> Tensor:
-        alpha, sigma = TABLES(t)
+        alpha, sigma = PROCESS(t)
         return -(x_t - alpha * self.mean) / (alpha**2 * self.variance + sigma**2)
 
 
@@ -43,7 +43,7 @@ def test_the_guided_score_is_the_papers(scale: float, t: int) -> None:
     seen, blind = Gaussian(1.0, 0.2), Gaussian(0.0, 1.0)
     guided = Guided(seen, blind, scale)(X, t)
     score = scale * seen.score(X, t) - (scale - 1) * blind.score(X, t)
-    assert torch.allclose(guided.eps, -TABLES(t)[1] * score, atol=1e-9)
+    assert torch.allclose(guided.eps, -PROCESS(t)[1] * score, atol=1e-9)
     assert torch.allclose(guided.alpha * guided.x0 + guided.sigma * guided.eps, X, atol=1e-9)
 
 
@@ -59,18 +59,18 @@ def test_outside_its_interval_the_unconditional_network_rests() -> None:
     seen, blind = Gaussian(1.0, 0.2), Gaussian(0.0, 1.0)
     guided = Guided(seen, blind, 3.0, interval=(300, 100))
     list(DDIM(steps=10).trajectory(guided, X, lambda: X))
-    inside = sum(100 <= t <= 300 for t in TABLES.timesteps(10))
+    inside = sum(100 <= t <= 300 for t in PROCESS.timesteps(10))
     assert (seen.calls, blind.calls) == (10, inside)
     walker = DDIM(steps=10, guidance_scale=3.0, guidance_interval=(300, 100))
-    assert count_network_calls(walker, TABLES) == 10 + inside
+    assert count_network_calls(walker, PROCESS) == 10 + inside
 
 
 def test_scale_one_costs_nothing() -> None:
     blind = Gaussian(0.0, 1.0)
     Guided(Gaussian(1.0, 0.2), blind, 1.0)(X, 5)
     assert blind.calls == 0
-    assert count_network_calls(Heun(steps=10), TABLES) == 19
-    assert count_network_calls(Heun(steps=10, guidance_scale=2.0), TABLES) == 38
+    assert count_network_calls(Heun(steps=10), PROCESS) == 19
+    assert count_network_calls(Heun(steps=10, guidance_scale=2.0), PROCESS) == 38
 
 
 def test_a_gradient_turns_the_prior_into_the_posterior() -> None:
@@ -91,10 +91,10 @@ def test_a_gradient_turns_the_prior_into_the_posterior() -> None:
 
 def test_thresholding_scales_what_leaves_the_unit_interval() -> None:
     class Wild(Denoiser):
-        process = TABLES
+        process = PROCESS
 
         def __call__(self, x_t: Tensor, t: int) -> Prediction:
-            return Prediction(x_t, *TABLES(t), x0=torch.linspace(-4, 4, 101).view(1, 1, 1, 101))
+            return Prediction(x_t, *PROCESS(t), x0=torch.linspace(-4, 4, 101).view(1, 1, 1, 101))
 
     seen = Thresholded(Wild(), 0.5)(torch.zeros(1, 1, 1, 101), 200)
     assert seen.x0.abs().max() == 1  # s is the median of |x0|, which is 2

@@ -25,21 +25,26 @@ ALL = pytest.mark.parametrize("kind", [Eps, X0, V], ids=lambda kind: kind.name)
 def drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return x0, eps, steps 1 ... 4 and an output of two halves, in float64."""
     generator = torch.Generator().manual_seed(0)
-    x0, eps, said, told = torch.randn(4, 4, 2, 3, 3, generator=generator, dtype=torch.float64)
-    return x0.clamp(-1, 1), eps, torch.tensor([1, 2, 3, 4]), torch.cat([said, told.clamp(-1, 1)], dim=1)
+    x0, eps, mean, raw = torch.randn(4, 4, 2, 3, 3, generator=generator, dtype=torch.float64)
+    return (
+        x0.clamp(-1, 1),
+        eps,
+        torch.tensor([1, 2, 3, 4]),
+        torch.cat([mean, raw.clamp(-1, 1)], dim=1),
+    )
 
 
 def brute_force(objective: Objective, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
     """Return the divergence of each image's true step from the network's, in bits a value."""
-    said, told = output.chunk(2, dim=1)
+    mean, raw = output.chunk(2, dim=1)
     rows = []
     for i, step in enumerate(t.tolist()):
         alpha, sigma = TINY(step)
         x_t = alpha * x0[i] + sigma * eps[i]
         row = TINY.posterior(step, step - 1)
         small, beta = math.log(row.variance), math.log(TINY.step_variance(step, step - 1))
-        std = ((told[i] + 1) / 2 * beta + (1 - told[i]) / 2 * small).div(2).exp()
-        seen = objective.predict(said[i : i + 1], x_t[None], alpha, sigma).x0[0]
+        std = ((raw[i] + 1) / 2 * beta + (1 - raw[i]) / 2 * small).div(2).exp()
+        seen = objective.predict(mean[i : i + 1], x_t[None], alpha, sigma).x0[0]
         true = Normal(row.x0_coef * x0[i] + row.xt_coef * x_t, math.sqrt(row.variance))
         rows.append(kl_divergence(true, Normal(row.x0_coef * seen + row.xt_coef * x_t, std)).mean() / math.log(2))
     return torch.stack(rows)
@@ -81,9 +86,10 @@ def test_gradients_are_those_of_differences(kind: type[Objective], bound: str) -
             lambda given: objective.training_losses(given, x0, eps, t, TINY), output.requires_grad_(), atol=1e-6
         )
         return
-    told = output[:, 2:].clone().requires_grad_()
+    raw = output[:, 2:].clone().requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda given: objective.training_losses(torch.cat([output[:, :2], given], 1), x0, eps, t, TINY), told
+        lambda given: objective.training_losses(torch.cat([output[:, :2], given], 1), x0, eps, t, TINY),
+        raw,
     )
 
 
@@ -109,10 +115,10 @@ def test_the_best_variance_of_a_gaussian_is_learned() -> None:
 
 def test_a_direct_log_variance_is_read_as_the_fraction_that_gives_it() -> None:
     t = torch.tensor([1, 2, 4])
-    told = torch.tensor([-1.2, -2.0, -1.7], dtype=torch.float64).view(3, 1, 1, 1)
-    variance_fraction = parse_variance(told, t, TINY, direct=True)
+    raw = torch.tensor([-1.2, -2.0, -1.7], dtype=torch.float64).view(3, 1, 1, 1)
+    variance_fraction = parse_variance(raw, t, TINY, direct=True)
     back = [log_variance(variance_fraction[i], TINY, step, step - 1) for i, step in enumerate(t.tolist())]
-    assert torch.allclose(torch.stack(back), told)
+    assert torch.allclose(torch.stack(back), raw)
 
 
 @pytest.mark.parametrize("timesteps", [1000, 4000])
@@ -121,9 +127,9 @@ def test_a_direct_log_variance_survives_float32(timesteps: int) -> None:
     process = Linear().process(timesteps)
     t = torch.arange(1, timesteps)
     least = torch.tensor([math.log(process.posterior(step, step - 1).variance) for step in t.tolist()])
-    told = (least + 0.5).view(-1, 1, 1, 1)
-    back = VariationalBound(process).log_variance(t, told, parse_variance(told, t, process, direct=True))
-    assert torch.allclose(back, told, atol=1e-5)
+    raw = (least + 0.5).view(-1, 1, 1, 1)
+    back = VariationalBound(process).log_variance(t, raw, parse_variance(raw, t, process, direct=True))
+    assert torch.allclose(back, raw, atol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", [Linear(), Cosine()])

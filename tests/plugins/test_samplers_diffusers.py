@@ -20,7 +20,7 @@ from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import DDIM, DDPM
 from noisette_plugins.schedules import Linear
 
-TABLES = Linear().process(1000)
+PROCESS = Linear().process(1000)
 START = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 PREDICTIONS: list[tuple[str, Objective]] = [("epsilon", Eps()), ("sample", X0()), ("v_prediction", V())]
 
@@ -29,7 +29,7 @@ def model(x: Tensor, t: int) -> Tensor:
     return 0.9 * x * (t / (t + 1)) + 0.1 * torch.sin(3 * x)
 
 
-def told(x: Tensor, t: int, outputs: int) -> Tensor:
+def network_output(x: Tensor, t: int, outputs: int) -> Tensor:
     """Return what the model gives: with two outputs the variance too, within [-1, 1]."""
     return model(x, t) if outputs == 1 else torch.cat([model(x, t), torch.sin(5 * x)], dim=1)
 
@@ -55,11 +55,11 @@ class Read(Denoiser):
     """What the model says, read by an objective."""
 
     def __init__(self, objective: Objective) -> None:
-        self.process, self.objective, self.steps = TABLES, objective, []
+        self.process, self.objective, self.steps = PROCESS, objective, []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.steps.append(t)
-        return self.objective.parse_output(told(x_t, t, self.objective.outputs), x_t, t, TABLES)
+        return self.objective.parse_output(network_output(x_t, t, self.objective.outputs), x_t, t, PROCESS)
 
 
 def ours(sampler: Sampler, objective: Objective, *, clip: bool) -> tuple[list[Tensor], list[int]]:
@@ -74,14 +74,14 @@ def theirs(
 ) -> tuple[list[Tensor], list[int]]:
     """Walk with diffusers on our tables in float64."""
     scheduler = kind(prediction_type=prediction, clip_sample=clip, **options)
-    scheduler.alphas_cumprod = TABLES.alphas[:-1] ** 2
+    scheduler.alphas_cumprod = PROCESS.alphas[:-1] ** 2
     scheduler.set_timesteps(steps)
     draw, x, states = noises(), START, []
     outputs = 2 if options.get("variance_type") == "learned_range" else 1
     for t in scheduler.timesteps.tolist():
         if eta is None:
             scheduler_noise = _Fixed(draw) if t > 0 else None
-            x = _ddpm_step(scheduler, told(x, t, outputs), t, x, scheduler_noise)
+            x = _ddpm_step(scheduler, network_output(x, t, outputs), t, x, scheduler_noise)
         else:
             noise = draw() if eta > 0 else None
             x = scheduler.step(
@@ -110,9 +110,9 @@ def _ddpm_step(scheduler: object, output: Tensor, t: int, x: Tensor, noise: _Fix
         return scheduler.step(output, t, x).prev_sample  # type: ignore[attr-defined, no-any-return]
 
 
-def same(came: tuple[list[Tensor], list[int]], expected: tuple[list[Tensor], list[int]]) -> None:
-    assert came[1] == expected[1]
-    for step, (a, b) in enumerate(zip(came[0], expected[0], strict=True)):
+def same(actual: tuple[list[Tensor], list[int]], expected: tuple[list[Tensor], list[int]]) -> None:
+    assert actual[1] == expected[1]
+    for step, (a, b) in enumerate(zip(actual[0], expected[0], strict=True)):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8, msg=lambda text, step=step: f"step {step}: {text}")
 
 
@@ -129,12 +129,12 @@ def test_ddpm(variance: str, prediction: str, objective: Objective, spacing: str
         variance_type=variance.replace("-", "_"),
         timestep_spacing=spacing,
     )
-    walk = DDPM.model_validate({"steps": 40, "variance": variance, "spacing": spacing})
-    came = ours(walk, objective, clip=clip)
+    sampler = DDPM.model_validate({"steps": 40, "variance": variance, "spacing": spacing})
+    actual = ours(sampler, objective, clip=clip)
     if (variance, spacing) == ("fixed-large", "trailing"):
-        noise = (expected[0].pop() - came[0].pop()) / noises_at(39)
-        torch.testing.assert_close(noise, torch.full_like(noise, TABLES.step_variance(24, -1) ** 0.5))
-    same(came, expected)
+        noise = (expected[0].pop() - actual[0].pop()) / noises_at(39)
+        torch.testing.assert_close(noise, torch.full_like(noise, PROCESS.step_variance(24, -1) ** 0.5))
+    same(actual, expected)
 
 
 @pytest.mark.parametrize(("prediction", "objective"), PREDICTIONS)
@@ -143,9 +143,9 @@ def test_ddpm(variance: str, prediction: str, objective: Objective, spacing: str
 def test_ddpm_with_a_learned_variance(prediction: str, objective: Objective, spacing: str, clip: bool) -> None:
     options = {"variance_type": "learned_range", "timestep_spacing": spacing}
     expected = theirs(diffusers.DDPMScheduler, prediction, 40, clip=clip, **options)
-    walk = DDPM.model_validate({"steps": 40, "variance": "learned", "spacing": spacing})
+    sampler = DDPM.model_validate({"steps": 40, "variance": "learned", "spacing": spacing})
     learned = type(objective).model_validate({"bound": "hybrid"})
-    same(ours(walk, learned, clip=clip), expected)
+    same(ours(sampler, learned, clip=clip), expected)
 
 
 def test_ddpm_over_all_steps() -> None:
@@ -160,8 +160,8 @@ def test_ddim(eta: float, prediction: str, objective: Objective, spacing: str, c
     expected = theirs(
         diffusers.DDIMScheduler, prediction, 20, eta, clip=clip, timestep_spacing=spacing, steps_offset=0
     )
-    walk = DDIM.model_validate({"steps": 20, "eta": eta, "spacing": spacing})
-    same(ours(walk, objective, clip=clip), expected)
+    sampler = DDIM.model_validate({"steps": 20, "eta": eta, "spacing": spacing})
+    same(ours(sampler, objective, clip=clip), expected)
 
 
 def test_ddim_with_eta_one_is_ddpm() -> None:

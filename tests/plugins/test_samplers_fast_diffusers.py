@@ -16,7 +16,7 @@ from noisette_plugins.objectives import X0, Eps, V
 from noisette_plugins.samplers import PNDM, DPMSolverPP, Heun, UniPC
 from noisette_plugins.schedules import Linear
 
-TABLES = Process(Linear(scaled=False).betas(1000))
+PROCESS = Process(Linear(scaled=False).betas(1000))
 START = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 SPACINGS = ["linspace", "leading", "trailing"]
 
@@ -27,26 +27,28 @@ def model(x: Tensor, t: int) -> Tensor:
 
 class Read(Denoiser):
     def __init__(self, objective: Objective) -> None:
-        self.process, self.objective = TABLES, objective
+        self.process, self.objective = PROCESS, objective
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        return self.objective.predict(model(x_t, t), x_t, *TABLES(t))
+        return self.objective.predict(model(x_t, t), x_t, *PROCESS(t))
 
 
 def theirs(scheduler: type, prediction: str, steps: int, **options: object) -> tuple[Tensor, tuple[int, ...], list]:
     """Walk with diffusers; return its image, the steps it visited, and the noise it was given."""
-    walk = scheduler(beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type=prediction, **options)
-    walk.set_timesteps(steps)
+    reference = scheduler(
+        beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type=prediction, **options
+    )
+    reference.set_timesteps(steps)
     heun = scheduler is diffusers.HeunDiscreteScheduler  # walks in the coordinates x / alpha
-    x, noises = START * (float(walk.sigmas[0]) ** 2 + 1) ** 0.5 if heun else START, []
-    for index, t in enumerate(walk.timesteps):
+    x, noises = START * (float(reference.sigmas[0]) ** 2 + 1) ** 0.5 if heun else START, []
+    for index, t in enumerate(reference.timesteps):
         given = {}
         if options.get("algorithm_type") == "sde-dpmsolver++":
             noises.append(torch.randn(START.shape, generator=torch.Generator().manual_seed(index)).double())
             given = {"variance_noise": noises[-1]}
-        output = model(walk.scale_model_input(x, t), round(float(t)))
-        x = walk.step(output, t, x, **given).prev_sample
-    return x, tuple(dict.fromkeys(round(float(t)) for t in walk.timesteps)), noises
+        output = model(reference.scale_model_input(x, t), round(float(t)))
+        x = reference.step(output, t, x, **given).prev_sample
+    return x, tuple(dict.fromkeys(round(float(t)) for t in reference.timesteps)), noises
 
 
 def ours(sampler: Sampler, objective: Objective, noises: list) -> Tensor:

@@ -20,8 +20,8 @@ MEAN, DEVIATION = 0.4, 0.3
 class Gaussian(Denoiser):
     """The exact denoiser of pixels ~ N(0.4, 0.3²): the mean of x0 given x_t."""
 
-    def __init__(self, tables: Process) -> None:
-        self.process, self.calls = tables, []
+    def __init__(self, process: Process) -> None:
+        self.process, self.calls = process, []
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
         self.calls.append((t, x_t.clone()))
@@ -42,10 +42,10 @@ class Counting:
         return self.draws[-1]
 
 
-def walk(
-    sampler: Sampler, tables: Process, shape: tuple[int, ...] = (4, 1, 2, 2)
+def record_states(
+    sampler: Sampler, process: Process, shape: tuple[int, ...] = (4, 1, 2, 2)
 ) -> tuple[Gaussian, Counting, list]:
-    denoise, noise = Gaussian(tables), Counting(shape)
+    denoise, noise = Gaussian(process), Counting(shape)
     start = Noise(0, range(shape[0]), shape[1:], dtype=torch.float64)()
     return denoise, noise, list(sampler.trajectory(denoise, start, noise))  # type: ignore[arg-type]
 
@@ -54,14 +54,14 @@ LINEAR = Linear().process(1000)
 COSINE = Cosine().process(1000)
 
 
-@pytest.mark.parametrize("tables", [LINEAR, COSINE], ids=["linear", "cosine"])
+@pytest.mark.parametrize("process", [LINEAR, COSINE], ids=["linear", "cosine"])
 @pytest.mark.parametrize(
     "sampler",
     [DDPM(), DDPM(variance="fixed-large"), DDIM(steps=1000), DDIM(steps=1000, eta=0.5), DDIM(steps=1000, eta=1)],
     ids=lambda sampler: sampler.label,
 )
-def test_all_steps_give_the_law_of_the_data(sampler: Sampler, tables: Process) -> None:
-    _, _, states = walk(sampler, tables, (64, 1, 16, 16))
+def test_all_steps_give_the_law_of_the_data(sampler: Sampler, process: Process) -> None:
+    _, _, states = record_states(sampler, process, (64, 1, 16, 16))
     image = states[-1]
     n = image.numel()
     assert abs(image.mean().item() - MEAN) < 4 * DEVIATION / sqrt(n) + 0.002
@@ -80,14 +80,14 @@ def test_the_error_falls_with_the_steps_as_declared(sampler: Sampler, order: int
     assert slopes == pytest.approx([order] * 2, abs=0.25)
 
 
-def _deviation(sampler: Sampler, tables: Process, steps: int) -> float:
+def _deviation(sampler: Sampler, process: Process, steps: int) -> float:
     """Return the exact standard deviation of the sampler's images: the root of the sum of squared responses.
 
     Row 0 walks without noise, row 1 from a start of one, row i + 2 with a one for its i-th draw.
     """
     rows = torch.eye(steps + 1, dtype=torch.float64)
     draws = iter(torch.nn.functional.pad(rows, (1, 0)))
-    *_, last = sampler.trajectory(Gaussian(tables), next(draws), lambda: next(draws))  # type: ignore[arg-type]
+    *_, last = sampler.trajectory(Gaussian(process), next(draws), lambda: next(draws))  # type: ignore[arg-type]
     return (last[1:] - last[0]).norm().item()
 
 
@@ -110,16 +110,16 @@ ZERO = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
 SAMPLERS = [DDPM(), DDIM(), DPMSolverPP(), UniPC(), Heun(), PNDM(), PNDM(warmup="runge-kutta")]
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("name", PROCESSES)
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.label)
-def test_network_calls_are_declared_for_every_walk(sampler: Sampler, process: str) -> None:
-    tables, wrong = PROCESSES[process], {}
+def test_network_calls_are_declared_for_every_trajectory(sampler: Sampler, name: str) -> None:
+    process, wrong = PROCESSES[name], {}
     for spacing in ("linspace", "leading", "trailing", "quadratic", "karras", (49, 30, 2), (0,)):
         for steps in (1, 2, 3, 4, 5, 10):
             walker = sampler.model_copy(update={"spacing": spacing, "steps": steps})
-            denoise = Velocity(tables)
+            denoise = Velocity(process)
             list(walker.trajectory(denoise, ZERO, lambda: ZERO))  # type: ignore[arg-type]
-            declared = count_network_calls(walker, tables)
+            declared = count_network_calls(walker, process)
             if declared != len(denoise.calls):
                 wrong[spacing, steps] = (declared, len(denoise.calls))
     assert wrong == {}
@@ -129,7 +129,7 @@ def test_network_calls_are_declared_for_every_walk(sampler: Sampler, process: st
 @pytest.mark.parametrize("sampler", [DDPM(steps=7), DDIM(steps=7, eta=1.0)], ids=["ddpm", "ddim"])
 def test_the_walk_visits_the_list_and_adds_no_noise_at_its_end(sampler: Sampler, spacing: object) -> None:
     sampler = sampler.model_copy(update={"spacing": spacing})
-    denoise, noise, states = walk(sampler, LINEAR)
+    denoise, noise, states = record_states(sampler, LINEAR)
     steps = LINEAR.timesteps(7, spacing)  # type: ignore[arg-type]
     assert [t for t, _ in denoise.calls] == steps[:-1]
     assert len(states) == len(steps) - 1 == sampler.network_calls(len(steps) - 1)
@@ -141,7 +141,7 @@ def test_the_walk_visits_the_list_and_adds_no_noise_at_its_end(sampler: Sampler,
 @pytest.mark.parametrize("steps", [(999, 500, 490), (800, 100, 0)])
 def test_each_jump_goes_to_the_next_of_the_list(steps: tuple[int, ...]) -> None:
     """Not to "t - T // N": the state after a jump has the signal and noise of the step it is for."""
-    denoise, _, states = walk(DDIM(spacing=steps), LINEAR)
+    denoise, _, states = record_states(DDIM(spacing=steps), LINEAR)
     for (t, x), s, state in zip(list(denoise.calls), (*steps[1:], -1), states, strict=True):
         seen = denoise(x, t)
         alpha, sigma = LINEAR(s)
@@ -149,7 +149,7 @@ def test_each_jump_goes_to_the_next_of_the_list(steps: tuple[int, ...]) -> None:
 
 
 def test_ddim_without_eta_draws_nothing() -> None:
-    _, noise, _ = walk(DDIM(steps=9), LINEAR)
+    _, noise, _ = record_states(DDIM(steps=9), LINEAR)
     assert noise.draws == []
     assert not DDIM.stochastic
     assert DDPM.stochastic
@@ -169,7 +169,7 @@ def test_the_start_is_not_changed_and_its_kind_is_kept(sampler: Sampler, dtype: 
 
 def test_a_single_step_is_the_denoised_start() -> None:
     for sampler in (DDPM(steps=1), DDIM(steps=1)):
-        denoise, noise, states = walk(sampler, LINEAR)
+        denoise, noise, states = record_states(sampler, LINEAR)
         t, x = denoise.calls[0]
         assert t == 999
         assert len(states) == 1

@@ -130,9 +130,9 @@ def test_the_sigmoid_is_even() -> None:
 
 def test_given_betas_are_taken_for_their_own_length_alone() -> None:
     config = {"name": "x", "dataset": "digits", "schedule": {"name": "given", "values": [0.1, 0.2]}}
-    walk = {"samplers": [{"name": "ddim", "steps": 2}]}
+    sampling = {"samplers": [{"name": "ddim", "steps": 2}]}
     assert Given(values=(0.1, 0.2)).betas(2).tolist() == [0.1, 0.2]
-    assert Experiment.parse({**config, "timesteps": 2, "sampling": walk}).timesteps == 2
+    assert Experiment.parse({**config, "timesteps": 2, "sampling": sampling}).timesteps == 2
     rescaled = {**config, "schedule": {"name": "zero-terminal", "of": config["schedule"]}, "objective": "v"}
     for wrong in (config, rescaled):
         with pytest.raises(ConfigError, match="timesteps: expected 2, the length of the schedule; got 3"):
