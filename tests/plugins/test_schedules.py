@@ -136,7 +136,7 @@ def test_given_betas_are_taken_for_their_own_length_alone() -> None:
     rescaled = {**config, "schedule": {"name": "zero-terminal", "of": config["schedule"]}, "objective": "v"}
     for wrong in (config, rescaled):
         with pytest.raises(ConfigError, match="timesteps: expected 2, the length of the schedule; got 3"):
-            Experiment.parse({**wrong, "timesteps": 3, "sampling": walk})
+            Experiment.parse({**wrong, "timesteps": 3, "sampling": sampling})
 
 
 @pytest.mark.parametrize(
