@@ -40,7 +40,7 @@ def compare(request: pytest.FixtureRequest) -> Compare:
     """Give a comparison of lines with a snapshot, which is written instead if that is asked for."""
 
     def compared(name: str, lines: Iterable[str]) -> None:
-        path, now = FOLDER / f"{name}.txt", list(lines)
+        path, now = FOLDER / f"{name}.txt", [re.sub(r" at 0x[0-9a-f]+", "", line) for line in lines]
         if request.config.getoption("update_snapshots"):
             path.write_text("\n".join(now) + "\n", encoding="utf-8")
         hold(path, now)

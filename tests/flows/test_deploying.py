@@ -74,7 +74,7 @@ def test_parameters_are_a_typed_form_with_descriptions(site: Site) -> None:
 
 
 def test_what_deployments_count_on_is_installed_once(site: Site) -> None:
-    again = site.workspace.noisette("deploy", "prepare")
+    again = site.workspace.noisette("deploy", "setup")
     assert again.returncode == 0, again.stderr
     names = [automation["name"] for automation in site.ask("/api/automations/filter", {})]
     assert names.count("noisette: silent flow runs have crashed") == 1
@@ -159,7 +159,7 @@ def test_what_is_watched_ends_with_the_numbers_or_with_the_reason(site: Site, sh
     assert len(said.splitlines()) < 50, said
     failed = site.workspace.noisette("deploy", "run", "evaluate", "-p", "config=tiny", "--set", "seed=9", "--watch")
     assert failed.returncode == 1
-    assert "run `noisette train` first" in failed.stdout.splitlines()[-1]
+    assert "run the train stage first" in failed.stdout.splitlines()[-1]
 
 
 def test_a_cancelled_training_saves_its_state_and_the_next_goes_on(site: Site) -> None:
@@ -258,7 +258,8 @@ def test_two_trainings_do_not_share_a_gpu_and_what_is_finished_waits_for_nobody(
     second = site.start(config="tiny", steps=LONG + 3)
     name = site.ask(f"/api/flow_runs/{first}")["name"]
     wait_until(
-        lambda: f"waits for a GPU of this machine, held by {name}" in site.log(second), "it says what it waits for"
+        lambda: f"waiting for a GPU of this machine, held by {name}" in site.log(second),
+        "it says what it waits for",
     )
     third = site.start(config="tiny", overrides={"training.preview_every": 6})
     site.wait_for_state(third, "COMPLETED")

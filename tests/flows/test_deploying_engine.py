@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed_lets_its_training_save_too(site: Site) -> None:
 
 
 def test_only_silent_flow_runs_of_noisette_are_marked_and_none_that_is_suspended(site: Site) -> None:
-    done = site.workspace.noisette("deploy", "prepare")
+    done = site.workspace.noisette("deploy", "setup")
     assert done.returncode == 0, done.stderr
     foreign, suspended, silent = site.create_foreign_run(), site.start(config="tiny"), site.start(config="tiny")
     for run, tags in ((foreign, []), (suspended, ["noisette"]), (silent, ["noisette"])):

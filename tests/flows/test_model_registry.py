@@ -8,6 +8,7 @@ import json
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
-from support.servers import MLFLOW, Server, free_port, run_server, serve_model
+from support.servers import MLFLOW, Server, free_port, run_server
 from support.workspace import FinishedRun, Workspace
 
 from noisette import Samples
+from noisette_flows.cli.models import path_prefix
 
 pytestmark = pytest.mark.slow
 
@@ -37,20 +39,22 @@ def registered(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
     return workspace
 
 
-def test_the_command_that_is_printed_serves_where_no_environment_is_activated(registered: Workspace) -> None:
+@pytest.fixture(scope="module")
+def server(registered: Workspace) -> Iterator[Server]:
+    """A server started by the printed command, without an activated environment and without pickle."""
     printed = registered.noisette("register", "tiny.yaml").stdout.partition("\n\n")[2]
     port = free_port()
     command = ["sh", "-ec", printed.replace("--port 5001", f"--host 127.0.0.1 --port {port}")]
-    with run_server(Server(command, port, registered.folder, {"PATH": "/usr/bin:/bin"}, "/ping")) as server:
-        assert server.process is not None
-    assert "PATH=" not in registered.noisette("register", "tiny.yaml", PATH=str(MLFLOW.parent)).stdout
-
-
-@pytest.fixture(scope="module")
-def server(registered: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    store = f"sqlite:///{registered.folder}/mlflow.db"
-    with serve_model(tmp_path_factory.mktemp("serve_model"), store, "models:/tiny@current") as server:
+    settings = {"PATH": "/usr/bin:/bin", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "OMP_NUM_THREADS": "1"}
+    with run_server(Server(command, port, registered.folder, settings, "/ping")) as server:
         yield server
+
+
+def test_the_printed_command_sets_a_path_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(MLFLOW.parent))
+    assert path_prefix() == ""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert path_prefix() == f"PATH={MLFLOW.parent}:$PATH "
 
 
 def ask(server: Server, *rows: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -183,25 +184,35 @@ def test_a_package_of_hooks_has_its_entry_point_and_no_plugin(name: str, tmp_pat
     assert not [path for path, text in package.items() if "$" in text.replace("${{", "")]
 
 
-def own_tests(package: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    return subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
+WRONG_HOOKS = {
+    "value": ("{status}", "{status.x}"),
+    "name": ("def on_run_end", "def on_run_edn"),
+    "parameter": ("(run: Run", "(runs: Run"),
+}
 
 
 @pytest.mark.slow
 def test_its_own_test_passes_and_finds_a_hook_that_fails_or_is_misspelt(tmp_path: Path) -> None:
-    names = Names.free(HOOKS, "own")
-    write_package(names, tmp_path)
-    package = tmp_path / names.distribution
-    done = own_tests(package)
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
-    module = package / "src" / names.module / "__init__.py"
-    right = module.read_text()
-    for old, new in [("{status}", "{status.x}"), ("def on_run_end", "def on_run_edn"), ("(run: Run", "(runs: Run")]:
-        assert old in right
-        module.write_text(right.replace(old, new))
-        assert own_tests(package).returncode == 1, new
+    for name, (old, new) in {"right": ("", ""), **WRONG_HOOKS}.items():
+        names = Names.free(HOOKS, name)
+        write_package(names, tmp_path)
+        module = tmp_path / names.distribution / "src" / names.module / "__init__.py"
+        source = module.read_text()
+        assert old in source
+        module.write_text(source.replace(old, new))
+    sources = os.pathsep.join(map(str, tmp_path.glob("*/src")))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": sources},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    outcomes = re.findall(r"^(PASSED|FAILED) noisette-([a-z]+)/", done.stdout, flags=re.M)
+    assert {name: outcome for outcome, name in outcomes} == {"right": "PASSED"} | dict.fromkeys(
+        WRONG_HOOKS, "FAILED"
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Real servers on 127.0.0.1 for tests: MLflow's on SQLite or PostgreSQL, and models that it serves."""
+"""Real servers on 127.0.0.1 for tests: MLflow's on SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Server", "free_port", "mlflow_server", "postgresql", "serve_model"]
+__all__ = ["Server", "free_port", "mlflow_server", "postgresql", "run_server"]
 
 MLFLOW = Path(sys.executable).with_name("mlflow")
 _PATIENCE = 180.0
@@ -115,22 +115,6 @@ def mlflow_server(folder: Path, backend: str | None = None) -> Iterator[Server]:
     command += ["--backend-store-uri", backend or f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with run_server(Server(command, port, folder)) as server:
-        yield server
-
-
-@contextmanager
-def serve_model(folder: Path, store: str, model: str) -> Iterator[Server]:
-    """Run `mlflow models serve` on a registered model, where nothing may be unpickled."""
-    port = free_port()
-    command = [str(MLFLOW), "models", "serve", "-m", model, "--env-manager", "local"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {
-        "MLFLOW_TRACKING_URI": store,
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-        "PATH": f"{MLFLOW.parent}:{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-    }
-    with run_server(Server(command, port, folder, environment, "/ping")) as server:
         yield server
 
 

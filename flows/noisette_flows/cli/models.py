@@ -19,7 +19,7 @@ from noisette.exchange import export_checkpoint, import_checkpoint, import_pretr
 from noisette.formatting import slug
 from noisette_flows.cli.options import AsJson, Output, Set, TrackingUri, Trained, parse_settings, resolve_checkpoint
 
-__all__ = ["ema", "export_", "import_", "register"]
+__all__ = ["ema", "export_", "import_", "path_prefix", "register"]
 
 
 def ema(
@@ -183,11 +183,11 @@ def register(
         return
     fields = "" if made.new else " (it was there before)"
     print(f"{made.name} version {made.version}{fields}: {checkpoint.directory}")
-    print(f"\n{_path_prefix()}MLFLOW_TRACKING_URI={store.display_uri} \\")
+    print(f"\n{path_prefix()}MLFLOW_TRACKING_URI={store.display_uri} \\")
     print(f"  mlflow models serve -m {made.uri} --env-manager local --port 5001")
 
 
-def _path_prefix() -> str:
+def path_prefix() -> str:
     """Return the setting of PATH in which `mlflow models serve` finds uvicorn; empty if it does already."""
     ours = Path(sys.executable).parent
     found = shutil.which("uvicorn")
