@@ -17,7 +17,7 @@ import yaml
 from support.environment import REPOSITORY
 from support.guide import blocks
 from support.tiny import TINY
-from support.workspace import Workspace, make_workspace, with_migrated_database
+from support.workspace import Workspace, make_workspace, with_databases
 
 from noisette.checkpoint import find_latest_checkpoint
 
@@ -47,7 +47,7 @@ def iter_trainings(runs: Path) -> Iterator[tuple[int, int]]:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """A folder with prefect.yaml and a quick config "digits"."""
-    workspace = with_migrated_database(make_workspace(tmp_path))
+    workspace = with_databases(make_workspace(tmp_path))
     (tmp_path / "configs").mkdir()
     quick = {**TINY, "name": "digits", "preparation": {"limit": 64}}
     (tmp_path / "configs" / "digits.yaml").write_text(yaml.safe_dump(quick))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.tiny import write_prepared
-from support.workspace import Workspace, make_workspace
+from support.workspace import Workspace, make_workspace, with_databases
 
 from noisette import Events, Experiment, find_checkpoint, train
 from noisette.figures import ImageGenerator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A working directory in which the tiny experiment is trained."""
-    workspace = make_workspace(tmp_path_factory.mktemp("workspace"))
+    workspace = with_databases(make_workspace(tmp_path_factory.mktemp("workspace")))
     experiment = Experiment.load(workspace.folder / "tiny.yaml")
     write_prepared(workspace.folder / "runs", experiment)
     train(experiment, workspace.folder / "runs", events=Events(installed=False))

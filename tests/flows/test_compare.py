@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from support.workspace import FinishedRun, Workspace, make_workspace, with_migrated_database
+from support.workspace import FinishedRun, Workspace, make_workspace, with_databases
 
 from noisette.comparison import Sweep, SweepResult, frontier
 from noisette_flows.tracking import Mirror, Store
@@ -41,7 +41,7 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def compared(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("compared")))
+    workspace = with_databases(make_workspace(tmp_path_factory.mktemp("compared")))
     shutil.copytree(finished.workspace.folder / "runs", workspace.folder / "runs")
     (workspace.runs[0] / "mlflow.json").unlink()
     return Compared(workspace, workspace.noisette("compare", str(workspace.runs[0]), *ASKED))

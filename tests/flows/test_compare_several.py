@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from support.workspace import FinishedRun, Workspace, make_workspace
+from support.workspace import FinishedRun, Workspace, make_workspace, with_databases
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def compared(finished: FinishedRun, prefect: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    workspace = make_workspace(tmp_path_factory.mktemp("several"), prefect)
+    workspace = with_databases(make_workspace(tmp_path_factory.mktemp("several"), prefect))
     shutil.copytree(finished.workspace.folder / "runs", workspace.folder / "runs")
     [first] = workspace.runs
     trained = workspace.noisette("train", "tiny.yaml", "--set", "training.lr=0.01", "--tracking-uri", "off")

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.workspace import FinishedRun, Workspace, make_workspace, with_migrated_database
+from support.workspace import FinishedRun, Workspace, make_workspace, with_databases
 
 from noisette_flows.params import flow_run_name
 
@@ -55,7 +55,7 @@ class Called:
 
 @pytest.fixture(scope="module")
 def called(tmp_path_factory: pytest.TempPathFactory) -> Called:
-    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("flows")))
+    workspace = with_databases(make_workspace(tmp_path_factory.mktemp("flows")), mlflow=False)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=workspace.folder,

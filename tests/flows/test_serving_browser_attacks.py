@@ -22,7 +22,7 @@ import pytest
 from support.browser import missing_browser, open_browser, sign_in
 from support.prefect_server import free_ports, prefect_server
 from support.servers import mlflow_server
-from support.workspace import Workspace, make_workspace, with_migrated_database
+from support.workspace import Workspace, make_workspace, with_databases
 
 pytestmark = [
     pytest.mark.slow,
@@ -95,7 +95,7 @@ def site() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Attacked, Attacked]]:
     """The servers of `noisette up`: Prefect's and MLflow's."""
-    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("up")))
+    workspace = with_databases(make_workspace(tmp_path_factory.mktemp("up")))
     prefect, mlflow = free_ports(2)
     done = workspace.noisette("up", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
     try:

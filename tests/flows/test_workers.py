@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from support.workspace import Workspace, make_workspace, with_migrated_database
+from support.workspace import Workspace, make_workspace, with_databases
 
 from noisette import ConfigError, NoisetteError
 from noisette_flows.workers import Workers
@@ -59,7 +59,7 @@ CLUSTERS = ["threads:2", "dask:2"]
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    workspace = with_migrated_database(make_workspace(tmp_path_factory.mktemp("fanout")))
+    workspace = with_databases(make_workspace(tmp_path_factory.mktemp("fanout")))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *CLUSTERS],
         cwd=workspace.folder,

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-from contextlib import closing
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from support.databases import copy_mlflow_database
 
 from noisette_flows.tracking import Store
-from noisette_flows.tracking.database import prepare
 
 __all__ = ["empty_store", "runs_of", "snapshot_runs"]
 
 
 def empty_store(path: Path) -> Store:
     """Return a store in a file as MLflow itself leaves it, whose tables take seconds to make."""
-    shutil.copy(Path(_make_template().name) / "mlflow.db", path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("drop table noisette_store")  # which tells one store from another
+    copy_mlflow_database(path)
     return Store.in_file(path)
-
-
-@cache
-def _make_template() -> TemporaryDirectory[str]:
-    folder = TemporaryDirectory(prefix="mlflow-")
-    prepare(Path(folder.name) / "mlflow.db")
-    return folder
 
 
 def runs_of(client: MlflowClient, name: str = "tiny") -> tuple[Run, dict[str, Run]]:

@@ -22,10 +22,11 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import yaml
+from support.databases import copy_prefect_database
 from support.environment import REPOSITORY
 from support.servers import Server, free_port, run_server
 from support.tiny import TINY
-from support.workspace import Workspace, make_workspace, patient, with_migrated_database
+from support.workspace import Workspace, make_workspace, patient, with_databases
 
 __all__ = [
     "CANCEL",
@@ -243,6 +244,7 @@ def prefect_server(folder: Path) -> Iterator[Server]:
     """Run Prefect's server as it comes, with its home in a folder."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+    copy_prefect_database(folder / "prefect")
     home = {"PREFECT_HOME": str(folder / "prefect")}
     with run_server(Server([*command, "--port", str(port)], port, folder, home, "/api/health")) as server:
         yield server
@@ -275,7 +277,7 @@ def _with_config(folder: Path) -> Workspace:
     config = {**TINY, "preparation": {"limit": 64}}
     config["training"] = {**TINY["training"], "checkpoint_every": 100_000}
     (folder / "configs" / "tiny.yaml").write_text(yaml.safe_dump(config))
-    workspace = patient(with_migrated_database(make_workspace(folder)))
+    workspace = patient(with_databases(make_workspace(folder)))
     (folder / "tmp").mkdir()
     workspace.settings["TMPDIR"] = str(folder / "tmp")  # its flow runs share a GPU with one another alone
     return workspace

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import yaml
+from support.databases import copy_mlflow_database, copy_prefect_database
 from support.packages import install
 from support.tiny import TINY
 
-__all__ = ["FinishedRun", "Workspace", "make_workspace", "patient", "with_migrated_database"]
+__all__ = ["FinishedRun", "Workspace", "make_workspace", "patient", "with_databases"]
 
 COMMAND = Path(sys.executable).with_name("noisette")
 
@@ -91,11 +89,11 @@ def make_workspace(folder: Path, settings: dict[str, str] | None = None) -> Work
     return Workspace(folder, {**(settings or {})})
 
 
-def with_migrated_database(workspace: Workspace) -> Workspace:
-    """Put Prefect's database into a workshop as a first start leaves it, which takes longer than the second."""
-    home = workspace.folder / "prefect"
-    home.mkdir(exist_ok=True)
-    shutil.copy(Path(_make_prefect_home().name) / "prefect.db", home)
+def with_databases(workspace: Workspace, *, mlflow: bool = True) -> Workspace:
+    """Put empty databases of Prefect and MLflow into a workspace, which take longer to make than to fill."""
+    copy_prefect_database(workspace.folder / "prefect")
+    if mlflow:
+        copy_mlflow_database(workspace.folder / "mlflow.db")
     return workspace
 
 
@@ -105,16 +103,6 @@ def patient(workspace: Workspace) -> Workspace:
     install(workspace.folder / "patient", "noisette-patient", _PATIENT)
     workspace.settings["PYTHONPATH"] = str(workspace.folder / "patient")
     return workspace
-
-
-@cache
-def _make_prefect_home() -> TemporaryDirectory[str]:
-    """Return a home of Prefect with an empty database in it; it lasts as long as this process."""
-    home = TemporaryDirectory(prefix="prefect-")
-    environment = {**os.environ, "PREFECT_HOME": home.name}
-    command = [COMMAND.with_name("prefect"), "server", "database", "upgrade", "--yes"]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    return home
 
 
 @dataclass(frozen=True)

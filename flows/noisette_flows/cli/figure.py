@@ -74,9 +74,7 @@ To = Annotated[Path | None, _option("--to", "FOLDER", "Folder for the files. Def
 def forward(
     images: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[IMAGE...]", help="Files; with --config also test:3 or train:3.", show_default=False
-        ),
+        typer.Argument(metavar="IMAGE...", help="Files; with --config also test:3 or train:3.", show_default=False),
     ] = None,
     config: Annotated[
         str | None,
@@ -164,6 +162,8 @@ def _render(
     to: To = None,
     json: AsJson = False,
 ) -> None:
+    if options.get("mask") is not None and options.get("box") is not None:
+        raise typer.BadParameter("expected --mask or --box; got both")
     trained = resolve_checkpoint(checkpoint, settings, output)
     given = make_sampler(options.pop("sampler", sampler), options.pop("steps", steps), guidance_scale)
     chosen = cap_steps(given, trained.about["experiment"]["timesteps"])
