@@ -1,6 +1,6 @@
-"""Who watches a flow: the command's progress, MLflow, and packages' own listeners.
+"""The listeners of a flow run: the command's progress, MLflow, artifacts, and listeners of packages.
 
-A flow's parameters are plain values, so that it can be started from anywhere; listeners come by context.
+A flow's parameters are plain values, so that it can be started from anywhere; listeners are passed by context.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LISTENERS: ContextVar[tuple[object, ...]] = ContextVar("listeners", default=())
 
 @contextmanager
 def use_listeners(*listeners: object) -> Iterator[None]:
-    """Have these listeners watch the flows that start inside the block."""
+    """Let these listeners follow the flows that start in the block."""
     token = _LISTENERS.set(listeners)
     try:
         yield
@@ -42,8 +42,8 @@ class FlowEvents(Events):
     """The events of one flow run.
 
     Args:
-        listeners: who listens.
-        poster: what shows things in Prefect's pages.
+        listeners: of the events.
+        artifact_sender: sends artifacts to Prefect's pages.
     """
 
     def __init__(self, listeners: Sequence[object], artifact_sender: ArtifactSender) -> None:
@@ -54,7 +54,7 @@ class FlowEvents(Events):
     def hold_gpus(self, count: int = 1) -> None:
         """Wait until GPUs of this machine are free, and hold them to the end of this flow run.
 
-        Only what Prefect started waits: a command is started by a person, who knows what else is at work.
+        Only flow runs that Prefect started wait: a command is started by a person who knows what else is running.
         """
         from prefect.runtime import flow_run
 
@@ -65,7 +65,7 @@ class FlowEvents(Events):
             wait_task(self._gpu_lock, " and ".join(self._gpu_lock.holders()) or "another flow run")
 
     def release_gpus(self) -> None:
-        """Give back what is held."""
+        """Release the GPUs."""
         if self._gpu_lock is not None:
             self._gpu_lock.release()
 
@@ -78,9 +78,9 @@ def observe_flow_run(
     overrides: Mapping[str, Any],
     run: Path | None = None,
 ) -> Iterator[FlowEvents]:
-    """Give the events of one flow run in a run directory; at the end the tracker is told how it went.
+    """Yield the events of one flow run in a run directory; at the end set its status in MLflow.
 
-    Flow runs that were killed in this folder are marked before.
+    Killed flow runs in the folder are marked first.
     """
     from prefect.runtime import flow_run
 
@@ -107,7 +107,7 @@ def observe_flow_run(
 
 
 def _log_listener() -> object:
-    """Return a listener for a flow that nobody watches: lines in Prefect's log."""
+    """Return the listener of a flow without others: lines in Prefect's log."""
     from prefect import get_run_logger
 
     from noisette.progress import LineProgress

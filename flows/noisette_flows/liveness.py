@@ -1,11 +1,11 @@
-"""Flow runs whose process was killed: found at the next start, marked, and gone on with.
+"""Flow runs whose process was killed: found at the next start, marked, and resumed.
 
-A process that is killed cannot say so, and Prefect would show its flow run as running for ever. So each flow run
-keeps a file in its run directory, `.flow-ID`, locked as long as its process lives. One that is there and not locked
-belongs to a flow run that was killed or stopped. (Prefect's heartbeats tell the same of machines that never start
-again; see `noisette_flows.deploying.automations`.)
+Prefect would show the flow run of a killed process as running for ever. So each flow run has a file `.flow-ID` in
+its run directory, locked as long as its process lives. A file without a lock shows that a flow run was killed or
+stopped. (For machines that never start again, Prefect's heartbeats do the same; see
+`noisette_flows.deploying.automations`.)
 
-A flow run that a worker or `noisette serve` started stops, with a checkpoint, when that is killed.
+A flow run that a worker or `noisette serve` started stops, with a checkpoint, when its parent is killed.
 """
 
 from __future__ import annotations
@@ -31,27 +31,26 @@ if TYPE_CHECKING:
 __all__ = ["PARENT", "end_with_parent", "find_killed_flow_runs", "hold_liveness_lock", "mark_killed_flow_runs"]
 
 PARENT = "NOISETTE_PARENT"
-"""Environment variable with the process that started a flow run, which may be gone before the flow run looks."""
+"""Environment variable with the id of the process that started a flow run, which may end early."""
 
 _FILE = ".flow-"
 _LOCKS: dict[str, tuple[Path, int]] = {}
-"""Files of flow runs of this process whose end Prefect does not know, with their locks."""
+"""Files and locks of this process's flow runs whose end Prefect does not know."""
 
-_MESSAGE = "Its process was killed. Started again, it goes on from its last checkpoint."
+_MESSAGE = "Its process was killed. When it is started again, it resumes from its last checkpoint."
 
 
 @contextmanager
 def hold_liveness_lock(run: Path, flow_run: str) -> Iterator[None]:
-    """Show, until Prefect knows how the flow run ended, that its process is alive.
+    """Hold the lock of a flow run until Prefect knows its final state.
 
-    The file stays behind a block that was stopped by a signal, and behind a server that could not be told of the
-    end: whoever starts next asks Prefect.
+    The file remains if a signal stops the block, or if the server could not be told: the next start asks Prefect.
     """
     run.mkdir(parents=True, exist_ok=True)
     path, staging = run / f"{_FILE}{flow_run}", run / f".starting-{flow_run}"
     handle = os.open(staging, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # before it has its name: nobody sees it unlocked
+        fcntl.flock(handle, fcntl.LOCK_EX)  # before the rename: it is never visible unlocked
         sign(handle)
         staging.replace(path)
         _LOCKS[flow_run] = path, handle
@@ -66,7 +65,7 @@ def hold_liveness_lock(run: Path, flow_run: str) -> Iterator[None]:
 
 
 def _register_end_hooks() -> None:
-    """Have Prefect call `_on_flow_run_end` when it has taken the final state of the flow run at work."""
+    """Let Prefect call `_on_flow_run_end` when it has accepted the final state of the current flow run."""
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
@@ -85,7 +84,7 @@ def _on_flow_run_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any])
 
 
 def find_killed_flow_runs(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the flow runs in a folder of results whose process is gone, with their files."""
+    """Yield the flow runs in a folder of results whose processes are gone, with their files."""
     for path in sorted(root.glob(f"*/{_FILE}*")):
         if _is_abandoned(path):
             yield path.name.removeprefix(_FILE), path
@@ -96,17 +95,17 @@ def mark_killed_flow_runs(root: Path, *, again: bool = False, own: str = "") -> 
 
     Args:
         root: folder of all results.
-        again: whether those of a deployment are to be run again, which goes on where they stopped.
-        own: the flow run that asks: of its earlier tries, the tasks are ended.
+        again: whether to run those of a deployment again, which resumes them.
+        own: id of the current flow run: tasks of its earlier attempts are marked.
     """
-    found = list(find_killed_flow_runs(root))
-    if not found:
+    killed = list(find_killed_flow_runs(root))
+    if not killed:
         return []
     from prefect.client.orchestration import get_client
 
     names = []
     with get_client(sync_client=True) as client:
-        for flow_run, path in found:
+        for flow_run, path in killed:
             with suppress(ValueError):
                 if flow_run == own:
                     _end_task_runs(client, UUID(own))
@@ -117,9 +116,9 @@ def mark_killed_flow_runs(root: Path, *, again: bool = False, own: str = "") -> 
 
 
 def end_with_parent() -> None:
-    """Stop this process, as SIGTERM does, when the worker that started it is gone; without a worker do nothing."""
+    """Send SIGTERM to this process when the worker that started it is gone; do nothing without a worker."""
     if "PREFECT__FLOW_RUN_ID" in os.environ:
-        parent = int(os.environ.pop(PARENT, os.getppid()))  # what this process starts has it for a parent
+        parent = int(os.environ.pop(PARENT, os.getppid()))  # children have this process as parent
         threading.Thread(target=_watch_parent, args=(parent,), name="parent", daemon=True).start()
 
 
@@ -130,11 +129,11 @@ def _watch_parent(parent: int) -> None:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Return whether a file is free, and no copy of one that is locked elsewhere."""
+    """Return whether a file is unlocked and not a copy of a file elsewhere."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False  # another start has just dealt with it
+        return False  # another start has just handled it
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return is_original(handle)
@@ -145,7 +144,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _mark_flow_run(client: SyncPrefectClient, identity: UUID, again: bool) -> str | None:
-    """Mark a flow run that is not ended; return its name, or None if there is nothing to do."""
+    """Mark a flow run without a final state; return its name, or None if there is nothing to do."""
     from prefect.exceptions import ObjectNotFound
     from prefect.states import AwaitingRetry, Cancelled, Crashed
 
@@ -160,7 +159,7 @@ def _mark_flow_run(client: SyncPrefectClient, identity: UUID, again: bool) -> st
     if state.is_cancelling():
         client.set_flow_run_state(identity, Cancelled(), force=True)
         return None
-    if state.is_scheduled() or state.is_paused():  # somebody has asked for it again, or will
+    if state.is_scheduled() or state.is_paused():  # it is run again
         return None
     if again and flow_run.deployment_id is not None:
         client.set_flow_run_state(identity, AwaitingRetry(message=_MESSAGE), force=True)
@@ -170,7 +169,7 @@ def _mark_flow_run(client: SyncPrefectClient, identity: UUID, again: bool) -> st
 
 
 def _end_task_runs(client: SyncPrefectClient, flow_run: UUID) -> None:
-    """Mark what the killed process was at."""
+    """Mark the unfinished tasks of a killed process."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed
 

@@ -1,4 +1,4 @@
-"""What a run of an experiment gave: its stages, report and images, from manifests alone."""
+"""Results of a run: stages, report, figures and images, from manifests alone."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["Outcome", "RunSummary", "row_json", "stage_json", "tracking_json"]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The figures that a config lists.
+    """The results of a config.
 
     Attributes:
-        config: what was run.
+        config: experiment, or figures alone.
         directory: its run directory.
         stages: its stages.
-        skipped: names of those that were finished before.
-        store: where MLflow shows it, or None.
+        skipped: names of stages that were finished before.
+        store: of MLflow, or None.
     """
 
     config: Experiment | FiguresConfig
@@ -50,14 +50,14 @@ class RunSummary:
 
     @property
     def figures(self) -> dict[str, FigureResult]:
-        """What each item of the config's `figures` gave, by its label."""
+        """The figures by their labels."""
         directories = [stage.directory for stage in self.stages if stage.name.startswith("figures ")]
-        found = [FigureResult.finished(directory) for directory in directories if directory is not None]
-        return {shown.label: shown for shown in found if shown is not None}
+        results = [FigureResult.finished(directory) for directory in directories if directory is not None]
+        return {figure.label: figure for figure in results if figure is not None}
 
     @property
     def mlflow_experiment(self) -> str:
-        """The id of the experiment in MLflow; empty while it is not known."""
+        """The id of the experiment in MLflow; "" if it is not known yet."""
         return experiment_of(self.directory, self.store) if self.store else ""
 
     def json(self) -> dict[str, Any]:
@@ -66,15 +66,15 @@ class RunSummary:
             "experiment": self.config.name,
             "directory": str(self.directory),
             "stages": [stage_json(stage, self.skipped) for stage in self.stages],
-            "figures": {label: [str(path) for path in shown.files] for label, shown in self.figures.items()},
-            "notes": [note for shown in self.figures.values() for note in shown.about["notes"]],
+            "figures": {label: [str(path) for path in figure.files] for label, figure in self.figures.items()},
+            "notes": [note for figure in self.figures.values() for note in figure.about["notes"]],
             "tracking": tracking_json(self.store, self.mlflow_experiment),
         }
 
 
 @dataclass(frozen=True)
 class Outcome(RunSummary):
-    """The finished results of one experiment: its comparison too."""
+    """The results of an experiment, with its comparison."""
 
     @cached_property
     def report(self) -> Report:
@@ -98,7 +98,7 @@ class Outcome(RunSummary):
             **values,
             "columns": list(self.report.columns),
             "rows": [row_json(row) for row in self.report.rows],
-            "model": {name: found._asdict() for name, found in self.report.model.items()},
+            "model": {name: estimate._asdict() for name, estimate in self.report.model.items()},
             "protocol": dict(self.report.protocol),
             "notes": [*self.report.notes, *values["notes"]],
             "grids": {label: str(path) for label, path in self.grids.items()},
@@ -107,7 +107,7 @@ class Outcome(RunSummary):
 
 
 def tracking_json(store: Store | None, experiment: str) -> dict[str, str] | None:
-    """Return where MLflow shows an experiment as JSON values; None without tracking."""
+    """Return the store and page of an experiment in MLflow as JSON values; None without tracking."""
     if store is None:
         return None
     link = store.link(experiment) if experiment else ""

@@ -36,7 +36,7 @@ _PAUSE = 0.05  # seconds between two looks whether it answers
 
 
 class ServerError(NoisetteError):
-    """Prefect's server that does not start, or does not answer."""
+    """Prefect's server does not start or does not answer."""
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def start_server() -> Iterator[None]:
 
 
 def _configured_url() -> str | None:
-    """Return the address of the server that Prefect is set up to use, or None."""
+    """Return the URL of the server that Prefect is configured to use, or None."""
     try:
         from prefect.settings import PREFECT_API_URL
 
@@ -70,18 +70,18 @@ def _configured_url() -> str | None:
     except tomllib.TOMLDecodeError as error:
         home = os.environ.get("PREFECT_HOME", "~/.prefect")
         raise ServerError(
-            f"Prefect's settings cannot be read: {error}; mend or remove {home}/profiles.toml"
+            f"Prefect's settings cannot be read: {error}; correct or remove {home}/profiles.toml"
         ) from None
     return url
 
 
 def uses_embedded_server() -> bool:
-    """Return whether this process uses a server of its own."""
+    """Return whether this process uses an embedded server."""
     return bool(_KEEPERS)
 
 
 def check_server() -> None:
-    """Ask the server that Prefect is set up to use.
+    """Check that the server that Prefect is configured to use answers.
 
     Raises:
         ServerError: if it does not answer, or not without a password.
@@ -114,7 +114,7 @@ class _EmbeddedServer:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self._url, self._login = f"http://127.0.0.1:{port}/api", f"noisette:{secrets.token_urlsafe(18)}"
-        self._output = TemporaryFile()  # noqa: SIM115  # its last words may be wanted as long as it starts
+        self._output = TemporaryFile()  # noqa: SIM115  # read if it does not start
         command = [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _prefect_folder()]
         command += ["--factory", "prefect.server.api.server:create_app", "--lifespan", "on", "--log-level", "error"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
@@ -129,7 +129,7 @@ class _EmbeddedServer:
         _KEEPERS.append(self._keeper)
 
     def use(self) -> None:
-        """Wait until it answers, then have Prefect use it."""
+        """Wait until it answers, then let Prefect use it."""
         from prefect.context import refresh_global_settings_context
         from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS as PATIENCE
 
@@ -144,13 +144,13 @@ class _EmbeddedServer:
         refresh_global_settings_context()
 
     def end(self) -> None:
-        """Have it ended by its keeper."""
+        """Let its keeper end it."""
         _KEEPERS.remove(self._keeper)
         self._keeper.communicate()
 
     def _last_output(self) -> str:
         self._output.seek(0)
-        return (self._output.read().decode(errors="replace").strip().splitlines() or ["it ended without a word"])[
+        return (self._output.read().decode(errors="replace").strip().splitlines() or ["it ended without output"])[
             -1
         ]
 
@@ -164,10 +164,10 @@ def _settings(url: str, login: str) -> dict[str, str]:
         "PREFECT_UI_ENABLED": "0",
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
-        # nobody looks at its events, of which each artifact that is updated makes one of 7 kB
+        # nobody reads its events, and each update of an artifact makes one of 7 kB
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
         "PREFECT_SERVER_API_AUTH_STRING": login,
-        # without a list of origins every page in a browser may read the answers
+        # without a list of origins, every page in a browser may read the responses
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
     }
 

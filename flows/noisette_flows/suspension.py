@@ -1,8 +1,7 @@
-"""A flow run that somebody suspends in Prefect's page stops, with a checkpoint, and stays suspended.
+"""A flow run that is suspended in Prefect's page stops, with a checkpoint, and stays suspended.
 
-Prefect only changes the state, which nobody who computes looks at. So a thread looks at it now and then, and stops
-the flow run as SIGTERM does: a training saves its state. When it is resumed, Prefect starts the flow run anew, and
-the training goes on from there.
+Prefect only changes the state on the server. So a thread reads the state at intervals, and stops the flow run as
+SIGTERM does: training saves its state. When it is resumed, Prefect starts the flow run again, and training resumes.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["stop_when_suspended"]
 
-_EVERY = 10.0  # seconds between two looks
+_EVERY = 10.0  # seconds between two readings
 
 
 @contextmanager
 def stop_when_suspended(flow_run: UUID) -> Iterator[None]:
-    """Stop the block when the flow run is suspended. Without a worker, whose flow runs alone can be, do nothing.
+    """Stop the block when the flow run is suspended; do nothing without a worker.
 
     Raises:
-        Pause: in the place of the signal that stopped the block; Prefect's engine then leaves the state alone.
+        Pause: in place of the signal that stopped the block; Prefect's engine then keeps the state.
     """
     if "PREFECT__FLOW_RUN_ID" not in os.environ:
         yield
@@ -66,20 +65,18 @@ class _SuspensionWatcher:
 
 
 def _read_state(flow_run: UUID) -> State[Any] | None:
-    """Return the state of a flow run as the server has it, or None if it does not say."""
+    """Return the state of a flow run on the server, or None if it does not answer."""
     from prefect.client.orchestration import get_client
 
     try:
         with get_client(sync_client=True) as client:
             return client.read_flow_run(flow_run).state
-    except (
-        Exception
-    ):  # a server that is gone suspends nothing; Prefect's client raises whatever its libraries raise
+    except Exception:  # Prefect's client raises whatever its libraries raise
         return None
 
 
 def _repeat_suspended_event(flow_run: UUID) -> None:
-    """Repeat the event of the suspension behind the last heartbeat, after which the automation expects one."""
+    """Repeat the event of the suspension, which the automation expects after the last heartbeat."""
     from prefect.events import emit_event
     from prefect.events.related import tags_as_related_resources
 

@@ -1,4 +1,4 @@
-"""What Prefect's pages show of a flow run: progress and the last grid as it goes on, the comparison at its end."""
+"""Artifacts of a flow run in Prefect's pages: progress and the last preview, then the comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The listener that shows the stages of a flow run while they go on."""
+"""The listener that shows the progress of the stages of a flow run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from noisette_flows.artifacts.sender import Artifact, ArtifactSender, slug
 __all__ = ["ProgressArtifacts", "artifact_key"]
 
 _STATUS_TEXT: dict[Status, str] = {"finished": "done", "stopped": "stopped", "failed": "failed"}
-_MAX_ROWS = 8  # measurements shown at once
+_MAX_ROWS = 8  # measurements shown
 
 
 class ProgressArtifacts:
-    """Shows each stage as a progress bar, and a training as a page with its loss and its last grid.
+    """Shows each stage as a progress bar, and training as a page with its loss and its last preview.
 
     Args:
-        poster: what sends it.
-        every: seconds between two looks at the pace.
+        artifact_sender: sends the artifacts.
+        every: seconds between two updates.
     """
 
     def __init__(self, artifact_sender: ArtifactSender, every: float = 1.0) -> None:
@@ -38,7 +38,7 @@ class ProgressArtifacts:
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
-        """Begin a bar."""
+        """Start a bar."""
         from prefect.runtime import task_run
 
         self._pace, self._task = StageProgress(run), UUID(task_run.id) if task_run.id else None
@@ -47,7 +47,7 @@ class ProgressArtifacts:
 
     @hookimpl
     def on_step(self, step: int) -> None:
-        """Move the bar, now and then."""
+        """Move the bar at intervals."""
         if self._pace is None:
             return
         self._pace.update(step)
@@ -56,14 +56,14 @@ class ProgressArtifacts:
 
     @hookimpl
     def on_activity(self, activity: str) -> None:
-        """Say what is done while the bar stands."""
+        """Show what is done while the bar does not move."""
         if self._pace is not None:
             self._pace.begin(activity)
             self._send_progress()
 
     @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        """Note what was measured, and show that of a training."""
+        """Note the metrics, and show those of training."""
         if self._pace is None:
             return
         self._pace.measure(metrics)
@@ -73,7 +73,7 @@ class ProgressArtifacts:
 
     @hookimpl
     def on_images(self, run: Run, step: int, path: Path) -> None:
-        """Show the last grid of a training, and the images of a sampler."""
+        """Show the last preview of training, or the images of a sampler."""
         if self._pace is None:
             return
         self._grid = step, path
@@ -81,7 +81,7 @@ class ProgressArtifacts:
 
     @hookimpl
     def on_run_end(self, status: Status) -> None:
-        """Say how it ended."""
+        """Show how the stage ended."""
         if self._pace is not None:
             self._send_progress(_STATUS_TEXT[status], done=status == "finished")
 
@@ -104,21 +104,21 @@ class ProgressArtifacts:
             parts.append(_table(self._metrics))
         if self._grid is not None:
             step, path = self._grid
-            parts.append(f"### {'Drawn at step ' + str(step) if pace.run.stage == 'train' else 'Images'}")
+            parts.append(f"### {f'Samples at step {step}' if pace.run.stage == 'train' else 'Images'}")
             parts.append(image_markdown(path, f"{pace.title} at {step}"))
-        about = f"{pace.title}: {'loss and last grid' if self._metrics else 'images'}"
+        about = f"{pace.title}: {'loss and last preview' if self._metrics else 'images'}"
         self._sender.post(
             Artifact(f"{artifact_key(pace.run)}-page", "markdown", "\n\n".join(parts), about, self._task)
         )
 
 
 def artifact_key(run: Run) -> str:
-    """Return what a stage is called among the artifacts."""
+    """Return the key of a stage's artifacts."""
     return slug(f"{run.stage} {run.name}")
 
 
 def _table(measured: list[tuple[int, dict[str, float]]]) -> str:
-    """Return measurements, evenly chosen, the last ones included, as a table in markdown."""
+    """Return evenly spaced measurements, with the last one, as a table in markdown."""
     chosen = measured[:: -max(1, len(measured) // _MAX_ROWS)][:_MAX_ROWS][::-1]
     names: list[str] = [
         name for name in ("loss", "lr", "grad_norm", "images_per_second") if name in measured[-1][1]

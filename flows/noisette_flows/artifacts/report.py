@@ -1,9 +1,10 @@
-"""What is shown at the end of a flow run: the comparison, the samplers' images, and where MLflow shows them."""
+"""Artifacts at the end of a flow run: the comparison, images of the samplers, and a link to MLflow."""
 
 from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,28 +15,28 @@ from noisette_flows.tracking import Store, experiment_of
 
 __all__ = ["image_markdown", "send_report"]
 
-_WIDTH = 640  # small images are enlarged to about this, each pixel a square
-_MAX_BYTES = 400_000  # bytes; a larger image is named only
+_WIDTH = 640  # small images are enlarged to about this width
+_MAX_BYTES = 400_000  # larger images are shown as paths
 
 
 def image_markdown(path: Path, title: str) -> str:
-    """Return a PNG file as an image in markdown, or its path, if it cannot be read or is large."""
+    """Return a PNG file as an image in markdown, or its path if it is large or cannot be read."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             factor = max(1, _WIDTH // image.width)
-            shown = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+            enlarged = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     except OSError:
         return f"`{path}`"
-    written = io.BytesIO()
-    shown.save(written, format="PNG", optimize=True)
-    if written.tell() > _MAX_BYTES:
+    content = io.BytesIO()
+    enlarged.save(content, format="PNG", optimize=True)
+    if content.tell() > _MAX_BYTES:
         return f"`{path}`"
-    return f"![{title}](data:image/png;base64,{base64.b64encode(written.getvalue()).decode()})"
+    return f"![{title}](data:image/png;base64,{base64.b64encode(content.getvalue()).decode()})"
 
 
-_MAX_SAMPLERS = 8  # samplers whose images are shown
+_MAX_SAMPLERS = 8  # samplers with images
 
 
 def send_report(
@@ -46,7 +47,7 @@ def send_report(
     run: Path,
     store: Store | None,
 ) -> None:
-    """Show the comparison as a page and as a table, and a link to MLflow."""
+    """Post the comparison as a page and as a table, and a link to MLflow."""
     link = _link(run, store)
     parts = [f"# {name}: the comparison", markdown(report)]
     if link:
@@ -65,9 +66,7 @@ def send_report(
 
 
 def _rows(report: Report) -> str:
-    """Return the table's rows as Prefect stores them, JSON in a text."""
-    import json
-
+    """Return the rows of the table as JSON, as Prefect stores them."""
     rows = []
     for row in report.rows:
         results = {

@@ -1,6 +1,6 @@
-"""Sending artifacts from a thread of its own: only the newest of each key, and never in the way of the work.
+"""Sending artifacts from a separate thread, only the newest of each key.
 
-A server that is slow, or gone, costs the work nothing: what is newer takes the place of what was not sent yet.
+A slow or dead server does not delay the work: a newer artifact replaces one that was not sent yet.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ __all__ = ["Artifact", "ArtifactSender", "send_interval", "slug"]
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER = 30.0  # seconds after a server that did not answer is asked again
-_MAX_INTERVAL = 30.0  # seconds between two rounds of a long run: each leaves an event in Prefect's database
+_MAX_INTERVAL = 30.0  # seconds between two rounds of a long run, each of which adds an event to Prefect's database
 
 
 def slug(text: str) -> str:
-    """Return a text as Prefect takes the key of an artifact: small letters, digits and dashes."""
+    """Return a text as a key of an artifact: lower-case letters, digits and dashes."""
     return "-".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact as it is now.
+    """An artifact.
 
     Attributes:
-        key: what it is called in Prefect's pages; small letters, digits and dashes.
+        key: its name in Prefect's pages: lower-case letters, digits and dashes.
         kind: "progress", "markdown" or "table".
         data: as Prefect stores that kind.
         description: markdown.
-        task_run: whose it is; the flow run's own, if None.
+        task_run: of the artifact; None for the flow run itself.
     """
 
     key: str
@@ -51,12 +51,12 @@ class Artifact:
 
 
 class ArtifactSender:
-    """Sends the notes of one flow run.
+    """Sends the artifacts of one flow run.
 
     Args:
         flow_run: its id.
-        every: seconds between the first rounds; with time they become less frequent.
-        client: gives a client of Prefect's server.
+        every: seconds between the first rounds; later ones are less frequent.
+        client: makes a client of Prefect's server.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class ArtifactSender:
         self._pending: dict[str, Artifact] = {}
         self._known: dict[str, UUID] = {}
         self._lock, self._wake, self._ending = threading.Lock(), threading.Event(), False
-        context = copy_context()  # which knows the server of the flow run
+        context = copy_context()  # with the server of the flow run
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="artifacts", daemon=True)
         self._thread.start()
 
     def post(self, artifact: Artifact) -> None:
-        """Have a note sent with the next round, in the place of what it had been; returns at once."""
+        """Queue an artifact for the next round in place of an older one; returns at once."""
         with self._lock:
             self._pending[artifact.key] = artifact
 
     def close(self, patience: float = 10.0) -> None:
-        """Send the rest, and wait for it, but not for ever."""
+        """Send the rest; wait for at most `patience` seconds."""
         self._ending = True
         self._wake.set()
         self._thread.join(patience)
@@ -92,7 +92,7 @@ class ArtifactSender:
         self._send_newest()
 
     def _send_newest(self) -> bool:
-        """Send what is new; return whether it was taken."""
+        """Send the queue; return whether the server accepted it."""
         with self._lock:
             artifacts, self._pending = list(self._pending.values()), {}
         if not artifacts:
@@ -128,7 +128,7 @@ class ArtifactSender:
 
 
 def send_interval(age: float, first: float) -> float:
-    """Return the seconds between two rounds of a run that has gone on for some seconds."""
+    """Return the seconds between two rounds of a run of some age in seconds."""
     return max(first, min(age / 60, _MAX_INTERVAL))
 
 

@@ -1,1 +1,1 @@
-"""Flows that Prefect starts: deployments, what they count on, and those whose process was killed."""
+"""Flows that Prefect starts: deployments, automations, and the processes of workers."""

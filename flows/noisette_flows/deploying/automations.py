@@ -1,4 +1,4 @@
-"""What deployments count on at the server: an end for flow runs that died unseen.
+"""The automation that deployments need on the server: it ends flow runs whose heartbeats have stopped.
 
 Each flow run says every half minute that it is alive (PREFECT_FLOWS_HEARTBEAT_FREQUENCY). One that has been silent
 for two minutes is marked as crashed by an automation of the server: its machine is gone. Other people's flow runs,
@@ -20,7 +20,7 @@ TAG = "noisette"
 """Tag of every flow run of a deployment or of a command."""
 
 HEARTBEAT = 30
-"""Seconds between two heartbeats, the fewest that Prefect takes."""
+"""Seconds between two heartbeats, the minimum of Prefect."""
 
 _SILENCE = timedelta(seconds=4 * HEARTBEAT)
 
@@ -32,7 +32,7 @@ _SILENT = (
 
 
 def install_automation() -> None:
-    """Install it, as often as you like."""
+    """Install the automation; it is installed once only."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

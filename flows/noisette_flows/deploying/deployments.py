@@ -25,11 +25,11 @@ POOL = "pool"
 
 
 class ScheduleError(NoisetteError):
-    """A cron expression that cannot be understood."""
+    """An invalid cron expression."""
 
 
 def deployments(schedule: CronSchedule | None = None, config: str | None = None) -> list[RunnerDeployment]:
-    """Return what `noisette serve` serves.
+    """Return the deployments of `noisette serve`.
 
     Args:
         schedule: when train-and-eval starts by itself.

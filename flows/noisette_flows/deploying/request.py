@@ -1,4 +1,4 @@
-"""`noisette deploy run`: a flow run is asked for, after what can be refused is refused, and watched to its end."""
+"""`noisette deploy run`: check the parameters, create a flow run, and watch it to its end."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_parameters", "request"]
 
-_EVERY = 2.0  # seconds between two looks at a flow run
-_PAGE = 200  # log lines asked for at once
+_EVERY = 2.0  # seconds between two readings of a flow run
+_PAGE = 200  # log lines of one request
 
 
 def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
-    """Return parameters that are written NAME=VALUE, the value as JSON, or else as text.
+    """Return parameters from NAME=VALUE, where the value is JSON or else text.
 
     Raises:
         ServeError: if one has no name.
@@ -47,17 +47,17 @@ def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def request(flow: str, deployment: str, parameters: dict[str, Any], watch: bool, console: Console) -> bool:
-    """Ask for a flow run; return whether it ended well, or True if it is not watched.
+    """Create a flow run; return whether it is completed, or True if it is not watched.
 
     Args:
         flow: name of the flow.
-        deployment: name of its deployment. What `noisette serve` runs here is checked before it is sent.
+        deployment: name of its deployment; for `noisette serve`, the parameters are checked first.
         parameters: of the flow.
         watch: whether to wait for its end.
-        console: what is told.
+        console: for the output.
 
     Raises:
-        ConfigError: if a config, a sampler or the workers cannot be understood.
+        ConfigError: if a config, a sampler or the workers have problems.
         NoisetteError: if the package of the workers is not installed.
         ServeError: if there is no server or no such deployment, or the server refuses the parameters.
     """
@@ -116,7 +116,7 @@ def _detail(answer: Mapping[str, Any]) -> str:
 
 
 def _watch(client: SyncPrefectClient, flow_run: FlowRun, console: Console) -> bool:
-    """Tell the states and the log of a flow run until it ends, then its comparison or why it failed."""
+    """Print the states and the log of a flow run until it ends, then its comparison or its error."""
     state, printed = "", 0
     while True:
         found = client.read_flow_run(flow_run.id)
@@ -150,7 +150,7 @@ def _log_lines(client: SyncPrefectClient, flow_run: UUID, offset: int) -> Iterat
 
 
 def _tables(client: SyncPrefectClient, flow_run: UUID) -> Iterator[Table]:
-    """Yield the tables that a flow run has left at the server, wherever it ran."""
+    """Yield the tables among the artifacts of a flow run."""
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
 
     query = ArtifactFilter(

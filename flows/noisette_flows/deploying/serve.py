@@ -31,14 +31,14 @@ _EVERY = 10.0  # seconds between two looks for flow runs that are to be cancelle
 
 
 class GracefulRunner(Runner):
-    """Hands SIGTERM on to its flow runs and ends when they have ended; cancels after outages of the server."""
+    """Passes SIGTERM to its flow runs and ends after them; cancels flow runs after outages of the server."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._serving: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
 
     async def serve(self) -> None:
-        """Run what is asked for until a signal comes."""
+        """Run flow runs until a signal arrives."""
         task = asyncio.ensure_future(self.start())
         self._serving = asyncio.get_running_loop(), task
         watcher = asyncio.ensure_future(self._watch_for_cancellation())
@@ -55,7 +55,7 @@ class GracefulRunner(Runner):
                 await self._cancel_if_requested(identity)
 
     async def _cancel_if_requested(self, identity: UUID) -> None:
-        """Cancel a flow run that the server has as Cancelling, unless Prefect is at it already."""
+        """Cancel a flow run that is Cancelling on the server, unless Prefect does so already."""
         try:
             flow_run = await self._client.read_flow_run(identity)
             if flow_run.state is not None and flow_run.state.is_cancelling():
@@ -87,13 +87,13 @@ def _is_running(pid: int) -> bool:
 
 
 class ServeError(NoisetteError):
-    """A server that there is not, or a request that it refuses."""
+    """A missing server, or a request that it refuses."""
 
 
 def serve(
     root: Path, limit: int, gpus: int | None = None, cron: str | None = None, config: str | None = None
 ) -> None:
-    """Serve the deployments until a signal comes.
+    """Serve the deployments until a signal arrives.
 
     Args:
         root: folder of all results, in which flow runs that were killed are looked for.
@@ -132,7 +132,7 @@ def serve(
 
 
 def require_server() -> str:
-    """Return the address of Prefect's server, which answers.
+    """Return the URL of Prefect's server, after checking that it answers.
 
     Raises:
         ServeError: if none is named; ServerError: if it does not answer, or not without a password.

@@ -1,1 +1,1 @@
-"""What a person sees: progress, tables, numbers."""
+"""Output for the terminal: progress, tables, numbers."""

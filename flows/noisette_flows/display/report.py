@@ -1,4 +1,4 @@
-"""What finished runs and comparisons show: tables, how they were measured, where images and charts are."""
+"""Output of finished runs and comparisons: tables with their protocols, and paths of images and charts."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = [
 
 
 def show_outcome(outcome: RunSummary, console: Console) -> None:
-    """Print an outcome: the comparison, if there is one, then where everything lies."""
+    """Print a result: the comparison, if there is one, then the paths of all files."""
     report = outcome.report if isinstance(outcome, Outcome) else None
     grids = outcome.grids if isinstance(outcome, Outcome) else {}
     if report is not None:
         show_report(report, console)
-    for note in (note for shown in outcome.figures.values() for note in shown.about["notes"]):
+    for note in (note for figure in outcome.figures.values() for note in figure.about["notes"]):
         console.print(Text(f"note: {note}", "dim"))
     images = [
         *grids.items(),
-        *((label, path) for label, shown in outcome.figures.items() for path in shown.files),
+        *((label, path) for label, figure in outcome.figures.items() for path in figure.files),
     ]
     width = max(len(label) for label, _ in images)
     for title, lines in (
@@ -69,7 +69,7 @@ def show_report(
     """Print a comparison with its protocol and notes; groups and marks as `comparison_table` takes them."""
     table = comparison_table(report, groups, best)
     needed = Console(width=1000).measure(table).maximum
-    console.width = max(console.width, 100, needed)  # a number that is cut is worse than a line that is wrapped
+    console.width = max(console.width, 100, needed)  # rather wrap a line than cut a number
     console.print()
     console.print(table)
     console.print()
@@ -80,7 +80,7 @@ def show_report(
 
 
 def mlflow_lines(store: Store | None, experiment: str) -> list[str]:
-    """Return how to open an experiment's page in MLflow; nothing while it is not known."""
+    """Return how to open an experiment's page in MLflow; nothing if it is not known yet."""
     if store is None or not experiment:
         return []
     command = store.ui_command()
@@ -99,7 +99,7 @@ def show_sweep(sweep: Sweep, sweep_result: SweepResult, store: Store | None, con
 def sweep_facts(
     sweep: Sweep, sweep_result: SweepResult, skipped: Collection[str], store: Store | None
 ) -> dict[str, Any]:
-    """Return a finished sweep as JSON values; `skipped` are the labels of the walks that were drawn before."""
+    """Return a finished sweep as JSON values; `skipped` are the labels of samplers finished before."""
     groups = {row.label: series.label for series in series_of(sweep_result.report) for row in series.rows}
     best = frontier(sweep_result.report)
     walks = [
@@ -133,12 +133,12 @@ def sweep_facts(
 
 
 def _experiment(sweep: Sweep, store: Store | None) -> str:
-    """Return the id of the experiment in MLflow; empty while it is not known."""
+    """Return the id of the experiment in MLflow; "" if it is not known yet."""
     return experiment_of(sweep.run, store) if store else ""
 
 
 def show_models(result: ComparisonResult, store: Store | None, experiment: str, console: Console) -> None:
-    """Print a finished comparison; `experiment` is its id in MLflow, or nothing."""
+    """Print a finished comparison; `experiment` is its id in MLflow, or ""."""
     report = result.report
     groups = {label: str(about["model"]) for label, about in report.details["samplers"].items()}
     show_report(report, console, groups, frontier(report))

@@ -1,4 +1,4 @@
-"""The comparison as a table: one row a sampler, the floor and pure noise set apart, the protocol beneath."""
+"""The comparison as a table: a row for each sampler, the floor and pure noise set apart, and the protocol below."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def comparison_table(
 
 
 def markdown(report: Report, best: Collection[CellKey] = ()) -> str:
-    """Return the table in markdown, the best results in bold, with the protocol and the notes beneath."""
+    """Return the table in markdown, the best results in bold, with the protocol and the notes below."""
     heads = headers(report)
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     lines += [list(row_cells(report, row, best, "**{}**")) for row in report.rows]

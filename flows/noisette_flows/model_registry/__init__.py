@@ -1,4 +1,4 @@
-"""A trained model in MLflow's registry: drawn from by a table of wishes, loaded without pickle.
+"""A trained model in MLflow's registry: sampled by a table of requests, loaded without pickle.
 
 pyfunc.py        what MLflow runs: reads a file of weights and a manifest, gives images
 pyfunc_code.py   the file that MLflow stores beside the weights; it names the class

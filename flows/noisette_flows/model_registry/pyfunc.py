@@ -1,4 +1,4 @@
-"""A registered model as MLflow runs it: a table of wishes in, a table of PNG images out.
+"""A registered model for MLflow: a table of requests in, a table of PNG images out.
 
 | column     | type   | if it is left out                                    |
 |------------|--------|------------------------------------------------------|
@@ -48,7 +48,7 @@ _MAX_GUIDANCE = 1000.0
 
 
 class _SamplingOptions(NamedTuple):
-    """How an image is drawn; rows that share it are drawn together."""
+    """The sampling options of an image; rows with the same options are sampled together."""
 
     sampler: str | None
     steps: int | None
@@ -58,7 +58,7 @@ class _SamplingOptions(NamedTuple):
 
 
 class NoisettePyfunc(PythonModel):
-    """Draws with the weights that were registered."""
+    """Generates images with registered weights."""
 
     def load_context(self, context: Any) -> None:
         """Load the checkpoint, its hashes verified."""
@@ -71,7 +71,7 @@ class NoisettePyfunc(PythonModel):
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Draw one image a row.
+        """Generate an image for each row.
 
         Raises:
             MlflowException: if there is no such sampler, class or length; a server answers 400 with the reason.
@@ -119,12 +119,12 @@ class NoisettePyfunc(PythonModel):
 
 
 def _drop_missing(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without what is missing."""
+    """Return a row without missing values."""
     return {key: value for key, value in row.items() if value is not None and value == value}
 
 
 def _validate_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows with whole numbers where they belong.
+    """Return the rows with whole numbers where they are required.
 
     Raises:
         MlflowException: if there are no rows or too many, or a number is not what its column holds.

@@ -30,7 +30,7 @@ _DIGEST = "noisette.checkpoint"
 
 
 class RegistryError(NoisetteError):
-    """A model that MLflow did not take."""
+    """A model that MLflow did not accept."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RegisteredVersion:
 
 
 def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> RegisteredVersion:
-    """Make a checkpoint a version of a model, unless it is one, and give it an alias.
+    """Register a checkpoint as a version of a model, unless it is one already, and set an alias.
 
     Args:
         checkpoint: a trained model.
@@ -134,12 +134,12 @@ def _log_model(client: MlflowClient, checkpoint: Checkpoint, store: Store, name:
 
 
 def _metadata(about: dict[str, Any]) -> dict[str, Any]:
-    """Return what a person wants to know of a model before it is loaded."""
+    """Return the description of a model."""
     return {"shape": about["shape"], "classes": about["classes"], "plugins": about["plugins"]}
 
 
 def _find_or_send_run(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> RunInfo:
-    """Return the run in which the model was trained; it is made where the store does not have it."""
+    """Return the run in which the model was trained; it is created if the store does not have it."""
     sync_state = SyncState.load(checkpoint.run, store)
     if PARENT not in sync_state.runs:
         catch_up(Experiment.parse(checkpoint.about["experiment"]), checkpoint.run, store, {})

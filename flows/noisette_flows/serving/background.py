@@ -27,7 +27,7 @@ _GRACE = 20.0  # seconds that a server has to end by itself
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that is up.
+    """A running server.
 
     Attributes:
         pid: its process, which leads a group of its own.
@@ -57,7 +57,7 @@ class BackgroundServer:
 
     @property
     def running(self) -> RunningServer | None:
-        """What is up, or None."""
+        """The running server, or None."""
         try:
             handle = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
@@ -74,7 +74,7 @@ class BackgroundServer:
     def start(
         self, command: Sequence[str], environment: Mapping[str, str], url: str, listens: str, store: str = ""
     ) -> subprocess.Popen[bytes] | None:
-        """Start a server; return its process, or None if one is up or being started."""
+        """Start a server; return its process, or None if one is running or starting."""
         private_folder(self._file.parent)
         handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -117,7 +117,7 @@ class BackgroundServer:
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder that only its owner can look into; one that is there is closed to others."""
+    """Create a folder that only its owner can read; an existing one is closed to others."""
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
 

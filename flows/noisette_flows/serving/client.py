@@ -1,4 +1,4 @@
-"""Using the servers that are up in the working folder."""
+"""Clients of the servers of `noisette up` in the working folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["connect", "mlflow_url_of", "running_prefect"]
 
 
 def connect(folder: Path = FOLDER) -> None:
-    """Have Prefect use the server that is up here, unless the user has named another; call it before its import.
+    """Let Prefect use the server of this folder, unless another is configured; call it before importing Prefect.
 
     Raises:
         ServingError: if its password cannot be used.
@@ -29,11 +29,11 @@ def connect(folder: Path = FOLDER) -> None:
 
 
 def running_prefect(folder: Path = FOLDER) -> RunningServer | None:
-    """Return Prefect's server that is up here, or None."""
+    """Return the running Prefect server of this folder, or None."""
     return BackgroundServer("prefect", folder).running
 
 
 def mlflow_url_of(store: str, folder: Path = FOLDER) -> str:
-    """Return where the MLflow server that is up here shows a store; empty if none does."""
+    """Return the URL of the MLflow server of this folder that shows a store; "" if none does."""
     running = BackgroundServer("mlflow", folder).running
     return running.url if running is not None and running.store == store else ""

@@ -1,4 +1,4 @@
-"""The password of a working folder's servers: that of NOISETTE_PASSWORD, or one that is made up and kept there."""
+"""The password of a working folder's servers: NOISETTE_PASSWORD, or a generated one stored in the folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FILE = "password"
 
 
 class ServingError(NoisetteError):
-    """Servers that cannot be started, or used, as asked for."""
+    """Servers that cannot be started or used."""
 
 
 def ensure_password(folder: Path = FOLDER) -> str:
-    """Return the password of a folder's servers, made up if there is none yet.
+    """Return the password of a folder's servers, generated if there is none yet.
 
     Raises:
         ServingError: if it is too short, cannot stand in an address, or others may have read or written it.
@@ -37,7 +37,7 @@ def ensure_password(folder: Path = FOLDER) -> str:
 
 
 def read_password(folder: Path = FOLDER) -> str:
-    """Return the password of a folder's servers; empty if there is none yet; raises as `ensure_password`."""
+    """Return the password of a folder's servers; "" if there is none yet; raises as `ensure_password`."""
     given = os.environ.get("NOISETTE_PASSWORD", "")
     if given:
         if len(given) < 12 or any(letter in given for letter in ":%\n"):  # MLflow takes 12 and more

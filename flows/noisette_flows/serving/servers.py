@@ -29,7 +29,7 @@ _NAMES = ("prefect", "mlflow")
 
 @dataclass(frozen=True)
 class Servers:
-    """What `up` was asked for.
+    """Address and ports of `noisette up`.
 
     Attributes:
         exposure: where both listen.
@@ -81,7 +81,7 @@ class Servers:
 
 
 def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> list[RunningServer]:
-    """Start what is not up; return both when they answer.
+    """Start the servers that do not run; return both when they answer.
 
     Raises:
         ServingError: if a port is taken, or a server does not start; what was started before stays.
@@ -115,7 +115,7 @@ def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> 
 
 
 def down(folder: Path = FOLDER) -> dict[str, bool]:
-    """Stop both; return for each whether it was up."""
+    """Stop both; return whether each was running."""
     return {name: BackgroundServer(name, folder).stop() for name in _NAMES}
 
 
