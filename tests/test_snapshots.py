@@ -89,7 +89,9 @@ def members(path: str, holder: type) -> Iterator[str]:
 
 def signature(function: Callable[..., Any]) -> str:
     """Return arguments and annotations as the source has them, without quotes round the latter."""
-    return re.sub(r"(: |-> )(['\"])(.*?)\2", r"\1\3", str(inspect.signature(function)))
+    return re.sub(
+        r"(: |-> )(['\"])(.*?)\2", r"\1\3", re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(function)))
+    )
 
 
 def test_the_public_names(compare: Compare) -> None:
