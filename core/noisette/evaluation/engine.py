@@ -62,8 +62,8 @@ def evaluate(
         samples: the images, one row each.
         root: folder of all results; features are kept in its `features`.
         run: the run directory to write to; the experiment's, if not given.
-        again: judge anew; a finished report is replaced when the new one is complete.
-        events: who is told of the progress, in images.
+        again: evaluate again; a finished report is replaced when the new one is complete.
+        events: receives the progress, in images.
 
     Raises:
         DataError: if the data are not prepared, there are no samples, weights are missing, or no metric can be
@@ -200,28 +200,28 @@ def evaluate_images(
     Each of the paths is a folder of image files, the directory of a sampler's or of prepared images, or the
     YAML file of an experiment whose data are prepared (`noisette.evaluation.sources` says how they are read).
 
-    The floor is a row of real images that the reference does not have: `heldout`, or the test split of prepared
-    images. Where there is neither, as many of the reference as were judged, at most half, are drawn by the seed
+    The floor is a row of real images that the reference does not contain: `heldout`, or the test split of prepared
+    images. Without either, as many images of the reference as are evaluated, at most half, are chosen by the seed
     and compared with the others.
 
     Args:
-        generated: the images that are judged.
-        reference: the real images they are compared with.
-        heldout: a folder of real images that the reference does not have.
-        features: the feature network, as a config says it; EfficientNet-Lite0 if not given.
-        metrics: as a config says them; Frechet distance and KID if there are none.
+        generated: the images to evaluate.
+        reference: the real images to compare with.
+        heldout: a folder of real images that the reference does not contain.
+        features: the feature network, as in a config; EfficientNet-Lite0 by default.
+        metrics: as in a config; Fréchet distance and KID by default.
         size: bring the images of folders to this height and width, in pixels.
-        fit: how: cut the centre square and scale it, stretch, or pad with black.
-        channels: make the images of folders grey (1) or RGB (3).
+        fit: how to resize: crop to the centre square, stretch, or pad with black.
+        channels: convert the images of folders to grey (1) or RGB (3).
         floor: whether to add the floor.
-        seed: decides which images make the floor.
+        seed: chooses the images of the floor.
         root: folder of all results.
         overrides: changes of the experiment, where `reference` is a YAML file.
-        events: who is told of the progress, in images.
+        events: receives the progress, in images.
 
     Raises:
         ConfigError: if features or metrics have problems.
-        DataError: if a path stands for no usable images, weights are missing, or no metric can be computed.
+        DataError: if a path has no usable images, weights are missing, or no metric can be computed.
         StorageError: if something is damaged or cannot be written.
     """
     root, events = Path(root), events or default_events()

@@ -1,4 +1,4 @@
-"""Judging the model itself by real held-out images: likelihoods, losses by step."""
+"""Evaluation of the model itself on real held-out images: likelihood, loss by timestep."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _BATCH_SIZE = 64
 
 @dataclass
 class ModelResults:
-    """What metrics say of a model.
+    """Results of the metrics of a model.
 
     Attributes:
         results: estimates by name.
         curves: results that are functions of something, by name.
-        left_out: why a metric gave none, by its name.
+        left_out: why metrics have no result, by their names.
         better: "lower" or "higher" for each result.
     """
 
@@ -45,20 +45,20 @@ class ModelResults:
 
 
 def count_model_images(experiment: Experiment, data: Prepared) -> int:
-    """Return how many images `evaluate_sampled_model` will look at, all metrics together."""
+    """Return how many images `evaluate_sampled_model` processes, for all metrics together."""
     return sum(min(metric.count, len(data.images("test"))) for metric in _model_metrics(experiment))
 
 
 def evaluate_sampled_model(
     experiment: Experiment, samples: Sequence[Samples], data: Prepared, on_progress: Callable[[int], None]
 ) -> ModelResults:
-    """Return what the experiment's model metrics say of the model that drew the samples.
+    """Compute the experiment's model metrics for the model that generated the samples.
 
     Args:
         experiment: metrics, seed and precision.
-        samples: their checkpoint is judged.
-        data: the test split is shown to the model.
-        tick: called with the number of images looked at so far.
+        samples: their checkpoint is evaluated.
+        data: its test split is used.
+        on_progress: called with the number of images processed so far.
 
     Raises:
         PluginError: if two results have one name.

@@ -38,18 +38,18 @@ __all__ = [
 ]
 
 _BATCH_SIZE = 128
-"""Images of a pass that metrics see at once; a constant, so that sums are the same bits every time."""
+"""Images per batch; constant, so that sums have the same bits every time."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What metrics say of one set.
+    """Results of the metrics for one set.
 
     Attributes:
         results: estimates by column.
-        origin: which metric gave a column, by its index.
-        left_out: why a metric gave none, by its name.
-        neighbours: images worth showing beside reference images.
+        origin: index of the metric of each column.
+        left_out: why metrics have no result, by their names.
+        neighbours: images to show next to reference images.
     """
 
     results: dict[str, Estimate] = field(default_factory=dict)
@@ -70,12 +70,12 @@ def compare_sets(
     """Compare two sets of images by some metrics.
 
     Args:
-        generated: the images that are judged.
+        generated: the images to evaluate.
         reference: the real images they are compared with.
-        heldout: real images that the reference does not have, or None.
+        heldout: real images that the reference does not contain, or None.
         features: the feature network; not loaded if no metric needs it.
         metrics: what to compute. One that cannot be computed is left out, with its reason.
-        folder: where features and reference statistics are kept for the next time; None keeps none.
+        folder: cache of features and reference statistics; None for no cache.
 
     Raises:
         DataError: if images or weights cannot be read, or no metric can be computed.
@@ -133,29 +133,29 @@ def compute_states(
         metrics: whose statistics.
         cache: the features.
         keep: whether to use and keep statistics on disk: for references.
-        tick: called with the images of this set done so far.
+        on_progress: called with the number of images of this set processed so far.
     """
     groups = _group_metrics(metrics)
-    kept = [
+    cached = [
         cache.load_state(metric, images) if keep and _needs_features(metric) else None for metric in groups.values()
     ]
     accumulators = [
-        _StateAccumulator(metric) for metric, state in zip(groups.values(), kept, strict=True) if state is None
+        _StateAccumulator(metric) for metric, state in zip(groups.values(), cached, strict=True) if state is None
     ]
-    reads = any(_needs_features(one.metric) for one in accumulators)
-    classify = cache.classify if any(one.metric.needs_logits for one in accumulators) else None
+    reads = any(_needs_features(accumulator.metric) for accumulator in accumulators)
+    classify = cache.classify if any(accumulator.metric.needs_logits for accumulator in accumulators) else None
     with cache.reader(images) if reads else nullcontext() as source:
         for done, batch in _batches(images, source, classify) if accumulators else ():
-            for one in accumulators:
-                one.add(batch)
+            for accumulator in accumulators:
+                accumulator.add(batch)
             on_progress(done)
     if not accumulators:
         on_progress(len(images))
-    for one in accumulators if keep else ():
-        if _needs_features(one.metric):
-            cache.store_state(one.metric, images, one.state)
+    for accumulator in accumulators if keep else ():
+        if _needs_features(accumulator.metric):
+            cache.store_state(accumulator.metric, images, accumulator.state)
     fresh = iter(accumulators)
-    states = [next(fresh).state if state is None else state for state in kept]
+    states = [next(fresh).state if state is None else state for state in cached]
     return [states[list(groups).index(_group_key(metric, index))] for index, metric in enumerate(metrics)]
 
 
@@ -180,7 +180,7 @@ def compare_states(
     *,
     on_activity: Callable[[str], None] = lambda metric: None,
 ) -> Comparison:
-    """Return what the metrics make of the states of two sets; `on_activity` is called with each metric's name.
+    """Compute the metrics from the states of two sets; `on_activity` is called with each metric's name.
 
     Raises:
         PluginError: if two results have one name.

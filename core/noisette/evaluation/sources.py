@@ -1,11 +1,11 @@
-"""The sides of a comparison of any two sets of images: what a path stands for, and how its images are read.
+"""The sets of images to compare: what a path refers to, and how its images are read.
 
-A side is a folder of image files, the directory of a sampler's images, that of prepared images (the train
+A path is a folder of image files, the directory of a sampler's images, that of prepared images (the train
 split; the test split is held out), or the YAML file of an experiment whose data are prepared.
 
 Image files keep their size and channels; the feature network scales each image from its own size. Where those
 of one folder differ, or where `size` is given, the images of every folder are first brought to one size: `size`,
-or the one that the network sees. Beside prepared images, folders are prepared as those were. `about` tells.
+or the network's input size. If one set is prepared, folders are prepared in the same way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ImageSource:
 
     Attributes:
         name: the path as it was given.
-        source: what it stands for.
+        source: what the path refers to.
         about: what the images are, as JSON values: kind, path, count, shape, and for a folder how many files were
             found, accepted and rejected, where the reasons are, and which sizes the files had.
     """
@@ -50,7 +50,7 @@ class ImageSource:
 
     @property
     def key(self) -> list[str]:
-        """What tells the images from all others."""
+        """The identity of the images."""
         return [self.about["kind"], self.source.manifest.digest()]
 
     @property
@@ -88,14 +88,14 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """What is compared, and by what.
+    """Two sets of images and how to compare them.
 
     Attributes:
-        generated: the images that are judged.
+        generated: the images to evaluate.
         reference: the real images they are compared with.
-        heldout: real images that the reference does not have, of a folder of their own; or None.
+        heldout: other real images, from a separate folder, or None.
         evaluation: features, metrics, and whether there is a floor.
-        seed: decides which images make the floor.
+        seed: chooses the images of the floor.
     """
 
     generated: ImageSource
@@ -111,11 +111,11 @@ class ComparisonRequest:
 
     @property
     def metrics(self) -> Sequence[Metric]:
-        """The metrics, as they were asked for."""
+        """The metrics, as configured."""
         return self.evaluation.metrics
 
     def directory(self, root: Path) -> Path:
-        """Return where the report lies or will lie."""
+        """Return the directory of the report."""
         keys = [
             image_source.key if image_source else None
             for image_source in (self.generated, self.reference, self.heldout)
@@ -134,19 +134,18 @@ def open_sources(
     overrides: Sequence[str] | Mapping[str, Any] = (),
     events: Events | None = None,
 ) -> list[ImageSource]:
-    """Return the sides that paths stand for, their folders read.
+    """Return the sets of images that paths refer to, after reading folders.
 
     Args:
-        places: the paths.
+        paths: the paths.
         asked: size, fit and channels that images of folders are brought to; None of each leaves them.
         network_size: the size that images of different sizes are brought to, if `asked` says none.
         root: folder of all results.
         overrides: changes of a YAML file's experiment.
-        events: who is told of the progress.
+        events: receives the progress.
 
     Raises:
-        DataError: if a path stands for nothing, holds no usable image, or its images differ in size where
-            nothing says which.
+        DataError: if a path is missing or has no usable images, or the images differ in size and none is given.
     """
     found = [_open_finished(Path(path), root, overrides) for path in paths]
     prepared = next((one for one in found if isinstance(one, Prepared)), None)
@@ -169,13 +168,13 @@ def open_sources(
 
 
 class _SharedPreparation:
-    """The preparation of all folders, which changes when images turn out to differ."""
+    """The preparation of all folders, which is adapted when their images differ."""
 
     def __init__(self, preparation: Preparation, network_size: int | None) -> None:
         self.preparation, self._network_size = preparation, network_size
 
     def resolve_mixed(self, error: MixedError) -> Preparation:
-        """Return a preparation under which the images do not differ any more."""
+        """Return a preparation that makes the images equal in size and channels."""
         changes: dict[str, Any] = {"channels": 3}
         if error.what == "size":
             if self._network_size is None:
@@ -186,7 +185,7 @@ class _SharedPreparation:
 
 
 def _open_finished(path: Path, root: Path, overrides: Any) -> Prepared | Samples | None:
-    """Return what lies at a path if that is no folder of image files."""
+    """Return the samples or prepared data at a path; None for a folder of image files."""
     path = path.expanduser()
     if is_complete(path, "samples"):
         return Samples.finished(path)
