@@ -237,10 +237,10 @@ class GuidesItself(Walker):
 
 
 class Unguided(Walker):
-    """Goes past guidance to the network."""
+    """Calls the denoiser inside the guided one."""
 
     def step(self, denoise, x, noise, t, s):
-        return super().step(getattr(denoise, "conditional", denoise), x, noise, t, s)
+        return super().step(getattr(denoise, "cond", denoise), x, noise, t, s)
 
 
 class ForgetsEta(DDIM):
