@@ -1,7 +1,7 @@
 """The network that `dit` builds.
 
-A block sees its tokens normalised, scaled and shifted, and gives back what it makes of them through a gate; scales,
-shifts and gates are made of step and label, by a layer that starts at zero: every block starts as the identity.
+A block normalises, scales and shifts its tokens, and its output passes a gate. Scales, shifts and gates are
+computed from timestep and label by a layer that starts at zero, so every block starts as the identity.
 """
 
 from __future__ import annotations

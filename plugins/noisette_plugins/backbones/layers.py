@@ -99,11 +99,10 @@ class Attention(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a skip; between them the embedding has its say.
+    """A residual block of two convolutions with an embedding between them.
 
-    Sums are taken in the place of a convolution's result, which its backward does without.
-
-    The embedding is added (Ho et al. 2020), or scales and shifts what was normalised (Nichol & Dhariwal 2021).
+    The embedding is added (Ho et al. 2020), or scales and shifts the normalised maps (Nichol & Dhariwal 2021). Sums
+    are in place: the backward pass of a convolution does not need its output.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ class RMSNorm(nn.Module):
 
 
 class _MemoryAttention(nn.Module):
-    """What both kinds share: normalised input, heads, and learned keys and values beside those of the image."""
+    """Base of both kinds of attention: normalised input, heads, and additional learned keys and values."""
 
     def __init__(self, channels: int, heads: int, head_channels: int, memory: int) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ class _Up(_Level):
 
 
 class _ResidualBlock(nn.Module):
-    """Two convolutions, each normalised behind, beside a skip; the embedding scales and shifts the first."""
+    """A residual block of two convolutions, each followed by a norm; the embedding scales and shifts the first."""
 
     def __init__(self, inputs: int, outputs: int, width: int, dropout: float) -> None:
         super().__init__()
