@@ -103,7 +103,7 @@ def test_what_diffusers_cannot_say_is_refused_in_words(tmp_path: Path, trained: 
         ([*labelled, "training.class_dropout=0"], None, r"class_dropout=0\): give a class, one of 0, 1"),
         (["training.self_condition=true"], None, "shows a network the noisy image alone"),
         (["objective={name: eps, bound: hybrid}"], None, "a learned variance .* is not exported"),
-        (["backbone={name: small, channels: 16}"], None, "the backbone small cannot be exported to another library"),
+        (["backbone={name: small, channels: 16}"], None, "backbone small cannot be exported to another library"),
     ):
         checkpoint = trained("training.steps=1", *overrides)
         with pytest.raises(DataError, match=message):
