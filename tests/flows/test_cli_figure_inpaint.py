@@ -57,7 +57,7 @@ def test_wrong_words_are_one_message(finished: FinishedRun, tmp_path: Path) -> N
     both = ["figure", "inpaint", str(finished.run), "test:0", "--mask", "m.png", "--box", "0,0,1,1"]
     assert "expected --mask or --box; got both" in runner.invoke(app, both).output
     assert "LEFT,TOP,WIDTH,HEIGHT" in runner.invoke(app, [*both[:4], "--box", "1,2"]).output
-    with pytest.raises(DataError, match="outside the image"):
+    with pytest.raises(DataError, match="box: expected pixels of the image"):
         called(
             "figure", "inpaint", finished.run, "generated:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path
         )
