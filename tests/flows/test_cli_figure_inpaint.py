@@ -61,5 +61,5 @@ def test_wrong_words_are_one_message(finished: FinishedRun, tmp_path: Path) -> N
         called(
             "figure", "inpaint", finished.run, "generated:0", "--steps", 4, "--box", "90,0,4,4", "--to", tmp_path
         )
-    with pytest.raises(DataError, match=r"train one with training\.low_res_size"):
+    with pytest.raises(DataError, match=r"expected a network trained with training\.low_res_size"):
         called("figure", "upscale", finished.run, "generated:0", "--to", tmp_path)
