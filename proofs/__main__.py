@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from noisette.config.overrides import parse_override
+from proofs.lucidrains import Lucidrains
 from proofs.recipe import Recipe
 from proofs.scratch import FromScratch
 from proofs.table import write_results
 
-RECIPES: dict[str, type[Recipe]] = {name: recipe for recipe in (FromScratch,) for name in recipe.names}
+RECIPES: dict[str, type[Recipe]] = {name: recipe for recipe in (Lucidrains, FromScratch) for name in recipe.names}
 
 
 def main() -> int:
