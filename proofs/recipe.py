@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, ClassVar, cast
 
 import torch
@@ -87,6 +88,7 @@ class Recipe(ABC):
         network = self.network().train()
         training = Training(self.experiment, self.shape, self.our_weights(dict(network.state_dict())))
         optimizer, ema = self.optimizer(network), self.ema(network)
+        twin = deepcopy(training.network)
         for step in range(self.steps):
             x0, t, eps, label = self.batch(step)
             our_loss = training.step(x0, t, eps, label)
@@ -102,22 +104,35 @@ class Recipe(ABC):
             if not step:
                 yield self._compare("loss", our_loss, loss.detach())
                 yield self._compare("gradient", training.gradients(), self.our_weights(gradients))
-                yield self._compare("optimizer step", training.weights(), self._parameters(network))
+                yield self._compare("optimizer step", training.weights(), self._step(twin, training.gradients()))
         if ema is not None and training.state.ema is not None:
             yield self._compare("EMA", training.state.ema.state(), self._parameters(ema.module))
 
     def _sampling(self) -> Iterator[Comparison]:
-        experiment = cast(Experiment, load_recipe(self.name, {**self.narrow, **self.changes}))
+        ours, theirs = self.trajectories()
+        yield self._compare(f"trajectory of {len(ours)} steps", ours[-1], theirs[-1])
+
+    def trajectories(self, changes: Mapping[str, Any] | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the states of both samplings, from the same noise, with further changes of the config."""
+        changes = {**self.narrow, **self.changes, **(changes or {})}
+        experiment = cast(Experiment, load_recipe(self.name, changes))
         torch.manual_seed(1)
         network = self.network(narrow=True).eval()
         sampler = experiment.sampling.samplers[-1]
         start = torch.randn(_BATCH, *self.shape)
         noises = [torch.randn_like(start) for _ in range(sampler.steps)]
         weights = self.our_weights(dict(network.state_dict()))
-        ours = sample(experiment, sampler, weights, start, noises)
+        labels = torch.arange(_BATCH) if experiment.training.class_conditional else None
+        ours = sample(experiment, sampler, weights, start, noises, labels)
         with torch.inference_mode():
-            theirs = self.sample(network, start, noises)
-        yield self._compare(f"trajectory of {sampler.steps} steps", ours[-1], theirs[-1])
+            return ours, self.sample(network, start, noises)
+
+    def _step(self, network: nn.Module, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take the original's step with our gradients: Adam divides rounding errors by themselves."""
+        for name, parameter in network.named_parameters():
+            parameter.grad = gradients[name]
+        self.optimizer(network).step()
+        return {name: p.detach() for name, p in network.named_parameters()}
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Return images in [-1, 1], timesteps, noise and labels of a step."""

@@ -211,6 +211,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("betas are scaled by T", False, "schedule.scaled"),
         Setting("betas", "401, timesteps 1 to 400", otherwise="400, timesteps 0 to 399"),
         Setting("network", "context-unet", "backbone.name"),
+        Setting("T of the network's time", 400, "backbone.timesteps"),
         Setting("parameters", 6_585_601, "parameters"),
         Setting("batch size", 256, "training.batch_size"),
         Setting("last partial batch", "kept", "training.last_batch", "filled from the next epoch"),
@@ -398,8 +399,6 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "mnist-conditional": {
         **_OF_MNIST,
         "betas": "the original tabulates 401 betas, and neither trains on the first nor samples with it",
-        "network": "TeaPearce's network is not a backbone yet",
-        "parameters": "the network is noisette's small U-Net",
         "last partial batch": _LAST,
         "learning rate falls by": "the rate falls at every step; by epoch is not an option yet",
         "real images under the grid": "not an option of the figure yet",

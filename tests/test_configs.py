@@ -60,6 +60,7 @@ SCALED: dict[str, dict[str, Any]] = {
         **{f"sampling.samplers.{number}.steps": 4 for number in range(3)},
         "figures.0.sampler.steps": 4,
         "figures.0.rows": 1,
+        "backbone.channels": 8,
         "evaluation.metrics": ["kid", "recognised"],
     },
     "text-to-image": {"figures.0.steps": 2},

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from noisette import Backbone, Shape
-from noisette_plugins.backbones import ADM, DiT, LinearAttentionUNet, ScratchUNet, UNet
+from noisette_plugins.backbones import ADM, ContextUNet, DiT, LinearAttentionUNet, ScratchUNet, UNet
 
 CIFAR = (3, 32, 32)
 LATENT = (4, 32, 32)
@@ -37,6 +37,10 @@ def test_the_from_scratch_documents() -> None:
     backbone = ScratchUNet()
     assert backbone.widths == (64, 128, 256, 512, 512, 384)
     assert parameters(backbone, (1, 32, 32), 0, 1) == 35_178_689
+
+
+def test_the_conditional_mnist_scripts() -> None:
+    assert parameters(ContextUNet(), (1, 28, 28), 10, 1) == 6_585_601
 
 
 def test_improved_ddpms_for_cifar() -> None:
