@@ -9,7 +9,6 @@ python -m proofs --write                  write the results and the settings int
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from noisette.config.overrides import parse_override
+from proofs.labml import Labml
 from proofs.lucidrains import Lucidrains
 from proofs.recipe import Recipe
 from proofs.scratch import FromScratch
@@ -24,14 +24,13 @@ from proofs.table import write_results
 from proofs.tea_pearce import TeaPearce
 
 RECIPES: dict[str, type[Recipe]] = {
-    name: recipe for recipe in (Lucidrains, TeaPearce, FromScratch) for name in recipe.names
+    name: recipe for recipe in (Lucidrains, Labml, TeaPearce, FromScratch) for name in recipe.names
 }
 
 
 def main() -> int:
     """Make the comparisons that were asked for; return the exit code."""
     options = _options()
-    os.environ["TQDM_DISABLE"] = "1"
     torch.set_num_threads(options.threads)
     changes: dict[str, Any] = dict(map(parse_override, options.set))
     results = {}

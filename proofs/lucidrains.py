@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -53,7 +54,8 @@ class Lucidrains(Recipe):
         return _Average(network)
 
     def sample(self, network: nn.Module, start: Tensor, noises: list[Tensor]) -> list[Tensor]:
-        with replay_noise(start, *noises):
+        library = "denoising_diffusion_pytorch.denoising_diffusion_pytorch"
+        with replay_noise(start, *noises), patch(f"{library}.tqdm", lambda steps, **_: steps):
             return [self._diffusion(network).ddim_sample(start.shape) * 2 - 1]
 
     def preprocessing(self) -> Iterator[Comparison]:

@@ -76,7 +76,7 @@ class Recipe(ABC):
         """Yield all comparisons."""
         yield from self.preprocessing()
         yield from self._training()
-        yield from self._sampling()
+        yield from self.sampling()
 
     def _compare(
         self, quantity: str, ours: Tensor | Mapping[str, Tensor], theirs: Tensor | Mapping[str, Tensor]
@@ -108,7 +108,8 @@ class Recipe(ABC):
         if ema is not None and training.state.ema is not None:
             yield self._compare("EMA", training.state.ema.state(), self._parameters(ema.module))
 
-    def _sampling(self) -> Iterator[Comparison]:
+    def sampling(self) -> Iterator[Comparison]:
+        """Yield what comes of a whole trajectory."""
         ours, theirs = self.trajectories()
         yield self._compare(f"trajectory of {len(ours)} steps", ours[-1], theirs[-1])
 

@@ -55,7 +55,7 @@ SCALED: dict[str, dict[str, Any]] = {
     },
     "bedrooms": {**LINEAR, **DDIM},
     "forward-process": {},
-    "mnist-annotated": {**UNET, **DDPM},
+    "mnist-annotated": {**DDPM, "backbone.channels": 32, "backbone.multipliers": [1, 1], "backbone.attention": [1]},
     "mnist-conditional": {
         **{f"sampling.samplers.{number}.steps": 4 for number in range(3)},
         "figures.0.sampler.steps": 4,
@@ -202,7 +202,7 @@ def of(name: str, files: dict[str, str], root: Path) -> tuple[Experiment, dict[s
     """Return a config and its images, which the test above has made."""
     config = scaled(name, files)
     assert isinstance(config, Experiment)
-    stages = [stage for stage in plan_stages(config, root) if stage.name.startswith("images ")]
+    stages = [stage for stage in plan_stages(config, root) if stage.name.startswith("figures ")]
     found = [FigureResult.finished(stage.directory) for stage in stages if stage.directory]
     return config, {shown.label: shown for shown in found if shown}
 
@@ -288,7 +288,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "training.batch_size": 64,
         "training.lr": 2e-5,
         "preparation.fit": "resize",
-        "backbone.attention": (2, 3),
+        "backbone.widths": (64, 128, 256, 1024),
     },
     "mnist-conditional": {
         "timesteps": 400,

@@ -22,7 +22,7 @@ from conformance.right.unusual_samplers import (
 
 from noisette import Plugin, registry
 from noisette.testing import parametrize_with_checks, run_checks
-from noisette_plugins.backbones import ADM, ContextUNet, DiT, LinearAttentionUNet, ScratchUNet, UNet
+from noisette_plugins.backbones import ADM, ContextUNet, DiT, LabmlUNet, LinearAttentionUNet, ScratchUNet, UNet
 from noisette_plugins.datasets import _common, glyphs
 from noisette_plugins.datasets.hugging_face import HuggingFace
 from noisette_plugins.datasets.image_folder import ImageFolder
@@ -40,7 +40,7 @@ NEED_OPTIONS: dict[type[Plugin], list[Plugin]] = {
     Given: [Given(values=(1e-4, 0.01, 0.3, 0.9, 0.999)), Given(values=(0.01, 0.5, 1.0))],
     Recognised: [Recognised(trees=30)],  # of 500; that they are many is no part of a promise
     # in small sizes and with all their options in tests/plugins/test_backbones_checks.py
-    **{backbone: [] for backbone in (ADM, ContextUNet, DiT, LinearAttentionUNet, ScratchUNet, UNet)},
+    **{backbone: [] for backbone in (ADM, ContextUNet, DiT, LabmlUNet, LinearAttentionUNet, ScratchUNet, UNet)},
 }
 
 

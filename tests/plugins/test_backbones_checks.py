@@ -6,7 +6,16 @@ import pytest
 
 from noisette import Backbone
 from noisette.testing import Check, parametrize_with_checks
-from noisette_plugins.backbones import ADM, ContextUNet, DiT, LinearAttentionUNet, ScratchUNet, Small, UNet
+from noisette_plugins.backbones import (
+    ADM,
+    ContextUNet,
+    DiT,
+    LabmlUNet,
+    LinearAttentionUNet,
+    ScratchUNet,
+    Small,
+    UNet,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +37,7 @@ BACKBONES: list[Backbone] = [
     LinearAttentionUNet(**_LINEAR, time="random", full_attention=(0, 1)),
     ScratchUNet(channels=8, groups=4, heads=2),
     ContextUNet(channels=8),
+    LabmlUNet(channels=32, multipliers=(1, 2), blocks=1, attention=(1,)),
     DiT(width=16, depth=2, heads=2),
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from support.fixed_weights import fill_network, inputs
 from torch import Tensor, nn
 
 from noisette import Backbone, DataError
-from noisette_plugins.backbones import ADM, ContextUNet, DiT, LinearAttentionUNet, ScratchUNet, UNet
+from noisette_plugins.backbones import ADM, ContextUNet, DiT, LabmlUNet, LinearAttentionUNet, ScratchUNet, UNet
 
 SMALL = {"channels": 8, "multipliers": (1, 2), "blocks": 1, "groups": 4}
 
@@ -36,6 +36,7 @@ LINEAR = {"channels": 8, "multipliers": (1, 2)}
         (LinearAttentionUNet, {"full_attention": (4,)}, "full_attention: expected levels within 0 to 3; got 4"),
         (LinearAttentionUNet, {"time": "fourier"}, "'fixed', 'learned' or 'random'"),
         (ContextUNet, {"channels": 12}, "multiple of 8"),
+        (LabmlUNet, {"attention": (4,)}, "attention: expected levels within 0 to 3; got 4"),
         (ScratchUNet, {"groups": 48}, "groups: expected a divisor of channels = 64"),
         (ScratchUNet, {"attention": (7,)}, "attention: expected layers within 1 to 6; got 7"),
         (ScratchUNet, {"heads": 5}, "heads: expected a divisor of layer 2's 128 channels; got 5"),

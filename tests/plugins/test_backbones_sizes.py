@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from noisette import Backbone, Shape
-from noisette_plugins.backbones import ADM, ContextUNet, DiT, LinearAttentionUNet, ScratchUNet, UNet
+from noisette_plugins.backbones import ADM, ContextUNet, DiT, LabmlUNet, LinearAttentionUNet, ScratchUNet, UNet
 
 CIFAR = (3, 32, 32)
 LATENT = (4, 32, 32)
@@ -37,6 +37,12 @@ def test_the_from_scratch_documents() -> None:
     backbone = ScratchUNet()
     assert backbone.widths == (64, 128, 256, 512, 512, 384)
     assert parameters(backbone, (1, 32, 32), 0, 1) == 35_178_689
+
+
+def test_labmls() -> None:
+    # with the norms that its attention makes and never calls: 167,775,681
+    assert LabmlUNet().widths == (64, 128, 256, 1024)
+    assert parameters(LabmlUNet(), (1, 32, 32), 0, 1) == 167_775_681 - 10_752
 
 
 def test_the_conditional_mnist_scripts() -> None:
