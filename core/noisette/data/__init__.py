@@ -1,4 +1,4 @@
-"""Data: from a data set to uniform images on disk."""
+"""Data preparation: convert a data set into uniform images on disk."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""Every colour mode that an image file can have, brought to 8-bit grey or RGB, by a rule that is written here.
+"""Conversion of every colour mode of an image file to 8-bit grey (L) or RGB.
 
-| found                                   | becomes                                                     |
+| input                                   | result                                                      |
 |-----------------------------------------|-------------------------------------------------------------|
 | 1, L                                    | L                                                           |
 | RGB, P, CMYK, YCbCr, HSV                | RGB                                                         |
-| LA, PA, RGBA, a transparent colour      | composed over white, then L or RGB                          |
-| 12 and 16 bit grey                      | L, scaled: the largest value that the format has becomes 255 |
+| LA, PA, RGBA, a transparent colour      | composited over white, then L or RGB                        |
+| 12-bit and 16-bit grey                  | L, scaled: the largest value of the format becomes 255      |
 | 32-bit float, finite and in [0, 1]      | L, scaled: 1 becomes 255                                    |
-| other floats, 32-bit or signed integers | rejected: nobody knows what is white                        |
-| 16-bit colour with a transparent colour | rejected: which pixels are clear is lost with the low bytes  |
+| other floats, 32-bit or signed integers | rejected: the value of white is undefined                   |
+| 16-bit colour with a transparent colour | rejected: transparency depends on the discarded low bytes   |
 | LAB and everything else                 | rejected                                                    |
 
-16-bit colour is cut to 8 bits by Pillow while it reads (the high byte). Colour profiles are not applied.
+Pillow reduces 16-bit colour to the high byte when it reads the file. Colour profiles are not applied.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _GREY = {"1", "L"}
 _COLOUR = {"RGB", "RGBX", "P", "CMYK", "YCbCr", "HSV"}
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N"}
 _SIXTEEN_BITS_IN_I = {"PNG", "PPM"}
-"""Formats whose mode I is 16 bits wide; a TIFF's has 32, or a sign."""
+"""Formats in which mode I has 16 bits. In TIFF it has 32 bits or is signed."""
 
 
 class UnreadableError(ValueError):
-    """An image that has no defined conversion; the message is the reason."""
+    """The image cannot be converted or is damaged; the message gives the reason."""
 
 
 def to_l_or_rgb(image: Image.Image) -> Image.Image:
-    """Return a loaded image as mode L or RGB.
+    """Convert a loaded image to mode L or RGB.
 
     Raises:
-        UnreadableError: if its mode or its values have no defined conversion.
+        UnreadableError: if the mode or the values have no defined conversion.
     """
     if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format in _SIXTEEN_BITS_IN_I):
         return _from_16_bits(image)
@@ -65,7 +65,7 @@ def to_l_or_rgb(image: Image.Image) -> Image.Image:
 
 
 def iter_bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes that cover an image from top to bottom, each of a few million pixels."""
+    """Yield boxes of a few million pixels each that cover the image from top to bottom."""
     rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield 0, top, image.width, min(top + rows, image.height)
@@ -93,7 +93,7 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
 
 
 def _tiff_range(image: Image.Image) -> tuple[int, bool]:
-    """Return the largest value, and whether it is black: a TIFF may have 12 bits, or be a negative."""
+    """Return the largest possible value and whether it is black. A TIFF may have 12 bits or be inverted."""
     tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
     return (1 << bits) - 1, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO

@@ -1,7 +1,7 @@
-"""Damage in files that Pillow reads in silence: what their format says of them does not hold.
+"""Detection of damaged files that Pillow decodes without an error.
 
-PNG alone has checksums. Of the others only the structure can be looked at: a wrong byte between right ones is a
-pixel.
+Only PNG has checksums. For other formats only the structure is checked: a corrupted byte of pixel data cannot be
+detected.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECKSUMS", "Jpeg", "check_file", "check_palette", "palette_size"]
 
 _MARKER = re.compile(rb"\xff{1,64}[\x01-\xcf\xd8-\xfe]")
-"""Fill bytes and a marker; FF 00 is a byte of data, and FF D0 to FF D7 are restarts within a scan."""
+"""Fill bytes and a marker. FF 00 is a data byte; FF D0 to FF D7 are restart markers within a scan."""
 
 _RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
 
@@ -34,27 +34,27 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _START, _END, _RESTARTS = 0xDA, 0xD9, 0xDD
 
 _PADDING = b"\xff\x00" * 7
-"""What libjpeg may read ahead (57 bits); ones, since no code has ones alone."""
+"""Covers the read-ahead of libjpeg (57 bits). All ones, because no Huffman code consists only of ones."""
 
 _NOISE = b"\xaa" * 16
 
 _MAX_SEGMENTS = 20_000
 
 _MAX_SCANNED_PIXELS = 900_000_000
-"""Most pixels times scans; each scan goes over the whole image, and 99 bytes are enough for an empty one."""
+"""Limit on pixels times scans. Each scan covers the whole image, and an empty scan takes only 99 bytes."""
 
 _MIN_SCAN_PIXELS = 1 << 16
-"""A scan takes the time of so many pixels however small the image."""
+"""Minimum cost of a scan, in pixels, for small images."""
 
 
 class Jpeg:
-    """A JPEG file that is about to be decoded.
+    """Checks on a JPEG file, before and after Pillow decodes it.
 
     Attributes:
-        stream: what Pillow is to read.
+        stream: the stream that Pillow reads.
 
     Raises:
-        UnreadableError: if the markers do not follow each other up to the end marker.
+        UnreadableError: if the chain of markers is broken before the end marker, or scans are missing.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -74,19 +74,19 @@ class Jpeg:
         self._needs_noise = self._frame in _HUFFMAN and (restarts or not single)
 
     def check_work(self, width: int, height: int) -> None:
-        """Refuse an image that would take minutes to decode.
+        """Reject an image that would take minutes to decode.
 
         Raises:
-            UnreadableError: if it has more scans than its size allows.
+            UnreadableError: if the image has too many scans for its size.
         """
         if len(self._scans) * max(width * height, _MIN_SCAN_PIXELS) > _MAX_SCANNED_PIXELS:
             raise UnreadableError(f"{len(self._scans)} scans of {width}x{height} pixels: a decompression bomb?")
 
     def check_end(self, image: Image.Image) -> None:
-        """Refuse the decoded image if its data did not end where they should.
+        """Check that the compressed data ends where the decoded image ends.
 
         Raises:
-            UnreadableError: if there were too few or too many.
+            UnreadableError: if there is too little or too much data.
         """
         if isinstance(self.stream, _ScanStream) and not self.stream.is_read:
             raise UnreadableError("damaged: the JPEG data go on behind the end of the image")
@@ -105,7 +105,7 @@ class Jpeg:
 
 
 class _ScanStream(BytesIO):
-    """A file of one scan without its end marker, whose last byte and padding are only given when asked for."""
+    """A single-scan file without its end marker. The last byte and the padding are returned in a separate read."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content + _PADDING)
@@ -113,11 +113,11 @@ class _ScanStream(BytesIO):
 
     @property
     def is_read(self) -> bool:
-        """Whether the last byte was asked for."""
+        """Whether the last byte has been read."""
         return self.tell() > self._last
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes, up to the last one or from there on."""
+        """Return the next bytes. A read that starts before the last byte stops there."""
         before = self._last - self.tell()
         if before > 0 and (size is None or not 0 <= size <= before):
             size = before
@@ -125,7 +125,7 @@ class _ScanStream(BytesIO):
 
 
 def _iter_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the kind, begin and end of each segment, a scan with its data."""
+    """Yield the kind, start and end of each segment; a scan includes its data."""
     position = 2
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.match(content, position)
@@ -147,7 +147,7 @@ def _segment_length(content: bytes, start: int) -> int:
 
 
 def _completed_coefficients(content: bytes, start: int) -> set[tuple[int, int]]:
-    """Return the coefficients that a scan brings to their last bit, as pairs of component and place."""
+    """Return the coefficients that a scan completes, as (component, index) pairs."""
     count = content[start + 2]
     components = content[start + 3 : start + 3 + 2 * count : 2]
     first, last, bits = content[start + 3 + 2 * count : start + 6 + 2 * count]
@@ -157,7 +157,7 @@ def _completed_coefficients(content: bytes, start: int) -> set[tuple[int, int]]:
 
 
 CHECKSUMS = ("PNG",)
-"""Formats in which any damage is found."""
+"""Formats with checksums, in which all damage is detected."""
 
 _MAX_CHUNKS, _BYTES_PER_CHUNK = 10_000, 100
 
@@ -165,10 +165,10 @@ _RGB, _DEEP = 2, 16
 
 
 def check_file(image: Image.Image, content: bytes) -> None:
-    """Look at an opened file, before its pixels are decoded.
+    """Check the structure of an opened file before its pixels are decoded.
 
     Raises:
-        UnreadableError: with what does not hold.
+        UnreadableError: if the file is damaged or has no defined conversion.
     """
     check = _CHECKS.get(image.format or "")
     if check is not None:
@@ -176,7 +176,7 @@ def check_file(image: Image.Image, content: bytes) -> None:
 
 
 def palette_size(image: Image.Image) -> int:
-    """Return how many colours the palette of an opened file has; asked before it is decoded, which fills it up."""
+    """Return the number of palette colours. Call it before decoding, because decoding pads the palette."""
     if image.palette is None:
         return 0
     mode, colours = image.palette.getdata()
@@ -184,10 +184,10 @@ def palette_size(image: Image.Image) -> int:
 
 
 def check_palette(image: Image.Image, colours: int) -> None:
-    """Look at a decoded image whose palette has so many colours.
+    """Check that all pixels of a decoded image index one of the `colours` palette entries.
 
     Raises:
-        UnreadableError: if a pixel has none of them; Pillow makes it black.
+        UnreadableError: if an index is out of range, which Pillow renders as black.
     """
     if image.mode == "P" and (highest := int(np.asarray(image).max())) >= colours:
         raise UnreadableError(f"damaged: a pixel of colour {highest}; the palette has {colours}")
@@ -212,7 +212,7 @@ def _check_png(image: Image.Image, content: bytes) -> None:
 
 
 def _check_transparent_colour(image: Image.Image, bits: int, colours: int) -> None:
-    """Bring the transparent grey of few bits to 8, as Pillow brings the pixels; it is stored as they are."""
+    """Scale a transparent grey value of fewer than 8 bits to 8 bits, as Pillow scales the pixels."""
     clear = image.info.get("transparency")
     if clear is not None and colours == _RGB and bits == _DEEP:
         raise UnreadableError("a transparent colour in a PNG of 16 bits a channel has no defined conversion")
@@ -237,7 +237,7 @@ def _check_tiff(image: Image.Image, content: bytes) -> None:
 
 
 def _count_tiff_parts(tags: Any) -> int:
-    """Return in how many strips or tiles the pixels of a TIFF are."""
+    """Return the number of strips or tiles of a TIFF image."""
     width, height = tags[256], tags[257]
     planes = tags.get(_SAMPLES, 1) if tags.get(_PLANES) == _SEPARATE else 1
     if _STRIPS in tags:
@@ -247,7 +247,7 @@ def _count_tiff_parts(tags: Any) -> int:
 
 
 def _check_ppm(image: Image.Image, content: bytes) -> None:
-    """Look for values above the greatest one that the header says: Pillow cuts them."""
+    """Check for values above the maximum in the header, which Pillow clips."""
     decoder, _, offset, arguments = image.tile[0]  # type: ignore[attr-defined]
     if decoder != "ppm":
         return

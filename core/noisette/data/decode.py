@@ -1,4 +1,4 @@
-"""Decoding one image: from a file to 8-bit grey or RGB, upright; or the reason why it is refused."""
+"""Decoding of an image file to upright 8-bit grey or RGB, or to the reason why it is rejected."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BYTES_PER_READ = 100
 
 
 class ReadLimitedBytes(BytesIO):
-    """A file in memory that refuses to be read in a great many small pieces.
+    """An in-memory file that limits the number of small reads.
 
-    Each read beyond the first 10,000 must bring 100 bytes on average: files that keep Pillow busy for minutes with
-    a comment of 200 MB or a million empty chunks are refused in the first moment.
+    After the first 10,000 reads, each read must return 100 bytes on average. This rejects early the files that
+    would keep Pillow busy for minutes, such as those with a comment of 200 MB or a million empty chunks.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -45,42 +45,42 @@ class ReadLimitedBytes(BytesIO):
         return super().read(size)
 
     def lift_limit(self) -> None:
-        """Allow any number of reads from here on: the header is read, and pixels may come one by one."""
+        """Remove the limit, once the header is read: pixel data may be read in small pieces."""
         self._reads = 1 << 62
 
 
 _JPEG = b"\xff\xd8\xff"
 
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
-"""File formats that are read, told by content, not by name; none runs another program (as EPS would)."""
+"""Supported formats, detected from the content, not the file name. None runs an external program, as EPS does."""
 
 MAX_PIXELS = 89_478_485
-"""More pixels than this are taken for a decompression bomb: where Pillow only begins to warn."""
+"""Larger images are rejected as decompression bombs. Pillow only warns at this size."""
 
 MAX_BYTES = 8 * MAX_PIXELS
-"""Larger files are not read: four channels of 16 bits for the largest image."""
+"""Larger files are not read. It is the size of the largest image with four 16-bit channels."""
 
 
 def read_image(path: Path) -> Example:
-    """Read one file as an example without a label; `rejected` says why there is no image in it."""
+    """Read a file as an example without a label; `rejected` gives the reason if it has no usable image."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("no regular file")
         if status.st_size > MAX_BYTES:
             raise UnreadableError(f"{status.st_size} bytes are more than {MAX_BYTES}")
-        # Given a path, Pillow maps some TIFFs into memory, and scrambles those that are stored lying on their side.
+        # Given a path, Pillow memory-maps some TIFFs and scrambles those that are stored rotated.
         with path.open("rb") as file:
             content = file.read(status.st_size + 1)
-        if len(content) > status.st_size:  # of a file that grows, or that the kernel makes up while it is read
+        if len(content) > status.st_size:  # the file grows, or the kernel generates it on the fly (/proc)
             raise UnreadableError("longer than the system says")
         return Example(_decode(content), source=to_printable(path))
-    except Exception as error:  # decoders of damaged files raise nearly anything
+    except Exception as error:  # decoders can raise almost anything on damaged files
         return Example(None, source=to_printable(path), rejected=_rejection_reason(error))
 
 
 def decode_image(content: bytes, source: str) -> Example:
-    """Read the content of a file, one inside an archive or a database, as `read_image` reads a file."""
+    """Decode the content of a file, such as an archive member or a database record; see `read_image`."""
     try:
         return Example(_decode(content), source=to_printable(source))
     except Exception as error:
@@ -88,7 +88,7 @@ def decode_image(content: bytes, source: str) -> Example:
 
 
 def to_printable(path: Path | str) -> str:
-    """Return a path as one line of text that moves no cursor, whatever bytes are in it."""
+    """Return a path as a single printable line; other characters and invalid bytes are escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return text if text.isprintable() else "".join(map(_escape, text))
 
@@ -121,12 +121,12 @@ def _decode(content: bytes) -> Image.Image:
 
 def _known_formats() -> list[str]:
     Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]  # Pillow may be built without some
+    return [name for name in FORMATS if name in Image.OPEN]  # Pillow may be built without some formats
 
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Let no global setting of Pillow turn damage into grey pixels, and reject what it warns of."""
+    """Make Pillow fail on truncated files, whatever its global settings, and turn its warnings into errors."""
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():

@@ -1,7 +1,7 @@
-"""Downloads that are checked: a file is there with the hash it must have, or it is not there.
+"""Verified downloads: the target file either exists with the expected hash or does not exist.
 
-A file is loaded beside its target as `<name>.part`, hashed, and only then renamed. A cut connection is taken up
-where it broke, in this call or in a later one; mirrors are tried in order.
+A file is downloaded to `<name>.part` next to its target, verified and then renamed. An interrupted download is
+resumed, in the same call or in a later one. Mirrors are tried in order.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int | None], None]
 
 _TIMEOUT = 30.0
-"""Seconds without a byte after which a mirror is given up."""
+"""Seconds without data after which a connection fails."""
 
 _MAX_TRIES = 3
-"""Attempts at one mirror while the connection breaks."""
+"""Consecutive attempts at one mirror without progress."""
 
 _LOG_INTERVAL = 15.0
-"""Seconds between two lines that say how far a download is."""
+"""Seconds between progress messages in the log."""
 
 _CHUNK = 1 << 18
 
@@ -55,23 +55,23 @@ def fetch(
     size: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Return `target`, downloaded if it is not there with the right hash.
+    """Return `target`, downloading it unless it exists with the expected hash.
 
-    Of several callers, also in several processes, one loads and the others wait for it.
+    Concurrent callers, also in other processes, wait for a single download.
 
     Args:
-        urls: the same file on several hosts, tried in order.
-        target: where it goes; its folder is made.
-        sha256: hash in hexadecimal; this, `md5` or `is_zip` is needed.
-        md5: where the publisher gives no better one.
-        zipped: a zip archive whose publisher gives none at all: the checksums that are in it must hold, which finds
-            damage, and not a forgery.
-        size: in bytes, if known: a host that offers another size is passed over.
-        progress: called with the bytes that are there, and those in all if the host says; by default it is told in
-            the log.
+        urls: mirrors of the file, tried in order.
+        target: path of the file; its folder is created.
+        sha256: expected hash in hexadecimal. One of `sha256`, `md5` and `is_zip` is required.
+        md5: expected hash, if the publisher gives no SHA-256.
+        is_zip: the file is a zip archive without a published hash. Its internal checksums are verified, which
+            detects damage but not tampering.
+        size: size in bytes, if known; a mirror that offers another size is skipped.
+        progress: called with the number of bytes downloaded and the total, or None if the host does not report it.
+            By default progress is logged.
 
     Raises:
-        DownloadError: if no mirror gives the file; lists each with its failure, and where to put the file by hand.
+        DownloadError: if all mirrors fail. The message lists the failures and where to put the file by hand.
         StorageError: if the file cannot be written.
     """
     expected: _ExpectedFile = _Zip() if is_zip else _Digest("sha256", sha256) if sha256 else _Digest("md5", md5)
@@ -88,21 +88,21 @@ def fetch(
 
 
 class _ExpectedFile(Protocol):
-    """What the right file is; printed, it says so. `mismatch` says what one that is there is instead."""
+    """How to recognise the expected file. `str()` describes it; `mismatch` describes a wrong file in messages."""
 
     mismatch: ClassVar[str]
 
     def find_mismatch(self, path: Path) -> str:
-        """Return what a file is instead, or nothing if it is the right one."""
+        """Return how a file differs from the expected one, or an empty string."""
 
     def is_satisfied_by(self, path: Path) -> bool:
-        """Return whether the right file is there."""
+        """Return whether the file exists and is the expected one."""
         return path.is_file() and not self.find_mismatch(path)
 
 
 @dataclass(frozen=True)
 class _Digest(_ExpectedFile):
-    """A file with a hash."""
+    """A file with a known hash."""
 
     mismatch: ClassVar[str] = "has another hash"
 
@@ -123,7 +123,7 @@ class _Digest(_ExpectedFile):
 
 
 class _Zip(_ExpectedFile):
-    """A zip archive whose members' checksums hold."""
+    """A zip archive whose members have valid checksums."""
 
     mismatch: ClassVar[str] = "is damaged"
 
@@ -140,19 +140,19 @@ class _Zip(_ExpectedFile):
 
 
 class _MirrorError(Exception):
-    """Why a mirror did not give the file."""
+    """A mirror failed; the message gives the reason."""
 
 
 class _ConnectionBrokenError(_MirrorError):
-    """The connection broke: what came is kept, and the rest may be asked for."""
+    """The connection broke. The partial file is kept and can be resumed."""
 
 
 class _StalePartError(_MirrorError):
-    """What was there from an earlier attempt does not belong to this file: it must be loaded anew."""
+    """The partial file belongs to another file. The download must restart from the beginning."""
 
 
 class _ProgressLogger:
-    """Says in the log how far a download is, now and then."""
+    """Logs the progress of a download at intervals."""
 
     def __init__(self, name: str) -> None:
         self._name, self._last = name, time.monotonic()
@@ -185,7 +185,7 @@ def _fetch_from_mirrors(
 
 
 def _download(url: str, partial: Path, expected: _ExpectedFile, size: int | None, progress: Progress) -> None:
-    """Load a file from one mirror, taking up what is there, for as long as that brings it forward."""
+    """Download a file from one mirror, resuming after failures as long as there is progress."""
     if expected.is_satisfied_by(partial):
         return
     best, failures = _file_size(partial), 0
@@ -213,7 +213,7 @@ def _attempt_download(
 
 
 def _transfer(url: str, partial: Path, size: int | None, progress: Progress) -> bool:
-    """Load what is missing, or all where the host cannot continue; return whether an earlier part was used."""
+    """Download the missing bytes, or all if the host cannot resume; return whether it resumed a partial file."""
     with _open_response(url, _file_size(partial)) as response:
         done = _content_start(response)
         total = _total_bytes(response, done)
@@ -245,13 +245,13 @@ def _open_response(url: str, done: int) -> http.client.HTTPResponse:
 
 
 def _content_start(response: http.client.HTTPResponse) -> int:
-    """Return the first byte that the host sends: 0 unless it says that it continues."""
+    """Return the offset of the first byte of the response: 0 unless the host resumes."""
     match = _RANGE.match(response.headers.get("Content-Range", ""))
     return int(match[1]) if match else 0
 
 
 def _total_bytes(response: http.client.HTTPResponse, start: int) -> int | None:
-    """Return the length of the whole file, if the host says."""
+    """Return the length of the whole file, or None if the host does not report it."""
     length = response.headers.get("Content-Length", "")
     return start + int(length) if length.isdecimal() else None
 

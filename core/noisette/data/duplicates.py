@@ -1,7 +1,7 @@
-"""Images that are the same, pixel by pixel: copies of files, hard links, images that two names lead to.
+"""Counts of images that are pixel-by-pixel identical, such as copied files and hard links.
 
-They are taken as often as they come, and counted: copies weigh more in training, and a held-out image that was
-trained on tells nothing about new ones.
+Duplicates are kept and reported. They weigh more in training, and a held-out image that is also a training image
+does not measure generalization.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def count_duplicates(parts: Mapping[str, Path]) -> dict[str, int]:
-    """Return how many images of each part equal an earlier one in it; `shared` are those of an earlier part.
+    """Return for each part how many images repeat an earlier one of that part.
+
+    The key `shared` counts the images that also occur in an earlier part.
 
     Args:
-        parts: files of images, uint8 (N, C, H, W), by name.
+        parts: .npy files of images, uint8 (N, C, H, W), by name.
     """
     import numpy as np
 
@@ -41,11 +43,11 @@ def count_duplicates(parts: Mapping[str, Path]) -> dict[str, int]:
 
 
 def log_duplicates(name: str, about: Mapping[str, Any]) -> None:
-    """Warn of images that are the same as others.
+    """Log a warning about duplicate images.
 
     Args:
-        name: whose images they are.
-        about: what an intake returned.
+        name: name of the data set or folder.
+        about: the description that an ingestion returned.
     """
     counts = dict(about["duplicates"])
     shared = counts.pop("shared")

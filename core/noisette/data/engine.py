@@ -1,4 +1,4 @@
-"""The first stage: from a data set to prepared images."""
+"""The prepare stage: convert a data set into prepared images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["prepare"]
 log = logging.getLogger(__name__)
 
 _EDITED_NOTE = "preparing again; a training is kept if the images come out the same"
-_POLL_SECONDS = 1.0  # seconds between two looks at what another process prepares
+_POLL_SECONDS = 1.0  # seconds between checks while another process prepares the same images
 
 
 def prepare(
@@ -40,23 +40,24 @@ def prepare(
     events: Events | None = None,
     cache: Path | None = None,
 ) -> Prepared:
-    """Read the experiment's data set, make its images uniform and write them; finished ones are returned at once.
+    """Read the experiment's data set, make its images uniform and write them to disk.
 
-    Memory is bounded: images are streamed to disk one by one. After a call that was stopped or killed the next
-    goes on behind what it had read. Of two processes that want the same images, the second waits for the first.
-    Files that are no images are left out, counted, and listed with their reasons in `rejected.jsonl`.
+    Existing results are returned without reading the data set. Images are streamed to disk one by one, so memory
+    is bounded. An interrupted call is resumed by the next one. If another process prepares the same images, the
+    call waits for it. Files that are not images are skipped, counted and listed in `rejected.jsonl` with the
+    reason.
 
     Args:
-        experiment: its `dataset` and `preparation` decide the images.
+        experiment: experiment whose `dataset` and `preparation` determine the images.
         root: folder of all results.
-        again: prepare them anew; finished ones are replaced when the new ones are complete.
-        events: who is told of the progress, in files read.
+        again: prepare the images again; existing ones are replaced when the new ones are complete.
+        events: receives progress, in files read.
         cache: folder of downloads; see `noisette.storage.cache_directory`.
 
     Raises:
-        DataError: if the data cannot be had, have no usable images in a split, differ in size or channels
-            where the preparation does not say which, or change while they are read.
-        StorageError: if the disk is full or cannot be written. Nothing half-done is left, whatever happens.
+        DataError: if the data is not available, a split has no usable images, images differ in size or channels
+            and the preparation does not set them, or the data changes during reading.
+        StorageError: if the disk is full or not writable. Partial results are never left behind.
     """
     directory = data_directory(experiment, Path(root))
     others: set[str] = set()
@@ -90,7 +91,7 @@ def _prepare(experiment: Experiment, root: Path, events: Events, cache: Path) ->
 
 
 def _count_examples(experiment: Experiment) -> int:
-    """Return how many examples will be read; 0 if the data set does not know."""
+    """Return the number of examples to read, or 0 if the data set does not know it."""
     lengths = [experiment.dataset.length(split) for split in get_args(Split)]
     limit = experiment.preparation.limit
     known = [length if limit is None else min(length, limit) for length in lengths if length is not None]
@@ -105,7 +106,7 @@ def _describe_options(experiment: Experiment) -> dict[str, Any]:
 
 
 def _ingest(experiment: Experiment, staging: Path, cache: Path, run: Run, events: Events) -> dict[str, Any]:
-    from noisette.data.ingest import ingest  # numpy and Pillow, which a finished stage does without
+    from noisette.data.ingest import ingest  # imports numpy and Pillow, not needed for a finished stage
 
     def progress(found: int, rejected: int) -> None:
         events.step(run, found, {"rejected": float(rejected)})
@@ -114,7 +115,7 @@ def _ingest(experiment: Experiment, staging: Path, cache: Path, run: Run, events
 
 
 def _log_unchecked(about: dict[str, Any]) -> None:
-    """Say how many files are of formats in which damage can go unnoticed."""
+    """Log how many files have formats in which damage can go unnoticed."""
     from noisette.data.damage import CHECKSUMS
 
     formats = Counter[str]()
@@ -130,7 +131,7 @@ def _log_unchecked(about: dict[str, Any]) -> None:
 
 
 def _log_warnings(prepared: Prepared) -> None:
-    """Say what a person should know before training on these images."""
+    """Log what a user should know before training on these images."""
     counts = prepared.about["counts"].values()
     found, rejected = (sum(count[what] for count in counts) for what in ("found", "rejected"))
     if rejected:

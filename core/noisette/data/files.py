@@ -1,4 +1,4 @@
-"""The files of a folder and of all folders in it, each once, in natural order."""
+"""Recursive listing of the files of a folder, each once, in natural order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["FileEntry", "hash_listing", "is_folder", "iter_files", "natural_key"
 
 
 class FileEntry(NamedTuple):
-    """A file below a folder.
+    """A file in a folder or its subfolders.
 
     Attributes:
-        name: its path relative to the folder.
-        fault: why it cannot be read, or nothing.
+        name: path relative to the folder.
+        fault: why the file cannot be read; empty if it can.
     """
 
     name: str
@@ -31,15 +31,15 @@ class _Child(NamedTuple):
 
 
 def natural_key(name: str) -> tuple[str, str]:
-    """Return a key that sorts img2 before img10."""
+    """Return a sort key for natural order: img2 before img10."""
     return re.sub("[0-9]+", lambda digits: digits[0].zfill(20), name), name
 
 
 def iter_files(root: Path) -> Iterator[FileEntry]:
-    """Yield the files below `root`; hidden ones, whose names begin with a dot, are left out.
+    """Yield the files of `root` and its subfolders, except hidden ones, whose names start with a dot.
 
-    Links are followed where they lead out of the folder. One that leads to what is read anyway gives an entry
-    with a fault: an image must not come twice, and a loop would have no end.
+    Links to targets outside the folder are followed. A link to a file or folder that is read already yields an
+    entry with a fault, which prevents duplicates and endless loops.
     """
     links = _Links(root)
     pending = [_Child("", is_folder=True, is_link=False)]
@@ -61,7 +61,7 @@ def iter_files(root: Path) -> Iterator[FileEntry]:
 
 
 def hash_listing(root: Path) -> str:
-    """Return a hash of the names, sizes and times of change of the files below `root`."""
+    """Return a hash of the names, sizes and modification times of the files of `root` and its subfolders."""
     state = blake2b(digest_size=16)
     for entry in iter_files(root):
         state.update(os.fsencode(entry.name) + f"\0{_stat_or_error(root, entry)}\0".encode())
@@ -69,7 +69,7 @@ def hash_listing(root: Path) -> str:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is such a folder; unlike Path.is_dir, False for a name that is too long."""
+    """Return whether the folder exists. Unlike Path.is_dir, return False for a path that is too long."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -77,7 +77,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _stat_or_error(root: Path, entry: FileEntry) -> tuple[int, int] | str:
-    """Return size and time of change of a file, or why there are none: it may go while others are looked at."""
+    """Return the size and modification time of a file, or the error: it may disappear during the listing."""
     if entry.fault:
         return entry.fault
     try:
@@ -88,7 +88,7 @@ def _stat_or_error(root: Path, entry: FileEntry) -> tuple[int, int] | str:
 
 
 def _list_children(root: Path, name: str) -> list[_Child]:
-    """Return what is in a folder, last first."""
+    """Return the entries of a folder in reverse order."""
     with os.scandir(root / name) as entries:
         found = [entry for entry in entries if not entry.name.startswith(".")]
     found.sort(key=lambda entry: natural_key(entry.name), reverse=True)
@@ -97,14 +97,14 @@ def _list_children(root: Path, name: str) -> list[_Child]:
 
 
 class _Links:
-    """The places that links have led to."""
+    """Targets of the links that were followed."""
 
     def __init__(self, root: Path) -> None:
         self._folders = [root.resolve()]
         self._files: set[Path] = set()
 
     def fault(self, link: Path) -> str:
-        """Return why a link is not followed, or nothing; then it is remembered."""
+        """Return why a link is not followed, or an empty string after recording its target."""
         try:
             target = link.resolve(strict=True)
         except (OSError, RuntimeError):  # RuntimeError: a link to itself, before Python 3.13

@@ -1,6 +1,7 @@
-"""The images of any folder, taken in as those of a data set are: uniform, memory-mapped, rejected ones listed.
+"""Ingestion of a folder of images without an experiment.
 
-They need no experiment. A folder that was read with the same preparation and has not changed is not read again.
+As for a data set, the images are made uniform and memory-mapped, and rejected files are listed. An unchanged folder
+is not read again with the same preparation.
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ _VERSION = 2
 
 
 class IngestedFolder(Artifact):
-    """Images that were taken in from a folder.
+    """Images ingested from a folder.
 
     Attributes:
-        directory: holds `images.npy`, uint8 (N, C, H, W), and `rejected.jsonl`, one file that is no image a
-            line, with the reason.
+        directory: contains `images.npy`, uint8 (N, C, H, W), and `rejected.jsonl`, with one rejected file and its
+            reason per line.
         manifest: hashes; `about` has path, preparation, shape, counts (found, accepted, rejected), duplicates, and
-            the formats, sizes and channels that the files had.
+            the formats, sizes and channels of the files.
     """
 
     kind = "folder"
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many files were found, accepted and rejected."""
+        """Number of files found, accepted and rejected."""
         return dict(self.about["counts"][_PART])
 
     @property
     def rejections(self) -> Path:
-        """One file that is no image a line, as JSON: split, source and reason."""
+        """Path of `rejected.jsonl`: a JSON object with split, source and reason per line."""
         return self.directory / "rejected.jsonl"
 
     @property
@@ -67,21 +68,21 @@ def ingest_folder(
     resolve_mixed: Callable[[MixedError], Preparation] | None = None,
     events: Events | None = None,
 ) -> IngestedFolder:
-    """Read the images of a folder and of all folders in it, make them uniform and write them below `root`.
+    """Read the images of a folder and its subfolders, make them uniform and write them to `root`.
 
-    Every file that is not hidden is an image or rejected with its reason: accepted + rejected = found.
+    Every file that is not hidden is either accepted or rejected with a reason: accepted + rejected = found.
 
     Args:
         path: the folder.
-        preparation: how they are made uniform.
-        root: folder of all results; the images go to its `data`.
-        settle: called where images differ; returns the preparation to begin again with.
-        events: who is told of the progress, in files read.
+        preparation: how the images are made uniform.
+        root: folder of all results; the images are written to its `data` folder.
+        resolve_mixed: called if images differ in size or channels; returns the preparation to restart with.
+        events: receives progress, in files read.
 
     Raises:
-        MixedError: if images differ in size or channels, and nothing settles which they get.
-        DataError: if there is no such folder or no usable image in it, or it changes while it is read.
-        StorageError: if the disk is full or cannot be written.
+        MixedError: if images differ in size or channels and `resolve_mixed` is None.
+        DataError: if the folder does not exist, has no usable image, or changes during reading.
+        StorageError: if the disk is full or not writable.
     """
     path = path.expanduser()
     if not is_folder(path):
@@ -89,7 +90,7 @@ def ingest_folder(
     directory = _folder_directory(path, preparation, Path(root))
     if is_complete(directory, IngestedFolder.kind):
         return IngestedFolder.open(directory)
-    from noisette.data.decode import to_printable  # Pillow, which a folder that was read does without
+    from noisette.data.decode import to_printable  # imports Pillow, not needed for a folder already ingested
 
     events, display_name = events or default_events(), to_printable(path)
     run = Run("prepare", display_name, directory, 0, {"path": display_name, "preparation": _options(preparation)})
@@ -108,7 +109,7 @@ def ingest_folder(
 
 
 def _ingest_once(path: Path, preparation: Preparation, root: Path, run: Run, events: Events) -> Path:
-    """Return the directory of the images, written unless it is there."""
+    """Return the directory of the images, creating it if necessary."""
     directory = _folder_directory(path, preparation, root)
     about = {"path": run.name, "preparation": _options(preparation)}
     if not is_complete(directory, IngestedFolder.kind):
@@ -132,7 +133,7 @@ def _ingest(path: Path, preparation: Preparation, staging: Path, run: Run, event
 
 
 class _FolderReader:
-    """The files of a folder as examples, and what they looked like."""
+    """Reads the files of a folder as examples and collects their sizes and modes."""
 
     def __init__(self, path: Path) -> None:
         from noisette.data.decode import to_printable
@@ -142,7 +143,7 @@ class _FolderReader:
         self._modes: Counter[str] = Counter()
 
     def classes(self) -> tuple[str, ...]:
-        """Return no names: these images have no labels."""
+        """Return no class names: the images have no labels."""
         return ()
 
     def __iter__(self) -> Iterator[Example]:
@@ -161,7 +162,7 @@ class _FolderReader:
             yield example
 
     def summary(self) -> dict[str, Any]:
-        """Return the sizes (smallest and largest by pixels, how many) and channels that the files had."""
+        """Return the sizes (number of distinct ones, smallest and largest by area) and channels of the files."""
         by_area = sorted(self._sizes, key=lambda size: (size[0] * size[1], size))
         return {
             "sizes": {"distinct": len(by_area), "smallest": list(by_area[0]), "largest": list(by_area[-1])},

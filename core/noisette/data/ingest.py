@@ -1,4 +1,4 @@
-"""Taking a data set in: every example is checked, made uniform and written, or counted as rejected."""
+"""Ingestion of a data set: every example is checked, made uniform and written, or counted as rejected."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ Progress = Callable[[int, int], None]
 def ingest(
     dataset: Dataset, preparation: Preparation, directory: Path, cache: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Write the images, labels and rejections of both splits; return what they are, as JSON values.
+    """Write the images, labels and rejections of both splits; return a description of them as JSON values.
 
-    What an earlier call that was stopped or killed had written to the directory is not read again.
+    An interrupted call is resumed: examples that it wrote to the directory are not read again.
 
     Args:
-        dataset: what is read.
-        preparation: how its images are made uniform.
-        directory: where the files go.
+        dataset: data set to read.
+        preparation: how the images are made uniform.
+        directory: folder to write to.
         cache: folder of downloads.
-        progress: is called now and then, and at the end, with how many files were found and rejected.
+        progress: called at intervals and at the end with the number of files found and rejected.
 
     Raises:
-        DataError: as `prepare`.
+        DataError: see `prepare`.
     """
     ingestion = Ingestion(dataset, preparation, directory, progress, {"plugin": registry().origin_of(dataset)})
     for split in get_args(Split):
@@ -71,15 +71,15 @@ def ingest(
 
 
 class Ingestion:
-    """Images on their way to disk, part by part: accepted and written, or rejected with the reason.
+    """Writes images to disk part by part; each is accepted and written, or rejected with a reason.
 
     Args:
-        whose: whose images they are, for messages; and the names of their labels.
-        preparation: how they are made uniform.
-        directory: where the files go.
-        progress: is called now and then, and at the end, with how many files were found and rejected.
-        identity: JSON values that decide the images beside the versions of libraries; what was written under
-            others is not gone on with.
+        owner: data set or folder that the images belong to; gives the name in messages and the class names.
+        preparation: how the images are made uniform.
+        directory: folder to write to.
+        progress: called at intervals and at the end with the number of files found and rejected.
+        identity: JSON values that determine the images, in addition to the library versions. An earlier ingestion
+            with another identity is not resumed.
     """
 
     def __init__(
@@ -97,19 +97,20 @@ class Ingestion:
 
     @property
     def of_class(self) -> dict[str, list[int]]:
-        """How many images of each class each part has."""
+        """Number of images of each class, by part."""
         return {name: part.of_class for name, part in self._saved.parts.items()}
 
     def add_part(self, part: str, examples: Callable[[int], Iterable[Example]], description: str) -> None:
         """Write the images and labels of a part to `<part>.npy` and `<part>_labels.npy`.
 
         Args:
-            part: names the files.
-            examples: gives what is read, from the example of a number on.
-            shown: what the part is called in messages.
+            part: name of the part, used for the files.
+            examples: function from a start index to the examples from that index on.
+            description: name of the part in messages.
 
         Raises:
-            DataError: if there is no usable image among them, or they differ (`MixedError`).
+            DataError: if there is no usable image.
+            MixedError: if images differ in size or channels.
         """
         saved = self._saved
         tally = saved.parts.setdefault(part, PartProgress(of_class=[0] * len(self.checker.classes)))
@@ -152,11 +153,11 @@ class Ingestion:
         saved.save(self._directory)
 
     def tally(self, part: str) -> PartProgress:
-        """Return what became of a part's examples so far."""
+        """Return the counts of a part so far."""
         return self._saved.parts[part]
 
     def finish(self) -> dict[str, Any]:
-        """Tell the last of the progress, and return what the images are, as JSON values."""
+        """Report the final progress and return a description of the images as JSON values."""
         self._progress(*_sum_counts(self._saved.parts))
         return {
             "shape": list(self.checker.shape),
@@ -168,7 +169,7 @@ class Ingestion:
 
 
 class _RejectionLog:
-    """The file of what was rejected, as long as what is kept says."""
+    """The file of rejections, truncated to the length in the saved progress."""
 
     def __init__(self, directory: Path, saved: IngestProgress) -> None:
         self._path, self._length = directory / REJECTED, saved.rejections
@@ -182,18 +183,18 @@ class _RejectionLog:
         self._file.close()
 
     def write(self, record: Mapping[str, str]) -> None:
-        """Append one line."""
+        """Append a line."""
         self._file.write(json.dumps(record).encode() + b"\n")
 
     def flush(self) -> int:
-        """Have all lines so far on disk; return how many bytes they are."""
+        """Write all lines to disk and return the length of the file in bytes."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell()
 
 
 class _Writer:
-    """The arrays of one split on their way to disk; they are opened when the first row shows their shape."""
+    """Writes the arrays of one part; they are created when the first row gives their shape."""
 
     def __init__(self, directory: Path, part: str, ingestion: Ingestion) -> None:
         self._stem, self._checker = directory / part, ingestion.checker
@@ -212,12 +213,12 @@ class _Writer:
         self._files.__exit__(*error)
 
     def flush(self) -> None:
-        """Have all rows so far on disk."""
+        """Write all rows to disk."""
         for array in self._arrays.values():
             array.flush()
 
     def write(self, example: Example, image: Any) -> None:
-        """Check and append the image, and its label where the set has labels."""
+        """Check and append the image and, if the data set has labels, its label."""
         image_array, label = self._checker.check_image(example, image), self._checker.check_label(example)
         self._append(".npy", image_array)
         if label is not None:
@@ -235,7 +236,7 @@ class _Writer:
 
 
 def _iter_examples(dataset: Dataset, split: Split, cache: Path, start: int) -> Iterator[Example]:
-    """Yield the examples from a number on; what the system refuses is their fault, not the output folder's."""
+    """Yield the examples from an index on; an OSError becomes a DataError, to tell it from one of the output."""
     try:
         yield from dataset.examples_from(split, cache, start)
     except OSError as error:

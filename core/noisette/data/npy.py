@@ -1,4 +1,4 @@
-"""Arrays of a length that nobody knows in advance: .npy files that grow row by row, and how far they have come."""
+"""Append-only .npy files of unknown length, and the progress of an ingestion."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["IngestProgress", "NpyWriter", "PartProgress"]
 
 
 class NpyWriter:
-    """An array on disk that rows are appended to; on leaving its block the file is a whole .npy file.
+    """Context manager that appends rows to an array on disk; on exit the file is a complete .npy file.
 
-    numpy pads the header so that the length along axis 0 can be written over it in the end.
+    numpy pads the header, so the final length of axis 0 can be written in place.
 
     Args:
-        path: the file.
-        dtype: of the values.
-        shape: of one row; () for plain numbers.
-        count: rows that the file has already, from an earlier block; what lies behind them is cut off.
+        path: path of the file.
+        dtype: dtype of the values.
+        shape: shape of a row; () for scalars.
+        count: number of existing rows to keep; the rest of the file is truncated.
 
     Raises:
-        StorageError: on entering, if the file has fewer.
+        StorageError: on entry, if the file has fewer than `count` rows.
     """
 
     def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...] = (), count: int = 0) -> None:
@@ -57,19 +57,19 @@ class NpyWriter:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row."""
+        """Size of a row in bytes."""
         return self.dtype.itemsize * prod(self.shape)
 
     def flush(self) -> None:
-        """Have all rows so far on disk, whatever happens next."""
+        """Write all rows to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def append(self, row: NDArray[Any]) -> None:
-        """Add one row.
+        """Append a row.
 
         Raises:
-            ValueError: if its shape or dtype is another than the array's.
+            ValueError: if its shape or dtype differs from the array's.
         """
         if row.shape != self.shape or row.dtype != self.dtype:
             raise ValueError(f"expected {self.dtype}{self.shape}; got {row.dtype}{row.shape}")
@@ -95,7 +95,7 @@ _FILE = ".intake.json"
 
 
 class PartProgress(BaseModel):
-    """What became of the examples of a part, and their file formats; `whole` when it was read to its end."""
+    """Counts of the examples of a part and of their file formats; `whole` is True once the part is complete."""
 
     found: NonNegativeInt = 0
     accepted: NonNegativeInt = 0
@@ -106,18 +106,19 @@ class PartProgress(BaseModel):
     whole: bool = False
 
     def counts(self) -> dict[str, int]:
-        """Return how many examples were found, accepted and rejected."""
+        """Return the number of examples found, accepted and rejected."""
         return {"found": self.found, "accepted": self.accepted, "rejected": self.rejected}
 
 
 class IngestProgress(BaseModel):
-    """How far an intake has come.
+    """Saved progress of an ingestion.
 
     Attributes:
-        identity: what decides the bits, beyond what the directory's name tells: versions of libraries.
-        shape: of every image; first: where the first came from.
-        rejections: bytes of the file of rejections.
-        parts: by name.
+        identity: what determines the images in addition to the directory name, such as library versions.
+        shape: shape of the images, (C, H, W).
+        first: source of the first image.
+        rejections: length of the file of rejections in bytes.
+        parts: progress by part.
     """
 
     identity: dict[str, Any] = {}
@@ -128,7 +129,7 @@ class IngestProgress(BaseModel):
 
     @classmethod
     def load(cls, directory: Path, identity: Mapping[str, Any]) -> IngestProgress:
-        """Return what was kept in a directory; nothing if there is none, or of another identity."""
+        """Return the saved progress of a directory, or empty progress if there is none with this identity."""
         try:
             saved = cls.model_validate(json.loads((directory / _FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError, ValidationError):
@@ -136,7 +137,7 @@ class IngestProgress(BaseModel):
         return saved if saved.identity == identity else cls(identity=dict(identity))
 
     def save(self, directory: Path) -> None:
-        """Write it in one step; the images that it describes must be on disk."""
+        """Write the progress atomically. The images that it describes must already be on disk."""
         with atomic_write(directory / _FILE) as temporary:
             temporary.write_text(json.dumps(self.model_dump()), encoding="utf-8")  # names may be any bytes
             sync(temporary)

@@ -1,4 +1,4 @@
-"""Prepared images on disk: uniform, uint8, memory-mapped."""
+"""Prepared images on disk: uniform, uint8 and memory-mapped."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Prepared(Artifact):
     """The images and labels of a data set, ready for training.
 
     Attributes:
-        directory: holds `train.npy` and `test.npy`, uint8 (N, C, H, W); `train_labels.npy` and
-            `test_labels.npy`, int64 (N,), where the set has labels; and `rejected.jsonl`, one file that is no
-            image a line, with the reason.
+        directory: contains `train.npy` and `test.npy`, uint8 (N, C, H, W); `train_labels.npy` and
+            `test_labels.npy`, int64 (N,), if the data set has labels; and `rejected.jsonl`, with one rejected file
+            and its reason per line.
         manifest: hashes; `about` has dataset, preparation, shape, classes, counts (found, accepted and
-            rejected of each split), formats (of the files of each split), duplicates (see
+            rejected, by split), formats (of the files, by split), duplicates (see
             `noisette.data.duplicates`), class_counts, licence, source, plugins and versions.
     """
 
@@ -30,17 +30,17 @@ class Prepared(Artifact):
 
     @property
     def shape(self) -> Shape:
-        """Channels, height and width of every image."""
+        """Channels, height and width of the images."""
         channels, height, width = self.about["shape"]
         return channels, height, width
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the labels in order; empty for a set without labels."""
+        """Class names in label order; empty for a data set without labels."""
         return tuple(self.about["classes"])
 
     def count(self, split: Split) -> int:
-        """Return how many images a split has."""
+        """Return the number of images of a split."""
         return int(self.about["counts"][split]["accepted"])
 
     def images(self, split: Split) -> NDArray[np.uint8]:
@@ -48,6 +48,6 @@ class Prepared(Artifact):
         return self.load_array(f"{split}.npy")
 
     def labels(self, split: Split) -> NDArray[np.int64] | None:
-        """Return the labels of a split, int64 (N,), or None for a set without labels."""
+        """Return the labels of a split, int64 (N,), or None for a data set without labels."""
         name = f"{split}_labels.npy"
         return self.load_array(name, mmap_mode=None) if name in self.manifest.files else None

@@ -1,4 +1,4 @@
-"""Making images uniform: what a data set may yield, and the size and channels that they are brought to."""
+"""Checks on the examples of a data set, and conversion of images to a common size and number of channels."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = ["ExampleChecker", "Fit", "Labelled", "fit_to", "to_array", "to_unifor
 
 
 class Labelled(Protocol):
-    """Whose images they are: a data set, or a folder."""
+    """Owner of images: a data set or a folder."""
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name in messages."""
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of its labels; empty without labels."""
+        """Return the class names; empty without labels."""
 
 
 class ExampleChecker:
-    """Makes examples uniform, and refuses those that do not belong together.
+    """Makes examples uniform and checks that they have the same shape.
 
     Attributes:
-        classes: the names of the data set's labels.
-        shape: of every image; known after the first.
-        first: where that came from; "" before it.
+        classes: class names of the data set.
+        shape: shape of the images, (C, H, W), set by the first image.
+        first: source of the first image; "" before it.
     """
 
     def __init__(self, dataset: Labelled, preparation: Preparation) -> None:
@@ -46,14 +46,14 @@ class ExampleChecker:
         self.first = ""
 
     def resume_from(self, shape: Shape, first: str) -> None:
-        """Go on with images of a shape, the first of which was `first`; "" begins anew."""
+        """Resume with the shape and the source of the first image; a `first` of "" means to start fresh."""
         self.shape, self.first = shape, first
 
     def check_image(self, example: Example, image: Image.Image) -> NDArray[np.uint8]:
-        """Return the image, uint8 (C, H, W).
+        """Return the uniform image, uint8 (C, H, W).
 
         Raises:
-            PluginError: if the data set does not keep its contract.
+            PluginError: if the mode of the image is neither L nor RGB, which violates the contract of data sets.
             MixedError: if the shape differs from the first image's.
         """
         if image.mode not in ("L", "RGB"):
@@ -72,7 +72,7 @@ class ExampleChecker:
         """Return the label, int64 (), or None for a data set without labels.
 
         Raises:
-            DataError: if there is none, or it names no class.
+            DataError: if the label is missing, unexpected or out of range.
         """
         label, count = example.label, len(self.classes)
         if label is None and not count:
@@ -99,11 +99,11 @@ def _describe_shape(shape: Shape) -> str:
 Fit = Literal["crop", "resize", "pad"]
 
 _REDUCING_GAP = 3.0
-"""Images more than six times too large are first averaged by a whole factor, which looks the same, faster."""
+"""Images more than six times too large are first box-averaged by an integer factor: faster, with the same look."""
 
 
 def to_uniform(image: Image.Image, preparation: Preparation) -> NDArray[np.uint8]:
-    """Return an image of mode L or RGB as uint8 (C, H, W)."""
+    """Apply a preparation to an image of mode L or RGB; return uint8 (C, H, W)."""
     if preparation.channels is not None:
         image = image.convert("L" if preparation.channels == 1 else "RGB")
     if preparation.size is not None:
@@ -112,13 +112,13 @@ def to_uniform(image: Image.Image, preparation: Preparation) -> NDArray[np.uint8
 
 
 def fit_to(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
-    """Return an image of a width and height.
+    """Fit an image to a width and height.
 
     Args:
-        image: of mode L or RGB.
-        size: width and height.
-        fit: crop what is beyond the proportions, resize without regard to them, or pad with black; padding makes an
-            image smaller where it must be, and never larger.
+        image: image of mode L or RGB.
+        size: width and height in pixels.
+        fit: "crop" crops to the aspect ratio, then resizes; "resize" ignores the aspect ratio; "pad" adds black
+            borders, shrinking the image if it is too large but never enlarging it.
     """
     return {"crop": _crop, "resize": _resize, "pad": _pad}[fit](image, size)
 
@@ -130,7 +130,7 @@ def to_array(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Scale the largest part from the centre that has the proportions."""
+    """Resize the largest central crop that has the target aspect ratio."""
     width = min(image.width, max(1, round(image.height * size[0] / size[1])))
     height = min(image.height, max(1, round(image.width * size[1] / size[0])))
     left, top = (image.width - width) // 2, (image.height - height) // 2
