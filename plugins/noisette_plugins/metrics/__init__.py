@@ -1,4 +1,4 @@
-"""Metrics: how far generated images are from real ones, and how well a model knows real ones."""
+"""Metrics: distances between generated and real images, and the likelihood of real images under a model."""
 
 from __future__ import annotations
 

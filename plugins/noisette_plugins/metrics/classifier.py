@@ -1,8 +1,8 @@
-"""A classifier of real images, and which images it is sure about.
+"""A classifier of real images, and the images that it classifies with confidence.
 
-Its confidence is the share of trees' votes for the likeliest class. Trees are fitted to where the data are: they
-agree near them and not elsewhere. (Linear models and small neural networks, tried on digits, were as sure about
-noise, blank images or blends of two digits as about real ones.)
+The confidence is the share of trees that vote for the likeliest class. Trees agree near the data that they were
+fitted to and disagree elsewhere. In tests on digits, linear models and small neural networks were as confident
+about noise, blank images and blends of two digits as about real images.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHARE = 0.1
 def recognise(
     generated: State, reference: State, heldout: State, trees: int, fit: int, seed: int
 ) -> dict[str, Estimate]:
-    """Judge images by a classifier fitted on labelled real ones; see `Recognised`."""
+    """Classify images with a classifier fitted on labelled real images; see `Recognised`."""
     _check(generated, reference, heldout)
     key = (trees, fit, seed)
     model = _CLASSIFIERS.get(reference["images"], key, lambda: _fit_classifier(reference, trees, fit, seed))
@@ -69,7 +69,7 @@ def _flatten(images: Tensor) -> NDArray[np.float32]:
 
 
 def _share(hits: int, total: int) -> Estimate:
-    """Return a share with its binomial error, taken at (hits + 1) / (total + 2) so that it is never 0."""
+    """Return a share with its binomial error, computed at (hits + 1) / (total + 2) so that it is never 0."""
     middle = (hits + 1) / (total + 2)
     return Estimate(hits / total, sqrt(middle * (1 - middle) / total))
 

@@ -1,4 +1,4 @@
-"""Density and coverage: precision and recall that outliers spoil less."""
+"""Density and coverage: variants of precision and recall that are less sensitive to outliers."""
 
 from __future__ import annotations
 

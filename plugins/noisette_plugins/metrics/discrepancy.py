@@ -4,15 +4,15 @@ For x of n images and y of m, with k(a, b) = (a·b / D + 1)³ (Gretton et al. 20
 
     MMD² = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) - 2 mean_{ij} k(x_i, y_j).
 
-Image x_i weighs in it by g_i = 2 (mean_{j≠i} k(x_i, x_j) - mean_j k(x_i, y_j)), y_j likewise. With Z the
-variances of the kernels' entries about their rows' and columns' means,
+The weight of image x_i is g_i = 2 (mean_{j≠i} k(x_i, x_j) - mean_j k(x_i, y_j)), likewise for y_j. With Z the
+variances of the kernels' entries about their row and column means,
 
     Var MMD² = V_x / n + V_y / m + 2 Z_xx / (n (n - 1)) + 2 Z_yy / (m (m - 1)) + 4 Z_xy / (n m)
 
-(Hoeffding; Serfling 1980, section 5.2), where V_x is the variance of g less what the g_i differ by alone because
-they are measured by few others, 4 (Z_xx / (n - 1) + Z_xy / m). Without that the variance is told twice as large
-where the sources are the same. The mean over B subsets adds the variance between subsets / B (law of total
-variance).
+(Hoeffding; Serfling 1980, section 5.2). V_x is the variance of g minus the variance that arises because each g_i
+is estimated from few other images, 4 (Z_xx / (n - 1) + Z_xy / m). Without this correction, the estimated variance
+is twice too large where the sources are the same. The mean over B subsets adds the variance between subsets / B
+(law of total variance).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["discrepancy", "polynomial"]
 
 _ALL_PAIRS = 4000
-"""Images up to which the kernel of all of them is computed once; beyond it, that of each subset."""
+"""Largest number of images for which the full kernel is computed once; above it, one kernel per subset."""
 
 
 class _Kernels(NamedTuple):
@@ -51,10 +51,10 @@ class _Kernels(NamedTuple):
 
 
 class _Parts(NamedTuple):
-    """What the variance is made of: see the head of this file.
+    """Terms of the variance; see the module's docstring.
 
     Attributes:
-        own: V_x and V_y, (2,), which may be a little below 0.
+        own: V_x and V_y, (2,), which may be slightly below 0.
         pairs: Z_xx, Z_yy and Z_xy, (3,).
     """
 
@@ -71,7 +71,7 @@ class _Parts(NamedTuple):
         return cls(torch.stack([g[0].var(), g[1].var()]) - noise, pairs)
 
     def variances(self, n: int, m: int) -> tuple[float, float]:
-        """Return the variance of the discrepancy of n and m images, and the part that the m have in it."""
+        """Return the variance of the discrepancy of n and m images, and the contribution of the m images."""
         own, (xx, yy, xy) = self.own.clamp(min=0).tolist(), self.pairs.tolist()
         ours = own[0] / n + 2 * xx / (n * (n - 1)) + 2 * xy / (n * m)
         theirs = own[1] / m + 2 * yy / (m * (m - 1)) + 2 * xy / (n * m)
@@ -79,7 +79,7 @@ class _Parts(NamedTuple):
 
 
 class _SubsetEstimates(NamedTuple):
-    """Estimates of the subsets (B,), what their variance is made of, and the weights of y (m,)."""
+    """Estimates of the subsets (B,), the terms of their variance, and the weights of y (m,)."""
 
     values: Tensor
     parts: _Parts
@@ -125,7 +125,7 @@ def _rows(state: State, whose: str) -> Tensor:
 
 
 def _draw_subsets(total: int, size: int, subsets: int, seed: int, purpose: str) -> Tensor:
-    """Return the indices of each subset, (B, size): drawn without repetition, or all if it is the whole set."""
+    """Return the indices of each subset, (B, size): sampled without replacement, or all if it is the whole set."""
     if size == total:
         return torch.arange(total).expand(subsets, -1)
     generator = torch.Generator().manual_seed(derive_seed(seed, "kid", purpose))
@@ -133,7 +133,7 @@ def _draw_subsets(total: int, size: int, subsets: int, seed: int, purpose: str) 
 
 
 def _from_full_kernel(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _SubsetEstimates:
-    """Return what the kernel of all pairs tells.
+    """Compute the estimates from the kernel of all pairs.
 
     The sum over a subset's pairs is a quadratic form of its indicator.
     """
@@ -146,7 +146,7 @@ def _from_full_kernel(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) ->
 
 
 def _from_subset_kernels(x: Tensor, y: Tensor, picks_x: Tensor, picks_y: Tensor) -> _SubsetEstimates:
-    """Return the same from the kernel of each subset: memory does not grow with the sets."""
+    """Compute the estimates from the kernel of each subset: memory use does not grow with the sets."""
     whole = _indicators(picks_x.shape[1], torch.arange(picks_x.shape[1])[None])
     values, parts = [], []
     sums, counts = torch.zeros(2, len(y), dtype=torch.float64)
@@ -168,7 +168,7 @@ def _indicators(total: int, picks: Tensor) -> Tensor:
 
 
 def _mean_within(kernel: Tensor, indicators: Tensor) -> Tensor:
-    """Return the mean kernel of the pairs inside each subset, (B,), an image with itself left out."""
+    """Return the mean kernel of the pairs of different images in each subset, (B,)."""
     size = indicators.sum(dim=0)
     pairs = kernel @ indicators - kernel.diagonal()[:, None]
     return (pairs * indicators).sum(dim=0) / (size * (size - 1))
@@ -181,7 +181,7 @@ def _weights(kernels: _Kernels) -> tuple[Tensor, Tensor]:
 
 
 def _centred_variance(kernel: Tensor, *, others: bool = False) -> Tensor:
-    """Return the variance of a kernel's entries about their rows and columns, (); `others` leaves out i = j."""
+    """Return the variance of a kernel's entries about their row and column means, (); `others` leaves out i = j."""
     if not others:
         apart = kernel - kernel.mean(dim=0) - kernel.mean(dim=1, keepdim=True) + kernel.mean()
         return apart.square().mean()

@@ -1,7 +1,7 @@
-"""The inception score from sums: of probabilities and of p log p, in groups that images fall into by content.
+"""The inception score from sums of probabilities and of p log p, in groups of images chosen by content.
 
-A split is some of the groups. In it mean KL(p(y|x) || p(y)) = mean sum p log p - sum q log q, where q is the mean
-of p. The result without a group is that of all splits, one of them without that group.
+A split consists of some of the groups. In a split, mean KL(p(y|x) || p(y)) = mean sum p log p - sum q log q, where
+q is the mean of p. The result without a group is the result of all splits, with that group removed from its split.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def sum_logits(logits: Tensor | None) -> State:
     """Return the sums over logits (N, K).
 
     Raises:
-        DataError: if there are none.
+        DataError: if there are no logits.
     """
     if logits is None or logits.ndim != 2:
         raise DataError("expected logits (N, K) of a classifier over the features; got none")
@@ -51,7 +51,7 @@ def merge_sums(a: State, b: State) -> State:
     """Return the sums of two sets.
 
     Raises:
-        DataError: if they are over different classes.
+        DataError: if their classes differ.
     """
     if not a or not b:
         return dict(a or b)
@@ -64,7 +64,7 @@ def score(state: State, splits: int) -> Estimate:
     """Return the mean score of the splits, with its error.
 
     Raises:
-        DataError: if there are no images, or a split has no two groups of images.
+        DataError: if there are no images, or a split has fewer than two groups of images.
     """
     count = state["count"] if state else torch.zeros(_GROUPS, dtype=torch.int64)
     found = torch.arange(_GROUPS)[count > 0]
@@ -85,5 +85,5 @@ def score(state: State, splits: int) -> Estimate:
 
 def _scores(count: Tensor, p: Tensor, p_log_p: Tensor) -> Tensor:
     """Return scores (S,) from sums over images, (S,), (S, K) and (S,)."""
-    q = (p / count[:, None]).clamp(min=0)  # one group's sums taken from all may leave less than nothing
+    q = (p / count[:, None]).clamp(min=0)  # subtracting a group's sums may round below 0
     return (p_log_p / count - torch.xlogy(q, q).sum(dim=1)).exp()

@@ -1,13 +1,13 @@
-"""The Fréchet distance as a line in one over the number of images, and the bootstrap of its end.
+"""The Fréchet distance as a linear function of 1 / n, its limit for unlimited images, and the bootstrap error.
 
 The set is divided into k parts of equal size, for k from 1 to K: every image is in one part of each division.
-With d_kj the distance of part j of k and d_k their mean, the line d_k = a + b k / n is fitted by least squares, and
-a is the value: a = sum c_k d_k with sum c_k = 1 and sum k c_k = 0.
+With d_kj the distance of part j of k and d_k their mean, the line d_k = a + b k / n is fitted by least squares.
+The value is a = sum c_k d_k with sum c_k = 1 and sum k c_k = 0.
 
-To first order a moves with the images as the distance of the whole set does, because every division has every
-image once: by the mean of their influences (see `frechet_distance`). The bootstrap draws these anew from both
-sets. What is left of d_kj when the influences of its own images are taken off, and the line, is noise of higher
-order, about in proportion to k: it is drawn anew as well.
+Every division contains every image once. To first order, a therefore changes with the images as the distance of
+the whole set does: by the mean of their influences (see `frechet_distance`). The bootstrap resamples the influences
+of both sets. The residual of d_kj, without the line and the influences of its images, is noise of higher order,
+roughly proportional to k. The bootstrap resamples it too.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _MIN_ROWS = 10
 
 
 def extrapolate(generated: State, reference: State, divisions: int, resamples: int, seed: int) -> Estimate:
-    """Return the end of the line with its standard error; see the module's docstring.
+    """Return the limit of the line with its standard error; see the module's docstring.
 
     Raises:
         DataError: if the smallest part has fewer than 10 images, the reference fewer than 2, features have
-            another length, or the distances are on no line.
+            another length, or the distances are not on a line.
     """
     rows, real = require_rows(generated, "judged", divisions * _MIN_ROWS), require_rows(reference, "reference", 2)
     rows = _shuffle(rows, seed)
@@ -79,7 +79,7 @@ def extrapolate(generated: State, reference: State, divisions: int, resamples: i
 
 
 def _check(found: Estimate, distances: Tensor, k: Tensor, rows: Tensor) -> None:
-    """Raise a DataError where the distances lie on a curve: one through them ends far from where the line does."""
+    """Raise a DataError where the distances lie on a curve, whose limit is far from that of the line."""
     correction = float(distances[0]) - found.value
     curve = float(_weights(k, 2) @ distances) if k.max() > 2 else found.value
     if abs(curve - found.value) > max(4 * (found.stderr or 0.0), abs(correction) / 2):
@@ -94,13 +94,13 @@ _WHOLE = TensorCache()
 
 
 def _shuffle(rows: Tensor, seed: int) -> Tensor:
-    """Return the rows in an order that their content and the seed decide."""
+    """Return the rows in an order determined by their content and the seed."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "frechet-infinity", "parts"))
     return rows[canonical_order(rows)[torch.randperm(len(rows), generator=generator)]]
 
 
 def _weights(k: Tensor, degree: int = 1) -> Tensor:
-    """Return what each distance weighs in the value: 1 / k of its division's, a polynomial of which is fitted."""
+    """Return the weight of each distance in the value at 0 of a polynomial fitted to the divisions' means."""
     divisions = torch.arange(1, float(k.max()) + 1, dtype=k.dtype)
     powers = torch.stack([divisions**power for power in range(degree + 1)], dim=1)
     ends: Tensor = torch.linalg.pinv(powers)[0]
@@ -108,8 +108,8 @@ def _weights(k: Tensor, degree: int = 1) -> Tensor:
 
 
 def _residuals(distances: Tensor, k: Tensor) -> Tensor:
-    """Return what the line leaves over of each distance, as large as if the line had not been fitted to it."""
-    root = (1 / k).sqrt()  # a division counts once, however many parts it has
+    """Return the residual of each distance, rescaled for the degrees of freedom that the fit uses."""
+    root = (1 / k).sqrt()  # every division counts once, whatever its number of parts
     lines = torch.stack([torch.ones_like(k), k], dim=1)
     fit = torch.linalg.lstsq(lines * root[:, None], (distances * root)[:, None]).solution
     left: Tensor = distances - (lines @ fit)[:, 0]
@@ -117,7 +117,7 @@ def _residuals(distances: Tensor, k: Tensor) -> Tensor:
 
 
 def _bootstrap_means(values: Tensor, resamples: int, generator: torch.Generator) -> Tensor:
-    """Return by how much the mean of resamples differs from that of the values, (B,)."""
+    """Return the differences between the means of resamples and the mean of the values, (B,)."""
     resampled: Sequence[Tensor] = [
         values[torch.randint(len(values), (len(values),), generator=generator)].mean() for _ in range(resamples)
     ]

@@ -13,7 +13,7 @@ __all__ = ["FeatureRows"]
 
 
 class FeatureRows(Metric):
-    """A metric whose state is the features themselves, (N, D) float32: made once for all metrics like it."""
+    """A metric whose state is the features, (N, D) float32: computed once and shared by all such metrics."""
 
     shares_state: ClassVar[bool] = True
 

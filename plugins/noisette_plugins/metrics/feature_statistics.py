@@ -1,4 +1,4 @@
-"""Statistics of sets of feature vectors: rows, moments, samples, and what is computed from them once."""
+"""Statistics of sets of feature vectors: rows, moments, samples, and values cached for them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _BLOCK = 192
-"""Columns of a block: fewer leave out more of the half, more are multiplied faster."""
+"""Columns of a block: fewer columns skip more of the upper half, more columns multiply faster."""
 
 
 def gram(rows: Tensor) -> Tensor:
@@ -58,13 +58,13 @@ def matmul_lower(rows: Tensor, lower: Tensor) -> Tensor:
 
 
 class TensorCache:
-    """Values by the tensor they were made from (the very object, which states never change) and a key."""
+    """A cache keyed by the identity of a source tensor (states never change) and a key."""
 
     def __init__(self) -> None:
         self._values: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def get(self, source: Tensor, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return the value made from `source` under `key`, made now if it was not before."""
+        """Return the value made from `source` under `key`; it is made on the first call."""
         if source not in self._values:
             self._values[source] = {}
         values: dict[Hashable, Any] = self._values[source]
@@ -80,22 +80,22 @@ def read_features(batch: Batch) -> Tensor:
     """Return the features of a batch, (N, D) float32 on the CPU.
 
     Raises:
-        DataError: if there are none, or they are not finite.
+        DataError: if there are no features, or they are not finite.
     """
     features = batch.features
     if features is None or features.ndim != 2 or len(features) != len(batch.images):
         came = "none" if features is None else f"shape {tuple(features.shape)}"
         raise DataError(f"expected features of shape ({len(batch.images)}, D); got {came}")
-    if not bool(torch.isfinite(features.sum(dtype=torch.float64))):  # so large no sum of float32 is
+    if not bool(torch.isfinite(features.sum(dtype=torch.float64))):  # float64: the sum cannot overflow
         raise DataError("expected finite features; the feature network gave NaN or infinity")
     return features.detach().to("cpu", torch.float32)
 
 
 def concat_states(a: State, b: State) -> State:
-    """Return two states whose tensors have a row for each image as one; `{}` is no images.
+    """Concatenate two states whose tensors have one row for each image; `{}` means no images.
 
     Raises:
-        DataError: if they hold different things, or rows of different shapes.
+        DataError: if they have different keys, or rows of different shapes.
     """
     if not a or not b:
         return dict(a or b)
@@ -106,12 +106,12 @@ def concat_states(a: State, b: State) -> State:
 
 
 def count(state: State, key: str) -> int:
-    """Return how many images a state of rows has."""
+    """Return the number of images in a state of rows."""
     return len(state[key]) if state else 0
 
 
 def content_keys(rows: Tensor) -> Tensor:
-    """Return a hash of the bits of each row, (N,) int64: what is chosen by it hangs on no order."""
+    """Return a hash of the bits of each row, (N,) int64: a choice based on it does not depend on order."""
     flat = rows.contiguous().flatten(1)
     words = flat.view(torch.int32) if flat.dtype == torch.float32 else flat
     index = torch.arange(1, words.shape[1] + 1, dtype=torch.int64)
@@ -124,8 +124,8 @@ def content_keys(rows: Tensor) -> Tensor:
 def canonical_order(rows: Tensor) -> Tensor:
     """Return indices that sort rows by a hash of their bits, (N,) int64.
 
-    The same rows come in the same order, whatever order they were seen in, so that what is drawn from them does
-    not depend on it.
+    The same rows are returned in the same order, whatever their original order, so that random choices among them
+    do not depend on it.
     """
     return content_keys(rows).argsort(stable=True)
 
@@ -138,7 +138,7 @@ def _mix_bits(x: Tensor) -> Tensor:
 
 
 CHUNK = 4096
-"""Rows that are held in float64 at once."""
+"""Rows that are converted to float64 at once."""
 
 
 def moments(features: Tensor) -> State:
@@ -152,7 +152,7 @@ def moments(features: Tensor) -> State:
 
 
 def moments_of_many(features: Tensor) -> State:
-    """Return the same of any number of rows, in bounded memory."""
+    """Return the moments of any number of rows, in bounded memory."""
     state: State = {}
     for part in torch.split(features, CHUNK):
         state = merge_moments(state, moments(part))
@@ -160,7 +160,7 @@ def moments_of_many(features: Tensor) -> State:
 
 
 def merge_moments(a: State, b: State) -> State:
-    """Return the moments of two sets together.
+    """Return the moments of the union of two sets.
 
     Raises:
         DataError: if their vectors have different lengths.
@@ -179,27 +179,27 @@ def require_same_length(a: Tensor, b: Tensor) -> None:
     """Refuse vectors of different lengths, (..., D).
 
     Raises:
-        DataError: naming both.
+        DataError: with both lengths.
     """
     if a.shape[-1] != b.shape[-1]:
         raise DataError(f"expected features of one length; got {a.shape[-1]} and {b.shape[-1]}")
 
 
 SAMPLE_ROWS = 2048
-"""Rows of a sample: enough to tell a variance to about 5 %."""
+"""Rows of a sample: enough to estimate a variance to about 5 %."""
 
 
 def sample(rows: Tensor) -> State:
-    """Return the statistics of rows (N, D); `{}` for none.
+    """Return the statistics of rows (N, D); `{}` for no rows.
 
-    They are keys (k,) int64, ascending, and sample (k, D), the rows; of more rows than `SAMPLE_ROWS` also count (),
-    mean (D,) and scatter (D, D) of the others in float64.
+    The statistics are keys (k,) int64, ascending, and sample (k, D), the rows. For more rows than `SAMPLE_ROWS`
+    they also have count (), mean (D,) and scatter (D, D) of the other rows, in float64.
     """
     return _statistics(content_keys(rows), rows, {}) if len(rows) else {}
 
 
 def merge_samples(a: State, b: State) -> State:
-    """Return the statistics of two sets together.
+    """Return the statistics of the union of two sets.
 
     Raises:
         DataError: if their rows have different lengths.
@@ -212,12 +212,12 @@ def merge_samples(a: State, b: State) -> State:
 
 
 def sample_count(state: State) -> int:
-    """Return how many rows there were."""
+    """Return the number of rows."""
     return (len(state["sample"]) + int(state.get("count", 0))) if state else 0
 
 
 def _statistics(keys: Tensor, rows: Tensor, others: State) -> State:
-    """Return the statistics of some rows, and of others that are in no sample any more."""
+    """Return the statistics of some rows, and of other rows that are no longer in a sample."""
     order = keys.argsort(stable=True)
     kept, rest = order[:SAMPLE_ROWS], order[SAMPLE_ROWS:]
     others = merge_moments(others, moments_of_many(rows[rest]))

@@ -32,8 +32,8 @@ class Frechet(Metric):
     def update(self, state: State, batch: Batch) -> State:
         """Return the statistics with those of `batch` added.
 
-        They are a sample of at most 2048 of the features that is chosen by content, (k, D), and the moments of the
-        others: count (), mean (D,) and scatter (D, D) in float64.
+        They are a sample of at most 2048 features, chosen by content, (k, D), and the moments of the others:
+        count (), mean (D,) and scatter (D, D) in float64.
         """
         from noisette_plugins.metrics.feature_statistics import read_features, sample
 

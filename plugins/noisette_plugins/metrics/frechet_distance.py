@@ -1,26 +1,26 @@
-"""The Fréchet distance of the Gaussians that have the moments of two sets, and its standard error.
+"""The Fréchet distance of the Gaussians with the moments of two sets, and its standard error.
 
-With R the root of C_2 (Rᵀ R = C_2) and R C_1 Rᵀ = V s² Vᵀ the squared distance (Dowson & Landau 1982) is
+With R a root of C_2 (Rᵀ R = C_2) and R C_1 Rᵀ = V s² Vᵀ, the squared distance (Dowson & Landau 1982) is
 
     d² = |mean_1 - mean_2|² + tr C_1 + tr C_2 - 2 sum(s).
 
-To first order it moves with each image x, x' = x - mean_1, by the image's influence
+To first order, it changes with each image x, x' = x - mean_1, by the image's influence
 
     g(x) = |x'|² - x'ᵀ T x' + 2 x'·(mean_1 - mean_2),   T = Rᵀ V s⁻¹ Vᵀ R,
 
-where T carries the first Gaussian to the second (the derivative of tr (C_1^½ C_2 C_1^½)^½ by C_1 is T / 2), and
-with each reference image likewise, T⁻¹ for T. Hence Var d² = Var g_1 / n + Var g_2 / m (the infinitesimal
-jackknife, Efron 1982, section 6.3). With fewer images than dimensions T is that of the span of the images,
-where they all lie.
+where T transports the first Gaussian to the second (the derivative of tr (C_1^½ C_2 C_1^½)^½ by C_1 is T / 2).
+The influence of a reference image is the same with T⁻¹ for T. Hence Var d² = Var g_1 / n + Var g_2 / m (the
+infinitesimal jackknife, Efron 1982, section 6.3). With fewer images than dimensions, T is restricted to the span of
+the images.
 
-The influences are measured with noise of their own, as R, T and the means are: where the two laws are the same
-they are nothing but that noise, and the variance comes out twice as large (as with every jackknife, Efron & Stein
-1981). The part of second order that is so counted twice is, for Gaussians and 1 / k = 1 / n + 1 / m,
+The influences are noisy, because R, T and the means are estimates. Where the two distributions are the same, the
+influences are only noise, and the variance is twice too large (as with every jackknife, Efron & Stein 1981). For
+Gaussians and 1 / k = 1 / n + 1 / m, the second-order part that is counted twice is
 
     W = (2 sum s_i² + sum s_i² / 4 + sum_ij (s_i s_j / (s_i + s_j))²) / k²,
 
 from the second derivatives of the distance, |shift|² + sum_ij D_ij² / (2 (s_i + s_j)) for a difference D of the
-covariances. It is taken off, at most half of the whole.
+covariances. W is subtracted, up to half of the variance.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
 __all__ = ["distance", "double_count_correction", "frechet", "influences"]
 
 _REFERENCES = TensorCache()
-"""Every row of a table is compared with the same reference: its root and what it whitens are made once."""
+"""All rows of a table have the same reference: its root and whitened vectors are computed once."""
 
 
 def frechet(generated: State, reference: State) -> Estimate:
     """Return the squared distance of two sets with its standard error, the latter from a sample of each.
 
     Args:
-        generated: statistics as `sample` makes them.
-        reference: the same of the others.
+        generated: statistics returned by `sample`.
+        reference: statistics of the reference set.
 
     Raises:
         DataError: if a set has fewer than 2 vectors, or vectors of another length.
@@ -70,7 +70,7 @@ def frechet(generated: State, reference: State) -> Estimate:
 
 
 def double_count_correction(pair: GaussianPair, raw: float) -> float:
-    """Return the share of the variance of influences that is left when what it holds twice is taken off."""
+    """Return the share of the influences' variance that remains without the part counted twice."""
     s, weight = pair.squares.sqrt(), 1 / pair.ours.count + 1 / pair.theirs.count
     s = s[s > 0]
     crossed = s[:, None] * s / (s[:, None] + s)
@@ -85,10 +85,10 @@ def distance(pair: GaussianPair) -> float:
 
 
 def influences(pair: GaussianPair) -> tuple[Tensor, Tensor]:
-    """Return the influences g of the vectors of both sets that are there, each apart from a constant.
+    """Return the influences g of the stored vectors of both sets, each up to a constant.
 
     Returns:
-        (n,) of ours and (m,) of theirs.
+        (n,) for the generated and (m,) for the reference vectors.
     """
     ours, theirs, shift = pair.ours, pair.theirs, pair.shift
     forward_quadratic = [pair.transport.forward_quadratic(projected) for projected in pair.iter_projected()]

@@ -1,4 +1,4 @@
-"""A set of vectors as a Gaussian: its mean and covariance, and roots of the latter."""
+"""A set of vectors as a Gaussian: its mean, its covariance, and roots of the covariance."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["ZERO", "Gaussian", "Root"]
 
 _SINGULAR = 1e-10
-"""Share of the largest variance below which a pivot of Cholesky is taken for a sign of dimensions that are none."""
+"""Cholesky pivots below this share of the largest variance are a sign of a singular covariance."""
 
 ZERO = 1e-14
-"""Share of the largest eigenvalue below which one is taken for a zero that was rounded."""
+"""Eigenvalues below this share of the largest are rounded zeros."""
 
 
 class Root(NamedTuple):
-    """A root of a covariance C and how to undo it.
+    """A root of a covariance C, and its inverse.
 
     Attributes:
         matrix: R, (r, D), Rᵀ R = C.
-        kind: of Cholesky where C is far from singular; else the vectors themselves about their mean where they
-            are few; else its eigenvectors times the roots of the eigenvalues.
-        inverse: one over the squared lengths of the rows of the last kind, (r,), 0 for those that are zero.
+        kind: the Cholesky factor where C is far from singular; else the centred vectors where there are few; else
+            the eigenvectors times the roots of the eigenvalues.
+        inverse: one over the squared lengths of the rows of the last kind, (r,), 0 for zero rows.
     """
 
     matrix: Tensor
@@ -49,10 +49,10 @@ class Gaussian:
     """A set of at least 2 vectors of D dimensions.
 
     Attributes:
-        count: how many they are.
-        mean: of all of them, (D,) float64.
+        count: number of vectors.
+        mean: of all vectors, (D,) float64.
         vectors: all of them, or a sample, (k, D).
-        scatter: sum of (x - mean)(x - mean)ᵀ over all of them, (D, D) float64; None where `vectors` are all.
+        scatter: sum of (x - mean)(x - mean)ᵀ over all vectors, (D, D) float64; None if `vectors` has all of them.
     """
 
     count: int
@@ -62,7 +62,7 @@ class Gaussian:
 
     @classmethod
     def of(cls, state: State) -> Gaussian:
-        """Return that of a state of `sample`: the sample and the moments of the others."""
+        """Create a Gaussian from a state of `sample`: the sample and the moments of the other vectors."""
         sample = state["sample"]
         if "scatter" not in state:
             return cls.of_rows(sample)
@@ -71,16 +71,16 @@ class Gaussian:
 
     @classmethod
     def of_rows(cls, rows: Tensor) -> Gaussian:
-        """Return that of some vectors (n, D)."""
+        """Create a Gaussian from vectors (n, D)."""
         return cls(len(rows), rows.mean(dim=0, dtype=torch.float64), rows)
 
     @property
     def rank(self) -> int:
-        """How many eigenvalues of the covariance can differ from zero."""
+        """The maximum number of eigenvalues of the covariance that can differ from zero."""
         return min(self.count - 1, len(self.mean))
 
     def centred(self) -> Iterator[Tensor]:
-        """Yield the vectors about the mean, float64, in parts (n, D) of bounded size; a single one is kept."""
+        """Yield the centred vectors, float64, in parts (n, D) of bounded size; a single part is cached."""
         if len(self.vectors) <= CHUNK:
             yield self._centred
         else:
@@ -120,7 +120,7 @@ class Gaussian:
         return Root(vectors * values.sqrt()[:, None], "eigenvectors", inverse)
 
     def whitened(self) -> Iterator[Tensor]:
-        """Yield the vectors as they are where the covariance is the unit matrix, (n, r), likewise."""
+        """Yield the whitened vectors (with the identity as covariance), (n, r), in parts like `centred`."""
         yield from [self._whitened] if len(self.vectors) <= CHUNK else map(self._whiten, self.centred())
 
     @cached_property
@@ -129,7 +129,7 @@ class Gaussian:
 
     def _whiten(self, x: Tensor) -> Tensor:
         matrix, kind, inverse = self.root
-        if kind == "vectors":  # each is a row of R, and R carries it to a corner of a simplex
+        if kind == "vectors":  # each vector is a row of R, and R maps it to a corner of a simplex
             return sqrt(self.count - 1) * (torch.eye(self.count, dtype=torch.float64) - 1 / self.count)
         if inverse is None:
             white: Tensor = torch.linalg.solve_triangular(matrix.T, x.T, upper=False)

@@ -1,4 +1,4 @@
-"""The inception score: sure about each image, not the same about all."""
+"""The inception score: confident predictions for each image, diverse predictions over all images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class InceptionScore(Metric):
     splits: int = Field(10, ge=1, le=50, description="parts of the images whose scores are averaged")
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return counts (100,), sums of probabilities (100, K) and of p log p (100,), those of `batch` added."""
+        """Return counts (100,) and sums of probabilities (100, K) and of p log p (100,), including `batch`."""
         from noisette_plugins.metrics.entropies import sum_logits
 
         return self.merge(state, sum_logits(batch.logits))

@@ -1,8 +1,8 @@
-"""Standard errors by leaving out a tenth of the images at a time (the jackknife; Efron 1982, chapter 3).
+"""Standard errors from leaving out a tenth of the images at a time (the jackknife; Efron 1982, chapter 3).
 
-The tenths are chosen by content, so that they do not hang on the order of the images; equal images are spread
-over them. With θ_g the result without group g of G, Var θ = (G - 1) / G sum (θ_g - mean θ)², for each set on its
-own.
+The tenths are chosen by content, so that they do not depend on the order of the images. Equal images are spread
+over them. With θ_g the result without group g of G, Var θ = (G - 1) / G sum (θ_g - mean θ)², for each set
+separately.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = [
 GROUPS = 10
 
 _PARTS = 32
-"""Groups that influences are added up in, where they are known for each row: the more, the better a covariance."""
+"""Groups in which influences of single rows are summed: the more groups, the better the covariance estimate."""
 
 
 def assign_groups(rows: Tensor) -> Tensor:
-    """Return which group each row belongs to, (N,) int64: `GROUPS` of them, or one a row where there are fewer."""
+    """Return the group of each row, (N,) int64: `GROUPS` groups, or one per row where there are fewer rows."""
     order = canonical_order(rows)
     groups = torch.empty(len(rows), dtype=torch.int64)
     groups[order] = torch.arange(len(rows)) % min(GROUPS, len(rows))
@@ -49,19 +49,19 @@ def leave_one_out_means(values: Tensor, groups: Tensor) -> Tensor:
 
 
 def jackknife_shifts(left: Tensor) -> Tensor:
-    """Return a vector (G,) as long as the error of a result, from what it was without each group."""
+    """Return a vector (G,) as long as the error of a result, from the results without each group."""
     return (left - left.mean()) * sqrt((len(left) - 1) / len(left))
 
 
 def variance(left: Tensor) -> float:
-    """Return the variance of a result from what it was without each group, (G,)."""
+    """Return the variance of a result from the results without each group, (G,)."""
     return float(jackknife_shifts(left).square().sum())
 
 
 def interaction(left: Tensor) -> float:
-    """Return the part of the variance that two sets have together.
+    """Return the part of the variance that two sets share.
 
-    The jackknife over either set holds it (Efron & Stein 1981: it errs on the large side), so that their sum has it
+    The jackknife over either set includes it (Efron & Stein 1981: it overestimates), so that their sum counts it
     twice.
 
     Args:
@@ -73,18 +73,18 @@ def interaction(left: Tensor) -> float:
 
 
 def sum_by_group(influences: Tensor) -> Tensor:
-    """Return the sums over groups, (G,), of influences (N,) about their mean, of rows in a canonical order."""
+    """Return the sums over groups, (G,), of centred influences (N,), for rows in canonical order."""
     groups = torch.arange(len(influences)) % _PARTS
     return torch.zeros(_PARTS, dtype=torch.float64).index_add_(0, groups, influences - influences.mean())
 
 
 def scale_to_variance(vector: Tensor, variance: float) -> tuple[float, ...]:
-    """Return a vector as long as the root of a variance."""
+    """Return a vector rescaled to the length of the root of a variance."""
     length = float(vector.norm())
     return tuple((vector * (sqrt(max(variance, 0.0)) / length)).tolist()) if length else ()
 
 
 def binomial_stderr(share: float, total: int) -> float:
-    """Return the error of a share of `total` images, taken a little inside (0, 1) so that it is never 0."""
+    """Return the error of a share of `total` images, computed slightly inside (0, 1) so that it is never 0."""
     middle = (share * total + 1) / (total + 2)
     return sqrt(middle * (1 - middle) / total)

@@ -1,4 +1,4 @@
-"""How likely a model finds real images."""
+"""Likelihood of real images under a model."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Likelihood(ModelMetric):
     )
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return sums over the images so far, those of `batch` added.
+        """Return the sums over the images so far, with those of `batch` added.
 
-        Total, prior, steps and first term, and their squares, (4,) each, in float64; the count; and sum, squares
-        and count of the terms at each step, (T,).
+        Total, prior, timesteps and first term, and their squares, (4,) each, in float64; the count; and sum,
+        squares and count of the terms at each timestep, (T,).
         """
         from noisette_plugins.metrics.model_terms import add_states, bound_sums
 
@@ -62,7 +62,7 @@ class Likelihood(ModelMetric):
         return dict(zip(names, estimate_means(generated), strict=True))
 
     def curves(self, seen: State) -> dict[str, Curve]:
-        """Return `bits_per_dim_by_step`: L_t, averaged over images, in up to 100 spans of steps."""
+        """Return `bits_per_dim_by_step`: L_t, averaged over images, in up to 100 spans of timesteps."""
         from noisette_plugins.metrics.model_terms import curve_by_step
 
         return {"bits_per_dim_by_step": curve_by_step(seen)}

@@ -1,4 +1,4 @@
-"""The training loss on images that were not trained on."""
+"""The training loss on held-out images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HeldOutLoss(ModelMetric):
     )
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return sums over the images so far, those of `batch` added: as of `likelihood`, with one total."""
+        """Return the sums over the images so far, including `batch`: as in `likelihood`, with one total."""
         from noisette_plugins.metrics.model_terms import add_states, loss_sums
 
         return add_states(state, loss_sums(batch, self.terms))
@@ -40,7 +40,7 @@ class HeldOutLoss(ModelMetric):
         return add_states(a, b)
 
     def compute(self, generated: State, reference: State, heldout: State) -> dict[str, Estimate]:
-        """Return `held_out_loss`, the mean over steps and images, with its standard error over images.
+        """Return `held_out_loss`, the mean over timesteps and images, with its standard error over images.
 
         Raises:
             DataError: if there are fewer than 2 images.
@@ -50,7 +50,7 @@ class HeldOutLoss(ModelMetric):
         return {"held_out_loss": estimate_means(generated)[0]}
 
     def curves(self, seen: State) -> dict[str, Curve]:
-        """Return `held_out_loss_by_step`, averaged over images, in up to 100 spans of steps."""
+        """Return `held_out_loss_by_step`, averaged over images, in up to 100 spans of timesteps."""
         from noisette_plugins.metrics.model_terms import curve_by_step
 
         return {"held_out_loss_by_step": curve_by_step(seen)}

@@ -1,9 +1,9 @@
-"""What lies where, by balls: round each image of a set, as wide as the distance to its k-th neighbour there.
+"""Balls around the images of a set, each with the distance to the k-th neighbour in the set as its radius.
 
-An image is inside a ball whose border it touches. Radii shrink as images are added: results of other counts are
-not comparable. The errors are the jackknife's over both sets (`jackknife`): a result hangs on the images whose
-balls are looked at as much as on those that are looked for, which a binomial error of the latter leaves out (it was
-measured to be as little as a fifth of the spread). What both sets have a part in together is counted once.
+An image on the surface of a ball is inside it. Radii shrink as images are added: results with different counts are
+not comparable. The errors are the jackknife's over both sets (`jackknife`). A result depends on both the images at
+the centres and the images that are counted. A binomial error includes only the latter, and was measured to be as
+small as a fifth of the spread. The part of the variance that both sets share is counted once.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["Balls", "count_in_balls", "min_images", "precision_recall_shares"]
 
 
 def min_images(k: int) -> int:
-    """Return how many images a set must have: k neighbours each, also where some are left out."""
+    """Return the minimum size of a set: k neighbours for each image, also without the images of one group."""
     return 2 * k + 2
 
 
 class Balls(NamedTuple):
-    """The balls round the rows of a set, all of them and without each group of rows.
+    """The balls around the rows of a set, for the whole set and without each group of rows.
 
     Attributes:
         rows: (m, D).
@@ -51,7 +51,7 @@ class Balls(NamedTuple):
         """Return the balls that reach to the k-th neighbour."""
         groups = assign_groups(rows)
         squares, places = nearest_within(rows, min(4 * k + 8, len(rows) - 1))
-        squares = squares + rounding_tolerance(rows)  # a border is inside, whatever rounding made of it
+        squares = squares + rounding_tolerance(rows)  # the surface counts as inside, despite rounding
         radii = [squares[:, k - 1]]
         for group in range(int(groups.max()) + 1):
             nearer = ((groups[places] != group).cumsum(dim=1) < k).sum(dim=1, keepdim=True)
@@ -61,10 +61,10 @@ class Balls(NamedTuple):
 
 
 class BallCounts(NamedTuple):
-    """Points and balls together.
+    """Counts of points in balls.
 
     Attributes:
-        counts: balls that each point is in, (1 + G, n): of all balls, then of those without each group.
+        counts: number of balls that contain each point, (1 + G, n): of all balls, then without each group.
         points: groups of the points, (n,).
         reach: least squared distance of a point of each group to each centre, (G', m).
         balls: the balls.
@@ -76,13 +76,13 @@ class BallCounts(NamedTuple):
     balls: Balls
 
     def density(self, k: int) -> Estimate:
-        """Return the mean number of balls that a point is in, divided by k."""
+        """Return the mean number of balls that contain a point, divided by k."""
         return _JackknifeResults.of(self.counts.to(torch.float64) / k, self.points).estimate(
             1 / len(self.points), "balls"
         )
 
     def coverage(self) -> Estimate:
-        """Return the share of balls that any point is in."""
+        """Return the share of balls that contain any point."""
         squares = self.balls.squares
         others = torch.arange(len(self.reach))
         rest = [self.reach.amin(dim=0), *(self.reach[others != group].amin(dim=0) for group in others)]
@@ -92,7 +92,7 @@ class BallCounts(NamedTuple):
 
 
 def count_in_balls(points: Tensor, balls: Balls) -> BallCounts:
-    """Return which of the points (n, D) are in which balls.
+    """Count the balls that contain each of the points (n, D).
 
     Raises:
         DataError: if their rows have different lengths.
@@ -109,7 +109,7 @@ def count_in_balls(points: Tensor, balls: Balls) -> BallCounts:
 
 
 def precision_recall_shares(ours: Balls, theirs: Balls) -> tuple[Estimate, Estimate]:
-    """Return the share of our rows that are in any of their balls, and that of theirs in ours, in one pass.
+    """Return the share of our rows inside any of their balls, and of theirs inside ours, in one pass.
 
     Raises:
         DataError: if their rows have different lengths.
@@ -129,7 +129,7 @@ def precision_recall_shares(ours: Balls, theirs: Balls) -> tuple[Estimate, Estim
 
 
 class _JackknifeResults(NamedTuple):
-    """A result with all points and balls, and without each group of either.
+    """A result with all points and balls, and without each group of points or balls.
 
     Attributes:
         results: (1 + G, 1 + H): with all balls and without each group of them, with all points and without each.
@@ -139,18 +139,18 @@ class _JackknifeResults(NamedTuple):
 
     @classmethod
     def of(cls, scores: Tensor, points: Tensor) -> _JackknifeResults:
-        """Return the mean of scores (1 + G, n) of points of some groups."""
+        """Return the mean of scores (1 + G, n) of points with these groups."""
         scores = scores.to(torch.float64)
         left = torch.stack([leave_one_out_means(row, points) for row in scores])
         return cls(torch.cat([scores.mean(dim=1, keepdim=True), left], dim=1))
 
     @property
     def value(self) -> float:
-        """The result with everything."""
+        """The result with all points and balls."""
         return float(self.results[0, 0])
 
     def estimate(self, least: float, reference: Literal["points", "balls"]) -> Estimate:
-        """Return the result with its error, at least so large, and the reference's part of it."""
+        """Return the result with its error, at least `least`, and the reference's contribution to the error."""
         by_set = {"balls": jackknife_shifts(self.results[1:, 0]), "points": jackknife_shifts(self.results[0, 1:])}
         parts = [float(vector.square().sum()) for vector in by_set.values()]
         variance = max(sum(parts) - interaction(self.results[1:, 1:]), *parts)

@@ -53,7 +53,7 @@ def distances(state: State, reference: State, whose: str) -> Distances:
 
 
 _NEAREST = TensorCache()
-"""Held-out images are beside every row of a table. Both sets are held weakly: an `id` is given out again."""
+"""Held-out images are compared in every row of a table. Both sets are held weakly: an `id` can be reused."""
 
 
 def _compute_distances(rows: Tensor, others: Tensor) -> Distances:
@@ -71,7 +71,7 @@ def _compute_distances(rows: Tensor, others: Tensor) -> Distances:
 
 
 def _two_smallest(squares: Tensor) -> Tensor:
-    """Return the two least distances of squared ones of some groups, (G, N, 2), as (N, 2)."""
+    """Return the two smallest of the squared distances of some groups, (G, N, 2), as distances (N, 2)."""
     together = squares.transpose(0, 1).flatten(1)
     return together.topk(2, dim=1, largest=False).values.sqrt()
 
@@ -84,20 +84,20 @@ def mean_distance(found: Distances) -> Estimate:
 
 
 def memorised_share(found: Distances) -> Estimate:
-    """Return the share of images whose first distance is at most a third of the second."""
+    """Return the share of images whose nearest distance is at most a third of the second nearest."""
     copied = (found.all[..., 0] <= _SHARE * found.all[..., 1]).to(torch.float64)
     return _estimate(binomial_stderr(float(copied[0].mean()), copied.shape[1]) ** 2, copied, found.groups)
 
 
 def _estimate(own: float, scores: Tensor, groups: Tensor) -> Estimate:
-    """Return the mean score of images of some groups with its error.
+    """Return the mean score of images with its error.
 
-    To the variance over the images, `own`, the jackknife adds that over the reference; what both have together is
-    counted once.
+    The jackknife adds the variance over the reference to `own`, the variance over the images. The part that both
+    share is counted once.
 
     Args:
         own: the variance over the images.
-        scores: (1 + G, N), beside the whole reference and without each group of it.
+        scores: (1 + G, N), with the whole reference and without each group of it.
         groups: of the images, (N,).
     """
     value = float(scores[0].mean())
@@ -110,9 +110,10 @@ def _estimate(own: float, scores: Tensor, groups: Tensor) -> Estimate:
 
 
 def chance_nearer(ours: Distances, theirs: Distances) -> Estimate:
-    """Return the chance that a distance of ours is less than one of theirs, equal ones counted half.
+    """Return the probability that a distance of ours is less than one of theirs, ties counted half.
 
-    The reference moves both alike: its part of the error is left out. What rows share are the held-out images.
+    The reference affects both in the same way, so its part of the error is left out. The held-out images are shared
+    by all rows.
     """
     first, second = ours.all[0, :, 0], theirs.all[0, :, 0]
     higher, lower = _share_above(first, second), 1 - _share_above(second, first)
@@ -124,7 +125,7 @@ def chance_nearer(ours: Distances, theirs: Distances) -> Estimate:
 
 
 def _share_above(some: Tensor, others: Tensor) -> Tensor:
-    """Return for each of some the share of others that are above it, equal ones counted half."""
+    """Return for each of `some` the share of `others` above it, ties counted half."""
     ascending, some = others.sort().values, some.contiguous()
     below = torch.searchsorted(ascending, some) + torch.searchsorted(ascending, some, right=True)
     return 1 - below.to(torch.float64) / (2 * len(others))

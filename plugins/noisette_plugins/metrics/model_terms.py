@@ -1,4 +1,4 @@
-"""Terms of the loss and of the variational bound of a model on real images, by timestep."""
+"""Terms of a model's loss and variational bound on real images, by timestep."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bound_sums(
 ) -> State:
     """Return sums of the bound, L_T, L_1 to L_T-1 and L_0 over the images of a batch, in bits per dimension.
 
-    The first step stands alone, whatever the number of terms: its term is of another kind, and the largest.
+    The first timestep always has its own span: its term is of another kind, and the largest.
     """
     model = require_model(batch)
     timesteps, bound = len(model.process), get_bound(model.process, variance)
@@ -55,7 +55,7 @@ _POINTS = 100  # of a curve
 
 
 class SpanOutput(NamedTuple):
-    """Images at one step each, and what the model said of them; tensors on the model's device."""
+    """Images at one timestep each, and the model's predictions; tensors on the model's device."""
 
     x0: Tensor
     eps: Tensor
@@ -63,11 +63,11 @@ class SpanOutput(NamedTuple):
     x_t: Tensor
     output: Tensor
     length: int
-    """Steps of the span that they stand for."""
+    """Timesteps of the span that they represent."""
 
 
 def split_into_spans(first: int, timesteps: int, count: int | None) -> list[tuple[int, int]]:
-    """Cut the steps first ... timesteps - 1 into `count` even spans; None, or too many, makes one a step."""
+    """Split timesteps first ... timesteps - 1 into `count` even spans; one per timestep if None or too many."""
     steps = timesteps - first
     count = min(count or steps, steps)
     edges = [first + round(index * steps / max(count, 1)) for index in range(count + 1)]
@@ -75,7 +75,7 @@ def split_into_spans(first: int, timesteps: int, count: int | None) -> list[tupl
 
 
 def iter_span_outputs(model: EvaluatedModel, batch: Batch, cut: list[tuple[int, int]]) -> Iterator[SpanOutput]:
-    """Yield what the model says of the images in each span."""
+    """Yield the model's predictions for the images in each span."""
     device = model.machine.device
     indices = torch.arange(len(batch.images)) if batch.indices is None else batch.indices
     x0 = to_unit(batch.images.cpu()).to(device)
@@ -115,18 +115,18 @@ def require_model(batch: Batch) -> EvaluatedModel:
 
 
 def sum_values(values: Tensor) -> State:
-    """Return count (), sums (K,) and squares (K,) of K values an image, (N, K)."""
+    """Return count (), sums (K,) and squares (K,) of K values per image, (N, K)."""
     return {"count": torch.tensor(len(values)), "sums": values.sum(dim=0), "squares": values.square().sum(dim=0)}
 
 
 def curve_state(timesteps: int) -> State:
-    """Return empty sums by step."""
+    """Return empty sums by timestep."""
     sums, squares = torch.zeros(2, timesteps, dtype=torch.float64)
     return {"step_sums": sums, "step_squares": squares, "step_counts": torch.zeros(timesteps, dtype=torch.int64)}
 
 
 def add_at_steps(state: State, t: Tensor, values: Tensor) -> None:
-    """Add values (N,) at steps (N,) to sums by step."""
+    """Add values (N,) at timesteps (N,) to sums by timestep."""
     t = t.cpu()
     state["step_sums"].index_add_(0, t, values)
     state["step_squares"].index_add_(0, t, values.square())
@@ -134,7 +134,7 @@ def add_at_steps(state: State, t: Tensor, values: Tensor) -> None:
 
 
 def add_states(a: State, b: State) -> State:
-    """Return the sums of two states, of which one may be empty."""
+    """Return the sums of two states, either of which may be empty."""
     if not a or not b:
         return dict(a or b)
     return {name: tensor + b[name] for name, tensor in a.items()}
@@ -153,7 +153,7 @@ def estimate_means(state: State) -> list[Estimate]:
 
 
 def curve_by_step(state: State) -> Curve:
-    """Return the mean at each step, or at the middle of spans of steps where they are many."""
+    """Return the mean at each timestep, or in spans of timesteps (at their middle) where there are many."""
     curve: Curve = []
     for low, high in split_into_spans(0, len(state["step_counts"]), _POINTS):
         count = int(state["step_counts"][low:high].sum())

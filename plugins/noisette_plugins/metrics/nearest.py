@@ -1,4 +1,4 @@
-"""How far images are from the training images, and whether they are copies of them."""
+"""Distances of images from the training images, and detection of copies."""
 
 from __future__ import annotations
 

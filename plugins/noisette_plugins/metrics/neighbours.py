@@ -1,7 +1,7 @@
 """Nearest neighbours among rows of features, in blocks of bounded size.
 
-Squared distances are |x|² + |y|² - 2 x·y in float64, about the mean of the rows. Below 1e-12 of |x|² + |y|² nothing
-is left of the difference but rounding: such rows are taken for equal.
+Squared distances are |x|² + |y|² - 2 x·y in float64, with the mean of the rows subtracted. Below 1e-12 of
+|x|² + |y|² the difference is only rounding: such rows are treated as equal.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _BLOCK = 1 << 22
 """Distances that are held at once."""
 
 _ROWS = 512
-"""Rows of a set that are held against the rest of it at once: fewer leave out more of what was seen before."""
+"""Rows of a set that are compared with the rest at once: smaller blocks repeat fewer distances."""
 
 _EQUAL = 1e-12
 
 _LEAST_KEPT = 16
-"""Neighbours of each row of a set that are remembered: metrics ask for 3 or 5."""
+"""Neighbours of each row of a set that are cached: metrics ask for 3 or 5."""
 
 
 def require_rows(state: State, whose: str, least: int) -> Tensor:
@@ -45,7 +45,7 @@ def require_rows(state: State, whose: str, least: int) -> Tensor:
 
 
 def iter_distance_blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield places in x (n, D) and the squared distances (b, m) of the rows there to all rows of y (m, D).
+    """Yield slices of x (n, D) and the squared distances (b, m) of their rows to all rows of y (m, D).
 
     Raises:
         DataError: if the rows have different lengths.
@@ -60,7 +60,7 @@ def iter_distance_blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]
 
 
 def _squares(x: Tensor, y: Tensor) -> Tensor:
-    """Return the squared distances of rows about their mean, (n, m)."""
+    """Return the squared distances of centred rows, (n, m)."""
     from_x, from_y = x.square().sum(dim=1)[:, None], y.square().sum(dim=1)
     squares = torch.addmm(from_y, x, y.T, alpha=-2).add_(from_x)
     if bool(squares.amin() < _EQUAL * (from_x.amax() + from_y.amax())):
@@ -69,19 +69,19 @@ def _squares(x: Tensor, y: Tensor) -> Tensor:
 
 
 def rounding_tolerance(rows: Tensor) -> Tensor:
-    """Return by how much squared distances of rows may differ, and are taken for equal, ()."""
+    """Return the tolerance, (), within which squared distances of rows are treated as equal."""
     lengths = (rows - rows.mean(dim=0, dtype=torch.float64)).square().sum(dim=1)
     return 2 * _EQUAL * lengths.amax()
 
 
 def nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return squared distances of rows of x to their k nearest rows of y, ascending, and their places, (n, k)."""
+    """Return squared distances of rows of x to their k nearest rows of y, ascending, and indices, (n, k)."""
     found = [_smallest(squares, k) for _, squares in iter_distance_blocks(x, y)]
     return torch.cat([squares for squares, _ in found]), torch.cat([places for _, places in found])
 
 
 def nearest_within(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the same for the k nearest other rows of one set, remembered as long as the set is."""
+    """Return the same for the k nearest other rows of one set, cached for the lifetime of the set."""
     kept = min(max(k, _LEAST_KEPT), len(rows) - 1)
     squares, places = _WITHIN.get(rows, kept, lambda: _compute_nearest_within(rows, kept))
     return squares[:, :k], places[:, :k]
@@ -91,7 +91,7 @@ _WITHIN = TensorCache()
 
 
 def _compute_nearest_within(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k nearest others of each row: each distance is taken once, for both of its rows."""
+    """Return the k nearest others of each row; each distance is computed once, for both of its rows."""
     found = _Nearest.empty(len(rows), k)
     centred = rows - rows.mean(dim=0, dtype=torch.float64)
     size = min(_ROWS, max(1, _BLOCK // len(rows)))
@@ -104,7 +104,7 @@ def _compute_nearest_within(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 class _Nearest(NamedTuple):
-    """The k nearest that each row has seen, ascending: squared distances and places, (n, k)."""
+    """The k nearest neighbours of each row so far, ascending: squared distances and indices, (n, k)."""
 
     squares: Tensor
     places: Tensor
@@ -114,7 +114,7 @@ class _Nearest(NamedTuple):
         return cls(torch.full((rows, k), torch.inf, dtype=torch.float64), torch.zeros(rows, k, dtype=torch.int64))
 
     def update(self, first: int, squares: Tensor, others: int) -> None:
-        """Let the rows from `first` on see squared distances (r, c) to those from `others` on."""
+        """Update the rows from `first` with squared distances (r, c) to the rows from `others`."""
         if not squares.numel():
             return
         rows, k = slice(first, first + len(squares)), self.squares.shape[1]
@@ -126,6 +126,6 @@ class _Nearest(NamedTuple):
 
 
 def _smallest(squares: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k least of each row, ascending, and where they are."""
+    """Return the k smallest values of each row, ascending, and their indices."""
     values, places = squares.topk(k, dim=1, largest=False)
     return values, places

@@ -1,7 +1,7 @@
-"""How two Gaussians lie to each other, by the eigenvectors of the product of their covariances.
+"""Optimal transport between two Gaussians, by the eigenvectors of the product of their covariances.
 
-The notation is that of `frechet_distance`: R a root of C_2, Rᵀ R = C_2, and R C_1 Rᵀ = V s² Vᵀ. Of few vectors x_i
-of the first set, R x_i are the rows of an n x r matrix whose products among themselves have the same eigenvalues.
+The notation is that of `frechet_distance`: R a root of C_2, Rᵀ R = C_2, and R C_1 Rᵀ = V s² Vᵀ. For few vectors x_i
+of the first set, R x_i are the rows of an n x r matrix whose Gram matrix has the same eigenvalues.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from noisette_plugins.metrics.gaussian import ZERO, Gaussian
 __all__ = ["GaussianPair", "Transport"]
 
 _LEADING, _BESIDE = 256, 16
-"""Eigenvectors that the error is told by, of more than twice as many, and those that help to find them."""
+"""Eigenvectors used for the error if there are more than twice as many, and extra ones for the iteration."""
 
 _ROUNDED = 1e-15
-"""Share of the largest s² below which one is a zero that was rounded."""
+"""Values of s² below this share of the largest are rounded zeros."""
 
 _NOTHING = 1e-12
-"""Share of all s² below which those of the other eigenvectors are no more than what the largest leave over."""
+"""If the other eigenvectors have less than this share of the sum of s², it is only rounding error."""
 
 
 class Transport(NamedTuple):
-    """The eigenvectors, of which there may be the largest alone.
+    """The eigenvectors, or only those with the largest eigenvalues.
 
     Attributes:
         scales: s, (k,), none of them zero.
-        turn: V, (r, k).
-        rest: s of all others as if they were equal, so that the means of s and of one over s are right; (0, 0)
-            for none.
+        rotation: V, (r, k).
+        rest: values used for 1 / s and s of all other eigenvectors, as if these were equal; they preserve the means
+            of both. (0, 0) if there are none.
     """
 
     scales: Tensor
@@ -59,7 +59,7 @@ class Transport(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class GaussianPair:
-    """Two Gaussians; what is computed of them is kept."""
+    """Two Gaussians, with cached results."""
 
     ours: Gaussian
     theirs: Gaussian
@@ -71,18 +71,18 @@ class GaussianPair:
 
     @cached_property
     def projected(self) -> Tensor | None:
-        """R x for all vectors x of the first set about their mean, (n, r); None where they are many."""
+        """R x for all centred vectors x of the first set, (n, r); None where there are many."""
         if self.ours.scatter is not None or self.ours.count > CHUNK:
             return None
         return self.theirs.root.times(next(self.ours.centred()))
 
     def iter_projected(self) -> Iterator[Tensor]:
-        """Yield R x for the vectors x of the first set that are there, (n, r)."""
+        """Yield R x for the stored vectors x of the first set, (n, r)."""
         yield from map(self.theirs.root.times, self.ours.centred()) if self.projected is None else [self.projected]
 
     @cached_property
     def product(self) -> Tensor:
-        """What has the eigenvalues s²: R C_1 Rᵀ, (r, r), or the products of fewer vectors, (n, n)."""
+        """A matrix with the eigenvalues s²: R C_1 Rᵀ, (r, r), or the Gram matrix of fewer vectors, (n, n)."""
         if self.projected is None:
             root = self.theirs.root
             return root.times(root.times(self.ours.covariance()).T)
@@ -91,14 +91,14 @@ class GaussianPair:
 
     @cached_property
     def squares(self) -> Tensor:
-        """s², ascending, as many as can differ from zero: the others are left out, and so is what rounding made."""
+        """s², ascending, without values that must be zero or are rounded zeros."""
         shared = min(self.ours.rank, self.theirs.rank, len(self.theirs.root.matrix))
         values: Tensor = torch.linalg.eigvalsh(self.product)
         return torch.where(values > _ROUNDED * values[-1], values, 0.0)[-shared:]
 
     @cached_property
     def transport(self) -> Transport:
-        """How the first is carried to the second: by all eigenvectors or, where they are many, the largest."""
+        """The transport from the first to the second, by all eigenvectors or, where there are many, the largest."""
         number = len(self.squares)
         if number <= 2 * _LEADING or not self.squares[-1]:
             values, vectors = torch.linalg.eigh(self.product)
@@ -107,12 +107,12 @@ class GaussianPair:
         values, vectors = values[-number:], vectors[:, -number:]
         kept = values > ZERO * values[-1]
         scales, rotation = values[kept].sqrt(), vectors[:, kept]
-        if self.projected is not None and len(self.projected) == len(self.product):  # they are those of few vectors
+        if self.projected is not None and len(self.projected) == len(self.product):  # of the Gram matrix
             rotation = self.projected.T @ rotation / (scales * sqrt(self.ours.count - 1))
         return Transport(scales, rotation, self._rest(scales, number))
 
     def _rest(self, scales: Tensor, number: int) -> tuple[float, float]:
-        """Return what stands for one over s and for s of all but so many of the eigenvectors."""
+        """Return the values that replace 1 / s and s for all but `number` of the eigenvectors."""
         others = len(self.squares) - number
         left = max(0.0, float(self.squares.sqrt().sum() - scales.sum()))
         squares = float(self.squares.sum() - scales.square().sum())
@@ -122,11 +122,11 @@ class GaussianPair:
 
 
 def _leading(matrix: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest eigenvalues of a matrix (r, r), ascending, (k,), and their vectors, (r, k).
+    """Return the largest eigenvalues of a matrix (r, r), ascending, (k,), and their eigenvectors, (r, k).
 
-    As s² is what they weigh in the variance, the others hardly do. One repeated product in float32 is enough for
-    that (subspace iteration; Halko, Martinsson & Tropp 2011, algorithm 4.4), not for telling what is left from
-    nothing.
+    The variance weighs eigenvectors by s², so the others hardly matter. For this, one iteration in float32 is
+    enough (subspace iteration; Halko, Martinsson & Tropp 2011, algorithm 4.4). It is not enough to tell a small
+    remainder from zero.
     """
     single = (matrix / largest).to(torch.float32)
     start = torch.randn(len(matrix), _LEADING + _BESIDE, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Improved precision and recall: fidelity and diversity apart."""
+"""Improved precision and recall: separate measures of fidelity and diversity."""
 
 from __future__ import annotations
 

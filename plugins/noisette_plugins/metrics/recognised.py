@@ -1,4 +1,4 @@
-"""The share of images that a classifier of the real ones recognises."""
+"""The share of images that a classifier of real images recognises."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Recognised(Metric):
     seed: NonNegativeInt = Field(0, description="seed of the classifier")
 
     def update(self, state: State, batch: Batch) -> State:
-        """Return images (N, C, H, W) and, where there are any, labels (N,), those of `batch` added."""
+        """Return images (N, C, H, W) and, if present, labels (N,), with those of `batch` added."""
         from noisette_plugins.metrics.feature_statistics import concat_states
 
         seen = {"images": batch.images.detach().cpu()}
