@@ -1,6 +1,6 @@
-"""Defaults of Prefect and MLflow that suit one machine; whatever the user has set is left alone.
+"""Defaults of Prefect and MLflow for a single machine; the user's own settings take precedence.
 
-A working folder may come from a stranger: its modules must not run, and its settings must not name code that does.
+The working folder may have an untrusted origin: its modules must not run, and its settings must not name code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # it logs locked databases and its own shutdown as errors
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    # our own log lines appear in Prefect's UI, and outside a flow nowhere twice
+    # noisette's log lines appear in Prefect's UI, and only once outside a flow
     "PREFECT_LOGGING_EXTRA_LOGGERS": "noisette,noisette_flows",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # no telemetry
@@ -26,10 +26,10 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # a dead tracking server is noticed at once; noisette itself tries again
+    # a dead tracking server is noticed at once; noisette itself retries
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    # no Python that is started from here looks for modules in the working folder
+    # Python processes started from here do not import modules from the working folder
     "PYTHONSAFEPATH": "1",
 }
 
@@ -37,17 +37,17 @@ _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def set_defaults() -> None:
-    """Set each default that the environment does not have."""
+    """Set each default that is missing from the environment."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     if "PREFECT_LOGGING_SETTINGS_PATH" not in os.environ:  # its older name
-        # that of the user; else a file in the working folder could name one, and with it any function to call
+        # the user's file; otherwise a file in the working folder could name one, and with it any function to call
         os.environ.setdefault("PREFECT_LOGGING_CONFIG_PATH", str(_prefect_home() / "logging.yml"))
     _bypass_proxy_for_localhost()
 
 
 def warn_of_local_server_setting() -> None:
-    """Warn if Prefect's server is named by a file in the working folder, which may be a stranger's."""
+    """Warn if a file in the working folder, which may be untrusted, sets the URL of Prefect's server."""
     from prefect.context import get_settings_context
     from prefect.settings import PREFECT_API_URL, PREFECT_PROFILES_PATH
 
@@ -69,7 +69,7 @@ def _prefect_home() -> Path:
 
 
 def _bypass_proxy_for_localhost() -> None:
-    """Add this machine to the hosts for which no proxy is asked; one spelling of the name may hide the other."""
+    """Add this machine to the hosts that bypass the proxy; one spelling of the variable may hide the other."""
     names = ("no_proxy", "NO_PROXY")
     hosts = [host.strip() for name in names for host in os.environ.get(name, "").split(",")]
     if "*" in hosts:
@@ -79,7 +79,7 @@ def _bypass_proxy_for_localhost() -> None:
 
 
 def quiet_prefect() -> None:
-    """Keep Prefect's log, and what it cannot send, off the console of a command that shows progress of its own."""
+    """Keep Prefect's log and its send errors off the console of a command that shows its own progress."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")  # a server that is gone is told of once
-    logging.raiseExceptions = False  # nor is each line that does not reach it worth another
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")  # report a lost server only once
+    logging.raiseExceptions = False  # log lines that cannot be sent are not reported either

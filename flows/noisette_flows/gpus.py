@@ -1,8 +1,8 @@
-"""GPUs that flow runs of one machine share: each flow run computes on GPUs that no other holds.
+"""GPUs shared by the flow runs of one machine: each flow run uses GPUs that no other flow run holds.
 
-A GPU is a locked file in the machine's folder for temporary files. The kernel frees it when the process that holds
-it ends, however that ends, and no server is asked: the death of a server cannot leave a GPU taken for ever, and two
-machines have two limits. A machine without a GPU counts as one.
+A GPU is represented by a locked file in the machine's temporary folder. The kernel releases the lock when the
+process that holds it ends, for any reason, and no server is involved: a crashed server cannot leave a GPU locked,
+and each machine has its own limit. A machine without a GPU counts as one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 __all__ = ["COUNT", "GpuLock"]
 
 COUNT = "NOISETTE_GPUS"
-"""Environment variable: how many flow runs of this machine compute at once; one for each GPU by default."""
+"""Environment variable: the number of flow runs that compute at once on this machine; one per GPU by default."""
 
 _DEVICES = Path("/dev")
 
@@ -26,8 +26,8 @@ class GpuLock:
     """The GPUs that one flow run holds, or waits for.
 
     Args:
-        count: how many it wants; all of the machine's, where there are fewer.
-        holder: what those that wait are told.
+        count: the number of GPUs to take; all of the machine's if there are fewer.
+        holder: description of the flow run, shown to those that wait.
     """
 
     def __init__(self, count: int, holder: str) -> None:
@@ -36,7 +36,7 @@ class GpuLock:
         self._handles: list[int] = []
 
     def take(self) -> bool:
-        """Take the GPUs if enough of them are free; return whether they were."""
+        """Take the GPUs if enough of them are free; return whether this succeeded."""
         taken: dict[str, int] = {}
         for slot in self._slots:
             handle = _try_lock(_lock_file(slot))
@@ -49,12 +49,12 @@ class GpuLock:
         return False
 
     def release(self) -> None:
-        """Give them back."""
+        """Release the GPUs."""
         while self._handles:
             os.close(self._handles.pop())
 
     def holders(self) -> list[str]:
-        """Return what holds GPUs of this machine."""
+        """Return descriptions of the flow runs that hold GPUs of this machine."""
         return sorted({text for text in map(_read_holder, map(_lock_file, self._slots)) if text})
 
     def _hold(self, taken: dict[str, int]) -> bool:
@@ -69,16 +69,16 @@ class GpuLock:
 
 
 def _visible_gpus() -> list[str]:
-    """Return the GPUs that this process may use, by CUDA's number or by what CUDA_VISIBLE_DEVICES calls them."""
+    """Return the GPUs visible to this process, by CUDA's numbers or by their names in CUDA_VISIBLE_DEVICES."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip()]
-    nodes = list(_DEVICES.glob("nvidia[0-9]*"))  # a container's only GPU may be nvidia3 there, and CUDA's number 0
+    nodes = list(_DEVICES.glob("nvidia[0-9]*"))  # the only GPU of a container may be nvidia3, with CUDA's number 0
     return [str(number) for number in range(len(nodes))]
 
 
 def _slots() -> list[str]:
-    """Return a name for each flow run that may compute at once: that of a GPU, and ``0+1`` for its second."""
+    """Return a name for each flow run that can compute at once: that of a GPU, and ``0+1`` for its second."""
     gpus = _visible_gpus() or ["cpu"]
     count = os.environ.get(COUNT, "")
     wanted = int(count) if count.isascii() and count.isdigit() and int(count) > 0 else len(gpus)
@@ -91,7 +91,7 @@ def _lock_file(slot: str) -> Path:
 
 
 def _try_lock(path: Path) -> int | None:
-    """Return a handle of the file that no other process has locked, now locked; else None."""
+    """Lock a file and return its handle; None if another process has locked it."""
     handle = _open_shared(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,16 +102,16 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _open_shared(path: Path) -> int:
-    """Open a file that all users of the machine share; who did not create it can read it at least."""
+    """Open a file that all users of the machine share; users other than its owner can at least read it."""
     with suppress(PermissionError):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        os.fchmod(handle, 0o644)  # whatever the umask
+        os.fchmod(handle, 0o644)  # independent of the umask
         return handle
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _read_holder(path: Path) -> str:
-    """Return what holds a GPU, in one line; empty if nothing does."""
+    """Return the description of the flow run that holds a GPU, in one line; empty if there is none."""
     handle = _try_lock(path)
     if handle is not None:
         os.close(handle)

@@ -1,7 +1,8 @@
-"""Which file a lock is on: a copy of a locked file is not locked, and says nothing of the process that it names.
+"""Signatures of lock files: a copy of a locked file is not locked, and its process id is meaningless.
 
-So whoever locks a file writes into it which file it is, by its inode, and on which machine. A file that is free
-belongs to a process that is gone only if it is still that file: no copy, nor seen from a machine without the lock.
+A process that locks a file also writes the file's inode and machine into it. An unlocked file proves that its
+process has ended only if the signature still matches: the file is not a copy, nor seen from another machine that
+does not share the lock.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def sign(handle: int) -> None:
-    """Write into an open file which file it is.
+    """Write the identity of an open file into it.
 
     Raises:
-        OSError: if there is no space even for that.
+        OSError: if the disk is full.
     """
     signature = json.dumps(_signature(handle)).encode()
     os.ftruncate(handle, 0)
@@ -39,7 +40,7 @@ def is_original(handle: int) -> bool:
     since_boot = ("boot", "device", "inode")
     if all(signed.get(name) == here[name] for name in since_boot):
         return True
-    # numbers of devices may change with a boot
+    # device numbers may change at boot
     return signed.get("boot") != here["boot"] and all(signed.get(name) == here[name] for name in ("host", "inode"))
 
 

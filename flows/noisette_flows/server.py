@@ -1,12 +1,12 @@
-"""Prefect's embedded server, started beside everything else; it ends with this process, however that ends.
+"""Prefect's embedded server, started in the background; it ends with this process, for any reason.
 
-Prefect would start one itself, but only behind the import of the whole server into this process, and where Ctrl-C,
-which a terminal sends to every process of the command, ends the server before the flow: the flow then calls for
-minutes, and its run stays "Running" for ever. So the server is the child of a keeper in a session of its own, which
-waits for the end of a pipe that this process holds open and the kernel closes.
+Prefect can start one itself, but it first imports the whole server into this process. Ctrl-C, which a terminal
+sends to all processes of the command, then ends the server before the flow: the flow retries for minutes, and its
+run stays "Running" forever. Here the server is instead the child of a keeper in its own session. The keeper waits
+on a pipe that this process holds open and that the kernel closes.
 
-Any page in a browser can send requests to a server on this machine, and so can its other users. The server answers
-only those that know its password, which is made for this process and handed on in the environment.
+Web pages in a browser and other users of the machine can send requests to a local server. The server answers only
+requests with its password, which is generated for this process and passed on in the environment.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from noisette_flows.environment import warn_of_local_server_setting
 
 __all__ = ["ServerError", "check_server", "start_server", "uses_embedded_server"]
 
-_PAUSE = 0.05  # seconds between two looks whether it answers
+_PAUSE = 0.05  # seconds between two checks whether it answers
 
 
 class ServerError(NoisetteError):
@@ -41,10 +41,10 @@ class ServerError(NoisetteError):
 
 @contextmanager
 def start_server() -> Iterator[None]:
-    """Start the embedded server, unless Prefect is set up to use another, while the block does something else.
+    """Start the embedded server while the block runs, unless Prefect is configured to use another one.
 
-    Only Prefect knows all the places where that can be set up, and its import takes half a second: the server,
-    which takes two, is started before, and ended again where it is not wanted.
+    Importing Prefect, which is needed to read its configuration, takes half a second, and the server takes two to
+    start. The server is therefore started first, and stopped if it is not needed.
 
     Raises:
         ServerError: at the end of the block, if there is no server to run a flow with.
@@ -81,10 +81,10 @@ def uses_embedded_server() -> bool:
 
 
 def check_server() -> None:
-    """Check that the server that Prefect is configured to use answers.
+    """Check that the configured Prefect server answers.
 
     Raises:
-        ServerError: if it does not answer, or not without a password.
+        ServerError: if it does not answer, or requires a password.
     """
     import httpx
     from prefect.client.orchestration import get_client
@@ -99,7 +99,7 @@ def check_server() -> None:
                 f"Prefect's server at {url} asks for a password: set PREFECT_API_AUTH_STRING=USER:PASSWORD. For "
                 "`noisette up` it is noisette:PASSWORD, and the password is in .noisette/password where it began"
             ) from None
-    except Exception as error:  # whatever its client's libraries raise
+    except Exception as error:  # whatever the client's libraries raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ServerError(
             f"Prefect's server at {url} does not answer ({reason}); start it, or unset PREFECT_API_URL"
@@ -107,7 +107,7 @@ def check_server() -> None:
 
 
 class _EmbeddedServer:
-    """A server that is starting; it ends when the pipe to its keeper does."""
+    """A server that is starting; it ends when the pipe to its keeper is closed."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
@@ -129,7 +129,7 @@ class _EmbeddedServer:
         _KEEPERS.append(self._keeper)
 
     def use(self) -> None:
-        """Wait until it answers, then let Prefect use it."""
+        """Wait until it answers, then configure Prefect to use it."""
         from prefect.context import refresh_global_settings_context
         from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS as PATIENCE
 
@@ -144,7 +144,7 @@ class _EmbeddedServer:
         refresh_global_settings_context()
 
     def end(self) -> None:
-        """Let its keeper end it."""
+        """Stop the server through its keeper."""
         _KEEPERS.remove(self._keeper)
         self._keeper.communicate()
 
@@ -156,7 +156,7 @@ class _EmbeddedServer:
 
 
 _KEEPERS: list[subprocess.Popen[bytes]] = []
-"""Keepers, whose pipes stay open as long as this process lives."""
+"""Keepers, whose pipes stay open for the lifetime of this process."""
 
 
 def _settings(url: str, login: str) -> dict[str, str]:
@@ -164,10 +164,10 @@ def _settings(url: str, login: str) -> dict[str, str]:
         "PREFECT_UI_ENABLED": "0",
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
-        # nobody reads its events, and each update of an artifact makes one of 7 kB
+        # its events are not used, and each update of an artifact creates one of 7 kB
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
         "PREFECT_SERVER_API_AUTH_STRING": login,
-        # without a list of origins, every page in a browser may read the responses
+        # without a list of origins, any web page may read the responses
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
     }
 

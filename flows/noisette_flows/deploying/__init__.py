@@ -1,1 +1,1 @@
-"""Flows that Prefect starts: deployments, automations, and the processes of workers."""
+"""Flows started by Prefect: deployments, automations and worker processes."""

@@ -1,8 +1,8 @@
-"""The automation that deployments need on the server: it ends flow runs whose heartbeats have stopped.
+"""The server automation that deployments need: it ends flow runs whose heartbeats have stopped.
 
-Each flow run says every half minute that it is alive (PREFECT_FLOWS_HEARTBEAT_FREQUENCY). One that has been silent
-for two minutes is marked as crashed by an automation of the server: its machine is gone. Other people's flow runs,
-which may be silent for longer, lack the tag and are left alone.
+Each flow run sends a heartbeat every half minute (PREFECT_FLOWS_HEARTBEAT_FREQUENCY). The automation marks a flow
+run without a heartbeat for two minutes as crashed, because its machine is gone. Flow runs without the tag may be
+silent for longer and are not affected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TAG = "noisette"
 """Tag of every flow run of a deployment or of a command."""
 
 HEARTBEAT = 30
-"""Seconds between two heartbeats, the minimum of Prefect."""
+"""Seconds between two heartbeats, Prefect's minimum."""
 
 _SILENCE = timedelta(seconds=4 * HEARTBEAT)
 
@@ -28,11 +28,11 @@ _SILENT = (
     *("Completed", "Failed", "Cancelled", "Crashed"),
     *("Suspended", "Paused", "Scheduled", "Resuming", "AwaitingRetry"),
 )
-"""States in which no process is expected to give a sign of life."""
+"""States in which no process is expected to send heartbeats."""
 
 
 def install_automation() -> None:
-    """Install the automation; it is installed once only."""
+    """Install the automation, unless it is already installed."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

@@ -1,4 +1,4 @@
-"""The flows that can be started from Prefect's pages and command, and by a schedule."""
+"""The flows that can be started from Prefect's UI and CLI, and by a schedule."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["DEPLOYED", "LOCAL", "POOL", "ScheduleError", "cron_schedule", "deployments"]
 
 DEPLOYED = ("train-and-eval", "compare-samplers", "evaluate")
-"""Names of the flows that are deployed."""
+"""Names of the deployed flows."""
 
 LOCAL = "local"
 """The deployments of `noisette serve`."""
 
 POOL = "pool"
-"""Those of prefect.yaml, which workers run."""
+"""The deployments of prefect.yaml, which workers run."""
 
 
 class ScheduleError(NoisetteError):
@@ -32,8 +32,8 @@ def deployments(schedule: CronSchedule | None = None, config: str | None = None)
     """Return the deployments of `noisette serve`.
 
     Args:
-        schedule: when train-and-eval starts by itself.
-        config: what it trains then.
+        schedule: when to start train-and-eval automatically.
+        config: the config to train then.
     """
     from prefect.types.entrypoint import EntrypointType
 
@@ -59,7 +59,7 @@ def cron_schedule(cron: str) -> CronSchedule:
     """Return the schedule of a cron expression, in UTC.
 
     Raises:
-        ScheduleError: if it is none.
+        ScheduleError: if the expression is invalid.
     """
     from prefect.client.schemas.schedules import CronSchedule
 

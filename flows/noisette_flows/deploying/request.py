@@ -1,4 +1,4 @@
-"""`noisette deploy run`: check the parameters, create a flow run, and watch it to its end."""
+"""`noisette deploy run`: check the parameters, create a flow run, and watch it until it ends."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_parameters", "request"]
 
-_EVERY = 2.0  # seconds between two readings of a flow run
-_PAGE = 200  # log lines of one request
+_EVERY = 2.0  # seconds between two requests for the state of a flow run
+_PAGE = 200  # log lines per request
 
 
 def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
-    """Return parameters from NAME=VALUE, where the value is JSON or else text.
+    """Parse NAME=VALUE parameters, where the value is JSON or else text.
 
     Raises:
-        ServeError: if one has no name.
+        ServeError: if a parameter has no name.
     """
     found: dict[str, Any] = {}
     for text in texts:
@@ -47,19 +47,19 @@ def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def request(flow: str, deployment: str, parameters: dict[str, Any], watch: bool, console: Console) -> bool:
-    """Create a flow run; return whether it is completed, or True if it is not watched.
+    """Create a flow run; return whether it completed, or True if it is not watched.
 
     Args:
         flow: name of the flow.
         deployment: name of its deployment; for `noisette serve`, the parameters are checked first.
         parameters: of the flow.
-        watch: whether to wait for its end.
+        watch: whether to wait until the flow run ends.
         console: for the output.
 
     Raises:
         ConfigError: if a config, a sampler or the workers have problems.
         NoisetteError: if the package of the workers is not installed.
-        ServeError: if there is no server or no such deployment, or the server refuses the parameters.
+        ServeError: if there is no server or no such deployment, or the server rejects the parameters.
     """
     if deployment == LOCAL:
         check_parameters(parameters)

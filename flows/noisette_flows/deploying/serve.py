@@ -27,11 +27,11 @@ __all__ = ["GracefulRunner", "ServeError", "serve"]
 log = logging.getLogger(__name__)
 
 _GRACE = 60.0  # seconds that flow runs have to save their state
-_EVERY = 10.0  # seconds between two looks for flow runs that are to be cancelled
+_EVERY = 10.0  # seconds between two checks for flow runs to cancel
 
 
 class GracefulRunner(Runner):
-    """Passes SIGTERM to its flow runs and ends after them; cancels flow runs after outages of the server."""
+    """Forwards SIGTERM to its flow runs and ends after them; cancels flow runs after server outages."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,7 +55,7 @@ class GracefulRunner(Runner):
                 await self._cancel_if_requested(identity)
 
     async def _cancel_if_requested(self, identity: UUID) -> None:
-        """Cancel a flow run that is Cancelling on the server, unless Prefect does so already."""
+        """Cancel a flow run whose state on the server is Cancelling, unless Prefect already does."""
         try:
             flow_run = await self._client.read_flow_run(identity)
             if flow_run.state is not None and flow_run.state.is_cancelling():
@@ -79,7 +79,7 @@ class GracefulRunner(Runner):
 
 
 def _is_running(pid: int) -> bool:
-    """Return whether a child process has not ended; whoever waits for it still learns how it ended."""
+    """Return whether a child process is still running, without reaping it."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     except ChildProcessError:
@@ -87,7 +87,7 @@ def _is_running(pid: int) -> bool:
 
 
 class ServeError(NoisetteError):
-    """A missing server, or a request that it refuses."""
+    """A missing server, or a request that it rejects."""
 
 
 def serve(
@@ -96,14 +96,14 @@ def serve(
     """Serve the deployments until a signal arrives.
 
     Args:
-        root: folder of all results, in which flow runs that were killed are looked for.
-        limit: how many flow runs go on at once.
-        gpus: how many of them compute at once; one for each GPU of this machine, if None.
-        cron, config: when to train what, without being asked.
+        root: folder of all results, which is searched for flow runs that were killed.
+        limit: maximum number of concurrent flow runs.
+        gpus: how many of them compute at once; if None, one for each GPU of this machine.
+        cron, config: schedule and config of automatic trainings.
 
     Raises:
-        ScheduleError: if `cron` cannot be understood.
-        ConfigError: if `config` cannot.
+        ScheduleError: if `cron` is invalid.
+        ConfigError: if `config` is invalid.
         ServeError: if no Prefect server answers.
     """
     schedule = None if cron is None else cron_schedule(cron)
@@ -135,7 +135,8 @@ def require_server() -> str:
     """Return the URL of Prefect's server, after checking that it answers.
 
     Raises:
-        ServeError: if none is named; ServerError: if it does not answer, or not without a password.
+        ServeError: if no server is configured.
+        ServerError: if it does not answer, or requires a password.
     """
     url = os.environ.get("PREFECT_API_URL", "")
     if not url:

@@ -1,13 +1,13 @@
-"""A worker's flow run, out of the worker's reach: `python -m noisette_flows.deploying.worker_entry`.
+"""A worker's flow run in a separate process: `python -m noisette_flows.deploying.worker_entry`.
 
-A Prefect worker that is told to end kills the processes that it started at once, and leaves their flow runs in the
-state "Running". So prefect.yaml has it start this process, and the flow run is the child of this one:
+When a Prefect worker is stopped, it immediately kills the processes that it started, and leaves their flow runs in
+the state "Running". prefect.yaml therefore starts this process, and the flow run is its child:
 
     worker ── this process ── prefect.engine
 
-This process hands signals on, a cancellation among them, and tells the child to stop when the worker is gone. The
-child notices the end of this process too (`noisette_flows.liveness`). What the child says goes into a file that
-this process reads, and not into the worker's pipe: a pipe that nobody reads any more would end a training.
+This process forwards signals, including cancellation, and stops the child when the worker is gone. The child also
+notices the end of this process (`noisette_flows.liveness`). The child's output is written to a file that this
+process reads, not to the worker's pipe: a pipe without a reader would end a training.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from noisette_flows.liveness import PARENT
 
 __all__ = ["main"]
 
-_EVERY = 0.5  # seconds between two looks at the worker
+_EVERY = 0.5  # seconds between two checks of the worker
 
 
 def main() -> int:
-    """Run the flow run that the environment names; return its exit code, as a shell gives it."""
+    """Run the flow run named in the environment; return its exit code as a shell does."""
     worker, pending = os.getppid(), list[int]()
     engine: subprocess.Popen[bytes] | None = None
 
@@ -41,7 +41,7 @@ def main() -> int:
     with TemporaryFile() as output_file:
         engine = _start_engine(output_file.fileno())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in list(pending):  # came before there was a child
+        for number in list(pending):  # received before there was a child
             engine.send_signal(number)
         code = _supervise(engine, worker, output_file.fileno())
     return code if code >= 0 else 128 - code
@@ -53,12 +53,12 @@ def _start_engine(output: int) -> subprocess.Popen[bytes]:
         env={**os.environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
         stdout=output,
         stderr=output,
-        start_new_session=True,  # Ctrl-C is the worker's
+        start_new_session=True,  # Ctrl-C is for the worker
     )
 
 
 def _supervise(engine: subprocess.Popen[bytes], worker: int, output: int) -> int:
-    """Tell on what the child says, and stop it when the worker is gone; return its exit code."""
+    """Forward the child's output, and stop the child when the worker is gone; return its exit code."""
     position, orphan = 0, False
     while True:
         with suppress(subprocess.TimeoutExpired):
@@ -72,7 +72,7 @@ def _supervise(engine: subprocess.Popen[bytes], worker: int, output: int) -> int
 
 
 def _forward_output(output: int, position: int) -> int:
-    """Write what is new in a file to standard output; return how far that is. What nobody reads is dropped."""
+    """Copy new output to standard output and return the new position; output without a reader is dropped."""
     while text := os.pread(output, 1 << 16, position):
         try:
             position += os.write(sys.stdout.fileno(), text)

@@ -1,4 +1,4 @@
-"""The conformance kit's results: a line for each check as it ends, and how many ended how."""
+"""Results of the conformance kit: a line for each check as it ends, and the number of checks by outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INDENT = 10  # of a message
 
 
 def facts(found: FoundPlugin, results: Iterable[Result]) -> dict[str, Any]:
-    """Return what came of a plugin's checks as JSON values."""
+    """Return the results of a plugin's checks as JSON values."""
     results = list(results)
     return {
         "kind": found.plugin.kind,
@@ -40,7 +40,7 @@ def facts(found: FoundPlugin, results: Iterable[Result]) -> dict[str, Any]:
 
 
 def print_results(found: FoundPlugin, results: Iterable[Result], console: Console) -> Iterator[Result]:
-    """Print each result as it is taken, then the counts."""
+    """Print each result as it is consumed, then the counts."""
     plugin, origin = found.plugin, found.origin
     console.print(f"[bold]{plugin.kind} {plugin.name}[/]  {origin.distribution} {origin.version}", highlight=False)
     finished: list[Result] = []
@@ -59,7 +59,7 @@ def print_results(found: FoundPlugin, results: Iterable[Result], console: Consol
 
 
 def _print(result: Result, console: Console, as_in: str) -> None:
-    """Print the line of a check, and its message, unless the check `as_in` failed for the same reason."""
+    """Print the line of a check, and its message unless the check `as_in` failed for the same reason."""
     outcome = _WORDS.get(result.outcome, result.outcome)
     line = Text(f" {outcome:8} ", style=_STYLES[result.outcome])
     if result.outcome == "passed":
@@ -76,6 +76,6 @@ def _print(result: Result, console: Console, as_in: str) -> None:
 
 
 def _counts(results: Iterable[Result]) -> dict[str, int]:
-    """Return how many ended how, in the order of `_STYLES`."""
+    """Return the number of results by outcome, in the order of `_STYLES`."""
     counted = Counter(result.outcome for result in results)
     return {outcome: counted[outcome] for outcome in _STYLES}  # type: ignore[index]

@@ -23,7 +23,7 @@ _INSIDE = {"features": "evaluation"}
 
 
 def facts(found: FoundPlugin) -> dict[str, str]:
-    """Return a plugin's line of the list."""
+    """Return a plugin's row in the list."""
     plugin = found.plugin
     same = [other for other in registry().of_kind(plugin.kind) if other.plugin.name == plugin.name]
     clash = "" if len(same) == 1 else f"several packages give it: write {found.origin.distribution}:{plugin.name}"
@@ -39,7 +39,7 @@ def facts(found: FoundPlugin) -> dict[str, str]:
 
 
 def hooks(source: PluginSource) -> dict[str, str]:
-    """Return the line of an entry point whose hooks listen to runs."""
+    """Return the row of an entry point with lifecycle hooks."""
     return {
         "kind": "hooks",
         "name": source.origin.entry_point,
@@ -52,7 +52,7 @@ def hooks(source: PluginSource) -> dict[str, str]:
 
 
 def fault(broken: BrokenPlugin) -> dict[str, str]:
-    """Return a broken entry point's line of the list."""
+    """Return the row of a broken entry point."""
     return {
         "kind": "",
         "name": "",
@@ -92,7 +92,7 @@ def options(plugin: type[Plugin]) -> list[dict[str, Any]]:
 
 
 def example(plugin: type[Plugin]) -> str:
-    """Return how a config names the plugin, with all its options at their defaults, in YAML."""
+    """Return the config of the plugin with all its options at their defaults, in YAML."""
     values = {
         option["name"]: f"<{option['type']}>" if option["required"] else option["default"]
         for option in options(plugin)
@@ -109,7 +109,7 @@ def example(plugin: type[Plugin]) -> str:
 
 
 def show_list(listed: Sequence[dict[str, str]], console: Console) -> None:
-    """Print the list as a table; what is broken comes last, in full."""
+    """Print the list as a table; broken entry points come last, with the full error."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for header in ("kind", "name", "version", "from", "status"):
         table.add_column(header, no_wrap=True)
@@ -158,7 +158,7 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _type(field: dict[str, Any]) -> str:
-    """Return the type of a JSON schema in a few words: ``integer > 0``, ``crop | resize | pad``."""
+    """Return the type of a JSON schema briefly: ``integer > 0``, ``crop | resize | pad``."""
     if "$ref" in field:  # another plugin
         return str(field["$ref"].rpartition("/")[2]).lower()
     if "enum" in field:
@@ -184,5 +184,5 @@ def _type(field: dict[str, Any]) -> str:
 
 
 def _wide(console: Console) -> Console:
-    """Return a console that does not wrap tables where there is no terminal."""
+    """Return a console that does not wrap tables if the output is not a terminal."""
     return console if console.is_terminal else Console(file=console.file, width=200)

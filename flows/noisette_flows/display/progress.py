@@ -19,7 +19,7 @@ _BARS = 12  # at once
 
 
 class BarProgress:
-    """Draws a bar for each stage, with speed, loss and the time left.
+    """Shows a bar for each stage, with speed, loss and the time left.
 
     Args:
         console: a terminal.
@@ -33,7 +33,7 @@ class BarProgress:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[facts]}"),
             console=console,
-            refresh_per_second=4,  # each drawing takes a training's interpreter lock for 2 ms
+            refresh_per_second=4,  # each refresh holds the interpreter lock for 2 ms
         )
         self._waiting: TaskID | None = None
         if waiting:
@@ -45,7 +45,7 @@ class BarProgress:
         self._waiting = self.progress.add_task(f"[dim]{text}", total=None, facts="")
 
     def hide_waiting(self) -> None:
-        """Remove the text of what is waited for."""
+        """Remove the waiting text."""
         if self._waiting is not None:
             self.progress.remove_task(self._waiting)
             self._waiting = None
@@ -68,7 +68,7 @@ class BarProgress:
 
     @hookimpl
     def on_step(self, step: int) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._pace is None or self._task is None:
             return
         self._pace.update(step)
@@ -76,7 +76,7 @@ class BarProgress:
 
     @hookimpl
     def on_activity(self, activity: str) -> None:
-        """Show what is done while the bar does not move."""
+        """Show the current activity while the bar does not move."""
         if self._pace is None or self._task is None:
             return
         self._pace.begin(activity)
@@ -84,13 +84,13 @@ class BarProgress:
 
     @hookimpl
     def on_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Note the loss."""
+        """Show the loss."""
         if self._pace is not None:
             self._pace.measure(metrics)
 
     @hookimpl
     def on_run_end(self, status: Status) -> None:
-        """Fill the bar, or leave it where it stopped."""
+        """Complete the bar, or leave it where it stopped."""
         if self._pace is None or self._task is None:
             return
         facts = (self._pace.done, self._pace.loss, f"in {format_duration(self._pace.elapsed)}")

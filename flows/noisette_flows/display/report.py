@@ -53,7 +53,7 @@ def show_outcome(outcome: RunSummary, console: Console) -> None:
 
 
 def show_lines(title: str, lines: Sequence[str], console: Console) -> None:
-    """Print lines under one another, the title before the first."""
+    """Print lines in a column, with the title before the first."""
     for index, line in enumerate(lines):
         text = f"{title if index == 0 else '':10}{line}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -66,10 +66,10 @@ def show_report(
     best: Collection[CellKey] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """Print a comparison with its protocol and notes; groups and marks as `comparison_table` takes them."""
+    """Print a comparison with its protocol and notes; `groups` and `best` are as in `comparison_table`."""
     table = comparison_table(report, groups, best)
     needed = Console(width=1000).measure(table).maximum
-    console.width = max(console.width, 100, needed)  # rather wrap a line than cut a number
+    console.width = max(console.width, 100, needed)  # a wrapped line is better than a cut number
     console.print()
     console.print(table)
     console.print()
@@ -80,7 +80,7 @@ def show_report(
 
 
 def mlflow_lines(store: Store | None, experiment: str) -> list[str]:
-    """Return how to open an experiment's page in MLflow; nothing if it is not known yet."""
+    """Return instructions to open an experiment's page in MLflow; empty if the page is not known yet."""
     if store is None or not experiment:
         return []
     command = store.ui_command()
@@ -99,7 +99,7 @@ def show_sweep(sweep: Sweep, sweep_result: SweepResult, store: Store | None, con
 def sweep_facts(
     sweep: Sweep, sweep_result: SweepResult, skipped: Collection[str], store: Store | None
 ) -> dict[str, Any]:
-    """Return a finished sweep as JSON values; `skipped` are the labels of samplers finished before."""
+    """Return a finished sweep as JSON values; `skipped` are the labels of samplers that had finished before."""
     groups = {row.label: series.label for series in series_of(sweep_result.report) for row in series.rows}
     best = frontier(sweep_result.report)
     walks = [
@@ -133,7 +133,7 @@ def sweep_facts(
 
 
 def _experiment(sweep: Sweep, store: Store | None) -> str:
-    """Return the id of the experiment in MLflow; "" if it is not known yet."""
+    """Return the id of the MLflow experiment; "" if it is not known yet."""
     return experiment_of(sweep.run, store) if store else ""
 
 

@@ -1,4 +1,4 @@
-"""The comparison as a table: a row for each sampler, the floor and pure noise set apart, and the protocol below."""
+"""The comparison as a table: a row for each sampler, the floor and pure noise apart, and the protocol below."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def comparison_table(
     """Return the table of a report, for a terminal of 100 columns.
 
     Args:
-        report: what to show.
-        groups: the group of a row by its label; there is space between groups. By default samplers are one.
-        best: label and column of the results to be marked.
+        report: the report to show.
+        groups: the group of each row by its label, with space between groups. By default all samplers are one.
+        best: label and column of the results to highlight.
     """
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     first, *others = headers(report)
@@ -39,7 +39,7 @@ def comparison_table(
 
 
 def markdown(report: Report, best: Collection[CellKey] = ()) -> str:
-    """Return the table in markdown, the best results in bold, with the protocol and the notes below."""
+    """Return the table in Markdown, the best results in bold, with the protocol and the notes below."""
     heads = headers(report)
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     lines += [list(row_cells(report, row, best, "**{}**")) for row in report.rows]

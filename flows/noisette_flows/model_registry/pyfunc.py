@@ -1,16 +1,16 @@
-"""A registered model for MLflow: a table of requests in, a table of PNG images out.
+"""A registered model for MLflow: takes a table of requests, returns a table of PNG images.
 
-| column     | type   | if it is left out                                    |
+| column     | type   | default                                              |
 |------------|--------|------------------------------------------------------|
-| `index`    | long   | the row's number: image i draws from noise (seed, i) |
+| `index`    | long   | the row number; image i starts from noise (seed, i)  |
 | `seed`     | long   | the experiment's                                     |
-| `label`    | string | classes in turn by index, as `noisette sample` draws |
+| `label`    | string | classes in turn by index, as in `noisette sample`    |
 | `sampler`  | string | the experiment's first; ``ddim``, or ``ddim:eta=1``  |
 | `steps`    | long   | the sampler's                                        |
 | `guidance_scale` | double | the sampler's                                  |
 
-Every column may be left out, but not all of them. The answer has `index`, `label` and `png`, the file in base64.
-The same row gives the same image, whichever rows are beside it. A request has at most 1,024 rows.
+Each column is optional, but at least one is required. The response has `index`, `label` and `png`, the file in
+base64. The same row gives the same image, whatever the other rows. A request has at most 1,024 rows.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ __all__ = ["CHECKPOINT", "INPUT_SCHEMA", "OUTPUT_SCHEMA", "NoisettePyfunc"]
 CHECKPOINT = "checkpoint"
 """Name of the artifact with the weights."""
 
-_BATCH_SIZE = 64  # images that are drawn at once
-_MAX_ROWS = 1024  # of a request: it goes on after its client is gone
-_MAX_INTEGER = 2**53  # up to here JSON and pandas keep whole numbers
+_BATCH_SIZE = 64  # images that are generated at once
+_MAX_ROWS = 1024  # per request: sampling continues after the client disconnects
+_MAX_INTEGER = 2**53  # largest range in which JSON and pandas preserve integers
 _MAX_GUIDANCE = 1000.0
 
 
@@ -61,7 +61,7 @@ class NoisettePyfunc(PythonModel):
     """Generates images with registered weights."""
 
     def load_context(self, context: Any) -> None:
-        """Load the checkpoint, its hashes verified."""
+        """Load the checkpoint after verifying its hashes."""
         from noisette.figures import ImageGenerator
 
         checkpoint = Checkpoint.open(Path(context.artifacts[CHECKPOINT]))
@@ -74,7 +74,7 @@ class NoisettePyfunc(PythonModel):
         """Generate an image for each row.
 
         Raises:
-            MlflowException: if there is no such sampler, class or length; a server answers 400 with the reason.
+            MlflowException: if a sampler, class or number of steps is invalid; a server answers 400 and the reason.
         """
         import pandas as pd
 
@@ -124,10 +124,10 @@ def _drop_missing(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validate_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows with whole numbers where they are required.
+    """Return the rows with integers where they are required.
 
     Raises:
-        MlflowException: if there are no rows or too many, or a number is not what its column holds.
+        MlflowException: if there are no rows or too many, or a number does not fit its column.
     """
     if not 0 < len(rows) <= _MAX_ROWS:
         raise _invalid(f"expected 1 to {_MAX_ROWS} rows; got {len(rows)}")
@@ -162,7 +162,7 @@ def _png(image: NDArray[np.uint8]) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-# whole numbers come as they are: MLflow would cut 1.5 to 1, and 2^63 to -2^63, before they are seen
+# disables MLflow's conversion, which would turn 1.5 into 1 and 2^63 into -2^63 before validation
 _UNCHANGED = AnyType()  # type: ignore[no-untyped-call]
 
 INPUT_SCHEMA = Schema(

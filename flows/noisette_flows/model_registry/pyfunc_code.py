@@ -1,4 +1,4 @@
-"""What MLflow stores as the code of a registered model, instead of a pickle."""
+"""The code that MLflow stores for a registered model, instead of a pickle."""
 
 import mlflow
 

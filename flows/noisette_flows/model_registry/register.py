@@ -1,7 +1,7 @@
-"""Writing a trained model into MLflow's registry, as a version of a name, with an alias.
+"""Registering a trained model in MLflow, as a version of a named model with an alias.
 
-Nothing is registered by itself. A registry is what somebody has chosen; every run of a sweep in it, its weights
-sent over the network, would be neither wanted nor free.
+Models are registered only on request: a registry holds models that someone has chosen. Registering every run of a
+sweep would fill it with unwanted models and send all weights over the network.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class RegisteredVersion:
     """A version of a model in MLflow's registry.
 
     Attributes:
-        name: of the model.
-        version: its number.
-        alias: that now stands for it.
-        new: whether it was not there before.
+        name: name of the model.
+        version: version number.
+        alias: alias that now refers to it.
+        new: whether the version was created by this call.
     """
 
     name: str
@@ -51,32 +51,32 @@ class RegisteredVersion:
 
     @property
     def uri(self) -> str:
-        """Its address by alias, as `mlflow models serve -m` takes it."""
+        """The URI with the alias, for `mlflow models serve -m`."""
         return f"models:/{self.name}@{self.alias}"
 
 
 def register(checkpoint: Checkpoint, store: Store, name: str, alias: str) -> RegisteredVersion:
-    """Register a checkpoint as a version of a model, unless it is one already, and set an alias.
+    """Register a checkpoint as a version of a model, unless it already is one, and set an alias.
 
     Args:
         checkpoint: a trained model.
-        store: MLflow's; it must answer.
-        name: of the model.
-        alias: what the version is found by from now on.
+        store: MLflow's tracking store; it must answer.
+        name: name of the model.
+        alias: alias to set on the version.
 
     Raises:
-        RegistryError: if MLflow does not answer, or refuses name or alias.
+        RegistryError: if MLflow does not answer, or rejects the name or alias.
         CheckpointError: if the checkpoint is damaged, or a plugin that it needs is missing.
     """
     try:
-        with redirect_stderr(io.StringIO()), _client(store) as client:  # what went wrong comes as an error
+        with redirect_stderr(io.StringIO()), _client(store) as client:  # errors are raised as exceptions
             known = _find_version(client, name, checkpoint.digest)
             number = known or _log_model(client, checkpoint, store, name)
             client.set_registered_model_alias(name, alias, number)
             return RegisteredVersion(name, number, alias, known is None)
     except NoisetteError:
         raise
-    except Exception as error:  # of many libraries
+    except Exception as error:  # raised by many libraries
         reason = store.redact(str(error).partition("\n")[0])
         raise RegistryError(f"MLflow at {store.display_uri} did not take the model: {reason}") from None
 
@@ -109,7 +109,7 @@ def _log_model(client: MlflowClient, checkpoint: Checkpoint, store: Store, name:
 
     code = Path(__file__).with_name("pyfunc_code.py")
     about, run = checkpoint.about, _find_or_send_run(client, checkpoint, store)
-    made = client.create_logged_model(  # in the run's experiment: MLflow would take the default one
+    made = client.create_logged_model(  # in the run's experiment instead of MLflow's default
         run.experiment_id, name="model", source_run_id=run.run_id, params={"step": str(checkpoint.step)}
     )
     with tempfile.TemporaryDirectory(prefix="noisette-") as folder:
@@ -139,7 +139,7 @@ def _metadata(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_or_send_run(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> RunInfo:
-    """Return the run in which the model was trained; it is created if the store does not have it."""
+    """Return the run that trained the model; it is created if the store does not have it."""
     sync_state = SyncState.load(checkpoint.run, store)
     if PARENT not in sync_state.runs:
         catch_up(Experiment.parse(checkpoint.about["experiment"]), checkpoint.run, store, {})

@@ -1,7 +1,8 @@
 """Writing a package from templates.
 
-A template is a file of `templates`, filled in by `string.Template`: those of the kind become the package's module,
-those of `package` are the same for every kind, and `hooks-package` has what is different where there is no plugin.
+Templates are files in `templates`, filled in by `string.Template`. Those of the kind become the package's module,
+those of `package` are the same for every kind, and `hooks-package` has the differences for packages without a
+plugin.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["write_package"]
 _SUFFIX = ".template"
 
 _TESTS = Path("tests/test_module.py")
-"""Named after the module in a package: pytest takes two modules of one name for a mistake."""
+"""Renamed after the module: pytest does not accept two test modules with the same name."""
 
 _EXAMPLES = {
     "sampler": "sampling:\n  samplers: [ddim, {name}]",
@@ -35,7 +36,7 @@ def write_package(names: Names, directory: Path) -> list[Path]:
     """Write a package into `directory`/noisette-<name> and return its files.
 
     Raises:
-        StorageError: if something is there already, or it cannot be written.
+        StorageError: if the folder already exists, or cannot be written.
     """
     target = directory / names.distribution
     content = _render_files(names)
@@ -82,7 +83,7 @@ def _identifiers(source: str) -> set[str]:
 
 
 def _read_templates(folder: Traversable, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the templates of a folder: where their text goes, and the text."""
+    """Yield the templates of a folder: the path of the output, and the text."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
             yield from _read_templates(entry, path / entry.name)

@@ -1,7 +1,7 @@
-"""A server in the background: a file with its address, locked as long as its process lives.
+"""A server in the background: a file with its address, locked for the lifetime of its process.
 
-The server inherits the lock from whoever starts it, and the kernel drops it when the server ends, however it ends.
-So no number of a process that is long gone, and now another's, is taken for a server.
+The server inherits the lock from the process that starts it, and the kernel releases it when the server ends, for
+any reason. The id of a process that has ended, and may belong to another by now, is never mistaken for a server.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["FOLDER", "BackgroundServer", "RunningServer", "private_folder"]
 
 FOLDER = Path(".noisette")
 
-_GRACE = 20.0  # seconds that a server has to end by itself
+_GRACE = 20.0  # seconds that a server has to exit
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class RunningServer:
     """A running server.
 
     Attributes:
-        pid: its process, which leads a group of its own.
-        url: where it answers on this machine.
-        listens: the address that it listens at.
-        store: what it shows: MLflow's tracking URI; empty for Prefect.
+        pid: id of its process, which leads its own process group.
+        url: its URL on this machine.
+        listens: the address that it listens on.
+        store: MLflow's tracking URI; empty for Prefect.
     """
 
     pid: int
@@ -47,7 +47,7 @@ class BackgroundServer:
 
     Args:
         name: "prefect" or "mlflow".
-        folder: where its file and log lie.
+        folder: folder of its file and log.
     """
 
     def __init__(self, name: str, folder: Path = FOLDER) -> None:
@@ -105,7 +105,7 @@ class BackgroundServer:
         deadline = time.monotonic() + _GRACE
         while self.running is not None and time.monotonic() < deadline:
             time.sleep(0.1)
-        _signal(running.pid, signal.SIGKILL)  # its helpers too
+        _signal(running.pid, signal.SIGKILL)  # including its helpers
         self._file.unlink(missing_ok=True)
         return True
 
@@ -117,7 +117,7 @@ class BackgroundServer:
 
 
 def private_folder(folder: Path) -> None:
-    """Create a folder that only its owner can read; an existing one is closed to others."""
+    """Create a folder that only its owner can read; access to an existing one is restricted."""
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
 

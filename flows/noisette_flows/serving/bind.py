@@ -1,9 +1,9 @@
-"""Where servers listen, and who is let in.
+"""The address that servers listen on, and their password.
 
-Both servers ask for a password, on this machine alone (loopback) too: other users of the machine reach them there,
-and so does every page in a browser, by blind requests or by a name that it has stand for 127.0.0.1. Prefect's
-starts what it is told to, and MLflow's hands out any file that its owner can read. They speak plain HTTP, so what
-is beyond a trusted network belongs behind a proxy with TLS.
+Both servers require a password, also on loopback addresses: other users of the machine can reach them there, and so
+can any web page, by blind requests or by DNS rebinding to 127.0.0.1. Prefect's server starts any command that it is
+asked to, and MLflow's serves any file that its owner can read. Both use plain HTTP, so access from outside a
+trusted network requires a proxy with TLS.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _ALL_INTERFACES = ("0.0.0.0", "::")
 
 @dataclass(frozen=True)
 class BindAddress:
-    """Where servers listen.
+    """The address that servers listen on.
 
     Attributes:
         address: an IP address or a name of this machine.
-        password: asked for by both servers, of the user "noisette".
+        password: required by both servers, for the user "noisette".
     """
 
     address: str
@@ -36,10 +36,10 @@ class BindAddress:
 
     @classmethod
     def of(cls, address: str, folder: Path = FOLDER) -> Self:
-        """Return the exposure of an address, with the folder's password, which is made if need be.
+        """Return the bind address with the folder's password, which is generated if there is none.
 
         Raises:
-            ServingError: without an address; or if the password cannot be used, see `ensure_password`.
+            ServingError: if the address is empty, or the password cannot be used, see `ensure_password`.
         """
         if not address:
             raise ServingError("--listen: expected an address, such as 127.0.0.1; got nothing")
@@ -47,13 +47,13 @@ class BindAddress:
 
     @property
     def local_address(self) -> str:
-        """The address at which this machine itself finds what listens there."""
+        """The address by which this machine itself reaches the server."""
         address = "127.0.0.1" if self.address in _ALL_INTERFACES else self.address
         return f"[{address}]" if ":" in address else address
 
     @property
     def names(self) -> list[str]:
-        """The names and addresses that a browser may call it by."""
+        """The names and addresses by which a browser may reach it."""
         names = [
             self.local_address,
             "localhost" if is_loopback(self.address) or self.address in _ALL_INTERFACES else "",
@@ -63,12 +63,12 @@ class BindAddress:
         return list(dict.fromkeys(name for name in names if name))
 
     def origins(self, port: int) -> list[str]:
-        """Return the origins of the pages of a server here."""
+        """Return the origins of the web pages of a server at this address."""
         return [f"http://{name}:{port}" for name in self.names]
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether only this machine reaches what listens at an address."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

@@ -12,8 +12,9 @@ __all__ = ["connect", "mlflow_url_of", "running_prefect"]
 
 
 def connect(folder: Path = FOLDER) -> None:
-    """Let Prefect use the server of this folder, unless another is configured; call it before importing Prefect.
+    """Configure Prefect to use the server of this folder, unless another is configured.
 
+    Call it before importing Prefect.
     Raises:
         ServingError: if its password cannot be used.
     """
@@ -34,6 +35,6 @@ def running_prefect(folder: Path = FOLDER) -> RunningServer | None:
 
 
 def mlflow_url_of(store: str, folder: Path = FOLDER) -> str:
-    """Return the URL of the MLflow server of this folder that shows a store; "" if none does."""
+    """Return the URL of this folder's MLflow server if it serves `store`; otherwise ""."""
     running = BackgroundServer("mlflow", folder).running
     return running.url if running is not None and running.store == store else ""

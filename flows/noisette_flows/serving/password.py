@@ -25,7 +25,8 @@ def ensure_password(folder: Path = FOLDER) -> str:
     """Return the password of a folder's servers, generated if there is none yet.
 
     Raises:
-        ServingError: if it is too short, cannot stand in an address, or others may have read or written it.
+        ServingError: if it is too short, has characters not allowed in a URL, or may have been read or written by
+            other users.
     """
     password = read_password(folder)
     if not password:
@@ -37,10 +38,10 @@ def ensure_password(folder: Path = FOLDER) -> str:
 
 
 def read_password(folder: Path = FOLDER) -> str:
-    """Return the password of a folder's servers; "" if there is none yet; raises as `ensure_password`."""
+    """Return the password of a folder's servers, or "" if there is none; raises the errors of `ensure_password`."""
     given = os.environ.get("NOISETTE_PASSWORD", "")
     if given:
-        if len(given) < 12 or any(letter in given for letter in ":%\n"):  # MLflow takes 12 and more
+        if len(given) < 12 or any(letter in given for letter in ":%\n"):  # MLflow requires 12
             raise ServingError("NOISETTE_PASSWORD: expected 12 characters and more, without : and %")
         return given
     path = folder / _FILE

@@ -1,4 +1,4 @@
-"""Starting both servers, and stopping them."""
+"""Starting and stopping both servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from noisette_flows.tracking.sqlite import for_sqlalchemy
 
 __all__ = ["Servers", "down", "up"]
 
-_PATIENCE = 180.0  # seconds until a server must answer; a busy machine takes its time
+_PATIENCE = 180.0  # seconds until a server must answer; a busy machine is slow
 _NAMES = ("prefect", "mlflow")
 
 
@@ -32,7 +32,7 @@ class Servers:
     """Address and ports of `noisette up`.
 
     Attributes:
-        exposure: where both listen.
+        bind: the address of both.
         prefect_port, mlflow_port: their ports.
     """
 
@@ -41,9 +41,9 @@ class Servers:
     mlflow_port: int = 5000
 
     def prefect(self) -> tuple[list[str], dict[str, str]]:
-        """Return the command of Prefect's server, and its environment."""
+        """Return the command and the environment of Prefect's server."""
         command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", self.bind.address]
-        # without a list of origins every page in a browser may call the server
+        # without a list of origins any web page may call the server
         settings = {
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.bind.origins(self.prefect_port)),
             "PREFECT_SERVER_UI_API_URL": "/api",
@@ -54,7 +54,7 @@ class Servers:
         return [*command, "--port", str(self.prefect_port)], _environment(settings, left_out)
 
     def mlflow(self, store: Store, folder: Path) -> tuple[list[str], dict[str, str]]:
-        """Return the command of MLflow's server, and its environment."""
+        """Return the command and the environment of MLflow's server."""
         here = store.database.parent if store.database else Path.cwd()
         command = [sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", self.bind.address, "--port", str(self.mlflow_port)]
@@ -71,20 +71,20 @@ class Servers:
             "MLFLOW_AUTH_ADMIN_USERNAME": USER,
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.bind.password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
-            # by default MLflow also answers to names such as 10.evil.example
+            # by default MLflow also answers to host names such as 10.evil.example
             "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *self.bind.names]),
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.bind.origins(self.mlflow_port)),
-            # eight processes for its language models' jobs, which nothing here uses
+            # eight processes for language model jobs, which are not used here
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         return command, _environment(settings, ("MLFLOW_TRACKING_URI",))
 
 
 def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> list[RunningServer]:
-    """Start the servers that do not run; return both when they answer.
+    """Start the servers that are not running; return both once they answer.
 
     Raises:
-        ServingError: if a port is taken, or a server does not start; what was started before stays.
+        ServingError: if a port is in use, or a server does not start; servers started before it keep running.
     """
     store = Store.of(None)
     if store is None or store.database is None:
@@ -115,7 +115,7 @@ def up(servers: Servers, tell: Callable[[str], None], folder: Path = FOLDER) -> 
 
 
 def down(folder: Path = FOLDER) -> dict[str, bool]:
-    """Stop both; return whether each was running."""
+    """Stop both servers; return whether each was running."""
     return {name: BackgroundServer(name, folder).stop() for name in _NAMES}
 
 
@@ -139,7 +139,7 @@ def _is_up(url: str) -> bool:
         with opener.open(url, timeout=5):
             return True
     except urllib.error.HTTPError as error:
-        return error.code in (401, 403)  # it asks for the password
+        return error.code in (401, 403)  # it requires the password
     except OSError:
         return False
 
@@ -158,11 +158,11 @@ def _refuse_taken(address: str, port: int, name: str) -> None:
 
 
 def _auth_config(bind: BindAddress, folder: Path) -> Path:
-    """Write MLflow's configuration of its users; return where. A changed password begins a new list of them."""
+    """Write MLflow's user configuration and return its path. A new password starts a new user database."""
     users = (folder / f"mlflow-users-{hashlib.sha256(bind.password.encode()).hexdigest()[:8]}.db").absolute()
     users.touch(mode=0o600)
     users.chmod(0o600)
-    uri = for_sqlalchemy(users).replace("%", "%%")  # which stands for one % in the file
+    uri = for_sqlalchemy(users).replace("%", "%%")  # an escaped % in the file
     lines = [
         "[mlflow]",
         "default_permission = READ",
