@@ -1,10 +1,11 @@
-"""Features and statistics on disk, by content: what was computed once is not computed again.
+"""Content-addressed cache of features and statistics on disk.
 
     <root>/features/<label>-<key>/features.npy                  features of a set, float32 (N, D)
     <root>/features/<metric>-<label>-<key>/state.safetensors    statistics of a reference
 
-A key is a hash of the images, options and code of features and metric, weights, device and this format.
-Both are `committed` directories: whole or not there, and verified when they are read; a damaged one is made anew.
+A key is a hash of the images, the options and code of the features and the metric, the weights, the device and the
+format version. Entries are `committed` directories: they are complete or absent, and verified when read. A damaged
+entry is computed again.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ log = logging.getLogger(__name__)
 
 _VERSION = 1
 _STATISTICS = 3
-"""Version of the statistics that the built-in metrics keep; features stay when it rises."""
+"""Version of the statistics of the built-in metrics. Cached features stay valid when it changes."""
 
 _FEATURES = "features.npy"
 _STATE = "state.safetensors"
 
 
 class FeatureCache:
-    """Features of image sets under one feature network, kept in a folder if there is one.
+    """Features of image sets under one feature network, cached in a folder unless it is None.
 
-    The network is loaded when the first image needs it; a set whose features are kept does without.
+    The network is loaded lazily, only if features must be computed.
     """
 
     def __init__(self, features: Features, device: torch.device, folder: Path | None) -> None:
@@ -60,19 +61,19 @@ class FeatureCache:
 
     @cached_property
     def weights(self) -> str:
-        """The sha256 of the weights."""
+        """SHA-256 of the weights."""
         return self.features.weights_sha256()
 
     @cached_property
     def label(self) -> str:
-        """What results over these features are called by."""
+        """Label of these features in the names of results."""
         return self.features.label
 
     @contextmanager
     def reader(self, images: ImageSet) -> Iterator[FeatureReader]:
-        """Give a function from places and the images there to their features, float32 (n, D) on the CPU.
+        """Yield a function from indices and their images to features, float32 (n, D) on the CPU.
 
-        It must be called for all places, in order. What it computes is kept when the block ends without error.
+        It must be called for all indices, in order. The features are cached if the block ends without an error.
         """
         target = self._entry_path(self.label, images.sha256)
         cached = self._load_features(images)
@@ -90,10 +91,10 @@ class FeatureCache:
                 array.flush()
 
     def classify(self, features: Tensor) -> Tensor:
-        """Return the logits of some features, float32 (n, K), by the network's own classifier.
+        """Return the logits of features, float32 (n, K), from the network's own classifier.
 
         Raises:
-            PluginError: if they are not finite numbers, a row an image.
+            PluginError: if the logits are not finite or do not have one row per image.
         """
         if self._classify is None:
             self._classify = self.features.load_classifier()
@@ -106,12 +107,12 @@ class FeatureCache:
         return logits.to(torch.float32)
 
     def load_state(self, metric: Metric, images: ImageSet) -> State | None:
-        """Return the kept statistics of a set under a metric, or None."""
+        """Return the cached statistics of a set under a metric, or None."""
         cached = self._verified_file(self._state_path(metric, images), "statistics", _STATE)
         return None if cached is None else load_file(cached)
 
     def store_state(self, metric: Metric, images: ImageSet, state: State) -> None:
-        """Keep a set's statistics, if they are smaller than its features: otherwise those serve as well."""
+        """Cache the statistics of a set if they are smaller than its features."""
         target = self._state_path(metric, images)
         size = sum(tensor.nbytes for tensor in state.values())
         if target is None or size >= len(images) * self.features.dimensions * 4:
@@ -121,7 +122,7 @@ class FeatureCache:
             save_file({key: tensor.contiguous() for key, tensor in state.items()}, staging / _STATE)
 
     def _load_features(self, images: ImageSet) -> NDArray[np.float32] | None:
-        """Return the kept features of a set, memory-mapped, or None."""
+        """Return the cached features of a set, memory-mapped, or None."""
         cached = self._verified_file(self._entry_path(self.label, images.sha256), "features", _FEATURES)
         return None if cached is None else np.load(cached, mmap_mode="r", allow_pickle=False)
 

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: images beside their nearest references, and a model's curves."""
+"""Figures of an evaluation: images with their nearest neighbours in the reference, and curves of a model."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["draw_curves", "draw_neighbours"]
 def draw_neighbours(
     found: Mapping[str, list[Neighbours]], sets: Mapping[str, tuple[ImageSet, ImageSet]], directory: Path
 ) -> dict[str, str]:
-    """Draw a file for every set of which neighbours were found: a row an image, itself first.
+    """Write a PNG file for every set with neighbours: one row per image, the image first.
 
     Args:
-        found: neighbours by the label of a set.
-        sets: for each label the set, and the reference its neighbours are of; labels without are left out.
-        directory: where to write.
+        found: neighbours by label of the set.
+        sets: the set and its reference by label; labels that are missing here are skipped.
+        directory: folder to write to.
 
     Returns:
-        The names of the files by label.
+        File names by label.
     """
     file_names: dict[str, str] = {}
     for label, rows in found.items():
@@ -66,7 +66,7 @@ def _render_neighbours(label: str, rows: list[Neighbours], judged: ImageSet, ref
 
 
 def _common_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape in which images of both can stand side by side."""
+    """Return the smallest shape (C, H, W) that covers both shapes."""
     return a if a == b else tuple(map(max, a, b))
 
 
@@ -85,7 +85,7 @@ _COLOUR = "#0072B2"
 
 
 def draw_curves(curves: Mapping[str, Curve], path: Path) -> None:
-    """Draw curves side by side as a PNG file; a name's `_by_` says what stands on the x-axis."""
+    """Plot curves side by side in a PNG file. The part of a name after `_by_` is the label of the x-axis."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5 * len(curves), 3.6), dpi=150, layout="constrained")

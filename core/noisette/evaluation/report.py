@@ -1,7 +1,7 @@
-"""The report of an evaluation: a table whose numbers carry their error, and how they were measured.
+"""The report of an evaluation: a table of results with standard errors, and the protocol of the measurement.
 
-It is read from `report.json` without torch or numpy. As text, numbers are shown to the digits that their standard
-errors allow; what all rows share stands beneath the table.
+A report is read from `report.json` without torch or numpy. As text, numbers are rounded to the precision of their
+standard errors, and results that are equal in all rows are listed below the table.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ CURVES = "curves.png"
 
 @dataclass(frozen=True)
 class Row:
-    """One set of images compared with the reference.
+    """Results of one set of images compared with the reference.
 
     Attributes:
         kind: "floor" for real held-out images, "sampler", "images" of any other origin, or "noise".
-        label: the sampler's label, where the images lie, or what the baseline is.
-        steps, network_calls, seconds_per_image: of a sampler; None for the others.
-        results: estimates by column; a metric that could not be computed is missing.
+        label: label of the sampler, path of the images, or name of the baseline.
+        steps, network_calls, seconds_per_image: cost of a sampler; None for other rows.
+        results: estimates by column; metrics that could not be computed are missing.
     """
 
     kind: Literal["floor", "sampler", "images", "noise"]
@@ -59,21 +59,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """A comparison of samplers, or of any images, with real ones.
+    """A comparison of generated or other images with real images.
 
     Attributes:
-        directory: holds `report.json`, and `curves.png` if there are curves.
-        rows: the floor, the samplers in the order given, and noise.
+        directory: contains `report.json`, and `curves.png` if there are curves.
+        rows: the floor, the samplers in the given order, and noise.
         columns: names of the results, in the order of the metrics.
         better: "lower", "higher" or "neither" for each column.
-        protocol: what decides the numbers, as plain values: features and the sha256 of their weights, resizing,
+        protocol: what determines the numbers, as plain values: features and the SHA-256 of their weights, resizing,
             counts and splits, precision, EMA, seed, checkpoint, versions.
-        details: the same in full: options of features, metrics and samplers, sha256 of every set.
-        notes: what a reader must know, such as a metric that was left out and why.
-        model: what was found of the model itself, without any sampler.
-        curves: the same as functions of something, such as a loss of the step.
-        neighbours: names of the image files that show some of a row's images beside the reference's nearest,
-            by the row's label.
+        details: the protocol in full: options of features, metrics and samplers, SHA-256 of every set.
+        notes: notes for the reader, such as which metric was skipped and why.
+        model: results of metrics of the model itself, without a sampler.
+        curves: results of the model as functions of a variable, such as the loss by timestep.
+        neighbours: file names of the figures with images of a row and their nearest neighbours in the reference,
+            by label of the row.
     """
 
     directory: Path
@@ -89,25 +89,25 @@ class Report:
 
     @classmethod
     def open(cls, directory: Path, kind: str = "evaluation") -> Report:
-        """Read a report after verifying its hash; `kind` is that of its manifest.
+        """Read a report after verifying its hash. `kind` is the kind in its manifest.
 
         Raises:
-            StorageError: if it is missing, damaged or of another format.
+            StorageError: if the report is missing, damaged or of another format.
         """
         verify(directory, kind)
         return cls._read(directory)
 
     @classmethod
     def finished(cls, directory: Path, kind: str = "evaluation") -> Report | None:
-        """Return the report of this directory if it is complete; looks at sizes only."""
+        """Return the report of a directory if it is complete, otherwise None. Only file sizes are checked."""
         return cls._read(directory) if is_complete(directory, kind) else None
 
     @classmethod
     def read(cls, directory: Path) -> Report:
-        """Read a `report.json` that has no manifest beside it, such as one that a tracker kept; verifies nothing.
+        """Read a `report.json` without a manifest, such as one stored by a tracker. Nothing is verified.
 
         Raises:
-            StorageError: if it is missing, or of another format.
+            StorageError: if the report is missing or of another format.
         """
         return cls._read(directory)
 
@@ -127,16 +127,16 @@ class Report:
 
     @property
     def curves_figure(self) -> Path | None:
-        """The curves as a PNG file, or None where there are none."""
+        """Path of the PNG file of the curves, or None if there are none."""
         return self.directory / CURVES if self.curves else None
 
     @property
     def neighbour_figures(self) -> dict[str, Path]:
-        """The files that show images beside the reference's nearest, by the row's label."""
+        """Paths of the figures of nearest neighbours, by label of the row."""
         return {label: self.directory / name for label, name in self.neighbours.items()}
 
     def __str__(self) -> str:
-        """Return the table as plain text, with how it was measured and the notes beneath."""
+        """Return the table as plain text, followed by the protocol and the notes."""
         return format_table(self)
 
     def write(self, directory: Path) -> None:
@@ -158,16 +158,16 @@ def _row_from_json(content: dict[str, Any]) -> Row:
 
 
 CellKey = tuple[str, str]
-"""The label of a row and a column: one result."""
+"""Label of the row and name of the column of a result."""
 
 BASELINE_LABELS = {"floor": "real, held out", "noise": "pure noise"}
-"""What the rows are called that are no samplers, by their kind."""
+"""Labels of the baseline rows, by kind."""
 
 ARROWS = {"lower": "↓", "higher": "↑", "neither": "·"}
 
 
 def format_table(report: Report) -> str:
-    """Return a report as plain text: the table, how it was measured, and its notes."""
+    """Return a report as plain text: the table, the protocol and the notes."""
     rows = [headers(report), *(list(row_cells(report, row)) for row in report.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -177,7 +177,7 @@ def format_table(report: Report) -> str:
 
 
 def headers(report: Report) -> list[str]:
-    """Return the heads of the columns, each with an arrow to the better side."""
+    """Return the column headers; those of results have an arrow for the better direction."""
     features = str(report.protocol["features"])
     columns = [
         f"{short_header(column, features)} {ARROWS[report.better[column]]}" for column in _varying_columns(report)
@@ -190,7 +190,7 @@ def headers(report: Report) -> list[str]:
 def row_cells(
     report: Report, row: Row, best: Collection[CellKey] = (), marked: str = "{}", others: str = "{}"
 ) -> Iterator[str]:
-    """Yield the cells of a row; `marked` and `others` are the formats of the best results and of the rest."""
+    """Yield the cells of a row; `marked` and `others` are format strings for the best and the other results."""
     yield BASELINE_LABELS.get(row.kind, row.label)
     if _has_costs(report):
         yield "" if row.steps is None else str(row.steps)
@@ -201,7 +201,7 @@ def row_cells(
 
 
 def caption(report: Report) -> list[str]:
-    """Return how the numbers were measured: what they are over, what was compared, what was drawn."""
+    """Return the lines below the table that describe the features, the sets compared and the sampling."""
     protocol = report.protocol
     features = str(protocol["features"])
     shared = [
@@ -219,7 +219,7 @@ def caption(report: Report) -> list[str]:
 
 
 def _describe_features(report: Report) -> list[str]:
-    """Return what the distances are over: the network, its hash, what it says of itself, how images reach it."""
+    """Return a description of the features: network, hash of the weights, facts and resizing of the images."""
     protocol = report.protocol
     features = str(protocol["features"])
     over = [short_header(column, features) for column in report.columns if _is_over_features(column, features)]
@@ -242,7 +242,7 @@ def _describe_samplers(protocol: Mapping[str, Any]) -> str:
 
 
 def _describe_two_sets(protocol: Mapping[str, Any]) -> str:
-    """Return what two sets of images are."""
+    """Return a description of two sets of images."""
     reference = f"{protocol['reference']}" + (" of train" if protocol["reference_split"] == "train" else "")
     sets = f"{protocol['generated']}, against {protocol['dataset']}, {reference}"
     floor = f"held out: {protocol['heldout_count']} of {protocol['heldout_split']}, seed {protocol['floor_seed']}"
@@ -255,7 +255,7 @@ def _describe_sampling(protocol: Mapping[str, Any]) -> str:
 
 
 def _describe_versions(protocol: Mapping[str, Any]) -> list[str]:
-    """Return the versions of what computed, and where; reports of older versions do not say it."""
+    """Return the software versions and the device. Reports of older versions do not have them."""
     if "noisette" not in protocol:
         return []
     names = [f"{name} {protocol[name]}" for name in ("noisette", "torch", "python")]
@@ -267,14 +267,14 @@ def _join_names(names: Sequence[str]) -> str:
 
 
 def _describe_ema(ema: Any) -> str:
-    """Return which weights drew the images, in words; several samples' are a text."""
+    """Return which weights generated the images, in words. The EMA of several samples is a string."""
     if isinstance(ema, bool):
         return "averaged weights" if ema else "weights not averaged"
     return f"weights averaged with decay {ema}" if isinstance(ema, float) else "mixed weights"
 
 
 def _format_model_results(report: Report) -> list[str]:
-    """Return what was found of the model itself, a line a metric: the parts of a result follow it in brackets."""
+    """Return the results of the model, one line per metric, with the parts of a result in brackets."""
     lines: list[str] = []
     for name, estimate in report.model.items():
         whole = next((other for other in report.model if name.startswith(f"{other}_")), None)
@@ -287,13 +287,13 @@ def _format_model_results(report: Report) -> list[str]:
 
 
 def short_header(column: str, features: str) -> str:
-    """Return a column's name without the features', which stand beneath the table: ``Frechet``, ``KID``."""
+    """Return the name of a column without the label of the features, such as ``Frechet`` or ``KID``."""
     name = column.removesuffix(f"_{features}").replace("_", " ")
     return name.upper() if len(name) <= 3 else name[0].upper() + name[1:]
 
 
 def _is_over_features(column: str, features: str) -> bool:
-    """Return whether a result is over the feature network: its name ends in the label, or is published for it."""
+    """Return whether a result uses the features: its name ends with their label or is their published name."""
     metrics = (found.plugin for found in registry().of_kind("metric"))
     return column.endswith(f"_{features}") or any(
         column in metric.published_names.get(features, {}).values()
@@ -303,7 +303,7 @@ def _is_over_features(column: str, features: str) -> bool:
 
 
 def _shared_columns(report: Report) -> list[str]:
-    """Return the columns whose value is one and the same in every row: about the measuring, not the images."""
+    """Return the columns with the same value in every row, which describe the measurement, not the images."""
     values = {column: [row.results.get(column) for row in report.rows] for column in report.columns}
     return [column for column, found in values.items() if len(found) > 1 and len(set(found)) == 1]
 
@@ -313,7 +313,7 @@ def _varying_columns(report: Report) -> list[str]:
 
 
 def chart_columns(report: Report) -> set[str]:
-    """Return the columns worth a chart: no counts, which saturate, and nothing that all rows share."""
+    """Return the columns to chart: those that vary between rows and are not counts, which saturate."""
     values = {
         column: [row.results[column].value for row in report.rows if column in row.results]
         for column in _varying_columns(report)
@@ -322,7 +322,7 @@ def chart_columns(report: Report) -> set[str]:
 
 
 def _has_costs(report: Report) -> bool:
-    """Return whether the table says what images cost: not if it is known of none."""
+    """Return whether the table has columns for the cost of sampling: some row must have one."""
     return any(row.network_calls is not None for row in report.rows)
 
 

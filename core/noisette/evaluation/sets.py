@@ -1,4 +1,4 @@
-"""A set of images to compare: arrays or anything that gives parts of one, and the identity of their content."""
+"""Sets of images to compare: arrays or any object that can be sliced like one, with a hash of the content."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["ImageSet", "heldout", "noise", "reference", "test"]
 
 _CHUNK = 1 << 24
-"""Bytes that are hashed at once."""
+"""Bytes hashed at a time."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Some images, in memory or not.
+    """A set of images, in memory or on disk.
 
     Attributes:
-        name: what they are, for messages.
+        name: name in messages.
         images: uint8 (N, C, H, W) with one or three channels.
         labels: int64 (N,), or None.
-        whole: the set that these are some of, and their places in it; None for a set of its own.
+        parent: for a subset, the full set and the indices in it; otherwise None.
 
     Raises:
-        DataError: if the arrays are of another kind, or the labels not one an image.
+        DataError: if the images have another dtype or shape, or there is not one label per image.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ImageSet:
 
     @cached_property
     def sha256(self) -> str:
-        """The identity of the images: sha256 of their shape and values."""
+        """SHA-256 of the shape and the values of the images."""
         shape = tuple(map(int, self.images.shape))
         digest = hashlib.sha256(f"uint8 {shape}".encode())
         rows = max(1, _CHUNK // max(1, int(np.prod(shape[1:]))))
@@ -67,18 +67,18 @@ class ImageSet:
 
     @cached_property
     def identity(self) -> str:
-        """The identity of images and labels."""
+        """SHA-256 of the images and labels."""
         if self.labels is None:
             return self.sha256
         labels = np.ascontiguousarray(self.labels, dtype="<i8")
         return hashlib.sha256(self.sha256.encode() + labels.tobytes()).hexdigest()
 
     def subset(self, count: int, generator: np.random.Generator) -> ImageSet:
-        """Return `count` of the images, drawn without repetition and kept in order; all if there are no more."""
+        """Return `count` images, drawn without replacement and kept in order, or all if there are fewer."""
         return self if count >= len(self) else self.split(count, generator)[0]
 
     def split(self, count: int, generator: np.random.Generator) -> tuple[ImageSet, ImageSet]:
-        """Return `count` of the images, drawn without repetition, and all others, both in order."""
+        """Return `count` images, drawn without replacement, and the remaining ones, both in order."""
         order = generator.permutation(len(self))
         return self._select(np.sort(order[:count])), self._select(np.sort(order[count:]))
 
@@ -88,7 +88,7 @@ class ImageSet:
 
 
 class _Subset:
-    """Some of the images, read when they are asked for."""
+    """A lazily read subset of images."""
 
     def __init__(self, images: Images, chosen: NDArray[np.int64]) -> None:
         self.images, self.chosen = images, chosen
@@ -100,12 +100,12 @@ class _Subset:
 
 
 def reference(data: Prepared) -> ImageSet:
-    """Return the real images that all others are compared with: the train split."""
+    """Return the reference that all other sets are compared with: the real images of the train split."""
     return ImageSet("train", data.images("train"), data.labels("train"))
 
 
 def heldout(data: Prepared, count: int, seed: int) -> ImageSet:
-    """Return `count` real images of the test split, drawn by the seed, or all if there are no more."""
+    """Return `count` real images of the test split, drawn at random from the seed, or all if there are fewer."""
     return test(data).subset(count, np.random.default_rng(derive_seed(seed, "held-out")))
 
 
@@ -115,15 +115,15 @@ def test(data: Prepared) -> ImageSet:
 
 
 def noise(shape: Shape, count: int, seed: int) -> ImageSet:
-    """Return standard normal noise as images: 0 is grey, -1 and 1 are black and white, beyond is clipped.
+    """Return standard normal noise as images: -1 is black, 0 grey and 1 white; other values are clipped.
 
-    Image i is what the samplers' image i started from.
+    Image i is the initial noise of generated image i.
     """
     return ImageSet("noise", _NoiseImages(shape, count, seed))
 
 
 class _NoiseImages:
-    """Noise, drawn when it is asked for."""
+    """Lazily drawn noise images."""
 
     def __init__(self, shape: Shape, count: int, seed: int) -> None:
         self.shape, self.dtype, self.seed = (count, *shape), np.dtype(np.uint8), seed

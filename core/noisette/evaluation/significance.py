@@ -1,10 +1,10 @@
-"""Which differences between the rows of a report are larger than their error.
+"""Significance tests for the differences between the rows of a report.
 
-Two results a and b with standard errors s_a and s_b are held apart by z = (a - b) / sqrt(s_a^2 + s_b^2 - 2 c): a
-two-sided z test, where c is the covariance that both have from the reference (`Estimate.shared`). All pairs of a
-column are tested together, so their p values are corrected after Holm (1979), which bounds the chance of even one
-false difference in the column. Of metrics that do not tell the reference's part of their error c is taken for 0:
-fewer differences are then called, not more.
+Results a and b with standard errors s_a and s_b are compared by a two-sided z test,
+z = (a - b) / sqrt(s_a^2 + s_b^2 - 2 c), where c is the covariance due to the shared reference (`Estimate.shared`).
+The p values of all pairs of a column are corrected after Holm (1979), which bounds the probability of any false
+positive in the column. For metrics that do not report the contribution of the reference, c is 0, which makes the
+test conservative.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL", "METHOD", "Difference", "differences", "holm_correction", "verdicts"]
 
 LEVEL = 0.05
-"""Corrected p values below it are called larger than their error."""
+"""Significance level of the corrected p values."""
 
 METHOD = (
     "two-sided z test on the standard errors, less what the results share of the reference, "
@@ -33,16 +33,16 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Difference:
-    """Two rows of one column.
+    """Comparison of two rows in one column.
 
     Attributes:
-        column: the result.
+        column: name of the result.
         first, second: labels of the rows.
         difference: the first value minus the second.
-        stderr: of the difference.
-        p: the chance of so large a difference between equals, corrected for the number of pairs.
-        larger: whether that is below `LEVEL`: the difference is larger than its error.
-        better: label of the better row, if it is and the result says which way is better.
+        stderr: standard error of the difference.
+        p: p value, corrected for the number of pairs.
+        larger: whether the difference is larger than its error, `p` < `LEVEL`.
+        better: label of the better row; None if `larger` is False or the result has no better direction.
     """
 
     column: str
@@ -55,12 +55,12 @@ class Difference:
     better: str | None
 
     def options(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the fields as JSON values."""
         return asdict(self)
 
 
 def differences(report: Report) -> list[Difference]:
-    """Return every pair of judged rows in every column whose errors are known, column by column."""
+    """Return the comparisons of all pairs of samplers and image sets with known errors, column by column."""
     found: list[Difference] = []
     for column in report.columns:
         known = [row for row in report.rows if row.kind in ("sampler", "images") and _has_error(row, column)]
@@ -74,7 +74,7 @@ def differences(report: Report) -> list[Difference]:
 
 
 def holm_correction(values: Sequence[float]) -> list[float]:
-    """Return p values corrected for their number n: the k-th smallest times n - k + 1, never falling, at most 1."""
+    """Return n p values corrected after Holm: the k-th smallest times n - k + 1, made monotonic, at most 1."""
     order = sorted(range(len(values)), key=lambda index: values[index])
     corrected, largest = [0.0] * len(values), 0.0
     for rank, index in enumerate(order):
@@ -88,14 +88,13 @@ def _has_error(row: Row, column: str) -> bool:
 
 
 def stderr_of_difference(a: Estimate, b: Estimate) -> float:
-    """Return the standard error of a difference of two results whose errors are known, beside one reference."""
+    """Return the standard error of the difference of two results with known errors and the same reference."""
     known = len(a.shared) == len(b.shared)
     common = sum(x * y for x, y in zip(a.shared, b.shared, strict=True)) if known else 0.0
     return sqrt(max(0.0, (a.stderr or 0.0) ** 2 + (b.stderr or 0.0) ** 2 - 2 * common))
 
 
 def _difference_and_stderr(first: Row, second: Row, column: str) -> tuple[float, float]:
-    """Return a difference and its standard error."""
     a, b = first.results[column], second.results[column]
     return a.value - b.value, stderr_of_difference(a, b)
 
@@ -118,7 +117,7 @@ _LISTED = 6
 
 
 def verdicts(report: Report) -> list[str]:
-    """Return for each result which row is best, which are worse by more than the error, and which may be equal."""
+    """Return one line per result: the best row, the rows worse by more than the error, and possible ties."""
     lines = []
     for column in report.columns:
         pairs = [one for one in report.details["differences"] if one["column"] == column]
