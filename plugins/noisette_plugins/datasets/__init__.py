@@ -1,4 +1,4 @@
-"""Data sets: where images come from."""
+"""Data set plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What data sets share: examples from arrays, stable splits, published files and archives."""
+"""Helpers for data sets: examples from arrays, stable splits, published files and archives."""
 
 from __future__ import annotations
 
@@ -33,13 +33,19 @@ __all__ = [
 def iter_examples(
     images: NDArray[np.uint8], labels: NDArray[np.integer], indices: NDArray[np.int64] | range
 ) -> Iterator[Example]:
-    """Yield images, uint8 (N, H, W) or (N, H, W, 3), with their labels, (N,), in the order of the indices."""
+    """Yield the images at the indices, in order, with their labels.
+
+    Args:
+        images: uint8 (N, H, W) or (N, H, W, 3).
+        labels: (N,).
+        indices: indices of the images to yield.
+    """
     for index in indices:
         yield Example(Image.fromarray(images[index]), int(labels[index]), f"image {index}")
 
 
 def read_package_csv(package: str, file: str) -> NDArray[np.float64]:
-    """Return the numbers (rows, columns) of a CSV file inside an installed package, whose import may take seconds.
+    """Return the values, (rows, columns), of a CSV file in an installed package, without importing the package.
 
     Raises:
         ModuleNotFoundError: if the package is not installed.
@@ -59,10 +65,11 @@ if TYPE_CHECKING:
 
 
 def stratified_split(labels: Indices, held_out: int) -> tuple[Indices, Indices]:
-    """Split the indices of `labels`, (N,), into those of training and `held_out` others, evenly over the classes.
+    """Split the indices of `labels`, (N,), into training indices and `held_out` held-out indices by class.
 
-    A class gives its share, rounded by largest remainder, from places spread evenly over its members. In both
-    parts the classes take turns, so that the first images of a part have all classes in about their shares.
+    The number held out from each class is proportional to its size, rounded by the largest remainder method, and
+    evenly spaced over its members. Both parts interleave the classes, so any prefix has nearly the same
+    proportions of classes.
     """
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     shares = _apportion(np.array([len(indices) for indices in members]), held_out)
@@ -73,7 +80,7 @@ def stratified_split(labels: Indices, held_out: int) -> tuple[Indices, Indices]:
 
 
 def _apportion(sizes: Indices, total: int) -> Indices:
-    """Divide `total` in proportion to the sizes; the largest remainders are rounded up."""
+    """Divide `total` in proportion to the sizes by the largest remainder method."""
     exact = sizes * total / sizes.sum()
     shares: Indices = np.floor(exact).astype(np.int64)
     remainders = np.argsort(shares - exact, kind="stable")
@@ -82,22 +89,22 @@ def _apportion(sizes: Indices, total: int) -> Indices:
 
 
 def _even_mask(size: int, share: int) -> NDArray[np.bool_]:
-    """Return a mask of `size` places with `share` of them set, as evenly as can be."""
+    """Return a mask of length `size` with `share` evenly spaced True values."""
     steps = np.arange(size + 1, dtype=np.int64) * share // size
     return np.diff(steps) > 0
 
 
 def _interleave(parts: list[Indices]) -> Indices:
-    """Merge the parts so that each is spread evenly over the whole."""
+    """Merge the parts, each spread evenly over the result."""
     places = np.concatenate([(np.arange(len(part)) + 0.5) / max(len(part), 1) for part in parts])
     return np.concatenate(parts)[np.argsort(places, kind="stable")]
 
 
 def find_local_file(name: str, folders: Iterable[Path], md5: str) -> Path | None:
-    """Return the file of this name in the first folder that has it, if it is the published one.
+    """Return the file `name` from the first folder that has it, or None, after verifying its MD5.
 
     Raises:
-        DataError: if it is another.
+        DataError: if the file has another hash.
     """
     found = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if found is None:
@@ -110,17 +117,17 @@ def find_local_file(name: str, folders: Iterable[Path], md5: str) -> Path | None
 
 
 def fetch_published_file(name: str, folder: Path, urls: Iterable[str], md5: str, others: Mapping[str, str]) -> Path:
-    """Return a file in a folder of the cache, downloaded if it is not there.
+    """Return a published file from a cache folder, downloading it if necessary.
 
     Args:
-        name: of the file.
-        folder: where it is kept.
-        urls: where it can be had.
-        md5: its hash.
-        others: all files of the data set with their hashes, for the message when one cannot be had.
+        name: name of the file.
+        folder: cache folder.
+        urls: mirrors, tried in order.
+        md5: expected hash.
+        others: hashes of all files of the data set by name, listed in the error message.
 
     Raises:
-        DataError: if it cannot be had; says how to get it by hand.
+        DataError: if the file cannot be downloaded; the message says how to get it by hand.
     """
     from noisette.plugin_api import fetch
 
@@ -134,12 +141,12 @@ def fetch_published_file(name: str, folder: Path, urls: Iterable[str], md5: str,
 
 
 def unpack_archive(archive: Path, target: Path, inner: str) -> Path:
-    """Return the folder `inner` of an archive, unpacked as `target` if it is not there yet.
+    """Unpack the folder `inner` of a zip or tar archive to `target`, unless it exists; return `target`.
 
-    Names that lead out of the archive, links out of it and devices are refused.
+    Paths and links that point outside the archive and device files are not unpacked.
 
     Raises:
-        DataError: if it cannot be unpacked, or has no such folder.
+        DataError: if the archive cannot be unpacked or has no such folder.
     """
     if target.is_dir():
         return target
@@ -147,7 +154,7 @@ def unpack_archive(archive: Path, target: Path, inner: str) -> Path:
     staging.mkdir(parents=True)
     try:
         if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as packed:  # checks every member's checksum
+            with zipfile.ZipFile(archive) as packed:  # verifies checksums
                 packed.extractall(staging)
         else:
             with tarfile.open(archive) as tar:

@@ -1,7 +1,7 @@
-"""Data sets in the four IDX files that MNIST made customary: images and labels, of training and of test.
+"""Data sets stored as four IDX files, as MNIST: images and labels of the training and test splits.
 
-Wherever a file comes from (a folder given by path, one of the system, the cache, a download), the sha256 of its
-unpacked content is what makes it the data set's.
+A file may come from a given folder, a system folder, the cache or a download. In every case the SHA-256 of its
+unpacked content is verified.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _UINT8 = 8
 
 
 class IdxDataset(Dataset):
-    """Base of data sets in IDX files.
+    """Base class of data sets in IDX files.
 
     Class attributes:
-        twin: the class of `torchvision.datasets` that knows the mirrors, and names the folder in the cache.
-        folders: folders of the system to look in.
-        advice: how else the files can be had, for the message when they cannot.
-        sha256: of each file, unpacked.
+        torchvision_name: class in `torchvision.datasets` that defines the mirrors; also names the cache folder.
+        folders: system folders to search.
+        advice: another way to get the files, for the error message.
+        sha256: SHA-256 of each unpacked file.
     """
 
     torchvision_name: ClassVar[str]
@@ -58,11 +58,11 @@ class IdxDataset(Dataset):
         yield from iter_examples(images, labels, range(len(labels)))
 
     def length(self, split: Split) -> int:
-        """Return the published count, which both sets of this kind share."""
+        """Return the published count, which is the same for all data sets of this format."""
         return {"train": 60_000, "test": 10_000}[split]
 
     def _content(self, name: str, cache: Path) -> bytes:
-        """Return a file's unpacked content, the right one or none."""
+        """Return the verified, unpacked content of a file."""
         local = self._local(name)
         if local is None:
             return self._cached(name, cache)
@@ -76,7 +76,7 @@ class IdxDataset(Dataset):
         return content
 
     def _local(self, name: str) -> Path | None:
-        """Return where the file lies, below `path` or in a folder of the system."""
+        """Return the file in `path`, or without `path` the one in a system folder, or None."""
         if self.path is None:
             return _find_first(self.folders, name)
         path = self.path.expanduser()
@@ -91,7 +91,7 @@ class IdxDataset(Dataset):
         from noisette.plugin_api import fetch
 
         target = cache / self.torchvision_name / "raw" / f"{name}.gz"
-        if target.is_file():  # then torchvision, which takes seconds to import, is not needed
+        if target.is_file():  # avoids importing torchvision, which takes seconds
             content = _unpack(target, damaged=b"")
             if hashlib.sha256(content).hexdigest() == self.sha256[name]:
                 return content
@@ -107,7 +107,7 @@ class IdxDataset(Dataset):
         return _unpack(target)
 
     def _published(self, file: str) -> tuple[list[str], str]:
-        """Return the addresses of a file and its md5, as torchvision knows them."""
+        """Return the URLs and the MD5 of a file, as defined in torchvision."""
         from torchvision import datasets
 
         torchvision_class = getattr(datasets, self.torchvision_name)
@@ -115,10 +115,12 @@ class IdxDataset(Dataset):
 
 
 def parse_idx(content: bytes) -> NDArray[np.uint8]:
-    """Return the array of an IDX file: two zeros, the type (8: uint8), the number of axes, their lengths, values.
+    """Parse an IDX file of uint8.
+
+    The format is two zero bytes, the type (8 for uint8), the number of axes, their lengths and the values.
 
     Raises:
-        DataError: if the content is anything else.
+        DataError: if the content is not a valid IDX file of uint8.
     """
     import numpy as np
 
@@ -138,7 +140,7 @@ def _find_first(folders: tuple[Path, ...], name: str) -> Path | None:
 
 
 def _unpack(path: Path, damaged: bytes | None = None) -> bytes:
-    """Return the content, unpacked if need be; of a damaged archive `damaged`, or an error where there is none."""
+    """Return the unpacked content of a file. For a damaged archive return `damaged`, or raise if it is None."""
     if path.suffix != ".gz":
         return path.read_bytes()
     try:

@@ -1,4 +1,4 @@
-"""CelebA, aligned and cropped."""
+"""CelebA, the aligned and cropped version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CelebA"]
 
 _ARCHIVE, _FOLDER, _SPLITS = "img_align_celeba.zip", "img_align_celeba", "list_eval_partition.txt"
 _NUMBERS: dict[str, str] = {"train": "0", "test": "2"}
-"""Of the splits; 1 are the 19,867 validation images, which are not used."""
+"""Numbers of the splits. 1 is the validation split of 19,867 images, which is not used."""
 
 
 class CelebA(Dataset):
@@ -43,11 +43,11 @@ class CelebA(Dataset):
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the faces in the order of their numbers, read from the archive without unpacking it."""
+        """Yield the faces in order of their numbers, read from the archive without unpacking it."""
         return self.examples_from(split, cache, 0)
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
-        """Yield the faces from a number on."""
+        """Yield the faces from an index on."""
         from noisette.plugin_api import decode_image
 
         names = self._names(split, cache)[start:]
@@ -60,7 +60,7 @@ class CelebA(Dataset):
         return self.counts[split]
 
     def fingerprint(self) -> str:
-        """Return the time of change of a loose folder of images, which has no hash."""
+        """Return the modification time of a folder of unpacked images, which has no published hash."""
         loose = self._unpacked_folder()
         return f"{loose.stat().st_mtime_ns}" if loose else ""
 
@@ -73,7 +73,7 @@ class CelebA(Dataset):
 
     @contextmanager
     def _reading(self, cache: Path) -> Iterator[Callable[[str], bytes]]:
-        """Give a function from an image's name to its content."""
+        """Yield a function from the name of an image to its content."""
         loose = self._unpacked_folder()
         if loose is not None:
             yield lambda name: _content(loose / name)
@@ -96,13 +96,13 @@ class CelebA(Dataset):
         return path, path / "celeba"
 
     def _unpacked_folder(self) -> Path | None:
-        """Return the folder of unpacked images that `path` leads to, where there is no archive."""
+        """Return the folder of unpacked images in `path`, or None if there is none or the archive is there."""
         if any((folder / _ARCHIVE).is_file() for folder in self._folders()):
             return None
         return next((folder / _FOLDER for folder in self._folders() if (folder / _FOLDER).is_dir()), None)
 
     def _urls(self, name: str) -> list[str]:
-        """Return where Google Drive has the file, by the id that torchvision knows."""
+        """Return the Google Drive URL of the file, from the id in torchvision."""
         from torchvision import datasets
 
         ids = {file: identity for identity, _, file in datasets.CelebA.file_list}

@@ -1,4 +1,4 @@
-"""CIFAR-10, from its binary version: nothing is unpickled, and nothing is unpacked to disk."""
+"""CIFAR-10, read from the archive of its binary version without unpickling, and without unpacking to disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ARCHIVE = "cifar-10-binary.tar.gz"
 _FOLDER = "cifar-10-batches-bin"
 _BATCHES = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
 _RECORD = 1 + 3 * 32 * 32
-"""Bytes of an image: its label, then red, green and blue, each 32x32."""
+"""Bytes per image: the label, then the red, green and blue channels, 32x32 each."""
 
 
 class Cifar10(Dataset):
@@ -34,14 +34,14 @@ class Cifar10(Dataset):
 
     md5: ClassVar[str] = "c32a1d4ab5d03f1284b67883e8d87530"
     records: ClassVar[int] = 10_000
-    """Images of a batch file."""
+    """Images per batch file."""
 
     path: Path | None = Field(
         None, description=f"{_ARCHIVE}, or a folder with it, with {_FOLDER} or with the .bin files; null downloads"
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the photographs in the order of the batch files."""
+        """Yield the images in the order of the batch files."""
         import numpy as np
 
         from noisette_plugins.datasets._common import iter_examples
@@ -55,15 +55,15 @@ class Cifar10(Dataset):
                 yield example._replace(source=f"{name}, {example.source}")
 
     def length(self, split: Split) -> int:
-        """Return the count of all batch files."""
+        """Return the published count."""
         return self.records * len(_BATCHES[split])
 
     def classes(self) -> tuple[str, ...]:
-        """Return the kinds of thing, in the order of `batches.meta.txt`."""
+        """Return the class names in the order of `batches.meta.txt`."""
         return ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
     def fingerprint(self) -> str:
-        """Return sizes and times of loose batch files, whose publisher gives no hashes."""
+        """Return sizes and modification times of unpacked batch files, which have no published hashes."""
         folder = self._unpacked_folder()
         if folder is None:
             return ""
@@ -72,7 +72,7 @@ class Cifar10(Dataset):
         return " ".join(f"{name}:{status.st_size}:{status.st_mtime_ns}" for name, status in found)
 
     def _batches(self, split: Split, cache: Path) -> Iterator[tuple[str, bytes]]:
-        """Yield the batch files of a split with their content."""
+        """Yield the names and contents of the batch files of a split."""
         folder = self._unpacked_folder()
         if folder is not None:
             for name in _BATCHES[split]:
@@ -86,7 +86,7 @@ class Cifar10(Dataset):
                 yield name, member.read() if member else b""
 
     def _unpacked_folder(self) -> Path | None:
-        """Return the folder of loose batch files that `path` leads to, if it does."""
+        """Return the folder of unpacked batch files in `path`, or None."""
         if self.path is None:
             return None
         path = self.path.expanduser()
@@ -95,7 +95,7 @@ class Cifar10(Dataset):
         return next(folders, None)
 
     def _archive(self, cache: Path) -> Path:
-        """Return the archive, verified, from `path` or by download."""
+        """Return the verified archive, from `path` or downloaded."""
         from noisette.plugin_api import fetch
 
         if self.path is None:
@@ -103,7 +103,7 @@ class Cifar10(Dataset):
         return self._local_archive(self.path.expanduser())
 
     def _urls(self) -> list[str]:
-        """Return the address of the binary version, beside the one that torchvision knows."""
+        """Return the URL of the binary version, in the same folder as the URL in torchvision."""
         from torchvision.datasets import CIFAR10
 
         return [f"{CIFAR10.url.rpartition('/')[0]}/{_ARCHIVE}"]

@@ -1,4 +1,4 @@
-"""The digits inside scikit-learn."""
+"""The digits data set included in scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Digits"]
 
 _HELD_OUT = 500
 _LARGEST = 16
-"""Grey levels are counts of the black pixels in a 4x4 block of the scan."""
+"""Maximum value: grey levels count the black pixels in a 4x4 block of the scan."""
 
 
 class Digits(Dataset):
@@ -29,7 +29,7 @@ class Digits(Dataset):
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the scans, each value v of 0 ... 16 as round(255 v / 16)."""
+        """Yield the scans, with values from 0 to 16 scaled to round(255 v / 16)."""
         import numpy as np
 
         from noisette_plugins.datasets._common import iter_examples, read_package_csv, stratified_split

@@ -29,7 +29,7 @@ class FashionMnist(IdxDataset):
     }
 
     def classes(self) -> tuple[str, ...]:
-        """Return the kinds of article."""
+        """Return the class names."""
         return (
             "T-shirt/top",
             "Trouser",

@@ -21,7 +21,7 @@ __all__ = ["Flowers102"]
 _ARCHIVE, _LABELS, _SPLITS = "102flowers.tgz", "imagelabels.mat", "setid.mat"
 _IMAGES = "jpg"
 _TWIN = "flowers-102"
-"""Torchvision's folder."""
+"""Name of torchvision's folder."""
 
 
 class Flowers102(Dataset):
@@ -47,7 +47,7 @@ class Flowers102(Dataset):
     validation: bool = Field(False, description="train on the 1,020 validation images as well")
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the photographs in the order of their numbers."""
+        """Yield the images in order of their numbers."""
         from noisette.plugin_api import read_image
 
         labels, folder = self._table(_LABELS, "labels", cache), self._images(cache)
@@ -62,13 +62,13 @@ class Flowers102(Dataset):
         return sum(self.counts[part] for part in self._parts(split))
 
     def classes(self) -> tuple[str, ...]:
-        """Return the kinds of flower in the order of their numbers, as torchvision has them."""
+        """Return the class names in label order, from torchvision."""
         from torchvision import datasets
 
         return tuple(datasets.Flowers102.classes)
 
     def fingerprint(self) -> str:
-        """Return the time of change of a loose folder of images, which has no hash."""
+        """Return the modification time of a folder of unpacked images, which has no published hash."""
         loose = self._unpacked_folder()
         return f"{loose.stat().st_mtime_ns}" if loose else ""
 
@@ -85,7 +85,7 @@ class Flowers102(Dataset):
         return numbers
 
     def _table(self, file: str, key: str, cache: Path) -> NDArray[np.integer[Any]]:
-        """Return a list of numbers in a MATLAB file, (N,), which is plain data."""
+        """Return an array, (N,), from a MATLAB file. Such files hold only data, no code."""
         from scipy.io import loadmat
 
         table: NDArray[np.integer[Any]] = loadmat(self._file(file, cache))[key].ravel()
@@ -113,12 +113,12 @@ class Flowers102(Dataset):
         return path, path / _TWIN
 
     def _unpacked_folder(self) -> Path | None:
-        """Return the folder of unpacked images that `path` leads to."""
+        """Return the folder of unpacked images in `path`, or None."""
         folders = (folder / _IMAGES for folder in self._folders())
         return next((folder for folder in folders if folder.is_dir()), None)
 
     def _urls(self, name: str) -> list[str]:
-        """Return the publisher's address, as torchvision knows it."""
+        """Return the publisher's URL, from torchvision."""
         from torchvision import datasets
 
         return [f"{datasets.Flowers102._download_url_prefix}{name}"]

@@ -1,4 +1,4 @@
-"""The colour glyphs of Debian's font of emoji."""
+"""Colour glyphs of the emoji font that Debian packages."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _FOLDERS = (
     Path("/usr/local/share/fonts"),
 )
 _STRIKE = 109
-"""The font holds bitmaps of one size, which FreeType calls 109."""
+"""Nominal size of the font's only set of bitmaps in FreeType."""
 
 _CHARACTERS = range(0x20, 0x30000)
-"""The planes of Unicode that have printable characters."""
+"""The Unicode planes with printable characters."""
 
 _EVERY = 10
 
@@ -52,7 +52,7 @@ class Glyphs(Dataset):
     size: PositiveInt = Field(32, description="height and width in pixels, of 136 that the font has")
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the glyphs, every tenth of them held out."""
+        """Yield the glyphs of a split. Every tenth glyph is held out."""
         from hashlib import blake2b
 
         from PIL.Image import Resampling
@@ -69,7 +69,7 @@ class Glyphs(Dataset):
                 yield Example(image, source=f"U+{code:04X}")
 
     def fingerprint(self) -> str:
-        """Return the hash of the font: each version of it adds glyphs and changes some."""
+        """Return a hash of the font, because its versions differ in glyphs."""
         from hashlib import blake2b
 
         found = self._find_font()
@@ -106,7 +106,7 @@ class Glyphs(Dataset):
 
 
 def _render_glyph(character: str, font: FreeTypeFont) -> Image | None:
-    """Return the glyph of a character on a white square, or None where the font has none."""
+    """Return the glyph of a character on a white square, or None if the font has none."""
     from PIL import Image, ImageDraw
 
     left, top, right, bottom = (int(edge) for edge in font.getbbox(character))

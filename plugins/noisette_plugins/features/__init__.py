@@ -1,4 +1,4 @@
-"""Features: fixed networks in whose vectors distances mean something."""
+"""Feature plugins: fixed networks that map images to vectors for metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A classifier of the data set's own labels as a feature network, trained by the pipeline itself."""
+"""A classifier of the data set's labels as a feature network, trained as part of the evaluation."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ class Classifier(Features):
     _classifier: TrainedClassifier | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
-        # what it has learned is no option
+        # the trained weights are not an option
         return isinstance(other, Classifier) and self.options() == other.options()
 
     def __hash__(self) -> int:
         return hash(tuple(self.options().values()))
 
     def fit(self, train: LabelledImages, test: LabelledImages | None, folder: Path | None) -> Self:
-        """Return the classifier trained on the labelled images of `train`, or found where it was kept.
+        """Return the classifier trained on the labelled images of `train`, or loaded from `folder`.
 
         Raises:
-            DataError: if there are no labels, or fewer than two classes.
+            DataError: if there are no labels or fewer than two classes.
         """
         from noisette_plugins.features.classifier_store import load_or_train
 
@@ -66,12 +66,12 @@ class Classifier(Features):
 
     @property
     def label(self) -> str:
-        """``classifier-<hash>``: a piece of the hash of its weights."""
+        """``classifier-<hash>``, with the first 8 digits of the hash of the weights."""
         return f"{self.name}-{self.weights_sha256()[:8]}"
 
     @property
     def input_size(self) -> int | None:
-        """The height of the training images; None before it is trained."""
+        """The height of the training images; None before training."""
         return None if self._classifier is None else self._classifier.size[0]
 
     @property
@@ -82,11 +82,11 @@ class Classifier(Features):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """On how many images and classes it was trained, and its accuracy on held-out ones."""
+        """Number of training images and of classes, and the accuracy on held-out images."""
         return self._require_trained().facts
 
     def weights_sha256(self) -> str:
-        """Return the sha256 of the trained weights."""
+        """Return the SHA-256 of the trained weights."""
         return self._require_trained().sha256
 
     def load(self, device: torch.device) -> Extractor:
@@ -96,7 +96,7 @@ class Classifier(Features):
         return extractor(self._require_trained().network(), self._prepare, self.dimensions, device)
 
     def load_classifier(self) -> Logits:
-        """Return the function to the logits of the data set's classes."""
+        """Return a function from features to the logits of the data set's classes."""
         last = self._require_trained().network().last.requires_grad_(False)
         return lambda features: last(features)
 

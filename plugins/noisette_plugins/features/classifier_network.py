@@ -1,4 +1,4 @@
-"""A small classifier of images, and how it is trained: AdamW on the cross entropy, one cycle of the rate."""
+"""A small image classifier and its training: cross entropy, AdamW and a one-cycle learning rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PASS = 256
 
 
 class SmallClassifier(nn.Module):
-    """Four convolutions, the second and the third with a stride of 2: (N, 3, H, W) in [-1, 1] to (N, 128)."""
+    """Four convolutions, the second and third with stride 2, from (N, 3, H, W) in [-1, 1] to (N, 128)."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class SmallClassifier(nn.Module):
         self.last = nn.Linear(128, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features: the last channels, averaged over the image."""
+        """Return the features: the last channels averaged over the image, (N, 128)."""
         features: Tensor = self.layers(x).mean(dim=(2, 3))
         return features
 
@@ -40,7 +40,7 @@ def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 def train_classifier(
     train: LabelledImages, labels: NDArray[np.int64], classes: int, steps: int, batch: int, lr: float, seed: int
 ) -> SmallClassifier:
-    """Return a classifier, in evaluation mode, trained on the CPU; no global random number is drawn."""
+    """Train a classifier on the CPU and return it in evaluation mode. The global random state is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "classifier"))
         network = SmallClassifier(classes)
@@ -59,7 +59,7 @@ def train_classifier(
 
 
 def accuracy(network: SmallClassifier, test: LabelledImages, labels: NDArray[np.int64]) -> float:
-    """Return the share of images whose class is found."""
+    """Return the fraction of images that are classified correctly."""
     right = 0
     with torch.no_grad():
         for start in range(0, len(test), _PASS):
@@ -70,7 +70,7 @@ def accuracy(network: SmallClassifier, test: LabelledImages, labels: NDArray[np.
 
 
 def _batch_order(count: int, batch: int, seed: int) -> Callable[[], NDArray[np.int64]]:
-    """Return a function that gives the next batch: every image once, then again in another order."""
+    """Return a function that returns the indices of the next batch. Images are shuffled again in every epoch."""
     generator, left = seeded_generator(seed, "classifier", "order"), torch.empty(0, dtype=torch.int64)
 
     def following() -> NDArray[np.int64]:

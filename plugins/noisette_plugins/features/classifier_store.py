@@ -1,6 +1,6 @@
-"""Trained classifiers on disk, by what they were trained on.
+"""Cache of trained classifiers on disk, by options and images.
 
-<folder>/classifier-<key>/weights.safetensors      a `committed` directory: whole or not there
+<folder>/classifier-<key>/weights.safetensors      a `committed` directory: complete or absent
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class TrainedClassifier:
     """A trained classifier.
 
     Attributes:
-        content: its weights as safetensors.
-        size: height and width of the images that it was trained on.
-        facts: classes, trained_on, and where there were held-out images accuracy and held_out.
+        content: the weights as safetensors.
+        size: height and width of the training images.
+        facts: `classes` and `trained_on`; with held-out images also `accuracy` and `held_out`.
     """
 
     content: bytes
@@ -45,7 +45,7 @@ class TrainedClassifier:
 
     @property
     def sha256(self) -> str:
-        """The hash of the weights."""
+        """SHA-256 of the weights."""
         return hashlib.sha256(self.content).hexdigest()
 
     def network(self) -> SmallClassifier:
@@ -56,10 +56,10 @@ class TrainedClassifier:
 def load_or_train(
     options: dict[str, Any], train: LabelledImages, test: LabelledImages | None, folder: Path | None
 ) -> TrainedClassifier:
-    """Return the classifier of these options and images, trained now unless it is kept in the folder.
+    """Return the classifier for these options and images from the folder, or train and store it.
 
     Raises:
-        DataError: if the images have no labels, or are of one class.
+        DataError: if the images have no labels or only one class.
     """
     if train.labels is None:
         raise DataError(

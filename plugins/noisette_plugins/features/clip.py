@@ -30,7 +30,7 @@ class CLIP(Pretrained):
 
     @property
     def input_size(self) -> int:
-        """What the folder's network was trained in."""
+        """The image size that the network was trained with."""
         config = self.config()
         if "architecture" in config:
             return int(config.get("pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1])

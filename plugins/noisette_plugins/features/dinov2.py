@@ -36,7 +36,7 @@ class DINOv2(Pretrained):
 
     @property
     def input_size(self) -> int:
-        """What `size` says."""
+        """The value of `size`."""
         return self.size
 
     def _timm_options(self, config: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: features whose weights come with a package, so that they work offline."""
+"""EfficientNet-Lite0: features that work offline, with weights from an installed package."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ class EfficientNetLite0(Features):
 
     @property
     def input_size(self) -> int:
-        """What `size` says."""
+        """The value of `size`."""
         return self.size
 
     @property
     def resizing(self) -> str:
-        """Anti-aliased bicubic."""
+        """Anti-aliased bicubic to `size` pixels."""
         return f"anti-aliased bicubic to {self.size}x{self.size}"
 
     def weights_sha256(self) -> str:
-        """Return the sha256 of the weights after comparing the installed file with it."""
+        """Return the SHA-256 of the weights after verifying the installed file."""
         _WEIGHTS.check(self._file())
         return _WEIGHTS.sha256
 
@@ -68,7 +68,7 @@ class EfficientNetLite0(Features):
         return extractor(self._network().folded(), self._prepare, self.dimensions, device)
 
     def load_classifier(self) -> Classifier:
-        """Return the function to the logits of ImageNet's 1000 classes."""
+        """Return a function from features to the logits of ImageNet's 1000 classes."""
         last = self._network()._fc.requires_grad_(False)
         return lambda features: last(features)
 

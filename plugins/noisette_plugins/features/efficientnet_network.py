@@ -1,7 +1,7 @@
-"""The network EfficientNet-Lite0: inverted residual blocks without squeeze-and-excitation, with ReLU6.
+"""EfficientNet-Lite0: inverted residual blocks with ReLU6 and without squeeze-and-excitation.
 
-Modules bear the names of the published weights. Convolutions pad as TensorFlow does ("SAME"): the output has
-ceil(input / stride) pixels, and an odd pixel of padding goes to the right and the bottom.
+Module names are those of the published weights. Convolutions use the "SAME" padding of TensorFlow: the output has
+ceil(input / stride) pixels, and an odd pixel of padding is added at the right and the bottom.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from noisette_plugins.features.extractor import fold
 
 __all__ = ["EfficientNetLite"]
 
-_STAGES = (  # blocks, kernel, stride of the first, expansion, channels
+_STAGES = (  # blocks, kernel size, stride of the first block, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -33,7 +33,7 @@ _PAIRS = (
 
 
 class _SameConv(nn.Conv2d):
-    """A convolution that pads as TensorFlow does."""
+    """A convolution with the "SAME" padding of TensorFlow."""
 
     def forward(self, input: Tensor) -> Tensor:
         size, stride = self.kernel_size[0], self.stride[0]
@@ -58,7 +58,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class _Block(nn.Module):
-    """Expand, filter each channel, project; the input is added where the shapes agree."""
+    """Expansion, depthwise convolution and projection, with a residual connection if the shapes match."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0, from images (N, 3, H, W) in about [-1, 1] to features (N, 1280)."""
+    """EfficientNet-Lite0, from images (N, 3, H, W) in approximately [-1, 1] to features (N, 1280)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,12 +99,12 @@ class EfficientNetLite(nn.Module):
         return F.relu6(self._bn1(self._conv_head(x)), inplace=True).mean(dim=(2, 3))
 
     def classify(self, x: Tensor) -> Tensor:
-        """Return ImageNet's 1000 logits, (N, 1000)."""
+        """Return the logits of ImageNet's 1000 classes, (N, 1000)."""
         logits: Tensor = self._fc(self(x))
         return logits
 
     def folded(self) -> EfficientNetLite:
-        """Return itself in evaluation mode, normalisation folded into the convolutions: faster, the same values."""
+        """Switch to evaluation mode, fold the normalisations into the convolutions for speed, and return self."""
         self.eval()
         for module in self.modules():
             for conv, norm in _PAIRS:

@@ -1,4 +1,4 @@
-"""From a network to an extractor that keeps the contract of `Features`."""
+"""Conversion of a network into an extractor that satisfies the contract of `Features`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def build_with_weights(build: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
-    """Build a network with these weights, each of which must be used; no random number is drawn.
+    """Build a network and load its weights, without drawing random numbers.
 
     Raises:
-        RuntimeError: if names or shapes differ.
+        RuntimeError: if the names or shapes of the weights do not match the network.
     """
     with torch.device("meta"):
         network = build()
@@ -33,16 +33,16 @@ def build_with_weights(build: Callable[[], Network], weights: Mapping[str, Tenso
 
 
 def fold(module: nn.Module, conv: str, norm: str) -> None:
-    """Fold a batch normalisation into the convolution before it: the same values in evaluation mode, faster."""
+    """Fold a batch normalisation into the preceding convolution: equivalent in evaluation mode, and faster."""
     setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
     setattr(module, norm, nn.Identity())
 
 
 _GROUP = {"cpu": 16, "cuda": 128}
-"""Images that the network sees at once; the last group is filled up.
+"""Batch size of the network by device type; the last batch is padded.
 
-The shape of what the network sees is then always the same, and with it the order of its sums: an image's
-features are the same bits in whatever batch it comes.
+A constant input shape keeps the order of floating-point sums constant, so the features of an image are bitwise the
+same in any batch.
 """
 
 
@@ -52,10 +52,10 @@ def extractor(
     """Return a function from uint8 images (N, C, H, W) to float32 features (N, D).
 
     Args:
-        network: from prepared images (N, 3, S, S) to (N, D).
-        prepare: from float32 images (N, C, H, W), 0 to 255, to (N, C, S, S), each channel on its own.
-        dimensions: D.
-        device: where the network computes, in float32.
+        network: maps prepared images (N, 3, S, S) to features (N, D).
+        prepare: maps float32 images (N, C, H, W) from 0 to 255 to (N, C, S, S), each channel independently.
+        dimensions: number of features, D.
+        device: device of the network, which computes in float32.
     """
     network = network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     group = _GROUP.get(device.type, 16)

@@ -1,4 +1,4 @@
-"""Inception: the features that FID and KID are defined over."""
+"""Inception v3 features, which define FID and KID."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Inception(Features):
 
     @property
     def label(self) -> str:
-        """``inception`` with the published weights, ``inception-<hash>`` with others."""
+        """``inception`` with the published weights, ``inception-<hash>`` with other weights."""
         return f"{self.name}-{self.weights_sha256()[:8]}" if self._others() else self.name
 
     @property
@@ -65,12 +65,12 @@ class Inception(Features):
 
     @property
     def resizing(self) -> str:
-        """Clean or legacy, in words."""
+        """The interpolation of `resize`, in words."""
         how = {"clean": "anti-aliased bicubic", "legacy": "TensorFlow 1 bilinear (legacy)"}[self.resize]
         return f"{how} to 299x299"
 
     def weights_sha256(self) -> str:
-        """Return the sha256 of the published weights, or of the given file; nothing is downloaded for it."""
+        """Return the SHA-256 of the published weights or of the given file. Nothing is downloaded."""
         path = self._path()
         if path is None:
             return _WEIGHTS.sha256
@@ -80,10 +80,10 @@ class Inception(Features):
         return _WEIGHTS.sha256
 
     def fetch_weights(self) -> None:
-        """Download the published weights unless they are in the cache; check a file that is given.
+        """Download the published weights unless they are cached. If `weights` is set, verify that file instead.
 
         Raises:
-            DataError: if they cannot be had.
+            DataError: if the weights cannot be downloaded, or the file is unreadable or has the wrong hash.
         """
         if self.weights is None:
             self._download()
@@ -94,19 +94,19 @@ class Inception(Features):
         """Return the extractor, uint8 (N, C, H, W) to float32 (N, 2048).
 
         Raises:
-            DataError: if the weights cannot be had, are not the published ones, or not of this network.
+            DataError: if the weights are not available, have the wrong hash or do not match the network.
         """
         from noisette_plugins.features.extractor import extractor
 
         return extractor(self._network().folded(), self._prepare, self.dimensions, device)
 
     def load_classifier(self) -> Classifier:
-        """Return the function to 1008 logits, without the bias: so the Inception score is computed everywhere.
+        """Return a function from features to 1008 logits without bias, as is usual for the Inception score.
 
-        It is ``logits_unbiased`` in torch-fidelity.
+        torch-fidelity calls these logits ``logits_unbiased``.
 
         Raises:
-            DataError: as `load`.
+            DataError: see `load`.
         """
         weight = self._network().fc.weight.detach()
         return lambda features: features @ weight.T

@@ -1,7 +1,7 @@
-"""The network of FID: Inception v3 as TensorFlow had it on 2015-12-05.
+"""The network of FID: the TensorFlow version of Inception v3 of 2015-12-05.
 
-It differs from the Inception v3 of the paper and of torchvision: average pooling does not count the padding, the
-last block pools by maximum, and there are 1008 classes. Modules bear the names of the published weights.
+It differs from Inception v3 in the paper and in torchvision: average pooling excludes the padding, the last block
+uses max pooling, and there are 1008 classes. Module names are those of the published weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Size = int | tuple[int, int]
 
 
 class _Conv(nn.Module):
-    """Convolution, batch normalisation, ReLU. `same` pads so that a stride of 1 keeps the size."""
+    """Convolution, batch normalisation and ReLU. `same` adds padding that preserves the size at stride 1."""
 
     def __init__(self, inputs: int, outputs: int, size: _Size, stride: int = 1, *, same: bool = True) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ def _average(x: Tensor) -> Tensor:
 
 
 class _MixedA(nn.Module):
-    """35x35: kernels of 1, 5 and twice 3."""
+    """35x35 block with kernels 1x1, 5x5 and two stacked 3x3."""
 
     def __init__(self, inputs: int, pooled: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class _MixedA(nn.Module):
 
 
 class _MixedB(nn.Module):
-    """From 35x35 to 17x17."""
+    """Reduction from 35x35 to 17x17."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class _MixedB(nn.Module):
 
 
 class _MixedC(nn.Module):
-    """17x17: kernels of 7 in one direction at a time."""
+    """17x17 block with kernels 1x7 and 7x1."""
 
     def __init__(self, inputs: int, inner: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _MixedC(nn.Module):
 
 
 class _MixedD(nn.Module):
-    """From 17x17 to 8x8."""
+    """Reduction from 17x17 to 8x8."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class _MixedD(nn.Module):
 
 
 class _MixedE(nn.Module):
-    """8x8: rows and columns side by side; the last block pools by maximum."""
+    """8x8 block with kernels 1x3 and 3x1 in parallel. The last one uses max pooling."""
 
     def __init__(self, inputs: int, *, last: bool) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _MixedE(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """Inception v3 of FID, from images (N, 3, 299, 299) in [-1, 1] to features (N, 2048)."""
+    """Inception v3 for FID, from images (N, 3, 299, 299) in [-1, 1] to features (N, 2048)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class InceptionV3(nn.Module):
         return x.mean(dim=(2, 3))
 
     def folded(self) -> InceptionV3:
-        """Return itself in evaluation mode, normalisation folded into the convolutions: faster, the same values."""
+        """Switch to evaluation mode, fold the normalisations into the convolutions for speed, and return self."""
         self.eval()
         for module in self.modules():
             if isinstance(module, _Conv):

@@ -1,6 +1,6 @@
-"""Vision transformers that a user has weights of: a folder as Hugging Face stores it, read by transformers or timm.
+"""Vision transformers with weights supplied by the user, in a Hugging Face folder read by transformers or timm.
 
-<weights>/config.json              "model_type" means transformers, "architecture" means timm
+<weights>/config.json              "model_type" selects transformers, "architecture" selects timm
 <weights>/model*.safetensors       tensors; nothing is ever unpickled
 
 Nothing is downloaded, and no library is imported before the network is needed.
@@ -31,12 +31,12 @@ _CHUNK = 1 << 22
 
 
 class Pretrained(Features):
-    """Base of feature networks whose weights are a folder of the user.
+    """Base class of feature networks with weights in a folder of the user.
 
     Class attributes:
-        model_types: which of transformers' models it is.
-        architectures: words of which timm's architecture must have one.
-        mean, std: of the colours in training, where the folder does not say.
+        model_types: model types in transformers.
+        architectures: substrings, one of which the architecture in timm must contain.
+        mean, std: mean and standard deviation of the training colours, used if the folder does not define them.
     """
 
     model_types: ClassVar[tuple[str, ...]]
@@ -50,22 +50,22 @@ class Pretrained(Features):
 
     @property
     def label(self) -> str:
-        """The name and a piece of the hash of the weights: there are many networks of this kind."""
+        """The name and the first 8 digits of the hash of the weights, which distinguish networks of this kind."""
         return f"{self.name}-{self.weights_sha256()[:8]}"
 
     @property
     def resizing(self) -> str:
-        """Anti-aliased bicubic."""
+        """Anti-aliased bicubic to the input size."""
         return f"anti-aliased bicubic to {self.input_size}x{self.input_size}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Which network it is."""
+        """The name of the network."""
         config = self.config()
         return {"network": str(config.get("architecture") or config.get("_name_or_path") or config["model_type"])}
 
     def weights_sha256(self) -> str:
-        """Return the sha256 of the safetensors file; of several, that of their names and hashes in order."""
+        """Return the SHA-256 of the safetensors file, or for several files that of their names and hashes."""
         hashes = [
             (path.name, _hash_file(path, path.stat().st_size, path.stat().st_mtime_ns)) for path in self.files()
         ]
@@ -77,17 +77,17 @@ class Pretrained(Features):
         """Return the extractor, uint8 (N, C, H, W) to float32 (N, D).
 
         Raises:
-            DataError: if the folder, the library or a tensor is missing.
+            DataError: if the folder, the required library or a tensor is missing.
         """
         from noisette_plugins.features.extractor import extractor
 
         return extractor(self._network(), self._prepare, self.dimensions, device)
 
     def config(self) -> dict[str, Any]:
-        """Return what the folder says of its network.
+        """Return the checked contents of `config.json`.
 
         Raises:
-            DataError: if there is no such folder, or it holds another network.
+            DataError: if the file is missing or invalid, or describes another network.
         """
         path = self._folder() / "config.json"
         try:
@@ -101,7 +101,7 @@ class Pretrained(Features):
         raise DataError(f"{path}: expected {self._expected()}; got {came:.80}")
 
     def files(self) -> list[Path]:
-        """Return the files of the weights.
+        """Return the weight files.
 
         Raises:
             DataError: if there are none.
@@ -135,7 +135,7 @@ class Pretrained(Features):
         return pretrained_network.load_transformers_network(config, files)
 
     def _timm_options(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return further options of timm's network: how wide its last layer is, none where there is none."""
+        """Return additional arguments for timm: the width of the last layer, 0 for none."""
         return {"num_classes": int(config.get("num_classes", 0))}
 
     def _prepare(self, images: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class Pretrained(Features):
         return (clean(images, size) / 255 - mean) / std
 
     def _colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and standard deviation of the colours: the folder's, or those of the family."""
+        """Return the mean and standard deviation of the colours, from the folder or the class."""
         colours = self.config().get("pretrained_cfg", {})
         path = self._folder() / "preprocessor_config.json"
         if path.is_file():
@@ -170,7 +170,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 @cache
 def _hash_file(path: Path, size: int, changed: int) -> str:
-    """Return the sha256 of a file, computed once a process while size and time of change stay."""
+    """Return the SHA-256 of a file, cached by path, size and modification time."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_CHUNK):

@@ -1,7 +1,8 @@
-"""What config.json may say of a feature network: numbers within bounds, and names that lead nowhere.
+"""Validation of the config.json of a feature network: only bounded numbers and plain names are accepted.
 
-Everything else is dropped. transformers and timm would follow it: to code on the hub (`attn_implementation`), to
-other repositories (`hf-hub:` in an architecture), to other files (`checkpoint_path`), to quantization.
+Other fields are dropped, because transformers and timm could use them to load code from the Hub
+(`attn_implementation`), other repositories (`hf-hub:` in an architecture) or other files (`checkpoint_path`), or to
+quantize.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class _Schema(BaseModel):
 
 
 class _Vision(_Schema):
-    """A vision transformer of the library transformers."""
+    """A vision transformer in the transformers library."""
 
     hidden_act: Word | None = None
     hidden_size: Width | None = None
@@ -96,20 +97,20 @@ class _Colours(_Schema):
 
 
 def check_config(config: Any, source: object) -> dict[str, Any]:
-    """Return what a config says of a network and nothing else; `architecture` in it means timm.
+    """Return the known fields of a config after validation. A config with `architecture` is one of timm.
 
     Raises:
-        DataError: naming what has another type, or is out of bounds.
+        DataError: if a field has the wrong type or is out of bounds; the message names it.
     """
     schema = _Timm if isinstance(config, dict) and "architecture" in config else _Transformers
     return _check(schema, config, source)
 
 
 def check_colours(config: Any, source: object) -> dict[str, Any]:
-    """Return the mean and standard deviation of the colours that a preprocessor's config says.
+    """Return the mean and standard deviation of the colours in a preprocessor config.
 
     Raises:
-        DataError: as `check_config`.
+        DataError: see `check_config`.
     """
     return _check(_Colours, config, source)
 

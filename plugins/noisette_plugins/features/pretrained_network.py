@@ -1,4 +1,4 @@
-"""Networks of transformers and timm from local safetensors: every tensor must be there, and none is drawn."""
+"""Networks of transformers and timm with weights from local safetensors. A missing tensor is an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CLASSES = {
 
 
 class _Pooled(nn.Module):
-    """A model of transformers as a function to vectors: the class token after the last norm, or the projection."""
+    """Wraps a transformers model to return vectors: the projection, or the class token after the last norm."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class _Pooled(nn.Module):
 
 
 def load_transformers_network(config: dict[str, Any], files: Sequence[Path]) -> nn.Module:
-    """Return a network of transformers.
+    """Load a network of transformers.
 
     Args:
-        config: what `pretrained_config` let through.
-        files: the weights.
+        config: config validated by `check_config`.
+        files: weight files.
 
     Raises:
-        DataError: if transformers is not installed, or the files lack a tensor.
+        DataError: if transformers is not installed, the config is inconsistent, or a tensor is missing.
     """
     folder, kind = files[0].parent, config["model_type"]
     try:
@@ -53,7 +53,7 @@ def load_transformers_network(config: dict[str, Any], files: Sequence[Path]) -> 
     except ImportError:
         raise _missing_package_error("transformers", folder) from None
     build, fields = getattr(transformers, _CLASSES[kind]), {**config, **config.get("vision_config", {})}
-    if kind == "clip":  # the whole of CLIP says at its top how wide the projection is
+    if kind == "clip":  # the config of a full CLIP has the width of the projection at its top level
         fields = {**config.get("vision_config", {}), "projection_dim": config.get("projection_dim", 512)}
     design = {
         key: value for key, value in fields.items() if key not in ("model_type", "vision_config", "_name_or_path")
@@ -68,7 +68,7 @@ def load_transformers_network(config: dict[str, Any], files: Sequence[Path]) -> 
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-        except Exception as error:  # a library's, of numbers that do not go together
+        except Exception as error:  # the library rejects an inconsistent config
             raise DataError(f"{folder}: {_first_words(error)}") from None
     missing = sorted([*loading_info["missing_keys"], *(str(key) for key in loading_info["mismatched_keys"])])
     if missing:
@@ -77,10 +77,16 @@ def load_transformers_network(config: dict[str, Any], files: Sequence[Path]) -> 
 
 
 def load_timm_network(config: dict[str, Any], files: Sequence[Path], options: dict[str, Any]) -> nn.Module:
-    """Return a network of timm.
+    """Load a network of timm.
+
+    Args:
+        config: config validated by `check_config`.
+        files: weight files; must be a single one.
+        options: additional arguments, including `num_classes`.
 
     Raises:
-        DataError: if timm is not installed, does not know the architecture, or a tensor is missing.
+        DataError: if timm is not installed or does not know the architecture, a tensor is missing, or there are
+            several files.
     """
     try:
         import timm
@@ -89,14 +95,14 @@ def load_timm_network(config: dict[str, Any], files: Sequence[Path], options: di
     if len(files) > 1:
         raise DataError(f"{files[0].parent}: expected one model.safetensors of timm; got {len(files)}")
     arguments = {**config.get("model_args", {}), **options}
-    # timm draws a new last layer where its width is another than the one it takes the file's to have
+    # timm initializes a new last layer if its width differs from the assumed width of the one in the file
     local = {"file": str(files[0]), "hf_hub_id": None, "url": "", "num_classes": options["num_classes"]}
     with torch.random.fork_rng(devices=[]):
         try:
             network = timm.create_model(
                 config["architecture"], pretrained=True, pretrained_cfg_overlay=local, **arguments
             )
-        except Exception as error:  # a library's, of numbers that do not go together
+        except Exception as error:  # the library rejects an inconsistent config
             raise DataError(f"{files[0].parent}: {_first_words(error)}") from None
     assert isinstance(network, nn.Module)
     return network
@@ -104,7 +110,7 @@ def load_timm_network(config: dict[str, Any], files: Sequence[Path], options: di
 
 @contextmanager
 def _silence_logging(logging: Any) -> Iterator[None]:
-    """Keep transformers from listing what it does not need of a file, such as CLIP's half for texts."""
+    """Suppress the warnings of transformers about unused weights, such as the text encoder of CLIP."""
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Bringing images to a network's size. The way it is done moves every distance: Parmar et al. 2022."""
+"""Resizing of images to the input size of a network. The method affects all distances (Parmar et al. 2022)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["clean", "legacy"]
 
 
 def clean(images: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Scale by anti-aliased bicubic interpolation in floats, clipped to 0 ... 255, as clean-fid does with Pillow.
+    """Resize by anti-aliased bicubic interpolation in floats, clipped to [0, 255], as clean-fid does with Pillow.
 
-    torch's filter is Pillow's (a = -0.5, widened where it shrinks); they differ by rounding in float32.
+    torch uses the same filter as Pillow (a = -0.5, widened for downscaling), up to float32 rounding.
 
     Args:
         images: float32 (N, C, H, W) from 0 to 255.
-        size: height and width of the result, as two numbers if they differ.
+        size: height and width of the result, as a tuple if they differ.
     """
     wanted = (size, size) if isinstance(size, int) else size
     if images.shape[2:] == wanted:
@@ -26,7 +26,7 @@ def clean(images: Tensor, size: int | tuple[int, int]) -> Tensor:
 
 
 def legacy(images: Tensor, size: int) -> Tensor:
-    """Scale as TensorFlow 1 did for the first FID: bilinear without anti-aliasing, pixel i at i * in / out.
+    """Resize as TensorFlow 1 did for the original FID: bilinear, not anti-aliased, pixel i at i * in / out.
 
     Args:
         images: float32 (N, C, H, W).

@@ -1,4 +1,4 @@
-"""Weights of feature networks: read only after their hash was checked, never unpickled into code."""
+"""Weights of feature networks, loaded only after their hash is verified and without executing pickled code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ __all__ = ["PublishedWeights", "read_weights"]
 
 
 def read_weights(path: Path, what: str, remedy: str) -> bytes:
-    """Return the content of a file of weights.
+    """Return the content of a weight file.
+
+    Args:
+        path: path of the file.
+        what: name of the weights in messages.
+        remedy: advice appended to the message.
 
     Raises:
-        DataError: if it cannot be read.
+        DataError: if the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -30,12 +35,12 @@ def read_weights(path: Path, what: str, remedy: str) -> bytes:
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Weights that someone published as a .pth file.
+    """Weights published as a .pth file.
 
     Attributes:
-        what: their name in messages.
-        sha256: hash of the file.
-        remedy: what to do if the file is not that one.
+        what: name of the weights in messages.
+        sha256: SHA-256 of the file.
+        remedy: advice if the file is missing or has another hash.
     """
 
     what: str
@@ -43,10 +48,10 @@ class PublishedWeights:
     remedy: str
 
     def check(self, path: Path) -> bytes:
-        """Return the file's content if its hash is the published one.
+        """Return the content of the file after verifying its hash.
 
         Raises:
-            DataError: if it cannot be read or has another hash.
+            DataError: if the file cannot be read or has another hash.
         """
         content = read_weights(path, self.what, self.remedy)
         found = hashlib.sha256(content).hexdigest()
@@ -57,10 +62,10 @@ class PublishedWeights:
         return content
 
     def load(self, path: Path) -> dict[str, Tensor]:
-        """Return the tensors of the very bytes that were checked; no code inside the file is run.
+        """Return the tensors of the verified content, without running any code in the file.
 
         Raises:
-            DataError: as `check`.
+            DataError: see `check`.
         """
         import torch
 
