@@ -117,7 +117,7 @@ class _ScanStream(BytesIO):
         return self.tell() > self._last
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes. A read that starts before the last byte stops there."""
+        """Return the next bytes. A read that starts before the last byte stops before it."""
         before = self._last - self.tell()
         if before > 0 and (size is None or not 0 <= size <= before):
             size = before
