@@ -1,4 +1,4 @@
-"""Conformance kit: proves a plugin right in under a minute on a CPU, with no data and no training.
+"""Conformance kit: checks that a plugin is correct in under a minute on a CPU, with no data and no training.
 
     from noisette.testing import parametrize_with_checks
 
@@ -6,9 +6,9 @@
     def test_heun(plugin, check):
         check(plugin)
 
-Samplers trajectory under denoisers that are exactly right, because the law of the images is known; objectives are
-minimised on such a law; the others are held to what their contracts promise. Every check names the plugin, what
-was expected and what came. `run_checks` gives the same as data, without pytest.
+Samplers run with exact denoisers of known image distributions, and objectives are minimised on such a distribution.
+The other kinds are checked against their contracts. The message of a failed check has the plugin, the expected and
+the actual value. `run_checks` returns the results as data, without pytest.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ The exact denoiser of a Gaussian is affine in x_t, so a trajectory is affine in 
 
     x_s = c + A x_T + sum_k B_k z_k
 
-One batch of unit vectors shows c, A and every B_k; then mean and covariance of x_s follow for any start, and
-an error in them is the sampler's, not chance's.
+One batch of unit vectors gives c, A and every B_k. Mean and covariance of x_s then follow for any start, and their
+errors are those of the sampler, without sampling error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Moments", "NotAffineError", "propagate"]
 
 
 class NotAffineError(Exception):
-    """The trajectory is not affine in its noise, as with step sizes chosen on the way."""
+    """The trajectory is not affine in its noise, for example because it chooses its step sizes adaptively."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class Moments:
 
 @torch.no_grad()
 def propagate(sampler: Sampler, denoise: Denoiser, start: Mixture) -> list[Moments]:
-    """Return the moments of each state that the trajectory yields from a start of the law `start`.
+    """Return the moments of each state of the trajectory from a start with distribution `start`.
 
     Args:
-        sampler: the trajectory.
+        sampler: the sampler of the trajectory.
         denoise: an affine denoiser, such as the exact one of a Gaussian.
-        start: law of x at the first step of the trajectory.
+        start: distribution of x at the first timestep of the trajectory.
 
     Raises:
-        NotAffineError: if the states are no affine function of start and noise.
+        NotAffineError: if the states are not an affine function of start and noise.
     """
     size = start.means.shape[1]
     counted = CountedNoise(torch.zeros(1, *start.shape, dtype=torch.float64))

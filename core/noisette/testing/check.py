@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 Outcome = Literal["passed", "failed", "skipped", "expected"]
-"""How a check ended; "expected" is a failure that was announced, with its reason."""
+"""How a check ended; "expected" is a failure that was declared in advance, with a reason."""
 
 
 class Skip(unittest.SkipTest):
@@ -92,7 +92,7 @@ class Check:
         return inspect.getdoc(self.function) or ""
 
     def _with_place(self, plugin: Plugin, error: CheckFailedError) -> CheckFailedError:
-        """Return the failure with a second line: where in the plugin's code to look."""
+        """Return the failure with a second line: the location in the plugin's code."""
         place, message = find_method_line(plugin, self.method), str(error)
         if not message.startswith(type(plugin).__name__):
             message = f"{format_plugin(plugin)}: {message}"

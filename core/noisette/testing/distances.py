@@ -1,4 +1,4 @@
-"""Whether samples follow a law, within what chance allows."""
+"""Whether samples follow a distribution, within sampling error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["LawTest", "Verdict", "sliced_wasserstein"]
 
 
 class Verdict(NamedTuple):
-    """One figure of the samples, what the law says of it, and how many standard errors they are apart."""
+    """One statistic of the samples, its expected value, and their difference in standard errors."""
 
     what: str
     expected: float
@@ -34,11 +34,11 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> float:
 
 
 class LawTest:
-    """Compares sets of N samples with a law; all its own draws are made once, from a fixed seed.
+    """Compares sets of N samples with a distribution; its own samples are generated once, from a fixed seed.
 
-    Standard errors of mean and covariance follow from the moments of 16 N true samples. That of the distance to
-    the true law is seen from 48 sets of N true samples, each against the same 4 others, in logarithms, which are
-    nearly normal where the distances themselves are skewed.
+    Standard errors of mean and covariance follow from the moments of 16 N true samples. The standard error of the
+    distance is estimated from 48 sets of N true samples, each compared with the same 4 others. It uses logarithms,
+    which are nearly normal, while the distances are skewed.
     """
 
     FRESH, REFERENCES = 48, 4

@@ -1,4 +1,4 @@
-"""Laws of images whose denoiser is known: mixtures of Gaussians in a few dimensions.
+"""Image distributions with known denoisers: mixtures of Gaussians in a few dimensions.
 
 If x_0 is a mixture of N(m_k, C_k) with weights w_k, then x_t = alpha x_0 + sigma eps is a mixture of
 N(alpha m_k, S_k) with S_k = alpha² C_k + sigma² I and the same weights. With r_k(x_t) the share of component
@@ -7,12 +7,12 @@ k in the density at x_t,
     E[x_0 | x_t] = sum_k r_k (m_k + alpha C_k S_k^-1 (x_t - alpha m_k))
     E[eps | x_t] = sum_k r_k sigma S_k^-1 (x_t - alpha m_k)
 
-One component is a Gaussian, whose probability-flow ODE is solved too: S^(1/2) is carried along, whitened
-coordinates stay as they are (Karras et al. 2022, appendix B, for the ODE).
+For a single Gaussian, the probability-flow ODE is also solved: S^(1/2) changes along the flow, whitened coordinates
+are constant (Karras et al. 2022, appendix B, for the ODE).
 
-Guidance of weight g multiplies densities, p(x|y)^(1+g) / p(x)^g (Ho & Salimans 2022, eq. 6). Where both are
-one law shifted along an eigenvector of every covariance in which no two components differ, the result is that
-law again, shifted by (1+g) d_y - g d_none; see `guided_law`. (One Gaussian may be shifted anywhere.)
+Guidance of weight g multiplies densities, p(x|y)^(1+g) / p(x)^g (Ho & Salimans 2022, eq. 6). Suppose that both are
+shifts of one distribution, along an eigenvector of every covariance in which no two components differ. The result
+is then that distribution, shifted by (1+g) d_y - g d_none; see `guided_law`. (One Gaussian may have any shift.)
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Mixture:
     """A mixture of K Gaussians over images of D = C * H * W values, in float64.
 
     Args:
-        weights: (K,), positive; made to sum to one.
+        weights: (K,), positive; normalised to sum to one.
         means: (K, D).
-        covariances: (K, D, D), symmetric and not negative; a zero matrix is a point.
-        shape: channels, height and width; (1, 1, D) if it is not given.
+        covariances: (K, D, D), symmetric and positive semidefinite; a zero matrix is a point.
+        shape: channels, height and width; (1, 1, D) by default.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Mixture:
         return between + torch.einsum("k,kij->ij", self.weights, self.covariances)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw images, (N, C, H, W) float64."""
+        """Sample images, (N, C, H, W) float64."""
         which = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         normal = torch.randn(count, self.means.shape[1], dtype=torch.float64, generator=generator)
         scaled = normal * self.values[which].sqrt()
@@ -82,18 +82,18 @@ class Mixture:
         return drawn.view(count, *self.shape)
 
     def at(self, alpha: float, sigma: float) -> Mixture:
-        """Return the law of x_t = alpha x_0 + sigma eps."""
+        """Return the distribution of x_t = alpha x_0 + sigma eps."""
         noise = sigma**2 * torch.eye(self.means.shape[1], dtype=torch.float64)
         return Mixture(self.weights, alpha * self.means, alpha**2 * self.covariances + noise, self.shape)
 
     def shift(self, by: Numbers) -> Mixture:
-        """Return the law moved by a vector (D,)."""
+        """Return the distribution shifted by a vector (D,)."""
         return Mixture(self.weights, self.means + _to_double(by), self.covariances, self.shape)
 
     def denoise(self, x_t: Tensor, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
         """Return E[x_0 | x_t] and E[eps | x_t], each (N, C, H, W) like x_t, in x_t's dtype; sigma > 0.
 
-        White coordinates w_k = S_k^(-1/2) (x_t - alpha m_k) give the shares, then both sums by one product each.
+        Whitened coordinates w_k = S_k^(-1/2) (x_t - alpha m_k) give the shares, then both sums by one product each.
         """
         whiten, offset, logs, clean, noise = self._factors(alpha, sigma, x_t.dtype, x_t.device)
         white = (x_t.flatten(1) @ whiten).view(-1, *offset.shape) - offset
@@ -105,9 +105,9 @@ class Mixture:
         white = (share[..., None] * white).flatten(1)
         return (share @ means + white @ clean).view_as(x_t), (white @ noise).view_as(x_t)
 
-    @lru_cache(maxsize=4096)  # noqa: B019 - a few laws, each asked at a few hundred levels many times
+    @lru_cache(maxsize=4096)  # noqa: B019 - a few distributions, each used at a few hundred noise levels many times
     def _factors(self, alpha: float, sigma: float, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-        """Return what `denoise` multiplies with: of x_t, of the logarithms of shares, and of white coordinates."""
+        """Return the factors for `denoise`: of x_t, of the logarithms of shares, and of whitened coordinates."""
         means, values, vectors, weights = (
             part.to(device, dtype) for part in (self.means, self.values, self.vectors, self.weights)
         )
@@ -124,7 +124,7 @@ class Mixture:
         )
 
     def remaining_variance(self, alpha: float, sigma: float) -> Tensor:
-        """Return the variance of each value of x_0 once x_t is known, (D,); of one component only."""
+        """Return the variance of each value of x_0 given x_t, (D,); for one component only."""
         left = sigma**2 * self.values[0] / (alpha**2 * self.values[0] + sigma**2)
         return torch.mv(self.vectors[0] ** 2, left)
 
@@ -146,7 +146,7 @@ class Gaussian(Mixture):
 
 
 class LabelledMixture:
-    """A law for each label, and how frequent the label is; label `classes` means "none": all of them together."""
+    """A distribution and a frequency for each label; label `classes` means "none": the mixture of all."""
 
     def __init__(self, laws: Sequence[Mixture], frequencies: Numbers) -> None:
         self.laws = tuple(laws)
@@ -154,30 +154,31 @@ class LabelledMixture:
 
     @property
     def classes(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return len(self.laws)
 
     @property
     def marginal(self) -> Mixture:
-        """The law of an image whose label is not known."""
+        """The distribution of images with unknown label."""
         weights = [share * law.weights for share, law in zip(self.frequencies, self.laws, strict=True)]
         means = torch.cat([law.means for law in self.laws])
         covariances = torch.cat([law.covariances for law in self.laws])
         return Mixture(torch.cat(weights), means, covariances, self.laws[0].shape)
 
     def law_of(self, label: int) -> Mixture:
-        """Return the law of images with this label."""
+        """Return the distribution of images with this label."""
         return self.marginal if label == self.classes else self.laws[label]
 
 
 def guided_law(law: Mixture, label: Numbers, none: Numbers, scale: float) -> Mixture:
-    """Return the law that guidance of `scale` leads to, between `law` shifted by `label` and by `none`, (D,).
+    """Return the guided distribution, for `law` shifted by `label` and by `none`, (D,), and guidance `scale`.
 
-    Scale 1 is the labelled law; its denoiser is scale times the labelled one plus 1 - scale times the other.
+    Scale 1 is the labelled distribution. The guided denoiser is scale times the labelled one plus 1 - scale times
+    the other.
 
     Raises:
         ValueError: if there are several components, and the difference of the shifts is not an eigenvector, with
-            one value, of every covariance, or the components differ along it: the guided law is then unknown.
+            one value, of every covariance, or the components differ along it: the result is then unknown.
     """
     apart = _to_double(label) - _to_double(none)
     stretched = law.covariances @ apart

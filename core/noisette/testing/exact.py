@@ -1,4 +1,4 @@
-"""Denoisers that are exactly right: E[x_0 | x_t] of a known law, in closed form, and no network."""
+"""Exact denoisers: E[x_0 | x_t] of a known distribution, in closed form, without a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AffineDenoiser", "CallRecorder", "ExactDenoiser", "ExactLabelledDeno
 
 
 class ExactDenoiser(Denoiser):
-    """The exact denoiser of a law, for the process of `process`."""
+    """The exact denoiser of a distribution, for the process of `process`."""
 
     def __init__(self, law: Mixture, process: Process) -> None:
         self.law, self.process = law, process
@@ -27,7 +27,7 @@ class ExactDenoiser(Denoiser):
         return Prediction(x_t, alpha, sigma, x0=x0, eps=eps, variance_fraction=self._fractions(x_t, t))
 
     def _fractions(self, x_t: Tensor, t: int) -> Tensor:
-        """Return where the true reverse variance of each value lies; of a mixture, the largest."""
+        """Return the variance fraction of the true reverse step for each value; for a mixture, the largest."""
         if len(self.law.weights) > 1:
             return torch.ones_like(x_t)
         if t not in self._known_fractions:
@@ -38,7 +38,7 @@ class ExactDenoiser(Denoiser):
 
 
 class ExactLabelledDenoiser(Denoiser):
-    """The exact denoiser of each image's own label, (N,) int64; label `classes` is the marginal law."""
+    """The exact denoiser of each image's own label, (N,) int64; label `classes` is the marginal distribution."""
 
     def __init__(self, law: LabelledMixture, process: Process, label: Tensor) -> None:
         self.process, self.label = process, label
@@ -47,7 +47,7 @@ class ExactLabelledDenoiser(Denoiser):
         ]
 
     def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return what each image's law says; x_t must have as many images as there are labels."""
+        """Return the prediction for each image's label; x_t must have as many images as there are labels."""
         alpha, sigma = self.process(t)
         x0, eps = torch.empty_like(x_t), torch.empty_like(x_t)
         for law, rows in self._groups:
@@ -56,10 +56,10 @@ class ExactLabelledDenoiser(Denoiser):
 
 
 class AffineDenoiser(Denoiser):
-    """The exact denoiser of independent values of variance 1/2 about 1/4, from products and sums alone.
+    """The exact denoiser of independent values of variance 1/2 about 1/4, from sums and products alone.
 
-    Its bits do not depend on the batch, as those of matrix products may, and it works on any device. It
-    predicts v, which stays finite where no signal is left.
+    Its bits do not depend on the batch, unlike those of matrix products, and it works on any device. It predicts v,
+    which is finite even without signal.
     """
 
     MEAN, VARIANCE = 0.25, 0.5
@@ -81,10 +81,10 @@ class AffineDenoiser(Denoiser):
 
 
 def variance_fraction(process: Process, t: int, left: float) -> float:
-    """Return where the variance of the true reverse step from t lies between the posterior's (0) and beta (1).
+    """Return the variance of the true reverse step from t as a fraction between the posterior's (0) and beta (1).
 
-    The true step has the posterior's variance and that of its mean, c_0² Var(x_0 | x_t); `left` is the latter's
-    Var(x_0 | x_t). At step 0 the posterior has no variance: 0.
+    The variance of the true step is the posterior's plus that of its mean, c_0² Var(x_0 | x_t), where `left` is
+    Var(x_0 | x_t). At timestep 0 the posterior has no variance: the result is 0.
     """
     if t == 0:
         return 0.0

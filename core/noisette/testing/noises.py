@@ -18,13 +18,13 @@ class BatchNoise(Noise):
         self._generator, self._like = seeded_generator(seed, "testing"), like
 
     def __call__(self) -> Tensor:
-        """Return fresh noise of the batch's shape."""
+        """Return new noise of the batch's shape."""
         draw = torch.randn(self._like.shape, dtype=torch.float64, generator=self._generator)
         return draw.to(self._like)
 
 
 class CountedNoise(Noise):
-    """Noise of zeros that counts its draws."""
+    """Noise of zeros that counts its calls."""
 
     def __init__(self, like: Tensor) -> None:
         self._like, self.draws = like, 0
@@ -36,7 +36,7 @@ class CountedNoise(Noise):
 
 
 class EmptyNoise(Noise):
-    """Noise without values, on any device: for a trajectory of which only shapes matter."""
+    """Noise without values, on any device: for trajectories of which only shapes matter."""
 
     def __init__(self, like: Tensor) -> None:
         self._like = like
@@ -47,13 +47,13 @@ class EmptyNoise(Noise):
 
 
 class BasisNoise(Noise):
-    """Unit noise: draw k is the unit vector e_d for row `first` + k D + d, and zero for every other row."""
+    """Unit noise: call k returns the unit vector e_d for row `first` + k D + d, and zero for every other row."""
 
     def __init__(self, like: Tensor, first: int) -> None:
         self._like, self._first, self.draws = like, first, 0
 
     def __call__(self) -> Tensor:
-        """Return the unit vectors of the next draw; zeros where no row is left for it."""
+        """Return the unit vectors of the next call; zeros if no row is left for it."""
         draw = torch.zeros_like(self._like)
         size = draw[0].numel()
         own = draw.flatten(1)[self._first + self.draws * size :][:size]
@@ -63,11 +63,11 @@ class BasisNoise(Noise):
 
 
 class SwitchableNoise(Noise):
-    """Noise from a source that can be exchanged on the way."""
+    """Noise from a source that can be replaced during a trajectory."""
 
     def __init__(self, source: Noise) -> None:
         self.source = source
 
     def __call__(self) -> Tensor:
-        """Return the noise of the source of the moment."""
+        """Return the noise of the current source."""
         return self.source()

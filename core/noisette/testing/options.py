@@ -1,4 +1,4 @@
-"""Other values of a plugin's options, read from its fields: what a check should try besides the given ones."""
+"""Other values of a plugin's options, derived from its fields, for checks to try."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ P = TypeVar("P", bound=Plugin)
 
 
 def format_plugin(plugin: Plugin) -> str:
-    """Return the plugin as it is written in code: the class and the options that were given."""
+    """Return the plugin as code: the class and the options that were given."""
     given = (
         f"{key}={getattr(plugin, key)!r}" for key in type(plugin).model_fields if key in plugin.model_fields_set
     )
@@ -63,8 +63,8 @@ def combinations(plugin: P, *, exclude: Iterable[str] = (), most: int = 24) -> l
 
     Args:
         plugin: the plugin to copy.
-        exclude: options that stay as they are.
-        most: the maximum number of copies; more are thinned out evenly, and `plugin` is always one of them.
+        exclude: options that are not changed.
+        most: the maximum number of copies; larger lists are thinned out evenly, and always include `plugin`.
     """
     names = [key for key in type(plugin).model_fields if key not in set(exclude)]
     tried = {
@@ -89,7 +89,7 @@ def alternatives(plugin: P, *, exclude: Iterable[str] = (), small: bool = False)
 
     Args:
         plugin: the plugin to copy.
-        exclude: options that stay as they are.
+        exclude: options that are not changed.
         small: whether to leave out integers above three times the plugin's own: so many layers or pixels take
             minutes.
     """
@@ -109,7 +109,7 @@ def alternatives(plugin: P, *, exclude: Iterable[str] = (), small: bool = False)
 def find_ineffective_options(
     plugin: P, probe: Callable[[P], object], *, exclude: Iterable[str] = (), small: bool = False
 ) -> Iterator[str]:
-    """Yield the options of which no other value changes the result of `probe`, alone or with another option's.
+    """Yield the options that have no effect on the result of `probe`, alone or with another option changed.
 
     Options whose other values cannot be guessed, such as strings, are not tried. `small` is as in `alternatives`.
     """
@@ -138,7 +138,7 @@ def _has_effect_with_another(plugin: P, key: str, others: dict[str, list[P]], pr
 
 
 def _without_another(plugin: P, key: str) -> Iterator[P]:
-    """Yield the plugin with one option other than `key` set to None, for each that may be."""
+    """Yield the plugin with one option other than `key` set to None, for each option that allows it."""
     for name in type(plugin).model_fields.keys() - {key}:
         yield from _with_values(plugin, name, [None])
 
@@ -160,7 +160,7 @@ def _choices(field: FieldInfo) -> list[Any]:
 
 
 def _values_inside(field: FieldInfo) -> list[Any]:
-    """Return values inside a closed range: none of them is a special one, such as its middle or a square root."""
+    """Return values inside a closed range that are not special values, such as its middle or a square root."""
     low, high, closed = _range(field)
     if not closed:
         return []
@@ -170,7 +170,7 @@ def _values_inside(field: FieldInfo) -> list[Any]:
 
 
 def _values_near(field: FieldInfo, value: Any) -> list[Any]:
-    """Return values a little off a number whose range is open, on both sides, as far as the range goes."""
+    """Return values slightly above and below a number whose range is open, within the range."""
     low, high, closed = _range(field)
     if closed or isinstance(value, bool) or not isinstance(value, int | float):
         return []
@@ -181,7 +181,7 @@ def _values_near(field: FieldInfo, value: Any) -> list[Any]:
 
 
 def _take_evenly(items: list[P], most: int) -> list[P]:
-    """Return at most so many items, evenly spread from the first one on."""
+    """Return at most `most` items, evenly spaced from the first."""
     if len(items) <= most:
         return items
     return [items[index * len(items) // most] for index in range(most)]
@@ -208,7 +208,7 @@ def _shifted_values(field: FieldInfo, value: Any) -> list[Any]:
 
 
 def _range(field: FieldInfo) -> tuple[Any, Any, bool]:
-    """Return the least and the greatest number, and whether both belong to the range."""
+    """Return the minimum and the maximum, and whether both belong to the range."""
     low = high = None
     closed = True
     for rule in field.metadata:

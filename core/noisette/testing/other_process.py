@@ -1,4 +1,4 @@
-"""Another process, with other hashes of strings and none of the state that a plugin left in this one.
+"""Another process, with a different string hash seed and without the state that a plugin left in this one.
 
 It is started on first use and serves all plugins, as importing torch takes seconds. It ends with this process.
 """
@@ -67,7 +67,7 @@ def run_in_other_process(plugin: Plugin, module: str, function: str) -> Any:
     options.pop("name", None)
     home = type(plugin).__module__
     file = str(getattr(sys.modules[home], "__file__", ""))
-    name = "__script__" if home == "__main__" else home  # what stands behind `if __name__ == "__main__"` stays out
+    name = "__script__" if home == "__main__" else home  # so that an `if __name__ == "__main__"` block does not run
     place = (sys.path, dict(os.environ), str(Path.cwd()))
     reply = _ask((*place, name, file, type(plugin).__qualname__, options, module, function))
     if "result" not in reply:
@@ -76,7 +76,7 @@ def run_in_other_process(plugin: Plugin, module: str, function: str) -> Any:
 
 
 def _ask(question: tuple[Any, ...]) -> dict[str, Any]:
-    """Send a question and wait for the answer; after a crash the next question starts a new process."""
+    """Send a request and wait for the answer; after a crash the next request starts a new process."""
     process = _start_process()
     assert process.stdin is not None
     assert process.stdout is not None
@@ -94,7 +94,7 @@ def _ask(question: tuple[Any, ...]) -> dict[str, Any]:
 
 @cache
 def _start_process() -> subprocess.Popen[str]:
-    """Start the process, with another seed of hashes than this one's."""
+    """Start the process, with a different string hash seed."""
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     process = subprocess.Popen(
         [sys.executable, "-c", _CODE],

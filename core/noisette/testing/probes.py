@@ -74,9 +74,9 @@ def devices() -> Iterator[torch.device]:
 
 @contextmanager
 def require_same_random_state(plugin: Plugin, what: str) -> Iterator[None]:
-    """Require that the block leaves the global generators of torch, NumPy and Python as they were.
+    """Require that the block does not change the global generators of torch, NumPy and Python.
 
-    For the block they get unusual states; their own are restored afterwards.
+    They have unusual states in the block; the original states are restored afterwards.
     """
     kept = {name: get() for name, (get, _) in _GENERATORS.items()}
     for name, seed in _SEEDS.items():

@@ -1,4 +1,4 @@
-"""Forward processes that the checks run on: tables made here, so that they depend on no plugin."""
+"""Forward processes for the checks: their tables are defined here, so that they depend on no plugin."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def zero_terminal(timesteps: int = 1000) -> Process:
 def even(timesteps: int = 961) -> Process:
     """A process whose log(alpha / sigma) falls evenly from 3 to -3.
 
-    Steps that are even in t are even in every variable that samplers solve in, so that the order of a method is
-    seen from few steps on; 960 intervals halve six times.
+    Steps that are even in t are even in every variable that samplers use, so that the order of a method is visible
+    with few steps; 960 intervals can be halved six times.
     """
     ratio = torch.linspace(3.0, -3.0, timesteps, dtype=torch.float64)
     squared = torch.sigmoid(2 * ratio)

@@ -76,9 +76,9 @@ def explain_refused_default(plugin: type[Plugin], error: Exception, given: Colle
     """Return a message about a default value that its own option rejects; empty if there is none.
 
     Args:
-        plugin: class that could not be made.
-        error: what pydantic says of it.
-        given: options that were given, whose values are not defaults.
+        plugin: class that could not be created.
+        error: pydantic's error.
+        given: names of options that were given, whose values are not defaults.
     """
     for detail in error.errors() if isinstance(error, ValidationError) else ():
         option = str(detail["loc"][0]) if detail["loc"] else ""

@@ -1,7 +1,7 @@
-"""Synthetic sets of images for metrics, made from fixed seeds.
+"""Synthetic sets of images for metrics, generated from fixed seeds.
 
-Images of three patterns with grain, their labels, vectors that are a fixed linear map of them, and logits that
-are their correlation with each pattern. For metrics of models, a better and a worse model of such images.
+Images have one of three patterns, with noise. Features are a fixed linear map of the images, and logits are their
+correlation with each pattern. For metrics of models there are a better and a worse model of such images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class MetricSets:
 
     Attributes:
         reference, heldout, near: from one distribution.
-        far: brighter, and with more grain.
+        far: brighter, and with more noise.
     """
 
     reference: Batch
@@ -84,7 +84,7 @@ def select_rows(batch: Batch, rows: slice | Tensor) -> Batch:
 
 @cache
 def make_model_sets(count: int) -> MetricSets:
-    """Return the same images four times: with a model that predicts their mean, and as `far` a wrong one."""
+    """Return the same images four times: with a model that predicts their mean, and with a wrong model as `far`."""
     batch = _batch(count, 1)
     knowing, wrong = (replace(batch, model=_constant_model(x0), indices=torch.arange(count)) for x0 in (-0.1, 0.9))
     return MetricSets(knowing, knowing, knowing, wrong)
@@ -106,7 +106,7 @@ class _ConstantNetwork(nn.Module):
 
 
 class _X0Objective(Objective):
-    """The network says x0."""
+    """An objective whose network predicts x0."""
 
     name: ClassVar[str] = "says-x0"
 

@@ -1,4 +1,4 @@
-"""Lines in a plugin's own code: the one that raised, or the method that a check tests."""
+"""Lines in a plugin's own code: the line that raised an error, or the method that a check tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAIN_METHODS = {
     "metric": "compute",
     "dataset": "examples",
 }
-"""The method of each kind that most checks are about."""
+"""The method that most checks of each kind test."""
 
 
 def find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
@@ -40,11 +40,11 @@ def find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
 
 
 def find_method_line(plugin: Plugin, method: str | None = None) -> str:
-    """Return ``file:line (method)`` of a plugin's method, or of its class where that inherits the method.
+    """Return ``file:line (method)`` of a plugin's method, or of its class if the method is inherited.
 
     Args:
         plugin: the plugin.
-        method: name of the method; by default that which most checks of the kind are about.
+        method: name of the method; by default the one that most checks of the kind test.
     """
     cls = type(plugin)
     method = method or _MAIN_METHODS.get(plugin.kind, "")
@@ -56,7 +56,7 @@ def find_method_line(plugin: Plugin, method: str | None = None) -> str:
 
 
 def find_class_line(cls: type[Plugin]) -> str:
-    """Return ``file:line (class name)``; empty for a class that was typed into a prompt."""
+    """Return ``file:line (class name)``; empty for a class that was defined interactively."""
     try:
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]} (class {cls.__name__})"
     except (OSError, TypeError):
@@ -64,7 +64,7 @@ def find_class_line(cls: type[Plugin]) -> str:
 
 
 def _own_paths(cls: type[Plugin]) -> Iterator[str]:
-    """Yield the folders of the packages, or the files of the modules, that the class and its bases are from."""
+    """Yield the folders of the packages, or the files of the modules, of the class and its bases."""
     contracts = (Plugin, *KINDS.values())
     for base in cls.__mro__:
         if issubclass(base, Plugin) and base not in contracts:

@@ -1,4 +1,4 @@
-"""Values in the messages of the checks: short, but never equal where the values differ."""
+"""Formatting of values in the messages of the checks: short, but different for different values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST = 8
 
 
 def format_brief(value: object, digits: int = _DIGITS) -> str:
-    """Return a value as text: floats with few digits, long lists and dictionaries cut."""
+    """Return a value as text: floats with few digits, long lists and dictionaries shortened."""
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -26,7 +26,7 @@ def format_brief(value: object, digits: int = _DIGITS) -> str:
 
 
 def format_brief_pair(expected: object, actual: object) -> tuple[str, str]:
-    """Return two values as text, with more digits where fewer would make them look the same."""
+    """Return two values as text, with more digits where they would otherwise look the same."""
     pair = format_brief(expected), format_brief(actual)
     for digits in (9, 17):
         if pair[0] == pair[1]:

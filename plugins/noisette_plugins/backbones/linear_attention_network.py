@@ -23,7 +23,7 @@ __all__ = ["FullAttention", "LinearAttention", "LinearAttentionNetwork", "RMSNor
 
 
 class _Options(Protocol):
-    """What is read of `linear-attention-unet`."""
+    """The options of `linear-attention-unet` that are used here."""
 
     @property
     def channels(self) -> int: ...
@@ -95,7 +95,7 @@ class _MemoryAttention(nn.Module):
 
 
 class LinearAttention(_MemoryAttention):
-    """Residual attention of linear cost."""
+    """Residual attention with linear cost in the number of positions."""
 
     def __init__(self, channels: int, heads: int, head_channels: int, memory: int) -> None:
         super().__init__(channels, heads, head_channels, memory)
@@ -124,9 +124,9 @@ class FullAttention(_MemoryAttention):
 
 
 class LinearAttentionNetwork(nn.Module):
-    """A U-Net of two blocks a level; the entry, convolved 7 x 7, is seen again by the last block.
+    """A U-Net with two blocks per level; the last block also gets the output of the first convolution (7 x 7).
 
-    Called as `network(x, t, label=None)`: x (N, C, H, W), t (N,) int64, label (N,) int64 where it has classes.
+    Called as `network(x, t, label=None)`: x (N, C, H, W), t (N,) int64, label (N,) int64 if it has classes.
     """
 
     def __init__(self, config: _Options, inputs: int, classes: int, outputs: int) -> None:
@@ -152,7 +152,7 @@ class LinearAttentionNetwork(nn.Module):
         self.leave = nn.Conv2d(start, outputs, 1)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return the output for x at the steps t, (N, outputs, H, W)."""
+        """Return the output for x at the timesteps t, (N, outputs, H, W)."""
         embedding = F.silu(self.embedding(t, label))
         entry = x = self.enter(x)
         skips: list[Tensor] = []
@@ -179,7 +179,7 @@ class _Level(nn.Module):
 
 
 class _Down(_Level):
-    """Gives what follows, and the two states that the way up joins."""
+    """Returns its output and two skip connections."""
 
     def forward(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         first = self.block1(x, embedding)
@@ -188,7 +188,7 @@ class _Down(_Level):
 
 
 class _Up(_Level):
-    """Takes the last two of the states."""
+    """Uses the last two skip connections."""
 
     def forward(self, x: Tensor, embedding: Tensor, skips: list[Tensor]) -> Tensor:
         x = self.block1(torch.cat([x, skips.pop()], dim=1), embedding)

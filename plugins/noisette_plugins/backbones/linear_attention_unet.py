@@ -1,4 +1,4 @@
-"""The U-Net with linear attention that the widespread denoising-diffusion-pytorch library brought."""
+"""The U-Net with linear attention of the widely used denoising-diffusion-pytorch library."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class LinearAttentionUNet(Backbone):
 
     @classmethod
     def import_pretrained(cls, path: Path) -> Pretrained | None:
-        """Read a file of the library: of its Unet, or of its Trainer, whose averaged weights are taken."""
+        """Read a file of the library: of its Unet, or of its Trainer, whose averaged weights are used."""
         if not path.is_file() or path.suffix not in (".pt", ".pth", ".safetensors"):
             return None
         from noisette_plugins.backbones.exchange import load_lucidrains

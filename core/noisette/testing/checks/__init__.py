@@ -1,1 +1,1 @@
-"""The checks, one module a kind; `noisette.testing.run.HOMES` says which belong to which."""
+"""The checks, with one or more modules per kind of plugin; `noisette.testing.run.CHECK_MODULES` lists them."""

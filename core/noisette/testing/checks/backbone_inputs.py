@@ -191,14 +191,14 @@ def check_learns_from_its_first_step(plugin: Backbone) -> None:
 
 
 def _groups(names: list[str]) -> list[list[str]]:
-    """Return x alone, and the parameters in about eight runs."""
+    """Return x alone, and the parameters in about eight groups of consecutive names."""
     parameters = names[1:]
     size = max(1, -(-len(parameters) // 8))
     return [names[:1], *(parameters[i : i + size] for i in range(0, len(parameters), size))]
 
 
 def _direction(tensor: Tensor) -> Tensor:
-    """Return a direction to move a tensor along, about as long as the tensor."""
+    """Return a direction for a tensor, with about the tensor's norm."""
     chance = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(tensor.numel()))
     along = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
     unit = along / along.norm().clamp(min=1e-20) + 0.5 * chance / chance.norm()
@@ -218,7 +218,7 @@ def _difference(
     group: list[tuple[Tensor, Tensor]],
     step: float,
 ) -> float:
-    """Return the central difference of the weighted output along a direction of some tensors."""
+    """Return the central difference of the weighted output along directions of some tensors."""
     ends = []
     with torch.no_grad():
         for sign in (-1, 1):

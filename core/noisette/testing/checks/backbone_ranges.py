@@ -25,7 +25,7 @@ from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import seed_globally
 
 _STEPS = 64
-"""Steps that are compared with each other: their differences are nearly all numbers up to a thousand."""
+"""Number of timesteps that are compared: their differences include nearly all numbers up to a thousand."""
 
 _SCALES = (10.0, 100.0, 1000.0)
 
@@ -108,7 +108,7 @@ def check_same_in_another_process(plugin: Backbone) -> None:
 
 
 def process_fingerprint(plugin: Backbone) -> dict[str, float]:
-    """Return, for each tensor of a network built from a seed, a number that stands for it."""
+    """Return a number that identifies each tensor of a network built from a seed."""
     shape = _smallest_shape(plugin)
     state = _build_seeded(plugin, shape, CLASSES, shape[0], seed=3).state_dict()
     return {name: float(_digest(value)) for name, value in state.items()}
@@ -131,7 +131,7 @@ def _fingerprint(plugin: Backbone) -> object:
 
 
 def _none_if_refused(plugin: Backbone, shape: Shape, outputs: int) -> nn.Module | None:
-    """Build a network; none where options do not go together, however that is said."""
+    """Build a network; None if the combination of options is refused, by a `DataError` or otherwise."""
     try:
         return _build_randomised(plugin, shape, CLASSES, outputs)
     except (DataError, ValueError, RuntimeError, AssertionError):

@@ -1,7 +1,7 @@
 """Whether a backbone's networks behave as training, sampling and checkpoints require.
 
-An untrained network whose last layer is zero outputs zeros. Fixed random numbers are therefore added to all
-parameters first, of about the size of a usual initialisation.
+An untrained network whose last layer is zero outputs zeros. Fixed random numbers, about as large as in a usual
+initialisation, are therefore added to all parameters first.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def check_gradient_reaches_every_parameter(plugin: Backbone) -> None:
     """Every parameter with `requires_grad` has a gradient that is not zero: all are used."""
     network, (x, t, label) = _build_with_inputs(plugin)
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
-    for shift in (0, 77, 190):  # experts for parts of the process have theirs at some steps only
+    for shift in (0, 77, 190):  # experts for parts of the process have gradients at some timesteps only
         (network(x, (t + shift) % 1000, label) * weights).sum().backward()
     idle = [
         name
@@ -168,7 +168,7 @@ def check_works_on_another_device(plugin: Backbone) -> None:
         try:
             actual = network.to(device)(*(value.to(device) for value in inputs)).device
         except (RuntimeError, NotImplementedError) as error:
-            if "item()" in str(error):  # a step chosen by a tensor's value cannot be tried on "meta"
+            if "item()" in str(error):  # a step chosen by a tensor's value cannot be tested on "meta"
                 continue
             actual = f"the error {error}"
         require(actual == device, plugin, f"output of a network on {device}", f"on {device}", actual)
@@ -228,7 +228,7 @@ def _require_output_shape(plugin: Backbone, network: nn.Module, shape: Shape, ou
 
 
 def _build_with_inputs(plugin: Backbone) -> tuple[nn.Module, tuple[Tensor, Tensor, Tensor]]:
-    """Return a network with labels, parameters moved, in evaluation mode, and inputs for it."""
+    """Return a network with labels in evaluation mode, with changed parameters, and inputs for it."""
     shape = _smallest_shape(plugin)
     return _build_randomised(plugin, shape, CLASSES, shape[0]), _inputs(shape)
 

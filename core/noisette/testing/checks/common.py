@@ -1,4 +1,4 @@
-"""Checks of all plugins."""
+"""Checks for all kinds of plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether passes over a data set are independent of each other, of global state and of the process."""
+"""Whether passes over a dataset are independent of each other, of global state and of the process."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def check_same_in_another_process(plugin: Dataset) -> None:
 
     Sets of strings have another order there. Skipped if the module cannot be imported there.
     """
-    next(_iter_facts(plugin, "train", 1), None)  # skips if its images are missing
+    next(_iter_facts(plugin, "train", 1), None)  # skips if images are missing
     actual = run_in_other_process(plugin, __name__, "process_fingerprint")
     for what, here, there in zip(
         ("classes()", "fingerprint()", "images"), process_fingerprint(plugin), actual, strict=True
@@ -150,7 +150,7 @@ def _fingerprint(plugin: Dataset, limit: int = _FEW) -> object:
 def _iter_examples(plugin: Dataset, split: Split) -> Iterator[Example]:
     from noisette.storage import cache_directory
 
-    _facts(plugin, split)  # skips where there are none
+    _facts(plugin, split)  # skips if images are missing
     with offline():
         yield from plugin.examples(split, cache_directory())
 

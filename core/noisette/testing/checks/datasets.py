@@ -1,6 +1,6 @@
-"""Whether a data set yields valid, reproducible images, and explains what to do if they are missing.
+"""Whether a dataset yields valid, reproducible images, and explains what to do if they are missing.
 
-No check downloads anything: the data set is read offline, from disk. If its images are missing, the checks that
+No check downloads anything: the dataset is read offline, from disk. If its images are missing, the checks that
 need them are skipped with its message. The first 2000 images of a split are checked.
 """
 
@@ -85,7 +85,7 @@ def check_examples_are_iterators(plugin: Dataset) -> None:
 
     cache = cache_directory()
     for split in _SPLITS:
-        _facts(plugin, split)  # skips where there are none
+        _facts(plugin, split)  # skips if images are missing
         with offline():
             both = {
                 "examples": plugin.examples(split, cache),
@@ -172,7 +172,7 @@ def check_test_is_held_out(plugin: Dataset) -> None:
 
 
 class _ExampleFacts(NamedTuple):
-    """What the checks compare of one example."""
+    """The facts about one example that the checks compare."""
 
     source: str
     label: int | None

@@ -72,14 +72,14 @@ def check_same_in_another_process(plugin: Features) -> None:
 
 
 def process_fingerprint(plugin: Features) -> tuple[list[str], list[list[float]]]:
-    """Return the identity of features and the first numbers of the vectors of three images, as JSON values."""
+    """Return the identity of features and the first values of the vectors of three images, as JSON values."""
     vectors = _extractor(plugin)(_make_images(3, (3, 32, 32)))
     facts = json.dumps(plugin.facts, sort_keys=True)
     return [plugin.weights_sha256(), plugin.label, plugin.resizing, facts], vectors[:, :64].tolist()
 
 
 def _extreme_images() -> dict[str, Tensor]:
-    """Return images uint8 (1, 3, 32, 32) by what they are."""
+    """Return images uint8 (1, 3, 32, 32) by description."""
     flat = torch.ones(1, 3, 32, 32, dtype=torch.uint8)
     faint = (_make_images(1, (3, 32, 32)) > 100).to(torch.uint8)
     sharp = 255 * (_make_images(1, (3, 32, 32), seed=3) > 110).to(torch.uint8)

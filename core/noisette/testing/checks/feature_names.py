@@ -1,4 +1,4 @@
-"""Whether different features have a different label, hash or size."""
+"""Whether different features differ in label, hash or size."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def check_uses_the_full_input_size(plugin: Features) -> None:
 
 
 class _WeightRecorder(TorchFunctionMode):
-    """Notes the weights that convolutions and linear layers are called with, but no filters of single channels."""
+    """Records the weights of convolutions and linear layers, except filters of a single channel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ def _weights(plugin: Features) -> list[Tensor]:
 
 @cache
 def _find_retrained(plugin: Features) -> list[Features]:
-    """Return features with another value of an option whose weights are others of the same shapes."""
+    """Return features with another value of an option that loads different weights of the same shapes."""
     known = _weights(plugin)
     return [other for other, _ in vectors_by_option(plugin) if _differ_in_values(known, _weights(other))]
 

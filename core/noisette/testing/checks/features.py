@@ -1,4 +1,4 @@
-"""Whether a feature network is a fixed function of one image."""
+"""Whether a feature network is a deterministic function of a single image."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def check_classifies_as_declared(plugin: Features) -> None:
 def vectors_by_option(plugin: Features) -> list[tuple[Features, Tensor]]:
     """Return features with another value of an option, and their vectors of two images.
 
-    Without those whose weights are not available, or whose images are many times larger.
+    Features whose weights are not available, or whose images are many times larger, are left out.
     """
     found = []
     for other in (one for tried in alternatives(plugin, small=True).values() for one in tried):
@@ -207,7 +207,7 @@ def check_leaves_its_inputs_alone(plugin: Features) -> None:
 
 
 def _extractor(plugin: Features) -> Callable[[Tensor], Tensor]:
-    """Return the loaded network, whose output is checked to have a row for each image."""
+    """Return the loaded network, wrapped to check that its output has a row for each image."""
     try:
         with offline():
             extract = plugin.load(torch.device("cpu"))
@@ -229,7 +229,7 @@ def _vectors(plugin: Features, extract: Callable[[Tensor], Tensor], images: Tens
 
 
 def _make_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> Tensor:
-    """Return images of smooth patterns with grain, uint8 (N, C, H, W)."""
+    """Return images of smooth patterns with noise, uint8 (N, C, H, W)."""
     generator = torch.Generator().manual_seed(seed)
     channels, height, width = shape
     rows, columns = torch.linspace(0, 3, height)[:, None], torch.linspace(0, 2, width)

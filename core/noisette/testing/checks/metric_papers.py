@@ -1,4 +1,4 @@
-"""Whether a metric whose `paper` starts with a known one gives that paper's value.
+"""Whether a metric whose `paper` starts with a known paper gives the value of that paper.
 
 A metric that differs from the paper declares it, such as "after Heusel et al. 2017".
 """
@@ -23,7 +23,7 @@ _PLACE = r"[^;]* {year}(, (code|(sections?|eqs?\.|algorithms?|tables?|appendix) 
 
 
 class _Formula(NamedTuple):
-    """Values that are right, each of them, for results whose names match; and by what share they may be off."""
+    """Accepted values for results whose names match, and the accepted relative error."""
 
     names: str
     values: Callable[[Batch, Batch, set[int]], list[float]]
@@ -39,7 +39,7 @@ def check_value_matches_the_paper(plugin: Metric) -> None:
     if not formulae:
         raise Skip(f"{format_plugin(plugin)}: the kit knows no formula of this paper")
     sets = _sets(plugin)
-    sampled = any(formula.share > 0.05 for formula in formulae)  # near sets are then too near to judge
+    sampled = any(formula.share > 0.05 for formula in formulae)  # near sets are too similar for this tolerance
     neighbours = {value for value in dict(plugin).values() if type(value) is int} or {3, 5}
     for judged in (sets.far, _mix_features(sets.far), sets.near)[: 2 if sampled else 3]:
         results = _none_if_refused(_compute_results, plugin, sets, _full_state(plugin, judged)) or {}
@@ -100,7 +100,7 @@ def _coverage(a: Batch, b: Batch, neighbours: set[int]) -> list[float]:
 
 
 def _iter_balls(a: Batch, b: Batch, neighbours: set[int]) -> Iterator[tuple[Tensor, int]]:
-    """Yield whether each image of a is in the ball round each of b that reaches its k-th neighbour; and k."""
+    """Yield whether each image of a is in the ball around each of b that reaches its k-th neighbour; and k."""
     x, y = _features(a).double(), _features(b).double()
     for k in sorted(one for one in neighbours if 0 < one < len(y)):
         yield torch.cdist(x, y) <= torch.cdist(y, y).sort(dim=1).values[:, k], k
@@ -112,4 +112,4 @@ _FORMULAE: dict[tuple[str, int], tuple[_Formula, ...]] = {
     ("Kynkäänniemi", 2019): (_Formula("precision", _precision, 0.01), _Formula("recall", _recall, 0.01)),
     ("Naeem", 2020): (_Formula("density", _density, 0.01), _Formula("coverage", _coverage, 0.01)),
 }
-"""The formulae of papers, by first author and year."""
+"""The formulas of papers, by first author and year."""

@@ -16,7 +16,7 @@ from noisette.testing.options import alternatives, format_plugin
 from noisette.testing.sets import MetricSets, iter_fresh_sets
 
 _SETS = 12
-"""Number of new sets, from which the spread of a result is known within 20 %."""
+"""Number of new sets; gives the spread of a result within 20 %."""
 
 
 def check_stderr_matches_new_sets(plugin: Metric) -> None:

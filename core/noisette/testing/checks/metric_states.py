@@ -119,7 +119,7 @@ def check_shared_state_reads_no_option(plugin: Metric) -> None:
 
 
 def _parts(plugin: Metric, batch: Batch, cuts: Sequence[float]) -> list[State]:
-    """Return the states of parts of a batch that is cut at these shares of it."""
+    """Return the states of parts of a batch that is split at these fractions."""
     count = len(batch.images)
     places = [0, *(max(round(share * count), 1) for share in cuts), count]
     return [_full_state(plugin, select_rows(batch, slice(*ends))) for ends in pairwise(places)]
@@ -163,7 +163,7 @@ def _same_results(
 
 
 def _same_error(plugin: Metric, what: str, expected: float | None, actual: float | None, share: float) -> None:
-    """Require that a standard error is the same within a share of it, as it has an error of its own."""
+    """Require that a standard error is the same within a relative tolerance, as it has an error itself."""
     same = (expected is None) == (actual is None)
     if expected is not None and actual is not None:
         same = abs(actual - expected) <= share * max(expected, actual) + 1e-12

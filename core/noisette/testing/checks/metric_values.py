@@ -1,4 +1,4 @@
-"""Whether a metric's results have fixed names, and are refused for missing images."""
+"""Whether a metric's results have fixed names, and missing images are refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_nothing_is_refused(plugin: Metric) -> None:
     if plugin.needs == "model" or plugin.better == "neither":
         return
     without = _none_if_refused(plugin.compute, near, {}, heldout)
-    same = without is None or without == _results_of(plugin, "near")  # some read no reference
+    same = without is None or without == _results_of(plugin, "near")  # some metrics do not use the reference
     require(same, plugin, "results of no reference", "a DataError", format_brief(without))
     _require_honest_for_few(plugin, _results_of(plugin, "far"))
 

@@ -189,7 +189,7 @@ def _results_of(plugin: Metric, generated: str) -> Results:
 
 
 def _compute_results(plugin: Metric, sets: MetricSets, state: State) -> Results:
-    """Compare a state with the sets' reference; the results are a dictionary of finite estimates."""
+    """Compare a state with the sets' reference, and require a dictionary of finite estimates."""
     results = plugin.compute(state, _full_state(plugin, sets.reference), _full_state(plugin, sets.heldout))
     require(
         isinstance(results, dict), plugin, "results", "a dictionary", type(results).__name__, cause="no results"

@@ -1,4 +1,4 @@
-"""Whether an objective is right for large errors, at both ends of the process, and on any device."""
+"""Whether an objective is correct for large errors, at both ends of the process, and on any device."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def check_keeps_dtype_and_device(plugin: Objective) -> None:
 
 
 def _slope(value: Tensor, output: Tensor, way: Tensor) -> float:
-    """Return the derivative of the sum of value times `way` along `way`; 0 if it has none."""
+    """Return the derivative of the sum of value times `way` along `way`; 0 if there is no gradient."""
     if not value.requires_grad:
         return 0.0
     (gradient,) = torch.autograd.grad((value * way).sum(), output, retain_graph=True)

@@ -1,7 +1,7 @@
-"""Whether an objective's minimum is the exact denoiser, and its dialect consistent.
+"""Whether an objective's minimum is the exact denoiser, and its methods are consistent.
 
-The law is a Gaussian of one value, x_0 ~ N(m, c). Expectations over (x_0, eps) are sums over Gauss-Hermite nodes,
-exact for polynomials: nothing here is random.
+The distribution is a Gaussian of one value, x_0 ~ N(m, c). Expectations over (x_0, eps) are sums over Gauss-Hermite
+nodes, exact for polynomials: nothing here is random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from noisette.testing.options import combinations, find_ineffective_options, var
 from noisette.testing.probes import is_bit_equal, require_same_random_state
 
 LEVELS = tuple((alpha, (1 - alpha**2) ** 0.5) for alpha in (0.99995, 0.9, 0.7, 0.2, 0.006))
-"""(alpha, sigma) from the first step to the last."""
+"""(alpha, sigma) from the first timestep to the last."""
 
 _LAW = Gaussian([0.4], [[0.6]])
 
@@ -179,7 +179,7 @@ def _make_inputs(channels: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def _nodes() -> tuple[Tensor, Tensor, Tensor]:
-    """Return x0, eps (N, 1, 1, 1) and weights (N,): quadrature over the law and the noise."""
+    """Return x0, eps (N, 1, 1, 1) and weights (N,): quadrature over the distribution and the noise."""
     nodes, weights = (torch.from_numpy(part) for part in np.polynomial.hermite_e.hermegauss(48))
     weights = weights / weights.sum()
     clean = float(_LAW.mean) + float(_LAW.covariance) ** 0.5 * nodes

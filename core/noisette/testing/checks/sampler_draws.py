@@ -1,4 +1,4 @@
-"""Whether a sampler's randomness comes from the given noise, is reproducible, and leaves no noise in the image."""
+"""Whether a sampler uses only the given noise, is reproducible, and leaves no noise in the image."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _sample_images(sampler: Sampler, seed: int, indices: range | list[int]) -> T
 
 
 def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
-    """Sample with one noise source, and take the last step with that of `seed`."""
+    """Sample with one noise source, and use the one of `seed` in the last step."""
     process, x = processes.linear(), initial_noise(2, _SHAPE)
     count = len(run_sampler(sampler, AffineDenoiser(process), x, BatchNoise(0, x)))
     noise = SwitchableNoise(BatchNoise(0, x) if count > 1 else BatchNoise(seed, x))

@@ -1,4 +1,4 @@
-"""Whether a sampler depends on `noise()`, the denoiser and its options only."""
+"""Whether a sampler depends only on `noise()`, the denoiser and its options."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def check_same_in_another_process(plugin: Sampler) -> None:
 
 
 def process_fingerprint(plugin: Sampler) -> list[float]:
-    """Return the values of an image that is sampled from a fixed seed."""
+    """Return the values of an image sampled from a fixed seed."""
     x = initial_noise(1, _SHAPE)
     end: list[float] = (
         run_sampler(with_steps(plugin, 5), AffineDenoiser(processes.linear()), x, BatchNoise(3, x))[-1]
@@ -211,7 +211,7 @@ class _InputRecorder(Denoiser):
 
 
 class _ZeroDenoiser(Denoiser):
-    """The exact denoiser of images that are 0 everywhere."""
+    """The exact denoiser of images of zeros."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -225,7 +225,7 @@ class _ZeroDenoiser(Denoiser):
 
 
 class _LearnedVarianceDenoiser(AffineDenoiser):
-    """A denoiser with one variance fraction everywhere, or none."""
+    """A denoiser with a constant variance fraction, or none."""
 
     def __init__(self, process: Process, fraction: float | None) -> None:
         super().__init__(process)
@@ -243,12 +243,12 @@ def _sample_with_own_noise(sampler: Sampler, x: Tensor, indices: range) -> Tenso
 
 
 def _run_again(sampler: Sampler, x: Tensor) -> None:
-    """Sample with fractions: an error that is raised then too has another cause."""
+    """Sample with variance fractions: an error that occurs here too has another cause."""
     run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), 0.5), x, BatchNoise(0, x))
 
 
 def _run_interleaved(sampler: Sampler, x: Tensor, other: Tensor) -> Tensor:
-    """Return the result from x, whose steps alternate with those of a trajectory from `other`."""
+    """Return the result from x, with steps that alternate with those of a trajectory from `other`."""
     process, end = processes.linear(), x
     interleaved = iter(sampler.trajectory(AffineDenoiser(process), other, BatchNoise(2, other)))
     with torch.no_grad():

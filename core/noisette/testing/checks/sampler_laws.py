@@ -1,8 +1,8 @@
 """Whether a sampler's images have the right distribution.
 
-Exact checks: under a Gaussian's denoiser a trajectory is affine in its noise, so that mean and covariance of the
-result follow without chance (`noisette.testing.affine`). Statistical checks: 4096 samples of a mixture
-of Gaussians, where trajectories are not affine, must agree with it within their standard error.
+Exact checks: with a Gaussian's denoiser a trajectory is affine in its noise, so that mean and covariance of the
+result can be computed without sampling error (`noisette.testing.affine`). Statistical checks: 4096 samples of a
+mixture of Gaussians, where trajectories are not affine, must agree with it within their standard error.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def check_label_laws(plugin: Sampler) -> None:
 
 @cache
 def _labelled_law() -> LabelledMixture:
-    """Two labels with a law each, over images of three channels of 1 x 2."""
+    """Two labels with a distribution each, over images of three channels of 1 x 2."""
     generator = seeded_generator(0, "laws")
     first = _random_mixture([0.3, 0.7], generator)
     return LabelledMixture([first, _random_mixture([0.5, 0.5], generator)], [0.5, 0.5])
@@ -161,7 +161,7 @@ def _error_on_all_states(sampler: Sampler, process: Process, law: Gaussian) -> t
     if sampler.adaptive:
         states, listed = states[-1:], [listed[0], listed[-1]]
     if law is _UNIT:
-        listed = listed[:-1]  # the jump to the clean image takes the mean
+        listed = listed[:-1]  # the last step, to the clean image, returns the mean
     worst = ("mean", 0.0)
     for state, t in zip(states, listed[1:], strict=False):
         truth = law.at(*process(t))
@@ -197,13 +197,13 @@ def _is_affine(sampler: Sampler) -> bool:
 
 
 def _even(intervals: int) -> tuple[int, ...]:
-    """Return the steps of the `even` process with so many equal intervals."""
+    """Return the timesteps of the `even` process with `intervals` equal intervals."""
     last = len(processes.even()) - 1
     return tuple(range(last, -1, -last // intervals))
 
 
 def _before_last(sampler: Sampler, intervals: int) -> Moments:
-    """Return the moments at the last trained step of an even trajectory."""
+    """Return the moments at the last trained timestep of an even trajectory."""
     return _at_zero(sampler, _even(intervals))
 
 
@@ -243,12 +243,12 @@ def _require_law(sampler: Sampler, samples: Tensor, label: int, whose: str) -> N
 
 
 def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Process], Denoiser]) -> Tensor:
-    """Sample in so many steps that the discretisation error is below the standard error."""
+    """Sample with enough steps to keep the discretisation error below the standard error."""
     process = processes.linear()
     candidate = with_steps(sampler, 200)
     if sampler.order == 1 and not sampler.needs_even_steps:
         steps = 2 * _STEPS if sampler.renoises else _STEPS
-        candidate = with_options(sampler, steps=steps, spacing="karras")  # near to even in log(alpha / sigma)
+        candidate = with_options(sampler, steps=steps, spacing="karras")  # nearly even in log(alpha / sigma)
     generator = seeded_generator(0, "walks")
     marginal = _labelled_law().marginal
     x0 = marginal.draw(COUNT, generator)

@@ -1,4 +1,4 @@
-"""How fast the error of a sampler falls with the number of its steps."""
+"""Whether the error of a sampler falls with the number of steps as declared."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check_order_on_uneven_steps(plugin: Sampler) -> None:
 
 
 def _uneven(width: int) -> tuple[int, ...]:
-    """Return steps of the `even` process whose intervals are `width` and twice that in turn."""
+    """Return timesteps of the `even` process with intervals that alternate between `width` and twice that."""
     last = len(processes.even()) - 1
     long = range(last, -1, -3 * width)
     return tuple(sorted({*long, *(t - 2 * width for t in long if t > 0)}, reverse=True))
@@ -99,7 +99,7 @@ def _deterministic(sampler: Sampler) -> bool:
 
 
 def _slope(logs: list[float]) -> float:
-    """Return the least-squares slope of values one apart."""
+    """Return the least-squares slope of values at unit distance."""
     centre = (len(logs) - 1) / 2
     weights = [index - centre for index in range(len(logs))]
     return sum(w * value for w, value in zip(weights, logs, strict=True)) / sum(w * w for w in weights)

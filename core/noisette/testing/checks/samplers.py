@@ -1,4 +1,4 @@
-"""Whether a sampler calls the denoiser, yields states and treats its inputs as it should."""
+"""Whether a sampler calls the denoiser, yields states and treats its inputs correctly."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def check_keeps_shape_dtype_and_device(plugin: Sampler) -> None:
             try:
                 _require_same_form(sampler, torch.empty(2, *_SHAPE, device=device))
             except (RuntimeError, NotImplementedError) as error:
-                if "item()" not in str(error):  # a step chosen by a tensor's value cannot be tried on "meta"
+                if "item()" not in str(error):  # a step chosen by a tensor's value cannot be tested on "meta"
                     require(False, sampler, "tensors of a trajectory", f"on the device of x, {device}", error)
 
 

@@ -16,9 +16,9 @@ from noisette.testing.options import alternatives, combinations, find_ineffectiv
 from noisette.testing.probes import require_same_random_state, seed_globally
 
 SIZES = (1, 2, 3, 10, 100, 257, 999, 1000, 4000)
-"""Numbers of timesteps T to try. A schedule may refuse one with a `NoisetteError`, but not 1000.
+"""Values of T to test. A schedule may refuse one with a `NoisetteError`, but not 1000.
 
-A schedule that declares its `length` is only tried with that.
+A schedule that declares its `length` is only tested with that.
 """
 
 
@@ -182,7 +182,7 @@ def check_every_option_has_an_effect(plugin: Schedule) -> None:
 
 
 def _alphas_at_shares(process: Process) -> Tensor:
-    """Return alpha at nine shares of the process, between steps as on a line."""
+    """Return alpha at nine fractions of the process, linearly interpolated between timesteps."""
     shares = torch.linspace(0.1, 0.9, 9, dtype=torch.float64) * len(process)
     low = shares.floor().long()
     before = torch.cat([torch.ones(1, dtype=torch.float64), process.alphas[:-1]])

@@ -1,6 +1,6 @@
-"""Networks from and for other libraries, as files: what they are called there, and what must be refused.
+"""Import and export of networks in the file formats of other libraries.
 
-Reading returns a `noisette.plugin_api.Pretrained`. The other libraries need not be installed.
+The readers return a `noisette.plugin_api.Pretrained`. The other libraries need not be installed.
 
     from noisette_plugins.backbones.exchange import export_pipeline, load_diffusers, load_lucidrains
 """

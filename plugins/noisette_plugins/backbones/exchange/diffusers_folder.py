@@ -1,4 +1,4 @@
-"""Networks in diffusers' folders: `config.json` and `diffusion_pytorch_model.safetensors`."""
+"""Networks in diffusers folders: `config.json` and `diffusion_pytorch_model.safetensors`."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ _LABELS = "_noisette_classes"
 
 
 def load_diffusers(kind: Callable[..., Backbone], folder: Path | str) -> Pretrained:
-    """Read a UNet2DModel: of a pipeline's folder (`unet/` in it, or all in one as in the first versions), or alone.
+    """Read a UNet2DModel, from the folder of a pipeline or its own.
 
-    Labels: all of UNet2DModel's classes are classes, and "none" adds nothing; but a folder that we exported says
-    which of its classes is "none".
+    The pipeline may have the model in `unet/` or, as in the first versions, in the folder itself. All classes of a
+    UNet2DModel become classes, and "none" adds nothing, except that a folder exported by noisette marks one of its
+    classes as "none".
 
     Args:
-        kind: `UNet`, which is made with the options that are found.
-        folder: as diffusers writes it.
+        kind: `UNet`, called with the options that are found.
+        folder: a folder in diffusers' format.
 
     Raises:
-        DataError: if it is no such folder, or what it holds cannot be said with `unet`.
+        DataError: if it is not such a folder, or `unet` does not support its contents.
     """
     folder = Path(folder)
     home = folder / "unet" if (folder / "unet" / "config.json").is_file() else folder
@@ -55,14 +56,14 @@ def load_diffusers(kind: Callable[..., Backbone], folder: Path | str) -> Pretrai
 
 
 def export_unet(network: nn.Module, backbone: UNetLike, shape: Shape, classes: int, folder: Path) -> None:
-    """Write a network of `unet` as a UNet2DModel, which diffusers' `from_pretrained` then reads.
+    """Write a network of `unet` as a UNet2DModel, which diffusers' `from_pretrained` can read.
 
     Args:
-        network: what `backbone.build(shape, classes, ...)` returned, trained.
-        folder: made if it is not there.
+        network: a trained network returned by `backbone.build(shape, classes, ...)`.
+        folder: created if it does not exist.
 
     Raises:
-        DataError: if UNet2DModel cannot compute the same.
+        DataError: if UNet2DModel does not support the network.
     """
     state = network.state_dict()
     config = make_config(backbone, shape, classes, len(state["leave.bias"]))
@@ -80,7 +81,7 @@ def _assemble(home: Path, backbone: Backbone, settings: UNet2D, classes: int) ->
     weights = _weights(home)
     levels = len(settings.block_out_channels)
     blocks = levels * settings.layers_per_block
-    if len(weights) < blocks:  # before a network of the size that the config says is built
+    if len(weights) < blocks:  # before a network of the config's size is built
         raise DataError(f"{home / _WEIGHTS}: {len(weights)} weights are too few for {blocks} blocks")
     with torch.device("meta"):
         side = 2**levels
@@ -90,7 +91,7 @@ def _assemble(home: Path, backbone: Backbone, settings: UNet2D, classes: int) ->
         if classes and classes == settings.num_class_embeds and not unmatched:
             table = state["embedding.label.weight"]
             state["embedding.label.weight"] = torch.cat([table, torch.zeros_like(table[:1])])
-    except (RuntimeError, IndexError) as error:  # of tensors whose shapes cannot be joined
+    except (RuntimeError, IndexError) as error:  # tensors whose shapes do not match
         raise DataError(f"{home / _WEIGHTS}: weights do not fit the config: {error}") from None
     if unmatched:
         raise DataError(

@@ -1,4 +1,4 @@
-"""A trained model as a folder of diffusers' DDPMPipeline, which diffusers itself then samples from."""
+"""Export of a trained model as a folder of diffusers' DDPMPipeline, from which diffusers can sample."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ def export_pipeline(
 ) -> Path:
     """Write a checkpoint's network and process as a DDPMPipeline; return the folder.
 
-    DDPMPipeline has no labels. Of a network that knows some, the vector of one label, or of "none", becomes part of
-    the bias that it is always added to: the folder then draws images of that class, or of no class.
+    DDPMPipeline has no labels. For a network with labels, the embedding of one label, or of "none", is added to the
+    bias of the timestep embedding's last layer. The exported network then generates images of that class, or of no
+    class.
 
     Args:
         backbone: a `unet`.
-        checkpoint: of an experiment with it.
-        folder: must not be there, or be empty; appears whole or not at all.
-        ema: take the averaged weights where there are some.
-        label: the class, for a network that knows classes; None for no class.
+        checkpoint: of an experiment with this backbone.
+        folder: must be empty or not exist; it is written atomically.
+        ema: whether to use the averaged weights, if there are any.
+        label: class name, for a network with classes; None for no class.
 
     Raises:
-        DataError: if DDPMPipeline cannot say the same.
+        DataError: if DDPMPipeline does not support the model.
         StorageError: if the folder is not empty, or cannot be written.
     """
     folder, experiment = Path(folder), checkpoint.about["experiment"]
@@ -58,7 +59,7 @@ def export_pipeline(
 
 
 def _check_exportable(checkpoint: Checkpoint, model: Model, label: str | None) -> None:
-    """Refuse what DDPMPipeline would not tell or ask the network, and a label that it did not learn."""
+    """Refuse models that DDPMPipeline does not support, and labels that the network did not learn."""
     training, where = checkpoint.about["experiment"]["training"], checkpoint.directory
     if model.conditioning != Conditioning():
         raise DataError(
@@ -82,14 +83,14 @@ def _fold_in_label(model: Model, backbone: UNetLike, label: str | None) -> nn.Mo
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     number = len(model.classes) if label is None else model.classes.index(label)
     state["embedding.outer.bias"] += state.pop("embedding.label.weight")[number]
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, then replaced
+    with torch.random.fork_rng(devices=[]):  # the initial weights are random, then replaced
         network = backbone.build(model.shape, 0, model.shape[0])
     network.load_state_dict(state)
     return network.eval()
 
 
 class _StagedFolder:
-    """A folder that is written to a temporary folder and then renamed."""
+    """A folder that is written to a temporary path and then renamed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

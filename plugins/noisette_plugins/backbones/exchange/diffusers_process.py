@@ -1,4 +1,4 @@
-"""The process of a config (schedule, timesteps, objective, clipping), as diffusers' schedulers say it, and back."""
+"""Conversion between a config's process (schedule, timesteps, objective, clipping) and diffusers' schedulers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _OBJECTIVES = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 
 
 def parse_scheduler(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
-    """Return the keys `schedule`, `timesteps`, `objective` and `sampling` that a scheduler's config stands for.
+    """Return the keys `schedule`, `timesteps`, `objective` and `sampling` for a scheduler's config.
 
-    How it samples is left open: here the samplers of a config say that.
+    The sampling method is not read: a noisette config lists its own samplers.
 
     Raises:
-        DataError: naming an unsupported setting.
+        DataError: with the name of an unsupported setting.
     """
     settings = Scheduler.read(config, source)
     known = {theirs: ours for ours, theirs in _OBJECTIVES.items()}
@@ -60,7 +60,7 @@ def _parse_schedule(settings: Scheduler, source: Path) -> dict[str, Any]:
 
 
 def find_schedule(betas: Sequence[float], rounding: float = 1e-9) -> dict[str, Any]:
-    """Return the schedule with these betas, up to rounding, by its name, if one has them as it comes; else them."""
+    """Return the schedule whose defaults give these betas, up to rounding; else `given` with the betas."""
     values = torch.tensor(betas, dtype=torch.float64)
     for schedule in (Linear(), Cosine(), Quadratic(), ScaledLinear(), Sigmoid()):
         if torch.allclose(schedule.betas(len(values)), values, rtol=rounding, atol=0):
@@ -72,7 +72,7 @@ def scheduler_config(betas: Tensor, objective: str, clip: float | None) -> dict[
     """Return the config of a DDPMScheduler for the betas (T,) of a process.
 
     Raises:
-        DataError: if diffusers has no such objective.
+        DataError: if diffusers does not support the objective.
     """
     if objective not in _OBJECTIVES:
         raise DataError(f"diffusers' DDPMScheduler has no objective {objective!r}; it has {', '.join(_OBJECTIVES)}")

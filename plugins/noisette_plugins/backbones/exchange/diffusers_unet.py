@@ -1,4 +1,4 @@
-"""diffusers' UNet2DModel and `unet`: names of weights, and options, each in terms of the other."""
+"""Conversion between diffusers' UNet2DModel and `unet`: names of weights, and options."""
 
 # ruff: noqa: D102
 
@@ -20,7 +20,7 @@ __all__ = ["UNetLike", "from_diffusers", "make_config", "parse_unet", "to_diffus
 
 
 class UNetLike(Protocol):
-    """What is read of `UNet`, whose options say what they are, and asked of it."""
+    """The attributes of `UNet` that are used here; its options describe them."""
 
     @property
     def channels(self) -> int: ...
@@ -85,7 +85,7 @@ _OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_
 
 
 def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state of `UNetNetwork` under diffusers' names."""
+    """Return a state dict of `UNetNetwork` with diffusers' names."""
     renamed = {}
     for name, tensor in state.items():
         theirs = _diffusers_names(name)
@@ -98,12 +98,12 @@ def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_diffusers(
     state: Mapping[str, Tensor], names: Iterable[str], *, cosine_first: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the weights that a network calls `names`; and what was missing or left over, by their names.
+    """Return weights under the names of a `UNetNetwork`, and the names of missing and unused weights.
 
     Args:
         state: weights of UNet2DModel; the attention's may have the names of its first versions.
         names: the state names of a `UNetNetwork`.
-        cosine_first: whether their embedding begins with the cosines.
+        cosine_first: whether the timestep embedding of the source begins with the cosines.
     """
     rest = {_current_name(key): tensor.float() for key, tensor in state.items()}
     ours, missing = {}, []
@@ -122,7 +122,7 @@ def from_diffusers(
 
 
 def _diffusers_names(name: str) -> list[str]:
-    """Return what one of our weights is called there: one name, or those of its three parts."""
+    """Return diffusers' names for one weight: one name, or those of its three parts."""
     for ours, theirs in _BLOCKS:
         found = re.match(rf"{ours}\.", name)
         if found:
@@ -144,7 +144,7 @@ def _is_matrix(name: str) -> bool:
 
 
 def _current_name(key: str) -> str:
-    """Return the present name of a weight that first versions called otherwise."""
+    """Return the current name of a weight that had another name in the first versions."""
     block, _, kind = key.rpartition(".")
     parent, _, layer = block.rpartition(".")
     return f"{parent}.{_OLD_NAMES[layer]}.{kind}" if layer in _OLD_NAMES and ".attentions." in block else key
@@ -163,14 +163,14 @@ _FIXED_SETTINGS: dict[str, tuple[Any, ...]] = {
     "time_embedding_type": ("positional",),
     "upsample_type": ("conv",),
 }
-"""Settings that `unet` has no option for, with the values that it keeps."""
+"""Settings without an option in `unet`, with the values that it uses."""
 
 
 def parse_unet(kind: Callable[..., Backbone], config: Mapping[str, Any], source: Path) -> tuple[Backbone, UNet2D]:
-    """Return the backbone that a UNet2DModel's config describes, made by `kind`, and all settings that were read.
+    """Return the backbone that a UNet2DModel's config describes, created by `kind`, and the settings read.
 
     Raises:
-        DataError: naming the setting that `unet` cannot follow.
+        DataError: with the name of a setting that `unet` does not support.
     """
     settings = _parse_settings(config, source)
     widths, blocks = settings.block_out_channels, settings.down_block_types
@@ -201,7 +201,7 @@ def parse_unet(kind: Callable[..., Backbone], config: Mapping[str, Any], source:
 
 
 def _parse_settings(config: Mapping[str, Any], source: Path) -> UNet2D:
-    """Return every setting that is read, after looking at those that are not."""
+    """Return the settings that are read, after checking the others."""
     for key, value in config.items():
         if key.startswith("_"):
             continue
@@ -239,7 +239,7 @@ def make_config(backbone: UNetLike, shape: Shape, classes: int, outputs: int) ->
     """Return the config of a UNet2DModel that computes the same.
 
     Raises:
-        DataError: if there is none.
+        DataError: if there is no such config.
     """
     channels, height, width = shape
     levels = range(len(backbone.multipliers))
@@ -283,7 +283,7 @@ def _check_exportable(backbone: UNetLike, shape: Shape) -> None:
 
 
 def _head_channels(backbone: UNetLike) -> int | None:
-    """Return diffusers' attention_head_dim: channels of a head, the same at every level; None is one head."""
+    """Return diffusers' attention_head_dim: channels per head, the same at every level; None means one head."""
     if backbone.head_channels is not None or backbone.heads == 1:
         return backbone.head_channels
     attending = {*backbone.attention, len(backbone.multipliers) - 1}

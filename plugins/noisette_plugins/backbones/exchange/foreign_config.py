@@ -28,16 +28,16 @@ Blocks = Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
 
 
 class ForeignConfig(BaseModel):
-    """Settings of another library, with the values that it takes where its config is silent."""
+    """Settings of another library, with its defaults for missing keys."""
 
     model_config = ConfigDict(allow_inf_nan=False, frozen=True)
 
     @classmethod
     def read(cls, config: Mapping[str, Any], source: Path) -> Self:
-        """Return the settings that a config has.
+        """Return the settings of a config.
 
         Raises:
-            DataError: naming the first that is of another type or out of bounds.
+            DataError: with the name of the first setting that has another type or is out of bounds.
         """
         try:
             return cls.model_validate(dict(config))
@@ -71,7 +71,7 @@ class UNet2D(ForeignConfig):
 
 
 class Scheduler(ForeignConfig):
-    """The schedulers of diffusers 0.42, as far as they say what a network was trained for."""
+    """The schedulers of diffusers 0.42: the settings that describe how a network was trained."""
 
     beta_end: Beta = 0.02
     beta_schedule: Word = "linear"
@@ -89,7 +89,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read the JSON object in a file.
 
     Raises:
-        DataError: if it is missing, too large, or something else.
+        DataError: if the file is missing, too large, or not a JSON object.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -110,21 +110,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Raises:
-        DataError: if it is damaged.
+        DataError: if the file is damaged.
     """
     try:
         tensors = load_file(path)
-    except Exception as error:  # of the format, of the system, and of types that torch does not know
+    except Exception as error:  # of the format, of the system, and of types that torch does not support
         raise DataError(f"{path}: cannot be read: {error}") from None
     _check_tensors(tensors, path)
     return tensors
 
 
 def read_archive(path: Path) -> Mapping[str, Any]:
-    """Read what torch.save wrote: tensors and plain values by name.
+    """Read a file written by torch.save: tensors and plain values by name.
 
     Raises:
-        DataError: if there is code in it, it is damaged, or it unpacks to more than its size.
+        DataError: if it contains code, is damaged, or unpacks to more than its size.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -139,7 +139,7 @@ def read_archive(path: Path) -> Mapping[str, Any]:
         raise
     except (
         Exception
-    ):  # what is no archive, or is one of code, can raise anything; torch's advice is to run the code
+    ):  # other files can raise any error, and for files with code torch's message recommends running it
         raise DataError(
             f"{path}: expected an archive of tensors alone, as torch.save writes it; it holds code or "
             "other objects, which are never loaded, or is damaged"
@@ -153,7 +153,7 @@ def read_archive(path: Path) -> Mapping[str, Any]:
 
 
 def _check_tensors(tensors: Mapping[Any, Any], path: Path) -> None:
-    """Refuse tensors that cannot be computed with, or that one value was expanded to."""
+    """Refuse tensors of unsupported types or layouts, and tensors expanded from a single value."""
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             continue

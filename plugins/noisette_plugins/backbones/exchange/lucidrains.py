@@ -1,6 +1,6 @@
 """Checkpoints of the denoising-diffusion-pytorch library, read into `linear-attention-unet`.
 
-Nothing but tensors is in them: the options follow from names and shapes, and the process from its tables.
+They contain only tensors: the options are inferred from names and shapes, and the process from its tables.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from noisette_plugins.backbones.exchange.foreign_config import read_archive, rea
 __all__ = ["from_lucidrains", "load_lucidrains", "parse_process"]
 
 _ROUNDING = 1e-4
-"""The tables are float32, and the betas come from differences of numbers that are near to each other."""
+"""The tables are float32, and the betas are differences of nearly equal numbers."""
 
 
 def parse_process(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return the keys `schedule`, `timesteps` and `objective`, as far as a saved state says them; else nothing.
+    """Return the keys `schedule`, `timesteps` and `objective` of a saved state; nothing if it has no process.
 
     Args:
-        state: of `GaussianDiffusion`, or of its Unet alone, which knows no process.
+        state: of `GaussianDiffusion`, or of its Unet alone, which has no process.
 
     Raises:
-        DataError: if there are tables, and they are not those of a process.
+        DataError: if there are tables, and they do not describe a process.
     """
     betas = _table(state, "betas")
     if betas is None:
@@ -57,8 +57,8 @@ def _find_objective(betas: Tensor, weight: Tensor, path: Path) -> str:
 
 
 def _has_weighting(weight: Tensor, plain: Tensor, snr: Tensor) -> bool:
-    """Return whether a loss is weighted so: plainly, or with snr bounded by its greatest value."""
-    ratio = weight * snr / plain  # snr itself, or the bounded one
+    """Return whether a loss has the given weighting: plain, or with snr clamped to a maximum."""
+    ratio = weight * snr / plain  # snr itself, or clamped
     return torch.allclose(ratio, snr.clamp(max=float(ratio.max())), rtol=1e-2, atol=1e-7)
 
 
@@ -94,18 +94,18 @@ _RENAMES = (
 
 
 def load_lucidrains(kind: Callable[..., Backbone], path: Path | str, *, ema: bool = True) -> Pretrained:
-    """Read a `Unet` of the library: its own state, or the file of its `Trainer` (`model-*.pt`), or safetensors.
+    """Read a `Unet` of the library: its state dict, the file of its `Trainer` (`model-*.pt`), or safetensors.
 
-    What the file does not say is taken as the library's default: fixed rates go down to 1 / 10000, and rates that
-    are stored are learned ones.
+    Values missing from the file are the library's defaults: fixed frequencies go down to 1 / 10000, and stored
+    frequencies are learned.
 
     Args:
-        kind: `LinearAttentionUNet`, which is made with the options that are found.
-        path: the file; a pickled one is read without executing anything.
-        ema: take the averaged weights where there are some.
+        kind: `LinearAttentionUNet`, called with the options that are found.
+        path: the file; a pickled one is read without executing code.
+        ema: whether to use the averaged weights, if there are any.
 
     Raises:
-        DataError: if it is no such file, or of a network that we cannot build.
+        DataError: if it is not such a file, or its network is not supported.
     """
     path = Path(path)
     read = _read_file(path)
@@ -123,10 +123,10 @@ def load_lucidrains(kind: Callable[..., Backbone], path: Path | str, *, ema: boo
 
 
 def from_lucidrains(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state of the library's `Unet` under our names; a weight that we have not keeps its own."""
+    """Return a state dict of the library's `Unet` with our names; unknown weights keep their names."""
     renamed = {_our_name(name): tensor.float() for name, tensor in state.items()}
     for name, tensor in renamed.items():
-        # linear attention keeps its memory with the positions last
+        # linear attention stores its memory with the positions last
         linear = name.endswith(".memory") and name.replace(".memory", ".leave.gain") in renamed
         if linear and tensor.ndim > 1:
             renamed[name] = tensor.transpose(-1, -2).contiguous()
@@ -143,7 +143,7 @@ def _our_name(name: str) -> str:
 
 
 def _make_backbone(kind: Callable[..., Backbone], state: Mapping[str, Tensor], path: Path) -> Backbone:
-    """Return the backbone whose weights these are."""
+    """Return the backbone with these weights."""
     levels = range(len({name.split(".")[1] for name in state if name.startswith("down.")}))
     channels = _dimension(state, "embedding.inner.bias", 0, 1, path) // 4
     memory = "middle_attention.memory"
@@ -167,13 +167,13 @@ def _make_backbone(kind: Callable[..., Backbone], state: Mapping[str, Tensor], p
 
 
 def _resize_bias(state: Mapping[str, Tensor], level: int) -> str:
-    """Return the name of the bias of the layer that ends a level."""
+    """Return the name of the bias of a level's last layer."""
     name = f"down.{level}.resize"
     return f"{name}.1.bias" if f"{name}.1.bias" in state else f"{name}.bias"
 
 
 def _extract_network(read: Mapping[str, Any], path: Path, ema: bool) -> dict[str, Tensor]:
-    """Return the network's own weights, without the prefixes of what it was wrapped in."""
+    """Return the network's own weights, without the prefixes of wrappers."""
     averaged, plain = read.get("ema"), read.get("model", read)
     wrapped = averaged if ema and isinstance(averaged, Mapping) else plain
     named = (
@@ -193,7 +193,7 @@ def _extract_network(read: Mapping[str, Any], path: Path, ema: bool) -> dict[str
 
 
 def _is_weight(name: str) -> bool:
-    return "." in name  # the buffers of the process around it have bare names
+    return "." in name  # the buffers of the surrounding process have names without dots
 
 
 def _read_file(path: Path) -> Mapping[str, Any]:
@@ -201,7 +201,7 @@ def _read_file(path: Path) -> Mapping[str, Any]:
 
 
 def _dimension(state: Mapping[str, Tensor], name: str, axis: int, dimensions: int, path: Path) -> int:
-    """Return one side of a weight that must be there with so many dimensions."""
+    """Return one dimension of a required weight with the given number of dimensions."""
     weight = state.get(name)
     if weight is None or weight.ndim != dimensions:
         actual = "none" if weight is None else tuple(weight.shape)
