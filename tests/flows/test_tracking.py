@@ -114,7 +114,7 @@ def test_what_training_chose_for_its_machine_is_told(client: MlflowClient, finis
     _, children = runs_of(client)
     told = {name: value for name, value in children["training"].data.tags.items() if ".machine." in name}
     about = Checkpoint.open(next(finished.run.glob("checkpoints/*"))).about
-    assert told["noisette.machine.use_threads"] == str(about["machine"]["threads"])
+    assert told["noisette.machine.threads"] == str(about["machine"]["threads"])
     assert told["noisette.machine.memory_format"] == "channels_last"
     assert told["noisette.machine.precision"] == "fp32"
     assert told["noisette.machine.processes"] == "1"
@@ -172,7 +172,7 @@ def test_images_table_and_report_are_there(client: MlflowClient) -> None:
         Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "eval")
     }
     keys = {Path(file.path).name.split("+")[0] for file in client.list_artifacts(parent.info.run_id, "images")}
-    assert keys == {"drawn~ddim-5", "drawn~ddpm-4"}
+    assert keys == {"samples~ddim-5", "samples~ddpm-4"}
     assert client.list_artifacts(children["ddim-5"].info.run_id, "images")
     assert "| ddim-5 | 5 | 5 |" in parent.data.tags["mlflow.note.content"]
 
