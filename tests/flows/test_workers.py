@@ -94,8 +94,8 @@ def test_each_shard_is_a_task_of_its_own_with_a_name(drawn: Drawn) -> None:
     with sqlite3.connect(drawn.workspace.folder / "prefect" / "prefect.db") as database:
         names = [name for (name,) in database.execute("select name from task_run")]
     for label in ("ddim-5", "ddpm-4"):
-        assert names.count(f"draw {label}, images 0 to 4") == len(CLUSTERS)
-        assert names.count(f"draw {label}, images 4 to 7") == len(CLUSTERS)
+        assert names.count(f"sample {label}, images 0 to 4") == len(CLUSTERS)
+        assert names.count(f"sample {label}, images 4 to 7") == len(CLUSTERS)
         assert names.count(f"join {label}") == len(CLUSTERS)
 
 
@@ -111,8 +111,8 @@ def test_what_joins_shards_stands_behind_them_in_the_graph(drawn: Drawn) -> None
     for name, behind in joins:
         label = name.removeprefix("join ")
         assert {names[one["id"]] for one in behind} == {
-            f"draw {label}, images 0 to 4",
-            f"draw {label}, images 4 to 7",
+            f"sample {label}, images 0 to 4",
+            f"sample {label}, images 4 to 7",
         }
 
 
