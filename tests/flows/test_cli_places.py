@@ -65,5 +65,5 @@ def test_damaged_settings_of_prefect_are_one_message(workspace: Workspace) -> No
     (home / "profiles.toml").write_text("[[[")
     done = workspace.noisette("prepare", "tiny.yaml")
     assert done.returncode == 2
-    assert f"mend or remove {home}/profiles.toml" in done.stderr
+    assert f"correct or remove {home}/profiles.toml" in done.stderr
     assert "Traceback" not in done.stderr

@@ -84,7 +84,7 @@ def test_two_runs_can_be_told_apart_where_names_are_cut(page: Any) -> None:
 
 
 def test_charts_are_grouped_and_the_images_come_first(page: Any) -> None:
-    groups = ["best", "drawn", "frechet", "kid", "train"]
+    groups = ["best", "samples", "frechet", "kid", "train"]
     headings = [page.get_by_text(group, exact=True).first for group in groups]
     for heading in headings:
         heading.wait_for(state="attached")
