@@ -172,7 +172,7 @@ def test_images_table_and_report_are_there(client: MlflowClient) -> None:
         Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "eval")
     }
     keys = {Path(file.path).name.split("+")[0] for file in client.list_artifacts(parent.info.run_id, "images")}
-    assert keys == {"samples~ddim-5", "samples~ddpm-4"}
+    assert keys == {"examples~ddim-5", "examples~ddpm-4"}
     assert client.list_artifacts(children["ddim-5"].info.run_id, "images")
     assert "| ddim-5 | 5 | 5 |" in parent.data.tags["mlflow.note.content"]
 

@@ -84,14 +84,14 @@ def test_two_runs_can_be_told_apart_where_names_are_cut(page: Any) -> None:
 
 
 def test_charts_are_grouped_and_the_images_come_first(page: Any) -> None:
-    groups = ["best", "samples", "frechet", "kid", "train"]
+    groups = ["best", "examples", "frechet", "kid", "train"]
     headings = [page.get_by_text(group, exact=True).first for group in groups]
     for heading in headings:
         heading.wait_for(state="attached")
     heights = [heading.bounding_box()["y"] for heading in headings]
     assert heights == sorted(heights)
     wait_for(lambda: shown(page, "img") >= 4)  # two samplers of two runs
-    assert page.get_by_text("samples/ddim-5").first.is_visible()
+    assert page.get_by_text("examples/ddim-5").first.is_visible()
     assert page.get_by_text("dataset=digits").first.is_visible()
 
 

@@ -218,7 +218,8 @@ class Mirror(MlflowRunDir):
         runs.client.log_batch(child, metrics=speed)
         self._send_grid(runs, key, key, "drawn", samples)
         # MLflow's page sorts groups by name
-        self._send_grid(runs, PARENT, key, names.metric_key(f"samples/{samples.label}"), samples)
+        # in the charts page groups are in alphabetical order: so named, the images come before the curves
+        self._send_grid(runs, PARENT, key, names.metric_key(f"examples/{samples.label}"), samples)
         runs.set_status(key, "FINISHED", done)
         runs.mark_sent(key, "samples")
 
