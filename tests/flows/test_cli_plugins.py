@@ -83,7 +83,7 @@ def test_two_plugins_of_one_name_are_both_marked(workspace: Workspace) -> None:
 def test_show_gives_options_paper_and_an_example(workspace: Workspace) -> None:
     done = workspace.noisette("plugins", "show", "ddim")
     assert "Song, Meng & Ermon 2021" in done.stdout
-    assert "0 is deterministic, 1 ancestral" in done.stdout
+    assert "0 is deterministic, 1 is ancestral sampling" in done.stdout
     detail = json.loads(workspace.noisette("plugins", "show", "sampler", "ddim", "--json").stdout)
     (eta,) = [option for option in detail["options"] if option["name"] == "eta"]
     assert eta == {
@@ -91,7 +91,7 @@ def test_show_gives_options_paper_and_an_example(workspace: Workspace) -> None:
         "type": "number >= 0, <= 1",
         "required": False,
         "default": 0.0,
-        "description": "0 is deterministic, 1 ancestral",
+        "description": "0 is deterministic, 1 is ancestral sampling",
     }
 
 

@@ -217,8 +217,7 @@ class Mirror(MlflowRunDir):
         speed = _metrics({"seconds_per_image": about["seconds_per_image"]}, samples.directory)
         runs.client.log_batch(child, metrics=speed)
         self._send_grid(runs, key, key, "drawn", samples)
-        # MLflow's page sorts groups by name
-        # in the charts page groups are in alphabetical order: so named, the images come before the curves
+        # MLflow's page sorts groups by name: so the images come before the results
         self._send_grid(runs, PARENT, key, names.metric_key(f"examples/{samples.label}"), samples)
         runs.set_status(key, "FINISHED", done)
         runs.mark_sent(key, "samples")
