@@ -112,7 +112,7 @@ def of(backbone: type[Backbone], *overrides: str) -> Experiment:
 
 
 def test_a_network_of_a_script_is_refused_before_step_0(root: Path) -> None:
-    with pytest.raises(PluginError, match=r"backbone 'point': its class .*noisette\.register\("):
+    with pytest.raises(PluginError, match=r"backbone 'point': expected a class .*noisette\.register\("):
         train(of(network(1.0)), root)
     assert not list(root.glob("tiny-*"))
 
