@@ -331,7 +331,7 @@ GUIDED = {"name": "ddim", "guidance_scale": 2.5}
         (
             {"training": LABELS, "sampling": {"samplers": [{**GUIDED, "guidance_interval": [200, 800]}]}},
             "sampling.samplers.0.guidance_interval",
-            "expected the first step before the last, as walks descend; got [200, 800]",
+            "expected descending timesteps, such as [800, 200]; got [200, 800]",
         ),
         (
             {"training": LABELS, "sampling": {"samplers": [{**GUIDED, "guidance_interval": [3000, 1000]}]}},
