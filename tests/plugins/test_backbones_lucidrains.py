@@ -118,5 +118,5 @@ def test_damaged_files(tmp_path: Path, content: bytes | None, message: str) -> N
 
 def test_its_size_must_be_given(tmp_path: Path) -> None:
     save_file(theirs(), tmp_path / "unet.safetensors")
-    with pytest.raises(DataError, match="does not say for which size of images; give one"):
+    with pytest.raises(DataError, match="expected a size of images, as it defines none"):
         load_lucidrains(LinearAttentionUNet, tmp_path / "unet.safetensors").network()
