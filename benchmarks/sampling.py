@@ -45,7 +45,7 @@ def _measure(setting: Setting, batch: int) -> dict[str, Any]:
         seconds = time_interleaved(many, setting.rounds(100 if batch == 1 else 25))
     seconds = {name: [value / calls for value in taken] for name, taken in seconds.items()}
     return {
-        "precision": "fp32" if denoise._call.autocast is None else "bf16",
+        "precision": own.machine.precision,
         "times": {name: summary(taken) for name, taken in seconds.items()},
         "ratios": compare_times(seconds, "noisette"),
     }

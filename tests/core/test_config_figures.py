@@ -87,7 +87,8 @@ def test_what_is_taken_is_taken_again_and_by_the_schema(base: dict[str, Any], im
         ({**EXPERIMENT, "figures": [{"count": 3}]}, "with such a `name`; got {'count': 3}"),
         (
             {**EXPERIMENT, "figures": ["forward", {"name": "denoise", "num_imagse": 3}]},
-            "figures.1.num_imagse: unknown key; known are name, title, sampler, num_images, timesteps, animate, ",
+            "figures.1.num_imagse: unknown key; known are name, title, sampler, num_images, timesteps, animate, "
+            "frames (did you mean 'num_images'?)",
         ),
         ({**EXPERIMENT, "figures": [{"name": "denoise", "sampler": "dddim"}]}, "figures.0.sampler: "),
         (

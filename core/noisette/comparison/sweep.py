@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from noisette.evaluation.report import Report
 from noisette.find import find_checkpoint
 from noisette.layout import data_directory, evaluation_directory, samples_directory, sweep_directory
 from noisette.sampling.samples import Samples
-from noisette.storage import committed, is_complete, read_manifest
+from noisette.storage import atomic_write, committed, is_complete, read_manifest
 
 if TYPE_CHECKING:
     from noisette.events import Events
@@ -44,10 +43,8 @@ class SweepRequest:
 
     def write(self, directory: Path) -> None:
         """Write it next to the directory of the sweep, atomically."""
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        staging = directory.with_name(f".{directory.name}-{os.getpid()}")
-        staging.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        staging.replace(directory.with_name(f"{directory.name}.json"))
+        with atomic_write(directory.with_name(f"{directory.name}.json")) as path:
+            path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     def matches(self, report: Report) -> bool:
         """Return whether a report is that of the sweep."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from rich.console import Console
 from rich.table import Table
 
 from noisette import Report
@@ -11,11 +12,13 @@ from noisette.evaluation.report import ARROWS, BASELINE_LABELS, CellKey, caption
 
 __all__ = ["comparison_table", "markdown"]
 
+_WIDTH = 100
+
 
 def comparison_table(
     report: Report, groups: Mapping[str, str] | None = None, best: Collection[CellKey] = ()
 ) -> Table:
-    """Return the table of a report, for a terminal of 100 columns.
+    """Return the table of a report, for a terminal of 100 columns; a wider one has less space between its columns.
 
     Args:
         report: the report to show.
@@ -35,6 +38,7 @@ def comparison_table(
         before = group
         texts = row_cells(report, row, best, "{} *" if best else "{}", "{}  " if best else "{}")
         table.add_row(*texts, style="dim" if row.kind in BASELINE_LABELS else "")
+    table.collapse_padding = Console(width=2 * _WIDTH).measure(table).maximum > _WIDTH
     return table
 
 
