@@ -29,9 +29,9 @@ def rows(benchmarks: ModuleType) -> list[dict[str, Any]]:
 
 _AGREED = [
     ("frechet", "more images than dimensions"),
-    ("frechet", "fewer"),
-    ("frechet", "fewer in both"),
-    ("frechet", "features that are constant or twice there"),
+    ("frechet", "fewer images"),
+    ("frechet", "fewer images in both sets"),
+    ("frechet", "constant and duplicated features"),
     ("frechet", "2 images"),
     ("kid", "whole sets"),
     ("kid", "a set and itself"),
@@ -70,7 +70,7 @@ def test_the_table_tells_equal_values_from_others(benchmarks: ModuleType) -> Non
         {**shared, "tool": "refusing", "ours": "too few", "theirs": 1.1},
     ]
     lines = benchmarks.metrics_equal.table(found)
-    parted = lines.index("And where they differ:")
+    parted = lines.index("Different values:")
     where = {row["tool"]: next(at for at, line in enumerate(lines) if row["tool"] in line) for row in found}
     assert max(where["same"], where["nothing"]) < parted < min(where["other"], where["refusing"])
 
@@ -99,5 +99,5 @@ def test_a_page_has_its_own_measurements(benchmarks: ModuleType) -> None:
     speed["kid"]["ratios"] = {"torchmetrics": ratio}
     page = report.page(run, "metrics.md")
     assert "Measured now on p" in page
-    assert "| KID, against torchmetrics | at least 3.0x | 2.0x | **missed** |" in page
+    assert "| KID, relative to torchmetrics | at least 3.0x | 2.0x | **missed** |" in page
     assert "## Speed" not in report.page(run, "benchmarks.md")

@@ -20,13 +20,11 @@ def test_weights_that_are_not_there_are_asked_for_before(tmp_path: Path) -> None
 def test_weights_that_cannot_be_downloaded_are_asked_for_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from noisette.data import download
-
     def refused(*_: object, **__: object) -> Path:
         raise DataError("no host gives it")
 
     monkeypatch.setenv("NOISETTE_CACHE", str(tmp_path))
-    monkeypatch.setattr(download, "fetch", refused)
+    monkeypatch.setattr("noisette.plugin_api.fetch", refused)
     with pytest.raises(DataError, match="no host gives it"):
         require_ready(tiny("evaluation.features=inception").evaluation)
     require_ready(tiny("evaluation.features=inception", "evaluation.metrics=[held-out-loss]").evaluation)

@@ -19,7 +19,7 @@ def test_check_prints_a_config_that_means_the_same_and_does_nothing(workspace: W
     resolved = Experiment.parse(yaml.safe_load(done.stdout))
     assert resolved == Experiment.load(workspace.folder / "tiny.yaml", ["training.steps=7"])
     comments = [line for line in done.stdout.splitlines() if line.startswith("# ")]
-    assert comments[0] == "# network: its size is known when the images are prepared (noisette prepare)"
+    assert comments[0] == "# network: its size is known after noisette prepare"
     assert comments[1].startswith("# results: runs/tiny-")
     assert [line.split("  ")[0] for line in comments[2:]] == [
         "# prepare: to do", "# train: to do", "# sample ddim-5: to do", "# sample ddpm-4: to do",

@@ -141,7 +141,7 @@ def test_up_and_down_with_a_password_beyond_loopback(workspace: Workspace) -> No
         assert code(shows, user, "http://evil.example", b"{}")[1] == ""
         ours = f"http://127.0.0.1:{prefect}"
         assert code(shows, user, ours, b"{}")[1] == ours  # the control: its own page may
-        told = workspace.noisette("deploy", "prepare", **secret)
+        told = workspace.noisette("deploy", "setup", **secret)
         assert told.returncode == 0, told.stderr
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
         assert "correct-horse-battery" not in listed
@@ -175,7 +175,7 @@ def test_a_port_that_is_taken_is_named(workspace: Workspace) -> None:
 
 @pytest.mark.slow
 def test_serving_without_a_server_says_what_to_do(workspace: Workspace) -> None:
-    for command in (["serve"], ["deploy", "prepare"]):
+    for command in (["serve"], ["deploy", "setup"]):
         done = workspace.noisette(*command)
         assert done.returncode == 2
         assert "there is no Prefect server: run `noisette up` first" in done.stderr
