@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.machine import about, load, slug
 from benchmarks.plots import draw_plots
-from benchmarks.report import MEASUREMENTS, PAGES, page, page_of, write_page
+from benchmarks.report import MEASUREMENTS, PAGES, describe_machine, page, page_of, write_page
 from benchmarks.setting import Setting
 
 HERE = Path(__file__).parent
@@ -65,7 +65,9 @@ def _show(run: dict[str, Any], folder: Path) -> None:
 def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(Path(folder), options.threads, options.quick)
-        began = {"load": load(), "threads": options.threads, "date": about(options.threads)["date"]}
+        machine = about(options.threads)
+        began = {"load": load(), "threads": options.threads, "date": machine["date"]}
+        began["machine"] = describe_machine(machine)
         return {**began, "result": MEASUREMENTS[name].measure(setting)}
 
 

@@ -23,7 +23,7 @@ from benchmarks import (
 )
 from benchmarks.targets import targets
 
-__all__ = ["MEASUREMENTS", "PAGES", "page", "page_of", "write_page"]
+__all__ = ["MEASUREMENTS", "PAGES", "describe_machine", "page", "page_of", "write_page"]
 
 MEASUREMENTS: dict[str, Any] = {
     "training": training,
@@ -58,18 +58,27 @@ def page(run: dict[str, Any], name: str = PAGES[0]) -> str:
     """Return the measured part of a page of docs."""
     measurements = {key: each for key, each in run["measurements"].items() if page_of(key) == name}
     machine = run["machine"]
-    where = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores, {machine['bf16']}"
+    where = describe_machine(machine)
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
-    date = max((each.get("date", machine["date"]) for each in measurements.values()), default=machine["date"])
+    here = [each for each in measurements.values() if each.get("machine", where) == where]
+    date = max((each.get("date", machine["date"]) for each in here), default=machine["date"])
     when = f"Measured {date} on {where}"
     lines = [f"{when}. {versions}; Python {machine['python']}."]
     lines += ["", *targets({name: measured["result"] for name, measured in measurements.items()})]
     for name, result in measurements.items():
         loads = result["load"]
         noise = f", {result.get('threads', machine['threads'])} threads" + (f", load {loads:.1f}" if loads else "")
+        if result not in here:
+            noise += f", {result['date']} on {result['machine']}"
         body = MEASUREMENTS[name].table(result["result"])
         lines += ["", f"## {MEASUREMENTS[name].TITLE}", "", *body, "", f"*`--only {name}`{noise}*"]
     return "\n".join(lines) + "\n"
+
+
+def describe_machine(machine: dict[str, Any]) -> str:
+    """Return the GPU, or the processor with its cores and its bf16 instructions."""
+    bf16 = "no bf16" if machine["bf16"] == "none" else machine["bf16"]
+    return machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores, {bf16}"
 
 
 def write_page(run: dict[str, Any], path: Path) -> None:
