@@ -8,10 +8,8 @@ from torch import Tensor
 
 from noisette.sampling.editing import invert
 from noisette.sampling.loop import sample_loop
-from noisette.testing import processes
 from noisette.testing.distributions import Gaussian, Mixture
-from noisette.testing.exact import CallRecorder, ExactDenoiser
-from noisette.testing.noises import BatchNoise
+from noisette.testing.trajectories import BatchNoise, CallRecorder, ExactDenoiser, linear_process
 from noisette_plugins.samplers import DDIM
 
 OVAL = Gaussian([0.3, -0.2], [[0.4, 0.2], [0.2, 0.3]])
@@ -23,7 +21,7 @@ def images(count: int = 32) -> Tensor:
 
 
 def test_with_more_steps_it_tends_to_the_probability_flow() -> None:
-    process = processes.linear()
+    process = linear_process()
     exact = OVAL.flow(images(), (1.0, 0.0), process(999))
     errors = [
         float((invert(ExactDenoiser(OVAL, process), images(), steps) - exact).abs().max())
@@ -36,7 +34,7 @@ def test_with_more_steps_it_tends_to_the_probability_flow() -> None:
 @pytest.mark.parametrize("steps", [25, 100])
 @pytest.mark.parametrize("spacing", ["linspace", "trailing"])
 def test_refined_it_is_undone_by_ddim(steps: int, spacing: str) -> None:
-    denoise = ExactDenoiser(CURVED, processes.linear())
+    denoise = ExactDenoiser(CURVED, linear_process())
     sampler = DDIM.model_validate({"steps": steps, "spacing": spacing})
     errors = []
     for refinements in (0, 30):
@@ -48,7 +46,7 @@ def test_refined_it_is_undone_by_ddim(steps: int, spacing: str) -> None:
 
 
 def test_it_calls_the_network_once_a_step_and_refinement() -> None:
-    calls = CallRecorder(ExactDenoiser(OVAL, processes.linear()))
+    calls = CallRecorder(ExactDenoiser(OVAL, linear_process()))
     invert(calls, images(2), 4)
     assert calls.steps == [0, 0, 333, 666]
     calls.steps.clear()

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from noisette import DataError, Sampler
 from noisette.sampling.inpainting import inpaint
-from noisette.testing import processes
 from noisette.testing.distributions import Gaussian
-from noisette.testing.exact import CallRecorder, ExactDenoiser
+from noisette.testing.trajectories import CallRecorder, ExactDenoiser, linear_process
 from noisette_plugins.samplers import DDIM, DDPM, DPMSolverPP
 
 CORRELATED = Gaussian([0.2, -0.3], [[0.25, 0.24], [0.24, 0.3]])
@@ -23,7 +22,7 @@ COUNT = 1000
 def filled(sampler: Sampler, **options: int) -> Tensor:
     """Return the second values of images whose first is 0.7, (N,)."""
     images = torch.tensor([0.7, float("nan")], dtype=torch.float64).expand(COUNT, 1, 1, 2)
-    denoise = ExactDenoiser(CORRELATED, processes.linear())
+    denoise = ExactDenoiser(CORRELATED, linear_process())
     came = inpaint(denoise, sampler, images, KNOWN, range(COUNT), 0, **options)
     assert torch.allclose(came[..., 0], torch.full((), 0.7, dtype=torch.float64))
     return came[:, 0, 0, 1]
@@ -43,7 +42,7 @@ def test_resampling_draws_from_the_conditional_law() -> None:
 def test_every_sampler_fills_in(sampler: Sampler) -> None:
     """Of a law without spread the missing part is certain, whoever walks."""
     point = Gaussian([0.4, -0.6], [[0.0, 0.0], [0.0, 0.0]])
-    denoise = CallRecorder(ExactDenoiser(point, processes.linear()))
+    denoise = CallRecorder(ExactDenoiser(point, linear_process()))
     images = torch.tensor([0.4, 0.0], dtype=torch.float64).expand(3, 1, 1, 2)
     came = inpaint(denoise, sampler, images, KNOWN, range(3), 0, jump_length=7, jump_n_sample=3)
     assert torch.allclose(came[..., 1], torch.full((), -0.6, dtype=torch.float64))
@@ -52,7 +51,7 @@ def test_every_sampler_fills_in(sampler: Sampler) -> None:
 
 def test_images_do_not_depend_on_their_batch() -> None:
     images = torch.full((3, 1, 1, 2), 0.1, dtype=torch.float64)
-    denoise = ExactDenoiser(CORRELATED, processes.linear())
+    denoise = ExactDenoiser(CORRELATED, linear_process())
     whole = inpaint(denoise, DDPM(steps=10), images, KNOWN, range(3), 0, jump_length=5, jump_n_sample=2)
     alone = inpaint(denoise, DDPM(steps=10), images[:1], KNOWN, [2], 0, jump_length=5, jump_n_sample=2)
     assert torch.allclose(whole[2:], alone, atol=1e-12)
@@ -68,6 +67,6 @@ def wrong() -> Iterator[tuple[dict[str, int], Tensor, str]]:
 
 @pytest.mark.parametrize(("options", "known", "message"), list(wrong()))
 def test_what_cannot_be_filled_in_is_refused(options: dict[str, int], known: Tensor, message: str) -> None:
-    denoise = ExactDenoiser(CORRELATED, processes.linear())
+    denoise = ExactDenoiser(CORRELATED, linear_process())
     with pytest.raises(DataError, match=message):
         inpaint(denoise, DDPM(steps=4), torch.zeros(1, 1, 1, 2), known, [0], 0, **options)

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from noisette import Sampler
-from noisette.testing import ExactDenoiser, Gaussian, processes
-from noisette.testing.affine import NotAffineError, propagate
-from noisette.testing.noises import BatchNoise
+from noisette.testing import ExactDenoiser, Gaussian
+from noisette.testing.laws import NotAffineError, propagate
+from noisette.testing.trajectories import BatchNoise, linear_process
 from noisette_plugins.samplers import DDIM, DDPM
 
-TABLES = processes.linear(100)
+TABLES = linear_process(100)
 LAW = Gaussian([0.7, -1.5], [[0.5, 0.3], [0.3, 1.5]])
 START = LAW.at(*TABLES(99))
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from noisette.testing import Mixture
-from noisette.testing.distances import LawTest, sliced_wasserstein
+from noisette.testing.laws import LawTest, sliced_wasserstein
 
 LAW = Mixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.5]], [0.1 * torch.eye(2), torch.diag(torch.tensor([0.3, 0.05]))])
 JUDGE = LawTest(LAW, 2000)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from noisette.diffusion.guidance import Guided
-from noisette.testing import ExactDenoiser, Gaussian, LabelledMixture, Mixture, guided_law, processes
+from noisette.testing import ExactDenoiser, Gaussian, LabelledMixture, Mixture, guided_law
+from noisette.testing.trajectories import linear_process
 
-TABLES = processes.linear()
+TABLES = linear_process()
 LAW = Mixture([1.0, 3.0], [[-1.5, 0.5], [1.0, 0.2]], [[[0.4, 0.1], [0.1, 0.3]], [[0.1, -0.05], [-0.05, 0.6]]])
 ONE = torch.eye(2, dtype=torch.float64)
 X = 2 * torch.randn(50, 1, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -5,11 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 
-from noisette.testing import ExactDenoiser, ExactLabelledDenoiser, Gaussian, LabelledMixture, processes
-from noisette.testing.exact import AffineDenoiser, CallRecorder
-from noisette.testing.noises import BasisNoise, BatchNoise, CountedNoise, SwitchableNoise
+from noisette.testing import ExactDenoiser, ExactLabelledDenoiser, Gaussian, LabelledMixture
+from noisette.testing.trajectories import (
+    AffineDenoiser,
+    BasisNoise,
+    BatchNoise,
+    CallRecorder,
+    CountedNoise,
+    SwitchableNoise,
+    cosine_process,
+    even_process,
+    linear_process,
+    zero_terminal_process,
+)
 
-TABLES = processes.cosine()
+TABLES = cosine_process()
 X = torch.randn(6, 1, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
@@ -43,7 +53,7 @@ def test_slope_has_the_same_bits_in_any_batch() -> None:
 
 
 def test_slope_is_finite_without_signal() -> None:
-    process = processes.zero_terminal()
+    process = zero_terminal_process()
     seen = AffineDenoiser(process)(X, 999)
     assert process(999) == (0.0, 1.0)
     assert torch.allclose(seen.x0, torch.full_like(X, AffineDenoiser.MEAN))
@@ -78,7 +88,7 @@ def test_streams_repeat_and_counts_count() -> None:
     assert counted.draws == 1
 
 
-@pytest.mark.parametrize("process", [processes.linear, processes.cosine, processes.zero_terminal, processes.even])
+@pytest.mark.parametrize("process", [linear_process, cosine_process, zero_terminal_process, even_process])
 def test_processes_are_whole(process) -> None:
     process = process()
     assert (process.snr.diff() < 0).all()
@@ -87,11 +97,11 @@ def test_processes_are_whole(process) -> None:
 
 def test_processes_are_the_papers() -> None:
     # alpha² at the last step, from the published formulas in float64
-    assert float(processes.linear().alphas[999] ** 2) == pytest.approx(4.035829765e-05, rel=1e-9)
-    assert float(processes.cosine().alphas[999] ** 2) == pytest.approx(2.428766907e-09, rel=1e-9)
-    assert processes.zero_terminal().alphas[999] == 0
+    assert float(linear_process().alphas[999] ** 2) == pytest.approx(4.035829765e-05, rel=1e-9)
+    assert float(cosine_process().alphas[999] ** 2) == pytest.approx(2.428766907e-09, rel=1e-9)
+    assert zero_terminal_process().alphas[999] == 0
 
 
 def test_the_even_process_falls_evenly() -> None:
-    ratio = (processes.even().snr.log() / 2).diff()
+    ratio = (even_process().snr.log() / 2).diff()
     assert torch.allclose(ratio, torch.full_like(ratio, -6 / 960))

@@ -20,9 +20,8 @@ from noisette.lazy import exports
 if TYPE_CHECKING:
     from noisette.testing.check import Check, Result, Skip
     from noisette.testing.distributions import Gaussian, LabelledMixture, Mixture, guided_law
-    from noisette.testing.exact import ExactDenoiser, ExactLabelledDenoiser
-    from noisette.testing.parametrize import parametrize_with_checks
-    from noisette.testing.run import checks_for, run_checks
+    from noisette.testing.run import checks_for, parametrize_with_checks, run_checks
+    from noisette.testing.trajectories import ExactDenoiser, ExactLabelledDenoiser
 
 __all__ = [
     "Check",
@@ -43,8 +42,8 @@ __getattr__, __dir__ = exports(
     __name__,
     {
         "Check": "noisette.testing.check",
-        "ExactDenoiser": "noisette.testing.exact",
-        "ExactLabelledDenoiser": "noisette.testing.exact",
+        "ExactDenoiser": "noisette.testing.trajectories",
+        "ExactLabelledDenoiser": "noisette.testing.trajectories",
         "Gaussian": "noisette.testing.distributions",
         "LabelledMixture": "noisette.testing.distributions",
         "Mixture": "noisette.testing.distributions",
@@ -52,7 +51,7 @@ __getattr__, __dir__ = exports(
         "Skip": "noisette.testing.check",
         "checks_for": "noisette.testing.run",
         "guided_law": "noisette.testing.distributions",
-        "parametrize_with_checks": "noisette.testing.parametrize",
+        "parametrize_with_checks": "noisette.testing.run",
         "run_checks": "noisette.testing.run",
     },
 )

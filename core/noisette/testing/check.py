@@ -1,18 +1,19 @@
-"""Checks and their results."""
+"""Checks and their results, and the messages of failures: what was expected, what came, and in which line."""
 
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, TracebackType
 from typing import Any, Literal, NoReturn
 
-from noisette.contracts import Plugin
+from noisette.contracts import KINDS, Plugin
 from noisette.testing.options import format_plugin
-from noisette.testing.source_lines import find_method_line, find_raising_line
-from noisette.testing.wording import format_brief_pair
 
 __all__ = [
     "Check",
@@ -22,7 +23,12 @@ __all__ = [
     "Skip",
     "checks_of",
     "fail",
+    "find_class_line",
+    "find_method_line",
+    "find_raising_line",
     "for_method",
+    "format_brief",
+    "format_brief_pair",
     "require",
     "slow",
 ]
@@ -180,3 +186,102 @@ def checks_of(module: ModuleType) -> list[Check]:
         )
         for name, function in found
     ]
+
+
+_DIGITS = 5
+_MOST = 8
+
+
+def format_brief(value: object, digits: int = _DIGITS) -> str:
+    """Return a value as text: floats with few digits, long lists and dictionaries shortened."""
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = zip(value._fields, value, strict=True)
+        return f"{type(value).__name__}({', '.join(f'{name}={format_brief(one, digits)}' for name, one in fields)})"
+    if isinstance(value, list | tuple):
+        inside = _join_items([_format_item(one, digits) for one in value])
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
+    if isinstance(value, dict):
+        return f"{{{_join_items([f'{key}: {_format_item(one, digits)}' for key, one in value.items()])}}}"
+    return str(value)
+
+
+def format_brief_pair(expected: object, actual: object) -> tuple[str, str]:
+    """Return two values as text, with more digits where they would otherwise look the same."""
+    pair = format_brief(expected), format_brief(actual)
+    for digits in (9, 17):
+        if pair[0] == pair[1]:
+            pair = format_brief(expected, digits), format_brief(actual, digits)
+    return pair
+
+
+def _format_item(value: Any, digits: int) -> str:
+    return repr(value) if isinstance(value, str) else format_brief(value, digits)
+
+
+def _join_items(parts: list[str]) -> str:
+    if len(parts) <= _MOST:
+        return ", ".join(parts)
+    return ", ".join([*parts[: _MOST - 1], f"... ({len(parts)} in all)"])
+
+
+_MAIN_METHODS = {
+    "schedule": "betas",
+    "objective": "predict",
+    "backbone": "build",
+    "sampler": "trajectory",
+    "features": "load",
+    "metric": "compute",
+    "dataset": "examples",
+}
+"""The method that most checks of each kind test."""
+
+
+def find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
+    """Return ``file:line`` of the innermost call in the plugin's own package; empty if there is none.
+
+    Libraries and noisette itself are left out, even if the error was raised there: the author can only fix the
+    plugin. The package of the class comes before those of its base classes.
+    """
+    frames = traceback.extract_tb(trace)
+    for place in _own_paths(type(plugin)):
+        found = [frame for frame in frames if frame.filename.startswith(place)]
+        if found:
+            return f"{found[-1].filename}:{found[-1].lineno}"
+    return ""
+
+
+def find_method_line(plugin: Plugin, method: str | None = None) -> str:
+    """Return ``file:line (method)`` of a plugin's method, or of its class if the method is inherited.
+
+    Args:
+        plugin: the plugin.
+        method: name of the method; by default the one that most checks of the kind test.
+    """
+    cls = type(plugin)
+    method = method or _MAIN_METHODS.get(plugin.kind, "")
+    function = vars(cls).get(method)
+    function = function.fget if isinstance(function, property) else function
+    if inspect.isfunction(function):
+        return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno} ({method})"
+    return find_class_line(cls)
+
+
+def find_class_line(cls: type[Plugin]) -> str:
+    """Return ``file:line (class name)``; empty for a class that was defined interactively."""
+    try:
+        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]} (class {cls.__name__})"
+    except (OSError, TypeError):
+        return ""
+
+
+def _own_paths(cls: type[Plugin]) -> Iterator[str]:
+    """Yield the folders of the packages, or the files of the modules, of the class and its bases."""
+    contracts = (Plugin, *KINDS.values())
+    for base in cls.__mro__:
+        if issubclass(base, Plugin) and base not in contracts:
+            module = sys.modules.get(base.__module__)
+            top = sys.modules.get(base.__module__.partition(".")[0])
+            yield from (f"{Path(folder)}/" for folder in getattr(top, "__path__", ()))
+            yield str(getattr(module, "__file__", None) or "<no file>")

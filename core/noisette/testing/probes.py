@@ -1,4 +1,4 @@
-"""Probes for side effects of a plugin."""
+"""Probes for side effects of a plugin: random state, connections and devices."""
 
 from __future__ import annotations
 
@@ -13,51 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noisette.contracts import Plugin, Sampler
-from noisette.diffusion import Denoiser, Noise
+from noisette.contracts import Plugin
 from noisette.testing.check import require
 
 __all__ = [
     "devices",
     "find_seeded_generators",
-    "initial_noise",
     "is_bit_equal",
     "offline",
     "require_same_random_state",
-    "require_state",
-    "run_sampler",
     "seed_globally",
 ]
-
-
-def run_sampler(
-    sampler: Sampler, denoise: Denoiser, x: Tensor, noise: Noise, what: str = "a trajectory"
-) -> list[Tensor]:
-    """Return all states that a sampler yields: at least one, each finite and of x's shape."""
-    given = x.clone()
-    with torch.no_grad():
-        states = list(sampler.trajectory(denoise, given, noise))
-    unchanged = x.device.type == "meta" or is_bit_equal(given, x)
-    require(unchanged, sampler, "x after sampling", "unchanged", "changed in place", cause="changes x in place")
-    require(bool(states), sampler, f"states of {what}", "one after each step", "none", cause="no states")
-    for number, state in enumerate(states):
-        require_state(sampler, state, x, f"state {number} of {what}")
-    return states
-
-
-def require_state(sampler: Sampler, state: object, x: Tensor, what: str) -> None:
-    """Require a finite tensor of x's shape."""
-    is_tensor = isinstance(state, Tensor)
-    require(is_tensor, sampler, what, "a tensor", type(state).__name__, cause="no tensor")
-    assert isinstance(state, Tensor)
-    require(state.shape == x.shape, sampler, f"shape of {what}", tuple(x.shape), tuple(state.shape), cause="shape")
-    if state.device.type != "meta":
-        require(bool(state.isfinite().all()), sampler, what, "finite values", "NaN or infinity", cause="not finite")
-
-
-def initial_noise(count: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return noise to start from, (N, *shape); always the same."""
-    return torch.randn(count, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
 def is_bit_equal(a: Tensor, b: Tensor) -> bool:

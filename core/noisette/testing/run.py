@@ -1,47 +1,43 @@
-"""Run the checks of a plugin."""
+"""Run the checks of a plugin, directly or as parameters of pytest."""
 
 from __future__ import annotations
 
 import time
 import unittest
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from noisette.contracts import Plugin
 from noisette.errors import PluginError
 from noisette.plugins.registry import suggest
-from noisette.testing.check import Check, CheckFailedError, Outcome, Result, checks_of
+from noisette.testing.check import Check, CheckFailedError, Outcome, Result, checks_of, find_class_line
 from noisette.testing.options import format_plugin
-from noisette.testing.source_lines import find_class_line
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = [
     "CHECK_MODULES",
     "ExpectedFailures",
     "checks_for",
     "explain_refused_default",
+    "parametrize_with_checks",
     "resolve_expected_failures",
     "run_checks",
     "to_instance",
 ]
 
 CHECK_MODULES: dict[str, tuple[str, ...]] = {
-    "schedule": ("common", "schedules", "schedule_papers"),
-    "objective": ("common", "objectives", "objective_losses", "objective_ranges"),
-    "backbone": ("common", "backbones", "backbone_inputs", "backbone_ranges"),
-    "sampler": ("common", "sampler_inputs", "samplers", "sampler_draws", "sampler_orders", "sampler_laws"),
-    "features": ("common", "features", "feature_names", "feature_batches"),
-    "metric": (
-        "common",
-        "metrics",
-        "metric_states",
-        "metric_neighbours",
-        "metric_sets",
-        "metric_values",
-        "metric_papers",
-    ),
-    "dataset": ("common", "datasets", "dataset_passes"),
+    "schedule": ("common", "schedules"),
+    "objective": ("common", "objectives", "objective_losses"),
+    "backbone": ("common", "backbones", "backbone_inputs"),
+    "sampler": ("common", "sampler_inputs", "samplers", "sampler_laws"),
+    "features": ("common", "features"),
+    "metric": ("common", "metrics", "metric_states", "metric_sets"),
+    "dataset": ("common", "datasets"),
 }
 """Modules of `noisette.testing.checks` that hold the checks of each kind."""
 
@@ -174,3 +170,39 @@ def _check_outcome(plugin: Plugin, check: Check) -> tuple[Outcome, str, str]:
     except CheckFailedError as error:
         return "failed", str(error), error.cause
     return "passed", "", ""
+
+
+def parametrize_with_checks(
+    plugins: Iterable[Plugin | type[Plugin]],
+    expected_failed: ExpectedFailures | None = None,
+    *,
+    slow: bool = False,
+) -> pytest.MarkDecorator:
+    """Return a decorator that runs a test once for each plugin and each of its checks.
+
+        @parametrize_with_checks([Heun(), Heun(steps=20)])
+        def test_heun(plugin, check):
+            check(plugin)
+
+    Args:
+        plugins: plugins, or classes whose defaults are checked.
+        expected_failed: names of checks that are expected to fail, with reasons: they become strict xfails. A
+            function from a plugin to such a mapping distinguishes several plugins.
+        slow: whether to run slow checks too, such as that of torch.compile.
+
+    Raises:
+        PluginError: if one is not a plugin, or a name is not a check of its kind.
+    """
+    import pytest
+
+    parameters = []
+    for plugin in map(to_instance, plugins):
+        checks = checks_for(plugin)
+        reasons = resolve_expected_failures(plugin, checks, expected_failed)
+        for check in checks:
+            if check.slow and not slow:
+                continue
+            reason = reasons.get(check.name)
+            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason is not None else []
+            parameters.append(pytest.param(plugin, check, marks=marks, id=f"{format_plugin(plugin)}-{check.name}"))
+    return pytest.mark.parametrize(("plugin", "check"), parameters)

@@ -18,7 +18,7 @@ from noisette.contracts import Batch, Objective
 from noisette.diffusion import Prediction
 from noisette.machine import Machine
 from noisette.model.model import Model
-from noisette.testing import processes
+from noisette.testing.trajectories import linear_process
 
 __all__ = ["MetricSets", "iter_fresh_sets", "make_model_sets", "make_sets", "select_rows"]
 
@@ -93,7 +93,7 @@ def make_model_sets(count: int) -> MetricSets:
 def _constant_model(x0: float) -> Model:
     """Return a model that predicts a grey image with some of the noise."""
     machine = Machine(torch.device("cpu"), autocast=None, channels_last=False)
-    return Model(_ConstantNetwork(x0), _X0Objective(), processes.linear(100), (3, 8, 8), (), machine)
+    return Model(_ConstantNetwork(x0), _X0Objective(), linear_process(100), (3, 8, 8), (), machine)
 
 
 class _ConstantNetwork(nn.Module):

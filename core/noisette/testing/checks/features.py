@@ -1,17 +1,23 @@
-"""Whether a feature network is a deterministic function of a single image."""
+"""Whether features are a deterministic function of a single image, and identified by label, hash and size."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from noisette.contracts import Features
 from noisette.errors import DataError
 from noisette.testing.check import CheckFailedError, Skip, for_method, require
 from noisette.testing.options import alternatives, find_ineffective_options, format_plugin
+from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import (
     find_seeded_generators,
     is_bit_equal,
@@ -237,3 +243,189 @@ def _make_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> Tens
     waves = torch.sin(2 * rows + phases) * torch.cos(3 * columns - phases)
     grain = torch.rand(count, *shape, generator=generator)
     return (255 * (0.4 + 0.3 * waves + 0.2 * grain)).clamp(0, 255).to(torch.uint8)
+
+
+def check_extreme_images_are_independent(plugin: Features) -> None:
+    """Black, nearly black, grey, white and sharp images have the same finite vectors alone and in a batch.
+
+    Within 1e-4 of the standard deviation: scaling must not depend on the brightest image of the batch.
+    """
+    extract, extreme = _extractor(plugin), _extreme_images()
+    both = torch.cat([*extreme.values(), _make_images(2, (3, 32, 32))])
+    whole = extract(both)
+    for number, (name, image) in enumerate(extreme.items()):
+        alone = extract(image)
+        error = float((alone - whole[number : number + 1]).abs().max() / whole.std().clamp(min=1e-12))
+        require(error < 1e-4, plugin, f"vector of a {name} image alone", "that in a batch", f"{error:.2g} off")
+
+
+def check_many_images_at_once(plugin: Features) -> None:
+    """37 images give 37 vectors, each that of the image alone, within 1e-4 of the spread.
+
+    Features that work in groups must not drop or mix up an incomplete one; 37 is prime.
+    """
+    extract, images = _extractor(plugin), _make_images(37, (3, 16, 16))
+    vectors = extract(images)
+    for place in (0, 7, 8, 32, 36):
+        alone = extract(images[place : place + 1])
+        error = float((alone - vectors[place : place + 1]).abs().max() / vectors.std().clamp(min=1e-12))
+        require(error < 1e-4, plugin, f"vector {place} of 37 images", "that of the image alone", f"{error:.2g} off")
+
+
+def check_dimensions_as_declared(plugin: Features) -> None:
+    """For other values of options too, vectors are float32 (N, `dimensions`); they do not change this plugin's."""
+    extract, images = _extractor(plugin), _make_images(2, (3, 32, 32))
+    before = extract(images)
+    for other, vectors in vectors_by_option(plugin):
+        expected, actual = (2, other.dimensions), tuple(vectors.shape)
+        require(actual == expected, other, "shape of the vectors of 2 images", expected, actual)
+        require(vectors.dtype == torch.float32, other, "dtype of the vectors", torch.float32, vectors.dtype)
+    same = is_bit_equal(before, extract(images))
+    require(
+        same, plugin, "vectors after loading the features with other options", "the same bits", "different bits"
+    )
+
+
+@for_method("weights_sha256")
+def check_same_in_another_process(plugin: Features) -> None:
+    """Another process, with other hashes of strings, gives the same identity, and vectors within 1e-4."""
+    _extractor(plugin)
+    named, vectors = process_fingerprint(plugin)
+    named_there, vectors_there = run_in_other_process(plugin, __name__, "process_fingerprint")
+    for what, here, there in zip(
+        ("weights_sha256()", "label", "resizing", "facts"), named, named_there, strict=True
+    ):
+        require(here == there, plugin, f"{what} in another process", here, there)
+    first, second = torch.tensor(vectors), torch.tensor(vectors_there)
+    same = first.shape == second.shape
+    error = float((first - second).abs().max() / first.std().clamp(min=1e-12)) if same else float("inf")
+    require(error < 1e-4, plugin, "vectors in another process", "the same", f"{error:.2g} off")
+
+
+def process_fingerprint(plugin: Features) -> tuple[list[str], list[list[float]]]:
+    """Return the identity of features and the first values of the vectors of three images, as JSON values."""
+    vectors = _extractor(plugin)(_make_images(3, (3, 32, 32)))
+    facts = json.dumps(plugin.facts, sort_keys=True)
+    return [plugin.weights_sha256(), plugin.label, plugin.resizing, facts], vectors[:, :64].tolist()
+
+
+def _extreme_images() -> dict[str, Tensor]:
+    """Return images uint8 (1, 3, 32, 32) by description."""
+    flat = torch.ones(1, 3, 32, 32, dtype=torch.uint8)
+    faint = (_make_images(1, (3, 32, 32)) > 100).to(torch.uint8)
+    sharp = 255 * (_make_images(1, (3, 32, 32), seed=3) > 110).to(torch.uint8)
+    return {"black": 0 * flat, "nearly black": faint, "grey": 128 * flat, "white": 255 * flat, "sharp": sharp}
+
+
+def check_weights_have_a_hash(plugin: Features) -> None:
+    """`weights_sha256` is 64 hexadecimal digits, the same each time."""
+    _extractor(plugin)
+    first, second = plugin.weights_sha256(), plugin.weights_sha256()
+    named = isinstance(first, str) and re.fullmatch(r"[0-9a-f]{64}", first) is not None
+    require(named, plugin, "weights_sha256()", "64 lower-case hexadecimal digits", repr(first))
+    require(first == second, plugin, "weights_sha256() again", first, second)
+
+
+@for_method("weights_sha256")
+def check_options_change_the_identity(plugin: Features) -> None:
+    """An option that changes the vectors also changes the hash, the label or the resizing.
+
+    They identify results and cached statistics. Much larger sizes are not tried.
+    """
+    plain, known = _extractor(plugin)(_make_images(2, (3, 32, 32))), _identity(plugin)
+    for other, vectors in vectors_by_option(plugin):
+        same = _identity(other) == known
+        changed = vectors.shape != plain.shape or not bool((vectors == plain).all())
+        require(
+            not (changed and same),
+            other,
+            "hash, label and resizing",
+            "different, as the vectors differ",
+            "the same",
+        )
+
+
+@for_method("weights_sha256")
+def check_other_weights_have_another_hash(plugin: Features) -> None:
+    """An option that loads other weights of the same shapes changes `weights_sha256`.
+
+    The feature cache depends on it. Weights are those of convolutions and linear layers.
+    """
+    for other in _find_retrained(plugin):
+        _require_another(plugin, other, "weights_sha256()", plugin.weights_sha256(), other.weights_sha256())
+
+
+@for_method("label")
+def check_other_weights_have_another_label(plugin: Features) -> None:
+    """An option that loads other weights of the same shapes changes the label of results."""
+    for other in _find_retrained(plugin):
+        _require_another(plugin, other, "label", plugin.label, other.label)
+
+
+@for_method("input_size")
+def check_uses_the_full_input_size(plugin: Features) -> None:
+    """Images of `input_size` are not scaled down: detail of single pixels has an effect.
+
+    The effect is at least 1 % of that of a coarse pattern of the same contrast.
+    """
+    extract, size = _extractor(plugin), plugin.input_size
+    if size is None:
+        raise Skip(f"{format_plugin(plugin)}: it takes images of any size as they are")
+    fade = torch.hann_window(size, periodic=False)
+    coarse = 100 * fade[:, None] * fade
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    fine = coarse * (1 - 2 * ((rows + columns) % 2))
+    grey = torch.full((size, size), 120.0)
+    images = torch.stack([grey, grey + coarse, grey + fine]).round().to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+    vectors = extract(images)
+    of_coarse, of_fine = (float((vectors[place] - vectors[0]).norm()) for place in (1, 2))
+    what = f"effect of single pixels in images of {size}x{size}, the input_size"
+    wanted = "at least 0.01 of a coarse pattern's"
+    require(of_fine >= 0.01 * of_coarse, plugin, what, wanted, of_fine / max(of_coarse, 1e-12))
+
+
+class _WeightRecorder(TorchFunctionMode):
+    """Records the weights of convolutions and linear layers, except filters of a single channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if func in (functional.conv2d, functional.linear):
+            weight = args[1] if len(args) > 1 else given["weight"]
+            if weight.shape[1] > 1:
+                self.weights.append(weight.detach().clone())
+        return func(*args, **given)
+
+
+def _weights(plugin: Features) -> list[Tensor]:
+    extract = _extractor(plugin)
+    recorder = _WeightRecorder()
+    with recorder:
+        extract(_make_images(1, (3, 32, 32)))
+    return recorder.weights
+
+
+@cache
+def _find_retrained(plugin: Features) -> list[Features]:
+    """Return features with another value of an option that loads different weights of the same shapes."""
+    known = _weights(plugin)
+    return [other for other, _ in vectors_by_option(plugin) if _differ_in_values(known, _weights(other))]
+
+
+def _differ_in_values(known: list[Tensor], others: list[Tensor]) -> bool:
+    alike = [one.shape for one in known] == [one.shape for one in others]
+    return alike and any(not torch.equal(one, other) for one, other in zip(known, others, strict=True))
+
+
+def _require_another(plugin: Features, other: Features, what: str, known: str, actual: str) -> None:
+    wanted = f"different from that of {format_plugin(plugin)}, as the weights differ"
+    require(actual != known, other, what, wanted, f"the same, {actual!r}")
+
+
+def _identity(plugin: Features) -> tuple[object, ...]:
+    return plugin.weights_sha256(), plugin.label, plugin.resizing, plugin.input_size

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from noisette.contracts import Objective
-from noisette.testing import processes
 from noisette.testing.check import require
 from noisette.testing.distributions import Gaussian
 from noisette.testing.options import combinations, find_ineffective_options, variants
 from noisette.testing.probes import is_bit_equal, require_same_random_state
+from noisette.testing.trajectories import linear_process
 
 LEVELS = tuple((alpha, (1 - alpha**2) ** 0.5) for alpha in (0.99995, 0.9, 0.7, 0.2, 0.006))
 """(alpha, sigma) from the first timestep to the last."""
@@ -216,7 +216,7 @@ def _fingerprint(objective: Objective) -> bytes:
 
 def _iter_values(objective: Objective) -> Iterator[Tensor]:
     x0, eps = _make_inputs(1)
-    process, t = processes.linear(), torch.tensor([1, 200, 600, 999])
+    process, t = linear_process(), torch.tensor([1, 200, 600, 999])
     output = 2 * _make_inputs(objective.outputs, seed=5)[0]
     yield objective.training_losses(output, x0, eps, t, process)
     seen = objective.parse_output(output, x0 + eps, t, process)

@@ -1,22 +1,30 @@
-"""Whether a sampler depends only on `noise()`, the denoiser and its options."""
+"""Whether a sampler depends only on `noise()`, the denoiser and its options, and leaves no noise in the image."""
 
 from __future__ import annotations
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from noisette.contracts import Sampler
-from noisette.diffusion import Denoiser, Noise, Prediction, Process
-from noisette.testing import processes
-from noisette.testing.check import fail, for_method, require
-from noisette.testing.checks.samplers import COMMON, with_steps
-from noisette.testing.exact import AffineDenoiser
-from noisette.testing.noises import BatchNoise, CountedNoise
-from noisette.testing.options import alternatives, combinations, with_options
+from noisette.diffusion import Clipped, Denoiser, Noise, Prediction, Process
+from noisette.testing.check import Skip, fail, for_method, require
+from noisette.testing.checks.samplers import _SHAPE, COMMON, _describe_error, with_steps
+from noisette.testing.distributions import Gaussian
+from noisette.testing.options import alternatives, combinations, format_plugin, with_options
 from noisette.testing.other_process import run_in_other_process
-from noisette.testing.probes import initial_noise, is_bit_equal, require_state, run_sampler, seed_globally
-
-_SHAPE = (3, 4, 5)
+from noisette.testing.probes import is_bit_equal, require_same_random_state, seed_globally
+from noisette.testing.trajectories import (
+    AffineDenoiser,
+    BatchNoise,
+    CountedNoise,
+    ExactDenoiser,
+    SwitchableNoise,
+    initial_noise,
+    linear_process,
+    require_state,
+    run_sampler,
+)
 
 
 def check_noise_comes_from_the_source(plugin: Sampler) -> None:
@@ -24,9 +32,9 @@ def check_noise_comes_from_the_source(plugin: Sampler) -> None:
     for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         x = initial_noise(1, _SHAPE).expand(3, *_SHAPE).clone()
         with seed_globally(1):
-            first = run_sampler(sampler, AffineDenoiser(processes.linear()), x, CountedNoise(x))[-1]
+            first = run_sampler(sampler, AffineDenoiser(linear_process()), x, CountedNoise(x))[-1]
         with seed_globally(2):
-            second = run_sampler(sampler, AffineDenoiser(processes.linear()), x, CountedNoise(x))[-1]
+            second = run_sampler(sampler, AffineDenoiser(linear_process()), x, CountedNoise(x))[-1]
         actual = "others too: x and noise() are equal for three images, but the results differ"
         what, own = "random numbers", "own noise"
         require(
@@ -58,7 +66,7 @@ def check_keeps_float32_precision(plugin: Sampler) -> None:
     for sampler in combinations(with_steps(plugin, 20) if plugin.needs_even_steps else uneven, exclude=COMMON):
         x = initial_noise(4, _SHAPE, torch.float32)
         trajectories = [
-            run_sampler(sampler, _ZeroDenoiser(processes.linear()), y, BatchNoise(0, x if y is x else y))
+            run_sampler(sampler, _ZeroDenoiser(linear_process()), y, BatchNoise(0, x if y is x else y))
             for y in (x, x.double())
         ]
         for number, (single, double) in enumerate(list(zip(*trajectories, strict=False))[:-1]):
@@ -68,7 +76,7 @@ def check_keeps_float32_precision(plugin: Sampler) -> None:
 
 def check_trajectories_are_independent(plugin: Sampler) -> None:
     """A trajectory is not changed by others: earlier, abandoned or interleaved ones."""
-    process = processes.linear()
+    process = linear_process()
     long, short = with_steps(plugin, 6), with_steps(plugin, 3)
     x, other = initial_noise(2, _SHAPE), -initial_noise(2, _SHAPE)
     alone = run_sampler(long, AffineDenoiser(process), x, BatchNoise(1, x))[-1]
@@ -115,14 +123,14 @@ def check_easy_and_hard_images_in_one_batch(plugin: Sampler) -> None:
 def check_any_memory_layout(plugin: Sampler) -> None:
     """x in channels-last format, or not contiguous, gives the same image, to 1e-9."""
     sampler, x = with_steps(plugin, 5), initial_noise(2, _SHAPE)
-    expected = run_sampler(sampler, AffineDenoiser(processes.linear()), x, BatchNoise(3, x))[-1]
+    expected = run_sampler(sampler, AffineDenoiser(linear_process()), x, BatchNoise(3, x))[-1]
     apart = torch.stack([x, x], dim=-1)[..., 0]
     for what, other in (
         ("in channels-last format", x.contiguous(memory_format=torch.channels_last)),
         ("that is not contiguous", apart),
     ):
         with torch.no_grad():
-            *_, actual = sampler.trajectory(AffineDenoiser(processes.linear()), other, BatchNoise(3, x))
+            *_, actual = sampler.trajectory(AffineDenoiser(linear_process()), other, BatchNoise(3, x))
         near = actual.shape == x.shape and bool(((actual - expected).abs() < 1e-9).all())
         require(near, plugin, f"image from x {what}", "the same", "different")
 
@@ -131,7 +139,7 @@ def check_denoiser_gets_the_whole_batch(plugin: Sampler) -> None:
     """The denoiser is called with the whole batch in order, as labels and conditioning belong to its images."""
     for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         x = initial_noise(3, _SHAPE, torch.float32)
-        given = _InputRecorder(AffineDenoiser(processes.linear()))
+        given = _InputRecorder(AffineDenoiser(linear_process()))
         run_sampler(sampler, given, x, BatchNoise(0, x))
         for shape, dtype, step in given.calls:
             require(shape == tuple(x.shape), sampler, "shape of x for the denoiser", tuple(x.shape), shape)
@@ -146,21 +154,19 @@ def check_learned_variance_as_declared(plugin: Sampler) -> None:
         what = "needs_learned_variance"
         if sampler.needs_learned_variance:
             ends = [
-                run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), fraction), x, BatchNoise(0, x))[
-                    -1
-                ]
+                run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), fraction), x, BatchNoise(0, x))[-1]
                 for fraction in (0.2, 0.8)
             ]
             require(not is_bit_equal(*ends), sampler, what, "False, as the learned variance has no effect", True)
             continue
         try:
-            end = run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), None), x, BatchNoise(0, x))[-1]
+            end = run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), None), x, BatchNoise(0, x))[-1]
         except Exception as error:
             _run_again(sampler, x)
             fail(
                 sampler, what, "True, as `variance_fraction` is read", f"False, and {type(error).__name__}: {error}"
             )
-        full = run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), 0.5), x, BatchNoise(0, x))[-1]
+        full = run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), 0.5), x, BatchNoise(0, x))[-1]
         require(is_bit_equal(end, full), sampler, what, "True, as the learned variance has an effect", False)
 
 
@@ -190,7 +196,7 @@ def process_fingerprint(plugin: Sampler) -> list[float]:
     """Return the values of an image sampled from a fixed seed."""
     x = initial_noise(1, _SHAPE)
     end: list[float] = (
-        run_sampler(with_steps(plugin, 5), AffineDenoiser(processes.linear()), x, BatchNoise(3, x))[-1]
+        run_sampler(with_steps(plugin, 5), AffineDenoiser(linear_process()), x, BatchNoise(3, x))[-1]
         .flatten()
         .tolist()
     )
@@ -239,17 +245,17 @@ class _LearnedVarianceDenoiser(AffineDenoiser):
 
 
 def _sample_with_own_noise(sampler: Sampler, x: Tensor, indices: range) -> Tensor:
-    return run_sampler(sampler, AffineDenoiser(processes.linear()), x, Noise(7, indices, _SHAPE))[-1]
+    return run_sampler(sampler, AffineDenoiser(linear_process()), x, Noise(7, indices, _SHAPE))[-1]
 
 
 def _run_again(sampler: Sampler, x: Tensor) -> None:
     """Sample with variance fractions: an error that occurs here too has another cause."""
-    run_sampler(sampler, _LearnedVarianceDenoiser(processes.linear(), 0.5), x, BatchNoise(0, x))
+    run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), 0.5), x, BatchNoise(0, x))
 
 
 def _run_interleaved(sampler: Sampler, x: Tensor, other: Tensor) -> Tensor:
     """Return the result from x, with steps that alternate with those of a trajectory from `other`."""
-    process, end = processes.linear(), x
+    process, end = linear_process(), x
     interleaved = iter(sampler.trajectory(AffineDenoiser(process), other, BatchNoise(2, other)))
     with torch.no_grad():
         for end in sampler.trajectory(AffineDenoiser(process), x, BatchNoise(1, x)):
@@ -260,3 +266,123 @@ def _run_interleaved(sampler: Sampler, x: Tensor, other: Tensor) -> Tensor:
 
 def _apart(a: Tensor, b: Tensor) -> str:
     return f"values up to {float((a - b).abs().max()):.2g} apart"
+
+
+def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
+    """The global generators of torch, NumPy and Python are not used or seeded."""
+    for sampler in combinations(with_steps(plugin, 4), exclude=COMMON):
+        x = initial_noise(2, _SHAPE)
+        with require_same_random_state(sampler, "a trajectory"):
+            run_sampler(sampler, AffineDenoiser(linear_process()), x, BatchNoise(0, x))
+
+
+def check_same_seed_same_bits(plugin: Sampler) -> None:
+    """The same seed gives the same bits, for any state of the global generators; another does not."""
+    for sampler in combinations(with_steps(plugin, 6), exclude=COMMON):
+        with seed_globally(1):
+            first = _sample_images(sampler, 7, range(3))
+        with seed_globally(2):
+            second = _sample_images(sampler, 7, range(3))
+        require(
+            is_bit_equal(first, second),
+            sampler,
+            "two results with the same seed",
+            "the same bits",
+            _describe_error(first, second),
+        )
+        other = _sample_images(sampler, 8, range(3))
+        require(
+            not is_bit_equal(first, other),
+            sampler,
+            "results with different seeds",
+            "different images",
+            "the same bits",
+        )
+
+
+def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
+    """Image i has the same bits in any batch: all images, a half, alone, or in another order.
+
+    The denoiser is made of sums and products alone, so that nothing but the sampler can mix images. The levels of
+    a sampler that is declared `adaptive` may depend on the batch: its images agree to 0.05.
+    """
+    for sampler in combinations(with_steps(plugin, 6), exclude=COMMON):
+        whole = _sample_images(sampler, 7, range(5))
+        for split in ([[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]], [[4, 3, 2, 1, 0]]):
+            actual = torch.cat([_sample_images(sampler, 7, part) for part in split])
+            expected = whole[[index for part in split for index in part]]
+            what = f"images sampled in batches {split}"
+            if sampler.adaptive:
+                near = bool(((actual - expected).abs() < 0.05).all())
+                require(near, sampler, what, "those of one batch, within 0.05", _describe_error(actual, expected))
+                continue
+            require(
+                is_bit_equal(actual, expected),
+                sampler,
+                what,
+                "the same bits as in one batch",
+                _describe_error(actual, expected),
+            )
+
+
+def check_last_step_adds_no_noise(plugin: Sampler) -> None:
+    """The image does not depend on what the noise source gives in the last step.
+
+    Where a sampler `renoises`, that noise may change what the denoiser sees, but not be left in the image: with
+    a denoiser that sees 0 in everything, all images are 0 within 1e-9.
+    """
+    for sampler in combinations(plugin, exclude=COMMON):
+        for steps in (1, 2, 8):
+            candidate = with_steps(sampler, steps)
+            if plugin.renoises:
+                x = initial_noise(2, (1, 1, 2))
+                end = run_sampler(
+                    candidate,
+                    ExactDenoiser(Gaussian([0.0, 0.0], torch.zeros(2, 2)), linear_process()),
+                    x,
+                    BatchNoise(0, x),
+                )
+                left = float(end[-1].abs().max())
+                require(left < 1e-9, candidate, "noise left in the image", "none", left)
+                continue
+            ends = [_with_last_noise(candidate, seed) for seed in (1, 2)]
+            require(
+                is_bit_equal(*ends),
+                candidate,
+                "result with other noise in the last step",
+                "the same image",
+                _describe_error(*ends),
+            )
+
+
+def check_stochastic_as_declared(plugin: Sampler) -> None:
+    """`stochastic` declares whether the image depends on noise with default options."""
+    try:
+        sampler = with_steps(type(plugin)(), 8)
+    except ValidationError as error:
+        raise Skip(f"{format_plugin(plugin)}: `stochastic` is declared for default options; it has none") from error
+    x = initial_noise(2, _SHAPE)
+    first, second = (
+        run_sampler(sampler, AffineDenoiser(linear_process()), x, BatchNoise(seed, x))[-1] for seed in (1, 2)
+    )
+    actual = not is_bit_equal(first, second)
+    require(actual == sampler.stochastic, sampler, "stochastic", f"{sampler.stochastic}, as declared", actual)
+
+
+def _sample_images(sampler: Sampler, seed: int, indices: range | list[int]) -> Tensor:
+    noise = Noise(seed, indices, _SHAPE)
+    return run_sampler(sampler, Clipped(AffineDenoiser(linear_process())), noise(), noise)[-1]
+
+
+def _with_last_noise(sampler: Sampler, seed: int) -> Tensor:
+    """Sample with one noise source, and use the one of `seed` in the last step."""
+    process, x = linear_process(), initial_noise(2, _SHAPE)
+    count = len(run_sampler(sampler, AffineDenoiser(process), x, BatchNoise(0, x)))
+    noise = SwitchableNoise(BatchNoise(0, x) if count > 1 else BatchNoise(seed, x))
+    end = x
+    with torch.no_grad():
+        for number, state in enumerate(sampler.trajectory(AffineDenoiser(process), x, noise)):
+            end = state
+            if number == count - 2:
+                noise.source = BatchNoise(seed, x)
+    return end

@@ -1,7 +1,7 @@
-"""Whether a sampler's images have the right distribution.
+"""Whether a sampler's images have the right distribution, and its error falls with the steps as declared.
 
 Exact checks: with a Gaussian's denoiser a trajectory is affine in its noise, so that mean and covariance of the
-result can be computed without sampling error (`noisette.testing.affine`). Statistical checks: 4096 samples of a
+result can be computed without sampling error (`noisette.testing.laws`). Statistical checks: 4096 samples of a
 mixture of Gaussians, where trajectories are not affine, must agree with it within their standard error.
 """
 
@@ -18,17 +18,21 @@ from noisette.contracts import Sampler
 from noisette.diffusion import Denoiser, Process
 from noisette.diffusion.noise import seeded_generator
 from noisette.diffusion.spacing import Spacing
-from noisette.testing import processes
-from noisette.testing.affine import Moments, NotAffineError, propagate
-from noisette.testing.check import Skip, require
+from noisette.testing.check import Skip, format_brief, require
 from noisette.testing.checks.samplers import COMMON, with_steps
-from noisette.testing.distances import LawTest
 from noisette.testing.distributions import Gaussian, LabelledMixture, Mixture
-from noisette.testing.exact import ExactDenoiser, ExactLabelledDenoiser
-from noisette.testing.noises import BatchNoise
+from noisette.testing.laws import LawTest, Moments, NotAffineError, propagate
 from noisette.testing.options import combinations, format_plugin, has_default_options, variants, with_options
-from noisette.testing.probes import run_sampler
-from noisette.testing.wording import format_brief
+from noisette.testing.trajectories import (
+    BatchNoise,
+    CountedNoise,
+    ExactDenoiser,
+    ExactLabelledDenoiser,
+    even_process,
+    linear_process,
+    run_sampler,
+    zero_terminal_process,
+)
 
 COUNT = 4096
 """Samples of the statistical checks."""
@@ -47,13 +51,13 @@ _POINT = Gaussian(_MEANS, torch.zeros(6, 6), _COLOUR)
 _UNIT = Gaussian(_MEANS, torch.eye(6), _COLOUR)
 
 _TRAJECTORIES: tuple[tuple[Callable[[int], Process], int, int, Spacing], ...] = (
-    (processes.linear, 100, 1, "linspace"),
-    (processes.linear, 100, 7, "linspace"),
-    (processes.linear, 100, 100, "linspace"),
-    (processes.linear, 257, 9, "quadratic"),
-    (processes.even, 961, 6, "trailing"),
-    (processes.zero_terminal, 64, 5, "trailing"),
-    (processes.linear, 1000, 7, (999, 990, 600, 250, 249, 30, 2)),
+    (linear_process, 100, 1, "linspace"),
+    (linear_process, 100, 7, "linspace"),
+    (linear_process, 100, 100, "linspace"),
+    (linear_process, 257, 9, "quadratic"),
+    (even_process, 961, 6, "trailing"),
+    (zero_terminal_process, 64, 5, "trailing"),
+    (linear_process, 1000, 7, (999, 990, 600, 250, 249, 30, 2)),
 )
 """Process, T, steps and spacing of the trajectories that are exact on a point."""
 
@@ -101,7 +105,7 @@ def check_gaussian_law(plugin: Sampler) -> None:
         raise Skip(f"{format_plugin(plugin)}: it declares adaptive; see mixture-law")
     for sampler in _affine_settings(plugin):
         fine, coarse = (_before_last(sampler, intervals) for intervals in (480, 240))
-        truth = _true_moments(processes.even())
+        truth = _true_moments(even_process())
         gain = 1 / (2**sampler.order - 1)
         limit = (1e-2 if plugin.renoises else 1e-3) + plugin.bias * float(truth.covariance.max())
         for what in ("mean", "covariance"):
@@ -173,7 +177,7 @@ def _error_on_all_states(sampler: Sampler, process: Process, law: Gaussian) -> t
 
 def _tends_to_a_point(sampler: Sampler) -> None:
     errors = [
-        _error_on_all_states(with_steps(sampler, steps), processes.linear(), _POINT)[1] for steps in (250, 1000)
+        _error_on_all_states(with_steps(sampler, steps), linear_process(), _POINT)[1] for steps in (250, 1000)
     ]
     actual = f"{format_brief(errors[0])} in 250 steps, {format_brief(errors[1])} in 1000"
     falls = errors[1] <= max(errors[0] * 0.35, 1e-9)
@@ -188,7 +192,7 @@ def _affine_settings(plugin: Sampler) -> list[Sampler]:
 
 
 def _is_affine(sampler: Sampler) -> bool:
-    process = processes.linear(100)
+    process = linear_process(100)
     try:
         propagate(with_steps(sampler, 5), ExactDenoiser(_OVAL, process), _OVAL)
     except NotAffineError:
@@ -198,7 +202,7 @@ def _is_affine(sampler: Sampler) -> bool:
 
 def _even(intervals: int) -> tuple[int, ...]:
     """Return the timesteps of the `even` process with `intervals` equal intervals."""
-    last = len(processes.even()) - 1
+    last = len(even_process()) - 1
     return tuple(range(last, -1, -last // intervals))
 
 
@@ -216,7 +220,7 @@ def _at_zero(sampler: Sampler, steps: tuple[int, ...]) -> Moments:
 
 @cache
 def _oval_denoiser() -> ExactDenoiser:
-    return ExactDenoiser(_OVAL, processes.even())
+    return ExactDenoiser(_OVAL, even_process())
 
 
 def _place_before_last(sampler: Sampler, count: int) -> int:
@@ -244,7 +248,7 @@ def _require_law(sampler: Sampler, samples: Tensor, label: int, whose: str) -> N
 
 def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Process], Denoiser]) -> Tensor:
     """Sample with enough steps to keep the discretisation error below the standard error."""
-    process = processes.linear()
+    process = linear_process()
     candidate = with_steps(sampler, 200)
     if sampler.order == 1 and not sampler.needs_even_steps:
         steps = 2 * _STEPS if sampler.renoises else _STEPS
@@ -258,3 +262,83 @@ def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Proces
     alpha, sigma = process(len(process) - 1)
     x = alpha * x0 + sigma * eps
     return run_sampler(candidate, denoiser(process), x, BatchNoise(1, x))[-1]
+
+
+def check_order(plugin: Sampler) -> None:
+    """The error falls with the number of steps as declared: error ~ steps^-order, slope within -0.3 and +0.7.
+
+    On an anisotropic Gaussian, at the last trained step (the jump from there to the clean image does not shrink
+    with more steps), for 60 to 480 intervals that are even in log(alpha / sigma). A deterministic sampler is
+    compared with the probability-flow ODE, which is solved in closed form; a stochastic one with the exact mean
+    and covariance, that is, weakly.
+    """
+    _falls_with_steps(plugin, plugin.order, [_even(intervals) for intervals in (60, 120, 240, 480)])
+
+
+def check_order_on_uneven_steps(plugin: Sampler) -> None:
+    """The error also falls as declared where long and short steps alternate, 2 to 1.
+
+    A rule that remembers earlier steps must know how long they were. One that is declared `needs_even_steps` falls
+    back to order 1, no further.
+    """
+    order = 1 if plugin.needs_even_steps else plugin.order
+    _falls_with_steps(plugin, order, [_uneven(width) for width in (8, 4, 2)], at_least=plugin.needs_even_steps)
+
+
+def _uneven(width: int) -> tuple[int, ...]:
+    """Return timesteps of the `even` process with intervals that alternate between `width` and twice that."""
+    last = len(even_process()) - 1
+    long = range(last, -1, -3 * width)
+    return tuple(sorted({*long, *(t - 2 * width for t in long if t > 0)}, reverse=True))
+
+
+def _falls_with_steps(
+    plugin: Sampler, order: int, trajectories: list[tuple[int, ...]], *, at_least: bool = False
+) -> None:
+    if plugin.adaptive:
+        raise Skip(f"{format_plugin(plugin)}: declares adaptive: its error does not depend on the number of steps")
+    if not _deterministic(plugin) and not _is_affine(plugin):
+        raise Skip(f"{format_plugin(plugin)}: its trajectory is not affine in the noise; see mixture-law")
+    error_of = _flow_error if _deterministic(plugin) else _weak_error
+    errors = [error_of(plugin, steps) for steps in trajectories]
+    counts = [len(steps) - 1 for steps in trajectories]
+    shown_errors = ", ".join(f"{error:.2e}" for error in errors)
+    if plugin.bias:
+        right, limit = errors[-1] <= plugin.bias * float(_OVAL.covariance.max()), "the declared bias"
+        require(right, plugin, f"errors at {counts} intervals", f"at last within {limit}", shown_errors)
+        return
+    if max(errors) < 1e-9:
+        return
+    slope = -_slope([math.log2(max(error, 1e-15)) for error in errors])
+    right = order - 0.3 <= slope and (at_least or slope < order + 0.7)
+    actual = f"{slope:.2f} (errors at {', '.join(map(str, counts))} intervals: {shown_errors})"
+    require(right, plugin, "order", f"{order}, as declared", actual)
+
+
+def _weak_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
+    actual, truth = _at_zero(sampler, steps), _true_moments(even_process())
+    errors = (actual.mean - truth.mean).abs().max(), (actual.covariance - truth.covariance).abs().max()
+    return float(max(errors))
+
+
+def _flow_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
+    process = even_process()
+    x = _OVAL.at(*process(len(process) - 1)).draw(64, seeded_generator(0, "flow"))
+    candidate = with_options(sampler, steps=len(steps), spacing=steps)
+    states = run_sampler(candidate, ExactDenoiser(_OVAL, process), x, BatchNoise(0, x))
+    actual = states[_place_before_last(candidate, len(states))]
+    return float((actual - _OVAL.flow(x, process(len(process) - 1), process(0))).abs().max())
+
+
+def _deterministic(sampler: Sampler) -> bool:
+    x = torch.ones(1, 1, 1, 2, dtype=torch.float64)
+    denoise, noise = ExactDenoiser(_OVAL, linear_process()), CountedNoise(x)
+    run_sampler(with_steps(sampler, 8), denoise, x, noise)
+    return noise.draws == 0
+
+
+def _slope(logs: list[float]) -> float:
+    """Return the least-squares slope of values at unit distance."""
+    centre = (len(logs) - 1) / 2
+    weights = [index - centre for index in range(len(logs))]
+    return sum(w * value for w, value in zip(weights, logs, strict=True)) / sum(w * w for w in weights)

@@ -14,18 +14,22 @@ from noisette.contracts import Sampler
 from noisette.diffusion import Clipped, Denoiser, Process
 from noisette.diffusion.guidance import Guided
 from noisette.diffusion.spacing import Spacing
-from noisette.testing import processes
 from noisette.testing.check import Skip, fail, require
 from noisette.testing.distributions import Gaussian, Mixture, guided_law
-from noisette.testing.exact import AffineDenoiser, CallRecorder, ExactDenoiser
-from noisette.testing.noises import BatchNoise, EmptyNoise
 from noisette.testing.options import combinations, find_ineffective_options, format_plugin, variants, with_options
-from noisette.testing.probes import (
-    devices,
+from noisette.testing.probes import devices, is_bit_equal
+from noisette.testing.trajectories import (
+    AffineDenoiser,
+    BatchNoise,
+    CallRecorder,
+    EmptyNoise,
+    ExactDenoiser,
+    cosine_process,
     initial_noise,
-    is_bit_equal,
+    linear_process,
     require_state,
     run_sampler,
+    zero_terminal_process,
 )
 
 COMMON = tuple(Sampler.model_fields)
@@ -100,7 +104,7 @@ def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
     """x, the predictions and the states already yielded are not changed in place."""
     for sampler in combinations(with_steps(plugin, 6), exclude=COMMON):
         x = initial_noise(2, _SHAPE)
-        before, calls = x.clone(), CallRecorder(AffineDenoiser(processes.linear()), keep=True)
+        before, calls = x.clone(), CallRecorder(AffineDenoiser(linear_process()), keep=True)
         states: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
             for state in sampler.trajectory(calls, x, BatchNoise(0, x)):
@@ -115,11 +119,12 @@ def check_leaves_its_inputs_alone(plugin: Sampler) -> None:
 def check_finite_at_both_ends(plugin: Sampler) -> None:
     """Every state is finite, also from little signal (cosine, alpha 5e-5) and from pure noise (alpha 0)."""
     for sampler in variants(plugin, exclude=COMMON):
-        for process in (processes.linear, processes.cosine, processes.zero_terminal):
+        for make_process in (linear_process, cosine_process, zero_terminal_process):
             for steps, dtype in ((1, torch.float32), (2, torch.float64), (20, torch.float32), (20, torch.float64)):
                 candidate, x = with_steps(sampler, steps), initial_noise(2, _SHAPE, dtype)
-                what = f"{steps} steps of the {process.__name__} process in {dtype}"
-                run_sampler(candidate, AffineDenoiser(process()), x, BatchNoise(0, x), what)
+                name = make_process.__name__.replace("_process", " process")
+                what = f"{steps} steps of the {name} in {dtype}"
+                run_sampler(candidate, AffineDenoiser(make_process()), x, BatchNoise(0, x), what)
 
 
 def check_respects_the_wrapped_denoiser(plugin: Sampler) -> None:
@@ -128,7 +133,7 @@ def check_respects_the_wrapped_denoiser(plugin: Sampler) -> None:
     The inner denoiser predicts 3, the wrapper clips it to 1: the result is then 1 within 1e-9. A method that is not
     `linear_exact` need only be within 0.2 after 1000 steps.
     """
-    process = processes.linear()
+    process = linear_process()
     for sampler in combinations(plugin, exclude=COMMON):
         for steps in (1, 6) if plugin.linear_exact else (1000,):
             candidate = with_steps(sampler, steps)
@@ -154,7 +159,7 @@ def check_leaves_guidance_to_core(plugin: Sampler) -> None:
     With a known guided distribution, the result equals that of its exact denoiser, to 1e-6; the options for
     guidance and threshold, which core reads, change nothing.
     """
-    process, x = processes.linear(), initial_noise(16, (1, 1, 2))
+    process, x = linear_process(), initial_noise(16, (1, 1, 2))
     law = Mixture([0.4, 0.6], [[-1.0, 0.2], [1.5, 0.2]], [[[0.3, 0.0], [0.0, 0.2]], [[0.1, 0.0], [0.0, 0.2]]])
     label, none, scale = [0.0, 0.8], [0.0, -0.1], 2.5
     cond, uncond = (ExactDenoiser(law.shift(by), process) for by in (label, none))
@@ -213,7 +218,7 @@ def with_steps(sampler: SamplerType, steps: int) -> SamplerType:
 
 
 def _iter_settings(plugin: Sampler) -> Iterator[tuple[Sampler, Process]]:
-    process = processes.linear()
+    process = linear_process()
     for spacing in _NAMES:
         for steps in (1, 2, 7, 20):
             yield with_options(plugin, steps=steps, spacing=spacing), process
@@ -221,7 +226,7 @@ def _iter_settings(plugin: Sampler) -> Iterator[tuple[Sampler, Process]]:
         yield with_options(plugin, steps=len(steps_given), spacing=steps_given), process
     yield with_steps(plugin, 6), process.truncate(400)
     for timesteps, steps in ((1, 1), (7, 7), (257, 5), (4000, 3)):
-        yield with_steps(plugin, steps), processes.linear(timesteps)
+        yield with_steps(plugin, steps), linear_process(timesteps)
 
 
 def _require_listed_steps(sampler: Sampler, process: Process) -> None:
@@ -245,7 +250,7 @@ def _require_listed_steps(sampler: Sampler, process: Process) -> None:
 
 def _iter_noise_settings(plugin: Sampler) -> Iterator[tuple[Sampler, Process]]:
     for steps in (1, 2, 7):
-        yield with_steps(plugin, steps), processes.zero_terminal()
+        yield with_steps(plugin, steps), zero_terminal_process()
 
 
 def _calls_within_steps(
@@ -265,7 +270,7 @@ def _calls_within_steps(
 
 def _require_same_form(sampler: Sampler, x: Tensor) -> None:
     noise = EmptyNoise(x) if x.device.type == "meta" else BatchNoise(0, x)
-    for state in run_sampler(sampler, AffineDenoiser(processes.linear()), x, noise):
+    for state in run_sampler(sampler, AffineDenoiser(linear_process()), x, noise):
         for what in ("shape", "dtype", "device"):
             expected, actual = getattr(x, what), getattr(state, what)
             require(actual == expected, sampler, f"{what} of a state", expected, actual)
@@ -274,7 +279,7 @@ def _require_same_form(sampler: Sampler, x: Tensor) -> None:
 def _probe(sampler: Sampler, *, as_spaced: bool = False) -> bytes:
     law = Mixture([0.4, 0.6], [[-1.0, 0.5], [1.5, 0.0]], [[[0.3, 0.0], [0.0, 0.1]], [[0.2, 0.1], [0.1, 0.6]]])
     x = initial_noise(4, (1, 1, 2))
-    denoise: Denoiser = ExactDenoiser(law, processes.linear())
+    denoise: Denoiser = ExactDenoiser(law, linear_process())
     spacing = sampler.spacing if as_spaced else "linspace"
     candidates = [with_options(sampler, steps=steps, spacing=spacing) for steps in (2, 9)]
     ends = [run_sampler(candidate, denoise, x, BatchNoise(0, x))[-1] for candidate in candidates]
