@@ -24,6 +24,9 @@ def test_its_python_runs(
     brighter, symmetric = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.splitlines())
     assert brighter > 0.05
     assert symmetric < 1e-5
+    assert namespace["sampled"].shape == (4, 3, 32, 32)  # type: ignore[attr-defined]
+    gradients = [weight.grad for weight in namespace["network"].parameters()]  # type: ignore[attr-defined]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
     images, filled, known = namespace["images"], namespace["filled"], namespace["known"]
     assert bool((filled[..., known] == images[..., known]).all())  # type: ignore[index]
     assert not bool((filled[..., ~known] == images[..., ~known]).all())  # type: ignore[index, operator]

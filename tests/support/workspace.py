@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 from support.databases import copy_mlflow_database, copy_prefect_database
+from support.forked import can_fork, run_forked
 from support.packages import install
 from support.tiny import TINY
 
@@ -60,10 +61,13 @@ class Workspace:
         return sorted(path for path in (self.folder / "runs").iterdir() if path.name.startswith("tiny-"))
 
     def noisette(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command, settings = [COMMAND, *arguments], {**self.environment, **environment}
+        if can_fork(settings):
+            return subprocess.CompletedProcess(command, *run_forked(list(arguments), self.folder, settings))
         return subprocess.run(
-            [COMMAND, *arguments],
+            command,
             cwd=self.folder,
-            env={**self.environment, **environment},
+            env=settings,
             capture_output=True,
             text=True,
             timeout=600,
