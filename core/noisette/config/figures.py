@@ -84,6 +84,7 @@ class Forward(Figure):
     )
     num_timesteps: PositiveInt | None = Field(None, description="T; null: the experiment's, or 1000")
     timesteps: Timesteps | None = Field(None, description="timesteps to show; null: ten, evenly spaced")
+    chain: bool = Field(False, description="show below each row the Markov chain, noised step by step")
     size: PositiveInt | None = Field(None, description="height and width of the images in pixels")
 
     @property

@@ -28,6 +28,7 @@ __all__ = [
     "label_schedules",
     "make_forward_strip",
     "noise_at_timesteps",
+    "noise_step_by_step",
     "scale_timesteps",
 ]
 
@@ -92,8 +93,28 @@ def noise_at_timesteps(images: Tensor, process: Process, at: Sequence[int], seed
     return torch.stack([alpha * images + sigma * eps for alpha, sigma in factors], dim=1)
 
 
+def noise_step_by_step(images: Tensor, process: Process, at: Sequence[int], seed: int = 0) -> Tensor:
+    """Return images at several timesteps of the Markov chain, (N, len(at), C, H, W).
+
+    Each step adds its own noise: x_t = sqrt(1 - beta_t) x_{t-1} + sqrt(beta_t) eps_t (Ho et al. 2020, eq. 2). The
+    states are distributed as those of `noise_at_timesteps`, the closed form of the chain. Arguments as there.
+    """
+    noise, states, x = Noise(seed, range(len(images)), images.shape[1:]), {}, images
+    check_timesteps(at, len(process))
+    for t, beta in enumerate(process.betas[: max(at) + 1].tolist()):
+        x = (1 - beta) ** 0.5 * x + beta**0.5 * noise()
+        if t in at:
+            states[t] = x
+    return torch.stack([states[t] for t in at], dim=1)
+
+
 def make_forward_strip(
-    images: NDArray[np.uint8], processes: Mapping[str, Process], at: Sequence[int] | None = None, seed: int = 0
+    images: NDArray[np.uint8],
+    processes: Mapping[str, Process],
+    at: Sequence[int] | None = None,
+    seed: int = 0,
+    *,
+    chain: bool = False,
 ) -> Image.Image:
     """Return a sheet of noised images: a column for each timestep, a row for each process and image.
 
@@ -104,6 +125,7 @@ def make_forward_strip(
         processes: forward processes of the same T, by the labels of their rows.
         at: timesteps within [0, T); None takes `FORWARD_TIMESTEPS`, scaled to T.
         seed: seed of the noise.
+        chain: whether the rows of each process are followed by those of its chain, noised step by step.
 
     Raises:
         DataError: if a timestep is out of range.
@@ -111,6 +133,12 @@ def make_forward_strip(
     timesteps = len(next(iter(processes.values())))
     at = scale_timesteps(timesteps) if at is None else at
     unit = to_unit(torch.from_numpy(np.array(images)))
-    strips = [to_bytes(noise_at_timesteps(unit, process, at, seed)).numpy() for process in processes.values()]
-    names = [name if not row else "" for name in processes for row in range(len(images))]
+    ways = {"": noise_at_timesteps, ", step by step": noise_step_by_step} if chain else {"": noise_at_timesteps}
+    strips = [
+        to_bytes(add_noise(unit, process, at, seed)).numpy()
+        for process in processes.values()
+        for add_noise in ways.values()
+    ]
+    labels = [f"{name}{way}" for name in processes for way in ways]
+    names = [label if not row else "" for label in labels for row in range(len(images))]
     return make_sheet(np.concatenate(strips), [f"t = {t}" for t in at], names, group=len(images))

@@ -152,7 +152,7 @@ def _render_forward(figure: Forward, context: _Context) -> None:
     loader = ImageLoader.of_experiment(experiment, context.root or "runs", figure.size)
     for number, name in enumerate(figure.images):
         image = context.load_image(loader, name)
-        strip = make_forward_strip(image[None], processes, figure.timesteps, context.seed)
+        strip = make_forward_strip(image[None], processes, figure.timesteps, context.seed, chain=figure.chain)
         context.save(strip, f"-{number}" if len(figure.images) > 1 else "")
         context.on_part()
 

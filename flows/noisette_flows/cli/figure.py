@@ -85,6 +85,9 @@ def forward(
         _option("--schedules", "LIST", "Schedules, such as linear,cosine, or all. Default: the config's, or all."),
     ] = None,
     timesteps: Timesteps = None,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Show below each row the chain, noised step by step.")
+    ] = False,
     size: Annotated[
         int | None, _option("--size", None, "Height and width of the images. Default: their own.", min=1)
     ] = None,
@@ -103,6 +106,7 @@ def forward(
         )
     names = tuple(images or ["test:0"])
     options = {"images": names, "schedules": _parse_schedules(schedules), "timesteps": timesteps, "size": size}
+    options["chain"] = chain
     description = _describe(Forward, options, names if len(names) == 1 else ())
     experiment = None if config is None else FlowRequest(config, parse_settings(settings), output).experiment
     from noisette.figures import render_figure
