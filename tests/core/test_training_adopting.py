@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from support.tiny import tiny
 
-from noisette import Events, Experiment, find_checkpoint, hookimpl, train
+from noisette import Events, Experiment, Prepared, find_checkpoint, hookimpl, train
 from noisette.journal import read_journal
-from noisette.layout import training_directory
+from noisette.layout import data_directory, training_directory
+from noisette.training.resume import find_differences
 
 WATCHED = (
     "training.evaluate_every=4",
@@ -67,3 +68,12 @@ def test_what_is_damaged_is_left_and_said(root: Path, caplog: pytest.LogCaptureF
     assert f"not copied: {broken}" in caplog.text
     taken = {path.name for path in (longer.run / "snapshots").glob("step-*")}
     assert taken == {f"step-{step:08d}" for step in (8, 12, 16)}
+
+
+def test_a_checkpoint_from_before_an_option_was_trained_with_its_default(root: Path) -> None:
+    experiment = tiny("training.steps=4")
+    checkpoint, data = train(experiment, root), Prepared.open(data_directory(experiment, root))
+    del checkpoint.about["experiment"]["training"]["ema_warmup"]
+    assert find_differences(checkpoint, experiment, data) == []
+    other = tiny("training.steps=4", "training.ema_warmup=none")
+    assert find_differences(checkpoint, other, data) == ["training.ema_warmup"]

@@ -74,7 +74,12 @@ def test_events_tell_the_story(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("backbone.dropout=0.3", "training.random_flip=true", "training.class_conditional=true")]
+    "options",
+    [
+        (),
+        ("backbone.dropout=0.3", "training.random_flip=true", "training.class_conditional=true"),
+        ("training.ema_warmup=none", "training.ema_update_every=3"),
+    ],
 )
 def test_a_resumed_run_ends_in_the_same_bits(root: Path, tmp_path_factory: pytest.TempPathFactory, options) -> None:
     other = tmp_path_factory.mktemp("other")

@@ -37,6 +37,68 @@ def test_the_average_equals_the_formula() -> None:
     assert torch.allclose(ema.state()["weight"].double(), expected, atol=1e-5)
 
 
+class LibraryEMA:
+    """The counters and branches of ema_pytorch 0.8.3's EMA.update, with its defaults."""
+
+    def __init__(self, weight: torch.Tensor, beta: float, every: int) -> None:
+        self.weight, self.beta, self.every, self.calls = weight.clone(), beta, every, 0
+
+    def update(self, current: torch.Tensor) -> None:
+        before, self.calls = self.calls, self.calls + 1
+        is_due = before % self.every == 0
+        if before == 0 or (is_due and before <= 100):
+            self.weight = current.clone()
+        elif is_due:
+            epoch = max(self.calls - 100 - 1, 0)
+            decay = 0.0 if epoch <= 0 else min(max(1 - (1 + epoch / 1.0) ** -(2 / 3), 0.0), self.beta)
+            self.weight = decay * self.weight + (1 - decay) * current
+
+
+@pytest.mark.parametrize("every", [1, 10, 7, 250])
+@pytest.mark.parametrize("beta", [0.9, 0.995])
+def test_the_librarys_average_is_ours(every: int, beta: float) -> None:
+    torch.manual_seed(0)
+    network = nn.Linear(3, 2).double()
+    ema = EMA(network, beta, "ema_pytorch", every)
+    library = LibraryEMA(network.weight.detach(), beta, every)
+    for step in range(1, 600):
+        with torch.no_grad():
+            network.weight.add_(torch.randn_like(network.weight))
+        ema.update(step)
+        library.update(network.weight.detach())
+        assert torch.allclose(ema.weights[0], library.weight, atol=1e-12), step
+
+
+def test_without_warmup_every_third_step_counts_alike() -> None:
+    network = nn.Linear(1, 1, bias=False).double()
+    ema, expected = EMA(network, 0.75, "none", 3), network.weight.item()
+    for step in range(1, 12):
+        with torch.no_grad():
+            network.weight.fill_(float(step))
+        ema.update(step)
+        if step in (1, 4, 7, 10):
+            expected = 0.75 * expected + 0.25 * step
+        assert float(ema.weights[0]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_options_of_the_average_reach_the_training(root: Path) -> None:
+    steps = {
+        step: load_file(train(tiny(f"training.steps={step}"), root).directory / "network.safetensors")
+        for step in range(1, 5)
+    }
+    options = (
+        "training.steps=4",
+        "training.ema_decay=0.5",
+        "training.ema_warmup=none",
+        "training.ema_update_every=2",
+    )
+    found = load_file(train(tiny(*options), root).directory / "ema.safetensors")
+    start = TrainingState(tiny(), Prepared.open(data_directory(tiny(), root)), Machine.detect("fp32")).network
+    for name, weight in start.state_dict().items():
+        expected = 0.25 * weight + 0.25 * steps[1][name] + 0.5 * steps[3][name]
+        assert torch.allclose(found[name], expected, atol=1e-6)
+
+
 def test_only_parameters_are_averaged() -> None:
     network = nn.BatchNorm1d(3)
     assert set(EMA(network, 0.9).state()) == {"weight", "bias"}

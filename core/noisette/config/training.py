@@ -16,7 +16,10 @@ from pydantic import (
 
 from noisette.config.document import Decay, Section
 
-__all__ = ["Training"]
+__all__ = ["EMAWarmup", "Training"]
+
+EMAWarmup = Literal["none", "tensorflow", "ema_pytorch"]
+"""How the decay of averaged weights rises; see `noisette.training.ema`."""
 
 
 class Training(Section):
@@ -39,6 +42,12 @@ class Training(Section):
         0.9999,
         description="decay of the averaged weights, or several; sampling uses the first by default; null: none",
     )
+    ema_warmup: EMAWarmup = Field(
+        "tensorflow",
+        description="rise of ema_decay; tensorflow: (1 + step) / (10 + step); ema_pytorch: copies up to step 101, "
+        "then 1 - (step - 100)^(-2/3)",
+    )
+    ema_update_every: PositiveInt = Field(1, description="steps between updates of the averaged weights")
     ema_snapshot_every: PositiveInt | None = Field(
         None, description="steps between snapshots for post-hoc EMA; null: none"
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisette.checkpoint import Checkpoint, find_finished_checkpoint, find_latest_checkpoint, list_checkpoints
 from noisette.code_changes import find_changed_plugins, format_finish_time
+from noisette.config import Training
 from noisette.errors import CheckpointError, StorageError
 from noisette.journal import Journal
 from noisette.layout import COSMETIC, MONITORING, training_directory
@@ -145,7 +146,8 @@ def _has_same_name(checkpoint: Checkpoint, experiment: Experiment) -> bool:
 
 def _decisive_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that affect the weights, by path."""
-    training = {key: value for key, value in options["training"].items() if key not in COSMETIC | MONITORING}
+    stored = {**Training().model_dump(mode="json"), **options["training"]}  # older checkpoints lack newer options
+    training = {key: value for key, value in stored.items() if key not in COSMETIC | MONITORING}
     if training.get("lr_schedule") == "constant":
         training.pop("steps")
     return dict(_flatten({key: options[key] for key in _DECISIVE} | {"training": training}))

@@ -114,7 +114,7 @@ class TrainingState:
         self.end_reason = ""
         with explain_out_of_memory("the network, with its averaged weights,"):
             self.network: nn.Module = self._build_network()
-            self.emas = make_emas(self.network, options.decays)
+            self.emas = make_emas(self.network, options)
             if options.ema_snapshot_every:
                 self.emas |= make_power_emas(self.network)
         self.optimizer = AdamW(
