@@ -66,7 +66,11 @@ TRAINING = [
     "training.steps=9",
     "training.batch_size=9",
     "training.lr=9",
+    "training.drop_last=true",
+    "training.optimizer=adam",
     "training.adam_betas=[.1, .2]",
+    "training.adam_eps=1e-7",
+    "training={optimizer: sgd, momentum: .5}",
     "training.weight_decay=1",
     "training.lr_warmup_steps=9",
     "training.lr_schedule=cosine",
@@ -146,7 +150,7 @@ def test_options_that_decide_nothing_do_not(where: Callable[[Experiment], Path],
 
 def test_every_training_option_is_known_to_decide_or_not() -> None:
     tried = {change.partition("=")[0].removeprefix("training.") for change in TRAINING + COSMETIC_CHANGES}
-    assert set(experiment().training.model_dump()) <= tried | {"patience"}
+    assert set(experiment().training.model_dump()) <= tried | {"patience", "momentum"}
     harmless = {change.partition("=")[0].removeprefix("training.") for change in COSMETIC_CHANGES}
     assert harmless == COSMETIC | MONITORING
 

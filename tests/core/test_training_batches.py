@@ -7,7 +7,7 @@ import pytest
 import torch
 from support.tiny import tiny, write_prepared
 
-from noisette import Prepared
+from noisette import DataError, Prepared
 from noisette.layout import data_directory
 from noisette.pixels import to_unit
 from noisette.training.batches import Batches
@@ -39,6 +39,26 @@ def test_every_image_comes_once_an_epoch(root: Path) -> None:
         assert len(images) == 40
     first, second = rows[:40], rows[40:80]
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize(("drop_last", "sizes"), [("true", [12] * 3), ("false", [12, 12, 12, 4])])
+def test_the_last_batch_of_an_epoch_is_dropped_or_smaller(root: Path, drop_last: str, sizes: list[int]) -> None:
+    source = batches(root, "training.batch_size=12", f"training.drop_last={drop_last}")  # 40 images
+    epochs = []
+    for epoch in range(3):
+        parts = [source[epoch * len(sizes) + step] for step in range(len(sizes))]
+        assert [len(part.x0) for part in parts] == [len(part.t) for part in parts] == sizes
+        epochs.append(torch.cat([part.x0 for part in parts]))
+        assert len({image.numpy().tobytes() for image in epochs[-1]}) == sum(sizes)
+    assert not torch.equal(epochs[0], epochs[1])
+    undivided = batches(root, "training.batch_size=40")
+    assert all(torch.equal(rows, undivided[epoch].x0[: sum(sizes)]) for epoch, rows in enumerate(epochs))
+
+
+def test_an_epoch_without_a_full_batch_is_refused(root: Path) -> None:
+    message = r"expected at least training.batch_size, 41, images; got 40: set it to false"
+    with pytest.raises(DataError, match=message):
+        batches(root, "training.batch_size=41", "training.drop_last=true")
 
 
 def test_all_steps_are_trained_the_first_and_the_last_too(root: Path) -> None:

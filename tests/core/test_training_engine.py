@@ -79,6 +79,12 @@ def test_events_tell_the_story(root: Path) -> None:
         (),
         ("backbone.dropout=0.3", "training.random_flip=true", "training.class_conditional=true"),
         ("training.ema_warmup=none", "training.ema_update_every=3"),
+        (
+            "training.optimizer=muon",
+            "training.batch_size=12",
+            "training.drop_last=false",
+            "training.lr_schedule=linear-by-epoch",
+        ),
     ],
 )
 def test_a_resumed_run_ends_in_the_same_bits(root: Path, tmp_path_factory: pytest.TempPathFactory, options) -> None:

@@ -16,10 +16,12 @@ from pydantic import (
 
 from noisette.config.document import Decay, Section
 
-__all__ = ["EMAWarmup", "Training"]
+__all__ = ["EMAWarmup", "OptimizerName", "Training"]
 
 EMAWarmup = Literal["none", "tensorflow", "ema_pytorch"]
 """How the decay of averaged weights rises; see `noisette.training.ema`."""
+
+OptimizerName = Literal["adamw", "adam", "sgd", "radam", "nadam", "adafactor", "muon"]
 
 
 class Training(Section):
@@ -30,12 +32,28 @@ class Training(Section):
     images: PositiveInt | None = Field(
         None, description="images to train on, instead of steps; with both, the smaller number of steps"
     )
+    drop_last: bool | None = Field(
+        None,
+        description="last batch of an epoch: true drops it if it is not full, false makes it smaller; null: "
+        "it continues with the next epoch",
+    )
+    optimizer: OptimizerName = Field(
+        "adamw", description="torch's optimizer; muon is for matrices, and the other weights get adamw"
+    )
     lr: PositiveFloat = Field(2e-4, description="learning rate after the warm-up")
     adam_betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's betas")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    adam_eps: PositiveFloat = Field(1e-8, description="Adam's epsilon")
+    momentum: float | None = Field(
+        None, ge=0, lt=1, description="momentum of sgd and muon; null: torch's default, 0 and 0.95"
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="decoupled weight decay; of adam, sgd, radam and nadam: an L2 penalty"
+    )
     lr_warmup_steps: NonNegativeInt = Field(0, description="steps over which the learning rate rises linearly")
-    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="decay of the learning rate to zero after the warm-up"
+    lr_schedule: Literal["constant", "linear", "linear-by-epoch", "cosine"] = Field(
+        "constant",
+        description="decay of the learning rate to zero after the warm-up; linear-by-epoch: lr times 1 - epoch / "
+        "epochs",
     )
     max_grad_norm: PositiveFloat | None = Field(1.0, description="maximum norm of the gradient; null: no clipping")
     ema_decay: Decay | Annotated[tuple[Decay, ...], Field(min_length=1)] | None = Field(
@@ -114,6 +132,29 @@ class Training(Section):
                 f"expected at most training.batch_size, {batch}, so that each process has an image; got {processes}"
             )
         return processes
+
+    @field_validator("momentum")
+    @classmethod
+    def _check_momentum(cls, momentum: float | None, info: ValidationInfo) -> float | None:
+        if momentum is not None and info.data.get("optimizer", "sgd") not in ("sgd", "muon"):
+            raise ValueError(f"needs training.optimizer=sgd or muon; {info.data['optimizer']} has no such option")
+        return momentum
+
+    @field_validator("adam_betas", "adam_eps")
+    @classmethod
+    def _check_adam(cls, value: Any, info: ValidationInfo) -> Any:
+        optimizer = info.data.get("optimizer")
+        if optimizer in ("sgd", "adafactor") and value != cls.model_fields[str(info.field_name)].default:
+            raise ValueError(f"needs another training.optimizer; {optimizer} has no such option")
+        return value
+
+    @field_validator("parallel")
+    @classmethod
+    def _check_parallel(cls, parallel: str, info: ValidationInfo) -> str:
+        optimizer = info.data.get("optimizer", "adamw")
+        if parallel == "fsdp" and optimizer not in ("adamw", "adam"):
+            raise ValueError(f"expected ddp, as fsdp needs training.optimizer=adamw or adam; got {optimizer}")
+        return parallel
 
     @field_validator("patience")
     @classmethod

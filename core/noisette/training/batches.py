@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from noisette.diffusion.noise import seeded_generator
+from noisette.errors import DataError
 from noisette.model.conditioning import downsample, upsample
 from noisette.pixels import to_unit
+from noisette.training.optimizer import count_epoch_steps
 from noisette.training.timestep_sampler import TimestepSampler, make_timestep_sampler
 
 if TYPE_CHECKING:
@@ -57,6 +59,9 @@ class Batches:
         experiment: provides the seed and the training options.
         data: the images.
         timestep_sampler: draws the timesteps; by default that of the options.
+
+    Raises:
+        DataError: if `training.drop_last` leaves no batch.
     """
 
     def __init__(
@@ -69,6 +74,11 @@ class Batches:
         self._images = data.images("train")
         self._labels = data.labels("train") if experiment.training.class_conditional else None
         self._classes = len(data.classes)
+        if self._options.drop_last and len(self._images) < self._options.batch_size:
+            raise DataError(
+                f"training.drop_last: expected at least training.batch_size, {self._options.batch_size}, images; "
+                f"got {len(self._images)}: set it to false, or use a smaller batch"
+            )
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
     def __getitem__(self, step: int) -> TrainingBatch:
@@ -92,11 +102,21 @@ class Batches:
         side = self._options.low_res_size
         return None if side is None else upsample(downsample(x0, side), (x0.shape[2], x0.shape[3]))
 
+    @property
+    def smallest(self) -> int:
+        """The number of images of the smallest batch."""
+        size = self._options.batch_size
+        return (len(self._images) % size or size) if self._options.drop_last is False else size
+
     def _rows(self, step: int) -> NDArray[np.int64]:
-        """Return the rows of a step's images: the concatenated orders of the epochs, cut into batches."""
+        """Return the rows of a step's images: the orders of the epochs, cut into batches each or all together."""
         size, count = self._options.batch_size, len(self._images)
-        positions = np.arange(step * size, (step + 1) * size)
-        return np.array([self._row(*divmod(int(position), count)) for position in positions])
+        if self._options.drop_last is None:
+            places = [divmod(position, count) for position in range(step * size, (step + 1) * size)]
+        else:
+            epoch, batch = divmod(step, count_epoch_steps(self._options, count))
+            places = [(epoch, offset) for offset in range(batch * size, min((batch + 1) * size, count))]
+        return np.array([self._row(*place) for place in places])
 
     def _row(self, epoch: int, offset: int) -> int:
         if epoch != self._epoch:

@@ -124,6 +124,11 @@ class _Training:
         self.state = TrainingState(experiment, data, Machine.detect(experiment.training.precision), group)
         self.process = experiment.schedule.process(experiment.timesteps)
         self.batches = Batches(experiment, data, self.state.timestep_sampler)
+        if self.batches.smallest < group.size:
+            raise DataError(
+                f"training.drop_last: the last batch of an epoch has {self.batches.smallest} images, fewer than "
+                f"the {group.size} processes; set it to true"
+            )
         self.stepper = Stepper(self.state, self.process)
         self.start_time = self.log_time = self.save_time = time.perf_counter()
         self.last_checkpoint: Checkpoint | None = None

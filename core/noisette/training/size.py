@@ -25,8 +25,8 @@ class TrainingSize:
 
     Attributes:
         parameters: number of trained parameters.
-        state_bytes: memory of weights, gradients, the two moments of Adam and the averages, all float32; without
-            the activations.
+        state_bytes: memory of weights, gradients, the moments of the optimizer and the averages, all float32;
+            without the activations.
     """
 
     parameters: int
@@ -58,7 +58,8 @@ def measure_size(experiment: Experiment, data: Path) -> TrainingSize | None:
         Conditioning.of(training.model_dump()),
     )
     weights = list(network.parameters())
-    copies = 4 + len(training.decays) + (len(SIGMA_RELS) if training.ema_snapshot_every else 0)
+    moments = {"sgd": int(bool(training.momentum)), "adafactor": 0, "muon": 1}.get(training.optimizer, 2)
+    copies = 2 + moments + len(training.decays) + (len(SIGMA_RELS) if training.ema_snapshot_every else 0)
     return TrainingSize(
         sum(weight.numel() for weight in weights), copies * sum(weight.nbytes for weight in weights)
     )

@@ -25,7 +25,7 @@ from noisette.storage.tensors import TensorFile
 from noisette.training.distributed import WorkerGroup, full_tensor, load_full_state, shard, shard_like
 from noisette.training.ema import EMA, make_emas
 from noisette.training.oom import explain_out_of_memory
-from noisette.training.optimizer import AdamW
+from noisette.training.optimizer import make_optimizer
 from noisette.training.posthoc_ema import make_power_emas
 from noisette.training.timestep_sampler import make_timestep_sampler
 
@@ -93,7 +93,7 @@ class TrainingState:
         network: in training mode, on the machine's device.
         group: the processes of the training.
         emas: the averaged weights, by the names of their files in a checkpoint.
-        optimizer: AdamW.
+        optimizer: that of `training.optimizer`.
         timestep_sampler: draws the timesteps; it may have a state.
         conditioning: the network's inputs other than x_t, t and the label.
         best: the best result of the evaluations so far, or None.
@@ -117,13 +117,7 @@ class TrainingState:
             self.emas = make_emas(self.network, options)
             if options.ema_snapshot_every:
                 self.emas |= make_power_emas(self.network)
-        self.optimizer = AdamW(
-            self.network.parameters(),
-            lr=options.lr,
-            betas=options.adam_betas,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
+        self.optimizer = make_optimizer(options, self.network.parameters())
 
     def _build_network(self) -> nn.Module:
         """Build the network with initial weights seeded by the experiment, on the machine's device."""
@@ -149,14 +143,14 @@ class TrainingState:
             CheckpointError: if a tensor is missing or has another shape.
         """
         parameters = dict(self.network.named_parameters())
+        if checkpoint.step:  # an optimizer has no state before its first step
+            self._restore_optimizer(TensorFile(checkpoint.directory / "optimizer.safetensors"))
         self._load_weights(checkpoint.directory / "network.safetensors")
         for file, ema in self.emas.items():
             averaged = TensorFile(checkpoint.directory / file)
             ema.load(
                 {name: shard_like(averaged.get_like(name, weight), weight) for name, weight in parameters.items()}
             )
-        if checkpoint.step:  # an optimizer has no state before its first step
-            self._restore_optimizer(TensorFile(checkpoint.directory / "optimizer.safetensors"))
         history = self.timestep_sampler.state()
         if history:
             kept = TensorFile(checkpoint.directory / "times.safetensors")
@@ -252,19 +246,21 @@ class TrainingState:
             )
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
-        state = self.optimizer.state_dict()["state"]
-        return _to_cpu({f"{index}.{key}": value for index, kept in state.items() for key, value in kept.items()})
+        weights = self.network.parameters()
+        kept = {index: self.optimizer.state.get(weight, {}) for index, weight in enumerate(weights)}
+        tensors = {f"{index}.{key}": value for index, state in kept.items() for key, value in state.items()}
+        return _to_cpu({name: value for name, value in tensors.items() if value is not None})
 
     def _restore_optimizer(self, stored: TensorFile) -> None:
+        """Load the optimizer's state; a step with zero gradients first makes its tensors. It may change weights."""
+        for parameter in self.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer.step()
         for index, parameter in enumerate(self.network.parameters()):
-            moments = {
-                key: torch.empty_like(parameter).copy_(
-                    shard_like(stored.get_like(f"{index}.{key}", parameter), parameter)
-                )
-                for key in ("exp_avg", "exp_avg_sq")
-            }
-            step = stored.get_like(f"{index}.step", torch.tensor(0.0))
-            self.optimizer.state[parameter] = {"step": step, **moments}
+            parameter.grad = None
+            for key, own in self.optimizer.state.get(parameter, {}).items():
+                if own is not None:
+                    own.copy_(shard_like(stored.get_like(f"{index}.{key}", own), own))
 
 
 def _classes(experiment: Experiment, data: Prepared) -> tuple[str, ...]:

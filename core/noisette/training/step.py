@@ -72,7 +72,7 @@ class Stepper:
     def __init__(self, state: TrainingState, process: Process) -> None:
         self._state, self._process = state, process
         self._options, self._objective = state.experiment.training, state.experiment.objective
-        self._group = state.group
+        self._group, self._images = state.group, state.data.count("train")
         self._wrapped_network = self._group.wrap(state.network)
         network = torch.compile(self._wrapped_network) if self._options.compile else self._wrapped_network
         machine, self_condition = state.machine, self._options.self_condition
@@ -90,7 +90,7 @@ class Stepper:
         """
         state = self._state
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(self._options, state.step)
+            group["lr"] = learning_rate(self._options, state.step, self._images)
         self._backward(batch)
         norm = self._clip()
         state.optimizer.step()
