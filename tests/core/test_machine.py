@@ -48,7 +48,13 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("precision", "multiplies", "expected"),
-    [("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16"), ("fp32", True, "fp32")],
+    [
+        ("auto", True, "bf16"),
+        ("auto", False, "fp32"),
+        ("bf16", False, "bf16"),
+        ("fp32", True, "fp32"),
+        ("fp16", True, "fp32"),
+    ],
 )
 def test_precision_is_chosen_by_the_machine(
     monkeypatch: pytest.MonkeyPatch, precision: machine.Precision, multiplies: bool, expected: str

@@ -148,6 +148,7 @@ def test_a_restored_optimizer_goes_on_alike(root: Path, tmp_path: Path, name: st
         (["momentum=0.9"], "needs training.optimizer=sgd or muon; adamw has no such option"),
         (["optimizer=sgd", "adam_eps=1e-3"], "needs another training.optimizer; sgd has no such option"),
         (["optimizer=adafactor", "adam_betas=[.1, .2]"], "needs another training.optimizer; adafactor has no such"),
+        (["precision=fp16", "parallel=fsdp"], "fsdp needs training.precision=bf16 or fp32; got fp16"),
         (["optimizer=muon", "parallel=fsdp"], "fsdp needs training.optimizer=adamw or adam; got muon"),
     ],
 )

@@ -86,8 +86,10 @@ class Training(Section):
     offset_noise: float = Field(0.0, ge=0, description="scale of additional noise that is constant over a channel")
     class_conditional: bool = Field(False, description="condition the network on the class of each image")
     class_dropout: float = Field(0.1, ge=0, lt=1, description="fraction of labels dropped, for guidance")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="precision of the network; auto: bf16 where the device is fast at it"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        description="precision of the network; auto: bf16 where the device is fast at it; fp16: with scaled "
+        "gradients, and fp32 on a CPU",
     )
     compile: bool = Field(False, description="use torch.compile")
     log_every: PositiveInt = Field(50, description="steps between lines of the journal")
@@ -152,6 +154,8 @@ class Training(Section):
     @classmethod
     def _check_parallel(cls, parallel: str, info: ValidationInfo) -> str:
         optimizer = info.data.get("optimizer", "adamw")
+        if parallel == "fsdp" and info.data.get("precision") == "fp16":
+            raise ValueError("expected ddp, as fsdp needs training.precision=bf16 or fp32; got fp16")
         if parallel == "fsdp" and optimizer not in ("adamw", "adam"):
             raise ValueError(f"expected ddp, as fsdp needs training.optimizer=adamw or adam; got {optimizer}")
         return parallel

@@ -137,6 +137,8 @@ class _Training:
     def run(self) -> Checkpoint:
         """Train to the last step, or until a stop is requested; return the last checkpoint."""
         if self.group.is_main:
+            if self.options.precision == "fp16" and not self.state.scaler.is_enabled():
+                log.warning("training.precision=fp16 needs a GPU: training in fp32")
             for problem in find_schedule_problems(self.process):
                 log.warning("%s", problem)
         self._resume()
@@ -210,12 +212,22 @@ class _Training:
                 "Try a lower training.lr, training.max_grad_norm, or training.precision=fp32"
             )
         elapsed = time.perf_counter() - self.log_time
+        scaling = self.stepper.pop_skipped()
+        if scaling.get("skipped_steps"):
+            log.info(
+                "%d of %d steps changed no weight, as their fp16 gradients overflowed; the loss scale is now %g",
+                scaling["skipped_steps"],
+                steps,
+                scaling["loss_scale"],
+            )
+        norm = float(grad_norm)
         self._report_metrics(
             {
                 **losses,
                 "lr": float(self.state.optimizer.param_groups[0]["lr"]),
-                "grad_norm": float(grad_norm),
+                **({"grad_norm": norm} if isfinite(norm) or not scaling else {}),
                 "images_per_second": steps * self.options.batch_size / elapsed,
+                **scaling,
             }
         )
         self.log_time = time.perf_counter()

@@ -94,6 +94,7 @@ class TrainingState:
         group: the processes of the training.
         emas: the averaged weights, by the names of their files in a checkpoint.
         optimizer: that of `training.optimizer`.
+        scaler: scales the loss in fp16; its state is part of a checkpoint's description.
         timestep_sampler: draws the timesteps; it may have a state.
         conditioning: the network's inputs other than x_t, t and the label.
         best: the best result of the evaluations so far, or None.
@@ -118,6 +119,7 @@ class TrainingState:
             if options.ema_snapshot_every:
                 self.emas |= make_power_emas(self.network)
         self.optimizer = make_optimizer(options, self.network.parameters())
+        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.autocast is torch.float16)
 
     def _build_network(self) -> nn.Module:
         """Build the network with initial weights seeded by the experiment, on the machine's device."""
@@ -157,6 +159,8 @@ class TrainingState:
             self.timestep_sampler.load({name: kept.get_like(name, tensor) for name, tensor in history.items()})
         best = checkpoint.about.get("best")
         self.best = None if best is None else BestResult(**best)
+        if self.scaler.is_enabled() and "scaler" in checkpoint.about:
+            self.scaler.load_state_dict(checkpoint.about["scaler"])
         self.seconds = float(checkpoint.about.get("seconds", 0.0))
         self.step = checkpoint.step
 
@@ -227,8 +231,8 @@ class TrainingState:
         }
 
     def _run_notes(self) -> dict[str, Any]:
-        """Return the best result, the time and the end reason, if there are any."""
-        notes: dict[str, Any] = {}
+        """Return the scaler's state, the best result, the time and the end reason, if there are any."""
+        notes: dict[str, Any] = {"scaler": self.scaler.state_dict()} if self.scaler.is_enabled() else {}
         if self.best is not None:
             notes["best"] = self.best.options()
         if self.experiment.training.max_seconds is not None:

@@ -65,6 +65,8 @@ class Stepper:
     A step is a function of the state and the batch: dropout uses a generator seeded by (seed, step). Losses stay
     on the device, so that a step does not synchronize with a GPU.
 
+    In fp16 the loss is scaled; a step whose gradient is not finite then changes no weight, and counts as a step.
+
     Attributes:
         losses: the losses since the last `pop_means`.
     """
@@ -81,6 +83,7 @@ class Stepper:
         )
         self._parts = self._options.microbatches
         self.losses = LossMeter(len(process), state.machine.device)
+        self._skipped = torch.zeros((), dtype=torch.int64, device=state.machine.device)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
         """Take one step; return the gradient's norm before clipping, a scalar.
@@ -92,12 +95,24 @@ class Stepper:
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(self._options, state.step, self._images)
         self._backward(batch)
+        state.scaler.unscale_(state.optimizer)
         norm = self._clip()
-        state.optimizer.step()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        if state.scaler.is_enabled():
+            self._skipped += ~norm.isfinite()
         state.step += 1
         for ema in state.emas.values():
             ema.update(state.step)
         return norm
+
+    def pop_skipped(self) -> dict[str, float]:
+        """Return `skipped_steps` since the last call and `loss_scale` in fp16; otherwise nothing."""
+        if not self._state.scaler.is_enabled():
+            return {}
+        skipped = float(self._skipped)
+        self._skipped.zero_()
+        return {"skipped_steps": skipped, "loss_scale": self._state.scaler.get_scale()}
 
     def _backward(self, batch: TrainingBatch) -> None:
         """Compute the gradient of a batch's mean loss, in smaller parts if it does not fit into memory."""
@@ -127,7 +142,7 @@ class Stepper:
             with self._group.accumulate_gradients(self._wrapped_network, last=part == parts[-1]):
                 losses = self._loss(batch, rows)
                 mean = _apply_weights(losses, batch, rows).sum() / (count / self._group.size)
-                mean.backward()  # type: ignore[no-untyped-call]
+                self._state.scaler.scale(mean).backward()  # type: ignore[no-untyped-call]
             losses_by_part.append(losses.detach())
         return self._group.all_gather(torch.cat(losses_by_part), count)
 
