@@ -32,10 +32,9 @@ class Labml(Recipe):
         "preprocessing, in [0, 1]": "another filter",
         "trajectory of 1000 steps": "noise at the original's last step, of standard deviation 0.01",
     }
-    steps: ClassVar[int] = 1
 
-    def __init__(self, name: str, changes: Mapping[str, Any]) -> None:
-        super().__init__(name, {"backbone.dropout": 0.0, **changes})
+    def __init__(self, name: str, changes: Mapping[str, Any], *, narrow: bool = False) -> None:
+        super().__init__(name, {"backbone.dropout": 0.0, **changes}, narrow=narrow)
 
     def network(self, *, narrow: bool = False) -> nn.Module:
         from labml_nn.diffusion.ddpm.unet import UNet
@@ -83,6 +82,8 @@ class Labml(Recipe):
         digit = Image.fromarray((np.outer(np.hanning(28), np.hanning(28)) * 255).astype(np.uint8))
         ours = (preprocess(self.experiment, digit) + 1) / 2
         yield self._compare("preprocessing, in [0, 1]", ours, ToTensor()(Resize(32)(digit)))
+        bicubic = digit.resize((32, 32), Image.Resampling.BICUBIC)
+        yield self._compare("preprocessing, Pillow's bicubic filter", ours, ToTensor()(bicubic))
 
     def _diffusion(self, network: nn.Module) -> Any:
         from labml_nn.diffusion.ddpm import DenoiseDiffusion

@@ -26,12 +26,13 @@ class Lucidrains(Recipe):
     """The library's Unet, GaussianDiffusion, Dataset and EMA, as its Trainer uses them."""
 
     names: ClassVar[tuple[str, ...]] = ("tutorial", "bedrooms")
-    shape: ClassVar[Shape] = (3, 32, 32)
+    shape: ClassVar[Shape] = (3, 16, 16)
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 8}
     reasons: ClassVar[Mapping[str, str]] = {
         "preprocessing": "another filter, and the crop before it",
-        "EMA": "the library still copies the weights in its first 100 steps, and updates every tenth",
+        "EMA of biases / learning rate": "the library copies the weights for 100 steps, and updates every tenth",
     }
+    steps: ClassVar[int] = 130  # the library's EMA averages from the 100th step on
 
     def network(self, *, narrow: bool = False) -> nn.Module:
         from denoising_diffusion_pytorch import Unet
@@ -66,7 +67,11 @@ class Lucidrains(Recipe):
         with TemporaryDirectory() as folder:
             image.save(Path(folder) / "image.png")
             theirs = Dataset(folder, 128, convert_image_to="RGB")[0]
-        yield self._compare("preprocessing", preprocess(self.experiment, image), theirs * 2 - 1)
+        ours = preprocess(self.experiment, image)
+        yield self._compare("preprocessing", ours, theirs * 2 - 1)
+        cropped = image.crop((30, 0, 190, 160)).resize((128, 128), Image.Resampling.BICUBIC)
+        expected = torch.tensor(np.asarray(cropped) / 127.5 - 1, dtype=torch.float32).permute(2, 0, 1)
+        yield self._compare("preprocessing, crop and Pillow's bicubic filter", ours, expected)
 
     def _diffusion(self, network: nn.Module) -> Any:
         from denoising_diffusion_pytorch import GaussianDiffusion

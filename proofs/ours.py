@@ -31,17 +31,23 @@ _MACHINE = Machine(torch.device("cpu"), autocast=None, channels_last=False)
 class Training:
     """The trainer of an experiment without data: `step` takes the batches that it is given.
 
+    Args:
+        experiment: the experiment.
+        shape: of the images.
+        weights: those that training begins with; None for the experiment's own.
+
     Attributes:
         state: the trainer's, with network, optimizer and averaged weights.
     """
 
-    def __init__(self, experiment: Experiment, shape: Shape, weights: dict[str, Tensor]) -> None:
+    def __init__(self, experiment: Experiment, shape: Shape, weights: dict[str, Tensor] | None = None) -> None:
         classes = tuple(map(str, range(10))) if experiment.training.class_conditional else ()
         data = cast(Prepared, SimpleNamespace(shape=shape, classes=classes))
         self.state = TrainingState(experiment, data, _MACHINE)
-        self.network.load_state_dict(weights)
-        if self.state.ema is not None:
-            self.state.ema.load(dict(self.network.named_parameters()))
+        if weights is not None:
+            self.network.load_state_dict(weights)
+            for ema in self.state.emas.values():
+                ema.load(dict(self.network.named_parameters()))
         self._stepper = Stepper(self.state, experiment.schedule.process(experiment.timesteps))
 
     @property

@@ -101,10 +101,10 @@ class FromScratch(Recipe):
     """Document 002."""
 
     names: ClassVar[tuple[str, ...]] = ("mnist-from-scratch",)
-    shape: ClassVar[Shape] = (1, 32, 32)
+    shape: ClassVar[Shape] = (1, 16, 16)
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 8, "backbone.groups": 4, "backbone.heads": 2}
     reasons: ClassVar[Mapping[str, str]] = {
-        "EMA": "our warm-up, which forgets the initial weights sooner",
+        "EMA of biases / learning rate": "our warm-up, which forgets the initial weights sooner",
     }
 
     def network(self, *, narrow: bool = False) -> nn.Module:

@@ -96,6 +96,8 @@ _IMAGE_SHAPES: dict[str, Shape] = {
     "cifar10": (3, 32, 32),
 }
 
+_FILLED = "filled from the next epoch"
+
 _MNIST = (
     Setting("data", "mnist", "dataset.name"),
     Setting("training images", 60_000, otherwise=60_000),
@@ -155,7 +157,7 @@ _LUCIDRAINS = (
     Setting("EMA decay", 0.995, "training.ema_decay"),
     Setting("EMA update every", 10, "training.ema_update_every", 1),
     Setting("EMA warm-up", "library", "training.ema_warmup", "tensorflow"),
-    Setting("last partial batch", "kept", "training.last_batch", "filled from the next epoch"),
+    Setting("last partial batch", "kept", "training.last_batch", _FILLED),
     Setting("precision", "fp16", "training.precision"),
     Setting("sampler", "ddim", "sampling.samplers.0.name"),
     Setting("sampling steps", 250, "sampling.samplers.0.steps"),
@@ -167,6 +169,10 @@ _LUCIDRAINS = (
     Setting("images of each FID", 50_000, "training.evaluate_images"),
     Setting("FID features", "inception", "evaluation.features.name"),
     Setting("FID against", "training batches, flipped", otherwise="held-out images"),
+)
+
+_EPSILON = Setting(
+    "Adam epsilon is added to", "the root of the raw moment", otherwise="the root of the corrected one"
 )
 
 SETTINGS: dict[str, tuple[Setting, ...]] = {
@@ -194,7 +200,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("parameters", 167_775_681, "parameters"),
         Setting("dropout", 0.1, "backbone.dropout"),
         Setting("batch size", 64, "training.batch_size"),
-        Setting("last partial batch", "kept", "training.last_batch", "filled from the next epoch"),
+        Setting("last partial batch", "kept", "training.last_batch", _FILLED),
         Setting("steps", 15 * 938, "training.steps"),
         Setting("learning rate", 2e-5, "training.lr"),
         Setting("learning rate schedule", "constant", "training.lr_schedule"),
@@ -214,7 +220,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("T of the network's time", 400, "backbone.timesteps"),
         Setting("parameters", 6_585_601, "parameters"),
         Setting("batch size", 256, "training.batch_size"),
-        Setting("last partial batch", "kept", "training.last_batch", "filled from the next epoch"),
+        Setting("last partial batch", "kept", "training.last_batch", _FILLED),
         Setting("steps", 20 * 235, "training.steps"),
         Setting("learning rate", 1e-4, "training.lr"),
         Setting("learning rate schedule", "linear", "training.lr_schedule"),
@@ -242,7 +248,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("dropout", 0.1, "backbone.dropout"),
         Setting("attention dropout in sampling", True, "backbone.attention_dropout_in_sampling", False),
         Setting("batch size", 64, "training.batch_size"),
-        Setting("last partial batch", "dropped", "training.last_batch", "filled from the next epoch"),
+        Setting("last partial batch", "dropped", "training.last_batch", _FILLED),
         Setting("steps", 75 * 937, "training.steps"),
         Setting("learning rate", 2e-5, "training.lr"),
         Setting("learning rate schedule", "constant", "training.lr_schedule"),
@@ -283,13 +289,14 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("initial weights", "variance scaling", "training.initialisation", "torch's defaults"),
         Setting("batch size", 32, "training.batch_size"),
         Setting("gradient accumulation", 1, "training.microbatches"),
-        Setting("last partial batch", "dropped", "training.last_batch", "filled from the next epoch"),
+        Setting("last partial batch", "dropped", "training.last_batch", _FILLED),
         Setting("steps", 800 * 31, "training.steps"),
         Setting("learning rate", 2e-4, "training.lr"),
         Setting("learning rate schedule", "constant", "training.lr_schedule"),
         Setting("learning rate warm-up", 0, "training.lr_warmup_steps"),
         Setting("Adam betas", [0.9, 0.999], "training.adam_betas"),
         Setting("Adam epsilon", 1e-7, "training.adam_epsilon", 1e-8),
+        _EPSILON,
         Setting("weight decay", 0.0, "training.weight_decay"),
         Setting("max. gradient norm", None, "training.max_grad_norm"),
         Setting("EMA decay", 0.999, "training.ema_decay"),
@@ -332,11 +339,11 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("learning rate of the first step", 0.0, otherwise=2e-4 / 5000),
         Setting("Adam betas", [0.9, 0.999], "training.adam_betas"),
         Setting("Adam epsilon", 1e-8, "training.adam_epsilon", 1e-8),
-        Setting(
-            "Adam epsilon is added to", "the root of the raw moment", otherwise="the root of the corrected one"
-        ),
+        _EPSILON,
         Setting("weight decay", 0.0, "training.weight_decay"),
         Setting("max. gradient norm", 1.0, "training.max_grad_norm"),
+        Setting("gradient that is clipped", "of each of 8 shards", otherwise="of the batch"),
+        Setting("last partial batch", _FILLED, "training.last_batch", _FILLED),
         Setting("EMA decay", 0.9999, "training.ema_decay"),
         Setting("EMA update every", 1, "training.ema_update_every", 1),
         Setting("EMA warm-up", "none", "training.ema_warmup", "tensorflow"),
@@ -365,6 +372,8 @@ _RANGE = "noisette trains on [-1, 1], as the paper does; [0, 1] is not an option
 _PRECISION = "auto takes bf16 where the hardware is fast at it, else float32; comparisons are made in float32"
 _BICUBIC = "images are resized once, with Pillow's bicubic filter"
 _INITIAL = "initialisation is not an option yet; the layers of zeros are the same"
+
+_OF_ADAM = "torch's Adam; TensorFlow's and Keras' differs by a factor in epsilon alone"
 
 _OF_LUCIDRAINS = {
     "resampling": _BICUBIC,
@@ -415,6 +424,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
         "initial weights": _INITIAL,
         "last partial batch": _LAST,
         "Adam epsilon": "not an option yet",
+        "Adam epsilon is added to": _OF_ADAM,
         "EMA warm-up": _WARM_UP,
         "precision": _PRECISION,
         "sample grid every": "every hundredth epoch: a grid takes longer than an epoch",
@@ -423,7 +433,8 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "cifar10": {
         "initial weights": _INITIAL,
         "learning rate of the first step": "the warm-up begins at 1 / 5000 of the rate, not at 0",
-        "Adam epsilon is added to": "torch's Adam; TensorFlow's differs by a factor in epsilon alone",
+        "Adam epsilon is added to": _OF_ADAM,
+        "gradient that is clipped": "the original runs on the 8 cores of a TPU, each with 16 images of the batch",
         "EMA warm-up": _WARM_UP,
         "precision": _PRECISION,
     },
@@ -436,9 +447,9 @@ def load_recipe(recipe: str, changes: dict[str, Any] | None = None) -> Experimen
     return load(CONFIGS / f"{recipe}.yaml", changes or {})
 
 
-def rows(recipe: str) -> list[Row]:
-    """Return every setting of a recipe, the original's beside ours."""
-    config = load_recipe(recipe)
+def rows(recipe: str, changes: dict[str, Any] | None = None) -> list[Row]:
+    """Return every setting of a recipe, the original's beside ours, with changes as `--set` makes them."""
+    config = load_recipe(recipe, changes)
     reasons = DEVIATIONS[recipe]
     return [
         Row(setting.name, setting.original, setting.ours(config), reasons.get(setting.name, ""))

@@ -84,9 +84,14 @@ class TeaPearce(Recipe):
     names: ClassVar[tuple[str, ...]] = ("mnist-conditional",)
     shape: ClassVar[Shape] = (1, 28, 28)
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 16}
-    reasons: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("signal, timesteps 1 to 400", "trajectory of 400 steps"), "401 betas, of which the first is not used alone"
-    )
+    reasons: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("signal, timesteps 1 to 400", "trajectory of 400 steps"),
+            "401 betas, of which the first is not used alone",
+        ),
+        "learning rates": "falls at every step, not by epoch",
+        "steps of biases / learning rate": "falls at every step, not by epoch",
+    }
 
     def network(self, *, narrow: bool = False) -> nn.Module:
         return _Context(16 if narrow else 128)
@@ -119,9 +124,12 @@ class TeaPearce(Recipe):
             states.append(x)
         return states
 
-    def compare(self) -> Iterator[Comparison]:
-        """Yield what all recipes compare, and the trajectory with the original's betas."""
-        yield from super().compare()
+    def rate(self, step: int) -> float:
+        return 1 - (step // 235) / 20
+
+    def sampling(self) -> Iterator[Comparison]:
+        """Yield what comes of a whole trajectory, and of one with the original's betas."""
+        yield from super().sampling()
         betas, cumulated = _schedule()
         values = [1 - float(cumulated[1]), *betas[2:].tolist()]  # the first two as one
         ours, theirs = self.trajectories({"schedule": {"name": "given", "values": values}})

@@ -7,7 +7,10 @@ import math
 import pytest
 import torch
 from proofs.comparison import Comparison, compare
+from proofs.initial import fill_with_bounds
 from proofs.ours import Training, seed_dropout
+from proofs.plants import PLANTS, Plant, find, unplanted
+from proofs.recipe import STAGES, merge_qkv
 from proofs.scratch import FromScratch
 from proofs.settings import DEVIATIONS, ORIGINALS, SETTINGS, Setting, load_recipe, rows
 from proofs.table import BEGIN, END, PAGE, render
@@ -59,6 +62,58 @@ def test_the_trainers_own_step_is_compared(changes: dict[str, float], equal: boo
     optimizer.step()
     theirs = recipe.our_weights({name: p.detach() for name, p in network.named_parameters()})
     assert (compare("step", training.weights(), theirs).verdict == "equal") is equal
+
+
+@pytest.fixture(scope="module")
+def control() -> list[Comparison]:
+    return unplanted(FromScratch, Plant("nothing", "mnist-from-scratch", "gradient"))
+
+
+def test_what_is_planted_is_found(control: list[Comparison]) -> None:
+    assert {x.verdict for x in control} == {"equal"}
+    by_name = {plant.name: plant for plant in PLANTS}
+    assert find(FromScratch, Plant("nothing", "mnist-from-scratch", "gradient"), control) == []
+    assert find(FromScratch, by_name["initialisation"], control) == ["initial weights"]
+    assert "gradient" in find(FromScratch, by_name["timestep off by one"], control)
+    assert find(FromScratch, by_name["beta schedule"], control) == ["loss", "gradient", "setting 'last beta'"]
+
+
+def test_a_listed_difference_of_another_size_is_found() -> None:
+    class Listed:
+        def __init__(self, name: str, changes: object, *, narrow: bool) -> None:
+            self.difference = 0.02 if changes else 0.01
+
+        def compare(self, stage: str) -> list[Comparison]:
+            return [Comparison("x", self.difference, "why")]
+
+    plants = [Plant("plant", "cifar10", "gradient", changes) for changes in ({}, {"seed": 1})]
+    found = [find(Listed, plant, unplanted(Listed, plants[0])) for plant in plants]  # type: ignore[arg-type]
+    assert found == [[], ["x"]]
+
+
+def test_at_least_twenty_deviations_are_planted_one_at_a_time() -> None:
+    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 20
+    for plant in PLANTS:
+        assert plant.stage in ("", *STAGES)
+        load_recipe(plant.recipe, dict(plant.changes))
+        if not plant.stage:
+            assert find(FromScratch, plant, []), plant.name
+    assert {plant.recipe for plant in PLANTS} == set(SETTINGS)
+
+
+def test_initial_weights_tell_their_distribution() -> None:
+    with fill_with_bounds():
+        linear, table = torch.nn.Linear(16, 2), torch.nn.Embedding(3, 2)
+    assert linear.weight.unique().tolist() == [0.25]
+    assert table.weight.unique().tolist() == [-1]
+    assert len(torch.nn.Linear(16, 2).weight.unique()) > 1
+
+
+def test_queries_keys_and_values_become_one_layer() -> None:
+    state = {f"a.{part}.weight": torch.full((1, 2), value) for part, value in (("v", 3.0), ("q", 1.0), ("k", 2.0))}
+    merged = merge_qkv({**state, "out.bias": torch.zeros(1)})
+    assert merged["a.qkv.weight"][:, 0].tolist() == [1, 2, 3]
+    assert set(merged) == {"a.qkv.weight", "out.bias"}
 
 
 def test_verdicts() -> None:
