@@ -22,6 +22,7 @@ from proofs.ho import Ho
 from proofs.labml import Labml
 from proofs.lucidrains import Lucidrains
 from proofs.plants import PLANTS, find, unplanted
+from proofs.recipe import STAGES
 from proofs.scratch import FromScratch
 from proofs.table import write_results
 from proofs.tea_pearce import TeaPearce
@@ -43,14 +44,14 @@ def main() -> int:
         start = time.perf_counter()
         print(f"== {name}", flush=True)
         results[name] = []
-        for comparison in RECIPES[name](name, changes).compare():
+        for comparison in RECIPES[name](name, changes).compare(*options.stage):
             results[name].append(comparison)
             reason = f"  ({comparison.reason})" if comparison.reason else ""
             print(f"{comparison.verdict:9} {comparison.difference:.1e}  {comparison.quantity}{reason}", flush=True)
         print(f"{time.perf_counter() - start:.0f} s", flush=True)
     wrong = [x for found in results.values() for x in found if x.verdict in ("DIFFERENT", "STALE")]
     if options.write and not wrong:
-        write_results(results)
+        write_results(results, whole=not options.stage)
     return 1 if wrong else 0
 
 
@@ -75,6 +76,7 @@ def _plant(names: Any) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), help="recipes to compare")
+    parser.add_argument("--stage", nargs="+", choices=STAGES, default=[], help="parts of the comparisons")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the configs")
     parser.add_argument("--plant", action="store_true", help="plant deviations, and say what finds them")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (2)")

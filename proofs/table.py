@@ -24,16 +24,18 @@ def render() -> str:
     return "\n".join([BEGIN, "", *_summary(results), "", *_deviations(), "", END])
 
 
-def write_results(results: Mapping[str, Sequence[Comparison]]) -> None:
-    """Keep the results of a run, and write the page."""
+def write_results(results: Mapping[str, Sequence[Comparison]], *, whole: bool) -> None:
+    """Keep the results of a run, and write the page; unless a recipe is `whole`, its other results are kept too."""
     from noisette.machine import processor_name
 
     kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name, comparisons in results.items():
+        before = {} if whole or name not in kept else {row[0]: row for row in kept[name]["comparisons"]}
+        new = {x.quantity: [x.quantity, float(f"{x.difference:.1e}"), x.reason] for x in comparisons}
         kept[name] = {
             "machine": processor_name(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "comparisons": [[x.quantity, float(f"{x.difference:.1e}"), x.reason] for x in comparisons],
+            "comparisons": list((before | new).values()),
         }
     kept = {name: kept[name] for name in ORIGINALS if name in kept}
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
