@@ -142,12 +142,12 @@ class _Module(nn.Module):
 class _KerasAdam(torch.optim.Optimizer):
     """Keras' Adam for the parameters of a torch module, with its own epsilon or as torch has it."""
 
-    def __init__(self, parameters: Any, lr: float, our_epsilon: float | None = None) -> None:
+    def __init__(self, parameters: Any, lr: float, corrected: float | None = None) -> None:
         import keras
 
         super().__init__(parameters, {"lr": lr})
         self._adam = keras.optimizers.Adam(learning_rate=lr)
-        self._our_epsilon, self._steps = our_epsilon, 0
+        self._corrected, self._steps = corrected, 0
         self._weights = [w for group in self.param_groups for w in group["params"]]
         self._variables = [keras.Variable(w.detach().clone()) for w in self._weights]
 
@@ -155,8 +155,8 @@ class _KerasAdam(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:
         self._adam.learning_rate = self.param_groups[0]["lr"]
         self._steps += 1
-        if self._our_epsilon is not None:  # torch adds it to the corrected root
-            self._adam.epsilon = self._our_epsilon * (1 - 0.999**self._steps) ** 0.5
+        if self._corrected is not None:  # torch adds it to the corrected root
+            self._adam.epsilon = self._corrected * (1 - 0.999**self._steps) ** 0.5
         self._adam.apply([w.grad for w in self._weights], self._variables)
         for w, variable in zip(self._weights, self._variables, strict=True):
             w.copy_(variable.value)
@@ -177,9 +177,8 @@ class Flowers(Recipe):
         "preprocessing": "another filter, on bytes",
         "initial weights": "torch's defaults, not variance scaling",
         "loss, attention added to the normalised input": "a defect of the original",
-        "3 optimizer steps": "Adam's epsilon is 1e-8, not 1e-7",
-        "steps of biases / learning rate": "Adam's epsilon is 1e-8, not 1e-7",
-        "EMA of biases / learning rate": "our warm-up, which forgets the initial weights sooner",
+        "3 optimizer steps": "Adam's epsilon is added to another root",
+        "steps of biases / learning rate": "Adam's epsilon is added to another root",
     }
 
     def network(self, *, narrow: bool = False, normalised_skip: bool = False) -> nn.Module:
@@ -231,7 +230,7 @@ class Flowers(Recipe):
         return _KerasAdam(network.parameters(), 2e-4)
 
     def with_our_epsilon(self, network: nn.Module) -> dict[str, torch.optim.Optimizer]:
-        return {", epsilon as ours": _KerasAdam(network.parameters(), 2e-4, 1e-8)}
+        return {", epsilon as ours": _KerasAdam(network.parameters(), 2e-4, 1e-7)}
 
     def ema(self, network: nn.Module) -> Any:
         return PlainEMA(network, 0.999)

@@ -207,7 +207,6 @@ class Ho(Recipe):
         "initial weights": "torch's defaults, not variance scaling",
         "learning rates": "the original's warm-up is a step later",
         "steps of biases / learning rate": "Adam's epsilon is added to another root",
-        "EMA of biases / learning rate": "our warm-up, which forgets the initial weights sooner",
     }
     late: ClassVar[int] = 1
 

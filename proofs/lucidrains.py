@@ -30,7 +30,6 @@ class Lucidrains(Recipe):
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 8}
     reasons: ClassVar[Mapping[str, str]] = {
         "preprocessing": "another filter, and the crop before it",
-        "EMA of biases / learning rate": "the library copies the weights for 100 steps, and updates every tenth",
     }
     steps: ClassVar[int] = 130  # the library's EMA averages from the 100th step on
 

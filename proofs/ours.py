@@ -23,9 +23,11 @@ from noisette.training.batches import TrainingBatch
 from noisette.training.state import TrainingState
 from noisette.training.step import Stepper
 
-__all__ = ["Training", "preprocess", "replay_noise", "sample", "seed_dropout"]
+__all__ = ["MNIST_IMAGES", "Training", "preprocess", "replay_noise", "sample", "seed_dropout"]
 
 _MACHINE = Machine(torch.device("cpu"), autocast=None, channels_last=False)
+MNIST_IMAGES = 60_000
+"""For the recipes whose learning rate depends on the number of training images."""
 
 
 class Training:
@@ -42,7 +44,7 @@ class Training:
 
     def __init__(self, experiment: Experiment, shape: Shape, weights: dict[str, Tensor] | None = None) -> None:
         classes = tuple(map(str, range(10))) if experiment.training.class_conditional else ()
-        data = cast(Prepared, SimpleNamespace(shape=shape, classes=classes))
+        data = cast(Prepared, SimpleNamespace(shape=shape, classes=classes, count=lambda split: MNIST_IMAGES))
         self.state = TrainingState(experiment, data, _MACHINE)
         if weights is not None:
             self.network.load_state_dict(weights)

@@ -14,7 +14,7 @@ from noisette import Experiment, Shape
 from noisette.training.optimizer import learning_rate
 from proofs.comparison import Comparison, compare
 from proofs.initial import fill_with_bounds
-from proofs.ours import Training, sample, seed_dropout
+from proofs.ours import MNIST_IMAGES, Training, sample, seed_dropout
 from proofs.settings import load_recipe
 
 __all__ = ["STAGES", "Recipe", "copy_weights", "merge_qkv", "random_zeros"]
@@ -164,7 +164,7 @@ class Recipe(ABC):
         options = self.experiment.training
         checked = sorted({*range(5), *range(0, options.steps, max(1, options.steps // _RATES))})
         constant = self.optimizer(nn.Linear(1, 1)).param_groups[0]["lr"]
-        ours = torch.tensor([learning_rate(options, step) / constant for step in checked])
+        ours = torch.tensor([learning_rate(options, step, MNIST_IMAGES) / constant for step in checked])
         yield self._compare("learning rates", ours, torch.tensor([self.rate(step) for step in checked]))
         torch.manual_seed(0)
         network = self.network(narrow=True).train()

@@ -103,9 +103,6 @@ class FromScratch(Recipe):
     names: ClassVar[tuple[str, ...]] = ("mnist-from-scratch",)
     shape: ClassVar[Shape] = (1, 16, 16)
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 8, "backbone.groups": 4, "backbone.heads": 2}
-    reasons: ClassVar[Mapping[str, str]] = {
-        "EMA of biases / learning rate": "our warm-up, which forgets the initial weights sooner",
-    }
 
     def network(self, *, narrow: bool = False) -> nn.Module:
         if narrow:

@@ -89,8 +89,6 @@ class TeaPearce(Recipe):
             ("signal, timesteps 1 to 400", "trajectory of 400 steps"),
             "401 betas, of which the first is not used alone",
         ),
-        "learning rates": "falls at every step, not by epoch",
-        "steps of biases / learning rate": "falls at every step, not by epoch",
     }
 
     def network(self, *, narrow: bool = False) -> nn.Module:
