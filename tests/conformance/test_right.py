@@ -22,8 +22,9 @@ from conformance.right.unusual_samplers import (
 
 from noisette import Plugin, registry
 from noisette.testing import parametrize_with_checks, run_checks
+from noisette.testing.checks import datasets as dataset_checks
 from noisette_plugins.backbones import ADM, ContextUNet, DiT, LabmlUNet, LinearAttentionUNet, ScratchUNet, UNet
-from noisette_plugins.datasets import _common, glyphs
+from noisette_plugins.datasets import _common, _idx, glyphs
 from noisette_plugins.datasets.hugging_face import HuggingFace
 from noisette_plugins.datasets.image_folder import ImageFolder
 from noisette_plugins.metrics import Recognised
@@ -57,8 +58,8 @@ def known(plugin: Plugin) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _fast_datasets() -> Iterator[None]:
-    """Read a table and render a glyph once: the checks make about 40 passes over each data set."""
+def _fast_datasets(full: bool) -> Iterator[None]:
+    """Read a file and render a glyph once: the checks make 40 passes. Without --full check 500 images each."""
     render, images = glyphs._render_glyph, {}
 
     def rendered(character: str, font):
@@ -68,8 +69,12 @@ def _fast_datasets() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_common, "read_package_csv", cache(_common.read_package_csv))
+        patch.setattr(_idx, "_unpack", cache(_idx._unpack))
         patch.setattr(glyphs, "_render_glyph", rendered)
+        if not full:
+            patch.setattr(dataset_checks, "MAX_EXAMPLES", 500)
         yield
+        dataset_checks._facts.cache_clear()
 
 
 @parametrize_with_checks([*built_in(), *TOYS, *UNUSUAL], known)

@@ -24,12 +24,10 @@ __all__ = [
     "checks_of",
     "fail",
     "find_class_line",
-    "find_method_line",
-    "find_raising_line",
     "for_method",
     "format_brief",
-    "format_brief_pair",
     "require",
+    "skip_if",
     "slow",
 ]
 
@@ -99,15 +97,15 @@ class Check:
 
     def _with_place(self, plugin: Plugin, error: CheckFailedError) -> CheckFailedError:
         """Return the failure with a second line: the location in the plugin's code."""
-        place, message = find_method_line(plugin, self.method), str(error)
+        place, message = _find_method_line(plugin, self.method), str(error)
         if not message.startswith(type(plugin).__name__):
             message = f"{format_plugin(plugin)}: {message}"
         return CheckFailedError(f"{message}\nin {place}" if place else message, error.cause)
 
     def _error_of_plugin(self, plugin: Plugin, error: BaseException) -> CheckFailedError:
         what = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raised = find_raising_line(error.__traceback__, plugin)
-        place = raised or find_method_line(plugin, self.method)
+        raised = _find_raising_line(error.__traceback__, plugin)
+        place = raised or _find_method_line(plugin, self.method)
         message = f"{format_plugin(plugin)}: {self.name}: expected no error; got {what}"
         return CheckFailedError(f"{message} ({place})" if place else message, f"{type(error).__name__} {place}")
 
@@ -150,8 +148,15 @@ def require(
 def fail(plugin: Plugin, what: str, expected: object, actual: object, *, cause: str | None = None) -> NoReturn:
     """Raise an AssertionError with the plugin, the expected and the actual value."""
     __tracebackhide__ = True
-    message = "{}: expected {}; got {}".format(what, *format_brief_pair(expected, actual))
+    message = "{}: expected {}; got {}".format(what, *_format_brief_pair(expected, actual))
     raise CheckFailedError(f"{format_plugin(plugin)}: {message}", message if cause is None else cause)
+
+
+def skip_if(cannot_run: bool, plugin: Plugin, reason: str) -> None:
+    """Raise a `Skip` with the plugin and the reason, if a check cannot run."""
+    __tracebackhide__ = True
+    if cannot_run:
+        raise Skip(f"{format_plugin(plugin)}: {reason}")
 
 
 def for_method(method: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
@@ -207,7 +212,7 @@ def format_brief(value: object, digits: int = _DIGITS) -> str:
     return str(value)
 
 
-def format_brief_pair(expected: object, actual: object) -> tuple[str, str]:
+def _format_brief_pair(expected: object, actual: object) -> tuple[str, str]:
     """Return two values as text, with more digits where they would otherwise look the same."""
     pair = format_brief(expected), format_brief(actual)
     for digits in (9, 17):
@@ -238,7 +243,7 @@ _MAIN_METHODS = {
 """The method that most checks of each kind test."""
 
 
-def find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
+def _find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
     """Return ``file:line`` of the innermost call in the plugin's own package; empty if there is none.
 
     Libraries and noisette itself are left out, even if the error was raised there: the author can only fix the
@@ -252,7 +257,7 @@ def find_raising_line(trace: TracebackType | None, plugin: Plugin) -> str:
     return ""
 
 
-def find_method_line(plugin: Plugin, method: str | None = None) -> str:
+def _find_method_line(plugin: Plugin, method: str | None = None) -> str:
     """Return ``file:line (method)`` of a plugin's method, or of its class if the method is inherited.
 
     Args:

@@ -19,6 +19,7 @@ __all__ = [
     "find_ineffective_options",
     "format_plugin",
     "has_default_options",
+    "iter_alternatives",
     "variants",
     "with_options",
 ]
@@ -104,6 +105,11 @@ def alternatives(plugin: P, *, exclude: Iterable[str] = (), small: bool = False)
         ]
         for key, field in fields.items()
     }
+
+
+def iter_alternatives(plugin: P, *, small: bool = False) -> Iterator[P]:
+    """Yield the `alternatives` of all options."""
+    return chain.from_iterable(alternatives(plugin, small=small).values())
 
 
 def find_ineffective_options(

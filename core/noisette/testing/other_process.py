@@ -1,6 +1,7 @@
-"""Another process, with a different string hash seed and without the state that a plugin left in this one.
+"""Other processes, with a different string hash seed and without the state that a plugin left in this one.
 
-It is started on first use and serves all plugins, as importing torch takes seconds. It ends with this process.
+One runs functions of the checks and imports torch; the other only imports modules of plugins. Each is started on
+first use and serves all plugins, as starting takes up to seconds, and ends with this process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from functools import cache
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from noisette.contracts import Plugin
 from noisette.testing.check import Skip
 from noisette.testing.options import format_plugin
 
-__all__ = ["run_in_other_process"]
+__all__ = ["find_heavy_imports", "run_in_other_process"]
 
 _CODE = """
 import importlib, importlib.util, json, os, sys
@@ -38,13 +39,26 @@ def module_of(name, file):
         spec.loader.exec_module(loaded)
         return loaded
 
-def answer(path, environment, folder, name, file, cls, options, module, function):
+def run(name, file, cls, options, module, function):
+    plugin = getattr(module_of(name, file), cls)(**options)
+    return getattr(importlib.import_module(module), function)(plugin)
+
+def imports(name, heavy):
+    before = set(sys.modules)
+    try:
+        importlib.import_module(name)
+        return [one for one in heavy if one in sys.modules]
+    finally:
+        for fresh in set(sys.modules) - before:
+            if fresh.partition(".")[0] == name.partition(".")[0]:
+                del sys.modules[fresh]
+
+def answer(path, environment, folder, question, *arguments):
     sys.path[:] = path
     os.environ.clear()
     os.environ.update(environment, NOISETTE_ELSEWHERE="1")
     os.chdir(folder)
-    plugin = getattr(module_of(name, file), cls)(**options)
-    return getattr(importlib.import_module(module), function)(plugin)
+    return globals()[question](*arguments)
 
 for line in sys.stdin:
     try:
@@ -68,35 +82,46 @@ def run_in_other_process(plugin: Plugin, module: str, function: str) -> Any:
     home = type(plugin).__module__
     file = str(getattr(sys.modules[home], "__file__", ""))
     name = "__script__" if home == "__main__" else home  # so that an `if __name__ == "__main__"` block does not run
-    place = (sys.path, dict(os.environ), str(Path.cwd()))
-    reply = _ask((*place, name, file, type(plugin).__qualname__, options, module, function))
+    reply = _ask("run", name, file, type(plugin).__qualname__, options, module, function)
     if "result" not in reply:
         raise Skip(f"{format_plugin(plugin)}: cannot be checked in another process: {reply['error']}")
     return reply["result"]
 
 
-def _ask(question: tuple[Any, ...]) -> dict[str, Any]:
-    """Send a request and wait for the answer; after a crash the next request starts a new process."""
-    process = _start_process()
+def find_heavy_imports(module: str, heavy: Collection[str]) -> tuple[list[str], str]:
+    """Return which of the `heavy` modules an import of a module imports too, and the error if it fails."""
+    reply = _ask("imports", module, list(heavy))
+    found = list(reply.get("result", heavy))
+    if found:  # the next module must find a process without them, also where the import failed on the way
+        _end_process("imports")
+    return found, reply.get("error", "")
+
+
+_PROCESSES: dict[str, subprocess.Popen[str]] = {}
+"""Running processes by the kind of question that they answer."""
+
+
+def _ask(question: str, *arguments: object) -> dict[str, Any]:
+    """Ask the process for such questions and wait for its answer; after a crash the next call starts a new one."""
+    process = _PROCESSES.get(question) or _start_process(question)
     assert process.stdin is not None
     assert process.stdout is not None
+    asked = (sys.path, dict(os.environ), str(Path.cwd()), question, *arguments)
     try:
-        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.write(json.dumps(asked) + "\n")
         process.stdin.flush()
         line = process.stdout.readline()
     except OSError as error:
         line = json.dumps({"error": str(error)})
     if not line:
-        _end(process)
-        _start_process.cache_clear()
+        _end_process(question)
     return dict(json.loads(line or '{"error": "it ended"}'))
 
 
-@cache
-def _start_process() -> subprocess.Popen[str]:
-    """Start the process, with a different string hash seed."""
+def _start_process(question: str) -> subprocess.Popen[str]:
+    """Start a process, with a different string hash seed."""
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    process = subprocess.Popen(
+    _PROCESSES[question] = process = subprocess.Popen(
         [sys.executable, "-c", _CODE],
         env={**os.environ, "PYTHONHASHSEED": seed},
         stdin=subprocess.PIPE,
@@ -104,11 +129,17 @@ def _start_process() -> subprocess.Popen[str]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    atexit.register(_end, process)
     return process
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+@atexit.register
+def _end_all_processes() -> None:
+    for question in list(_PROCESSES):
+        _end_process(question)
+
+
+def _end_process(question: str) -> None:
+    process = _PROCESSES.pop(question)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()

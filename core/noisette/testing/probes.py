@@ -20,7 +20,10 @@ __all__ = [
     "devices",
     "find_seeded_generators",
     "is_bit_equal",
+    "iter_layouts",
     "offline",
+    "require_finite",
+    "require_same_bits",
     "require_same_random_state",
     "seed_globally",
 ]
@@ -29,6 +32,27 @@ __all__ = [
 def is_bit_equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are equal in every bit; NaN equals itself."""
     return a.dtype == b.dtype and a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
+
+
+def require_same_bits(
+    plugin: Plugin, what: str, expected: Tensor, actual: Tensor, wanted: str = "the same bits"
+) -> None:
+    """Require that a tensor is equal to another in every bit."""
+    alike = expected.shape == actual.shape
+    off = f"values up to {float((expected - actual).abs().max()):.2g} apart" if alike else tuple(actual.shape)
+    require(is_bit_equal(expected, actual), plugin, what, wanted, off)
+
+
+def require_finite(plugin: Plugin, what: str, *tensors: Tensor) -> None:
+    """Require that no tensor has a NaN or an infinity."""
+    finite = all(bool(one.isfinite().all()) for one in tensors)
+    require(finite, plugin, what, "finite values", "NaN or infinity", cause="not finite")
+
+
+def iter_layouts(images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Yield equal tensors (N, C, H, W) with other layouts in memory, and what these are."""
+    yield "channels last", images.contiguous(memory_format=torch.channels_last)
+    yield "with gaps", torch.stack([images, images], dim=-1)[..., 0]
 
 
 def devices() -> Iterator[torch.device]:

@@ -173,10 +173,7 @@ def _check_outcome(plugin: Plugin, check: Check) -> tuple[Outcome, str, str]:
 
 
 def parametrize_with_checks(
-    plugins: Iterable[Plugin | type[Plugin]],
-    expected_failed: ExpectedFailures | None = None,
-    *,
-    slow: bool = False,
+    plugins: Iterable[Plugin | type[Plugin]], expected_failed: ExpectedFailures | None = None, *, slow: bool = False
 ) -> pytest.MarkDecorator:
     """Return a decorator that runs a test once for each plugin and each of its checks.
 

@@ -52,10 +52,7 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "torch's default device": (lambda: str(torch.get_default_device()), torch.set_default_device),
     "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "torch's deterministic mode": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
+    "torch's deterministic mode": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
     "torch's matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "cuDNN's search for fast algorithms": _attribute_accessors(torch.backends.cudnn, "benchmark"),

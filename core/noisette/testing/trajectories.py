@@ -24,7 +24,6 @@ __all__ = [
     "BatchNoise",
     "CallRecorder",
     "CountedNoise",
-    "EmptyNoise",
     "ExactDenoiser",
     "ExactLabelledDenoiser",
     "SwitchableNoise",
@@ -61,7 +60,7 @@ def zero_terminal_process(timesteps: int = 1000) -> Process:
 
 
 def even_process(timesteps: int = 961) -> Process:
-    """A process whose math.log(alpha / sigma) falls evenly from 3 to -3.
+    """A process whose log(alpha / sigma) falls evenly from 3 to -3.
 
     Steps that are even in t are even in every variable that samplers use, so that the order of a method is visible
     with few steps; 960 intervals can be halved six times.
@@ -182,8 +181,7 @@ class BatchNoise(Noise):
 
     def __call__(self) -> Tensor:
         """Return new noise of the batch's shape."""
-        draw = torch.randn(self._like.shape, dtype=torch.float64, generator=self._generator)
-        return draw.to(self._like)
+        return torch.randn(self._like.shape, dtype=torch.float64, generator=self._generator).to(self._like)
 
 
 class CountedNoise(Noise):
@@ -196,17 +194,6 @@ class CountedNoise(Noise):
         """Return zeros."""
         self.draws += 1
         return torch.zeros_like(self._like)
-
-
-class EmptyNoise(Noise):
-    """Noise without values, on any device: for trajectories of which only shapes matter."""
-
-    def __init__(self, like: Tensor) -> None:
-        self._like = like
-
-    def __call__(self) -> Tensor:
-        """Return an empty tensor."""
-        return torch.empty_like(self._like)
 
 
 class BasisNoise(Noise):

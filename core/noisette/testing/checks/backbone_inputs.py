@@ -18,12 +18,19 @@ from noisette.testing.checks.backbones import (
     _inputs,
     _require_all_differ,
     _require_near,
+    _require_steps_differ,
     _run_network,
     _smallest_shape,
 )
-from noisette.testing.options import alternatives, find_ineffective_options
+from noisette.testing.options import find_ineffective_options, iter_alternatives
 from noisette.testing.other_process import run_in_other_process
-from noisette.testing.probes import find_seeded_generators, is_bit_equal, seed_globally
+from noisette.testing.probes import (
+    find_seeded_generators,
+    iter_layouts,
+    require_finite,
+    require_same_bits,
+    seed_globally,
+)
 
 _LATE = (1000, 1001, 1999, 3999)
 """Timesteps of processes with more than the usual 1000."""
@@ -31,24 +38,23 @@ _LATE = (1000, 1001, 1999, 3999)
 _RUNS = (range(4), range(497, 501), range(996, 1000))
 """Adjacent timesteps: a smaller table, or rounding, makes two of them equal."""
 
+_STEPS = 64
+"""Number of timesteps that are compared: their differences include nearly all numbers up to a thousand."""
+
+_SCALES = (10.0, 100.0, 1000.0)
+
 
 def check_any_number_of_steps(plugin: Backbone) -> None:
     """Timesteps up to 3999 give finite outputs that differ from each other."""
     network, (x, _, label) = _build_with_inputs(plugin)
-    steps = (0, 1, 999, *_LATE)
-    results = [_run_network(network, x, torch.full((len(x),), step), label) for step in steps]
-    for step, output in zip(steps, results, strict=True):
-        finite = bool(output.isfinite().all())
-        require(finite, plugin, f"output at step {step}", "finite values", "NaN or infinity", cause="not finite")
-    _require_all_differ(plugin, "outputs at steps", steps, results)
+    _require_steps_differ(plugin, network, x, label, (0, 1, 999, *_LATE))
 
 
 def check_adjacent_timesteps_differ(plugin: Backbone) -> None:
     """Adjacent timesteps give different outputs: 0 to 3, 497 to 500, 996 to 999."""
     network, (x, _, label) = _build_with_inputs(plugin)
     for run in _RUNS:
-        results = [_run_network(network, x, torch.full((len(x),), step), label) for step in run]
-        _require_all_differ(plugin, "outputs at steps", tuple(run), results)
+        _require_steps_differ(plugin, network, x, label, run)
 
 
 def check_any_number_of_classes(plugin: Backbone) -> None:
@@ -112,7 +118,7 @@ def check_learns_in_training_mode(plugin: Backbone) -> None:
     with seed_globally(0):
         output = network(x, t, label)
     output.square().sum().backward()
-    require(bool(output.isfinite().all()), plugin, "output in training mode", "finite values", "NaN or infinity")
+    require_finite(plugin, "output in training mode", output)
     learning = [one for one in network.parameters() if one.requires_grad]
     require(bool(learning), plugin, "parameters that ask for a gradient", "some", "none")
     found = any(one.grad is not None and bool(one.grad.any()) for one in learning)
@@ -129,31 +135,15 @@ def check_calls_are_independent(plugin: Backbone) -> None:
         _run_network(network, -x[rows], 999 - t[rows], label[rows])
     one_step = torch.full_like(t, 500)
     for labels in (label.flip(0), label):
-        fresh, _ = _build_with_inputs(plugin)
+        (fresh, _), (other, _) = _build_with_inputs(plugin), _build_with_inputs(plugin)
         _run_network(fresh, x, one_step, labels.roll(1))
-        actual, expected = (
-            _run_network(fresh, x, one_step, labels),
-            _run_network(_build_with_inputs(plugin)[0], x, one_step, labels),
-        )
+        expected, actual = (_run_network(one, x, one_step, labels) for one in (other, fresh))
         what = "output after a call with other labels at the same step"
-        require(is_bit_equal(actual, expected), plugin, what, "that of a new network", "a different one")
-    again = _run_network(network, x, t, label)
-    require(
-        is_bit_equal(first, again),
-        plugin,
-        "output after calls with other inputs",
-        "the same bits",
-        "different bits",
-    )
-    apart = torch.stack([x, x], dim=-1)[..., 0]
-    for what, other in (("channels last", x.contiguous(memory_format=torch.channels_last)), ("with gaps", apart)):
-        _require_near(
-            plugin,
-            f"output of an x that lies {what} in memory",
-            first,
-            _run_network(network, other, t, label),
-            1e-4,
-        )
+        require_same_bits(plugin, what, expected, actual, "that of a new network")
+    require_same_bits(plugin, "output after calls with other inputs", first, _run_network(network, x, t, label))
+    for name, same in iter_layouts(x):
+        what = f"output of an x that lies {name} in memory"
+        _require_near(plugin, what, first, _run_network(network, same, t, label), 1e-4)
 
 
 def check_seeds_decide_the_weights(plugin: Backbone) -> None:
@@ -186,60 +176,8 @@ def check_learns_from_its_first_step(plugin: Backbone) -> None:
         idle -= {name for name, one in parameters.items() if one.grad is not None and bool(one.grad.any())}
         if not idle:
             return
-    require(
-        not idle,
-        plugin,
-        "parameters without a gradient in six steps of training",
-        "none",
-        ", ".join(sorted(idle)[:5]),
-    )
-
-
-def _groups(names: list[str]) -> list[list[str]]:
-    """Return x alone, and the parameters in about eight groups of consecutive names."""
-    parameters = names[1:]
-    size = max(1, -(-len(parameters) // 8))
-    return [names[:1], *(parameters[i : i + size] for i in range(0, len(parameters), size))]
-
-
-def _direction(tensor: Tensor) -> Tensor:
-    """Return a direction for a tensor, with about the tensor's norm."""
-    chance = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(tensor.numel()))
-    along = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
-    unit = along / along.norm().clamp(min=1e-20) + 0.5 * chance / chance.norm()
-    length = max(float(tensor.detach().norm()), 0.1 * tensor.numel() ** 0.5)
-    direction: Tensor = unit * length
-    return direction
-
-
-def _agree(actual: float, expected: float) -> bool:
-    return abs(actual - expected) <= 0.05 * max(abs(expected), abs(actual)) + 1e-3
-
-
-def _difference(
-    network: nn.Module,
-    inputs: tuple[Tensor, Tensor, Tensor],
-    weights: Tensor,
-    group: list[tuple[Tensor, Tensor]],
-    step: float,
-) -> float:
-    """Return the central difference of the weighted output along directions of some tensors."""
-    ends = []
-    with torch.no_grad():
-        for sign in (-1, 1):
-            kept = [one.clone() for one, _ in group]
-            for one, way in group:
-                one.add_(sign * step * way)
-            ends.append(float((network(*inputs).double() * weights).sum()))
-            for (one, _), before in zip(group, kept, strict=True):
-                one.copy_(before)
-    return (ends[1] - ends[0]) / (2 * step)
-
-
-_STEPS = 64
-"""Number of timesteps that are compared: their differences include nearly all numbers up to a thousand."""
-
-_SCALES = (10.0, 100.0, 1000.0)
+    what = "parameters without a gradient in six steps of training"
+    require(not idle, plugin, what, "none", ", ".join(sorted(idle)[:5]))
 
 
 def check_timesteps_do_not_repeat(plugin: Backbone) -> None:
@@ -296,7 +234,7 @@ def check_options_build_networks(plugin: Backbone) -> None:
     """With other values of options, networks give the right shape and independent images, or are refused."""
     shape = _smallest_shape(plugin)
     x, t, label = _inputs(shape)
-    for other in (one for tried in alternatives(plugin, small=True).values() for one in tried):
+    for other in iter_alternatives(plugin, small=True):
         network = _none_if_refused(other, shape, 2 * shape[0])
         if network is not None:
             whole, alone = _run_network(network, x, t, label), _run_network(network, x[1:2], t[1:2], label[1:2])
@@ -317,6 +255,47 @@ def check_same_in_another_process(plugin: Backbone) -> None:
     require(here.keys() == there.keys(), plugin, "names of the weights", sorted(here), sorted(there))
     other = [name for name, value in here.items() if abs(value - there[name]) > 1e-4 * abs(value) + 1e-6]
     require(not other, plugin, "weights in another process", "the same", f"different in {other[:3]}")
+
+
+def _groups(names: list[str]) -> list[list[str]]:
+    """Return x alone, and the parameters in about eight groups of consecutive names."""
+    parameters = names[1:]
+    size = max(1, -(-len(parameters) // 8))
+    return [names[:1], *(parameters[i : i + size] for i in range(0, len(parameters), size))]
+
+
+def _direction(tensor: Tensor) -> Tensor:
+    """Return a direction for a tensor, with about the tensor's norm."""
+    chance = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(tensor.numel()))
+    along = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+    unit = along / along.norm().clamp(min=1e-20) + 0.5 * chance / chance.norm()
+    length = max(float(tensor.detach().norm()), 0.1 * tensor.numel() ** 0.5)
+    direction: Tensor = unit * length
+    return direction
+
+
+def _agree(actual: float, expected: float) -> bool:
+    return abs(actual - expected) <= 0.05 * max(abs(expected), abs(actual)) + 1e-3
+
+
+def _difference(
+    network: nn.Module,
+    inputs: tuple[Tensor, Tensor, Tensor],
+    weights: Tensor,
+    group: list[tuple[Tensor, Tensor]],
+    step: float,
+) -> float:
+    """Return the central difference of the weighted output along directions of some tensors."""
+    ends = []
+    with torch.no_grad():
+        for sign in (-1, 1):
+            kept = [one.clone() for one, _ in group]
+            for one, way in group:
+                one.add_(sign * step * way)
+            ends.append(float((network(*inputs).double() * weights).sum()))
+            for (one, _), before in zip(group, kept, strict=True):
+                one.copy_(before)
+    return (ends[1] - ends[0]) / (2 * step)
 
 
 def process_fingerprint(plugin: Backbone) -> dict[str, float]:

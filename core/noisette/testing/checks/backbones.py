@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -19,11 +20,18 @@ from noisette.contracts import Backbone, Shape
 from noisette.errors import DataError
 from noisette.testing.check import CheckFailedError, Skip, fail, require, slow
 from noisette.testing.options import format_plugin
-from noisette.testing.probes import devices, is_bit_equal, require_same_random_state
+from noisette.testing.probes import (
+    devices,
+    is_bit_equal,
+    require_finite,
+    require_same_bits,
+    require_same_random_state,
+)
 
 CLASSES = 3
 
 _SHAPES: tuple[Shape, ...] = ((1, 8, 8), (3, 16, 16), (3, 9, 9), (1, 13, 13), (3, 8, 12), (1, 11, 18), (1, 28, 28))
+
 _BASES: tuple[Shape, ...] = ((3, 16, 16), (3, 32, 32), (3, 64, 64), (3, 128, 128))
 
 
@@ -74,13 +82,7 @@ def check_deterministic_in_evaluation_mode(plugin: Backbone) -> None:
     given, state = x.clone(), copy.deepcopy(network.state_dict())
     with require_same_random_state(plugin, "a call in evaluation mode"):
         first = _run_network(network, x, t, label)
-    require(
-        is_bit_equal(first, _run_network(network, x, t, label)),
-        plugin,
-        "a second call",
-        "the same bits",
-        "different bits",
-    )
+    require_same_bits(plugin, "a second call", first, _run_network(network, x, t, label))
     require(is_bit_equal(x, given), plugin, "x after a call", "unchanged", "changed")
     moved = [key for key, value in network.state_dict().items() if not torch.equal(value, state[key])]
     require(not moved, plugin, "state after a call", "unchanged", f"other values of {moved[:3]}")
@@ -90,8 +92,7 @@ def check_time_changes_the_output(plugin: Backbone) -> None:
     """The timesteps 0, 1, 500, 998 and 999 give different outputs."""
     network, (x, _, label) = _build_with_inputs(plugin)
     steps = (0, 1, 500, 998, 999)
-    results = [_run_network(network, x, torch.full((len(x),), step), label) for step in steps]
-    _require_all_differ(plugin, "outputs at steps", steps, results)
+    _require_steps_differ(plugin, network, x, label, steps)
 
 
 def check_label_changes_the_output(plugin: Backbone) -> None:
@@ -100,16 +101,13 @@ def check_label_changes_the_output(plugin: Backbone) -> None:
     labels = range(CLASSES + 1)
     for steps, what in ((t, "outputs of labels"), (torch.full_like(t, 500), "outputs at one step of labels")):
         results = [_run_network(network, x, steps, torch.full((len(x),), label)) for label in labels]
-        _require_all_differ(plugin, what, tuple(labels), results)
-    with_none, unlabelled = (
-        _run_network(network, x, t, torch.full((len(x),), CLASSES)),
-        _run_network(network, x, t, None),
-    )
-    _require_near(plugin, f"output without a label, which means label {CLASSES}", with_none, unlabelled, 1e-4)
+        _require_all_differ(plugin, what, labels, results)
+    with_none = _run_network(network, x, t, torch.full((len(x),), CLASSES))
+    what = f"output without a label, which means label {CLASSES}"
+    _require_near(plugin, what, with_none, _run_network(network, x, t, None), 1e-4)
     plain = _build_randomised(plugin, tuple(x.shape[1:]), 0, x.shape[1])
-    require(
-        _run_network(plain, x, t, None).shape == x.shape, plugin, "network without classes", "an output", "none"
-    )
+    actual = _run_network(plain, x, t, None).shape
+    require(actual == x.shape, plugin, "network without classes", "an output", "none")
 
 
 def check_state_dict_round_trip(plugin: Backbone) -> None:
@@ -125,38 +123,25 @@ def check_state_dict_round_trip(plugin: Backbone) -> None:
     fresh = _build_randomised(plugin, tuple(x.shape[1:]), CLASSES, x.shape[1], seed=9)
     fresh.load_state_dict(stored)
     actual, expected = _run_network(fresh, x, t, label), _run_network(network, x, t, label)
-    require(
-        is_bit_equal(actual, expected),
-        plugin,
-        "a fresh network with the stored state",
-        "the same bits",
-        "different bits",
-    )
+    require_same_bits(plugin, "a fresh network with the stored state", expected, actual)
 
 
 def check_deep_copy_is_independent(plugin: Backbone) -> None:
     """A deep copy, such as the EMA, gives the same bits and does not change when the original is trained."""
     network, (x, t, label) = _build_with_inputs(plugin)
     before, twin = _run_network(network, x, t, label), copy.deepcopy(network)
-    require(
-        is_bit_equal(_run_network(twin, x, t, label), before),
-        plugin,
-        "output of a deep copy",
-        "the same bits",
-        "others",
-    )
+    require_same_bits(plugin, "output of a deep copy", before, _run_network(twin, x, t, label))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(0.5)
-    kept = is_bit_equal(_run_network(twin, x, t, label), before)
-    require(kept, plugin, "output of the copy after the original's parameters changed", "unchanged", "changed")
+    what = "output of the copy after the original's parameters changed"
+    require_same_bits(plugin, what, before, _run_network(twin, x, t, label), "unchanged")
 
 
 def check_same_seed_same_weights(plugin: Backbone) -> None:
     """Two networks that are built with the same torch seed have the same weights."""
-    first, second = (
-        _build_seeded(plugin, _smallest_shape(plugin), CLASSES, 3, seed=4).state_dict() for _ in range(2)
-    )
+    shape = _smallest_shape(plugin)
+    first, second = (_build_seeded(plugin, shape, CLASSES, 3, seed=4).state_dict() for _ in range(2))
     other = [key for key, value in first.items() if not torch.equal(value, second[key])]
     require(not other, plugin, "weights of two networks of one seed", "the same", f"others in {other[:3]}")
 
@@ -189,20 +174,6 @@ def check_bfloat16_agrees(plugin: Backbone) -> None:
     _require_steps_in_bfloat16(plugin, network, x, label)
 
 
-def _require_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, label: Tensor) -> None:
-    """Require that bfloat16 outputs are closer to those of their own timestep than to those of the rounded one."""
-    own = rounded = 0.0
-    for step in (999, 901, 771, 643, 517, 397, 261):
-        t = torch.full((len(x),), step)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            actual = _run_network(network, x, t, label).float()
-        nearest = int(torch.tensor(float(step)).bfloat16())
-        own += float((actual - _run_network(network, x, t, label)).square().sum())
-        rounded += float((actual - _run_network(network, x, torch.full_like(t, nearest), label)).square().sum())
-    what = "steps in bfloat16, such as 261 and 999"
-    require(own <= rounded, plugin, what, "distinguished", "rounded to 8 bits inside, such as 260 and 1000")
-
-
 @slow
 def check_compiled_agrees(plugin: Backbone) -> None:
     """Under torch.compile the output is within 1e-3 of its standard deviation. Slow; needs a C++ compiler."""
@@ -218,13 +189,27 @@ def check_compiled_agrees(plugin: Backbone) -> None:
     _require_near(plugin, "compiled output", expected, actual, 1e-3)
 
 
+def _require_steps_in_bfloat16(plugin: Backbone, network: nn.Module, x: Tensor, label: Tensor) -> None:
+    """Require that bfloat16 outputs are closer to those of their own timestep than to those of the rounded one."""
+    own = rounded = 0.0
+    for step in (999, 901, 771, 643, 517, 397, 261):
+        t = torch.full((len(x),), step)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            actual = _run_network(network, x, t, label).float()
+        nearest = int(torch.tensor(float(step)).bfloat16())
+        own += float((actual - _run_network(network, x, t, label)).square().sum())
+        rounded += float((actual - _run_network(network, x, torch.full_like(t, nearest), label)).square().sum())
+    what = "steps in bfloat16, such as 261 and 999"
+    require(own <= rounded, plugin, what, "distinguished", "rounded to 8 bits inside, such as 260 and 1000")
+
+
 def _require_output_shape(plugin: Backbone, network: nn.Module, shape: Shape, outputs: int) -> None:
     x, t, _ = _inputs(shape)
     actual, expected = _run_network(network, x, t, None), (len(x), outputs, *shape[1:])
     what = f"output for images {shape}"
     require(tuple(actual.shape) == expected, plugin, f"shape of the {what}", expected, tuple(actual.shape))
     require(actual.dtype == torch.float32, plugin, f"dtype of the {what}", torch.float32, actual.dtype)
-    require(bool(actual.isfinite().all()), plugin, what, "finite values", "NaN or infinity")
+    require_finite(plugin, what, actual)
 
 
 def _build_with_inputs(plugin: Backbone) -> tuple[nn.Module, tuple[Tensor, Tensor, Tensor]]:
@@ -279,22 +264,23 @@ def _run_network(network: Any, x: Tensor, t: Tensor, label: Tensor | None) -> Te
 
 
 def _require_near(plugin: Backbone, what: str, expected: Tensor, actual: Tensor, limit: float) -> None:
-    _require_finite(plugin, what, expected, actual)
+    require_finite(plugin, what, expected, actual)
     error = float((actual - expected).square().mean().sqrt() / expected.std())
     require(error <= limit, plugin, what, f"equal within {limit:g} standard deviations", f"{error:.2g} off")
 
 
-def _require_finite(plugin: Backbone, what: str, *outputs: Tensor) -> None:
-    finite = all(bool(one.isfinite().all()) for one in outputs)
-    require(finite, plugin, what, "finite values", "NaN or infinity", cause="not finite")
-
-
-def _require_all_differ(plugin: Backbone, what: str, names: tuple[int, ...], results: list[Tensor]) -> None:
-    _require_finite(plugin, what, *results)
-    for i, j in _pairs(len(results)):
+def _require_all_differ(plugin: Backbone, what: str, names: Sequence[int], results: list[Tensor]) -> None:
+    require_finite(plugin, what, *results)
+    for i, j in combinations(range(len(results)), 2):
         apart = float((results[i] - results[j]).abs().max() / results[i].std())
-        require(apart > 1e-6, plugin, f"{what} {names[i]} and {names[j]}", "different", "the same")
+        require(apart > 1e-6, plugin, f"{what} {names[j]} and {names[i]}", "different", "the same")
 
 
-def _pairs(count: int) -> Iterator[tuple[int, int]]:
-    yield from ((i, j) for i in range(count) for j in range(i))
+def _require_steps_differ(
+    plugin: Backbone, network: nn.Module, x: Tensor, label: Tensor, steps: Sequence[int]
+) -> None:
+    """Require that the same images have another output at each timestep."""
+    results = [_run_network(network, x, torch.full((len(x),), step), label) for step in steps]
+    for step, output in zip(steps, results, strict=True):
+        require_finite(plugin, f"output at step {step}", output)
+    _require_all_differ(plugin, "outputs at steps", steps, results)

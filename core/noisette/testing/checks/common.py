@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 from pydantic import ValidationError
 
 from noisette.contracts import Plugin
 from noisette.plugins.discovery import find_fault
-from noisette.testing.check import Skip, fail, require
+from noisette.testing.check import Skip, fail, require, skip_if
 from noisette.testing.options import format_plugin, with_options
+from noisette.testing.other_process import find_heavy_imports
 
 _HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "PIL", "transformers", "timm")
+
 _KIT = "noisette.testing"
 
 
@@ -67,27 +68,20 @@ def check_rejects_unknown_options(plugin: Plugin) -> None:
 def check_imports_nothing_heavy(plugin: Plugin) -> None:
     """Importing the module does not import torch, NumPy, Pillow or similar, so that the command line stays fast.
 
-    Runs in a new interpreter; skipped if the module cannot be imported there, or uses this kit itself.
+    Runs in another process; skipped if the module cannot be imported there, or uses this kit itself.
     """
     module = type(plugin).__module__
     away = f"{format_plugin(plugin)}: module {module} cannot be imported by name"
     if module == "__main__":
         raise Skip(away)
-    if any(str(getattr(used, "__module__", "")).startswith(_KIT) for used in vars(sys.modules[module]).values()):
-        raise Skip(f"{format_plugin(plugin)}: module {module} uses {_KIT} itself")
-    code = (
-        "import sys, json; sys.path[:] = json.loads(sys.argv[1]); __import__(sys.argv[2]); "
-        "print(json.dumps([name for name in json.loads(sys.argv[3]) if name in sys.modules]))"
+    skip_if(
+        any(str(getattr(used, "__module__", "")).startswith(_KIT) for used in vars(sys.modules[module]).values()),
+        plugin,
+        f"module {module} uses {_KIT} itself",
     )
-    arguments = [json.dumps(sys.path), module, json.dumps(_HEAVY)]
-    command = [sys.executable, "-P", "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        if lines[-1] == f"ModuleNotFoundError: No module named {module.partition('.')[0]!r}":
-            raise Skip(away)
-        fail(plugin, f"import of {module}", "success", lines[-1])
-    actual = json.loads(done.stdout.splitlines()[-1])
-    require(
-        not actual, plugin, f"heavy imports of {module}", "none (import them inside the methods)", ", ".join(actual)
-    )
+    heavy, error = find_heavy_imports(module, _HEAVY)
+    if error == f"ModuleNotFoundError: No module named {module.partition('.')[0]!r}":
+        raise Skip(away)
+    require(not error, plugin, f"import of {module}", "success", error)
+    wanted = "none (import them inside the methods)"
+    require(not heavy, plugin, f"heavy imports of {module}", wanted, ", ".join(heavy))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 from noisette.contracts import Dataset, Example, Split
@@ -24,14 +24,13 @@ from noisette.testing.options import find_ineffective_options, format_plugin, wi
 from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import offline, require_same_random_state, seed_globally
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 MAX_EXAMPLES = 2000
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
 _ORIENTATION = 0x0112
+
+_FEW = 40
 
 
 def check_helpful_error_offline(plugin: Dataset) -> None:
@@ -40,14 +39,8 @@ def check_helpful_error_offline(plugin: Dataset) -> None:
         try:
             next(iter(plugin.examples("train", Path(empty))))
         except DataError as refusal:
-            helpful = len(str(refusal).split()) >= 5
-            require(
-                helpful,
-                plugin,
-                "error message offline",
-                "what was looked for, where, and what to do",
-                f"{str(refusal)!r}",
-            )
+            helpful, wanted = len(str(refusal).split()) >= 5, "what was looked for, where, and what to do"
+            require(helpful, plugin, "error message offline", wanted, repr(str(refusal)))
         except Exception as error:
             fail(plugin, "offline", "images or a DataError", f"{type(error).__name__}: {error}")
 
@@ -76,10 +69,8 @@ def check_images_are_upright(plugin: Dataset) -> None:
     """Exif orientations are applied: no image is sideways."""
     for split in _SPLITS:
         for fact in _facts(plugin, split):
-            what = f"Exif orientation of {split} image {fact.source}"
-            require(
-                fact.orientation in (0, 1), plugin, what, "none to apply, as images are upright", fact.orientation
-            )
+            what, actual = f"Exif orientation of {split} image {fact.source}", fact.orientation
+            require(actual in (0, 1), plugin, what, "none to apply, as images are upright", actual)
 
 
 @for_method("examples")
@@ -91,14 +82,10 @@ def check_examples_are_iterators(plugin: Dataset) -> None:
     for split in _SPLITS:
         _facts(plugin, split)  # skips if images are missing
         with offline():
-            both = {
-                "examples": plugin.examples(split, cache),
-                "examples_from": plugin.examples_from(split, cache, 1),
-            }
-        for name, actual in both.items():
-            one_by_one = isinstance(actual, Iterator)
+            both = (plugin.examples(split, cache), plugin.examples_from(split, cache, 1))
+        for name, actual in zip(("examples", "examples_from"), both, strict=True):
             wanted = "an iterator, on which next() works"
-            require(one_by_one, plugin, f"result of {name}", wanted, type(actual).__name__)
+            require(isinstance(actual, Iterator), plugin, f"result of {name}", wanted, type(actual).__name__)
 
 
 def check_images_are_not_blank(plugin: Dataset) -> None:
@@ -132,7 +119,7 @@ def check_images_are_deterministic(plugin: Dataset) -> None:
     for split in _SPLITS:
         first = _facts(plugin, split)
         with require_same_random_state(plugin, f"reading {split}"):
-            second = list(_iter_facts(plugin, split))
+            second = list(_iter_facts(plugin, split, MAX_EXAMPLES))
         other = next((one.source for one, two in zip(first, second, strict=False) if one != two), None)
         same = other is None and len(first) == len(second)
         actual = f"{len(second)} images, a different one at {other}"
@@ -160,19 +147,94 @@ def check_test_is_held_out(plugin: Dataset) -> None:
     A duplicate with the same source is the same image, and an error.
     """
     train: dict[str, set[str]] = {}
-    for fact in _iter_facts(plugin, "train", limit=None):
+    for fact in _iter_facts(plugin, "train"):
         train.setdefault(fact.digest, set()).add(fact.source)
     test = [fact for fact in _facts(plugin, "test") if fact.mode]
     both = [fact.source for fact in test if fact.source and fact.source in train.get(fact.digest, ())]
     require(not both, plugin, "sources that test and train share", "none", both[:3])
     shared = sum(fact.digest in train for fact in test)
-    require(
-        shared <= 0.01 * len(test),
-        plugin,
-        "test images found in train",
-        "at most 1 %",
-        f"{shared} of {len(test)}",
-    )
+    actual = f"{shared} of {len(test)}"
+    require(shared <= 0.01 * len(test), plugin, "test images found in train", "at most 1 %", actual)
+
+
+def check_passes_are_independent(plugin: Dataset) -> None:
+    """A pass is not changed by an abandoned or interleaved one, and is the same for a new instance."""
+    for split in _SPLITS:
+        broken_off = _iter_facts(plugin, split)
+        for _ in islice(broken_off, 3):
+            pass
+        _require_first_pass(plugin, f"{split} after an abandoned pass", split, _few(plugin, split))
+        both = list(zip(*(_iter_facts(plugin, split, limit=_FEW) for _ in range(2)), strict=False))
+        for number, name in enumerate(("first", "second")):
+            actual = [pair[number] for pair in both]
+            _require_first_pass(plugin, f"{split} in the {name} of two interleaved passes", split, actual)
+        _require_first_pass(plugin, f"{split} of a new instance", split, _few(with_options(plugin), split))
+        length, again = plugin.length(split), plugin.length(split)
+        require(length == again, plugin, f"length({split!r}) again", length, again)
+
+
+def check_independent_of_seed_and_listing(plugin: Dataset) -> None:
+    """Images, labels and classes do not depend on global seeds or on the order in which folders are listed."""
+    for split in _SPLITS:
+        classes = plugin.classes()
+        for seed in (1, 2):
+            with seed_globally(seed):
+                actual = _few(plugin, split)
+            _require_first_pass(plugin, f"{split} under another global seed", split, actual)
+        with _folders_listed_backwards():
+            actual, again = _few(with_options(plugin), split), with_options(plugin).classes()
+        _require_first_pass(plugin, f"{split} with folders listed in another order", split, actual)
+        require(again == classes, plugin, "classes() with folders listed in another order", classes, again)
+
+
+@for_method("classes")
+def check_same_in_another_process(plugin: Dataset) -> None:
+    """Another process, with other hashes of strings, gives the same classes, fingerprint and images.
+
+    Sets of strings have another order there. Skipped if the module cannot be imported there.
+    """
+    next(_iter_facts(plugin, "train", 1), None)  # skips if images are missing
+    actual = run_in_other_process(plugin, __name__, "process_fingerprint")
+    names = ("classes()", "fingerprint()", "images")
+    for what, here, there in zip(names, process_fingerprint(plugin), actual, strict=True):
+        require(here == there, plugin, f"{what} in another process", here, there)
+
+
+def check_examples_are_not_reused(plugin: Dataset) -> None:
+    """An example does not change when later ones are read: no image or buffer is reused."""
+    for split in _SPLITS:
+        kept = [(one, _ExampleFacts.of(one)) for one in islice(_iter_examples(plugin, split), 12)]
+        for example, then in kept:
+            now = _ExampleFacts.of(example)
+            require(now == then, plugin, f"{split} image {then.source} after others", "unchanged", "changed")
+
+
+def check_images_can_be_modified(plugin: Dataset) -> None:
+    """Changing an image in place does not change the next pass: none is cached inside."""
+    for split in _SPLITS:
+        for example in islice(_iter_examples(plugin, split), 6):
+            if example.image is not None:
+                example.image.paste(7, (0, 0, *example.image.size))
+        _require_first_pass(plugin, f"{split} after its images were changed in place", split, _few(plugin, split))
+
+
+def check_every_option_has_an_effect(plugin: Dataset) -> None:
+    """Each option changes images, labels, classes or their number."""
+    _facts(plugin, "train")
+    silent = list(find_ineffective_options(plugin, _fingerprint, small=True))
+    others = type(plugin).model_fields.keys() - silent
+    probe = partial(_fingerprint, limit=MAX_EXAMPLES)
+    for key in find_ineffective_options(plugin, probe, exclude=others, small=True):
+        require(False, plugin, f"option {key!r}", "an effect on the images", "none")
+
+
+def check_images_differ(plugin: Dataset) -> None:
+    """At least half of the images of a split, and of their sources, are unique."""
+    for split in _SPLITS:
+        facts = [fact for fact in _facts(plugin, split) if fact.mode]
+        for what, values in (("images", [one.digest for one in facts]), ("sources", [one.source for one in facts])):
+            share = len(set(values)) / max(len(values), 1)
+            require(share >= 0.5, plugin, f"share of unique {what} in {split}", "at least 0.5", share)
 
 
 class _ExampleFacts(NamedTuple):
@@ -197,26 +259,19 @@ class _ExampleFacts(NamedTuple):
         found: Any = image.getextrema()
         extrema = found if isinstance(found[0], int) else (end for pair in found for end in pair)
         digest = hashlib.sha256(f"{image.size}".encode() + image.convert("RGB").tobytes()).hexdigest()
-        return cls(
-            example.source, example.label, "", image.mode, image.size, tuple(extrema), digest, _orientation(image)
-        )
-
-
-def _orientation(image: Image) -> int:
-    """Return the Exif orientation of an image, 1 to 8; 0 if it has none."""
-    said = image.getexif().get(_ORIENTATION, 0)
-    return said if said in range(9) else 0
+        said = image.getexif().get(_ORIENTATION, 0)
+        orientation = said if said in range(9) else 0
+        return cls(example.source, example.label, "", image.mode, image.size, tuple(extrema), digest, orientation)
 
 
 @cache
 def _facts(plugin: Dataset, split: Split) -> list[_ExampleFacts]:
     """Read a split once for all checks."""
-    return list(_iter_facts(plugin, split))
+    return list(_iter_facts(plugin, split, MAX_EXAMPLES))
 
 
-def _iter_facts(
-    plugin: Dataset, split: Split, limit: int | None = MAX_EXAMPLES, start: int = 0
-) -> Iterator[_ExampleFacts]:
+def _iter_facts(plugin: Dataset, split: Split, limit: int | None = None, start: int = 0) -> Iterator[_ExampleFacts]:
+    """Yield the facts of the examples from `start`; of all unless there is a limit."""
     from noisette.storage import cache_directory
 
     with offline():
@@ -227,118 +282,6 @@ def _iter_facts(
                 yield _ExampleFacts.of(example)
         except DataError as missing:
             raise Skip(f"{format_plugin(plugin)}: its images are not available: {missing}") from missing
-
-
-_FEW = 40
-
-
-def check_passes_are_independent(plugin: Dataset) -> None:
-    """A pass is not changed by an abandoned or interleaved one, and is the same for a new instance."""
-    for split in _SPLITS:
-        expected = _facts(plugin, split)[:_FEW]
-        broken_off = _iter_facts(plugin, split)
-        for _ in islice(broken_off, 3):
-            pass
-        _require_same(
-            plugin,
-            f"{split} after an abandoned pass",
-            expected,
-            list(_iter_facts(plugin, split, limit=_FEW)),
-        )
-        both = list(
-            zip(_iter_facts(plugin, split, limit=_FEW), _iter_facts(plugin, split, limit=_FEW), strict=False)
-        )
-        _require_same(plugin, f"{split} in the first of two interleaved passes", expected, [one for one, _ in both])
-        _require_same(
-            plugin, f"{split} in the second of two interleaved passes", expected, [other for _, other in both]
-        )
-        _require_same(
-            plugin,
-            f"{split} of a new instance",
-            expected,
-            list(_iter_facts(with_options(plugin), split, limit=_FEW)),
-        )
-        length, again = plugin.length(split), plugin.length(split)
-        require(length == again, plugin, f"length({split!r}) again", length, again)
-
-
-def check_independent_of_seed_and_listing(plugin: Dataset) -> None:
-    """Images, labels and classes do not depend on global seeds or on the order in which folders are listed."""
-    for split in _SPLITS:
-        expected, classes = _facts(plugin, split)[:_FEW], plugin.classes()
-        for seed in (1, 2):
-            with seed_globally(seed):
-                _require_same(
-                    plugin,
-                    f"{split} under another global seed",
-                    expected,
-                    list(_iter_facts(plugin, split, limit=_FEW)),
-                )
-        with _folders_listed_backwards():
-            actual = list(_iter_facts(with_options(plugin), split, limit=_FEW))
-            again = with_options(plugin).classes()
-        _require_same(plugin, f"{split} with folders listed in another order", expected, actual)
-        require(again == classes, plugin, "classes() with folders listed in another order", classes, again)
-
-
-@for_method("classes")
-def check_same_in_another_process(plugin: Dataset) -> None:
-    """Another process, with other hashes of strings, gives the same classes, fingerprint and images.
-
-    Sets of strings have another order there. Skipped if the module cannot be imported there.
-    """
-    next(_iter_facts(plugin, "train", 1), None)  # skips if images are missing
-    actual = run_in_other_process(plugin, __name__, "process_fingerprint")
-    for what, here, there in zip(
-        ("classes()", "fingerprint()", "images"), process_fingerprint(plugin), actual, strict=True
-    ):
-        require(here == there, plugin, f"{what} in another process", here, there)
-
-
-def check_examples_are_not_reused(plugin: Dataset) -> None:
-    """An example does not change when later ones are read: no image or buffer is reused."""
-    for split in _SPLITS:
-        kept: list[tuple[Example, _ExampleFacts]] = []
-        for example in islice(_iter_examples(plugin, split), 12):
-            kept.append((example, _ExampleFacts.of(example)))
-        for example, then in kept:
-            now = _ExampleFacts.of(example)
-            require(now == then, plugin, f"{split} image {then.source} after others", "unchanged", "changed")
-
-
-def check_images_can_be_modified(plugin: Dataset) -> None:
-    """Changing an image in place does not change the next pass: none is cached inside."""
-    for split in _SPLITS:
-        expected = _facts(plugin, split)[:6]
-        for example in islice(_iter_examples(plugin, split), 6):
-            if example.image is not None:
-                example.image.paste(7, (0, 0, *example.image.size))
-        actual = list(_iter_facts(plugin, split, limit=6))
-        _require_same(plugin, f"{split} after its images were changed in place", expected, actual)
-
-
-def check_every_option_has_an_effect(plugin: Dataset) -> None:
-    """Each option changes images, labels, classes or their number."""
-    _facts(plugin, "train")
-    silent = list(find_ineffective_options(plugin, _fingerprint, small=True))
-    others = type(plugin).model_fields.keys() - silent
-    for key in find_ineffective_options(
-        plugin, partial(_fingerprint, limit=MAX_EXAMPLES), exclude=others, small=True
-    ):
-        require(False, plugin, f"option {key!r}", "an effect on the images", "none")
-
-
-def check_images_differ(plugin: Dataset) -> None:
-    """At least half of the images of a split, and of their sources, are unique."""
-    for split in _SPLITS:
-        facts = [fact for fact in _facts(plugin, split) if fact.mode]
-        for what, values in (
-            ("images", [one.digest for one in facts]),
-            ("sources", [one.source for one in facts]),
-        ):
-            share = len(set(values)) / max(len(values), 1)
-            right = share >= 0.5
-            require(right, plugin, f"share of unique {what} in {split}", "at least 0.5", share)
 
 
 def process_fingerprint(plugin: Dataset) -> list[Any]:
@@ -366,7 +309,13 @@ def _iter_examples(plugin: Dataset, split: Split) -> Iterator[Example]:
         yield from plugin.examples(split, cache_directory())
 
 
-def _require_same(plugin: Dataset, what: str, expected: list[_ExampleFacts], actual: list[_ExampleFacts]) -> None:
+def _few(plugin: Dataset, split: Split) -> list[_ExampleFacts]:
+    return list(_iter_facts(plugin, split, limit=_FEW))
+
+
+def _require_first_pass(plugin: Dataset, what: str, split: Split, actual: list[_ExampleFacts]) -> None:
+    """Require that the first examples of a split are those of the first pass over it."""
+    expected = _facts(plugin, split)[:_FEW]
     other = next((number for number, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
     same = other is None and len(expected) == len(actual)
     difference = f"{len(actual)}" if other is None else f"a different one at {other}"

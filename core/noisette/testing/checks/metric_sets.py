@@ -9,21 +9,31 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from noisette.contracts import Batch, Estimate, Metric
-from noisette.testing.check import Skip, require
+from noisette.contracts import Batch, Metric
+from noisette.testing.check import Skip, require, skip_if
 from noisette.testing.checks.metric_states import _features, _parts, _scale
-from noisette.testing.checks.metrics import _compute_results, _finite, _full_state, _none_if_refused, _sets
-from noisette.testing.options import alternatives, format_plugin
+from noisette.testing.checks.metrics import (
+    _compute_results,
+    _finite,
+    _full_state,
+    _none_if_refused,
+    _results_of,
+    _sets,
+)
+from noisette.testing.options import format_plugin, iter_alternatives
 from noisette.testing.sets import MetricSets, iter_fresh_sets
 
 _SETS = 12
 """Number of new sets; gives the spread of a result within 20 %."""
+
+_PLACE = r"[^;]* {year}(, (code|(sections?|eqs?\.|algorithms?|tables?|appendix) [\w. ,]+( and \w+)?))?(;.*)?"
 
 
 def check_stderr_matches_new_sets(plugin: Metric) -> None:
@@ -34,8 +44,7 @@ def check_stderr_matches_new_sets(plugin: Metric) -> None:
     is let pass below 8 % of the value, as of a sketch that says how exact it is at worst. A result without error is
     not judged.
     """
-    if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it evaluates a model, of which there is only one")
+    skip_if(plugin.needs == "model", plugin, "it evaluates a model, of which there is only one")
     sets = _sets(plugin)
     results = [
         _compute_results(plugin, one, _full_state(plugin, one.near))
@@ -51,13 +60,8 @@ def check_stderr_matches_new_sets(plugin: Metric) -> None:
         actual = f"{fmean(errors):.3g}, {ratio:.2g} times it"
         small = fmean(errors) <= 0.08 * abs(fmean(one[name].value for one in results if name in one))
         right = 0.45 <= ratio <= (30 if small else 5)
-        require(
-            right,
-            plugin,
-            f"standard error of {name}",
-            f"about {spread:.3g}, the spread over {_SETS} new sets",
-            actual,
-        )
+        wanted = f"about {spread:.3g}, the spread over {_SETS} new sets"
+        require(right, plugin, f"standard error of {name}", wanted, actual)
 
 
 def check_counts_of_both_sets(plugin: Metric) -> None:
@@ -66,13 +70,9 @@ def check_counts_of_both_sets(plugin: Metric) -> None:
     The result moves by less than half of what the far set is worse: a count of one set that is used for the other
     moves it further.
     """
-    if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it evaluates a model and does not compare sets")
+    skip_if(plugin.needs == "model", plugin, "it evaluates a model and does not compare sets")
     sets = _sets(plugin)
-    near, far = (
-        _compute_results(plugin, sets, _full_state(plugin, sets.near)),
-        _compute_results(plugin, sets, _full_state(plugin, sets.far)),
-    )
+    near, far = _results_of(plugin, "near"), _results_of(plugin, "far")
     (half, *_), (other, *_) = (_parts(plugin, one, (0.5,)) for one in (sets.near, sets.reference))
     whole, reference, heldout = (_full_state(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
     for what, given in (("judged set", (half, reference)), ("reference", (whole, other))):
@@ -91,45 +91,28 @@ def check_counts_of_both_sets(plugin: Metric) -> None:
 def check_reads_labels_and_logits(plugin: Metric) -> None:
     """A metric that declares `needs_labels` or `needs_logits` depends on them."""
     sets = _sets(plugin)
-    plain = _compute_results(plugin, sets, _full_state(plugin, sets.near))
     turns = {"labels": plugin.needs_labels, "logits": plugin.needs_logits}
     for what in (name for name, needed in turns.items() if needed):
         others = [_perturb(one, what) for one in vars(sets).values()]
         cases = (MetricSets(*others), replace(sets, reference=others[0]), replace(sets, near=others[2]))
         actual = [_none_if_refused(_compute_results, plugin, one, _full_state(plugin, one.near)) for one in cases]
-        require(
-            any(one != plain for one in actual),
-            plugin,
-            f"results with other {what}",
-            "different results",
-            "the same",
-        )
+        differ = any(one != _results_of(plugin, "near") for one in actual)
+        require(differ, plugin, f"results with other {what}", "different results", "the same")
 
 
 def check_reads_all_of_the_images(plugin: Metric) -> None:
     """A metric of images depends on every channel and every quarter of them."""
-    if plugin.needs != "images":
-        raise Skip(f"{format_plugin(plugin)}: it reads no images")
+    skip_if(plugin.needs != "images", plugin, "it reads no images")
     sets = _sets(plugin)
-    plain = _compute_results(plugin, sets, _full_state(plugin, sets.near))
     parts: list[tuple[str, Any]] = [(f"channel {one}", (slice(None), one)) for one in range(3)]
-    halves = (slice(None, 4), slice(4, None))
-    parts += [
-        (f"quarter {i}, {j}", (..., rows, columns))
-        for i, rows in enumerate(halves)
-        for j, columns in enumerate(halves)
-    ]
+    for (i, rows), (j, columns) in product(enumerate((slice(None, 4), slice(4, None))), repeat=2):
+        parts.append((f"quarter {i}, {j}", (..., rows, columns)))
     for what, place in parts:
         images = sets.near.images.clone()
         images[place] = 255 - images[place].roll(1, dims=0)
         actual = _compute_results(plugin, sets, _full_state(plugin, replace(sets.near, images=images)))
-        require(
-            actual != plain,
-            plugin,
-            f"results after a change of the {what} of the images",
-            "different results",
-            "the same",
-        )
+        what = f"results after a change of the {what} of the images"
+        require(actual != _results_of(plugin, "near"), plugin, what, "different results", "the same")
 
 
 def check_bytes_do_not_wrap(plugin: Metric) -> None:
@@ -137,15 +120,14 @@ def check_bytes_do_not_wrap(plugin: Metric) -> None:
 
     Skipped if int32 is refused.
     """
-    if plugin.needs != "images":
-        raise Skip(f"{format_plugin(plugin)}: it reads no images")
+    skip_if(plugin.needs != "images", plugin, "it reads no images")
     sets = _sets(plugin)
     wide = MetricSets(*(replace(one, images=one.images.to(torch.int32)) for one in vars(sets).values()))
     try:
         actual = _compute_results(plugin, wide, _full_state(plugin, wide.near))
     except Exception as error:
         raise Skip(f"{format_plugin(plugin)}: it accepts uint8 only ({type(error).__name__})") from error
-    for name, (value, stderr) in _compute_results(plugin, sets, _full_state(plugin, sets.near)).items():
+    for name, (value, stderr) in _results_of(plugin, "near").items():
         limit = 1e-3 * abs(value) + 3 * (stderr or 0.0)
         near = abs(actual[name].value - value) <= limit
         require(near, plugin, f"{name} of uint8 images", f"{actual[name].value:.5g}, as of int32", f"{value:.5g}")
@@ -156,33 +138,19 @@ def check_every_option_distinguishes_sets(plugin: Metric) -> None:
 
     A score of 0 for all of them, for example, is an error.
     """
-    if plugin.needs == "model" or plugin.better == "neither":
-        raise Skip(f"{format_plugin(plugin)}: it has no better side")
-    for other in (one for tried in alternatives(plugin).values() for one in tried):
-        near, far, same = (
-            _none_if_refused(_compute_results_of, other, name) for name in ("near", "far", "reference")
-        )
+    skip_if(plugin.needs == "model" or plugin.better == "neither", plugin, "it has no better side")
+    for other in iter_alternatives(plugin):
+        near, far, same = (_none_if_refused(_results_of, other, name) for name in ("near", "far", "reference"))
         if near is None or near != far or (plugin.better == "lower" and near != same):
             continue
         bad = [name for name, one in near.items() if (one.value == 0) == (plugin.better == "higher")]
-        require(
-            not bad,
-            other,
-            f"{bad} of near, far and equal sets",
-            "different values",
-            [near[name].value for name in bad],
-        )
-
-
-def _compute_results_of(plugin: Metric, name: str) -> dict[str, Estimate]:
-    sets = _sets(plugin)
-    return _compute_results(plugin, sets, _full_state(plugin, getattr(sets, name)))
+        actual = [near[name].value for name in bad]
+        require(not bad, other, f"{bad} of near, far and equal sets", "different values", actual)
 
 
 def check_any_images_and_features(plugin: Metric) -> None:
     """Grey non-square images, and features of 1 or 300 dimensions, give finite results or a DataError."""
-    if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it evaluates a model of one shape")
+    skip_if(plugin.needs == "model", plugin, "it evaluates a model of one shape")
     generator = torch.Generator().manual_seed(0)
     for dimensions in (1, 300):
         shape = torch.randint(0, 256, (4, 40, 1, 6, 10), generator=generator).to(torch.uint8)
@@ -195,33 +163,11 @@ def check_any_images_and_features(plugin: Metric) -> None:
 def check_works_without_held_out_images(plugin: Metric) -> None:
     """Without held-out images, `{}`, the results are finite or a DataError is raised."""
     sets = _sets(plugin)
+    reference = _full_state(plugin, sets.reference)
     for generated in (sets.near, sets.far):
-        actual = _none_if_refused(
-            plugin.compute, _full_state(plugin, generated), _full_state(plugin, sets.reference), {}
-        )
+        actual = _none_if_refused(plugin.compute, _full_state(plugin, generated), reference, {})
         for name, estimate in (actual or {}).items():
             _finite(plugin, f"{name} without held-out images", estimate)
-
-
-def _perturb(batch: Batch, what: str) -> Batch:
-    """Return the batch with other labels, or with less confident logits."""
-    if what == "logits":
-        assert batch.logits is not None
-        return replace(batch, logits=0.3 * batch.logits)
-    assert batch.labels is not None
-    order = torch.randperm(len(batch.images), generator=torch.Generator().manual_seed(5))
-    return replace(batch, labels=batch.labels[order])
-
-
-_PLACE = r"[^;]* {year}(, (code|(sections?|eqs?\.|algorithms?|tables?|appendix) [\w. ,]+( and \w+)?))?(;.*)?"
-
-
-class _Formula(NamedTuple):
-    """Accepted values for results whose names match, and the accepted relative error."""
-
-    names: str
-    values: Callable[[Batch, Batch, set[int]], list[float]]
-    share: float
 
 
 def check_value_matches_the_paper(plugin: Metric) -> None:
@@ -230,8 +176,7 @@ def check_value_matches_the_paper(plugin: Metric) -> None:
     Compared on correlated features with independent formulas, to 1 % (more with random subsets).
     """
     formulae = list(_find_cited_formulae(plugin.paper))
-    if not formulae:
-        raise Skip(f"{format_plugin(plugin)}: the kit knows no formula of this paper")
+    skip_if(not formulae, plugin, "the kit knows no formula of this paper")
     sets = _sets(plugin)
     sampled = any(formula.share > 0.05 for formula in formulae)  # near sets are too similar for this tolerance
     neighbours = {value for value in dict(plugin).values() if type(value) is int} or {3, 5}
@@ -244,6 +189,24 @@ def check_value_matches_the_paper(plugin: Metric) -> None:
                 right = any(abs(value - one) <= formula.share * abs(one) + 1e-3 for one in expected)
                 wanted = f"{expected[0]:.5g}, as {plugin.paper.partition(';')[0]} has it"
                 require(right, plugin, name, wanted, f"{value:.5g}")
+
+
+def _perturb(batch: Batch, what: str) -> Batch:
+    """Return the batch with other labels, or with less confident logits."""
+    if what == "logits":
+        assert batch.logits is not None
+        return replace(batch, logits=0.3 * batch.logits)
+    assert batch.labels is not None
+    order = torch.randperm(len(batch.images), generator=torch.Generator().manual_seed(5))
+    return replace(batch, labels=batch.labels[order])
+
+
+class _Formula(NamedTuple):
+    """Accepted values for results whose names match, and the accepted relative error."""
+
+    names: str
+    values: Callable[[Batch, Batch, set[int]], list[float]]
+    share: float
 
 
 def _find_cited_formulae(paper: str) -> Iterator[_Formula]:

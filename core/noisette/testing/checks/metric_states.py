@@ -11,13 +11,14 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from noisette.contracts import Batch, Metric
-from noisette.testing.check import Skip, fail, for_method, format_brief, require
+from noisette.testing.check import Skip, fail, for_method, format_brief, require, skip_if
 from noisette.testing.checks.metrics import (
     _TINY,
     Results,
     State,
     _compute_results,
     _full_state,
+    _is_same_state,
     _neighbours_of,
     _none_if_refused,
     _results_of,
@@ -36,7 +37,7 @@ def check_independent_of_order_and_batches(plugin: Metric) -> None:
     """
     sets = _sets(plugin)
     count = len(sets.near.images)
-    whole = _compute_results(plugin, sets, _full_state(plugin, sets.near))
+    whole = _results_of(plugin, "near")
     for sizes in ([count // 4] * 4, [count // 3, 1, count - count // 3 - 1]):
         split = _compute_results(plugin, sets, _state(plugin, sets.near, sizes))
         _same_results(plugin, f"from batches of {sizes}", whole, split, _scale(plugin))
@@ -52,7 +53,7 @@ def check_merge_equals_one_pass(plugin: Metric) -> None:
     Merging `{}` changes nothing. Parts are unequal because equal ones hide a merge that ignores their sizes.
     """
     sets = _sets(plugin)
-    whole = _compute_results(plugin, sets, _full_state(plugin, sets.near))
+    whole = _results_of(plugin, "near")
     a, b, c = _parts(plugin, sets.near, (0.05, 0.5))
     left = _compute_results(plugin, sets, plugin.merge(plugin.merge(a, b), c))
     _same_results(plugin, "after a merge of unequal parts", whole, left, _scale(plugin))
@@ -73,8 +74,7 @@ def check_precise_far_from_zero(plugin: Metric) -> None:
 
     Sums of squares in float32 lose all digits of the variance.
     """
-    if plugin.needs != "features":
-        raise Skip(f"{format_plugin(plugin)}: it reads no features")
+    skip_if(plugin.needs != "features", plugin, "it reads no features")
     sets = _sets(plugin)
     moved = MetricSets(*(replace(one, features=_features(one) + 300) for one in vars(sets).values()))
     whole = _none_if_refused(_compute_results, plugin, moved, _full_state(plugin, moved.near))
@@ -95,80 +95,20 @@ def check_state_is_tensors(plugin: Metric) -> None:
         stored = load(save(state))
     except (RuntimeError, ValueError, AttributeError) as error:
         fail(plugin, "state for safetensors", "tensors", error)
-    _same_results(
-        plugin,
-        "of a stored state",
-        _compute_results(plugin, sets, state),
-        _compute_results(plugin, sets, stored),
-        0.0,
-    )
+    expected, actual = _compute_results(plugin, sets, state), _compute_results(plugin, sets, stored)
+    _same_results(plugin, "of a stored state", expected, actual, scale={})
 
 
 def check_shared_state_reads_no_option(plugin: Metric) -> None:
     """With `shares_state`, the state is the same whatever the options: others of its class are given it."""
-    if not plugin.shares_state:
-        raise Skip(f"{format_plugin(plugin)}: has a state of its own")
+    skip_if(not plugin.shares_state, plugin, "has a state of its own")
     near = _sets(plugin).near
     plain = _full_state(plugin, near)
     for key, others in alternatives(plugin).items():
         for other in others:
-            state = _full_state(other, near)
-            same = state.keys() == plain.keys() and all(torch.equal(state[name], plain[name]) for name in plain)
-            require(
-                same, plugin, f"state with another {key!r}", "the same, as shares_state declares", "a different one"
-            )
-
-
-def _parts(plugin: Metric, batch: Batch, cuts: Sequence[float]) -> list[State]:
-    """Return the states of parts of a batch that is split at these fractions."""
-    count = len(batch.images)
-    places = [0, *(max(round(share * count), 1) for share in cuts), count]
-    return [_full_state(plugin, select_rows(batch, slice(*ends))) for ends in pairwise(places)]
-
-
-def _features(batch: Batch) -> Tensor:
-    assert batch.features is not None
-    return batch.features
-
-
-def _state(plugin: Metric, batch: Batch, sizes: Sequence[int]) -> State:
-    state: State = {}
-    first = 0
-    for size in sizes:
-        state = plugin.update(state, select_rows(batch, slice(first, first + size)))
-        first += size
-    return state
-
-
-def _scale(plugin: Metric) -> dict[str, float]:
-    return {name: abs(estimate.value) for name, estimate in _results_of(plugin, "far").items()}
-
-
-def _same_results(
-    plugin: Metric,
-    what: str,
-    expected: Results,
-    actual: Results,
-    scale: dict[str, float] | float,
-    errors: float = 0.0,
-) -> None:
-    same = sorted(actual) == sorted(expected)
-    require(same, plugin, f"names of the results {what}", sorted(expected), sorted(actual))
-    for name, (value, stderr) in expected.items():
-        size = scale if isinstance(scale, float) else scale[name]
-        limit = _TINY * max(size, abs(value)) + errors * (stderr or 0.0)
-        off = abs(actual[name].value - value)
-        actual_value = f"{format_brief(actual[name].value)}, {off:.2g} off"
-        require(off <= limit, plugin, f"{name} {what}", f"{format_brief(value)} within {limit:.2g}", actual_value)
-        _same_error(plugin, f"{name} {what}", stderr, actual[name].stderr, share=0.5 if errors else 1e-4)
-
-
-def _same_error(plugin: Metric, what: str, expected: float | None, actual: float | None, share: float) -> None:
-    """Require that a standard error is the same within a relative tolerance, as it has an error itself."""
-    same = (expected is None) == (actual is None)
-    if expected is not None and actual is not None:
-        same = abs(actual - expected) <= share * max(expected, actual) + 1e-12
-    require(same, plugin, f"standard error of {what}", expected, actual)
+            same = _is_same_state(_full_state(other, near), plain)
+            what, wanted = f"state with another {key!r}", "the same, as shares_state declares"
+            require(same, plugin, what, wanted, "a different one")
 
 
 def check_names_do_not_depend_on_sets(plugin: Metric) -> None:
@@ -195,21 +135,15 @@ def check_nothing_is_refused(plugin: Metric) -> None:
     """
     sets = _sets(plugin)
     near, reference, heldout = (_full_state(plugin, one) for one in (sets.near, sets.reference, sets.heldout))
-    cases: dict[str, tuple[State, State]] = {"nothing judged": ({}, reference), "two sets of nothing": ({}, {})}
-    for what, given in cases.items():
-        actual = _none_if_refused(plugin.compute, *given, heldout)
+    for what, real in (("nothing judged", reference), ("two sets of nothing", {})):
+        actual = _none_if_refused(plugin.compute, {}, real, heldout)
         require(actual is None, plugin, f"results of {what}", "a DataError", format_brief(actual))
     if plugin.needs == "model" or plugin.better == "neither":
         return
     without = _none_if_refused(plugin.compute, near, {}, heldout)
     same = without is None or without == _results_of(plugin, "near")  # some metrics do not use the reference
     require(same, plugin, "results of no reference", "a DataError", format_brief(without))
-    _require_honest_for_few(plugin, _results_of(plugin, "far"))
-
-
-def _require_honest_for_few(plugin: Metric, far: Results) -> None:
-    """Require that one or two far images do not all have the same good value."""
-    sets = _sets(plugin)
+    far = _results_of(plugin, "far")
     for size in (1, 2):
         few = [select_rows(sets.far, slice(first, first + size)) for first in (0, 4, 9, 15)]
         actual = [_none_if_refused(_compute_results, plugin, sets, _full_state(plugin, one)) for one in few]
@@ -224,17 +158,15 @@ def _require_honest_for_few(plugin: Metric, far: Results) -> None:
 
 def check_reads_every_feature(plugin: Metric) -> None:
     """A metric of features depends on every dimension."""
-    if plugin.needs != "features" or plugin.needs_logits:
-        raise Skip(f"{format_plugin(plugin)}: it reads no features, or logits too")
+    skip_if(plugin.needs != "features" or plugin.needs_logits, plugin, "it reads no features, or logits too")
     sets = _sets(plugin)
     plain = _results_of(plugin, "near")
     for place in range(_features(sets.near).shape[1]):
         features = _features(sets.near).clone()
         features[:, place] = 2 * features[:, place].roll(1) + 1
         actual = _compute_results(plugin, sets, _full_state(plugin, replace(sets.near, features=features)))
-        require(
-            actual != plain, plugin, f"results after a change of feature {place}", "different results", "the same"
-        )
+        what = f"results after a change of feature {place}"
+        require(actual != plain, plugin, what, "different results", "the same")
 
 
 def check_indices_survive_a_merge(plugin: Metric) -> None:
@@ -266,6 +198,53 @@ def check_same_in_another_process(plugin: Metric) -> None:
     for name, value in here.items():
         near = abs(value - there[name]) <= 1e-6 * max(abs(value), 1e-6)
         require(near, plugin, f"{name} in another process", value, there[name])
+
+
+def _parts(plugin: Metric, batch: Batch, cuts: Sequence[float]) -> list[State]:
+    """Return the states of parts of a batch that is split at these fractions."""
+    count = len(batch.images)
+    places = [0, *(max(round(share * count), 1) for share in cuts), count]
+    return [_full_state(plugin, select_rows(batch, slice(*ends))) for ends in pairwise(places)]
+
+
+def _features(batch: Batch) -> Tensor:
+    assert batch.features is not None
+    return batch.features
+
+
+def _state(plugin: Metric, batch: Batch, sizes: Sequence[int]) -> State:
+    state: State = {}
+    first = 0
+    for size in sizes:
+        state = plugin.update(state, select_rows(batch, slice(first, first + size)))
+        first += size
+    return state
+
+
+def _scale(plugin: Metric) -> dict[str, float]:
+    return {name: abs(estimate.value) for name, estimate in _results_of(plugin, "far").items()}
+
+
+def _same_results(
+    plugin: Metric, what: str, expected: Results, actual: Results, scale: dict[str, float], errors: float = 0.0
+) -> None:
+    """Require the same results, to 1e-6 of the larger of `scale` and the value, and so many standard errors."""
+    same = sorted(actual) == sorted(expected)
+    require(same, plugin, f"names of the results {what}", sorted(expected), sorted(actual))
+    for name, (value, stderr) in expected.items():
+        limit = _TINY * max(scale.get(name, 0.0), abs(value)) + errors * (stderr or 0.0)
+        off = abs(actual[name].value - value)
+        actual_value = f"{format_brief(actual[name].value)}, {off:.2g} off"
+        require(off <= limit, plugin, f"{name} {what}", f"{format_brief(value)} within {limit:.2g}", actual_value)
+        _same_error(plugin, f"{name} {what}", stderr, actual[name].stderr, share=0.5 if errors else 1e-4)
+
+
+def _same_error(plugin: Metric, what: str, expected: float | None, actual: float | None, share: float) -> None:
+    """Require that a standard error is the same within a relative tolerance, as it has an error itself."""
+    same = (expected is None) == (actual is None)
+    if expected is not None and actual is not None:
+        same = abs(actual - expected) <= share * max(expected, actual) + 1e-12
+    require(same, plugin, f"standard error of {what}", expected, actual)
 
 
 def process_fingerprint(plugin: Metric) -> dict[str, float]:

@@ -17,18 +17,24 @@ from torch import Tensor
 
 from noisette.contracts import Batch, Estimate, Metric, ModelMetric, Neighbours
 from noisette.errors import DataError
-from noisette.testing.check import Skip, fail, for_method, require
+from noisette.testing.check import Skip, fail, for_method, require, skip_if
 from noisette.testing.options import find_ineffective_options, format_plugin
 from noisette.testing.probes import require_same_random_state, seed_globally
 from noisette.testing.sets import MetricSets, make_model_sets, make_sets, select_rows
 
 State = dict[str, Tensor]
+
 Results = dict[str, Estimate]
+
 Made = TypeVar("Made")
 
 _COUNTS = (256, 1024)
+
 _OF_MODELS = 24
+
 _TINY = 1e-6
+
+_FEW = 6
 
 
 def check_results_are_estimates(plugin: Metric) -> None:
@@ -51,10 +57,8 @@ def check_zero_for_identical_sets(plugin: Metric) -> None:
     An unbiased estimate with a standard error, such as KID, may be off by 3 standard errors or 2 % of the far set's
     distance. Only where lower is better.
     """
-    if plugin.better != "lower":
-        raise Skip(f"{format_plugin(plugin)}: {plugin.better} is better, so it is not a distance")
-    if plugin.needs == "model":
-        raise Skip(f"{format_plugin(plugin)}: it evaluates a model and does not compare sets")
+    skip_if(plugin.better != "lower", plugin, f"{plugin.better} is better, so it is not a distance")
+    skip_if(plugin.needs == "model", plugin, "it evaluates a model and does not compare sets")
     same, far = _results_of(plugin, "reference"), _results_of(plugin, "far")
     for name, (value, stderr) in same.items():
         share = 1e-3 if stderr is None else 0.02
@@ -81,11 +85,6 @@ def check_near_beats_far(plugin: Metric) -> None:
     )
 
 
-def _gain(sign: int, near: float, far: float) -> float:
-    """Return how much better a value is, relative to both."""
-    return sign * (near - far) / max(abs(near) + abs(far), _TINY)
-
-
 def check_leaves_its_inputs_alone(plugin: Metric) -> None:
     """`update`, `merge` and `compute` do not change their arguments or the global random generators."""
     sets = _sets(plugin)
@@ -101,9 +100,7 @@ def check_leaves_its_inputs_alone(plugin: Metric) -> None:
         with require_same_random_state(plugin, action):
             act()
         for name, state in given.items():
-            same = state.keys() == before[name].keys() and all(
-                torch.equal(state[k], before[name][k]) for k in state
-            )
+            same = _is_same_state(state, before[name])
             require(same, plugin, f"{name} after {action}", "unchanged", "changed")
 
 
@@ -138,20 +135,15 @@ def check_never_nan(plugin: Metric) -> None:
 def check_reads_what_it_needs(plugin: Metric) -> None:
     """A metric of images works without features; one that needs no labels works without them."""
     sets = _sets(plugin)
-    labels = None if not plugin.needs_labels else sets.reference.labels
-    features = sets.reference.features if plugin.needs == "features" else None
-    logits = sets.reference.logits if plugin.needs_logits else None
-    bare = replace(sets.reference, features=features, labels=labels, logits=logits)
-    generated = replace(
-        sets.near,
-        features=sets.near.features if plugin.needs == "features" else None,
-        labels=None,
-        logits=sets.near.logits if plugin.needs_logits else None,
-    )
+    unused = {
+        **({} if plugin.needs == "features" else {"features": None}),
+        **({} if plugin.needs_logits else {"logits": None}),
+    }
+    bare = replace(sets.reference, **unused, **({} if plugin.needs_labels else {"labels": None}))
+    generated = replace(sets.near, **unused, labels=None)
     try:
-        results = plugin.compute(
-            _full_state(plugin, generated), _full_state(plugin, bare), _full_state(plugin, bare)
-        )
+        reference, heldout = _full_state(plugin, bare), _full_state(plugin, bare)
+        results = plugin.compute(_full_state(plugin, generated), reference, heldout)
     except (TypeError, AttributeError, KeyError) as error:
         needs = f"{plugin.needs}, needs_labels={plugin.needs_labels}, needs_logits={plugin.needs_logits}"
         fail(plugin, f"declares needs={needs}", "results", repr(error))
@@ -167,6 +159,39 @@ def check_every_option_has_an_effect(plugin: Metric) -> None:
 
     for key in find_ineffective_options(plugin, seen, exclude=beside):
         require(False, plugin, f"option {key!r}", "an effect on the results", "none")
+
+
+@for_method("neighbours")
+def check_neighbours_are_valid_indices(plugin: Metric) -> None:
+    """Neighbours are indices into both sets, the nearest first."""
+    sets = _sets(plugin)
+    _require_places(plugin, _neighbours_of(plugin), len(sets.near.images), len(sets.reference.images))
+
+
+@for_method("neighbours")
+def check_neighbours_stay_with_their_images(plugin: Metric) -> None:
+    """Indices follow the images when these are reversed, split and merged.
+
+    Distances agree within 1e-6. With six images an index that is off by one is noticed.
+    """
+    skip_if(type(plugin).neighbours is Metric.neighbours, plugin, "it returns no neighbours")
+    near, reference = (select_rows(one, slice(_FEW)) for one in (_sets(plugin).near, _sets(plugin).reference))
+    known = _neighbours_of_few(plugin, near, reference)
+    back = torch.arange(_FEW - 1, -1, -1)
+    reversed_sets = _neighbours_of_few(plugin, select_rows(near, back), select_rows(reference, back))
+    turned = [
+        Neighbours(_FEW - 1 - place, [_FEW - 1 - other for other in beside], distances)
+        for place, beside, distances in reversed_sets
+    ]
+    _require_same(plugin, "where both sets are turned round", known, turned)
+    parts = [_full_state(plugin, select_rows(near, rows)) for rows in (slice(2), slice(2, None))]
+    merged = plugin.neighbours(plugin.merge(*parts), _full_state(plugin, reference))
+    _require_same(plugin, "of a merged set", known, merged)
+
+
+def _gain(sign: int, near: float, far: float) -> float:
+    """Return how much better a value is, relative to both."""
+    return sign * (near - far) / max(abs(near) + abs(far), _TINY)
 
 
 @cache
@@ -191,14 +216,11 @@ def _results_of(plugin: Metric, generated: str) -> Results:
 def _compute_results(plugin: Metric, sets: MetricSets, state: State) -> Results:
     """Compare a state with the sets' reference, and require a dictionary of finite estimates."""
     results = plugin.compute(state, _full_state(plugin, sets.reference), _full_state(plugin, sets.heldout))
-    require(
-        isinstance(results, dict), plugin, "results", "a dictionary", type(results).__name__, cause="no results"
-    )
+    named = isinstance(results, dict)
+    require(named, plugin, "results", "a dictionary", type(results).__name__, cause="no results")
     for name, estimate in results.items():
-        is_estimate = isinstance(estimate, tuple) and len(estimate) == 2
-        require(
-            is_estimate, plugin, f"result {name!r}", "an Estimate", type(estimate).__name__, cause="no estimate"
-        )
+        right, found = isinstance(estimate, tuple) and len(estimate) == 2, type(estimate).__name__
+        require(right, plugin, f"result {name!r}", "an Estimate", found, cause="no estimate")
         _finite(plugin, name, estimate)
     return results
 
@@ -210,10 +232,13 @@ def _neighbours_of(plugin: Metric) -> list[Neighbours]:
 
 def _full_state(plugin: Metric, batch: Batch) -> State:
     state = plugin.update({}, batch)
-    require(
-        isinstance(state, dict), plugin, "state from update", "a dictionary", type(state).__name__, cause="no state"
-    )
+    named = isinstance(state, dict)
+    require(named, plugin, "state from update", "a dictionary", type(state).__name__, cause="no state")
     return state
+
+
+def _is_same_state(a: State, b: State) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def _tensors(batch: Batch) -> State:
@@ -231,39 +256,6 @@ def _none_if_refused(act: Callable[..., Made], *arguments: object) -> Made | Non
         return act(*arguments)
     except DataError:
         return None
-
-
-_FEW = 6
-
-
-@for_method("neighbours")
-def check_neighbours_are_valid_indices(plugin: Metric) -> None:
-    """Neighbours are indices into both sets, the nearest first."""
-    sets = _sets(plugin)
-    _require_places(plugin, _neighbours_of(plugin), len(sets.near.images), len(sets.reference.images))
-
-
-@for_method("neighbours")
-def check_neighbours_stay_with_their_images(plugin: Metric) -> None:
-    """Indices follow the images when these are reversed, split and merged.
-
-    Distances agree within 1e-6. With six images an index that is off by one is noticed.
-    """
-    if type(plugin).neighbours is Metric.neighbours:
-        raise Skip(f"{format_plugin(plugin)}: it returns no neighbours")
-    near, reference = (select_rows(one, slice(_FEW)) for one in (_sets(plugin).near, _sets(plugin).reference))
-    known = _neighbours_of_few(plugin, near, reference)
-    back = torch.arange(_FEW - 1, -1, -1)
-    turned = [
-        Neighbours(_FEW - 1 - place, [_FEW - 1 - other for other in beside], distances)
-        for place, beside, distances in _neighbours_of_few(
-            plugin, select_rows(near, back), select_rows(reference, back)
-        )
-    ]
-    _require_same(plugin, "where both sets are turned round", known, turned)
-    parts = [_full_state(plugin, select_rows(near, rows)) for rows in (slice(2), slice(2, None))]
-    merged = plugin.neighbours(plugin.merge(*parts), _full_state(plugin, reference))
-    _require_same(plugin, "of a merged set", known, merged)
 
 
 def _neighbours_of_few(plugin: Metric, near: Batch, reference: Batch) -> list[Neighbours]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from noisette.diffusion import Prediction
 from noisette.testing.check import fail, for_method, require
 from noisette.testing.checks.objectives import LEVELS, _make_inputs, _target
 from noisette.testing.options import combinations, with_options
-from noisette.testing.probes import devices, is_bit_equal
+from noisette.testing.probes import devices, require_same_bits
 from noisette.testing.trajectories import linear_process
 
 _WEIGHTS: tuple[dict[str, Any], ...] = (
@@ -24,12 +24,15 @@ _WEIGHTS: tuple[dict[str, Any], ...] = (
     {"weight": "p2", "p2_gamma": 0.6, "p2_k": 2.5},
 )
 
-Losses = Callable[[Tensor], Tensor]
+_OF_BOUND = ("bound", "variance", "bound_weight")
+"""Options of the variational bound, which core adds to the losses."""
+
+_LARGE = 1000.0
 
 
 def check_predictions_are_whole(plugin: Objective) -> None:
     """`predict` returns a `Prediction` of finite tensors with the output's shape and dtype, float32 or float64."""
-    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=_OF_BOUND):
         for dtype in (torch.float32, torch.float64):
             x_t, output = (part.to(dtype) for part in _make_inputs(3))
             for alpha, sigma in LEVELS:
@@ -51,7 +54,7 @@ def check_images_are_independent(plugin: Objective) -> None:
     alpha, sigma = (
         torch.tensor([level[i] for level in LEVELS[1:]], dtype=torch.float64).view(-1, 1, 1, 1) for i in (0, 1)
     )
-    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=_OF_BOUND):
         target = objective.target(x0, eps, alpha, sigma)
         both = objective.predict(output, x_t, alpha, sigma)  # type: ignore[arg-type]
         for i, (a, s) in enumerate(LEVELS[1:]):
@@ -69,24 +72,20 @@ def check_weights_match_the_paper(plugin: Objective) -> None:
     min-snr: min(snr, gamma) (Hang et al. 2023); p2: snr / (k + snr)^gamma (Choi et al. 2022). Other distances are
     weighted as much. The weight of another parameterisation differs by a power of the signal-to-noise ratio.
     """
-    x0, eps = _make_inputs(3)
-    output = _make_inputs(3, seed=5)[0]
-    alpha, sigma = _factors()
+    output, x0, eps, alpha, sigma = _make_batch()
     for options in _WEIGHTS:
         weighted = with_options(plugin, **options, loss="mse", bound="none")
         expected = _weight(weighted, (alpha / sigma) ** 2).flatten() * _x0_error(weighted, output, x0, eps)
         actual = weighted.losses(output, x0, eps, alpha, sigma)
         _equal(weighted, "weighted losses", expected, actual)
-        for loss in ("l1", "huber"):
-            other, plain = (
-                with_options(plugin, **{**given, "loss": loss, "bound": "none"})
-                for given in (options, {"weight": "none"})
-            )
-            squared = with_options(plugin, weight="none", loss="mse", bound="none").losses(
-                output, x0, eps, alpha, sigma
-            )
-            ratio = plain.losses(output, x0, eps, alpha, sigma) / squared
-            _equal(other, f"{loss} losses", actual * ratio, other.losses(output, x0, eps, alpha, sigma))
+        squared, *unweighted = (
+            with_options(plugin, weight="none", loss=loss, bound="none").losses(output, x0, eps, alpha, sigma)
+            for loss in ("mse", "l1", "huber")
+        )
+        for loss, plain in zip(("l1", "huber"), unweighted, strict=True):
+            other = with_options(plugin, **options, loss=loss, bound="none")
+            wanted = actual * plain / squared
+            _equal(other, f"{loss} losses", wanted, other.losses(output, x0, eps, alpha, sigma))
 
 
 @for_method("losses")
@@ -95,15 +94,10 @@ def check_losses_average_over_values(plugin: Objective) -> None:
     x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
     output = (_target(plugin, x0, eps, alpha, sigma) + _make_inputs(3, seed=6)[0]).requires_grad_()
-    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=_OF_BOUND):
         losses = objective.losses(output, x0, eps, alpha, sigma)
-        wide = [torch.cat([part, part], dim=3) for part in (output, x0, eps)]
-        _equal(
-            objective,
-            "losses of images twice as wide",
-            losses,
-            objective.losses(wide[0], wide[1], wide[2], alpha, sigma),
-        )
+        wide = (torch.cat([part, part], dim=3) for part in (output, x0, eps))
+        _equal(objective, "losses of images twice as wide", losses, objective.losses(*wide, alpha, sigma))
         (gradient,) = torch.autograd.grad(losses.sum(), output)
         idle = float((gradient == 0).double().mean())
         require(idle == 0, objective, "share of values without a gradient", 0, idle)
@@ -112,22 +106,14 @@ def check_losses_average_over_values(plugin: Objective) -> None:
 @for_method("losses")
 def check_losses_are_stateless(plugin: Objective) -> None:
     """The same batch has the same losses after other batches."""
-    x0, eps = _make_inputs(3)
-    output = _make_inputs(3, seed=5)[0]
-    alpha, sigma = _factors()
-    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight"), most=8):
+    output, x0, eps, alpha, sigma = _make_batch()
+    for objective in combinations(plugin, exclude=_OF_BOUND, most=8):
         first = objective.losses(output, x0, eps, alpha, sigma)
         for scale in (0.1, 10.0):
             objective.losses(scale * output, x0, eps, alpha, sigma)
             objective.predict(scale * output, x0, *LEVELS[2])
         again = objective.losses(output, x0, eps, alpha, sigma)
-        require(
-            is_bit_equal(first, again),
-            objective,
-            "losses of the same batch after others",
-            "the same bits",
-            again.tolist(),
-        )
+        require_same_bits(objective, "losses of the same batch after others", first, again)
 
 
 @for_method("losses")
@@ -135,9 +121,18 @@ def check_gradient_at_every_level(plugin: Objective) -> None:
     """The gradient of each image's loss equals central differences, to 1e-5, at all levels, for 3 channels."""
     x0, eps = _make_inputs(3)
     alpha, sigma = _factors()
-    output, direction = 2 * _make_inputs(3, seed=5)[0], _make_inputs(3, seed=6)[0]
-    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
-        _gradient_agrees(objective, "losses", _losses_of(objective, x0, eps, alpha, sigma), output, direction)
+    output, direction = (2 * _make_inputs(3, seed=5)[0]).requires_grad_(), _make_inputs(3, seed=6)[0]
+    for objective in combinations(plugin, exclude=_OF_BOUND):
+        losses = objective.losses(output, x0, eps, alpha, sigma)
+        if not losses.requires_grad:
+            fail(objective, "gradient of the losses", "one", "none: the output is detached")
+        with torch.no_grad():
+            ends = [objective.losses(output + h * direction, x0, eps, alpha, sigma) for h in (-1e-5, 1e-5)]
+        for i, expected in enumerate(((ends[1] - ends[0]) / 2e-5).tolist()):
+            (gradient,) = torch.autograd.grad(losses[i], output, retain_graph=True)
+            actual = float((gradient * direction).sum())
+            near = abs(actual - expected) <= 1e-7 + 1e-5 * abs(expected)
+            require(near, objective, f"derivative of the losses of image {i}", expected, actual)
 
 
 @for_method("training_losses")
@@ -171,82 +166,10 @@ def check_parse_output_splits_channels(plugin: Objective) -> None:
         for i, t in enumerate(steps):
             row = slice(i, i + 1)
             expected = Objective.parse_output(objective, output[row], x_t[row], t, process)
-            for what, one in (
-                ("a step for all", objective.parse_output(output[row], x_t[row], t, process)),
-                ("own steps", both),
-            ):
-                place = slice(None) if one is not both else row
+            alone = objective.parse_output(output[row], x_t[row], t, process)
+            for what, one, place in (("a step for all", alone, slice(None)), ("own steps", both, row)):
                 _equal(objective, f"x0 read with {what}", expected.x0, one.x0[place])
                 _fractions_equal(objective, what, expected.variance_fraction, one.variance_fraction, place)
-
-
-def _bounds(plugin: Objective) -> Iterator[Objective]:
-    for bound in ("none", "hybrid", "full"):
-        for variance in ("interpolated", "direct") if bound != "none" else ("interpolated",):
-            yield with_options(plugin, bound=bound, variance=variance)
-
-
-def _fractions_equal(
-    objective: Objective, what: str, expected: Tensor | None, actual: Tensor | None, row: slice
-) -> None:
-    if expected is None or actual is None:
-        same = (expected is None) == (actual is None)
-        require(
-            same, objective, f"fractions read with {what}", "none" if expected is None else "some", "the opposite"
-        )
-        return
-    _equal(objective, f"fractions read with {what}", expected, actual[row])
-
-
-def _factors() -> tuple[Tensor, Tensor]:
-    """Return alpha and sigma of four images, each (4, 1, 1, 1)."""
-    alpha = torch.tensor([0.98, 0.8, 0.45, 0.08], dtype=torch.float64).view(-1, 1, 1, 1)
-    return alpha, (1 - alpha**2).sqrt()
-
-
-def _weight(objective: Objective, snr: Tensor) -> Tensor:
-    if objective.weight == "min-snr":
-        return snr.clamp(max=objective.min_snr)
-    return snr / (objective.p2_k + snr) ** objective.p2_gamma
-
-
-def _x0_error(objective: Objective, output: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-    """Return the mean squared error of x0 of each image, (N,)."""
-    alpha, sigma = _factors()
-    prediction = objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma)  # type: ignore[arg-type]
-    return (prediction.x0 - x0).square().flatten(1).mean(dim=1)
-
-
-def _losses_of(objective: Objective, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Losses:
-    return lambda output: objective.losses(output, x0, eps, alpha, sigma)
-
-
-def _gradient_agrees(objective: Objective, what: str, losses_of: Losses, output: Tensor, direction: Tensor) -> None:
-    output = output.clone().requires_grad_()
-    losses = losses_of(output)
-    if not losses.requires_grad:
-        fail(objective, f"gradient of the {what}", "one", "none: the output is detached")
-    with torch.no_grad():
-        ends = [losses_of(output + h * direction) for h in (-1e-5, 1e-5)]
-    expected = (ends[1] - ends[0]) / 2e-5
-    for i in range(len(losses)):
-        (gradient,) = torch.autograd.grad(losses[i], output, retain_graph=True)
-        actual = float((gradient * direction).sum())
-        near = abs(actual - float(expected[i])) <= 1e-7 + 1e-5 * abs(float(expected[i]))
-        require(near, objective, f"derivative of the {what} of image {i}", float(expected[i]), actual)
-
-
-def _equal(objective: Objective, what: str, expected: Tensor, actual: Tensor) -> None:
-    shape = isinstance(actual, Tensor) and actual.shape == expected.shape
-    require(shape, objective, f"shape of the {what}", tuple(expected.shape), tuple(getattr(actual, "shape", ())))
-    expected, actual = expected.detach().flatten(), actual.detach().flatten()
-    off = (actual - expected).abs().nan_to_num(nan=math.inf)
-    worst = int(off.argmax())
-    near = float(off[worst]) <= 1e-9 * max(float(expected.abs().max()), 1e-3)
-    require(near, objective, what, float(expected[worst]), float(actual[worst]))
-
-
-_LARGE = 1000.0
 
 
 def check_predictions_are_linear_in_the_output(plugin: Objective) -> None:
@@ -296,7 +219,7 @@ def check_finite_at_both_ends(plugin: Objective) -> None:
     """Losses, gradients and predictions are finite with little noise, and without signal unless `needs_signal`."""
     x0, eps = _make_inputs(3)
     ends = [((1 - 1e-10) ** 0.5, 1e-5), *([] if plugin.needs_signal else [(0.0, 1.0)])]
-    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight")):
+    for objective in combinations(plugin, exclude=_OF_BOUND):
         for alpha, sigma in ends:
             output = _make_inputs(3, seed=5)[0].requires_grad_()
             factors = [torch.full((4, 1, 1, 1), value, dtype=torch.float64) for value in (alpha, sigma)]
@@ -310,24 +233,70 @@ def check_finite_at_both_ends(plugin: Objective) -> None:
 
 def check_keeps_dtype_and_device(plugin: Objective) -> None:
     """Target, losses and predictions have the dtype and device of their inputs, on the "meta" device too."""
-    for objective in combinations(plugin, exclude=("bound", "variance", "bound_weight"), most=8):
+    for objective in combinations(plugin, exclude=_OF_BOUND, most=8):
         for device in (torch.device("cpu"), *devices()):
-            x0, eps, output = (
-                part.to(device, torch.float32) for part in (*_make_inputs(3), _make_inputs(3, seed=5)[0])
-            )
-            alpha, sigma = (factor.to(device, torch.float32) for factor in _factors())
+            parts = (*_make_inputs(3), _make_inputs(3, seed=5)[0], *_factors())
+            x0, eps, output, alpha, sigma = (part.to(device, torch.float32) for part in parts)
             try:
                 seen = objective.predict(output, x0, *LEVELS[2])
-                target, losses = (
-                    objective.target(x0, eps, alpha, sigma),
-                    objective.losses(output, x0, eps, alpha, sigma),
-                )
+                target = objective.target(x0, eps, alpha, sigma)
+                losses = objective.losses(output, x0, eps, alpha, sigma)
             except (RuntimeError, NotImplementedError) as error:
                 require("item()" in str(error), objective, "tensors", f"all on the device of x0, {device}", error)
                 continue
             for what, part in (("target", target), ("losses", losses), ("x0", seen.x0), ("eps", seen.eps)):
                 actual, expected = (part.dtype, part.device.type), (torch.float32, device.type)
                 require(actual == expected, objective, f"dtype and device of {what}", expected, actual)
+
+
+def _bounds(plugin: Objective) -> Iterator[Objective]:
+    for bound in ("none", "hybrid", "full"):
+        for variance in ("interpolated", "direct") if bound != "none" else ("interpolated",):
+            yield with_options(plugin, bound=bound, variance=variance)
+
+
+def _fractions_equal(
+    objective: Objective, what: str, expected: Tensor | None, actual: Tensor | None, row: slice
+) -> None:
+    if expected is not None and actual is not None:
+        _equal(objective, f"fractions read with {what}", expected, actual[row])
+        return
+    wanted = "none" if expected is None else "some"
+    require(expected is actual, objective, f"fractions read with {what}", wanted, "the opposite")
+
+
+def _factors() -> tuple[Tensor, Tensor]:
+    """Return alpha and sigma of four images, each (4, 1, 1, 1)."""
+    alpha = torch.tensor([0.98, 0.8, 0.45, 0.08], dtype=torch.float64).view(-1, 1, 1, 1)
+    return alpha, (1 - alpha**2).sqrt()
+
+
+def _make_batch() -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return output, x0, eps (4, 3, 2, 3), alpha and sigma (4, 1, 1, 1)."""
+    return _make_inputs(3, seed=5)[0], *_make_inputs(3), *_factors()
+
+
+def _weight(objective: Objective, snr: Tensor) -> Tensor:
+    if objective.weight == "min-snr":
+        return snr.clamp(max=objective.min_snr)
+    return snr / (objective.p2_k + snr) ** objective.p2_gamma
+
+
+def _x0_error(objective: Objective, output: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
+    """Return the mean squared error of x0 of each image, (N,)."""
+    alpha, sigma = _factors()
+    prediction = objective.predict(output, alpha * x0 + sigma * eps, alpha, sigma)  # type: ignore[arg-type]
+    return (prediction.x0 - x0).square().flatten(1).mean(dim=1)
+
+
+def _equal(objective: Objective, what: str, expected: Tensor, actual: Tensor) -> None:
+    shape = isinstance(actual, Tensor) and actual.shape == expected.shape
+    require(shape, objective, f"shape of the {what}", tuple(expected.shape), tuple(getattr(actual, "shape", ())))
+    expected, actual = expected.detach().flatten(), actual.detach().flatten()
+    off = (actual - expected).abs().nan_to_num(nan=math.inf)
+    worst = int(off.argmax())
+    near = float(off[worst]) <= 1e-9 * max(float(expected.abs().max()), 1e-3)
+    require(near, objective, what, float(expected[worst]), float(actual[worst]))
 
 
 def _slope(value: Tensor, output: Tensor, way: Tensor) -> float:

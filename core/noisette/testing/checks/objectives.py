@@ -46,20 +46,12 @@ def check_target_inverts_to_x0(plugin: Objective) -> None:
     for objective in _settings(plugin):
         for x0, eps in (_make_inputs(1), _make_inputs(3)):
             for alpha, sigma in LEVELS:
-                seen = objective.predict(
-                    _target(objective, x0, eps, alpha, sigma), alpha * x0 + sigma * eps, alpha, sigma
-                )
-                truths = {"x0": x0, "eps": eps, "v": alpha * eps - sigma * x0}
-                for what, truth in truths.items():
+                target = _target(objective, x0, eps, alpha, sigma)
+                seen = objective.predict(target, alpha * x0 + sigma * eps, alpha, sigma)
+                for what, truth in (("x0", x0), ("eps", eps), ("v", alpha * eps - sigma * x0)):
                     error = float((getattr(seen, what) - truth).abs().max())
-                    near = error < 1e-9 / alpha
-                    require(
-                        near,
-                        objective,
-                        f"{what} read from the target at alpha {alpha:.3g}",
-                        "exact",
-                        f"{error:.2g} off",
-                    )
+                    name = f"{what} read from the target at alpha {alpha:.3g}"
+                    require(error < 1e-9 / alpha, objective, name, "exact", f"{error:.2g} off")
 
 
 def check_prediction_is_consistent(plugin: Objective) -> None:
@@ -122,10 +114,8 @@ def check_one_loss_per_image(plugin: Objective) -> None:
         for i in range(4):
             one = (tensor[i : i + 1] for tensor in (output, x0, eps, alpha, sigma))
             alone = float(objective.losses(*one)[0])
-            near = abs(alone - float(actual[i])) <= 1e-12 + 1e-9 * abs(alone)
-            require(
-                near, objective, f"loss of image {i} in a batch", f"that alone, {alone:.6g}", f"{actual[i]:.6g}"
-            )
+            near, wanted = abs(alone - float(actual[i])) <= 1e-12 + 1e-9 * abs(alone), f"that alone, {alone:.6g}"
+            require(near, objective, f"loss of image {i} in a batch", wanted, f"{actual[i]:.6g}")
         zero = objective.losses(_target(objective, x0, eps, alpha, sigma), x0, eps, alpha, sigma)
         require(float(zero.abs().max()) < 1e-12, objective, "losses at the target", "0", zero.tolist())
 

@@ -9,16 +9,21 @@ from torch import Tensor
 from noisette.contracts import Sampler
 from noisette.diffusion import Clipped, Denoiser, Noise, Prediction, Process
 from noisette.testing.check import Skip, fail, for_method, require
-from noisette.testing.checks.samplers import _SHAPE, COMMON, _describe_error, with_steps
-from noisette.testing.distributions import Gaussian
-from noisette.testing.options import alternatives, combinations, format_plugin, with_options
+from noisette.testing.checks.samplers import _SHAPE, COMMON, describe_difference, sample, with_steps
+from noisette.testing.options import combinations, format_plugin, iter_alternatives, with_options
 from noisette.testing.other_process import run_in_other_process
-from noisette.testing.probes import is_bit_equal, require_same_random_state, seed_globally
+from noisette.testing.probes import (
+    is_bit_equal,
+    iter_layouts,
+    require_same_bits,
+    require_same_random_state,
+    seed_globally,
+)
 from noisette.testing.trajectories import (
     AffineDenoiser,
     BatchNoise,
+    CallRecorder,
     CountedNoise,
-    ExactDenoiser,
     SwitchableNoise,
     initial_noise,
     linear_process,
@@ -30,29 +35,15 @@ from noisette.testing.trajectories import (
 def check_noise_comes_from_the_source(plugin: Sampler) -> None:
     """All random numbers come from `noise()`: if it returns zeros, equal images stay equal in every bit."""
     for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
-        x = initial_noise(1, _SHAPE).expand(3, *_SHAPE).clone()
-        with seed_globally(1):
-            first = run_sampler(sampler, AffineDenoiser(linear_process()), x, CountedNoise(x))[-1]
-        with seed_globally(2):
-            second = run_sampler(sampler, AffineDenoiser(linear_process()), x, CountedNoise(x))[-1]
+        x, ends = initial_noise(1, _SHAPE).expand(3, *_SHAPE).clone(), []
+        for seed in (1, 2):
+            with seed_globally(seed):
+                ends.append(run_sampler(sampler, AffineDenoiser(linear_process()), x, CountedNoise(x))[-1])
+        equal = is_bit_equal(ends[0], ends[0][:1].expand_as(x))
         actual = "others too: x and noise() are equal for three images, but the results differ"
-        what, own = "random numbers", "own noise"
-        require(
-            is_bit_equal(first, first[:1].expand_as(first)),
-            sampler,
-            what,
-            "only those of noise()",
-            actual,
-            cause=own,
-        )
+        require(equal, sampler, "random numbers", "only those of noise()", actual, cause="own noise")
         actual = "different: state is kept between trajectories, or random numbers do not come from noise()"
-        require(
-            is_bit_equal(first, second),
-            sampler,
-            "second result from the same x and noise()",
-            "the same",
-            actual,
-        )
+        require(is_bit_equal(*ends), sampler, "second result from the same x and noise()", "the same", actual)
 
 
 def check_keeps_float32_precision(plugin: Sampler) -> None:
@@ -79,27 +70,13 @@ def check_trajectories_are_independent(plugin: Sampler) -> None:
     process = linear_process()
     long, short = with_steps(plugin, 6), with_steps(plugin, 3)
     x, other = initial_noise(2, _SHAPE), -initial_noise(2, _SHAPE)
-    alone = run_sampler(long, AffineDenoiser(process), x, BatchNoise(1, x))[-1]
+    alone = sample(long, x, seed=1)
     with torch.no_grad():
         given_up = iter(short.trajectory(AffineDenoiser(process), other, BatchNoise(2, other)))
         for _, _state in zip(range(2), given_up, strict=False):
             pass
-    after = run_sampler(long, AffineDenoiser(process), x, BatchNoise(1, x))[-1]
-    require(
-        is_bit_equal(after, alone),
-        plugin,
-        "result after an abandoned trajectory",
-        "the same bits",
-        _apart(after, alone),
-    )
-    interleaved = _run_interleaved(long, x, other)
-    require(
-        is_bit_equal(interleaved, alone),
-        plugin,
-        "result of interleaved trajectories",
-        "the same bits",
-        _apart(interleaved, alone),
-    )
+    require_same_bits(plugin, "result after an abandoned trajectory", alone, sample(long, x, seed=1))
+    require_same_bits(plugin, "result of interleaved trajectories", alone, _run_interleaved(long, x, other))
 
 
 def check_easy_and_hard_images_in_one_batch(plugin: Sampler) -> None:
@@ -115,36 +92,36 @@ def check_easy_and_hard_images_in_one_batch(plugin: Sampler) -> None:
         for i in range(len(x)):
             actual, expected = whole[i : i + 1], _sample_with_own_noise(sampler, x[i : i + 1], range(i, i + 1))
             limit = 0.1 * float((expected - AffineDenoiser.MEAN).abs().max()) if sampler.adaptive else 0.0
-            near = float((actual - expected).abs().max()) <= limit
+            near, difference = (
+                float((actual - expected).abs().max()) <= limit,
+                describe_difference(actual, expected),
+            )
             what = f"image {i} of {len(x)}, at 0.001 to 30 times the usual distance from the mean"
-            require(near, sampler, what, f"that sampled alone, within {limit:.2g}", _apart(actual, expected))
+            require(near, sampler, what, f"that sampled alone, within {limit:.2g}", difference)
 
 
 def check_any_memory_layout(plugin: Sampler) -> None:
     """x in channels-last format, or not contiguous, gives the same image, to 1e-9."""
     sampler, x = with_steps(plugin, 5), initial_noise(2, _SHAPE)
-    expected = run_sampler(sampler, AffineDenoiser(linear_process()), x, BatchNoise(3, x))[-1]
-    apart = torch.stack([x, x], dim=-1)[..., 0]
-    for what, other in (
-        ("in channels-last format", x.contiguous(memory_format=torch.channels_last)),
-        ("that is not contiguous", apart),
-    ):
+    expected = sample(sampler, x, seed=3)
+    for layout, other in iter_layouts(x):
         with torch.no_grad():
             *_, actual = sampler.trajectory(AffineDenoiser(linear_process()), other, BatchNoise(3, x))
         near = actual.shape == x.shape and bool(((actual - expected).abs() < 1e-9).all())
-        require(near, plugin, f"image from x {what}", "the same", "different")
+        require(near, plugin, f"image from an x that lies {layout} in memory", "the same", "different")
 
 
 def check_denoiser_gets_the_whole_batch(plugin: Sampler) -> None:
     """The denoiser is called with the whole batch in order, as labels and conditioning belong to its images."""
     for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         x = initial_noise(3, _SHAPE, torch.float32)
-        given = _InputRecorder(AffineDenoiser(linear_process()))
+        given = CallRecorder(AffineDenoiser(linear_process()), keep=True)
         run_sampler(sampler, given, x, BatchNoise(0, x))
-        for shape, dtype, step in given.calls:
-            require(shape == tuple(x.shape), sampler, "shape of x for the denoiser", tuple(x.shape), shape)
-            require(dtype == x.dtype, sampler, "dtype of x for the denoiser", x.dtype, dtype)
-            require(step == "int", sampler, "type of t for the denoiser", "int", step)
+        for (x_t, _), t in zip(given.records[::3], given.steps, strict=True):
+            for what in ("shape", "dtype"):
+                expected, actual = getattr(x, what), getattr(x_t, what)
+                require(actual == expected, sampler, f"{what} of x for the denoiser", expected, actual)
+            require(isinstance(t, int), sampler, "type of t for the denoiser", "int", type(t).__name__)
 
 
 def check_learned_variance_as_declared(plugin: Sampler) -> None:
@@ -153,36 +130,26 @@ def check_learned_variance_as_declared(plugin: Sampler) -> None:
     for sampler in combinations(with_steps(plugin, 5), exclude=COMMON):
         what = "needs_learned_variance"
         if sampler.needs_learned_variance:
-            ends = [
-                run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), fraction), x, BatchNoise(0, x))[-1]
-                for fraction in (0.2, 0.8)
-            ]
+            ends = [_sample_with_fraction(sampler, x, fraction) for fraction in (0.2, 0.8)]
             require(not is_bit_equal(*ends), sampler, what, "False, as the learned variance has no effect", True)
             continue
         try:
-            end = run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), None), x, BatchNoise(0, x))[-1]
+            end = _sample_with_fraction(sampler, x, None)
         except Exception as error:
-            _run_again(sampler, x)
-            fail(
-                sampler, what, "True, as `variance_fraction` is read", f"False, and {type(error).__name__}: {error}"
-            )
-        full = run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), 0.5), x, BatchNoise(0, x))[-1]
-        require(is_bit_equal(end, full), sampler, what, "True, as the learned variance has an effect", False)
+            _sample_with_fraction(sampler, x, 0.5)  # an error that occurs here too has another cause
+            actual = f"False, and {type(error).__name__}: {error}"
+            fail(sampler, what, "True, as `variance_fraction` is read", actual)
+        same = is_bit_equal(end, _sample_with_fraction(sampler, x, 0.5))
+        require(same, sampler, what, "True, as the learned variance has an effect", False)
 
 
 @for_method("label")
 def check_label_distinguishes_options(plugin: Sampler) -> None:
     """Every option that is not the default changes the `label`, which identifies a row of results."""
-    others = [other for tried in alternatives(plugin).values() for other in tried]
-    for other in [*others, with_options(plugin, steps=plugin.steps + 1)]:
+    for other in [*iter_alternatives(plugin), with_options(plugin, steps=plugin.steps + 1)]:
         require(bool(other.label), other, "label", "a name", repr(other.label))
-        require(
-            other.label != plugin.label,
-            other,
-            "label",
-            f"different from {plugin.label!r}, the label of {plugin!r}",
-            "the same",
-        )
+        wanted = f"different from {plugin.label!r}, the label of {plugin!r}"
+        require(other.label != plugin.label, other, "label", wanted, "the same")
 
 
 def check_same_in_another_process(plugin: Sampler) -> None:
@@ -190,82 +157,6 @@ def check_same_in_another_process(plugin: Sampler) -> None:
     here, there = process_fingerprint(plugin), run_in_other_process(plugin, __name__, "process_fingerprint")
     near = len(here) == len(there) and all(abs(a - b) <= 1e-9 for a, b in zip(here, there, strict=True))
     require(near, plugin, "image in another process", here[:3], there[:3])
-
-
-def process_fingerprint(plugin: Sampler) -> list[float]:
-    """Return the values of an image sampled from a fixed seed."""
-    x = initial_noise(1, _SHAPE)
-    end: list[float] = (
-        run_sampler(with_steps(plugin, 5), AffineDenoiser(linear_process()), x, BatchNoise(3, x))[-1]
-        .flatten()
-        .tolist()
-    )
-    return end
-
-
-class _InputRecorder(Denoiser):
-    """A denoiser that records shape and dtype of x and the type of t in each call."""
-
-    def __init__(self, denoise: Denoiser) -> None:
-        self.denoise, self.process = denoise, denoise.process
-        self.calls: list[tuple[tuple[int, ...], torch.dtype, str]] = []
-
-    def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Record the call and call the wrapped denoiser."""
-        self.calls.append((tuple(x_t.shape), x_t.dtype, "int" if isinstance(t, int) else type(t).__name__))
-        return self.denoise(x_t, t)
-
-
-class _ZeroDenoiser(Denoiser):
-    """The exact denoiser of images of zeros."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-
-    def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return x0 = 0 and all of x_t as noise."""
-        alpha, sigma = self.process(t)
-        return Prediction(
-            x_t, alpha, sigma, x0=torch.zeros_like(x_t), eps=x_t / sigma, variance_fraction=torch.ones_like(x_t)
-        )
-
-
-class _LearnedVarianceDenoiser(AffineDenoiser):
-    """A denoiser with a constant variance fraction, or none."""
-
-    def __init__(self, process: Process, fraction: float | None) -> None:
-        super().__init__(process)
-        self.fraction = fraction
-
-    def __call__(self, x_t: Tensor, t: int) -> Prediction:
-        """Return the prediction with that fraction."""
-        prediction = super().__call__(x_t, t)
-        prediction.variance_fraction = None if self.fraction is None else torch.full_like(x_t, self.fraction)
-        return prediction
-
-
-def _sample_with_own_noise(sampler: Sampler, x: Tensor, indices: range) -> Tensor:
-    return run_sampler(sampler, AffineDenoiser(linear_process()), x, Noise(7, indices, _SHAPE))[-1]
-
-
-def _run_again(sampler: Sampler, x: Tensor) -> None:
-    """Sample with variance fractions: an error that occurs here too has another cause."""
-    run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), 0.5), x, BatchNoise(0, x))
-
-
-def _run_interleaved(sampler: Sampler, x: Tensor, other: Tensor) -> Tensor:
-    """Return the result from x, with steps that alternate with those of a trajectory from `other`."""
-    process, end = linear_process(), x
-    interleaved = iter(sampler.trajectory(AffineDenoiser(process), other, BatchNoise(2, other)))
-    with torch.no_grad():
-        for end in sampler.trajectory(AffineDenoiser(process), x, BatchNoise(1, x)):
-            next(interleaved, None)
-            require_state(sampler, end, x, "state of an interleaved trajectory")
-    return end
-
-
-def _apart(a: Tensor, b: Tensor) -> str:
-    return f"values up to {float((a - b).abs().max()):.2g} apart"
 
 
 def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
@@ -279,25 +170,13 @@ def check_leaves_global_random_state_alone(plugin: Sampler) -> None:
 def check_same_seed_same_bits(plugin: Sampler) -> None:
     """The same seed gives the same bits, for any state of the global generators; another does not."""
     for sampler in combinations(with_steps(plugin, 6), exclude=COMMON):
-        with seed_globally(1):
-            first = _sample_images(sampler, 7, range(3))
-        with seed_globally(2):
-            second = _sample_images(sampler, 7, range(3))
-        require(
-            is_bit_equal(first, second),
-            sampler,
-            "two results with the same seed",
-            "the same bits",
-            _describe_error(first, second),
-        )
-        other = _sample_images(sampler, 8, range(3))
-        require(
-            not is_bit_equal(first, other),
-            sampler,
-            "results with different seeds",
-            "different images",
-            "the same bits",
-        )
+        ends = []
+        for seed in (1, 2):
+            with seed_globally(seed):
+                ends.append(_sample_images(sampler, 7, range(3)))
+        require_same_bits(sampler, "two results with the same seed", *ends)
+        differ = not is_bit_equal(ends[0], _sample_images(sampler, 8, range(3)))
+        require(differ, sampler, "results with different seeds", "different images", "the same bits")
 
 
 def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
@@ -312,17 +191,11 @@ def check_any_batch_and_split_same_bits(plugin: Sampler) -> None:
             actual = torch.cat([_sample_images(sampler, 7, part) for part in split])
             expected = whole[[index for part in split for index in part]]
             what = f"images sampled in batches {split}"
-            if sampler.adaptive:
-                near = bool(((actual - expected).abs() < 0.05).all())
-                require(near, sampler, what, "those of one batch, within 0.05", _describe_error(actual, expected))
+            if not sampler.adaptive:
+                require_same_bits(sampler, what, expected, actual, "the same bits as in one batch")
                 continue
-            require(
-                is_bit_equal(actual, expected),
-                sampler,
-                what,
-                "the same bits as in one batch",
-                _describe_error(actual, expected),
-            )
+            near, difference = bool(((actual - expected).abs() < 0.05).all()), describe_difference(actual, expected)
+            require(near, sampler, what, "those of one batch, within 0.05", difference)
 
 
 def check_last_step_adds_no_noise(plugin: Sampler) -> None:
@@ -336,23 +209,12 @@ def check_last_step_adds_no_noise(plugin: Sampler) -> None:
             candidate = with_steps(sampler, steps)
             if plugin.renoises:
                 x = initial_noise(2, (1, 1, 2))
-                end = run_sampler(
-                    candidate,
-                    ExactDenoiser(Gaussian([0.0, 0.0], torch.zeros(2, 2)), linear_process()),
-                    x,
-                    BatchNoise(0, x),
-                )
-                left = float(end[-1].abs().max())
+                end = run_sampler(candidate, _ZeroDenoiser(linear_process()), x, BatchNoise(0, x))[-1]
+                left = float(end.abs().max())
                 require(left < 1e-9, candidate, "noise left in the image", "none", left)
                 continue
             ends = [_with_last_noise(candidate, seed) for seed in (1, 2)]
-            require(
-                is_bit_equal(*ends),
-                candidate,
-                "result with other noise in the last step",
-                "the same image",
-                _describe_error(*ends),
-            )
+            require_same_bits(candidate, "result with other noise in the last step", *ends, "the same image")
 
 
 def check_stochastic_as_declared(plugin: Sampler) -> None:
@@ -362,11 +224,59 @@ def check_stochastic_as_declared(plugin: Sampler) -> None:
     except ValidationError as error:
         raise Skip(f"{format_plugin(plugin)}: `stochastic` is declared for default options; it has none") from error
     x = initial_noise(2, _SHAPE)
-    first, second = (
-        run_sampler(sampler, AffineDenoiser(linear_process()), x, BatchNoise(seed, x))[-1] for seed in (1, 2)
-    )
-    actual = not is_bit_equal(first, second)
+    actual = not is_bit_equal(*(sample(sampler, x, seed) for seed in (1, 2)))
     require(actual == sampler.stochastic, sampler, "stochastic", f"{sampler.stochastic}, as declared", actual)
+
+
+def process_fingerprint(plugin: Sampler) -> list[float]:
+    """Return the values of an image sampled from a fixed seed."""
+    end: list[float] = sample(with_steps(plugin, 5), initial_noise(1, _SHAPE), seed=3).flatten().tolist()
+    return end
+
+
+class _ZeroDenoiser(Denoiser):
+    """The exact denoiser of images of zeros."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        alpha, sigma = self.process(t)
+        return Prediction(
+            x_t, alpha, sigma, x0=torch.zeros_like(x_t), eps=x_t / sigma, variance_fraction=torch.ones_like(x_t)
+        )
+
+
+class _LearnedVarianceDenoiser(AffineDenoiser):
+    """A denoiser with a constant variance fraction, or none."""
+
+    def __init__(self, process: Process, fraction: float | None) -> None:
+        super().__init__(process)
+        self.fraction = fraction
+
+    def __call__(self, x_t: Tensor, t: int) -> Prediction:
+        prediction = super().__call__(x_t, t)
+        prediction.variance_fraction = None if self.fraction is None else torch.full_like(x_t, self.fraction)
+        return prediction
+
+
+def _sample_with_own_noise(sampler: Sampler, x: Tensor, indices: range) -> Tensor:
+    return run_sampler(sampler, AffineDenoiser(linear_process()), x, Noise(7, indices, _SHAPE))[-1]
+
+
+def _sample_with_fraction(sampler: Sampler, x: Tensor, fraction: float | None) -> Tensor:
+    return run_sampler(sampler, _LearnedVarianceDenoiser(linear_process(), fraction), x, BatchNoise(0, x))[-1]
+
+
+def _run_interleaved(sampler: Sampler, x: Tensor, other: Tensor) -> Tensor:
+    """Return the result from x, with steps that alternate with those of a trajectory from `other`."""
+    process, end = linear_process(), x
+    interleaved = iter(sampler.trajectory(AffineDenoiser(process), other, BatchNoise(2, other)))
+    with torch.no_grad():
+        for end in sampler.trajectory(AffineDenoiser(process), x, BatchNoise(1, x)):
+            next(interleaved, None)
+            require_state(sampler, end, x, "state of an interleaved trajectory")
+    return end
 
 
 def _sample_images(sampler: Sampler, seed: int, indices: range | list[int]) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from statistics import linear_regression
 
 import torch
 from torch import Tensor
@@ -18,11 +19,11 @@ from noisette.contracts import Sampler
 from noisette.diffusion import Denoiser, Process
 from noisette.diffusion.noise import seeded_generator
 from noisette.diffusion.spacing import Spacing
-from noisette.testing.check import Skip, format_brief, require
+from noisette.testing.check import format_brief, require, skip_if
 from noisette.testing.checks.samplers import COMMON, with_steps
 from noisette.testing.distributions import Gaussian, LabelledMixture, Mixture
 from noisette.testing.laws import LawTest, Moments, NotAffineError, propagate
-from noisette.testing.options import combinations, format_plugin, has_default_options, variants, with_options
+from noisette.testing.options import combinations, has_default_options, variants, with_options
 from noisette.testing.trajectories import (
     BatchNoise,
     CountedNoise,
@@ -43,11 +44,15 @@ LIMIT = 4.5
 """Standard errors that are accepted as chance: exceeded once in 150,000 values; all seeds are fixed."""
 
 _MEAN = [0.7, -1.5]
+
 _OVAL = Gaussian(_MEAN, [[0.5, 0.3], [0.3, 1.5]])
 
 _MEANS = [0.7, -1.5, 0.2, 1.1, -0.4, 0.9]
+
 _COLOUR = (3, 1, 2)
+
 _POINT = Gaussian(_MEANS, torch.zeros(6, 6), _COLOUR)
+
 _UNIT = Gaussian(_MEANS, torch.eye(6), _COLOUR)
 
 _TRAJECTORIES: tuple[tuple[Callable[[int], Process], int, int, Spacing], ...] = (
@@ -80,17 +85,11 @@ def check_exact_on_a_point(plugin: Sampler) -> None:
             candidate, process = with_options(sampler, steps=steps, spacing=spacing), make_process(timesteps)
             what, error = _error_on_all_states(candidate, process, _POINT)
             if error > 1e-9 and not has_default_options(sampler, exclude=COMMON):
-                what, error = min(
-                    (what, error), _error_on_all_states(candidate, process, _UNIT), key=lambda pair: pair[1]
-                )
+                other = _error_on_all_states(candidate, process, _UNIT)
+                what, error = min((what, error), other, key=lambda pair: pair[1])
             limit = 1e-9 + plugin.bias
-            require(
-                error <= limit,
-                candidate,
-                f"{what}, all images at one point",
-                f"exact within {limit:.3g}",
-                f"{error:.3g} off",
-            )
+            wanted = f"exact within {limit:.3g}"
+            require(error <= limit, candidate, f"{what}, all images at one point", wanted, f"{error:.3g} off")
 
 
 def check_gaussian_law(plugin: Sampler) -> None:
@@ -101,11 +100,10 @@ def check_gaussian_law(plugin: Sampler) -> None:
     declared `bias` is allowed as a share of the largest variance, and 1e-2 where a sampler `renoises`: to the
     nearest trained level, which is not smooth in the number of steps.
     """
-    if plugin.adaptive:
-        raise Skip(f"{format_plugin(plugin)}: it declares adaptive; see mixture-law")
+    skip_if(plugin.adaptive, plugin, "it declares adaptive; see mixture-law")
     for sampler in _affine_settings(plugin):
-        fine, coarse = (_before_last(sampler, intervals) for intervals in (480, 240))
-        truth = _true_moments(even_process())
+        fine, coarse = (_moments_before_last(sampler, _even(intervals)) for intervals in (480, 240))
+        truth = _true_moments()
         gain = 1 / (2**sampler.order - 1)
         limit = (1e-2 if plugin.renoises else 1e-3) + plugin.bias * float(truth.covariance.max())
         for what in ("mean", "covariance"):
@@ -135,6 +133,27 @@ def check_label_laws(plugin: Sampler) -> None:
     samples = _samples(plugin, labels, lambda process: ExactLabelledDenoiser(_labelled_law(), process, labels))
     for label in range(_labelled_law().classes):
         _require_law(plugin, samples[labels == label], label, f" of label {label}")
+
+
+def check_order(plugin: Sampler) -> None:
+    """The error falls with the number of steps as declared: error ~ steps^-order, slope within -0.3 and +0.7.
+
+    On an anisotropic Gaussian, at the last trained step (the jump from there to the clean image does not shrink
+    with more steps), for 60 to 480 intervals that are even in log(alpha / sigma). A deterministic sampler is
+    compared with the probability-flow ODE, which is solved in closed form; a stochastic one with the exact mean
+    and covariance, that is, weakly.
+    """
+    _falls_with_steps(plugin, plugin.order, [_even(intervals) for intervals in (60, 120, 240, 480)])
+
+
+def check_order_on_uneven_steps(plugin: Sampler) -> None:
+    """The error also falls as declared where long and short steps alternate, 2 to 1.
+
+    A rule that remembers earlier steps must know how long they were. One that is declared `needs_even_steps` falls
+    back to order 1, no further.
+    """
+    order = 1 if plugin.needs_even_steps else plugin.order
+    _falls_with_steps(plugin, order, [_uneven(width) for width in (8, 4, 2)], at_least=plugin.needs_even_steps)
 
 
 @cache
@@ -176,9 +195,8 @@ def _error_on_all_states(sampler: Sampler, process: Process, law: Gaussian) -> t
 
 
 def _tends_to_a_point(sampler: Sampler) -> None:
-    errors = [
-        _error_on_all_states(with_steps(sampler, steps), linear_process(), _POINT)[1] for steps in (250, 1000)
-    ]
+    process = linear_process()
+    errors = [_error_on_all_states(with_steps(sampler, steps), process, _POINT)[1] for steps in (250, 1000)]
     actual = f"{format_brief(errors[0])} in 250 steps, {format_brief(errors[1])} in 1000"
     falls = errors[1] <= max(errors[0] * 0.35, 1e-9)
     require(falls, sampler, "error where all images are one", "a fall to a third in four times the steps", actual)
@@ -186,11 +204,11 @@ def _tends_to_a_point(sampler: Sampler) -> None:
 
 def _affine_settings(plugin: Sampler) -> list[Sampler]:
     affine = [sampler for sampler in combinations(plugin, exclude=COMMON, most=8) if _is_affine(sampler)]
-    if not affine:
-        raise Skip(f"{format_plugin(plugin)}: its trajectory is not affine in the noise; see mixture-law")
+    skip_if(not affine, plugin, "its trajectory is not affine in the noise; see mixture-law")
     return affine
 
 
+@cache
 def _is_affine(sampler: Sampler) -> bool:
     process = linear_process(100)
     try:
@@ -206,12 +224,8 @@ def _even(intervals: int) -> tuple[int, ...]:
     return tuple(range(last, -1, -last // intervals))
 
 
-def _before_last(sampler: Sampler, intervals: int) -> Moments:
-    """Return the moments at the last trained timestep of an even trajectory."""
-    return _at_zero(sampler, _even(intervals))
-
-
-def _at_zero(sampler: Sampler, steps: tuple[int, ...]) -> Moments:
+def _moments_before_last(sampler: Sampler, steps: tuple[int, ...]) -> Moments:
+    """Return the moments at the last trained timestep of a trajectory over these timesteps."""
     denoise = _oval_denoiser()
     candidate = with_options(sampler, steps=len(steps), spacing=steps)
     states = propagate(candidate, denoise, _OVAL.at(*denoise.process(len(denoise.process) - 1)))
@@ -224,14 +238,14 @@ def _oval_denoiser() -> ExactDenoiser:
 
 
 def _place_before_last(sampler: Sampler, count: int) -> int:
-    require(
-        count >= 2, sampler, "states of a long trajectory", "one after each step", count, cause="too few states"
-    )
+    what, cause = "states of a long trajectory", "too few states"
+    require(count >= 2, sampler, what, "one after each step", count, cause=cause)
     return count - 2
 
 
-def _true_moments(process: Process) -> Moments:
-    law = _OVAL.at(*process(0))
+@cache
+def _true_moments() -> Moments:
+    law = _OVAL.at(*even_process()(0))
     return Moments(law.mean, law.covariance)
 
 
@@ -253,36 +267,20 @@ def _samples(sampler: Sampler, labels: Tensor | None, denoiser: Callable[[Proces
     if sampler.order == 1 and not sampler.needs_even_steps:
         steps = 2 * _STEPS if sampler.renoises else _STEPS
         candidate = with_options(sampler, steps=steps, spacing="karras")  # nearly even in log(alpha / sigma)
-    generator = seeded_generator(0, "walks")
-    marginal = _labelled_law().marginal
-    x0 = marginal.draw(COUNT, generator)
-    if labels is not None:
-        x0 = torch.stack([_labelled_law().law_of(int(label)).draw(1, generator)[0] for label in labels])
-    eps = torch.randn(x0.shape, dtype=torch.float64, generator=generator)
-    alpha, sigma = process(len(process) - 1)
-    x = alpha * x0 + sigma * eps
+    x = _start(labels is not None).clone()
     return run_sampler(candidate, denoiser(process), x, BatchNoise(1, x))[-1]
 
 
-def check_order(plugin: Sampler) -> None:
-    """The error falls with the number of steps as declared: error ~ steps^-order, slope within -0.3 and +0.7.
-
-    On an anisotropic Gaussian, at the last trained step (the jump from there to the clean image does not shrink
-    with more steps), for 60 to 480 intervals that are even in log(alpha / sigma). A deterministic sampler is
-    compared with the probability-flow ODE, which is solved in closed form; a stochastic one with the exact mean
-    and covariance, that is, weakly.
-    """
-    _falls_with_steps(plugin, plugin.order, [_even(intervals) for intervals in (60, 120, 240, 480)])
-
-
-def check_order_on_uneven_steps(plugin: Sampler) -> None:
-    """The error also falls as declared where long and short steps alternate, 2 to 1.
-
-    A rule that remembers earlier steps must know how long they were. One that is declared `needs_even_steps` falls
-    back to order 1, no further.
-    """
-    order = 1 if plugin.needs_even_steps else plugin.order
-    _falls_with_steps(plugin, order, [_uneven(width) for width in (8, 4, 2)], at_least=plugin.needs_even_steps)
+@cache
+def _start(labelled: bool) -> Tensor:
+    """Return noisy images, (COUNT, C, H, W), of no label, or of each label in turn."""
+    law, generator, process = _labelled_law(), seeded_generator(0, "walks"), linear_process()
+    x0 = law.marginal.draw(COUNT, generator)
+    if labelled:
+        x0 = torch.stack([law.law_of(i % law.classes).draw(1, generator)[0] for i in range(COUNT)])
+    eps = torch.randn(x0.shape, dtype=torch.float64, generator=generator)
+    alpha, sigma = process(len(process) - 1)
+    return alpha * x0 + sigma * eps
 
 
 def _uneven(width: int) -> tuple[int, ...]:
@@ -295,10 +293,12 @@ def _uneven(width: int) -> tuple[int, ...]:
 def _falls_with_steps(
     plugin: Sampler, order: int, trajectories: list[tuple[int, ...]], *, at_least: bool = False
 ) -> None:
-    if plugin.adaptive:
-        raise Skip(f"{format_plugin(plugin)}: declares adaptive: its error does not depend on the number of steps")
-    if not _deterministic(plugin) and not _is_affine(plugin):
-        raise Skip(f"{format_plugin(plugin)}: its trajectory is not affine in the noise; see mixture-law")
+    skip_if(plugin.adaptive, plugin, "declares adaptive: its error does not depend on the number of steps")
+    skip_if(
+        not _deterministic(plugin) and not _is_affine(plugin),
+        plugin,
+        "its trajectory is not affine in the noise; see mixture-law",
+    )
     error_of = _flow_error if _deterministic(plugin) else _weak_error
     errors = [error_of(plugin, steps) for steps in trajectories]
     counts = [len(steps) - 1 for steps in trajectories]
@@ -309,14 +309,14 @@ def _falls_with_steps(
         return
     if max(errors) < 1e-9:
         return
-    slope = -_slope([math.log2(max(error, 1e-15)) for error in errors])
+    slope = -linear_regression(range(len(errors)), [math.log2(max(error, 1e-15)) for error in errors]).slope
     right = order - 0.3 <= slope and (at_least or slope < order + 0.7)
     actual = f"{slope:.2f} (errors at {', '.join(map(str, counts))} intervals: {shown_errors})"
     require(right, plugin, "order", f"{order}, as declared", actual)
 
 
 def _weak_error(sampler: Sampler, steps: tuple[int, ...]) -> float:
-    actual, truth = _at_zero(sampler, steps), _true_moments(even_process())
+    actual, truth = _moments_before_last(sampler, steps), _true_moments()
     errors = (actual.mean - truth.mean).abs().max(), (actual.covariance - truth.covariance).abs().max()
     return float(max(errors))
 
@@ -335,10 +335,3 @@ def _deterministic(sampler: Sampler) -> bool:
     denoise, noise = ExactDenoiser(_OVAL, linear_process()), CountedNoise(x)
     run_sampler(with_steps(sampler, 8), denoise, x, noise)
     return noise.draws == 0
-
-
-def _slope(logs: list[float]) -> float:
-    """Return the least-squares slope of values at unit distance."""
-    centre = (len(logs) - 1) / 2
-    weights = [index - centre for index in range(len(logs))]
-    return sum(w * value for w, value in zip(weights, logs, strict=True)) / sum(w * w for w in weights)

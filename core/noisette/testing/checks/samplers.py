@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TypeVar
 
 import torch
@@ -14,15 +14,14 @@ from noisette.contracts import Sampler
 from noisette.diffusion import Clipped, Denoiser, Process
 from noisette.diffusion.guidance import Guided
 from noisette.diffusion.spacing import Spacing
-from noisette.testing.check import Skip, fail, require
+from noisette.testing.check import fail, require, skip_if
 from noisette.testing.distributions import Gaussian, Mixture, guided_law
-from noisette.testing.options import combinations, find_ineffective_options, format_plugin, variants, with_options
+from noisette.testing.options import combinations, find_ineffective_options, variants, with_options
 from noisette.testing.probes import devices, is_bit_equal
 from noisette.testing.trajectories import (
     AffineDenoiser,
     BatchNoise,
     CallRecorder,
-    EmptyNoise,
     ExactDenoiser,
     cosine_process,
     initial_noise,
@@ -38,7 +37,9 @@ COMMON = tuple(Sampler.model_fields)
 SamplerType = TypeVar("SamplerType", bound=Sampler)
 
 _NAMES: tuple[Spacing, ...] = ("linspace", "leading", "trailing", "quadratic", "karras")
+
 _LISTS: tuple[tuple[int, ...], ...] = ((999, 500, 499, 130, 3, 0), (700, 20), (999,))
+
 _SHAPE = (3, 4, 5)
 
 
@@ -61,7 +62,8 @@ def check_network_calls_as_declared(plugin: Sampler) -> None:
     For an `adaptive` sampler it is an estimate, right within a factor of 10 from 5 steps on.
     """
     for option in combinations(plugin, exclude=COMMON, most=8):
-        for sampler, process in (*_iter_settings(option), *_iter_noise_settings(option)):
+        from_noise = [(with_steps(option, steps), zero_terminal_process()) for steps in (1, 2, 7)]
+        for sampler, process in (*_iter_settings(option), *from_noise):
             calls = CallRecorder(AffineDenoiser(process))
             x = initial_noise(1, _SHAPE)
             run_sampler(sampler, calls, x, BatchNoise(0, x))
@@ -78,10 +80,9 @@ def check_network_calls_as_declared(plugin: Sampler) -> None:
 
 def check_yields_one_state_per_step(plugin: Sampler) -> None:
     """A sampler yields one state per step, as previews and figures expect; an adaptive one may differ."""
-    if plugin.adaptive:
-        raise Skip(f"{format_plugin(plugin)}: it declares adaptive")
+    skip_if(plugin.adaptive, plugin, "it declares adaptive")
+    x = initial_noise(1, _SHAPE)
     for sampler, process in _iter_settings(plugin):
-        x = initial_noise(1, _SHAPE)
         actual = len(run_sampler(sampler, AffineDenoiser(process), x, BatchNoise(0, x)))
         steps = len(process.timesteps(sampler.steps, sampler.spacing)) - 1
         require(actual == steps, sampler, "states yielded", steps, actual)
@@ -141,16 +142,10 @@ def check_respects_the_wrapped_denoiser(plugin: Sampler) -> None:
             outer = CallRecorder(Clipped(inner))
             x = initial_noise(3, (1, 1, 2))
             end = run_sampler(candidate, outer, x, BatchNoise(0, x))[-1]
-            inside = len(inner.steps) == len(outer.steps)
-            require(inside, candidate, "calls that bypass the wrapper", 0, abs(len(inner.steps) - len(outer.steps)))
-            error = float((end - 1).abs().max())
-            require(
-                error < (1e-9 if plugin.linear_exact else 0.2),
-                candidate,
-                "result with x0 clipped to 1",
-                "1",
-                end.flatten().tolist(),
-            )
+            outside = abs(len(inner.steps) - len(outer.steps))
+            require(not outside, candidate, "calls that bypass the wrapper", 0, outside)
+            near = float((end - 1).abs().max()) < (1e-9 if plugin.linear_exact else 0.2)
+            require(near, candidate, "result with x0 clipped to 1", "1", end.flatten().tolist())
 
 
 def check_leaves_guidance_to_core(plugin: Sampler) -> None:
@@ -163,20 +158,14 @@ def check_leaves_guidance_to_core(plugin: Sampler) -> None:
     law = Mixture([0.4, 0.6], [[-1.0, 0.2], [1.5, 0.2]], [[[0.3, 0.0], [0.0, 0.2]], [[0.1, 0.0], [0.0, 0.2]]])
     label, none, scale = [0.0, 0.8], [0.0, -0.1], 2.5
     cond, uncond = (ExactDenoiser(law.shift(by), process) for by in (label, none))
+    guided = ExactDenoiser(guided_law(law, label, none, scale), process)
     options = {"guidance_scale": scale, "guidance_interval": (999, 0), "dynamic_threshold": 0.9}
     for sampler in combinations(with_steps(plugin, 12), exclude=COMMON):
-        expected = run_sampler(
-            sampler, ExactDenoiser(guided_law(law, label, none, scale), process), x, BatchNoise(0, x)
-        )[-1]
+        expected = run_sampler(sampler, guided, x, BatchNoise(0, x))[-1]
         actual = run_sampler(with_options(sampler, **options), Guided(cond, uncond, scale), x, BatchNoise(0, x))[-1]
         near = bool(((actual - expected).abs() < 1e-6).all())
-        require(
-            near,
-            sampler,
-            "result with guidance",
-            "that of the guided distribution",
-            _describe_error(actual, expected),
-        )
+        difference = describe_difference(actual, expected)
+        require(near, sampler, "result with guidance", "that of the guided distribution", difference)
 
 
 def check_every_option_has_an_effect(plugin: Sampler) -> None:
@@ -197,19 +186,19 @@ def check_variants_are_distinct(plugin: Sampler) -> None:
         except ValidationError as error:
             fail(plugin, what, "options of this sampler", error.errors()[0]["msg"])
         for kind, own in (("label", sampler.label), ("image", _probe(sampler, as_spaced=True))):
-            require(
-                own not in seen,
-                plugin,
-                f"{kind} of {what}",
-                "different from the others",
-                f"that of {seen.get(own)}",
-            )
+            actual = f"that of {seen.get(own)}"
+            require(own not in seen, plugin, f"{kind} of {what}", "different from the others", actual)
             seen[own] = what
 
 
 def declared_calls(sampler: Sampler, process: Process, listed: list[int]) -> int:
     """Return the number of network calls that a sampler declares for listed timesteps."""
     return sampler.network_calls(len(listed) - 1, from_noise=process(listed[0])[0] == 0)
+
+
+def sample(sampler: Sampler, x: Tensor, seed: int = 0) -> Tensor:
+    """Return the image from x under the affine denoiser, with noise of a seed."""
+    return run_sampler(sampler, AffineDenoiser(linear_process()), x, BatchNoise(seed, x))[-1]
 
 
 def with_steps(sampler: SamplerType, steps: int) -> SamplerType:
@@ -219,9 +208,8 @@ def with_steps(sampler: SamplerType, steps: int) -> SamplerType:
 
 def _iter_settings(plugin: Sampler) -> Iterator[tuple[Sampler, Process]]:
     process = linear_process()
-    for spacing in _NAMES:
-        for steps in (1, 2, 7, 20):
-            yield with_options(plugin, steps=steps, spacing=spacing), process
+    for spacing, steps in product(_NAMES, (1, 2, 7, 20)):
+        yield with_options(plugin, steps=steps, spacing=spacing), process
     for steps_given in _LISTS:
         yield with_options(plugin, steps=len(steps_given), spacing=steps_given), process
     yield with_steps(plugin, 6), process.truncate(400)
@@ -248,11 +236,6 @@ def _require_listed_steps(sampler: Sampler, process: Process) -> None:
         _calls_within_steps(sampler, listed, calls.steps, made, declared_calls(sampler, process, listed))
 
 
-def _iter_noise_settings(plugin: Sampler) -> Iterator[tuple[Sampler, Process]]:
-    for steps in (1, 2, 7):
-        yield with_steps(plugin, steps), zero_terminal_process()
-
-
 def _calls_within_steps(
     sampler: Sampler, listed: list[int], called: list[int], made: list[int], declared: int
 ) -> None:
@@ -269,8 +252,7 @@ def _calls_within_steps(
 
 
 def _require_same_form(sampler: Sampler, x: Tensor) -> None:
-    noise = EmptyNoise(x) if x.device.type == "meta" else BatchNoise(0, x)
-    for state in run_sampler(sampler, AffineDenoiser(linear_process()), x, noise):
+    for state in run_sampler(sampler, AffineDenoiser(linear_process()), x, BatchNoise(0, x)):
         for what in ("shape", "dtype", "device"):
             expected, actual = getattr(x, what), getattr(state, what)
             require(actual == expected, sampler, f"{what} of a state", expected, actual)
@@ -286,5 +268,6 @@ def _probe(sampler: Sampler, *, as_spaced: bool = False) -> bytes:
     return torch.cat(ends).numpy().tobytes()
 
 
-def _describe_error(a: Tensor, b: Tensor) -> str:
+def describe_difference(a: Tensor, b: Tensor) -> str:
+    """Return how far two tensors are apart, as text."""
     return f"values up to {float((a - b).abs().max()):.2g} apart"

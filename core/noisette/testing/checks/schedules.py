@@ -12,15 +12,15 @@ from torch import Tensor
 from noisette.contracts import Schedule
 from noisette.diffusion import Process
 from noisette.errors import NoisetteError
-from noisette.testing.check import Skip, require
+from noisette.testing.check import Skip, require, skip_if
 from noisette.testing.options import (
-    alternatives,
     combinations,
     find_ineffective_options,
     format_plugin,
     has_default_options,
+    iter_alternatives,
 )
-from noisette.testing.probes import require_same_random_state, seed_globally
+from noisette.testing.probes import require_finite, require_same_random_state, seed_globally
 
 SIZES = (1, 2, 3, 10, 100, 257, 999, 1000, 4000)
 """Values of T to test. A schedule may refuse one with a `NoisetteError`, but not 1000.
@@ -84,10 +84,11 @@ def check_final_signal_is_small(plugin: Schedule) -> None:
     """
     for timesteps, betas in _betas(plugin).items():
         if timesteps in (1000, 4000):
-            left = float(Process(betas).alphas[timesteps - 1] ** 2)
-            require(
-                left <= 1e-3, plugin, f"alpha² at the last of {timesteps} timesteps", "at most 1e-3", f"{left:.3g}"
+            left, what = (
+                float(Process(betas).alphas[timesteps - 1] ** 2),
+                f"alpha² at the last of {timesteps} timesteps",
             )
+            require(left <= 1e-3, plugin, what, "at most 1e-3", f"{left:.3g}")
 
 
 def check_options_keep_final_signal_small(plugin: Schedule) -> None:
@@ -96,7 +97,7 @@ def check_options_keep_final_signal_small(plugin: Schedule) -> None:
     Options are halved, or moved halfway to an end of their range. A power that is applied to the ends of the betas
     too, for example, removes nearly all noise.
     """
-    for one in (one for tried in alternatives(plugin).values() for one in tried if not one.length):
+    for one in (one for one in iter_alternatives(plugin) if not one.length):
         left = float(Process(_betas(one)[1000]).alphas[999] ** 2)
         require(left <= 0.5, one, "alpha² at the last of 1000 timesteps", "at most 0.5", left)
 
@@ -118,17 +119,15 @@ def check_betas_rise_from_small(plugin: Schedule) -> None:
         right = not plugin.is_monotonic or not len(falls)
         where = int(falls[0]) + 1 if len(falls) else 0
         actual = f"{float(betas[where]):.5g} after {float(betas[where - 1]):.5g} at timestep {where}"
-        require(
-            right, plugin, f"betas {what}", "none smaller than the one before (or is_monotonic = False)", actual
-        )
+        wanted = "none smaller than the one before (or is_monotonic = False)"
+        require(right, plugin, f"betas {what}", wanted, actual)
         even = float(betas[1]) <= 30 * first
         require(even, plugin, f"second beta {what}", f"about the first, {first:.5g}", float(betas[1]))
 
 
 def check_similar_lengths_agree(plugin: Schedule) -> None:
     """alpha as a function of t / T is the same for T of 999, 1000 and 1001, and of 99, 100 and 101, within 0.02."""
-    if plugin.length:
-        raise Skip(f"{format_plugin(plugin)}: it has one length, {plugin.length}")
+    skip_if(plugin.length, plugin, f"it has one length, {plugin.length}")
     for middle in (100, 1000):
         given = dict(_iter_betas(plugin, (middle - 1, middle, middle + 1)))
         curves = {timesteps: _alphas_at_shares(Process(betas)) for timesteps, betas in given.items()}
@@ -174,18 +173,36 @@ def check_process_matches_brute_force(plugin: Schedule) -> None:
                 actual, expected = process(t), (math.sqrt(squared), math.sqrt(noise))
                 _agree(plugin, f"(alpha, sigma) at step {t} of {timesteps}", expected, actual)
         for t, s in ((t, s) for t in _probe_steps(timesteps) for s in _probe_steps(timesteps) if s < t):
-            _agree(
-                plugin,
-                f"posterior from {t} to {s} of {timesteps}",
-                _posterior(process, t, s),
-                process.posterior(t, s),
-            )
+            what = f"posterior from {t} to {s} of {timesteps}"
+            _agree(plugin, what, _posterior(process, t, s), process.posterior(t, s))
 
 
 def check_every_option_has_an_effect(plugin: Schedule) -> None:
     """Each option changes the betas of some T."""
     for key in find_ineffective_options(plugin, _fingerprint):
         require(False, plugin, f"option {key!r}", "an effect on the betas", "none")
+
+
+def check_betas_match_the_paper(plugin: Schedule) -> None:
+    """Signals of a linear, quadratic, cosine or sigmoid schedule are its paper's at each step, within 0.005.
+
+    Where it is one of those by its name and its paper both. Another one says so in either, such as "after Ho, Jain
+    & Abbeel 2020".
+    """
+    known = [one for (name, paper), one in _KNOWN.items() if name in plugin.name and re.match(paper, plugin.paper)]
+    skip_if(
+        len(known) != 1 or plugin.length or not has_default_options(plugin) or plugin.has_zero_terminal_snr,
+        plugin,
+        "the kit knows no schedule of this name and paper",
+    )
+    (signals,) = known
+    for timesteps in (1000,) if signals in (_linear, _quadratic) else (100, 1000):
+        expected, actual = signals(timesteps), Process(plugin.betas(timesteps)).alphas[:timesteps]
+        at = int((actual - expected).abs().argmax())
+        near = abs(float(actual[at] - expected[at])) <= 0.005
+        what = f"alpha at step {at} of {timesteps}"
+        wanted = f"{float(expected[at]):.4f}, as {plugin.paper.partition(';')[0]} has it"
+        require(near, plugin, what, wanted, f"{float(actual[at]):.4f}")
 
 
 def _alphas_at_shares(process: Process) -> Tensor:
@@ -200,21 +217,13 @@ def _iter_betas(schedule: Schedule, sizes: tuple[int, ...] = SIZES) -> Iterator[
     for timesteps in (schedule.length,) if schedule.length else sizes:
         try:
             betas = schedule.betas(timesteps)
-            require(
-                isinstance(betas, Tensor), schedule, f"betas of T = {timesteps}", "a tensor", type(betas).__name__
-            )
-            finite = bool(betas.isfinite().all())
             what = f"betas of T = {timesteps}"
-            require(finite, schedule, what, "finite values", "NaN or infinity", cause="not finite")
+            require(isinstance(betas, Tensor), schedule, what, "a tensor", type(betas).__name__)
+            require_finite(schedule, what, betas)
             yield timesteps, betas
         except NoisetteError as refusal:
-            require(
-                timesteps not in (1000, schedule.length),
-                schedule,
-                f"betas({timesteps})",
-                "betas",
-                f"the error: {refusal}",
-            )
+            needed = timesteps in (1000, schedule.length)
+            require(not needed, schedule, f"betas({timesteps})", "betas", f"the error: {refusal}")
 
 
 def _betas(schedule: Schedule) -> dict[int, Tensor]:
@@ -242,25 +251,6 @@ def _posterior(process: Process, t: int, s: int) -> tuple[float, float, float]:
 def _agree(plugin: Schedule, what: str, expected: tuple[float, ...], actual: tuple[float, ...]) -> None:
     near = all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in zip(expected, actual, strict=True))
     require(near, plugin, what, tuple(expected), tuple(actual))
-
-
-def check_betas_match_the_paper(plugin: Schedule) -> None:
-    """Signals of a linear, quadratic, cosine or sigmoid schedule are its paper's at each step, within 0.005.
-
-    Where it is one of those by its name and its paper both. Another one says so in either, such as "after Ho, Jain
-    & Abbeel 2020".
-    """
-    known = [one for (name, paper), one in _KNOWN.items() if name in plugin.name and re.match(paper, plugin.paper)]
-    if len(known) != 1 or plugin.length or not has_default_options(plugin) or plugin.has_zero_terminal_snr:
-        raise Skip(f"{format_plugin(plugin)}: the kit knows no schedule of this name and paper")
-    (signals,) = known
-    for timesteps in (1000,) if signals in (_linear, _quadratic) else (100, 1000):
-        expected, actual = signals(timesteps), Process(plugin.betas(timesteps)).alphas[:timesteps]
-        at = int((actual - expected).abs().argmax())
-        near = abs(float(actual[at] - expected[at])) <= 0.005
-        what = f"alpha at step {at} of {timesteps}"
-        wanted = f"{float(expected[at]):.4f}, as {plugin.paper.partition(';')[0]} has it"
-        require(near, plugin, what, wanted, f"{float(actual[at]):.4f}")
 
 
 def _linear(timesteps: int) -> Tensor:
