@@ -152,7 +152,7 @@ def fail(plugin: Plugin, what: str, expected: object, actual: object, *, cause: 
     raise CheckFailedError(f"{format_plugin(plugin)}: {message}", message if cause is None else cause)
 
 
-def skip_if(cannot_run: bool, plugin: Plugin, reason: str) -> None:
+def skip_if(cannot_run: object, plugin: Plugin, reason: str) -> None:
     """Raise a `Skip` with the plugin and the reason, if a check cannot run."""
     __tracebackhide__ = True
     if cannot_run:
