@@ -80,7 +80,7 @@ test-fast: $(READY_DEV) ## Run the tests without servers, environments, browsers
 	@$(MAKE) --no-print-directory test-only ARGS='-m "not slow" $(ARGS)'
 
 # files outside tests/faults whose longest trials need --full
-FULL := tests/flows/test_deploying.py tests/flows/test_tracking_outage.py tests/conformance/test_wrong.py
+FULL := tests/flows/test_deploying.py tests/flows/test_tracking_outage.py tests/conformance
 
 .PHONY: faults
 faults: $(READY_DEV) ## Run all fault trials and write docs/reliability.md
