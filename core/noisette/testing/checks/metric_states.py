@@ -146,8 +146,8 @@ def check_nothing_is_refused(plugin: Metric) -> None:
     far = _results_of(plugin, "far")
     for size in (1, 2):
         few = [select_rows(sets.far, slice(first, first + size)) for first in (0, 4, 9, 15)]
-        actual = [_none_if_refused(_compute_results, plugin, sets, _full_state(plugin, one)) for one in few]
-        said = [one for one in actual if one is not None]
+        tried = [_none_if_refused(_compute_results, plugin, sets, _full_state(plugin, one)) for one in few]
+        said = [one for one in tried if one is not None]
         for name in far if len(said) == len(few) else ():
             values = {one[name].value for one in said if name in one}
             sign = 1 if plugin.better == "higher" else -1

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -135,11 +135,11 @@ def check_never_nan(plugin: Metric) -> None:
 def check_reads_what_it_needs(plugin: Metric) -> None:
     """A metric of images works without features; one that needs no labels works without them."""
     sets = _sets(plugin)
-    unused = {
+    unused: dict[str, Any] = {
         **({} if plugin.needs == "features" else {"features": None}),
         **({} if plugin.needs_logits else {"logits": None}),
     }
-    bare = replace(sets.reference, **unused, **({} if plugin.needs_labels else {"labels": None}))
+    bare = replace(sets.reference, **unused, labels=sets.reference.labels if plugin.needs_labels else None)
     generated = replace(sets.near, **unused, labels=None)
     try:
         reference, heldout = _full_state(plugin, bare), _full_state(plugin, bare)

@@ -96,8 +96,9 @@ def check_losses_average_over_values(plugin: Objective) -> None:
     output = (_target(plugin, x0, eps, alpha, sigma) + _make_inputs(3, seed=6)[0]).requires_grad_()
     for objective in combinations(plugin, exclude=_OF_BOUND):
         losses = objective.losses(output, x0, eps, alpha, sigma)
-        wide = (torch.cat([part, part], dim=3) for part in (output, x0, eps))
-        _equal(objective, "losses of images twice as wide", losses, objective.losses(*wide, alpha, sigma))
+        wide = [torch.cat([part, part], dim=3) for part in (output, x0, eps)]
+        twice = objective.losses(wide[0], wide[1], wide[2], alpha, sigma)
+        _equal(objective, "losses of images twice as wide", losses, twice)
         (gradient,) = torch.autograd.grad(losses.sum(), output)
         idle = float((gradient == 0).double().mean())
         require(idle == 0, objective, "share of values without a gradient", 0, idle)

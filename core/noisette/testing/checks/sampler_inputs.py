@@ -174,7 +174,7 @@ def check_same_seed_same_bits(plugin: Sampler) -> None:
         for seed in (1, 2):
             with seed_globally(seed):
                 ends.append(_sample_images(sampler, 7, range(3)))
-        require_same_bits(sampler, "two results with the same seed", *ends)
+        require_same_bits(sampler, "two results with the same seed", ends[0], ends[1])
         differ = not is_bit_equal(ends[0], _sample_images(sampler, 8, range(3)))
         require(differ, sampler, "results with different seeds", "different images", "the same bits")
 
@@ -213,8 +213,10 @@ def check_last_step_adds_no_noise(plugin: Sampler) -> None:
                 left = float(end.abs().max())
                 require(left < 1e-9, candidate, "noise left in the image", "none", left)
                 continue
-            ends = [_with_last_noise(candidate, seed) for seed in (1, 2)]
-            require_same_bits(candidate, "result with other noise in the last step", *ends, "the same image")
+            first, second = (_with_last_noise(candidate, seed) for seed in (1, 2))
+            require_same_bits(
+                candidate, "result with other noise in the last step", first, second, "the same image"
+            )
 
 
 def check_stochastic_as_declared(plugin: Sampler) -> None:
