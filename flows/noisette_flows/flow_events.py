@@ -18,8 +18,7 @@ from noisette.config import FiguresConfig
 from noisette.layout import run_directory
 from noisette_flows.artifacts import ArtifactSender, ProgressArtifacts
 from noisette_flows.gpus import GpuLock
-from noisette_flows.liveness import end_with_parent, hold_liveness_lock, mark_killed_flow_runs
-from noisette_flows.suspension import stop_when_suspended
+from noisette_flows.liveness import end_with_parent, hold_liveness_lock, mark_killed_flow_runs, stop_when_suspended
 from noisette_flows.tasks import wait_task
 from noisette_flows.tracking import Tracker
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from noisette_flows.artifacts.sender import send_interval
+from noisette_flows.artifacts import send_interval
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 2), (120, 2), (600, 10), (86_400, 30)])

@@ -12,7 +12,7 @@ import yaml
 
 from noisette import ConfigError, Experiment
 from noisette.storage import committed
-from noisette_flows.cli.install_hints import add_install_hints
+from noisette_flows.cli.runner import add_install_hints
 
 GONE = {
     "dataset": "gone",

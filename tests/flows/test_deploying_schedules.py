@@ -10,7 +10,7 @@ import pytest
 from support.prefect_server import Site, start_servers, wait_until
 from support.workspace import Workspace
 
-from noisette_flows.deploying.deployments import ScheduleError, cron_schedule
+from noisette_flows.deploying.serve import ScheduleError, cron_schedule
 
 PROMPT = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}  # sixty by default
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prefect.utilities.schema_tools.validation import validate
 
-from noisette_flows.deploying.deployments import deployments
+from noisette_flows.deploying.serve import deployments
 
 
 @pytest.fixture

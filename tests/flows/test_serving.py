@@ -16,8 +16,8 @@ from support.prefect_server import free_ports, is_alive, wait_until
 from support.workspace import Workspace
 
 from noisette_flows.serving import BackgroundServer
-from noisette_flows.serving.bind import BindAddress, is_loopback
-from noisette_flows.serving.password import ServingError
+from noisette_flows.serving.background import ServingError
+from noisette_flows.serving.servers import BindAddress, is_loopback
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 

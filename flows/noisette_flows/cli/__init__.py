@@ -16,16 +16,14 @@ from noisette import NoisetteError
 from noisette.training.stop import STOP_SIGNALS
 from noisette_flows.cli.compare import compare, show
 from noisette_flows.cli.configs import check, schema
-from noisette_flows.cli.deploy import deploy, serve
 from noisette_flows.cli.evaluate_folders import evaluate_folders
 from noisette_flows.cli.figure import figure
 from noisette_flows.cli.models import ema, export_, import_, register
 from noisette_flows.cli.options import Command, options
 from noisette_flows.cli.plugins import check_plugin, new_plugin, plugins
-from noisette_flows.cli.run import run
 from noisette_flows.cli.runs import runs
-from noisette_flows.cli.servers import down, up
-from noisette_flows.cli.stages import evaluate, figures, prepare, sample, train
+from noisette_flows.cli.servers import deploy, down, serve, up
+from noisette_flows.cli.stages import evaluate, figures, prepare, run, sample, train
 from noisette_flows.cli.streams import lossy_streams
 
 __all__ = ["app", "main"]

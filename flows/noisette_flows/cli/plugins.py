@@ -52,14 +52,14 @@ def check_plugin(
 
     Exit code 0 if every check passes or fails as expected, 1 if one fails, 2 if the request was wrong.
     """
-    from noisette_flows.display.checks import facts, print_results
+    from noisette_flows.display.plugins import check_facts, print_results
 
     reasons = dict(map(_parse_reason, expected_failed or []))
     plugins = [(found, _build_plugin(found, parse_settings(options))) for found in find_plugins(name)]
     console, told = Console(file=sys.stdout, quiet=json), []
     with redirect_stdout(sys.stderr):  # what a plugin prints must not get between a program and our JSON
         for found, plugin in plugins:
-            told.append(facts(found, print_results(found, _run_checks(plugin, reasons, slow), console)))
+            told.append(check_facts(found, print_results(found, _run_checks(plugin, reasons, slow), console)))
     if json:
         print(jsonlib.dumps(told, indent=1))
     if any(one["counts"]["failed"] for one in told):

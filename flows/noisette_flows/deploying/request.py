@@ -13,8 +13,7 @@ from rich.table import Table
 
 from noisette.formatting import format_number
 from noisette.plugins.registry import suggest
-from noisette_flows.deploying.deployments import LOCAL
-from noisette_flows.deploying.serve import ServeError, require_server
+from noisette_flows.deploying.serve import LOCAL, ServeError, require_server
 from noisette_flows.params import check_parameters, flow_run_name
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@
 
 from __future__ import annotations
 
-from noisette_flows.serving.background import BackgroundServer
-from noisette_flows.serving.client import connect, mlflow_url_of, running_prefect
+from noisette_flows.serving.background import BackgroundServer, connect, mlflow_url_of, running_prefect
 from noisette_flows.serving.servers import down, up
 
 __all__ = ["BackgroundServer", "connect", "down", "mlflow_url_of", "running_prefect", "up"]

@@ -1,8 +1,15 @@
-"""Starting and stopping both servers."""
+"""Starting and stopping both servers, the address that they listen on, and how they are protected.
+
+Both servers require a password, also on loopback addresses: other users of the machine can reach them there, and so
+can any web page, by blind requests or by DNS rebinding to 127.0.0.1. Prefect's server starts any command that it is
+asked to, and MLflow's serves any file that its owner can read. Both use plain HTTP, so access from outside a
+trusted network requires a proxy with TLS.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import secrets
 import socket
@@ -14,14 +21,85 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from noisette_flows.serving.background import FOLDER, BackgroundServer, RunningServer, private_folder
-from noisette_flows.serving.bind import BindAddress
-from noisette_flows.serving.password import USER, ServingError
+from noisette_flows.serving.background import (
+    FOLDER,
+    USER,
+    BackgroundServer,
+    RunningServer,
+    ServingError,
+    ensure_password,
+    private_folder,
+)
 from noisette_flows.tracking import Store
-from noisette_flows.tracking.sqlite import for_sqlalchemy
+from noisette_flows.tracking.database import for_sqlalchemy
 
-__all__ = ["Servers", "down", "up"]
+__all__ = ["BindAddress", "Servers", "down", "is_loopback", "up"]
+
+_ALL_INTERFACES = ("0.0.0.0", "::")
+
+
+@dataclass(frozen=True)
+class BindAddress:
+    """The address that servers listen on.
+
+    Attributes:
+        address: an IP address or a name of this machine.
+        password: required by both servers, for the user "noisette".
+    """
+
+    address: str
+    password: str
+
+    @classmethod
+    def of(cls, address: str, folder: Path = FOLDER) -> Self:
+        """Return the bind address with the folder's password, which is generated if there is none.
+
+        Raises:
+            ServingError: if the address is empty, or the password cannot be used, see `ensure_password`.
+        """
+        if not address:
+            raise ServingError("--listen: expected an address, such as 127.0.0.1; got nothing")
+        return cls(address, ensure_password(folder))
+
+    @property
+    def local_address(self) -> str:
+        """The address by which this machine itself reaches the server."""
+        address = "127.0.0.1" if self.address in _ALL_INTERFACES else self.address
+        return f"[{address}]" if ":" in address else address
+
+    @property
+    def names(self) -> list[str]:
+        """The names and addresses by which a browser may reach it."""
+        names = [
+            self.local_address,
+            "localhost" if is_loopback(self.address) or self.address in _ALL_INTERFACES else "",
+        ]
+        if not is_loopback(self.address):
+            names += [socket.gethostname(), socket.getfqdn(), *_addresses()]
+        return list(dict.fromkeys(name for name in names if name))
+
+    def origins(self, port: int) -> list[str]:
+        """Return the origins of the web pages of a server at this address."""
+        return [f"http://{name}:{port}" for name in self.names]
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _addresses() -> list[str]:
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+    except OSError:
+        return []
+    return sorted({str(entry[4][0]) for entry in found})
+
 
 _PATIENCE = 180.0  # seconds until a server must answer; a busy machine is slow
 _NAMES = ("prefect", "mlflow")

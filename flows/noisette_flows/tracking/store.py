@@ -14,8 +14,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from noisette import ConfigError
 from noisette.errors import Problem
-from noisette_flows.tracking.database import is_ready, prepare, store_id
-from noisette_flows.tracking.sqlite import database_of, for_sqlalchemy, relative_to_cwd, sqlite_uri
+from noisette_flows.tracking.database import (
+    database_of,
+    for_sqlalchemy,
+    is_ready,
+    prepare,
+    relative_to_cwd,
+    sqlite_uri,
+    store_id,
+)
 
 __all__ = ["DEFAULT", "OFF", "Store"]
 
@@ -137,7 +144,7 @@ class Store:
     @property
     def server_url(self) -> str:
         """URL of the server of `noisette up` that shows it; "" if it is not up."""
-        from noisette_flows.serving.client import mlflow_url_of
+        from noisette_flows.serving.background import mlflow_url_of
 
         return mlflow_url_of(self.uri)
 
