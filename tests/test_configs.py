@@ -18,8 +18,7 @@ from noisette.config import FiguresConfig, load
 from noisette.figures import FigureResult, make_figure
 from noisette.layout import data_directory, run_directory, training_directory
 from noisette.stages import plan_stages
-from noisette_flows.tracking.figures import FigureMirror
-from noisette_flows.tracking.mirror import Mirror
+from noisette_flows.tracking.mirror import FigureMirror, Mirror
 from noisette_flows.tracking.store import Store
 
 pytestmark = pytest.mark.slow

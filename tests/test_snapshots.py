@@ -194,7 +194,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         samples = [noisette.sample(experiment, model, sampler) for sampler in experiment.sampling.samplers]
         noisette.evaluate(experiment, samples, run=model.run)
         make_figure(experiment, experiment.figures[0], checkpoint=model)
-        sweep(Sweep.of(model.run, ["ddim"], (2, 3), count=6))
+        sweep(Sweep.of(model.run, ["ddim"], (2, 3), num_images=6))
         store = Store.of(f"sqlite:///{Path.cwd()}/mlflow.db")
         assert store is not None
         Mirror(experiment, model.run, store, {}, collect_provenance("flow")).sync({"parent": "FINISHED"})

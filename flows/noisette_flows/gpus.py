@@ -7,12 +7,13 @@ and each machine has its own limit. A machine without a GPU counts as one.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from noisette_flows.locks import lock_or_close
 
 __all__ = ["COUNT", "GpuLock"]
 
@@ -93,12 +94,7 @@ def _lock_file(slot: str) -> Path:
 def _try_lock(path: Path) -> int | None:
     """Lock a file and return its handle; None if another process has locked it."""
     handle = _open_shared(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    return handle if lock_or_close(handle) else None
 
 
 def _open_shared(path: Path) -> int:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from noisette_flows.locks import is_original, sign
+from noisette_flows.locks import is_original, lock_or_close, sign
 
 if TYPE_CHECKING:
     from prefect import Flow, State
@@ -145,11 +145,10 @@ def _is_abandoned(path: Path) -> bool:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False  # another start has just handled it
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return is_original(handle)
-    except OSError:
+    if not lock_or_close(handle):
         return False
+    try:
+        return is_original(handle)
     finally:
         os.close(handle)
 

@@ -1,4 +1,4 @@
-"""Signatures of lock files: a copy of a locked file is not locked, and its process id is meaningless.
+"""Lock files and their signatures: a copy of a locked file is not locked, and its process id is meaningless.
 
 A process that locks a file also writes the file's inode and machine into it. An unlocked file proves that its
 process has ended only if the signature still matches: the file is not a copy, nor seen from another machine that
@@ -12,9 +12,26 @@ import os
 import socket
 from pathlib import Path
 
-__all__ = ["is_original", "sign"]
+from noisette.storage import try_lock
+
+__all__ = ["is_original", "lock_or_close", "sign"]
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def lock_or_close(handle: int) -> bool:
+    """Lock an open file; close it and return False if another process holds the lock.
+
+    Raises:
+        OSError: if the file system has no locks; the file is closed.
+    """
+    locked = False
+    try:
+        locked = try_lock(handle)
+    finally:
+        if not locked:
+            os.close(handle)
+    return locked
 
 
 def sign(handle: int) -> None:

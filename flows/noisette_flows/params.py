@@ -78,7 +78,7 @@ def _comparison_name(parameters: Mapping[str, Any]) -> str:
     run = next((parent.parent for parent in (place, *place.parents) if parent.name == "checkpoints"), place)
     samplers = parameters.get("samplers") or ()
     words = [_short(samplers) if samplers else "all samplers"]
-    words += [f"{name}={_short(parameters[name])}" for name in ("steps", "count") if parameters.get(name)]
+    words += [f"{name}={_short(parameters[name])}" for name in ("steps", "num_images") if parameters.get(name)]
     words += [
         f"{path.rpartition('.')[2]}={_short(value)}" for path, value in (parameters.get("overrides") or {}).items()
     ]

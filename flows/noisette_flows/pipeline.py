@@ -227,7 +227,7 @@ def compare_samplers(
     checkpoint: str,
     samplers: list[str | dict[str, Any]] | None = None,
     steps: list[int] | None = None,
-    count: int = 500,
+    num_images: int = 500,
     features: str | dict[str, Any] | None = None,
     metrics: list[str | dict[str, Any]] | None = None,
     overrides: Overrides = None,
@@ -241,7 +241,7 @@ def compare_samplers(
         checkpoint: a checkpoint's directory, a run's directory, or the YAML file of a trained experiment.
         samplers: names, or mappings of name and options; by default every installed sampler and its variants.
         steps: numbers of sampling steps; by default 5, 10, 20, 50, 100, 250 and 1000.
-        count: images of each sampler and number of steps.
+        num_images: images of each sampler and number of steps.
         features: feature network; by default the experiment's.
         metrics: by default the experiment's.
         overrides: changes of the YAML file's experiment.
@@ -255,7 +255,7 @@ def compare_samplers(
         checkpoint if Path(checkpoint).exists() else config_file(checkpoint),
         samplers or (),
         steps or DEFAULT_STEPS,
-        count=count,
+        num_images=num_images,
         features=features,
         metrics=metrics or (),
         overrides=overrides or {},

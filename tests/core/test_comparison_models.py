@@ -40,7 +40,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Checkpo
 
 
 def comparison(models: tuple[Path, list[Checkpoint]], *chosen: int, **options) -> ModelComparison:
-    options = {"count": 8, "metrics": KID, **options}
+    options = {"num_images": 8, "metrics": KID, **options}
     return ModelComparison.of([models[1][index].directory for index in chosen], **options)
 
 

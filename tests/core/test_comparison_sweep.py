@@ -13,7 +13,12 @@ from noisette.comparison import Sweep, SweepResult, compare
 from noisette.comparison.sweep import read_sweep_requests
 from noisette.layout import data_directory
 
-CHOSEN = {"samplers": ["ddim", "ddpm:variance=fixed-large"], "steps": (5, 3, 50), "count": 6, "metrics": ["kid"]}
+CHOSEN = {
+    "samplers": ["ddim", "ddpm:variance=fixed-large"],
+    "steps": (5, 3, 50),
+    "num_images": 6,
+    "metrics": ["kid"],
+}
 
 
 class Started:
@@ -129,7 +134,7 @@ def test_a_lost_chart_is_drawn_again_and_a_lost_report_made_again(sweep_result, 
 
 def test_more_images_another_metric_or_length_is_another_sweep(sweep_result) -> None:
     sweep, _ = made(sweep_result)
-    others = ({"count": 7}, {"metrics": ["frechet"]}, {"steps": (3,)}, {"samplers": ["ddim"]})
+    others = ({"num_images": 7}, {"metrics": ["frechet"]}, {"steps": (3,)}, {"samplers": ["ddim"]})
     places = {Sweep.of(sweep_result[1].directory, **{**CHOSEN, **other}).directory for other in others}
     assert len(places | {sweep.directory}) == 5
     assert Sweep.of(sweep_result[1].directory, **{**CHOSEN, "steps": (3, 5)}).directory == sweep.directory
@@ -163,7 +168,7 @@ def test_a_config_leads_to_the_same_sweep_and_its_changes_count(sweep_result, tm
 def test_without_the_prepared_images_nothing_is_drawn(sweep_result, tmp_path: Path) -> None:
     run, _ = copied(sweep_result, tmp_path)
     shutil.rmtree(data_directory(tiny(), run.parent))
-    sweep = Sweep.of(run, **{**CHOSEN, "count": 3})
+    sweep = Sweep.of(run, **{**CHOSEN, "num_images": 3})
     with pytest.raises(DataError, match=r"run `noisette prepare CONFIG --output .*copy`"):
         compare(sweep)
     assert sweep.finished_samples() == []

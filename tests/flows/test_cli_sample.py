@@ -13,7 +13,7 @@ from support.workspace import Workspace, make_workspace, with_databases
 
 from noisette import Events, Experiment, find_checkpoint, train
 from noisette.figures import ImageGenerator
-from noisette_flows.cli.stages import _sampling_overrides
+from noisette_flows.cli.sample import _sampling_overrides
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +61,7 @@ def test_a_folder_with_files_is_refused(workspace: Workspace) -> None:
     [
         (["tiny.yaml", "--seed", "0"], "--seed: expected --to FOLDER too"),
         (["tiny.yaml", "--again", "--to", "twice"], "got --to: name another folder"),
+        (["tiny.yaml", "--tracking-uri", "sqlite:///two.db", "--to", "logged"], "image files are not logged"),
         (["runs", "--num-images", "2"], "runs: expected an experiment's YAML file, or --to"),
         (["tiny.yaml", "--class", "3", "--to", "classes"], "class: expected none"),
     ],

@@ -48,7 +48,7 @@ def compared(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _swept(compared: Compared) -> SweepResult:
-    sweep_result = Sweep.of(compared.run, ["ddim", "ddpm:variance=fixed-large"], (3, 5), count=6).finished()
+    sweep_result = Sweep.of(compared.run, ["ddim", "ddpm:variance=fixed-large"], (3, 5), num_images=6).finished()
     assert sweep_result is not None
     return sweep_result
 
@@ -223,6 +223,6 @@ def test_prefect_names_the_flow_and_its_tasks(compared: Compared) -> None:
     with closing(sqlite3.connect(compared.workspace.folder / "prefect" / "prefect.db")) as database:
         flows = database.execute("select name, state_type from flow_run").fetchall()
         tasks = {name for (name,) in database.execute("select name from task_run")}
-    called = "ddim,ddpm:variance=fixed-large steps=3,5,50 count=6"
+    called = "ddim,ddpm:variance=fixed-large steps=3,5,50 num_images=6"
     assert flows == [(f"{compared.run.name}: compare {called}", "COMPLETED")]
     assert {"sample ddim-3", "evaluate tiny", "chart tiny"} <= tasks

@@ -90,7 +90,7 @@ def test_names_tell_what_ran_and_states_how_it_went(called: Called) -> None:
     assert called.names() == [
         ("tiny: 8 steps eps linear num_images=4", "FAILED"),
         *[("tiny: 8 steps eps linear num_images=4", "COMPLETED")] * 5,
-        (f"{called.workspace.runs[0].name}: compare ddim,heun steps=2,5 count=4", "COMPLETED"),
+        (f"{called.workspace.runs[0].name}: compare ddim,heun steps=2,5 num_images=4", "COMPLETED"),
         ("tiny: config with problems", "FAILED"),
     ]
 

@@ -14,7 +14,7 @@ from support.workspace import FinishedRun
 from noisette import Experiment
 from noisette_flows.liveness import find_killed_flow_runs, hold_liveness_lock
 from noisette_flows.tracking import Mirror, Store, SyncState, is_behind
-from noisette_flows.tracking.run_locks import RunLock, find_killed
+from noisette_flows.tracking.sync_state import RunLock, find_killed
 
 pytestmark = pytest.mark.slow
 

@@ -72,7 +72,7 @@ class ModelComparison:
         samplers: Sequence[Any] = (),
         steps: Sequence[int] = (),
         *,
-        count: int = 500,
+        num_images: int = 500,
         features: Any = None,
         metrics: Sequence[Any] = (),
         overrides: Sequence[str] | Mapping[str, Any] = (),
@@ -84,7 +84,7 @@ class ModelComparison:
             places: at least two trained models, each as for `Sweep.of`.
             samplers: the samplers; those of each experiment if empty.
             steps: numbers of sampling steps for samplers without explicit steps; their own if empty.
-            count: number of images of each sampler.
+            num_images: number of images of each sampler.
             features, metrics: as in a config; None and empty take those of the first experiment.
             overrides: changes of experiments in YAML files.
             output: results directory; None takes that of the first run.
@@ -94,7 +94,7 @@ class ModelComparison:
             ConfigError: if samplers, features or metrics have problems.
             DataError: if two models are the same, or their reference images differ.
         """
-        given = {"count": count, "output": None if output is None else str(output)}
+        given = {"num_images": num_images, "output": None if output is None else str(output)}
         criteria: dict[str, Any] = {"features": features, "metrics": list(metrics)}
         sweeps, sweep_arguments = [], []
         for place in places:

@@ -115,7 +115,7 @@ class Sweep:
         samplers: Sequence[Any] = (),
         steps: Sequence[int] = DEFAULT_STEPS,
         *,
-        count: int = 500,
+        num_images: int = 500,
         features: Any = None,
         metrics: Sequence[Any] = (),
         overrides: Sequence[str] | Mapping[str, Any] = (),
@@ -127,7 +127,7 @@ class Sweep:
             place: a checkpoint's directory, a run's directory, or the YAML file of a trained experiment.
             samplers: the samplers, as for `parse_samplers`; every installed one if empty.
             steps: numbers of sampling steps; those above the trained timesteps are left out.
-            count: number of images of each sampler.
+            num_images: number of images of each sampler.
             features, metrics: as in a config; None and empty take the experiment's.
             overrides: changes of the experiment in a YAML file.
             output: results directory; None takes that of the run, or "runs" for a YAML file.
@@ -146,7 +146,7 @@ class Sweep:
             (parse_samplers(samplers), []) if samplers else _compatible_samplers(trained, *installed_samplers())
         )
         expanded, dropped = expand_steps(listed, steps, trained.timesteps)
-        changes = {"sampling.samplers": expanded, "sampling.num_images": count}
+        changes = {"sampling.samplers": expanded, "sampling.num_images": num_images}
         changes |= {"evaluation.features": features} if features else {}
         changes |= {"evaluation.metrics": list(metrics)} if metrics else {}
         experiment = Experiment.parse(apply_overrides(trained.options(), changes), str(place))

@@ -22,8 +22,9 @@ from noisette_flows.cli.models import ema, export_, import_, register
 from noisette_flows.cli.options import Command, options
 from noisette_flows.cli.plugins import check_plugin, new_plugin, plugins
 from noisette_flows.cli.runs import runs
+from noisette_flows.cli.sample import sample
 from noisette_flows.cli.servers import deploy, down, serve, up
-from noisette_flows.cli.stages import evaluate, figures, prepare, run, sample, train
+from noisette_flows.cli.stages import evaluate, figures, prepare, run, train
 from noisette_flows.cli.streams import lossy_streams
 
 __all__ = ["app", "main"]

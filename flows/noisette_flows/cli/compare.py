@@ -165,7 +165,7 @@ def compare(
     options: dict[str, Any] = {
         "samplers": split_samplers(samplers),
         "steps": _parse_steps(steps or ("" if len(checkpoints) > 1 else _STEPS)),
-        "count": num_images,
+        "num_images": num_images,
         "overrides": parse_settings(settings),
         "output": output,
         **evaluation_options(features, metrics),

@@ -112,12 +112,12 @@ def evaluate_folders(
     from noisette_flows.display.report import mlflow_lines
     from noisette_flows.outcome import tracking_json
     from noisette_flows.tracking import Store
-    from noisette_flows.tracking.reports import send_evaluation
+    from noisette_flows.tracking.reports import send_folder_evaluation
 
     store = Store.of(tracking_uri) if tracking_uri else None
     with show_progress(console_for_progress(), waiting="") as progress:
         report = evaluate_images(images, real, **options, events=Events([progress]))
-    experiment = log_or_warn(lambda: send_evaluation(report, store), store) if store is not None else ""
+    experiment = log_or_warn(lambda: send_folder_evaluation(report, store), store) if store is not None else ""
     if json:
         print(jsonlib.dumps({**_facts(report), "tracking": tracking_json(store, experiment)}, indent=1))
     else:

@@ -1,17 +1,16 @@
-"""`noisette run`, all stages of an experiment; `prepare`, `train`, `sample`, `figures`, `evaluate`, one each."""
+"""`noisette run`, all stages of an experiment; `prepare`, `train`, `figures` and `evaluate`, one each."""
 
 from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from noisette import ConfigError, Experiment
-from noisette.comparison.samplers import parse_sampler
 from noisette.errors import Problem
 from noisette.layout import run_directory
 from noisette.stages import Stage, stages_to_redo
@@ -24,12 +23,10 @@ from noisette_flows.cli.options import (
     Set,
     TrackingUri,
     parse_settings,
-    resolve_checkpoint,
 )
 from noisette_flows.cli.runner import FlowRequest
-from noisette_flows.cli.sample import refuse_file_options, sample_files
 
-__all__ = ["evaluate", "figures", "prepare", "run", "sample", "train"]
+__all__ = ["evaluate", "figures", "prepare", "print_stages", "run", "train"]
 
 
 def run(
@@ -81,7 +78,7 @@ def prepare(
     """Download the images of an experiment and bring them to one size and colour mode."""
     request = FlowRequest(config, parse_settings(settings), output)
     skipped = request.run("prepare_data", request.stages("prepare"), again=again)
-    _print_stages(request.stages("prepare"), skipped, json)
+    print_stages(request.stages("prepare"), skipped, json)
 
 
 def train(
@@ -104,93 +101,7 @@ def train(
     processes = {} if nproc is None else {"training.processes": nproc}
     request = FlowRequest(config, parse_settings(settings) | processes, output)
     skipped = request.run("train", request.stages("train"), tracking_uri, again)
-    _print_stages(request.stages("train"), skipped, json)
-
-
-def sample(
-    config: Annotated[
-        str,
-        typer.Argument(
-            metavar="CONFIG",
-            help="YAML file of the experiment; with --to also a run's or checkpoint's directory.",
-            show_default=False,
-        ),
-    ],
-    settings: Set = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            "--sampler",
-            metavar="SAMPLER",
-            help="Sampler, such as ddpm or ddim:eta=1. Default: the config's; with --to, ddim.",
-            show_default=False,
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, help="Sampling steps. Default: the sampler's.", show_default=False),
-    ] = None,
-    num_images: Annotated[
-        int | None,
-        typer.Option(
-            "--num-images",
-            min=1,
-            help="Number of images. Default: the config's; with --to, 16.",
-            show_default=False,
-        ),
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            "--to",
-            metavar="FOLDER",
-            help="Folder for a PNG file of each image; not saved by default.",
-            show_default=False,
-        ),
-    ] = None,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            metavar="NAME",
-            help="With --to: class of all images. Default: each class in turn.",
-            show_default=False,
-        ),
-    ] = None,
-    guidance_scale: Annotated[
-        float | None,
-        typer.Option(
-            "--guidance-scale",
-            min=0,
-            help="With --to: scale of classifier-free guidance; 1 is off. Default: the sampler's.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", help="With --to: seed of the noise. Default: the experiment's.", show_default=False),
-    ] = None,
-    output: Output = "runs",
-    again: Again = False,
-    json: AsJson = False,
-    tracking_uri: TrackingUri = None,
-) -> None:
-    """Generate images with an experiment's trained network; with --to as PNG files, from any checkpoint."""
-    if to is not None:
-        if again:
-            raise typer.BadParameter(
-                "--again: expected the samples of an experiment; got --to: name another folder there"
-            )
-        checkpoint = resolve_checkpoint(config, settings, output)
-        sample_files(
-            checkpoint, to, sampler or "ddim", steps, guidance_scale, seed, class_name, num_images or 16, json
-        )
-        return
-    refuse_file_options(config, {"--class": class_name, "--guidance-scale": guidance_scale, "--seed": seed})
-    overrides = parse_settings(settings) | _sampling_overrides(sampler, steps, num_images)
-    request = FlowRequest(config, overrides, output)
-    skipped = request.run("sample", request.stages("sample"), tracking_uri, again)
-    _print_stages(request.stages("sample"), skipped, json)
+    print_stages(request.stages("train"), skipped, json)
 
 
 def evaluate(
@@ -214,7 +125,7 @@ def evaluate(
     skipped = request.run("evaluate", request.stages("evaluate"), tracking_uri, again)
     (stage,) = request.stages("evaluate")
     if json or stage.directory is None:
-        _print_stages([stage], skipped, json)
+        print_stages([stage], skipped, json)
     else:
         _show_report(stage.directory)
 
@@ -232,23 +143,11 @@ def figures(
     if not request.stages("figures"):
         raise ConfigError(config, [Problem("figures", "expected at least one, such as denoise; got none")])
     skipped = request.run("make_figures", request.stages("figures"), tracking_uri, again)
-    _print_stages(request.stages("figures"), skipped, json)
+    print_stages(request.stages("figures"), skipped, json)
 
 
-def _sampling_overrides(sampler: str | None, steps: int | None, num_images: int | None) -> dict[str, Any]:
-    if steps is not None and sampler is None:
-        raise typer.BadParameter("--steps: expected --sampler too, whose steps they are")
-    chosen: dict[str, Any] = {}
-    if sampler is not None:
-        parsed = parse_sampler(sampler)
-        options = parsed if isinstance(parsed, dict) else {"name": parsed}
-        chosen["sampling.samplers"] = [options | ({} if steps is None else {"steps": steps})]
-    if num_images is not None:
-        chosen["sampling.num_images"] = num_images
-    return chosen
-
-
-def _print_stages(stages: Sequence[Stage], skipped: Collection[str], json: bool) -> None:
+def print_stages(stages: Sequence[Stage], skipped: Collection[str], json: bool) -> None:
+    """Print the status and directory of stages; `skipped` are the names of those that had finished before."""
     from noisette_flows.outcome import stage_json
 
     facts = [stage_json(stage, skipped) for stage in stages]

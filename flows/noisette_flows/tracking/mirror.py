@@ -1,47 +1,99 @@
 """The mirror of a run directory in MLflow, which can be recreated from the directory at any time.
 
-`Mirror.sync` sends what the store does not have yet: lines of the journal, grids, samples, evaluations. It may
-fail anywhere and be called again, in this process or another. MLflow keys a metric by run, name, step, time and
+`Mirror.sync` sends what the store does not have yet: lines of the journal, grids, samples, evaluations, figures. It
+may fail anywhere and be called again, in this process or another. MLflow keys a metric by run, name, step, time and
 value, and the times come from the disk, so a line that is sent twice is stored once. (An image whose second file
 fails is stored twice, under the same key and step; MLflow shows one of them.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from noisette import Experiment, Report, Samples
 from noisette.checkpoint import find_finished_checkpoint, list_checkpoints
 from noisette.comparison.sweep import read_sweep_requests
-from noisette.evaluation import Row
-from noisette.evaluation.report import chart_columns
-from noisette.journal import JournalEntry, read_journal
+from noisette.config import FiguresConfig
+from noisette.figures.result import FigureResult
+from noisette.journal import read_journal
 from noisette.layout import samples_directory
-from noisette.storage import MANIFEST, digest
-from noisette_flows.display.table import markdown
+from noisette.storage import digest
 from noisette_flows.tracking import names
-from noisette_flows.tracking.best import send_best
-from noisette_flows.tracking.connection import MlflowRunDir
-from noisette_flows.tracking.figures import send_figures
 from noisette_flows.tracking.provenance import dataset_inputs, send_provenance
-from noisette_flows.tracking.reports import read_image, send_protocol, send_sweep, send_table
-from noisette_flows.tracking.runs import PARENT, TRAIN, Runs
+from noisette_flows.tracking.reports import read_image, send_evaluation, send_sweep
+from noisette_flows.tracking.runs import PARENT, TRAIN, Runs, finish_time, make_metrics
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.sync_state import fingerprint, finished_directories
 from noisette_flows.tracking.system_metrics import read_system_metrics
 
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
-
-__all__ = ["Mirror"]
+__all__ = ["FigureMirror", "Mirror"]
 
 _LINES = 200  # of the journal in one request; MLflow accepts 1,000 metrics
 
 
-class Mirror(MlflowRunDir):
+class _Mirror(ABC):
+    """A directory and one store, which is connected to at first use."""
+
+    def __init__(self, config: Experiment | FiguresConfig, directory: Path, store: Store) -> None:
+        self._config, self.directory, self.store = config, directory, store
+        self._runs: Runs | None = None
+
+    def sync(self, statuses: Mapping[str, str]) -> None:
+        """Send what is missing, then set the given statuses of "parent" and "train".
+
+        Raises:
+            MlflowException: or whatever else the client raises when its store does not answer.
+        """
+        current = fingerprint(self.directory)
+        if self._runs is None:
+            self._runs = Runs.open(self._config.name, self.directory, self.store)
+        runs = self._runs
+        own_statuses = self._send(runs)
+        for directory in finished_directories(self.directory / "figures"):
+            _send_figure(runs, directory)
+        for key, status in {**own_statuses, **statuses}.items():
+            runs.set_status(key, status)
+        runs.sync_state.mirrored = current
+        runs.save()
+
+    @abstractmethod
+    def _send(self, runs: Runs) -> dict[str, str]:
+        """Send everything but the figures; return the statuses that the directory itself shows."""
+
+    def _send_config(self, runs: Runs) -> None:
+        if runs.is_unsent(PARENT, "config"):
+            runs.client.log_dict(runs.sync_state.runs[PARENT], self._config.options(), "config.yaml")
+            runs.mark_sent(PARENT, "config")
+
+
+class FigureMirror(_Mirror):
+    """A directory of figures without an experiment, and one store.
+
+    Args:
+        config: of the figures.
+        directory: of the figures.
+        store: that shows them.
+    """
+
+    def __init__(self, config: FiguresConfig, directory: Path, store: Store) -> None:
+        super().__init__(config, directory, store)
+
+    def _send(self, runs: Runs) -> dict[str, str]:
+        labels = ", ".join(figure.label for figure in self._config.figures)
+        tags = {
+            "noisette.config": digest(self._config.options()),
+            "noisette.directory": str(self.directory.resolve()),
+        }
+        runs.get_or_create(PARENT, labels, {"figures": labels, "seed": self._config.seed}, tags)
+        self._send_config(runs)
+        return {}
+
+
+class Mirror(_Mirror):
     """One run directory and one store.
 
     Args:
@@ -60,16 +112,10 @@ class Mirror(MlflowRunDir):
         overrides: Mapping[str, Any],
         provenance: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(experiment.name, directory, store)
+        super().__init__(experiment, directory, store)
         self.experiment, self.overrides, self.provenance = experiment, overrides, provenance or {}
 
-    def sync(self, statuses: Mapping[str, str]) -> None:
-        """Send what is missing, then set the given statuses of "parent" and "train".
-
-        Raises:
-            MlflowException: or whatever else the client raises when its store does not answer.
-        """
-        current, runs = fingerprint(self.directory), self.connect()
+    def _send(self, runs: Runs) -> dict[str, str]:
         self._send_parent(runs)
         self._send_journal(runs)
         self._send_system_metrics(runs)
@@ -82,25 +128,17 @@ class Mirror(MlflowRunDir):
                 self._send_samples(runs, samples)
         for report in map(Report.open, finished_directories(self.directory / "evaluations")):
             if not any(sweep.matches(report) and not own.issuperset(sweep.samples) for sweep in sweeps):
-                self._send_evaluation(runs, report)
+                send_evaluation(runs, report, self._evaluated_samples(report))
         for directory in finished_directories(self.directory / "sweeps"):
             send_sweep(runs, directory)
-        for directory in finished_directories(self.directory / "figures"):
-            send_figures(runs, directory)
-        if find_finished_checkpoint(self.directory, self.experiment.training.steps):
-            statuses = {TRAIN: "FINISHED", **statuses}
-        for key, status in statuses.items():
-            runs.set_status(key, status)
-        runs.sync_state.mirrored = current
-        runs.save()
+        trained = find_finished_checkpoint(self.directory, self.experiment.training.steps)
+        return {TRAIN: "FINISHED"} if trained else {}
 
     def _send_parent(self, runs: Runs) -> None:
         name = "" if PARENT in runs.sync_state.runs else self._unique_name(runs)
         tags = names.tags(self.experiment, self.directory)
-        parent = runs.get_or_create(PARENT, name, self._parameters(), tags, self._start_time())
-        if runs.is_unsent(PARENT, "config"):
-            runs.client.log_dict(parent, self.experiment.options(), "config.yaml")
-            runs.mark_sent(PARENT, "config")
+        runs.get_or_create(PARENT, name, self._parameters(), tags, self._start_time())
+        self._send_config(runs)
         send_provenance(runs, self.provenance)
 
     def _parameters(self) -> dict[str, Any]:
@@ -110,12 +148,11 @@ class Mirror(MlflowRunDir):
         """Return a name whose first letters no other run of the MLflow experiment has, if possible."""
         name = names.run_name(self.experiment, self.overrides)
         options = self.experiment.options()
-        for others in runs.similar_experiments(
-            name[: names.VISIBLE_CHARACTERS], names.tags(self.experiment, self.directory)
-        ):
-            differing_options = names.differing_options(options, others)
-            if differing_options:
-                return names.run_name(self.experiment, self.overrides, differing_options[:3])
+        tags = names.tags(self.experiment, self.directory)
+        for others in runs.similar_experiments(name[: names.VISIBLE_CHARACTERS], tags):
+            differing = names.differing_options(options, others)
+            if differing:
+                return names.run_name(self.experiment, self.overrides, differing[:3])
         return name
 
     def _training_run(self, runs: Runs) -> str:
@@ -135,7 +172,14 @@ class Mirror(MlflowRunDir):
     def _send_journal(self, runs: Runs) -> None:
         entries = islice(read_journal(self.directory), runs.sync_state.lines, None)
         while lines := list(islice(entries, _LINES)):
-            metrics = [metric for entry in lines if entry["stage"] == "train" for metric in _train_metrics(entry)]
+            metrics = [
+                metric
+                for entry in lines
+                if entry["stage"] == "train"
+                for metric in make_metrics(
+                    {f"train/{key}": value for key, value in entry["metrics"].items()}, entry["time"], entry["step"]
+                )
+            ]
             if metrics:
                 # MLflow's charts hide children, so the parent has the curves too
                 for run_id in (self._training_run(runs), runs.sync_state.runs[PARENT]):
@@ -144,10 +188,14 @@ class Mirror(MlflowRunDir):
             runs.save()
 
     def _send_system_metrics(self, runs: Runs) -> None:
-        """Send the system metrics, which MLflow shows on a page of each run."""
+        """Send the system metrics, which MLflow shows on a page of each run; the step is the number of the line."""
         entries = islice(read_system_metrics(self.directory), runs.sync_state.machine, None)
         while lines := list(islice(entries, _LINES)):
-            metrics = _machine_metrics(lines, runs.sync_state.machine)
+            metrics = [
+                metric
+                for step, (when, values) in enumerate(lines, runs.sync_state.machine)
+                for metric in make_metrics({f"system/{key}": value for key, value in values.items()}, when, step)
+            ]
             if metrics:
                 runs.client.log_batch(self._training_run(runs), metrics=metrics)
             runs.sync_state.machine += len(lines)
@@ -206,17 +254,16 @@ class Mirror(MlflowRunDir):
         key = samples.directory.name
         if not runs.is_unsent(key, "samples"):
             return
-        about, done = samples.about, (samples.directory / MANIFEST).stat().st_mtime
+        about, done = samples.about, finish_time(samples.directory)
         tags = names.plugin_tags([about["plugin"]])
         start = done - about["seconds_per_image"] * about["count"]
         parameters = {**self._parameters(), **self._network_parameters()}
         parameters["training.steps"] = parameters.pop("steps")  # `steps` is that of the sampler
         parameters |= names.sampler_parameters(about)
         parameters["model"] = runs.name_of(PARENT)
-        child = runs.get_or_create(key, samples.label, parameters, tags, start)
-        speed = _metrics({"seconds_per_image": about["seconds_per_image"]}, samples.directory)
-        runs.client.log_batch(child, metrics=speed)
-        self._send_grid(runs, key, key, "drawn", samples)
+        runs.get_or_create(key, samples.label, parameters, tags, start)
+        runs.log_metrics(key, {"seconds_per_image": about["seconds_per_image"]}, done)
+        self._send_grid(runs, key, key, "generated", samples)
         # MLflow's page sorts groups by name: so the images come before the results
         self._send_grid(runs, PARENT, key, names.metric_key(f"examples/{samples.label}"), samples)
         runs.set_status(key, "FINISHED", done)
@@ -227,102 +274,17 @@ class Mirror(MlflowRunDir):
             runs.client.log_image(runs.sync_state.runs[to], read_image(samples.grid), key=name, step=0)
             runs.mark_sent(to, f"grid {key}")
 
-    def _send_evaluation(self, runs: Runs, report: Report) -> None:
-        name = report.directory.name
-        if not runs.is_unsent(PARENT, f"evaluation {name}"):
-            return
-        parent = runs.sync_state.runs[PARENT]
-        self._send_results(runs, report)
-        self._send_image_table(runs, report)
-        runs.client.log_artifact(parent, str(report.directory / "report.json"), "eval")
-        runs.client.log_text(parent, markdown(report), "eval/table.md")
-        runs.client.set_tag(parent, "mlflow.note.content", markdown(report))
-        send_protocol(runs, PARENT, report)
-        send_table(runs, PARENT, report, "eval")
-        for tag, text in names.plugin_tags(report.details["plugins"]).items():  # of the last evaluation
-            runs.client.set_tag(parent, tag, text)
-        runs.mark_sent(PARENT, f"evaluation {name}")
 
-    def _send_results(self, runs: Runs, report: Report) -> None:
-        features = str(report.protocol["features"])
-        children = {samples.label: samples.directory.name for samples in self._evaluated_samples(report)}
-        values: dict[str, float] = {}
-        for row in report.rows:
-            for column in chart_columns(report) & row.results.keys():
-                values[names.result_key(column, features, row.label)] = row.results[column].value
-            child = runs.sync_state.runs.get(children.get(row.label, "")) if row.kind == "sampler" else None
-            if child is not None:
-                runs.client.log_batch(child, metrics=_metrics(_sampler_results(row, features), report.directory))
-                send_protocol(runs, children[row.label], report)
-        values |= {f"model/{name}": found.value for name, found in report.model.items()}
-        runs.client.log_batch(runs.sync_state.runs[PARENT], metrics=_metrics(values, report.directory))
-        send_best(runs, report)
-        self._send_curves(runs, report)
-
-    def _send_curves(self, runs: Runs, report: Report) -> None:
-        """Send the model's curves, as charts and as an image, and the figures of nearest images."""
-        parent = runs.sync_state.runs[PARENT]
-        for name, curve in report.curves.items():
-            points = [(int(x), found.value) for x, found in curve]
-            runs.client.log_batch(parent, metrics=_points(f"model/{name}", points, report.directory))
-        if report.curves_figure is not None:
-            runs.client.log_artifact(parent, str(report.curves_figure), "eval")
-        for path in report.neighbour_figures.values():
-            runs.client.log_artifact(parent, str(path), "eval/nearest")
-
-    def _send_image_table(self, runs: Runs, report: Report) -> None:
-        """Add the images of each sampler to the table of samplers by runs."""
-        import mlflow
-
-        for samples in self._evaluated_samples(report):
-            item = f"table {samples.directory.name}"
-            if runs.is_unsent(PARENT, item):
-                row = {"sampler": [samples.label], "samples": [mlflow.Image(read_image(samples.grid))]}
-                runs.client.log_table(runs.sync_state.runs[PARENT], row, "eval/samplers.json")
-                runs.mark_sent(PARENT, item)
-
-
-def _sampler_results(row: Row, features: str) -> dict[str, float]:
-    """Return the results of a sampler by the keys of its run, with their standard errors."""
-    own: dict[str, float] = {}
-    for column, (value, stderr) in row.results.items():
-        key = names.result_key(column, features)
-        own[key] = value
-        if stderr is not None:
-            own[f"{key} stderr"] = stderr
-    return own
-
-
-def _train_metrics(entry: JournalEntry) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    when = int(entry["time"] * 1000)
-    metrics = entry["metrics"].items()
-    return [Metric(names.metric_key(f"train/{key}"), value, when, entry["step"]) for key, value in metrics]
-
-
-def _machine_metrics(lines: list[tuple[float, dict[str, float]]], first: int) -> list[Metric]:
-    """Return system metrics under MLflow's names; the step is the number of the measurement."""
-    from mlflow.entities import Metric
-
-    return [
-        Metric(names.metric_key(f"system/{key}"), value, int(when * 1000), step)
-        for step, (when, metrics) in enumerate(lines, first)
-        for key, value in metrics.items()
-    ]
-
-
-def _metrics(values: Mapping[str, float], directory: Path) -> list[Metric]:
-    """Return metrics without steps, with the time when their directory was finished."""
-    from mlflow.entities import Metric
-
-    when = int((directory / MANIFEST).stat().st_mtime * 1000)
-    return [Metric(names.metric_key(key), value, when, 0) for key, value in values.items()]
-
-
-def _points(key: str, points: Iterable[tuple[int, float]], directory: Path) -> list[Metric]:
-    """Return one metric at several steps."""
-    from mlflow.entities import Metric
-
-    when = int((directory / MANIFEST).stat().st_mtime * 1000)
-    return [Metric(names.metric_key(key), value, when, step) for step, value in points]
+def _send_figure(runs: Runs, directory: Path) -> None:
+    """Send a finished figure, unless it was sent."""
+    figure, item = FigureResult.finished(directory), f"figures {directory.name}"
+    if figure is None or not runs.is_unsent(PARENT, item):
+        return
+    parent = runs.sync_state.runs[PARENT]
+    for path in [path for path in figure.files if path.suffix == ".png"]:
+        if runs.is_unsent(PARENT, f"{item} {path.name}"):
+            runs.client.log_image(parent, read_image(path), key=names.metric_key(f"figures/{path.stem}"), step=0)
+            runs.mark_sent(PARENT, f"{item} {path.name}")
+    for name in figure.manifest.files:
+        runs.client.log_artifact(parent, str(directory / name), f"figures/{directory.name}")
+    runs.mark_sent(PARENT, item)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,14 +13,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from noisette.storage import MANIFEST
+from noisette_flows.tracking.names import metric_key
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sync_state import SyncState
+from noisette_flows.tracking.sync_state import RunLock, SyncState, find_killed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
-__all__ = ["DIRECTORY", "PARENT", "TRAIN", "Runs", "make_client"]
+__all__ = ["DIRECTORY", "PARENT", "TRAIN", "Runs", "finish_time", "make_client", "make_metrics", "mark_killed_runs"]
 
 PARENT, TRAIN = "parent", "train"
 
@@ -60,7 +64,14 @@ class Runs:
     def __init__(self, client: MlflowClient, store: Store, directory: Path, sync_state: SyncState) -> None:
         self.client, self._store, self._directory, self.sync_state = client, store, directory, sync_state
 
-    def check(self, experiment: str) -> None:
+    @classmethod
+    def open(cls, experiment: str, directory: Path, store: Store) -> Runs:
+        """Return the runs of a run directory in a store; the MLflow experiment is created if it does not exist."""
+        runs = cls(make_client(store), store, directory, SyncState.load(directory, store))
+        runs._check(experiment)
+        return runs
+
+    def _check(self, experiment: str) -> None:
         """Get or create the MLflow experiment, and forget deleted runs.
 
         A moved directory keeps its runs; a copied one gets new runs.
@@ -173,6 +184,10 @@ class Runs:
         for start in range(0, len(params), _PARAMETERS_PER_REQUEST):
             self.client.log_batch(run_id, params=params[start : start + _PARAMETERS_PER_REQUEST])
 
+    def log_metrics(self, key: str, values: Mapping[str, float], when: float) -> None:
+        """Log metrics of a run without steps; arguments as `make_metrics`."""
+        self.client.log_batch(self.sync_state.runs[key], metrics=make_metrics(values, when))
+
     def set_status(self, key: str, status: str, end: float | None = None) -> None:
         """Set the status of a run if it changes; `end` is its end, by default now."""
         if key not in self.sync_state.runs or self.sync_state.statuses.get(key) == status:
@@ -198,6 +213,18 @@ class Runs:
         self.sync_state.save(self._directory)
 
 
+def make_metrics(values: Mapping[str, float], when: float, step: int = 0) -> list[Metric]:
+    """Return metrics under valid names, measured at `when`, in seconds since 1970."""
+    from mlflow.entities import Metric
+
+    return [Metric(metric_key(key), value, int(when * 1000), step) for key, value in values.items()]
+
+
+def finish_time(directory: Path) -> float:
+    """Return when a directory was finished, in seconds since 1970."""
+    return (directory / MANIFEST).stat().st_mtime
+
+
 def _milliseconds(seconds: float | None) -> int:
     return int((time.time() if seconds is None else seconds) * 1000)
 
@@ -208,3 +235,42 @@ def _source_tags() -> dict[str, str]:
     except (KeyError, OSError):  # a container without a user name
         user = "unknown"
     return {"mlflow.user": user, "mlflow.source.name": "noisette", "mlflow.source.type": "LOCAL"}
+
+
+def mark_killed_runs(root: Path, store: Store) -> None:
+    """Mark them as killed; one that goes on later goes on in the same MLflow run.
+
+    Raises:
+        MlflowException: or whatever else the client raises when its store does not answer.
+    """
+    for run in list(find_killed(root, store)):
+        run_lock = RunLock.take_killed(run)
+        if run_lock is None:
+            continue
+        try:
+            _mark_run(run, store)
+        finally:
+            run_lock.release()
+
+
+def _mark_run(run: Path, store: Store) -> None:
+    from mlflow.exceptions import MlflowException
+
+    client, sync_state = make_client(store), SyncState.load(run, store)
+    for key, status in sync_state.statuses.items():
+        if status != "RUNNING":
+            continue
+        try:
+            client.set_terminated(sync_state.runs[key], "KILLED")
+        except MlflowException as error:  # deleted by somebody, perhaps
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+        sync_state.statuses[key] = "KILLED"
+    sync_state.save(run)
+
+
+if __name__ == "__main__":
+    order = json.load(sys.stdin)
+    found = Store.of(order["uri"])
+    if found is not None:
+        mark_killed_runs(Path(order["root"]), found)

@@ -28,10 +28,8 @@ from typing import Any, TextIO
 
 from noisette import NoisetteError
 from noisette.config import Experiment, parse
-from noisette_flows.tracking.figures import FigureMirror
-from noisette_flows.tracking.mirror import Mirror
-from noisette_flows.tracking.run_locks import mark_killed_runs
-from noisette_flows.tracking.runs import PARENT, TRAIN
+from noisette_flows.tracking.mirror import FigureMirror, Mirror
+from noisette_flows.tracking.runs import PARENT, TRAIN, mark_killed_runs
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.sync_state import fingerprint
 from noisette_flows.tracking.system_metrics import SystemMetrics

@@ -1,25 +1,40 @@
-"""What MLflow has of a run directory: `mlflow.json` in the directory, by the store's identity.
+"""What MLflow has of a run directory: `mlflow.json` in the directory, by the store's identity; and who sends it.
 
-Without it a resumed run would create new MLflow runs, and every image would be sent again.
+Without it a resumed run would create new MLflow runs, and every image would be sent again. The process that sends a
+run directory holds the lock of `.mlflow.lock` in it. A run that MLflow shows as running without such a process was
+killed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
 from noisette import NoisetteError
 from noisette.journal import JOURNAL
-from noisette.storage import MANIFEST, digest
+from noisette.storage import MANIFEST, atomic_write, digest
+from noisette_flows.locks import is_original, lock_or_close, sign
 from noisette_flows.tracking.store import Store
 from noisette_flows.tracking.system_metrics import MACHINE
 
-__all__ = ["SYNC_FILE", "SyncState", "experiment_of", "fingerprint", "finished_directories", "is_behind"]
+__all__ = [
+    "SYNC_FILE",
+    "RunLock",
+    "SyncState",
+    "experiment_of",
+    "find_killed",
+    "fingerprint",
+    "finished_directories",
+    "is_behind",
+]
 
 SYNC_FILE = "mlflow.json"
+_LOCK_FILE = ".mlflow.lock"
 
 
 class SyncState(BaseModel):
@@ -68,9 +83,8 @@ class SyncState(BaseModel):
     def save(self, run: Path) -> None:
         """Write the state atomically."""
         everything = {**_read(run), self.store: self.model_dump(mode="json")}
-        staging = run / f".{SYNC_FILE}-{os.getpid()}"
-        staging.write_text(json.dumps(everything, indent=1), encoding="utf-8")
-        staging.replace(run / SYNC_FILE)
+        with atomic_write(run / SYNC_FILE) as temporary:
+            temporary.write_text(json.dumps(everything, indent=1), encoding="utf-8")
 
     def forget(self, key: str) -> None:
         """Forget one MLflow run, which is then created again."""
@@ -123,3 +137,62 @@ def _read(run: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return stored if isinstance(stored, dict) else {}
+
+
+@dataclass(frozen=True)
+class RunLock:
+    """A run directory that this process sends.
+
+    Attributes:
+        handle: of the open file; a child process that inherits it shares the claim.
+    """
+
+    handle: int
+
+    @classmethod
+    def take(cls, run: Path) -> RunLock | None:
+        """Claim a run directory; None if another flow or its sender has it, or the directory cannot be written."""
+        run_lock = cls._lock(run, os.O_CREAT)
+        if run_lock is None:
+            return None
+        try:
+            sign(run_lock.handle)
+        except OSError:  # a full disk
+            os.close(run_lock.handle)
+            return None
+        return run_lock
+
+    @classmethod
+    def take_killed(cls, run: Path) -> RunLock | None:
+        """Claim a run directory whose flow and sender are gone; None if they are not, or if it is a copy."""
+        run_lock = cls._lock(run)
+        if run_lock is None or is_original(run_lock.handle):
+            return run_lock
+        run_lock.release()
+        return None
+
+    @classmethod
+    def _lock(cls, run: Path, create: int = 0) -> RunLock | None:
+        try:
+            handle = os.open(run / _LOCK_FILE, os.O_RDWR | create | os.O_CLOEXEC, 0o644)
+        except OSError:
+            return None
+        return cls(handle) if lock_or_close(handle) else None
+
+    def release(self) -> None:
+        """Leave the directory to others, as soon as the children that inherited the claim have ended."""
+        os.close(self.handle)
+
+
+_PLACES = (f"*/{SYNC_FILE}", f"*/best/{SYNC_FILE}", f"*/averaged/*/{SYNC_FILE}")
+
+
+def find_killed(root: Path, store: Store) -> Iterator[Path]:
+    """Yield the run directories that a store shows as running, and nobody has claimed; asks no server."""
+    for place in _PLACES:
+        for file in sorted(root.glob(place)):
+            if "RUNNING" in SyncState.load(file.parent, store).statuses.values():
+                run_lock = RunLock.take_killed(file.parent)
+                if run_lock is not None:
+                    run_lock.release()
+                    yield file.parent

@@ -21,10 +21,9 @@ from noisette import Experiment, NoisetteError, Run, hookimpl
 from noisette.config import FiguresConfig
 from noisette.hooks import Status
 from noisette_flows.tracking.provenance import collect_provenance
-from noisette_flows.tracking.run_locks import RunLock, find_killed
 from noisette_flows.tracking.runs import PARENT, TRAIN
 from noisette_flows.tracking.store import Store
-from noisette_flows.tracking.sync_state import SYNC_FILE, is_behind
+from noisette_flows.tracking.sync_state import SYNC_FILE, RunLock, find_killed, is_behind
 
 __all__ = ["Tracker", "catch_up", "mark_killed"]
 
@@ -198,7 +197,7 @@ def mark_killed(root: Path, store: Store) -> None:
         log.warning("%s", error)
         return
     order = json.dumps({"root": str(root.absolute()), "uri": store.uri})
-    command = [sys.executable, "-P", "-m", "noisette_flows.tracking.run_locks"]
+    command = [sys.executable, "-P", "-m", "noisette_flows.tracking.runs"]
     with suppress(subprocess.TimeoutExpired):  # the next command tries again
         subprocess.run(command, input=order.encode(), capture_output=True, timeout=_PATIENCE, check=False)
 

@@ -22,7 +22,7 @@ from noisette.checkpoint import find_finished_checkpoint as finished_training
 from noisette.journal import read_journal
 from noisette.layout import training_directory
 from noisette_flows.tracking import Store, SyncState, Tracker, catch_up, is_behind, mark_killed
-from noisette_flows.tracking.run_locks import RunLock
+from noisette_flows.tracking.sync_state import RunLock
 
 pytestmark = pytest.mark.slow
 
