@@ -66,7 +66,7 @@ class NoisettePyfunc(PythonModel):
 
         checkpoint = Checkpoint.open(Path(context.artifacts[CHECKPOINT]))
         first = checkpoint.about["experiment"]["sampling"]["samplers"][0]
-        self._painter = ImageGenerator.open(checkpoint, first)
+        self._generator = ImageGenerator.open(checkpoint, first)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -96,7 +96,7 @@ class NoisettePyfunc(PythonModel):
         return pd.DataFrame(answer, columns=[column.name for column in OUTPUT_SCHEMA.inputs])
 
     def _generate(self, sampling: _SamplingOptions, wanted: list[tuple[int, str | None]]) -> list[dict[str, Any]]:
-        generator = self._painter_for(sampling)
+        generator = self._generator_for(sampling)
         indices = [index for index, _ in wanted]
         known = generator.model.classes
         labels = [label or (known[index % len(known)] if known else "") for index, label in wanted]
@@ -106,16 +106,16 @@ class NoisettePyfunc(PythonModel):
             for index, label, image in zip(indices, labels, images, strict=True)
         ]
 
-    def _painter_for(self, sampling: _SamplingOptions) -> ImageGenerator:
+    def _generator_for(self, sampling: _SamplingOptions) -> ImageGenerator:
         from noisette.comparison.samplers import parse_samplers
 
-        sampler = self._painter.sampler
+        sampler = self._generator.sampler
         if sampling.sampler is not None:
             (sampler,) = parse_samplers([sampling.sampler])
         requested = {"steps": sampling.steps, "guidance_scale": sampling.guidance_scale}
         given = {key: value for key, value in requested.items() if value is not None}
         options = {**sampler.model_dump(exclude_unset=True), **given, "name": sampler.name}
-        return self._painter.with_sampler(options, seed=sampling.seed)
+        return self._generator.with_sampler(options, seed=sampling.seed)
 
 
 def _drop_missing(row: dict[str, Any]) -> dict[str, Any]:
