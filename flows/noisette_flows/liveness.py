@@ -179,7 +179,6 @@ def _mark_flow_run(client: SyncPrefectClient, identity: UUID, again: bool) -> st
 
 
 def _end_task_runs(client: SyncPrefectClient, flow_run: UUID) -> None:
-    """Mark the unfinished tasks of a killed process."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed
 

@@ -22,7 +22,7 @@ from noisette.plugins.registry import UNKNOWN
 from noisette.stages import Stage, plan_stages, stages_to_redo
 from noisette.storage import MANIFEST, read_manifest
 from noisette_flows.environment import quiet_prefect
-from noisette_flows.tracking import Store
+from noisette_flows.tracking import Store, mark_killed
 
 __all__ = ["FlowRequest", "add_install_hints", "console_for_progress", "log_or_warn", "run_flow"]
 
@@ -89,18 +89,11 @@ class FlowRequest:
             parameters |= {"config": self.path, "overrides": self.overrides or None, "output": self.output}
             run_flow(flow, parameters, console, tracking_uri, self.config)
         else:
-            _mark_killed(Path(self.output), tracking_uri)
+            store = Store.of(tracking_uri)
+            if store is not None:  # as a flow does when it starts
+                mark_killed(Path(self.output), store)
             _mark_killed_flow_runs(Path(self.output), console)
         return [stage.name for stage in skipped]
-
-
-def _mark_killed(root: Path, tracking_uri: str | None) -> None:
-    """Mark killed runs in MLflow, as a flow does when it starts."""
-    from noisette_flows.tracking import Store, mark_killed
-
-    store = Store.of(tracking_uri)
-    if store is not None:
-        mark_killed(root, store)
 
 
 def _mark_killed_flow_runs(root: Path, console: Console) -> None:
@@ -128,7 +121,11 @@ def _mark_killed_flow_runs(root: Path, console: Console) -> None:
 def console_for_progress() -> Console:
     """Return a console on standard error for progress, and log noisette's warnings there from now on."""
     console = Console(stderr=True)
-    _log_to_console(console)
+    for name in ("noisette", "noisette_flows"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(_ConsoleHandler(console))
+        logger.propagate = False
     return console
 
 
@@ -209,14 +206,6 @@ class _ConsoleHandler(logging.Handler):
         """Print a record; the level is named from WARNING on."""
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         self._console.print(f"{level}{record.getMessage()}", **_PLAIN)
-
-
-def _log_to_console(console: Console) -> None:
-    for name in ("noisette", "noisette_flows"):
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
-        logger.addHandler(_ConsoleHandler(console))
-        logger.propagate = False
 
 
 def log_or_warn(send: Callable[[], str], store: Store) -> str:

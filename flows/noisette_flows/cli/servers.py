@@ -56,7 +56,6 @@ def down(json: AsJson = False) -> None:
 
 
 def _login_lines(prefect: str) -> list[str]:
-    """Return how one signs in."""
     from noisette_flows.serving.background import FOLDER, USER
 
     given = "NOISETTE_PASSWORD" in os.environ

@@ -149,7 +149,6 @@ def _log_lines(client: SyncPrefectClient, flow_run: UUID, offset: int) -> Iterat
 
 
 def _tables(client: SyncPrefectClient, flow_run: UUID) -> Iterator[Table]:
-    """Yield the tables among the artifacts of a flow run."""
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
 
     query = ArtifactFilter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -89,19 +90,15 @@ def mlflow_lines(store: Store | None, experiment: str) -> list[str]:
 
 def show_sweep(sweep: Sweep, sweep_result: SweepResult, store: Store | None, console: Console) -> None:
     """Print a finished sweep."""
-    groups = {row.label: series.label for series in series_of(sweep_result.report) for row in series.rows}
-    show_report(sweep_result.report, console, groups, frontier(sweep_result.report), sweep.notes)
-    show_lines("charts", [str(path) for path in sweep_result.charts.values()], console)
-    show_lines("report", [str(sweep_result.report.directory / "report.json")], console)
-    show_lines("MLflow", mlflow_lines(store, _experiment(sweep, store)), console)
+    report = sweep_result.report
+    show_report(report, console, _series(report), frontier(report), sweep.notes)
+    _show_files(report, sweep_result.charts, mlflow_lines(store, _experiment(sweep, store)), console)
 
 
 def sweep_facts(
     sweep: Sweep, sweep_result: SweepResult, skipped: Collection[str], store: Store | None
 ) -> dict[str, Any]:
     """Return a finished sweep as JSON values; `skipped` are the labels of samplers that had finished before."""
-    groups = {row.label: series.label for series in series_of(sweep_result.report) for row in series.rows}
-    best = frontier(sweep_result.report)
     walks = [
         stage_json(
             Stage(f"sample {sampler.label}", sweep.samples_path(sampler), True),
@@ -114,21 +111,34 @@ def sweep_facts(
         "checkpoint": str(sweep.checkpoint.directory),
         "step": sweep.checkpoint.step,
         "walks": walks,
-        "columns": list(sweep_result.report.columns),
-        "better": dict(sweep_result.report.better),
-        "rows": [
-            {
-                **row_json(row),
-                "series": groups.get(row.label),
-                "best": [column for column in sweep_result.report.columns if (row.label, column) in best],
-            }
-            for row in sweep_result.report.rows
-        ],
-        "protocol": dict(sweep_result.report.protocol),
+        **_table_facts(sweep_result.report, "series", _series(sweep_result.report)),
         "notes": [*sweep_result.report.notes, *sweep.notes],
-        "charts": {column: str(path) for column, path in sweep_result.charts.items()},
-        "report": str(sweep_result.report.directory / "report.json"),
+        **_file_facts(sweep_result.report, sweep_result.charts),
         "tracking": tracking_json(store, _experiment(sweep, store)),
+    }
+
+
+def show_models(result: ComparisonResult, store: Store | None, experiment: str, console: Console) -> None:
+    """Print a finished comparison; `experiment` is its id in MLflow, or ""."""
+    report = result.report
+    show_report(report, console, _models(report), frontier(report))
+    for line in verdicts(report):
+        console.print(Text(line))
+    console.print()
+    _show_files(report, result.charts, mlflow_lines(store, experiment), console)
+
+
+def model_facts(result: ComparisonResult, store: Store | None, experiment: str) -> dict[str, Any]:
+    """Return a finished comparison as JSON values."""
+    report = result.report
+    return {
+        "models": report.details["models"],
+        **_table_facts(report, "model", _models(report)),
+        "differences": report.details["differences"],
+        "test": report.details["test"],
+        "notes": list(report.notes),
+        **_file_facts(report, result.charts),
+        "tracking": tracking_json(store, experiment),
     }
 
 
@@ -137,40 +147,42 @@ def _experiment(sweep: Sweep, store: Store | None) -> str:
     return experiment_of(sweep.run, store) if store else ""
 
 
-def show_models(result: ComparisonResult, store: Store | None, experiment: str, console: Console) -> None:
-    """Print a finished comparison; `experiment` is its id in MLflow, or ""."""
-    report = result.report
-    groups = {label: str(about["model"]) for label, about in report.details["samplers"].items()}
-    show_report(report, console, groups, frontier(report))
-    for line in verdicts(report):
-        console.print(Text(line))
-    console.print()
-    show_lines("charts", [str(path) for path in result.charts.values()], console)
-    show_lines("report", [str(result.directory / "report.json")], console)
-    show_lines("MLflow", mlflow_lines(store, experiment), console)
+def _series(report: Report) -> dict[str, str]:
+    """Return the series of each row by its label."""
+    return {row.label: series.label for series in series_of(report) for row in series.rows}
 
 
-def model_facts(result: ComparisonResult, store: Store | None, experiment: str) -> dict[str, Any]:
-    """Return a finished comparison as JSON values."""
-    report = result.report
+def _models(report: Report) -> dict[str, str]:
+    """Return the model of each row by its label."""
+    return {label: str(about["model"]) for label, about in report.details["samplers"].items()}
+
+
+def _table_facts(report: Report, group: str, groups: Mapping[str, str]) -> dict[str, Any]:
+    """Return the rows of a report as JSON values, with the value of `groups` by their labels as `group`."""
     best = frontier(report)
     return {
-        "models": report.details["models"],
         "columns": list(report.columns),
         "better": dict(report.better),
         "rows": [
             {
                 **row_json(row),
-                "model": report.details["samplers"].get(row.label, {}).get("model"),
+                group: groups.get(row.label),
                 "best": [column for column in report.columns if (row.label, column) in best],
             }
             for row in report.rows
         ],
-        "differences": report.details["differences"],
-        "test": report.details["test"],
         "protocol": dict(report.protocol),
-        "notes": list(report.notes),
-        "charts": {column: str(path) for column, path in result.charts.items()},
-        "report": str(result.directory / "report.json"),
-        "tracking": tracking_json(store, experiment),
     }
+
+
+def _file_facts(report: Report, charts: Mapping[str, Path]) -> dict[str, Any]:
+    return {
+        "charts": {column: str(path) for column, path in charts.items()},
+        "report": str(report.directory / "report.json"),
+    }
+
+
+def _show_files(report: Report, charts: Mapping[str, Path], mlflow: Sequence[str], console: Console) -> None:
+    show_lines("charts", [str(path) for path in charts.values()], console)
+    show_lines("report", [str(report.directory / "report.json")], console)
+    show_lines("MLflow", mlflow, console)

@@ -119,7 +119,6 @@ class NoisettePyfunc(PythonModel):
 
 
 def _drop_missing(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without missing values."""
     return {key: value for key, value in row.items() if value is not None and value == value}
 
 

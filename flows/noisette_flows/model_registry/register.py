@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from noisette import Experiment, NoisetteError
 from noisette.checkpoint import Checkpoint
@@ -124,18 +124,13 @@ def _log_model(client: MlflowClient, checkpoint: Checkpoint, store: Store, name:
             artifacts={CHECKPOINT: str(weights.directory)},
             signature=ModelSignature(inputs=INPUT_SCHEMA, outputs=OUTPUT_SCHEMA),
             pip_requirements=[f"noisette=={version('noisette')}"],
-            metadata=_metadata(about),
+            metadata={key: about[key] for key in ("shape", "classes", "plugins")},
         )
     number = str(logged.registered_model_version)
     tags = {_DIGEST: checkpoint.digest, "noisette.step": checkpoint.step, "noisette.run": checkpoint.run.name}
     for tag, value in tags.items():
         client.set_model_version_tag(name, number, tag, str(value))
     return number
-
-
-def _metadata(about: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a model."""
-    return {"shape": about["shape"], "classes": about["classes"], "plugins": about["plugins"]}
 
 
 def _find_or_send_run(client: MlflowClient, checkpoint: Checkpoint, store: Store) -> RunInfo:

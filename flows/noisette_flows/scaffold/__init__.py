@@ -91,7 +91,6 @@ class Names:
 
 
 def _suggest_name(name: str) -> str:
-    """Return the nearest valid name."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
     joined = "-".join(words)[:_LONGEST].strip("-")
     return joined if _NAME.fullmatch(joined) else "my-plugin"
@@ -153,7 +152,6 @@ def _render_files(names: Names) -> dict[Path, str]:
 
 
 def _identifiers(source: str) -> set[str]:
-    """Return the names that a module uses."""
     nodes = list(ast.walk(ast.parse(source)))
     imported = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
     return {node.id for node in nodes if isinstance(node, ast.Name)} | {a.asname or a.name for a in imported}

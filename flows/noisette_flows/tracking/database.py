@@ -305,7 +305,6 @@ def _is_empty(database: Path) -> bool:
 
 
 def _set_aside(database: Path) -> Path:
-    """Rename a half-made database."""
     number = 1
     while (aside := database.with_name(f"{database.name}.half-made-{number}")).exists():
         number += 1

@@ -112,8 +112,6 @@ class _Sender:
 
 
 class _Collector(logging.Handler):
-    """Collects warnings in a list."""
-
     def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
         self._messages = messages
