@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisette import Shape
-from proofs.comparison import Comparison
+from proofs.comparison import Comparison, compare
 from proofs.ours import preprocess, replay_noise
 from proofs.recipe import Recipe, copy_weights
 
@@ -30,7 +30,7 @@ class Labml(Recipe):
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 32, "backbone.multipliers": [1, 1, 1, 2]}
     reasons: ClassVar[Mapping[str, str]] = {
         "preprocessing, in [0, 1]": "another filter",
-        "trajectory of 1000 steps": "noise at the original's last step, of standard deviation 0.01",
+        "trajectory": "noise at the original's last step, of standard deviation 0.01",
     }
 
     def __init__(self, name: str, changes: Mapping[str, Any], *, narrow: bool = False) -> None:
@@ -73,7 +73,7 @@ class Labml(Recipe):
     def sampling(self) -> Iterator[Comparison]:
         """Yield what comes of a whole trajectory, and of it without the last step."""
         ours, theirs = self.trajectories()
-        yield self._compare(f"trajectory of {len(ours)} steps", ours[-1], theirs[-1])
+        yield compare(f"trajectory of {len(ours)} steps", ours[-1], theirs[-1], self.reasons["trajectory"])
         yield self._compare("999 of 1000 steps", ours[-2], theirs[-2])
 
     def preprocessing(self) -> Iterator[Comparison]:

@@ -38,6 +38,7 @@ class Recipe(ABC):
         names: recipes that have this original.
         shape: of the images that are compared; all networks are convolutional.
         narrow: changes of the config that make the network small, for many steps and for a whole trajectory.
+        short: changes of the config that make a trajectory short, for what is planted.
         reasons: why a quantity differs, by its name.
         steps: optimizer steps of the training stage.
         late: steps by which the original's learning rate is later, where that is listed.
@@ -51,6 +52,7 @@ class Recipe(ABC):
     names: ClassVar[tuple[str, ...]]
     shape: ClassVar[Shape]
     narrow: ClassVar[Mapping[str, Any]] = {}
+    short: ClassVar[Mapping[str, Any]] = {}
     reasons: ClassVar[Mapping[str, str]] = {}
     steps: ClassVar[int] = 3
     late: ClassVar[int] = 0
@@ -220,16 +222,19 @@ class Recipe(ABC):
     def sampling(self) -> Iterator[Comparison]:
         """Yield what comes of a whole trajectory."""
         ours, theirs = self.trajectories()
-        yield self._compare(f"trajectory of {len(theirs)} steps", ours[-1], theirs[-1])
+        reason = self.reasons.get("trajectory", "")
+        yield compare(f"trajectory of {len(ours)} steps", ours[-1], theirs[-1], reason)
 
     def trajectories(self, changes: Mapping[str, Any] | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Return the states of both samplings, from the same noise, with further changes of the config."""
-        experiment = self._narrow_experiment(changes)
+        short = self.short if self.always_narrow else {}
+        experiment = self._narrow_experiment({**short, **self.changes, **(changes or {})})
         torch.manual_seed(1)
         network = self.network(narrow=True).eval()
         sampler = experiment.sampling.samplers[-1]
         start = torch.randn(_BATCH, *self.shape)
-        noises = [torch.randn_like(start) for _ in range(sampler.steps)]
+        steps = sampler.steps if isinstance(sampler.spacing, str) else len(sampler.spacing)
+        noises = [torch.randn_like(start) for _ in range(steps)]
         weights = self.our_weights(self.state(network))
         labels = torch.arange(_BATCH) if experiment.training.class_conditional else None
         ours = sample(experiment, sampler, weights, start, noises, labels)

@@ -104,6 +104,8 @@ class FromScratch(Recipe):
     shape: ClassVar[Shape] = (1, 16, 16)
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 8, "backbone.groups": 4, "backbone.heads": 2}
 
+    short: ClassVar[Mapping[str, Any]] = {"sampling.samplers.0.spacing": list(range(19, -1, -1))}
+
     def network(self, *, narrow: bool = False) -> nn.Module:
         if narrow:
             return _UNet([8, 16, 32, 64, 64, 48], groups=4, heads=2)
@@ -144,7 +146,7 @@ class FromScratch(Recipe):
         beta = torch.linspace(1e-4, 0.02, 1000)
         alpha = torch.cumprod(1 - beta, dim=0)
         z, states = start, []
-        for t, e in zip(reversed(range(1000)), noises, strict=True):
+        for t, e in zip(reversed(range(len(noises))), noises, strict=True):
             temp = beta[t] / (torch.sqrt(1 - alpha[t]) * torch.sqrt(1 - beta[t]))
             z = 1 / torch.sqrt(1 - beta[t]) * z - temp * network(z, torch.full((len(z),), t))
             z = z + e * torch.sqrt(beta[t]) if t else z
