@@ -80,6 +80,8 @@ def test_noise_is_what_the_samplers_start_from() -> None:
 
 def test_held_out_images_are_drawn_from_the_whole_split() -> None:
     class Data:
+        has_test_split = True
+
         def images(self, split: str) -> np.ndarray:
             assert split == "test"
             return images(40, 1, 2, 2)

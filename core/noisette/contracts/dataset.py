@@ -69,6 +69,10 @@ class Dataset(Plugin):
         """
         return islice(self.examples(split, cache), start, None)
 
+    def has_test_split(self) -> bool:
+        """Return whether images are held out; if not, evaluations compare with the training images only."""
+        return True
+
     def length(self, split: Split) -> int | None:
         """Return the number of examples of a split, for progress bars; None if it is unknown beforehand."""
         return None

@@ -42,7 +42,7 @@ Progress = Callable[[int, int], None]
 def ingest(
     dataset: Dataset, preparation: Preparation, directory: Path, cache: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Write the images, labels and rejections of both splits; return a description of them as JSON values.
+    """Write the images, labels and rejections of the splits; return a description of them as JSON values.
 
     An interrupted call is resumed: examples that it wrote to the directory are not read again.
 
@@ -57,7 +57,7 @@ def ingest(
         DataError: see `prepare`.
     """
     ingestion = Ingestion(dataset, preparation, directory, progress, {"plugin": registry().origin_of(dataset)})
-    for split in get_args(Split):
+    for split in get_args(Split) if dataset.has_test_split() else ("train",):
         ingestion.add_part(split, partial(_iter_examples, dataset, split, cache), f"the {split} split")
     about = ingestion.finish()
     return {

@@ -20,7 +20,7 @@ class Prepared(Artifact):
     Attributes:
         directory: contains `train.npy` and `test.npy`, uint8 (N, C, H, W); `train_labels.npy` and
             `test_labels.npy`, int64 (N,), if the data set has labels; and `rejected.jsonl`, with one rejected file
-            and its reason per line.
+            and its reason per line. There are no test files if nothing is held out.
         manifest: hashes; `about` has dataset, preparation, shape, classes, counts (found, accepted and
             rejected, by split), formats (of the files, by split), duplicates (see
             `noisette.data.duplicates`), class_counts, licence, source, plugins and versions.
@@ -41,10 +41,17 @@ class Prepared(Artifact):
 
     def count(self, split: Split) -> int:
         """Return the number of images of a split."""
-        return int(self.about["counts"][split]["accepted"])
+        return int(self.about["counts"].get(split, {"accepted": 0})["accepted"])
+
+    @property
+    def has_test_split(self) -> bool:
+        """Whether images are held out."""
+        return "test.npy" in self.manifest.files
 
     def images(self, split: Split) -> NDArray[np.uint8]:
-        """Return the images of a split, memory-mapped, uint8 (N, C, H, W)."""
+        """Return the images of a split, memory-mapped, uint8 (N, C, H, W); N is 0 if nothing is held out."""
+        if split == "test" and not self.has_test_split:
+            return self.images("train")[:0]
         return self.load_array(f"{split}.npy")
 
     def labels(self, split: Split) -> NDArray[np.int64] | None:

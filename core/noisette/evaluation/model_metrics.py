@@ -18,6 +18,7 @@ from noisette.model.model import Model
 
 if TYPE_CHECKING:
     from noisette.config import Experiment
+    from noisette.contracts import Split
     from noisette.contracts.metric import State
     from noisette.data import Prepared
     from noisette.sampling import Samples
@@ -46,7 +47,7 @@ class ModelResults:
 
 def count_model_images(experiment: Experiment, data: Prepared) -> int:
     """Return how many images `evaluate_sampled_model` processes, for all metrics together."""
-    return sum(min(metric.count, len(data.images("test"))) for metric in _model_metrics(experiment))
+    return sum(min(metric.count, len(data.images(_split(data)))) for metric in _model_metrics(experiment))
 
 
 def evaluate_sampled_model(
@@ -57,7 +58,7 @@ def evaluate_sampled_model(
     Args:
         experiment: metrics, seed and precision.
         samples: their checkpoint is evaluated.
-        data: its test split is used.
+        data: its test split is used, or the train split if nothing is held out.
         on_progress: called with the number of images processed so far.
 
     Raises:
@@ -103,9 +104,13 @@ def _load_model(experiment: Experiment, samples: Sequence[Samples]) -> Model:
     return Model.load(kept[0].verified(), ema=experiment.sampling.ema, machine=machine)
 
 
+def _split(data: Prepared) -> Split:
+    return "test" if data.has_test_split else "train"
+
+
 def _batches(max_count: int, model: Model, data: Prepared, seed: int) -> Iterator[Batch]:
-    """Yield images of the test split with the model, spread evenly over it if it has more."""
-    images, labels = data.images("test"), data.labels("test")
+    """Yield images of the test (or, if there is none, train) split with the model, spread evenly over it."""
+    images, labels = data.images(_split(data)), data.labels(_split(data))
     count = min(max_count, len(images))
     chosen = np.linspace(0, max(len(images) - 1, 0), count).round().astype(np.int64)
     for start in range(0, count, _BATCH_SIZE):

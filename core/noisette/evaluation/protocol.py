@@ -44,8 +44,8 @@ def sampler_protocol(
         "data": data.digest,
         "reference_split": "train",
         "reference_count": len(builder.reference),
-        "heldout_split": "test",
-        "heldout_count": len(builder.heldout or ()),
+        "heldout_split": "test" if data.has_test_split else "the reference itself",
+        "heldout_count": len(builder.heldout or (builder.floor.images if builder.floor else ())),
         "generated_count": _common_value([len(generated.images) for generated in samples]),
         **{
             name: _common_value([one[name] for one in about])
@@ -78,7 +78,9 @@ def sampler_notes(experiment: Experiment, samples: Sequence[Samples], builder: R
         notes += [f"{generated.label} {problem}" for problem in find_start_problems(process, timesteps)]
     counts = {generated.label: len(generated.images) for generated in samples}
     heldout, largest = len(builder.heldout or ()), max(counts.values())
-    if heldout < largest:
+    if builder.heldout is None:
+        notes.append(_note_no_heldout(builder))
+    elif heldout < largest:
         notes.append(
             f"only {heldout} held-out images for {largest} drawn: a distance that falls with their number, "
             "as the Fréchet distance does, is too high in their row"
@@ -89,6 +91,17 @@ def sampler_notes(experiment: Experiment, samples: Sequence[Samples], builder: R
     if incomparable := check_comparable_timings({generated.label: generated.about for generated in samples}):
         notes.append(incomparable)
     return notes
+
+
+def _note_no_heldout(builder: ReportBuilder) -> str:
+    note = (
+        "no images are held out: everything is measured on the training images, so a network that repeats them "
+        "looks better than it is"
+    )
+    floor = builder.floor
+    if floor is None or floor.reference is None:
+        return note
+    return f"{note}; the row of real images is {len(floor.images)} of them against the other {len(floor.reference)}"
 
 
 def image_protocol(request: ComparisonRequest, builder: ReportBuilder) -> dict[str, Any]:

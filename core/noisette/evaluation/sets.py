@@ -104,13 +104,16 @@ def reference(data: Prepared) -> ImageSet:
     return ImageSet("train", data.images("train"), data.labels("train"))
 
 
-def heldout(data: Prepared, count: int, seed: int) -> ImageSet:
+def heldout(data: Prepared, count: int, seed: int) -> ImageSet | None:
     """Return `count` real images of the test split, drawn at random from the seed, or all if there are fewer."""
-    return test(data).subset(count, np.random.default_rng(derive_seed(seed, "held-out")))
+    images = test(data)
+    return images and images.subset(count, np.random.default_rng(derive_seed(seed, "held-out")))
 
 
-def test(data: Prepared) -> ImageSet:
-    """Return all real images of the test split."""
+def test(data: Prepared) -> ImageSet | None:
+    """Return all real images of the test split, or None if nothing is held out."""
+    if not data.has_test_split:
+        return None
     return ImageSet("held-out", data.images("test"), data.labels("test"))
 
 

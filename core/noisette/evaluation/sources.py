@@ -75,10 +75,10 @@ class ImageSource:
         return ImageSet(self.name, self.source.images)
 
     def test(self) -> ImageSet | None:
-        """Return the test split of prepared images; None of others."""
+        """Return the test split of prepared images; None if there is none, and of others."""
         from noisette.evaluation.sets import ImageSet
 
-        if not isinstance(self.source, Prepared):
+        if not isinstance(self.source, Prepared) or not self.source.has_test_split:
             return None
         return ImageSet(f"{self.name} test", self.source.images("test"), self.source.labels("test"))
 

@@ -187,6 +187,8 @@ class ImageLoader:
         data = Prepared.finished(directory)
         if data is None:
             raise DataError(f"{name}: {directory} is not prepared; run `noisette prepare`, or give an image file")
+        if split == "test" and not data.has_test_split:
+            raise DataError(f"{name}: no images are held out; use train:{index}")
         if index >= data.count(split):
             raise DataError(f"{name}: expected an index from 0 to {data.count(split) - 1}; got {index}")
         image: NDArray[np.uint8] = data.images(split)[index]

@@ -91,7 +91,10 @@ class Validation:
         if not self._real:
             data, seed = self.state.data, self.state.experiment.seed
             held = sets.heldout(data, count, seed)
-            self._heldout = compute_states(held, self.metrics, self._stored_features, on_progress=self._check_stop)
+            if held is not None:
+                self._heldout = compute_states(
+                    held, self.metrics, self._stored_features, on_progress=self._check_stop
+                )
             self._real = compute_states(
                 sets.reference(data),
                 self.metrics,

@@ -36,7 +36,8 @@ def dataset_inputs(experiment: Experiment, run: Path) -> list[DatasetInput]:
         return []
     if data is None:
         return []
-    return [_input(experiment, data, "train", "training"), _input(experiment, data, "test", "evaluation")]
+    test = [_input(experiment, data, "test", "evaluation")] if data.has_test_split else []
+    return [_input(experiment, data, "train", "training"), *test]
 
 
 def _input(experiment: Experiment, data: Prepared, split: str, context: str) -> DatasetInput:

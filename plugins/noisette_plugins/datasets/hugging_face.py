@@ -35,9 +35,15 @@ class HuggingFace(Dataset):
     revision: str | None = Field(None, description="branch, tag or commit on the hub; a commit never changes")
     train: str = Field("train", description="split to train on")
     test: str | None = Field("test", description="split that is held out; null holds out a share of the other")
-    held_out: float = Field(0.1, gt=0, lt=1, description="that share, chosen by a hash of the rows' numbers")
+    held_out: float = Field(
+        0.1, ge=0, lt=1, description="that share, chosen by a hash of the rows' numbers; 0: none"
+    )
     image: str | None = Field(None, description="column of the images; null: the only one that has some")
     label: str | None = Field(None, description="column of the classes; null: images without labels")
+
+    def has_test_split(self) -> bool:
+        """Return whether there is a split or a share that is held out."""
+        return self.test is not None or self.held_out > 0
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
         """Yield the rows of a split in order."""

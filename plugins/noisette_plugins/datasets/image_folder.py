@@ -32,7 +32,10 @@ class ImageFolder(Dataset):
     path: Path = Field(description="the folder")
     labels: bool = Field(False, description="take the names of the folders in it as classes")
     held_out: float = Field(
-        0.1, gt=0, lt=1, description="share held out, chosen by a hash of the names: new files move no old ones"
+        0.1,
+        ge=0,
+        lt=1,
+        description="share held out, chosen by a hash of the names: new files move no old ones; 0: none",
     )
 
     def examples(self, split: Split, cache: Path) -> Iterator[Example]:
@@ -53,6 +56,10 @@ class ImageFolder(Dataset):
                 f"{self.name}: none of the {sum(counts)} files in {self._root()} falls into the {split} split; "
                 f"add images, or change dataset.held_out, which is {self.held_out}"
             )
+
+    def has_test_split(self) -> bool:
+        """Return whether `held_out` is not 0."""
+        return self.held_out > 0
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the folders that contain files, in natural order; empty without `labels`."""
