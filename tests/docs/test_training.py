@@ -14,7 +14,7 @@ PAGE = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
 
 def test_every_example_is_a_config() -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         config = parse_yaml(example, "training.md")
         Experiment.parse({"name": "page", "dataset": "digits", **config})
