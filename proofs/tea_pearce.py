@@ -84,7 +84,6 @@ class TeaPearce(Recipe):
     names: ClassVar[tuple[str, ...]] = ("mnist-conditional",)
     shape: ClassVar[Shape] = (1, 28, 28)
     narrow: ClassVar[Mapping[str, Any]] = {"backbone.channels": 16}
-    short: ClassVar[Mapping[str, Any]] = {"sampling.samplers.2.spacing": list(range(19, -1, -1))}
     reasons: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(
             ("signal, timesteps 1 to 400", "trajectory"),
