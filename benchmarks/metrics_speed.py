@@ -22,9 +22,7 @@ from benchmarks.table import markdown, ms, times
 from benchmarks.timing import compare_times, summary, time_interleaved
 from noisette import Metric
 from noisette_plugins.metrics import KID, DensityCoverage, Frechet, InceptionScore, PrecisionRecall
-from noisette_plugins.metrics.frechet_distance import distance
-from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.optimal_transport import GaussianPair
+from noisette_plugins.metrics.frechet_distance import Gaussian, GaussianPair, distance
 
 __all__ = ["measure", "table"]
 

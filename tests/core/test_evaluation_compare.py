@@ -17,7 +17,7 @@ from noisette.evaluation import ImageSet, compare_sets, set_statistics
 from noisette.evaluation.feature_cache import FeatureCache
 from noisette.evaluation.set_statistics import compute_states
 from noisette_plugins.metrics import KID, Frechet, Recognised, feature_statistics
-from noisette_plugins.metrics.gaussian import Gaussian
+from noisette_plugins.metrics.frechet_distance import Gaussian
 
 
 class Recorder(Metric):

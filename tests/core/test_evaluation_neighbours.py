@@ -66,7 +66,7 @@ def test_copies_are_found_in_images(cache: FeatureCache) -> None:
     metrics = [Nearest(shown=3, beside=2)]
     states = [compute_states(each, metrics, cache) for each in (judged, real)]
     comparison = compare_states(states[0], states[1], None, metrics, cache)
-    found = {row.place: row.beside[0] for row in comparison.neighbours}
+    found = {row.image: row.nearest[0] for row in comparison.neighbours}
     assert found == {6: 7, 7: 30, 8: 2}
     assert comparison.results[f"memorised_{cache.label}"].value == pytest.approx(3 / 9)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from support.tiny import tiny
 
-from noisette import DataError, PluginError, train
-from noisette.evaluation.requirements import require_ready
+from noisette import DataError, PluginError, register, registry, train
+from noisette.evaluation.requirements import _result_columns, require_ready
+from noisette_plugins.metrics import KID, Recognised
 
 
 def test_weights_that_are_not_there_are_asked_for_before(tmp_path: Path) -> None:
@@ -44,3 +46,26 @@ def test_two_results_of_one_name_are_refused_before(root: Path) -> None:
         train(tiny(TWICE, "training={evaluate_every: 4, steps: 4}"), root)
     assert not list(root.glob("tiny-*"))
     require_ready(tiny("evaluation.metrics=[kid, frechet]").evaluation)
+
+
+def test_two_classes_with_one_result_are_refused_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AlsoKID(KID):
+        """KID under another name."""
+
+        name: ClassVar[str] = "also-kid"
+
+    monkeypatch.setattr(registry(), "sources", registry().sources)
+    register(AlsoKID)
+    with pytest.raises(PluginError, match="metrics 0 and 2 both give a result 'kid_efficientnet-lite0'"):
+        require_ready(tiny("evaluation.metrics=[kid, frechet, also-kid]").evaluation)
+    require_ready(tiny("evaluation.metrics=[frechet, also-kid]").evaluation)
+
+
+def test_the_results_of_shipped_metrics_differ_in_name() -> None:
+    shipped = [found.plugin for found in registry().of_kind("metric") if found.origin.distribution == "noisette"]
+    metrics = [kind(trees=5) if kind is Recognised else kind() for kind in shipped]
+    features = tiny().evaluation.features
+    columns = [
+        column for metric in metrics if metric.needs != "model" for column in _result_columns(metric, features)
+    ]
+    assert len(columns) == len(set(columns)) >= len(metrics)

@@ -14,8 +14,7 @@ from noisette.config import Experiment
 from noisette.data import Prepared
 from noisette.layout import data_directory
 from noisette.model.conditioning import Conditioning, downsample, scaled_size, upsample
-from noisette.sampling.loop import generate
-from noisette.sampling.low_res import load_low_res
+from noisette.sampling.loop import generate, load_low_res
 from noisette.training.batches import Batches
 from noisette_plugins.objectives import X0
 from noisette_plugins.samplers import DDIM

@@ -110,7 +110,7 @@ def test_the_protocol_and_the_notes_stand_beneath() -> None:
     assert f"Frechet and KID over {LITE} (sha256 57934424, fp32)" in text
     assert "resized by anti-aliased bicubic to 224x224" in text
     assert "500 images each against 1297 of digits train; held out: 500 of test" in text
-    assert "drawn at step 3000 with averaged weights, seed 0" in text
+    assert "generated at step 3000 with averaged weights, seed 0" in text
     assert "note: look out" in text
     assert "weights not averaged" in " ".join(caption(report(ema=False)))
 

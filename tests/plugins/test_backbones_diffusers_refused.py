@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from noisette import DataError
 from noisette_plugins.backbones import UNet
 from noisette_plugins.backbones.exchange import export_unet, load_diffusers
-from noisette_plugins.backbones.exchange.diffusers_process import parse_scheduler, scheduler_config
+from noisette_plugins.backbones.exchange.diffusers_folder import parse_scheduler, scheduler_config
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

@@ -11,8 +11,7 @@ import torch
 from noisette import DataError
 from noisette_plugins.features import EfficientNetLite0, efficientnet
 from noisette_plugins.features.efficientnet_network import EfficientNetLite
-from noisette_plugins.features.extractor import build_with_weights
-from noisette_plugins.features.resize import clean
+from noisette_plugins.features.extractor import build_with_weights, clean
 from noisette_plugins.features.weights import PublishedWeights
 
 CPU = torch.device("cpu")

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from noisette import DataError
 from noisette.testing import run_checks
 from noisette_plugins.features import CLIP, DINOv2
+from noisette_plugins.features.extractor import clean
 from noisette_plugins.features.pretrained import Pretrained
-from noisette_plugins.features.resize import clean
 
 CPU = torch.device("cpu")
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from noisette_plugins.features.resize import clean, legacy
+from noisette_plugins.features.extractor import clean, legacy
 
 
 def images(*shape: int) -> torch.Tensor:

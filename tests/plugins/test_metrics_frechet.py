@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from noisette import Batch, DataError
-from noisette_plugins.metrics import Frechet, feature_statistics, gaussian, optimal_transport
+from noisette_plugins.metrics import Frechet, feature_statistics
+from noisette_plugins.metrics import frechet_distance as module
 from noisette_plugins.metrics.feature_statistics import SAMPLE_ROWS, merge_moments, moments
+from noisette_plugins.metrics.frechet_distance import Gaussian, GaussianPair
 from noisette_plugins.metrics.frechet_distance import distance as value_alone
-from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 State = dict[str, Tensor]
 
@@ -200,7 +200,7 @@ def test_the_largest_eigenvectors_tell_the_error(
     """Where dimensions are many the error is told by some of the eigenvectors; the value by all eigenvalues."""
     x, y = features(n, 96, 30, **law), features(m, 96, 31)
     all_of_them = Frechet().compute(state(x), state(y), {})["frechet"]
-    monkeypatch.setattr(optimal_transport, "_LEADING", 28)
+    monkeypatch.setattr(module, "_LEADING", 28)
     some = Frechet().compute(state(x), state(y), {})["frechet"]
     assert some.value == pytest.approx(all_of_them.value, rel=1e-10)
     assert some.stderr == pytest.approx(all_of_them.stderr, rel=0.2)
@@ -211,7 +211,7 @@ def test_the_largest_eigenvectors_tell_the_error(
 def test_both_roots_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = features(200, 24, 32, scale=1.2), features(150, 24, 33)
     by_cholesky = Frechet().compute(state(x), state(y), {})["frechet"]
-    monkeypatch.setattr(gaussian, "_SINGULAR", 2.0)
+    monkeypatch.setattr(module, "_SINGULAR", 2.0)
     by_eigenvectors = Frechet().compute(state(x), state(y), {})["frechet"]
     assert by_cholesky == (
         pytest.approx(by_eigenvectors.value, rel=1e-10),

@@ -9,9 +9,7 @@ from noisette import Batch, DataError, Estimate
 from noisette_plugins.metrics import Frechet, FrechetInfinity
 from noisette_plugins.metrics.extrapolation import _weights
 from noisette_plugins.metrics.feature_statistics import moments_of_many
-from noisette_plugins.metrics.frechet_distance import distance
-from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.optimal_transport import GaussianPair
+from noisette_plugins.metrics.frechet_distance import Gaussian, GaussianPair, distance
 
 State = dict[str, Tensor]
 

@@ -93,15 +93,15 @@ def test_the_nearest_images_are_shown_with_their_neighbours() -> None:
     x = torch.cat([fresh[:11], y[42:43] + 0.01, fresh[11:]])
     shown = Nearest(shown=3, beside=4).neighbours(state(x), state(y))
     assert len(shown) == 3
-    assert shown[0] == Neighbours(11, shown[0].beside, shown[0].distances)
-    assert shown[0].beside[0] == 42
+    assert shown[0] == Neighbours(11, shown[0].nearest, shown[0].distances)
+    assert shown[0].nearest[0] == 42
     apart = torch.cdist(x.double(), y.double())
     for place, beside, distances in shown:
         assert beside == apart[place].topk(4, largest=False).indices.tolist()
         assert distances == pytest.approx(apart[place, beside].tolist(), rel=1e-9)
     few = Nearest(shown=30, beside=100).neighbours(state(x), state(y))
     assert len(few) == 21
-    assert len(few[0].beside) == 60
+    assert len(few[0].nearest) == 60
 
 
 def test_it_says_what_it_lacks() -> None:

@@ -54,13 +54,13 @@ class Neighbours(NamedTuple):
     """An image of a set with its nearest reference images.
 
     Attributes:
-        place: index of the image in its set, in the order of `update` and `merge`.
-        beside: indices of the reference images, the nearest first.
+        image: index of the image in its set, in the order of `update` and `merge`.
+        nearest: indices of the reference images, the nearest first.
         distances: the distance to each of them.
     """
 
-    place: int
-    beside: list[int]
+    image: int
+    nearest: list[int]
     distances: list[float]
 
 

@@ -53,7 +53,7 @@ def evaluate(
     """Compare the images of some samplers with the real ones; a finished report is returned at once.
 
     The reference is the train split. With `evaluation.baselines` two rows give the numbers a meaning: the floor,
-    real images of the test split, as many as the samplers drew or all there are; and noise, standard normal
+    real images of the test split, as many as the samplers generated or all there are; and noise, standard normal
     noise shown as an image would be (0 is grey, ±1 are black and white), which is what the samplers started
     from. The same experiment and samples give the same bits.
 
@@ -150,11 +150,10 @@ def _sampler_rows(experiment: Experiment, data: Prepared, samples: Sequence[Samp
 
     rows = []
     for generated in samples:
-        images, about = generated.images, generated.about
+        images = generated.images
         if images.shape[1:] != data.shape:
             raise DataError(f"{generated.label}: expected images of {data.shape}; got {images.shape[1:]}")
-        cost = about["steps"], about["network_calls"], float(about["seconds_per_image"])
-        rows.append(RowImages("sampler", sets.ImageSet(generated.label, images), cost))
+        rows.append(RowImages("sampler", sets.ImageSet(generated.label, images), generated.cost))
     if experiment.evaluation.baselines:
         largest = max(len(row.images) for row in rows)
         rows.append(RowImages("noise", sets.noise(data.shape, largest, experiment.seed)))

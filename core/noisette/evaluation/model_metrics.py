@@ -94,7 +94,7 @@ def _model_metrics(experiment: Experiment) -> list[ModelMetric]:
 
 
 def _load_model(experiment: Experiment, samples: Sequence[Samples]) -> Model:
-    digests = {str(generated.about["checkpoint"]) for generated in samples}
+    digests = {generated.checkpoint for generated in samples}
     if len(digests) > 1:
         raise DataError(f"the samples are of {len(digests)} checkpoints, and it judges one")
     kept = [kept for kept in list_checkpoints(samples[0].directory.parent.parent) if kept.digest in digests]

@@ -46,23 +46,23 @@ def draw_neighbours(
 
 
 def _render_neighbours(label: str, rows: list[Neighbours], judged: ImageSet, reference: ImageSet) -> Image.Image:
-    columns = min(len(row.beside) for row in rows)
+    columns = min(len(row.nearest) for row in rows)
     shape = _common_shape(judged.images.shape[1:], reference.images.shape[1:])
     images = np.stack(
         [
             np.stack(
                 [
-                    _image_at(judged, row.place, shape),
-                    *(_image_at(reference, at, shape) for at in row.beside[:columns]),
+                    _image_at(judged, row.image, shape),
+                    *(_image_at(reference, at, shape) for at in row.nearest[:columns]),
                 ]
             )
             for row in rows
         ]
     )
-    beside = [f"{row.place}: {row.distances[0]:.3g}" for row in rows]
+    lines = [f"{row.image}: {row.distances[0]:.3g}" for row in rows]
     title = f"{label}: the images nearest to {reference.name} (number: distance), and their neighbours there"
     heads = ["image", "nearest", *(f"{place}." for place in range(2, columns + 1))]
-    return make_sheet(images, heads, beside, title=title, width=640)
+    return make_sheet(images, heads, lines, title=title, width=640)
 
 
 def _common_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ def sampler_protocol(
             for name in ("seed", "checkpoint", "step", "ema", "clip")
         },
         "drawn_in": _common_value([one.get("precision", "unknown") for one in about]),
-        "samplers": "; ".join(_format_options(one["sampler"]) for one in about),
+        "samplers": "; ".join(_format_options(generated.sampler) for generated in samples),
         **_versions(),
     }
 
@@ -72,9 +72,9 @@ def sampler_notes(experiment: Experiment, samples: Sequence[Samples], builder: R
     process = experiment.schedule.process(experiment.timesteps)
     notes = find_schedule_problems(process)
     for generated in samples:
-        spacing: Any = generated.about["sampler"]["spacing"]  # a list in JSON
+        spacing: Any = generated.sampler["spacing"]  # a list in JSON
         spacing = tuple(spacing) if isinstance(spacing, list) else spacing
-        timesteps = process.timesteps(generated.about["sampler"]["steps"], spacing)
+        timesteps = process.timesteps(generated.sampler["steps"], spacing)
         notes += [f"{generated.label} {problem}" for problem in find_start_problems(process, timesteps)]
     counts = {generated.label: len(generated.images) for generated in samples}
     heldout, largest = len(builder.heldout or ()), max(counts.values())
@@ -82,12 +82,12 @@ def sampler_notes(experiment: Experiment, samples: Sequence[Samples], builder: R
         notes.append(_note_no_heldout(builder))
     elif heldout < largest:
         notes.append(
-            f"only {heldout} held-out images for {largest} drawn: a distance that falls with their number, "
+            f"only {heldout} held-out images for {largest} generated: a distance that falls with their number, "
             "as the Fréchet distance does, is too high in their row"
         )
     if len(set(counts.values())) > 1:
         each = ", ".join(f"{label} {count}" for label, count in counts.items())
-        notes.append(f"the samplers drew different numbers of images ({each}): compare with care")
+        notes.append(f"the samplers generated different numbers of images ({each}): compare with care")
     if incomparable := check_comparable_timings({generated.label: generated.about for generated in samples}):
         notes.append(incomparable)
     return notes

@@ -251,7 +251,7 @@ def _describe_two_sets(protocol: Mapping[str, Any]) -> str:
 
 
 def _describe_sampling(protocol: Mapping[str, Any]) -> str:
-    return f"drawn at step {protocol['step']} with {_describe_ema(protocol['ema'])}, seed {protocol['seed']}"
+    return f"generated at step {protocol['step']} with {_describe_ema(protocol['ema'])}, seed {protocol['seed']}"
 
 
 def _describe_versions(protocol: Mapping[str, Any]) -> list[str]:

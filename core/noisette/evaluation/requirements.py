@@ -1,4 +1,4 @@
-"""What an evaluation needs, looked at before hours of training: weights, and results that differ in name."""
+"""What an evaluation needs, checked before hours of training: weights, and different names of results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from noisette.contracts import Batch, Features
 from noisette.errors import NoisetteError, PluginError
+from noisette.plugins import registry
 
 if TYPE_CHECKING:
     from noisette.config.sections import Evaluation
@@ -30,11 +31,17 @@ def require_ready(evaluation: Evaluation) -> None:
 
 
 def _check_unique_columns(metrics: Sequence[Metric], features: Features) -> None:
-    """Refuse metrics whose results have one name; only those of one class are looked at."""
-    kinds = [type(metric) for metric in metrics]
+    """Refuse metrics whose results have one name.
+
+    Metrics of noisette itself differ in their names, which a test asserts: they are tried on noise only beside a
+    metric of the same class or of another package.
+    """
+    metrics_of_images = [(index, metric) for index, metric in enumerate(metrics) if metric.needs != "model"]
+    kinds = [type(metric) for _, metric in metrics_of_images]
+    foreign = any(registry().origin_of(metric)["distribution"] != "noisette" for _, metric in metrics_of_images)
     found: dict[str, int] = {}
-    for index, metric in enumerate(metrics):
-        if kinds.count(type(metric)) == 1 or metric.needs == "model":
+    for index, metric in metrics_of_images:
+        if len(kinds) == 1 or not (foreign or kinds.count(type(metric)) > 1):
             continue
         for column in _result_columns(metric, features):
             if column in found:
@@ -46,7 +53,7 @@ def _check_unique_columns(metrics: Sequence[Metric], features: Features) -> None
 
 
 def _result_columns(metric: Metric, features: Features) -> Iterator[str]:
-    """Yield what a metric calls its results, from a try on noise; nothing where it cannot work on that."""
+    """Yield the names of a metric's results, from computing them on noise; nothing if that fails."""
     import torch
 
     draw = torch.Generator().manual_seed(0)

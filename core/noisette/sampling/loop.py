@@ -11,12 +11,22 @@ from torch import Tensor
 
 from noisette.diffusion.denoiser import Denoiser
 from noisette.diffusion.noise import Noise
-from noisette.errors import NotFiniteError, PluginError
+from noisette.errors import DataError, NotFiniteError, PluginError
+from noisette.model.conditioning import downsample, upsample
+from noisette.pixels import to_unit
 
 if TYPE_CHECKING:
     from noisette.contracts import Sampler, Shape
+    from noisette.data import Prepared
+    from noisette.model.model import Model
 
-__all__ = ["autocast_weight_cache", "check_final_state", "generate", "sample_loop"]
+__all__ = [
+    "autocast_weight_cache",
+    "check_final_state",
+    "generate",
+    "load_low_res",
+    "sample_loop",
+]
 
 
 @torch.no_grad()
@@ -79,3 +89,22 @@ def check_final_state(x: Tensor | None, start: Tensor, sampler: Sampler) -> Tens
     if not bool(torch.isfinite(x).all()):
         raise NotFiniteError(f"sampler {sampler.label}: the images are not finite")
     return x
+
+
+def load_low_res(model: Model, data: Prepared | None, indices: Sequence[int]) -> Tensor | None:
+    """Return low-resolution images enlarged to full size, (N, C, H, W); None if the network takes none.
+
+    Image i is image i mod N of the test split, made small and enlarged.
+
+    Raises:
+        DataError: if there are no prepared images of a test split.
+    """
+    side = model.conditioning.low_res_size
+    if side is None:
+        return None
+    if data is None or not len(data.images("test")):
+        raise DataError("super-resolution: expected prepared images of a test split; got none")
+    images = data.images("test")
+    rows = [index % len(images) for index in indices]
+    x0 = to_unit(torch.from_numpy(images[rows]))
+    return upsample(downsample(x0, side), model.shape[1:]).to(model.machine.device)

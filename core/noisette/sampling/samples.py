@@ -80,6 +80,21 @@ class Samples(Artifact):
         return str(self.about["label"])
 
     @property
+    def sampler(self) -> dict[str, Any]:
+        """The options of the sampler."""
+        return dict(self.about["sampler"])
+
+    @property
+    def checkpoint(self) -> str:
+        """The digest of the checkpoint."""
+        return str(self.about["checkpoint"])
+
+    @property
+    def cost(self) -> tuple[int, int, float]:
+        """Steps, network calls, and seconds per image."""
+        return self.about["steps"], self.about["network_calls"], float(self.about["seconds_per_image"])
+
+    @property
     def digest(self) -> str:
         """sha256 of the images."""
         return self.manifest.files["images.npy"].sha256

@@ -24,8 +24,7 @@ from noisette.model.model import Model, build_denoiser, count_network_calls, lab
 from noisette.model.weights import find_weights_file
 from noisette.pixels import to_bytes
 from noisette.plugins import registry
-from noisette.sampling.loop import generate
-from noisette.sampling.low_res import load_low_res
+from noisette.sampling.loop import generate, load_low_res
 from noisette.sampling.resumable_array import ResumableArray
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from noisette.diffusion.process import Process
 from noisette.images import choose_grid_columns, make_grid, save_png
 from noisette.model.model import Model, build_denoiser, labels_for
 from noisette.pixels import to_bytes
-from noisette.sampling.loop import generate
-from noisette.sampling.low_res import load_low_res
+from noisette.sampling.loop import generate, load_low_res
 from noisette.training.distributed import local_shard
 
 if TYPE_CHECKING:

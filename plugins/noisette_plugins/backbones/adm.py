@@ -11,16 +11,16 @@ from noisette import Backbone, Shape
 if TYPE_CHECKING:
     from torch import nn
 
-    from noisette_plugins.backbones.unet_design import Design
+    from noisette_plugins.backbones.unet_network import Design
 
 __all__ = ["ADM"]
 
 
 class ADM(Backbone):
-    """U-Net whose step and label scale and shift the normalised maps; the defaults are ADM's for ImageNet 64.
+    """U-Net whose normalised feature maps are scaled and shifted by timestep and label; ADM's for ImageNet 64.
 
-    Improved DDPM's for CIFAR-10 is `channels: 128, multipliers: [1, 2, 2, 2], blocks: 3, attention: [1, 2],
-    heads: 4, head_channels: null, resampling: convolution, dropout: 0.3`.
+    Improved DDPM's for CIFAR-10 is `channels: 128, multipliers: [1, 2, 2, 2], blocks: 3, attention: [1, 2], heads:
+    4, head_channels: null, resampling: convolution, dropout: 0.3`.
     """
 
     name: ClassVar[str] = "adm"
@@ -70,7 +70,7 @@ class ADM(Backbone):
 
     def design(self) -> Design:
         """Return the network's design."""
-        from noisette_plugins.backbones.unet_design import Design
+        from noisette_plugins.backbones.unet_network import Design
 
         return Design(
             widths=self._widths(),

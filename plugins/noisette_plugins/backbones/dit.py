@@ -15,7 +15,7 @@ __all__ = ["DiT"]
 
 
 class DiT(Backbone):
-    """Transformer over the patches of an image; step and label steer its normalisations (adaLN-Zero).
+    """Transformer over the patches of an image; timestep and label modulate its normalisations (adaLN-Zero).
 
     The defaults are DiT-S/2. DiT-B: width 768, heads 12; DiT-L: depth 24, width 1024, heads 16; DiT-XL: depth 28,
     width 1152, heads 16.

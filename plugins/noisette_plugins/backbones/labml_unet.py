@@ -18,7 +18,7 @@ __all__ = ["LabmlUNet"]
 class LabmlUNet(Backbone):
     """U-Net whose multipliers compound: 64, 128, 256 and 1024 channels (167,775,681 parameters).
 
-    As the paper's, with a convolution that doubles the size, attention without its own normalisation, and default
+    It is the paper's with a convolution for upsampling, attention without its own normalisation, and default
     initial weights everywhere.
     """
 

@@ -39,7 +39,7 @@ class LinearAttentionUNet(Backbone):
     memory: NonNegativeInt = Field(4, description="learned keys and values that every position also sees")
     time: Literal["fixed", "learned", "random"] = Field(
         "fixed",
-        description="rates of the sines and cosines that tell the step: fixed, or drawn and then learned or not",
+        description="rates of the timestep embedding: fixed, or random and then learned or not",
     )
     time_waves: PositiveInt = Field(8, description="learned or random rates")
     theta: PositiveFloat = Field(10_000.0, description="fixed rates: the slowest is 1 / theta")

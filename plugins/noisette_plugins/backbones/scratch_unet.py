@@ -15,11 +15,11 @@ __all__ = ["ScratchUNet"]
 
 
 class ScratchUNet(Backbone):
-    """Plain U-Net: ReLU, waves added to the maps as they are, attention without a skip (35,178,689 parameters).
+    """Plain U-Net: ReLU, timestep embeddings added unchanged, attention without a skip (35,178,689 parameters).
 
-    Of its layers the first half double the channels and halve the size, the others halve the channels and double
-    the size; what leaves one of those is joined to what its twin saw. The defaults have the widths 64, 128, 256,
-    512, 512, 384.
+    The first half of its layers double the channels and halve the size; the others halve the channels and double
+    the size. The features of each layer of the first half, before halving, are
+    concatenated to the output of its counterpart. The defaults have the widths 64, 128, 256, 512, 512, 384.
     """
 
     name: ClassVar[str] = "scratch-unet"

@@ -15,10 +15,11 @@ __all__ = ["Small"]
 
 
 class Small(Backbone):
-    """U-Net for images of about 8 to 32 pixels, made for quality per second of a CPU (1.5 million parameters).
+    """U-Net for images of about 8 to 32 pixels, for quality per second on a CPU (1.5 million parameters).
 
-    Against `unet` it has less work at full size and more below, states joined by addition, widths that change with
-    the size, step and label that scale and shift, and groups wide enough for fast normalisation in bf16.
+    Compared with `unet`, it has fewer blocks at full size and more at lower sizes, adds the skip connections, has
+    widths that change with the size, is scaled and shifted by timestep and label, and has groups that are wide
+    enough for fast normalisation in bf16.
     """
 
     name: ClassVar[str] = "small"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from noisette.plugin_api import Checkpoint, Pretrained
-    from noisette_plugins.backbones.unet_design import Design
+    from noisette_plugins.backbones.unet_network import Design
 
 __all__ = ["UNet"]
 
@@ -38,7 +38,7 @@ class UNet(Backbone):
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the residual blocks")
     epsilon: float = Field(1e-6, gt=0, description="keeps the normalisation's division finite")
     time_channels: int | None = Field(
-        None, ge=2, description="sines and cosines that tell the step; null takes as many as `channels`"
+        None, ge=2, description="sines and cosines of the timestep embedding; null: as many as `channels`"
     )
     time_shift: Literal[0, 1] = Field(1, description="1: the slowest of them is 1/10000, as in the paper's code")
     padding: Literal["right", "around"] = Field(
@@ -73,7 +73,7 @@ class UNet(Backbone):
 
     def design(self) -> Design:
         """Return the network's design."""
-        from noisette_plugins.backbones.unet_design import Design
+        from noisette_plugins.backbones.unet_network import Design
 
         return Design(
             widths=tuple(self.channels * multiplier for multiplier in self.multipliers),

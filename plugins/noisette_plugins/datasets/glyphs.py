@@ -38,8 +38,8 @@ _EVERY = 10
 class Glyphs(Dataset):
     """About 1,400 emoji of Debian's font, RGB on white, 32x32: a tenth held out; no download.
 
-    Each image is that of one character; sequences (flags, skin colours, professions) are left out, and characters
-    that look the same come once. The order is that of Unicode.
+    Each image is a single character; sequences (flags, skin colours, professions) are left out, and of characters
+    that look the same only the first is included. The order is that of Unicode.
     """
 
     name: ClassVar[str] = "glyphs"

@@ -22,7 +22,7 @@ __all__ = ["ImageFolder"]
 class ImageFolder(Dataset):
     """The images of a folder and of all folders in it, in natural order of their names.
 
-    Every file that is not hidden is either an image or rejected with its reason; nothing is passed over.
+    Every file that is not hidden is either accepted or rejected with its reason; none is ignored.
     """
 
     name: ClassVar[str] = "image-folder"

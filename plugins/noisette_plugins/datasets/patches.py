@@ -58,10 +58,10 @@ _EVERY = 10
 
 
 class Patches(Dataset):
-    """5,015 patches of eleven photographs, RGB, 32x32, none over another: a tenth held out; no download.
+    """5,015 patches of eleven photographs, RGB, 32x32, without overlap: a tenth held out; no download.
 
-    The class is the photograph. Needs scikit-image for eight of them. Held-out patches lie between those of
-    training, in the same photographs: they tell whether textures are met, not whether images are copied.
+    The class is the photograph. Eight of them need scikit-image. Held-out patches lie between the training patches
+    in the same photographs: they show whether textures are reproduced, not whether images are copied.
     """
 
     name: ClassVar[str] = "patches"

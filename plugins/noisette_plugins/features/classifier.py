@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
     from noisette.plugin_api import Classifier as Logits
     from noisette.plugin_api import Extractor, LabelledImages
-    from noisette_plugins.features.classifier_store import TrainedClassifier
+    from noisette_plugins.features.classifier_network import TrainedClassifier
 
 __all__ = ["Classifier"]
 
 
 class Classifier(Features):
-    """A small convolutional network that tells the classes of the real training images apart.
+    """A small convolutional classifier of the data set's classes, trained on its real training images.
 
-    For images that ImageNet's networks have never seen the like of, such as digits, the literature measures
-    distances and scores in the last layer of a classifier of that very data set. This one is trained when it is
-    first needed, kept with its hash beside the features, and found again by the next evaluation. It sees images
-    in the size of the training images; others are scaled by anti-aliased bicubic interpolation. Its features are
-    128 channels before the last layer, averaged over the image. Results bear its hash: another training set or
-    other options make another network, and results over two networks cannot be compared.
+    For images unlike those of ImageNet, such as digits, the literature measures distances and scores in the last
+    layer of a classifier of the data set itself. This one is trained when it is first needed, stored with its hash
+    beside the features, and loaded by later evaluations. Its input has the size of the training images; other
+    images are scaled by anti-aliased bicubic interpolation. The features are the 128 channels before the last
+    layer, averaged over the image. The names of results contain its hash: other training images or options give
+    another network, and results over different networks are not comparable.
 
     The same images, options and machine give the same weights.
     """
@@ -58,7 +58,7 @@ class Classifier(Features):
         Raises:
             DataError: if there are no labels or fewer than two classes.
         """
-        from noisette_plugins.features.classifier_store import load_or_train
+        from noisette_plugins.features.classifier_network import load_or_train
 
         trained = self.model_copy()
         trained._classifier = load_or_train(self.options(), train, test, folder)
@@ -101,7 +101,7 @@ class Classifier(Features):
         return lambda features: last(features)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        from noisette_plugins.features.resize import clean
+        from noisette_plugins.features.extractor import clean
 
         return clean(images, self._require_trained().size) / 127.5 - 1
 

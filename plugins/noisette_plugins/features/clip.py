@@ -10,9 +10,9 @@ __all__ = ["CLIP"]
 
 
 class CLIP(Pretrained):
-    """CLIP's image embedding, projected and not normalised, from weights that you have.
+    """CLIP's image embedding, projected and not normalised, from weights in a folder.
 
-    Images are scaled to the size that the network was trained in by anti-aliased bicubic interpolation.
+    Images are scaled to the size of the network's training images by anti-aliased bicubic interpolation.
     """
 
     name: ClassVar[str] = "clip"

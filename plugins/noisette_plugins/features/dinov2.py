@@ -12,10 +12,10 @@ __all__ = ["DINOv2"]
 
 
 class DINOv2(Pretrained):
-    """DINOv2's class token after the last normalisation, from weights that you have.
+    """DINOv2's class token after the last normalisation, from weights in a folder.
 
-    Distances in it follow human judgement of photographs better than those in Inception (Stein et al. 2023, who
-    take ViT-L/14). Images are scaled to `size` pixels by anti-aliased bicubic interpolation; the library
+    Its distances agree better with human judgement of photographs than those of Inception (Stein et al. 2023, who
+    use ViT-L/14). Images are scaled to `size` pixels by anti-aliased bicubic interpolation; the library
     interpolates the position embeddings.
     """
 

@@ -79,7 +79,7 @@ class EfficientNetLite0(Features):
         return build_with_weights(EfficientNetLite, _WEIGHTS.load(self._file()))
 
     def _prepare(self, images: Tensor) -> Tensor:
-        from noisette_plugins.features.resize import clean
+        from noisette_plugins.features.extractor import clean
 
         return (clean(images, self.size) - 127) / 128
 

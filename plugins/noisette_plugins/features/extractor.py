@@ -1,4 +1,6 @@
-"""Conversion of a network into an extractor that satisfies the contract of `Features`."""
+"""From a network to an extractor that satisfies the contract of `Features`, and resizing of its input.
+
+The method of resizing affects all distances (Parmar et al. 2022)."""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from noisette import DataError
 if TYPE_CHECKING:
     from noisette.plugin_api import Extractor
 
-__all__ = ["build_with_weights", "extractor", "fold"]
+__all__ = ["build_with_weights", "clean", "extractor", "fold", "legacy"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -85,3 +87,38 @@ def _check(images: Tensor) -> None:
     if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
         came = f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
         raise DataError(f"features: expected images, uint8 (N, 1 or 3, H, W); got {came}")
+
+
+def clean(images: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Resize by anti-aliased bicubic interpolation in floats, clipped to [0, 255], as clean-fid does with Pillow.
+
+    torch uses the same filter as Pillow (a = -0.5, widened for downscaling), up to float32 rounding.
+
+    Args:
+        images: float32 (N, C, H, W) from 0 to 255.
+        size: height and width of the result, as a tuple if they differ.
+    """
+    wanted = (size, size) if isinstance(size, int) else size
+    if images.shape[2:] == wanted:
+        return images
+    scaled = F.interpolate(images, wanted, mode="bicubic", antialias=True, align_corners=False)
+    return scaled.clamp(0, 255)
+
+
+def legacy(images: Tensor, size: int) -> Tensor:
+    """Resize as TensorFlow 1 did for the original FID: bilinear, not anti-aliased, pixel i at i * in / out.
+
+    Args:
+        images: float32 (N, C, H, W).
+        size: height and width of the result.
+    """
+    low, high, share = _places(images.shape[2], size, images)
+    rows = torch.lerp(images[:, :, low], images[:, :, high], share[:, None])
+    low, high, share = _places(images.shape[3], size, images)
+    return torch.lerp(rows[..., low], rows[..., high], share)
+
+
+def _places(pixels: int, size: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    place = torch.arange(size, dtype=torch.float32, device=like.device) * torch.tensor(pixels / size)
+    low = place.long()
+    return low, (low + 1).clamp_max(pixels - 1), place - low

@@ -36,9 +36,9 @@ _WEIGHTS = PublishedWeights(
 class Inception(Features):
     """Inception v3 as FID defines it: TensorFlow's network of 2015-12-05, its 2048 features before the classifier.
 
-    Without `weights` the published file is taken from the cache folder or downloaded, and its sha256 checked.
-    Weights of your own, as safetensors of the same names, are another network: its results are called by a piece
-    of their hash and never FID. Images enter the network as (x - 128) / 128, 299 pixels wide.
+    Without `weights`, the published file is taken from the cache folder or downloaded, and its sha256 is verified.
+    Other weights, as safetensors with the same names, are another network: the names of its results contain a part
+    of their hash, never FID. Images enter the network as (x - 128) / 128, 299 pixels wide.
     """
 
     name: ClassVar[str] = "inception"
@@ -148,6 +148,6 @@ class Inception(Features):
             raise DataError(f"{path}: expected safetensors; it cannot be read: {error}") from None
 
     def _prepare(self, images: Tensor) -> Tensor:
-        from noisette_plugins.features.resize import clean, legacy
+        from noisette_plugins.features.extractor import clean, legacy
 
         return ((clean if self.resize == "clean" else legacy)(images, 299) - 128) / 128

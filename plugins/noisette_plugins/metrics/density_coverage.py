@@ -16,14 +16,16 @@ __all__ = ["DensityCoverage"]
 
 
 class DensityCoverage(FeatureRows):
-    """In how many real images' balls an image lies, of k (density), and the share of balls with any (coverage).
+    """Density and coverage: how many balls around real images contain a generated image, and which do.
 
-    A real image's ball reaches to its k-th neighbour among the real ones. Images drawn as the real ones have a
-    density of 1, which may be exceeded, and a coverage of 1 - (M - 1)...(M - k) / ((M + N - 1)...(M + N - k)) for
-    N images and M real ones (Naeem et al. 2020, lemma 2): it hangs on both counts, and is 0.969 for equal large
-    counts and k of 5.
+    A ball around a real image reaches to its k-th nearest neighbour among the real images. Density is the mean
+    number of balls that contain a generated image, divided by k; coverage is the share of balls that contain at
+    least one. For images from the same distribution as the real ones, the expected density is 1 (it can be larger),
+    and the expected coverage is 1 - (M - 1)...(M - k) / ((M + N - 1)...(M + N - k)) for N images and M real ones
+    (Naeem et al. 2020, lemma 2). Coverage depends on both numbers; for equal large numbers and k = 5 it is 0.969.
 
-    The errors are those of other images from both sources, by the jackknife: up to 1.6 times too large.
+    The standard errors are for other images from both sources, by the jackknife; they are up to 1.6 times too
+    large.
     """
 
     name: ClassVar[str] = "density-coverage"
@@ -38,8 +40,7 @@ class DensityCoverage(FeatureRows):
         Raises:
             DataError: if a set has fewer than 2k + 2 images, or features of another length.
         """
-        from noisette_plugins.metrics.manifolds import Balls, count_in_balls, min_images
-        from noisette_plugins.metrics.neighbours import require_rows
+        from noisette_plugins.metrics.neighbours import Balls, count_in_balls, min_images, require_rows
 
         ours = require_rows(generated, "judged", min_images(self.k))
         found = count_in_balls(ours, Balls.of(require_rows(reference, "reference", min_images(self.k)), self.k))

@@ -25,8 +25,7 @@ from torch import Tensor
 
 from noisette import DataError, Estimate
 from noisette.plugin_api import derive_seed
-from noisette_plugins.metrics.feature_statistics import canonical_order, count
-from noisette_plugins.metrics.jackknife import scale_to_variance, sum_by_group
+from noisette_plugins.metrics.feature_statistics import canonical_order, count, scale_to_variance, sum_by_group
 
 if TYPE_CHECKING:
     from noisette.plugin_api import State

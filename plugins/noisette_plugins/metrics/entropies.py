@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from noisette import DataError, Estimate
-from noisette_plugins.metrics.feature_statistics import content_keys
-from noisette_plugins.metrics.jackknife import variance
+from noisette_plugins.metrics.feature_statistics import content_keys, variance
 
 if TYPE_CHECKING:
     from noisette.plugin_api import State

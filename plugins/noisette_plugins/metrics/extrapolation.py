@@ -21,12 +21,21 @@ from torch import Tensor
 
 from noisette import DataError, Estimate
 from noisette.plugin_api import derive_seed
-from noisette_plugins.metrics.feature_statistics import TensorCache, canonical_order, require_same_length
-from noisette_plugins.metrics.frechet_distance import distance, double_count_correction, influences
-from noisette_plugins.metrics.gaussian import Gaussian
-from noisette_plugins.metrics.jackknife import scale_to_variance, sum_by_group
+from noisette_plugins.metrics.feature_statistics import (
+    TensorCache,
+    canonical_order,
+    require_same_length,
+    scale_to_variance,
+    sum_by_group,
+)
+from noisette_plugins.metrics.frechet_distance import (
+    Gaussian,
+    GaussianPair,
+    distance,
+    double_count_correction,
+    influences,
+)
 from noisette_plugins.metrics.neighbours import require_rows
-from noisette_plugins.metrics.optimal_transport import GaussianPair
 
 if TYPE_CHECKING:
     from noisette.plugin_api import State

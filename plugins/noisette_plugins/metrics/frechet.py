@@ -15,12 +15,12 @@ __all__ = ["Frechet"]
 class Frechet(Metric):
     """Squared Fréchet distance of two Gaussians with the mean and covariance of the features; FID over Inception.
 
-    It is biased upwards, the more so the fewer the images, and most with fewer images than dimensions:
-    compare only values of the same counts, beside that of real images.
+    It is biased upwards. The bias grows as the number of images falls, and is largest with fewer images than
+    dimensions: compare only values of the same numbers of images, next to that of real images.
 
-    Its standard error says how far the value would move if other images were drawn from both sources, from the
-    influence of each image: right to a tenth where the sources differ, up to 1.3 times too large where they are
-    the same. The bias is not in it.
+    The standard error is for other images from both sources, computed from the influence of each image. It is
+    accurate to a tenth where the sources differ, and up to 1.3 times too large where they are the same. It does not
+    include the bias.
     """
 
     name: ClassVar[str] = "frechet"

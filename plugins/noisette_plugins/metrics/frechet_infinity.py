@@ -16,16 +16,16 @@ __all__ = ["FrechetInfinity"]
 
 
 class FrechetInfinity(FeatureRows):
-    """`frechet` of the set, of its halves, thirds and so on, carried on to one of unlimited size; FID-infinity.
+    """The Fréchet distance extrapolated to an unlimited number of generated images; FID-infinity over Inception.
 
-    The distance is measured on every part of each division and fitted by a line in one over the images of a part,
-    whose end at 0 is the value. It is free of the bias of few judged images as far as that is such a line, which
-    wants parts of several times as many images as the features have dimensions that matter; the reference stays
-    as it is, and so does its bias. It may be negative.
+    The set is divided into halves, thirds and so on. The distance is computed for every part of each division, and
+    a line in 1 / (number of images of a part) is fitted; its value at 0 is the result. This removes the bias of few
+    generated images as far as it is linear, which requires parts of several times as many images as the features
+    have relevant dimensions. The reference is not divided, so its bias remains. The result may be negative.
 
-    The error is that of a bootstrap: of the images' influences in both sets, and of what the line leaves over.
-    The bias that a curve in place of the line leaves is not in it: where a curve through the same distances ends
-    more than four errors and half of the correction away there is no value, as with fewer images than dimensions.
+    The standard error is from a bootstrap of the images' influences in both sets and of the residuals of the line.
+    It does not include the bias from curvature. If a fitted curve ends more than four standard errors and half of
+    the correction away from the line, there is no result, as with fewer images than dimensions.
     """
 
     name: ClassVar[str] = "frechet-infinity"

@@ -17,13 +17,13 @@ __all__ = ["InceptionScore"]
 class InceptionScore(Metric):
     """exp of the mean divergence of each image's class probabilities from those of all, KL(p(y|x) || p(y)).
 
-    Between 1 and the number of classes. It compares with no real image: what it means is told by the row of the
-    held-out ones, and one good image of each class is all it asks for. Over Inception the probabilities are
-    those of 1008 classes without the bias, as in the paper's code; over other features with a classifier the
-    result bears their name.
+    It is between 1 and the number of classes. It does not use real images: compare it with the row of held-out
+    images. One good image of each class is enough for a high score. Over Inception the probabilities are those of
+    1008 classes without the bias, as in the paper's code; over other features with a classifier, the result has
+    their name.
 
-    The value is the mean over splits, as in the paper, for it rises with the number of images of a split; which
-    images are in which split is decided by their content. The error is the jackknife's over 100 groups.
+    The value is the mean over splits, as in the paper, because it rises with the number of images of a split. The
+    content of an image decides its split. The standard error is by the jackknife over 100 groups.
     """
 
     name: ClassVar[str] = "inception-score"

@@ -19,13 +19,12 @@ class KID(FeatureRows):
     """Squared maximum mean discrepancy of the features under the kernel (x·y / D + 1)³; KID over Inception.
 
     The value is the mean of unbiased estimates over random subsets, as in the paper: its expectation does not
-    depend on the number of images, and it may be negative where the sets are alike. A subset is as large as
-    `size`, or as the smaller set; the same images give the same subsets in whatever order they come.
+    depend on the number of images, and it may be negative if the sets are similar. A subset has `size` images, or
+    as many as the smaller set. The subsets do not depend on the order of the images.
 
-    Its standard error says how far the value would move if other images were drawn from both sources: the
-    variance of the complete U-statistic over the images (up to 1.3 times too large where the sources are the
-    same), and that of having drawn only so many subsets. Other tools print the
-    standard deviation over subsets, which is neither, and is 0 for subsets as large as the sets.
+    The standard error is for other images from both sources: the variance of the complete U-statistic over the
+    images (up to 1.3 times too large where the sources are the same) plus that of the choice of subsets. Other
+    tools print the standard deviation over subsets, which is neither, and is 0 for subsets as large as the sets.
     """
 
     name: ClassVar[str] = "kid"

@@ -18,16 +18,16 @@ class Likelihood(ModelMetric):
     """Variational bound on the negative log-likelihood of held-out images, in bits per dimension, and its parts.
 
     `bits_per_dim` is the sum of `bits_per_dim_prior` (L_T), `bits_per_dim_steps` (L_1 to L_T-1) and
-    `bits_per_dim_first` (L_0), each with the standard error over images. With fewer `terms` than steps, the steps
-    are cut into as many spans, and each image stands in every span at a step of its own: an unbiased estimate,
-    whose standard error covers the choice. The curve is L_t by step.
+    `bits_per_dim_first` (L_0), each with the standard error over images. With fewer `terms` than timesteps, the
+    timesteps are divided into as many intervals, and each image is evaluated at one timestep of each: an unbiased
+    estimate, whose standard error includes this choice. The curve is L_t by timestep.
     """
 
     name: ClassVar[str] = "likelihood"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, eq. 5 and 13; Nichol & Dhariwal 2021, section 3.1"
 
     terms: PositiveInt | None = Field(
-        50, description="steps at which each image is looked at, spread over all; null looks at every step"
+        50, description="timesteps at which each image is evaluated, evenly spread; null: all"
     )
     clip: bool = Field(True, description="keep the images that the model sees within [-1, 1]")
     variance: Literal["fixed-small", "fixed-large"] = Field(

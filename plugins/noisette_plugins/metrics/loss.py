@@ -15,16 +15,17 @@ __all__ = ["HeldOutLoss"]
 
 
 class HeldOutLoss(ModelMetric):
-    """The objective's loss on held-out images: its mean, and by step as a curve.
+    """The objective's loss on held-out images: its mean, and a curve by timestep.
 
-    Steps are even, whatever the training draws. Far above the training loss, the model remembers its images.
+    Timesteps are evenly spaced, whatever the training samples. If it is far above the training loss, the model has
+    memorised its images.
     """
 
     name: ClassVar[str] = "held-out-loss"
     paper: ClassVar[str] = "Ho, Jain & Abbeel 2020, eq. 14; by step: Nichol & Dhariwal 2021, figure 2"
 
     terms: PositiveInt | None = Field(
-        50, description="steps at which each image is looked at, spread over all; null looks at every step"
+        50, description="timesteps at which each image is evaluated, evenly spread; null: all"
     )
 
     def update(self, state: State, batch: Batch) -> State:

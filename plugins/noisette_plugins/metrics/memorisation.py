@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from noisette import Estimate, Neighbours
-from noisette_plugins.metrics.feature_statistics import TensorCache
-from noisette_plugins.metrics.jackknife import (
+from noisette_plugins.metrics.feature_statistics import (
+    TensorCache,
     assign_groups,
     binomial_stderr,
     interaction,

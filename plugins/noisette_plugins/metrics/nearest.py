@@ -16,19 +16,19 @@ __all__ = ["Nearest"]
 
 
 class Nearest(FeatureRows):
-    """Distances to the nearest reference images beside those of held-out ones, and the share of copies.
+    """Distances to the nearest reference images, compared with those of held-out images, and the share of copies.
 
-    - `nearest_distance`: mean distance in the features; that of held-out images stands in their row.
+    - `nearest_distance`: mean distance in the features; that of held-out images is in their row.
     - `memorised_share`: share of images whose nearest reference image is at most a third as far as the second
-      nearest. Copies of images that the reference has nearly twice are missed; held-out images show how many
-      are no copies.
-    - `nearer_than_heldout`: chance that an image is nearer to the reference than a held-out one is, where there
-      are any: a half for images as new as those, 1 for copies of everything, 0 for images that are far off.
+      nearest. Copies of images that have a near duplicate in the reference are missed. The value of held-out images
+      is the share of false alarms.
+    - `nearer_than_heldout`: probability that an image is nearer to the reference than a held-out one: a half if the
+      images are as new as those, 1 if all are copies, 0 if all are far away.
 
-    Neither low nor high is good. The reference must be what the model was trained on. The errors are those of other
-    images from all sources: over the judged and held-out ones, and over the reference by the jackknife, but for
-    `nearer_than_heldout`, which the reference hardly moves. The images that are nearest of all are shown beside
-    their neighbours: if those are no copies, none are.
+    Neither low nor high values are better. The reference must be the training images. The standard errors are for
+    other images from all sources: over the generated and held-out images, and by the jackknife over the reference,
+    except for `nearer_than_heldout`, which the reference hardly affects. The images nearest to the reference are
+    shown next to their neighbours: if these are not copies, no image is.
     """
 
     name: ClassVar[str] = "nearest"

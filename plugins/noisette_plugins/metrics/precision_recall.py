@@ -16,14 +16,15 @@ __all__ = ["PrecisionRecall"]
 
 
 class PrecisionRecall(FeatureRows):
-    """Share of images that lie among the real ones (precision), and of real ones that lie among them (recall).
+    """Share of images among the real ones (precision), and share of real images among the generated ones (recall).
 
-    "Among" is inside a ball round any image of the other set that reaches to its k-th neighbour there. A model
-    that draws few kinds of good images has high precision and low recall; the other way round, a model that
-    draws everything, badly. One outlier among the real images has a large ball, which raises precision:
-    `density-coverage` suffers less. Both hang on the counts of both sets.
+    "Among" means inside a ball around any image of the other set that reaches to its k-th nearest neighbour there.
+    A model that generates few kinds of good images has high precision and low recall; one that generates all kinds
+    badly has low precision and high recall. An outlier among the real images has a large ball, which raises
+    precision; `density-coverage` is less sensitive to this. Both depend on the numbers of images of both sets.
 
-    The errors are those of other images from both sources, by the jackknife: up to 1.6 times too large.
+    The standard errors are for other images from both sources, by the jackknife; they are up to 1.6 times too
+    large.
     """
 
     name: ClassVar[str] = "precision-recall"
@@ -38,8 +39,7 @@ class PrecisionRecall(FeatureRows):
         Raises:
             DataError: if a set has fewer than 2k + 2 images, or features of another length.
         """
-        from noisette_plugins.metrics.manifolds import Balls, min_images, precision_recall_shares
-        from noisette_plugins.metrics.neighbours import require_rows
+        from noisette_plugins.metrics.neighbours import Balls, min_images, precision_recall_shares, require_rows
 
         ours = require_rows(generated, "judged", min_images(self.k))
         theirs = require_rows(reference, "reference", min_images(self.k))

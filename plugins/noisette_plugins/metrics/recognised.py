@@ -15,13 +15,13 @@ __all__ = ["Recognised"]
 
 
 class Recognised(Metric):
-    """Share of images that look like one of the classes, to a classifier fitted on the real reference images.
+    """Share of images that a classifier fitted on the real reference images recognises as one of the classes.
 
-    An image is recognised if the classifier's confidence in its likeliest class is at least that which nine of
-    ten real held-out images reach: those score 0.9 themselves, by construction. It judges images one by one:
-    a model that repeats a single good image scores 1, so `classes_seen` counts the classes among the
-    recognised ones, and diversity within a class is left to the distances. The errors are binomial, over the
-    judged images; that of the threshold is not in them.
+    An image is recognised if the classifier's confidence in the likeliest class is at least that which nine of ten
+    real held-out images reach, so these score 0.9 by construction. Images are judged one by one: a model that
+    repeats a single good image scores 1. `classes_seen` therefore counts the classes of the recognised images;
+    diversity within a class is not measured. The standard errors are binomial, over the generated images; they do
+    not include that of the threshold.
     """
 
     name: ClassVar[str] = "recognised"

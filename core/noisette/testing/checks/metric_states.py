@@ -175,7 +175,7 @@ def check_indices_survive_a_merge(plugin: Metric) -> None:
     expected = _neighbours_of(plugin)
     a, b, c = _parts(plugin, sets.near, (0.25, 0.6))
     actual = plugin.neighbours(plugin.merge(plugin.merge(a, b), c), _full_state(plugin, sets.reference))
-    same = [(one.place, one.beside) for one in actual] == [(one.place, one.beside) for one in expected]
+    same = [(one.image, one.nearest) for one in actual] == [(one.image, one.nearest) for one in expected]
     require(same, plugin, "neighbours of merged parts", "those of the whole set", "different ones")
 
 

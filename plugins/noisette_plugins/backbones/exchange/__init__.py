@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from noisette.plugin_api import exports
 
 if TYPE_CHECKING:
-    from noisette_plugins.backbones.exchange.diffusers_folder import export_unet, load_diffusers
-    from noisette_plugins.backbones.exchange.diffusers_pipeline import export_pipeline
+    from noisette_plugins.backbones.exchange.diffusers_folder import export_pipeline, export_unet, load_diffusers
     from noisette_plugins.backbones.exchange.lucidrains import load_lucidrains
 
 __all__ = ["export_pipeline", "export_unet", "load_diffusers", "load_lucidrains"]
@@ -21,7 +20,7 @@ __all__ = ["export_pipeline", "export_unet", "load_diffusers", "load_lucidrains"
 __getattr__, __dir__ = exports(
     __name__,
     {
-        "export_pipeline": "noisette_plugins.backbones.exchange.diffusers_pipeline",
+        "export_pipeline": "noisette_plugins.backbones.exchange.diffusers_folder",
         "export_unet": "noisette_plugins.backbones.exchange.diffusers_folder",
         "load_diffusers": "noisette_plugins.backbones.exchange.diffusers_folder",
         "load_lucidrains": "noisette_plugins.backbones.exchange.lucidrains",

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from noisette import Backbone, DataError
 from noisette.plugin_api import Pretrained
-from noisette_plugins.backbones.exchange.diffusers_process import find_schedule
+from noisette_plugins.backbones.exchange.diffusers_folder import find_schedule
 from noisette_plugins.backbones.exchange.foreign_config import read_archive, read_tensors
 
 __all__ = ["from_lucidrains", "load_lucidrains", "parse_process"]

@@ -48,7 +48,7 @@ class Named(Features):
         return extractor(self._network(), self._prepare, 64, device)
 
     def _prepare(self, images):
-        from noisette_plugins.features.resize import clean
+        from noisette_plugins.features.extractor import clean
 
         return clean(images, 32) / 127.5 - 1
 

@@ -60,7 +60,7 @@ class Grouped(Features):
         return extract
 
     def _prepare(self, images):
-        from noisette_plugins.features.resize import clean
+        from noisette_plugins.features.extractor import clean
 
         return clean(images, 32) / 127.5 - 1
 
