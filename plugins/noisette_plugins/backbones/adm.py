@@ -17,7 +17,7 @@ __all__ = ["ADM"]
 
 
 class ADM(Backbone):
-    """U-Net whose normalised feature maps are scaled and shifted by timestep and label; ADM's for ImageNet 64.
+    """U-Net with feature maps scaled and shifted by timestep and label; the defaults are ADM's for ImageNet 64.
 
     Improved DDPM's for CIFAR-10 is `channels: 128, multipliers: [1, 2, 2, 2], blocks: 3, attention: [1, 2], heads:
     4, head_channels: null, resampling: convolution, dropout: 0.3`.
