@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 from support.tiny import tiny
 
-from noisette import DataError, PluginError, register, registry, train
+from noisette import DataError, Metric, PluginError, register, registry, train
 from noisette.evaluation.requirements import _result_columns, require_ready
 from noisette_plugins.metrics import KID, Recognised
 
@@ -62,8 +62,12 @@ def test_two_classes_with_one_result_are_refused_before(monkeypatch: pytest.Monk
 
 
 def test_the_results_of_shipped_metrics_differ_in_name() -> None:
-    shipped = [found.plugin for found in registry().of_kind("metric") if found.origin.distribution == "noisette"]
-    metrics = [kind(trees=5) if kind is Recognised else kind() for kind in shipped]
+    shipped = [
+        found.plugin
+        for found in registry().of_kind("metric")
+        if found.origin.distribution == "noisette" and issubclass(found.plugin, Metric)
+    ]
+    metrics: list[Metric] = [Recognised(trees=5) if kind is Recognised else kind() for kind in shipped]
     features = tiny().evaluation.features
     columns = [
         column for metric in metrics if metric.needs != "model" for column in _result_columns(metric, features)
