@@ -22,42 +22,21 @@ from typing import Any, NoReturn
 
 __all__ = ["can_fork", "run_forked"]
 
-LIBRARIES = [
-    *(
-        "anyio",
-        "asgi_lifespan",
-        "coolname",
-        "dateutil",
-        "dill",
-        "dotenv",
-        "einops",
-        "fsspec",
-        "griffe",
-        "h2",
-        "httpx",
-    ),
-    *(
-        "httpx",
-        "humanize",
-        "jsonschema",
-        "mlflow",
-        "numpy",
-        "opentelemetry.trace",
-        "pathspec",
-        "pendulum",
-        "PIL.Image",
-    ),
-    *("prometheus_client", "pydantic_settings", "rich", "safetensors", "sqlalchemy", "toml", "torch", "typer"),
-    *("websockets", "yaml"),
-]
+LIBRARIES = """
+anyio asgi_lifespan coolname dateutil dill dotenv einops fsspec griffe h2 httpx humanize jsonschema mlflow numpy
+opentelemetry.trace pathspec pendulum PIL.Image prometheus_client pydantic_settings rich safetensors sqlalchemy toml
+torch typer websockets yaml
+"""
 _READ_AT_START = ("PYTHON", "OMP_", "MKL_", "LD_", "LC_", "LANG")
 """Beginnings of the names of variables that Python and torch read when they start."""
+
+_SET_BY_FLOWS = "PYTHONSAFEPATH"
 
 
 def can_fork(environment: dict[str, str]) -> bool:
     """Return whether the forks' process was started with these values of what is read at the start."""
     names = {name for name in {*environment, *os.environ} if name.startswith(_READ_AT_START)}
-    return all(environment.get(name) == os.environ.get(name) for name in names)
+    return all(environment.get(name) == os.environ.get(name) for name in names - {_SET_BY_FLOWS})
 
 
 def run_forked(arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str, str]:
@@ -80,11 +59,10 @@ def _address() -> str:
     """Start the process; it ends with this one."""
     folder = tempfile.TemporaryDirectory(prefix="noisette-forks-")
     address = f"{folder.name}/socket"
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    environment.pop(_SET_BY_FLOWS, None)
     command = [sys.executable, __file__, address]
-    server = subprocess.Popen(
-        command, env={**os.environ, **quiet}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     assert server.stdout.readline() == "ready\n"
 
@@ -98,7 +76,7 @@ def _address() -> str:
 
 
 def _serve(address: str) -> None:
-    for library in LIBRARIES:
+    for library in LIBRARIES.split():
         __import__(library)
     assert threading.active_count() == 1  # others would be missing in a fork
     with socket.socket(socket.AF_UNIX) as server:
