@@ -296,7 +296,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "training.steps": 20 * -(-60_000 // 256),
         "training.batch_size": 256,
         "training.lr": 1e-4,
-        "training.lr_schedule": "linear",
+        "training.lr_schedule": "linear-by-epoch",
         "training.class_dropout": 0.1,
     },
     "mnist-from-scratch": {
