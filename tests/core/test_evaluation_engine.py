@@ -273,7 +273,7 @@ def test_few_held_out_images_and_unequal_counts_are_noted(
     done = evaluate(small(features=Convolutions(), metrics=["kid"]), [samples[0], many], root)
     held = Prepared.open(data_directory(small(), root)).count("test")
     assert held < 600
-    assert any(f"only {held} held-out images for 600 drawn" in note for note in done.notes)
+    assert any(f"only {held} held-out images for 600 generated" in note for note in done.notes)
     assert any("good 120, many 600" in note for note in done.notes)
     assert done.protocol["generated_count"] == "120, 600"
     assert done.protocol["ema"] == "True, False"
