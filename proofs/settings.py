@@ -166,7 +166,7 @@ _LUCIDRAINS = (
     Setting("FID every", 1000, "training.evaluate_every"),
     Setting("images of each FID", 50_000, "training.evaluate_images"),
     Setting("FID features", "inception", "evaluation.features.name"),
-    Setting("FID against", "training batches, flipped", otherwise="held-out images"),
+    Setting("FID against", "training batches, flipped", otherwise="training images"),
 )
 
 _EPSILON = Setting(
@@ -371,11 +371,9 @@ _OF_ADAM = "torch's Adam; TensorFlow's and Keras' differs by a factor in epsilon
 
 _OF_LUCIDRAINS = {
     "resampling": _BICUBIC,
-    "held out": "the data set image-folder always keeps images for evaluation; 0 is not allowed yet",
-    "precision": "bf16 needs no gradient scaler; fp16 with one is not an option yet. " + _PRECISION,
     "FID every": "50,000 images every 1,000 steps take far longer than the training; set training.evaluate_every",
     "images of each FID": "the same reason; set training.evaluate_images",
-    "FID against": "images that were not trained on tell more",
+    "FID against": "the images as they are, in one pass",
 }
 
 _OF_MNIST = {"value range": _RANGE, "precision": _PRECISION}

@@ -82,15 +82,19 @@ def test_right(plugin: Plugin, check) -> None:
     check(plugin)
 
 
-@pytest.mark.parametrize("labels", [False, True])
-def test_image_folder(tmp_path: Path, labels: bool) -> None:
+@pytest.mark.parametrize(
+    ("labels", "held_out", "skipped"), [(False, 0.3, []), (True, 0.3, []), (True, 0.0, ["test-is-held-out"])]
+)
+def test_image_folder(tmp_path: Path, labels: bool, held_out: float, skipped: list[str]) -> None:
     for index, example in enumerate(Stripes(count=60).examples("train", tmp_path)):
         folder = tmp_path / Stripes().classes()[example.label]
         folder.mkdir(exist_ok=True)
         example.image.save(folder / f"{index}.png")
     (tmp_path / "upright" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    plugin = ImageFolder(path=tmp_path, labels=labels, held_out=0.3)
-    assert [result.message for result in run_checks(plugin) if result.outcome != "passed"] == []
+    plugin = ImageFolder(path=tmp_path, labels=labels, held_out=held_out)
+    results = run_checks(plugin)
+    assert [result.message for result in results if result.outcome not in ("passed", "skipped")] == []
+    assert [result.check for result in results if result.outcome == "skipped"] == skipped
 
 
 def test_every_built_in_plugin_is_checked() -> None:

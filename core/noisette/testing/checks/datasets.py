@@ -19,14 +19,13 @@ from unittest import mock
 
 from noisette.contracts import Dataset, Example, Split
 from noisette.errors import DataError
-from noisette.testing.check import CheckFailedError, Skip, fail, for_method, require
+from noisette.testing.check import CheckFailedError, Skip, fail, for_method, require, skip_if
 from noisette.testing.options import find_ineffective_options, format_plugin, with_options
 from noisette.testing.other_process import run_in_other_process
 from noisette.testing.probes import offline, require_same_random_state, seed_globally
 
 MAX_EXAMPLES = 2000
 
-_SPLITS: tuple[Split, ...] = ("train", "test")
 
 _ORIENTATION = 0x0112
 
@@ -53,7 +52,7 @@ def check_names_licence_and_source(plugin: Dataset) -> None:
 
 def check_has_images(plugin: Dataset) -> None:
     """Both splits have images: Pillow images of mode L or RGB, at least 1x1; a rejected one has a reason."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         facts = _facts(plugin, split)
         for fact in facts:
             what = f"{split} image {fact.source}"
@@ -67,7 +66,7 @@ def check_has_images(plugin: Dataset) -> None:
 
 def check_images_are_upright(plugin: Dataset) -> None:
     """Exif orientations are applied: no image is sideways."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         for fact in _facts(plugin, split):
             what, actual = f"Exif orientation of {split} image {fact.source}", fact.orientation
             require(actual in (0, 1), plugin, what, "none to apply, as images are upright", actual)
@@ -79,7 +78,7 @@ def check_examples_are_iterators(plugin: Dataset) -> None:
     from noisette.storage import cache_directory
 
     cache = cache_directory()
-    for split in _SPLITS:
+    for split in _splits(plugin):
         _facts(plugin, split)  # skips if images are missing
         with offline():
             both = (plugin.examples(split, cache), plugin.examples_from(split, cache, 1))
@@ -90,7 +89,7 @@ def check_examples_are_iterators(plugin: Dataset) -> None:
 
 def check_images_are_not_blank(plugin: Dataset) -> None:
     """Values of a split span at least 64 of 255: floats in [0, 1] converted to uint8 are black."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         values = [value for fact in _facts(plugin, split) for value in fact.extrema]
         span = max(values, default=0) - min(values, default=0)
         require(span >= 64, plugin, f"values of the {split} images", "a span of at least 64 of 255", span)
@@ -103,7 +102,7 @@ def check_labels_are_classes(plugin: Dataset) -> None:
     named = isinstance(classes, tuple) and all(isinstance(name, str) and name for name in classes)
     require(named, plugin, "classes()", "a tuple of names", classes)
     require(len(set(classes)) == len(classes), plugin, "classes()", "unique names", classes)
-    for split in _SPLITS:
+    for split in _splits(plugin):
         labels = {fact.label for fact in _facts(plugin, split) if fact.mode}
         if not classes:
             require(labels == {None}, plugin, f"labels of {split} without classes", "none", labels)
@@ -116,7 +115,7 @@ def check_labels_are_classes(plugin: Dataset) -> None:
 
 def check_images_are_deterministic(plugin: Dataset) -> None:
     """Two passes give the same images, labels and sources in order, and do not use the global generators."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         first = _facts(plugin, split)
         with require_same_random_state(plugin, f"reading {split}"):
             second = list(_iter_facts(plugin, split, MAX_EXAMPLES))
@@ -129,7 +128,7 @@ def check_images_are_deterministic(plugin: Dataset) -> None:
 
 def check_resumes_from_any_example(plugin: Dataset) -> None:
     """`examples_from` yields `examples` without the first ones, and `length`, if known, is right."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         facts = _facts(plugin, split)
         for start in sorted({0, 1, len(facts) // 2, len(facts)}):
             actual = list(_iter_facts(plugin, split, limit=20, start=start))[: len(facts) - start]
@@ -146,6 +145,7 @@ def check_test_is_held_out(plugin: Dataset) -> None:
 
     A duplicate with the same source is the same image, and an error.
     """
+    skip_if(not plugin.has_test_split(), plugin, "it has no test split")
     train: dict[str, set[str]] = {}
     for fact in _iter_facts(plugin, "train"):
         train.setdefault(fact.digest, set()).add(fact.source)
@@ -159,7 +159,7 @@ def check_test_is_held_out(plugin: Dataset) -> None:
 
 def check_passes_are_independent(plugin: Dataset) -> None:
     """A pass is not changed by an abandoned or interleaved one, and is the same for a new instance."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         broken_off = _iter_facts(plugin, split)
         for _ in islice(broken_off, 3):
             pass
@@ -175,7 +175,7 @@ def check_passes_are_independent(plugin: Dataset) -> None:
 
 def check_independent_of_seed_and_listing(plugin: Dataset) -> None:
     """Images, labels and classes do not depend on global seeds or on the order in which folders are listed."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         classes = plugin.classes()
         for seed in (1, 2):
             with seed_globally(seed):
@@ -202,7 +202,7 @@ def check_same_in_another_process(plugin: Dataset) -> None:
 
 def check_examples_are_not_reused(plugin: Dataset) -> None:
     """An example does not change when later ones are read: no image or buffer is reused."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         kept = [(one, _ExampleFacts.of(one)) for one in islice(_iter_examples(plugin, split), 12)]
         for example, then in kept:
             now = _ExampleFacts.of(example)
@@ -211,7 +211,7 @@ def check_examples_are_not_reused(plugin: Dataset) -> None:
 
 def check_images_can_be_modified(plugin: Dataset) -> None:
     """Changing an image in place does not change the next pass: none is cached inside."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         for example in islice(_iter_examples(plugin, split), 6):
             if example.image is not None:
                 example.image.paste(7, (0, 0, *example.image.size))
@@ -230,7 +230,7 @@ def check_every_option_has_an_effect(plugin: Dataset) -> None:
 
 def check_images_differ(plugin: Dataset) -> None:
     """At least half of the images of a split, and of their sources, are unique."""
-    for split in _SPLITS:
+    for split in _splits(plugin):
         facts = [fact for fact in _facts(plugin, split) if fact.mode]
         for what, values in (("images", [one.digest for one in facts]), ("sources", [one.source for one in facts])):
             share = len(set(values)) / max(len(values), 1)
@@ -264,6 +264,10 @@ class _ExampleFacts(NamedTuple):
         return cls(example.source, example.label, "", image.mode, image.size, tuple(extrema), digest, orientation)
 
 
+def _splits(plugin: Dataset) -> tuple[Split, ...]:
+    return ("train", "test") if plugin.has_test_split() else ("train",)
+
+
 @cache
 def _facts(plugin: Dataset, split: Split) -> list[_ExampleFacts]:
     """Read a split once for all checks."""
@@ -287,7 +291,7 @@ def _iter_facts(plugin: Dataset, split: Split, limit: int | None = None, start: 
 def process_fingerprint(plugin: Dataset) -> list[Any]:
     """Return classes, fingerprint and a hash of the first images of both splits, as JSON values."""
     digest = hashlib.sha256()
-    for split in _SPLITS:
+    for split in _splits(plugin):
         for fact in _iter_facts(plugin, split, limit=_FEW):
             digest.update(repr(fact).encode())
     return [list(plugin.classes()), plugin.fingerprint(), digest.hexdigest()]
@@ -295,10 +299,10 @@ def process_fingerprint(plugin: Dataset) -> list[Any]:
 
 def _fingerprint(plugin: Dataset, limit: int = _FEW) -> object:
     try:
-        seen = [list(_iter_facts(plugin, split, limit=limit)) for split in _SPLITS]
+        seen = [list(_iter_facts(plugin, split, limit=limit)) for split in _splits(plugin)]
     except Skip:
         return "its images are not available"
-    return seen, plugin.classes(), [plugin.length(split) for split in _SPLITS]
+    return seen, plugin.classes(), [plugin.length(split) for split in _splits(plugin)]
 
 
 def _iter_examples(plugin: Dataset, split: Split) -> Iterator[Example]:
