@@ -160,7 +160,7 @@ def test_a_word_near_to_none_gets_no_guess() -> None:
         ("training", "random_flip", "maybe", "expected true or false; got 'maybe'"),
         ("training", "adam_betas", [0.9], None),
         ("training", "adam_betas", [0.9, 0.9, 0.9], "expected at most 2 values; got [0.9, 0.9, 0.9]"),
-        ("training", "precision", "fp8", "expected 'auto', 'fp32', 'bf16' or 'fp16'; got 'fp8' (did you mean 'fp16'?)"),
+        ("training", "precision", "half", "expected 'auto', 'fp32', 'bf16' or 'fp16'; got 'half'"),
         ("preparation", "channels", 2, "expected 1 or 3; got 2"),
         ("sampling", "num_images", [3], "expected a whole number; got [3]"),
         ("sampling", "samplers", [], "expected at least one sampler; got none"),
