@@ -55,9 +55,10 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _hears_ctrl_c() -> None:
-    """Hear SIGINT, and let child processes hear it, also where the tests run as a job in the background."""
+def _hears_signals() -> None:
+    """Hear SIGINT and SIGHUP, and let child processes hear them, also in the background or under nohup."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
