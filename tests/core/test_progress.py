@@ -23,12 +23,12 @@ class Terminal(io.StringIO):
 def logger() -> Iterator[logging.Logger]:
     """The package's logger, as if nobody had touched it; what other tests did to it is put back."""
     logger = logging.getLogger("noisette")
-    before = logger.level, logger.propagate
+    before = logger.level, logger.propagate, logger.handlers
     logger.setLevel(logging.NOTSET)
-    logger.propagate = True
+    logger.propagate, logger.handlers = True, []
     yield logger
     logger.setLevel(before[0])
-    logger.propagate = before[1]
+    logger.propagate, logger.handlers = before[1:]
 
 
 def trained(root: Path, monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO, events: Events | None = None) -> str:
