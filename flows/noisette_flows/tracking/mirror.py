@@ -79,9 +79,6 @@ class FigureMirror(_Mirror):
         store: that shows them.
     """
 
-    def __init__(self, config: FiguresConfig, directory: Path, store: Store) -> None:
-        super().__init__(config, directory, store)
-
     def _send(self, runs: Runs) -> dict[str, str]:
         labels = ", ".join(figure.label for figure in self._config.figures)
         tags = {
